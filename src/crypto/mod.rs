@@ -1,0 +1,13 @@
+//! Keys, sealing and signing. Pure and sync.
+
+mod host_keys;
+mod recipient;
+mod recovery;
+mod seal;
+mod sign;
+
+pub use host_keys::{IndexKey, KeyFileError};
+pub use recipient::{Recipient, RecipientError};
+pub use recovery::RecoveryKey;
+pub use seal::{OpenError, Opener, Sealer, open};
+pub use sign::{Namespace, PublicKey, SignatureError, Signer, verify};

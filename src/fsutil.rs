@@ -1,0 +1,130 @@
+//! Crash-safe writes to the local file system. The only room that may use `std::fs` to write.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The owner alone (0600): keys, sheets.
+    Private,
+    /// The umask decides.
+    Public,
+}
+
+/// Whether an existing file may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Fail with [`io::ErrorKind::AlreadyExists`].
+    Keep,
+    /// Replace in one step.
+    Replace,
+}
+
+/// Writes `bytes` to `path` so that a crash leaves either the old state or the new one:
+/// temp file in the same folder, fsync, rename (or link), fsync of the folder.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn write(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let temp = temp_beside(path, &folder);
+    let written = write_temp(&temp, bytes, access).and_then(|()| publish(&temp, path, existing));
+    if written.is_err() {
+        let _ = fs::remove_file(&temp);
+    }
+    written.and_then(|()| sync_folder(&folder)).map_err(|error| at(path, &error))
+}
+
+/// Creates a folder and its parents; with [`Access::Private`] the last one is 0700.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
+    fs::create_dir_all(path).map_err(|error| at(path, &error))?;
+    #[cfg(unix)]
+    if access == Access::Private {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|error| at(path, &error))?;
+    }
+    Ok(())
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path).map_err(|error| at(path, &error))
+}
+
+fn temp_beside(path: &Path, folder: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    folder.join(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+fn write_temp(temp: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    if access == Access::Private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(temp)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn publish(temp: &Path, path: &Path, existing: Existing) -> io::Result<()> {
+    match existing {
+        Existing::Replace => fs::rename(temp, path),
+        Existing::Keep => {
+            fs::hard_link(temp, path)?;
+            fs::remove_file(temp)
+        }
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_refuses_and_replace_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, b"one", Access::Private, Existing::Keep).unwrap();
+        let error = write(&path, b"two", Access::Private, Existing::Keep).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(error.to_string().contains("file"));
+        assert_eq!(read(&path).unwrap(), b"one");
+        write(&path, b"two", Access::Private, Existing::Replace).unwrap();
+        assert_eq!(read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temp file is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn private_means_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write(&path, b"k", Access::Private, Existing::Keep).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,31 @@
+//! Lifeboat: offline backup and disaster recovery for production secrets.
+//!
+//! The rooms, lowest first (imports go down only; `tests/it/architecture.rs` holds the table):
+//!
+//! | level | rooms | duty |
+//! |---|---|---|
+//! | 5 | [`cli`] | arguments, printing, prompts, exit codes |
+//! | 4 | [`app`] | from configuration to objects |
+//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] | use cases |
+//! | 2 | [`repo`] [`share`] | formats |
+//! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] | adapters and primitives |
+//! | 0 | [`model`] [`clock`] [`fsutil`] | leaves |
+//!
+//! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod custody;
+pub mod drill;
+pub mod emulator;
+pub mod fsutil;
+pub mod model;
+pub mod provider;
+pub mod repo;
+pub mod restore;
+pub mod share;
+pub mod snapshot;
+pub mod storage;

@@ -1,0 +1,113 @@
+//! Content digests and random identifiers.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Text that is not the lowercase hex of the expected length.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {expected} lowercase hex digits")]
+pub struct ParseIdError {
+    expected: usize,
+}
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $bytes:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name([u8; $bytes]);
+
+        impl $name {
+            /// Wraps raw bytes.
+            pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
+                Self(bytes)
+            }
+
+            /// The raw bytes.
+            pub const fn as_bytes(&self) -> &[u8; $bytes] {
+                &self.0
+            }
+
+            /// The first eight hex digits, for people.
+            pub fn short(&self) -> String {
+                hex::encode(&self.0[..4])
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                let mut bytes = [0; $bytes];
+                let lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+                match hex::decode_to_slice(text, &mut bytes) {
+                    Ok(()) if lower => Ok(Self(bytes)),
+                    _ => Err(ParseIdError { expected: 2 * $bytes }),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ParseIdError;
+
+            fn try_from(text: String) -> Result<Self, ParseIdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// A SHA-256 digest, written as 64 lowercase hex digits.
+    Digest, 32
+}
+hex_id! {
+    /// The random identity of a repository; copies share it.
+    RepositoryId, 16
+}
+hex_id! {
+    /// The random identity of one snapshot or drill.
+    SnapshotId, 16
+}
+
+impl Digest {
+    /// The SHA-256 of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_strict() {
+        let digest = Digest::of(b"");
+        assert_eq!(digest.to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+        for bad in ["", "e3b0", &digest.to_string().to_uppercase(), &format!("{digest}00")] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The nouns of the tool: pure data, no I/O.
+
+mod digest;
+mod place;
+mod secret;
+mod step;
+mod value;
+
+pub use digest::{Digest, ParseIdError, RepositoryId, SnapshotId};
+pub use place::Place;
+pub use secret::{Record, Replica, Rotation, Secret, Tag, Unreadable, ValueState, Version};
+pub use step::Step;
+pub use value::{SecretValue, ValueKind};
+
+/// The label of the version in use.
+pub const AWSCURRENT: &str = "AWSCURRENT";
+/// The label of the version in use before.
+pub const AWSPREVIOUS: &str = "AWSPREVIOUS";
+/// The label of a version that a rotation is preparing.
+pub const AWSPENDING: &str = "AWSPENDING";

@@ -1,0 +1,88 @@
+//! The writes a plan is made of. A provider applies them; none of them holds a value.
+
+use serde::{Deserialize, Serialize};
+
+use super::Tag;
+
+/// One write to a target. Every step may be applied twice with the same outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Creates the secret; with `version`, its first value under that id, labelled AWSCURRENT.
+    Create {
+        /// The name in the target.
+        name: String,
+        /// The id of the first version; `None` creates a secret without a value.
+        version: Option<String>,
+        /// Free text.
+        description: Option<String>,
+        /// The key in the target; `None` is the provider's default key.
+        kms_key: Option<String>,
+        /// The tags.
+        tags: Vec<Tag>,
+        /// The type of a managed external secret.
+        secret_type: Option<String>,
+    },
+    /// Adds a version under its original id, with exactly these labels (at least one).
+    PutVersion {
+        /// The name in the target.
+        name: String,
+        /// The version id.
+        version: String,
+        /// The labels, never empty.
+        stages: Vec<String>,
+    },
+    /// Moves, attaches (`from` is `None`) or removes (`to` is `None`) one label.
+    MoveStage {
+        /// The name in the target.
+        name: String,
+        /// The label.
+        stage: String,
+        /// The version that has it afterwards.
+        to: Option<String>,
+        /// The version that has it before.
+        from: Option<String>,
+    },
+    /// Adds or overwrites tags.
+    Tag {
+        /// The name in the target.
+        name: String,
+        /// The tags.
+        tags: Vec<Tag>,
+    },
+    /// Sets the resource policy.
+    PutPolicy {
+        /// The name in the target.
+        name: String,
+        /// The policy, character for character.
+        policy: String,
+    },
+    /// Removes a secret at once and for good: only for what a drill itself created.
+    Destroy {
+        /// The name in the target.
+        name: String,
+    },
+}
+
+impl Step {
+    /// The name of the secret in the target.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Create { name, .. }
+            | Self::PutVersion { name, .. }
+            | Self::MoveStage { name, .. }
+            | Self::Tag { name, .. }
+            | Self::PutPolicy { name, .. }
+            | Self::Destroy { name } => name,
+        }
+    }
+
+    /// The version whose value this step writes.
+    pub fn writes_version(&self) -> Option<&str> {
+        match self {
+            Self::Create { version, .. } => version.as_deref(),
+            Self::PutVersion { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Where secrets live: two traits, so that a snapshot cannot write.
+
+use std::{collections::BTreeSet, fmt};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::model::{Place, Secret, SecretValue, Step, Version};
+
+/// A place secrets are read from.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Asks the provider which account and region this is.
+    ///
+    /// # Errors
+    /// When the provider cannot be reached or refuses.
+    async fn place(&self) -> Result<Place, ProviderError>;
+
+    /// Lists every secret, those scheduled for deletion included, in any order.
+    fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>>;
+
+    /// Reads one secret consistently: labels, versions and values of one moment.
+    /// Values for which `known(version id)` holds are not read.
+    ///
+    /// A part that is refused is recorded in the answer and does not fail the call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the secret has vanished since it was listed; any error
+    /// that concerns the whole run (network, expired credentials).
+    async fn fetch(&self, listed: &Listed, known: &(dyn Fn(&str) -> bool + Sync)) -> Result<Fetched, ProviderError>;
+}
+
+/// A place secrets are written to.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Asks the provider which account and region this is.
+    ///
+    /// # Errors
+    /// When the provider cannot be reached or refuses.
+    async fn place(&self) -> Result<Place, ProviderError>;
+
+    /// What exists of the wanted names, those scheduled for deletion included. Reads no values.
+    ///
+    /// # Errors
+    /// Any refusal: a plan made on half an inventory would be wrong.
+    async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError>;
+
+    /// Applies one step, with the value when the step writes a version. Applying a step twice is
+    /// the same as applying it once; a lost answer followed by "already exists" with the same
+    /// id and value is success.
+    ///
+    /// # Errors
+    /// The provider's refusal, after retries where a retry can help.
+    async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError>;
+}
+
+/// One entry of a listing.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The name.
+    pub name: String,
+    /// The provider's identifier.
+    pub arn: String,
+    /// The metadata as far as the listing tells.
+    pub secret: Secret,
+}
+
+/// One secret as read: metadata, versions in the provider's order, and the values that were asked for.
+pub struct Fetched {
+    /// The metadata.
+    pub secret: Secret,
+    /// The versions.
+    pub versions: Vec<FetchedVersion>,
+}
+
+/// One version as read.
+pub struct FetchedVersion {
+    /// The version id.
+    pub id: String,
+    /// Labels, sorted.
+    pub stages: Vec<String>,
+    /// Creation time.
+    pub created: Option<jiff::Timestamp>,
+    /// The keys it is encrypted under.
+    pub kms_keys: Vec<String>,
+    /// The value, or why there is none.
+    pub value: FetchedValue,
+}
+
+/// The value of a version as read.
+pub enum FetchedValue {
+    /// Read.
+    Value(SecretValue),
+    /// Not asked for: the caller has it.
+    Known,
+    /// The version holds no value.
+    None,
+    /// The secret is scheduled for deletion and its values cannot be read.
+    ScheduledForDeletion,
+    /// The provider refused, with this error code.
+    Unreadable(String),
+}
+
+/// A secret that exists in a target.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    /// The metadata.
+    pub secret: Secret,
+    /// The versions with their labels; their values are not read.
+    pub versions: Vec<Version>,
+}
+
+/// What kind of failure a provider reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Permission: the policy or the key does not allow it.
+    Denied,
+    /// It is not there.
+    NotFound,
+    /// Something is there that is not what the step would create.
+    Conflict,
+    /// A limit of the provider that waiting does not lift.
+    Limit,
+    /// The rate is exceeded, still after retries.
+    Throttled,
+    /// No answer: network, TLS, timeout, 5xx.
+    Unavailable,
+    /// No credentials, or expired ones.
+    Credentials,
+    /// The provider says the request is wrong.
+    Invalid,
+}
+
+/// A provider's refusal. The text never holds a value.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct ProviderError {
+    /// What kind.
+    pub kind: ErrorKind,
+    /// The operation, as the provider names it.
+    pub operation: &'static str,
+    /// The secret, where there is one.
+    pub secret: Option<String>,
+    /// The provider's error code, or a word of our own for failures without one.
+    pub code: String,
+    /// The provider's text, only for operations that carry no value.
+    pub message: String,
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.operation)?;
+        if let Some(secret) = &self.secret {
+            write!(f, " of {secret}")?;
+        }
+        write!(f, ": {}", self.code)?;
+        if self.message.is_empty() { Ok(()) } else { write!(f, " ({})", self.message) }
+    }
+}
