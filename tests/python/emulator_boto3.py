@@ -135,7 +135,7 @@ def create_again_with_the_same_token_and_another_value_is_refused():
     same(get(secret), "v")
 
 
-@check(wrong_in_moto="another text")
+@check()
 def create_of_an_existing_name_is_refused():
     secret, _ = create()
     text = f"The operation failed because the secret {secret} already exists."
@@ -188,7 +188,7 @@ def names_of_512_characters_are_accepted_and_no_longer_ones():
     refused(sm.create_secret, REFUSED, Name="n" * 513, SecretString="v")
 
 
-@check(wrong_in_moto="drops KmsKeyId's default and accepts the rest")
+@check()
 def create_keeps_description_key_and_tags():
     tags = [{"Key": "team", "Value": "payments"}, {"Key": "Team", "Value": ""}]
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -352,7 +352,7 @@ def update_with_a_value_makes_it_current():
     same(labels(secret), {first: ["AWSPREVIOUS"], answer["VersionId"]: ["AWSCURRENT"]})
 
 
-@check(wrong_in_moto="answers a VersionId")
+@check()
 def update_of_the_description_makes_no_version():
     secret, first = create()
     answer = sm.update_secret(SecretId=secret, Description="new words")
@@ -361,7 +361,7 @@ def update_of_the_description_makes_no_version():
     same((found["Description"], found["VersionIdsToStages"]), ("new words", {first: ["AWSCURRENT"]}))
 
 
-@check(wrong_in_moto="accepts the token again")
+@check()
 def update_with_a_used_token_and_another_value_is_refused():
     secret, first = create()
     refused(sm.update_secret, "ResourceExistsException", SecretId=secret, SecretString="2", ClientRequestToken=first)
@@ -513,7 +513,7 @@ def get_names_what_is_missing():
     refused(sm.get_secret_value, "ResourceNotFoundException", NO_VERSION + missing, SecretId=secret, VersionId=missing)
 
 
-@check(wrong_in_moto="another code")
+@check()
 def get_by_id_and_a_label_of_another_version_is_refused():
     secret, first = create()
     second = put(secret, "two")
@@ -543,7 +543,7 @@ def batch_reads_a_binary_version_made_by_put():
     same(sm.batch_get_secret_value(SecretIdList=[secret])["SecretValues"][0]["SecretBinary"], b"\x00\xff")
 
 
-@check(wrong_in_moto="leaves a scheduled secret out in silence")
+@check()
 def batch_names_a_scheduled_secret_among_the_errors():
     secret, _ = create()
     sm.delete_secret(SecretId=secret)
@@ -552,7 +552,7 @@ def batch_names_a_scheduled_secret_among_the_errors():
     matches(answer["Errors"][0]["ErrorCode"], "InvalidRequest(Exception)?")
 
 
-@check(wrong_in_moto="pages are ignored")
+@check()
 def batch_by_filter_pages_over_all():
     stem = name("batch")
     wanted = {create(f"{number}", Name=f"{stem}/{number:02}")[0] for number in range(45)}
@@ -609,7 +609,7 @@ def list_can_be_sorted_by_name():
     same([found["Name"] for found in listed(SortOrder="desc", **which)], wanted[::-1])
 
 
-@check(wrong_in_moto="description is case-sensitive")
+@check()
 def list_filters_by_every_key():
     stem = name("filter")
     tagged, _ = create(Name=f"{stem}/a", Description="Payments Database", Tags=[{"Key": "tier", "Value": "gold"}])
@@ -994,7 +994,7 @@ def a_replica_is_read_only_and_holds_its_primary():
     same(get(secret), "one")
 
 
-@check(wrong_in_moto="another answer")
+@check()
 def a_removed_replica_is_gone():
     secret, _ = replicated()
     answer = sm.remove_regions_from_replication(SecretId=secret, RemoveReplicaRegions=[FAR])
@@ -1015,7 +1015,7 @@ def a_promoted_replica_stands_alone_with_the_same_suffix():
     same(sm.describe_secret(SecretId=secret).get("ReplicationStatus", []), [])
 
 
-@check(wrong_in_moto="another code")
+@check()
 def a_replica_never_overwrites_unless_told():
     secret, _ = create()
     create("theirs", at=far, Name=secret)
