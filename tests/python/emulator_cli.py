@@ -153,7 +153,7 @@ def a_label_is_moved_back():
     same((get(secret), get(secret, "--version-stage", "AWSPREVIOUS")), ("one", "two"))
 
 
-@check()
+@check(wrong_in_moto="another text")
 def delete_then_restore():
     secret, _ = create("kept")
     answer("delete-secret", "--secret-id", secret, "--recovery-window-in-days", "7")
