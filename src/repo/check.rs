@@ -64,6 +64,12 @@ pub struct CheckReport {
     pub faults: Vec<Fault>,
 }
 
+impl Fault {
+    pub(super) fn new(file: &str, kind: FaultKind, detail: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), kind, detail: detail.into() }
+    }
+}
+
 impl Repository {
     /// Checks everything the verified manifests refer to.
     ///
