@@ -11,6 +11,7 @@ mod layout;
 mod lines;
 mod manifest;
 mod pack;
+mod resolve;
 mod trust;
 
 use bytes::Bytes;
@@ -34,6 +35,9 @@ use identity::Identity;
 
 /// The newest format this build writes; it reads this and older ones, and opens newer ones not at all or read-only.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// How a missing file is described wherever its presence was expected.
+const MISSING: &str = "it is missing";
 
 /// A repository on one storage.
 #[derive(Clone, Debug)]
@@ -170,7 +174,7 @@ impl Repository {
     /// A file's bytes; a file that is missing is damage.
     async fn expect(&self, name: &str) -> Result<Bytes, RepoError> {
         match self.storage.get(name).await {
-            Err(StorageError::NotFound { .. }) => Err(damaged(name, "it is missing")),
+            Err(StorageError::NotFound { .. }) => Err(damaged(name, MISSING)),
             other => Ok(other?),
         }
     }

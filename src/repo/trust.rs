@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::{
-    Epoch, Fault, FaultKind, RepoError, Repository, StoredEpoch, damaged, from_json, layout, to_json, untrusted,
+    Epoch, Fault, FaultKind, RepoError, Repository, StoredDrill, StoredEpoch, damaged, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Recipient, Signer, verify},
@@ -149,6 +149,12 @@ impl Trust {
 
     pub(super) fn epoch(&self, number: u32) -> Option<&Epoch> {
         self.epochs.iter().find(|epoch| epoch.number == number)
+    }
+
+    /// Whether an allowed signer of any epoch signed this drill record.
+    pub(super) fn signed_drill(&self, drill: &StoredDrill) -> bool {
+        let mut signers = self.epochs.iter().flat_map(|epoch| &epoch.signers);
+        signers.any(|signer| verify(&signer.key, Namespace::Drill, &drill.bytes, &drill.signature).is_ok())
     }
 
     /// What is wrong with `epochs/`, as seen by this trust.
