@@ -1,5 +1,7 @@
 //! Crash-safe writes to the local file system. The only room that may use `std::fs` to write.
 
+#![expect(clippy::disallowed_methods, reason = "the room that makes std::fs safe to use")]
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
@@ -54,6 +56,14 @@ pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|error| at(path, &error))?;
     }
     Ok(())
+}
+
+/// Moves a folder within one file system.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to).map_err(|error| at(from, &error))
 }
 
 /// Reads a whole file.
