@@ -233,7 +233,7 @@ impl Repository {
         report: &mut CheckReport,
     ) -> Result<(), RepoError> {
         let packs: BTreeMap<Digest, _> = expected.into_packs();
-        let mut opened = stream::iter(&packs)
+        let mut packs_read = stream::iter(&packs)
             .map(async |(digest, lines)| {
                 let name = layout::pack(digest);
                 let sealed = self.pack(digest).await?;
@@ -241,7 +241,7 @@ impl Repository {
                 lines.compare(&name, entries)
             })
             .buffer_unordered(PARALLEL);
-        while let Some(result) = opened.next().await {
+        while let Some(result) = packs_read.next().await {
             match result {
                 Ok((values, faults)) => {
                     report.values += values;

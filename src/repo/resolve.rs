@@ -133,7 +133,9 @@ impl Lines {
                 }
             }
         }
-        wanted.keys().for_each(|line| dangling(*line, "does not exist"));
+        for line in wanted.keys() {
+            dangling(*line, "does not exist");
+        }
         Ok((values, faults))
     }
 }

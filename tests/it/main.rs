@@ -2,3 +2,8 @@
 
 mod architecture;
 mod emulator_boto3;
+mod repo_check;
+mod repo_crash;
+mod repo_history;
+mod repo_sample;
+mod round_trip;
