@@ -385,6 +385,3 @@ fn is_stored(version: &Version) -> bool {
     matches!(version.value, ValueState::Stored { .. })
 }
 
-#[cfg(test)]
-#[path = "plan_tests.rs"]
-mod tests;
