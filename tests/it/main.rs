@@ -1,0 +1,4 @@
+//! The integration tests, one binary.
+
+mod share_gather;
+mod share_text;
