@@ -7,3 +7,5 @@ mod repo_crash;
 mod repo_history;
 mod repo_sample;
 mod round_trip;
+mod share_gather;
+mod share_text;
