@@ -2,6 +2,7 @@
 
 mod architecture;
 mod emulator_boto3;
+mod recover_py;
 mod repo_check;
 mod repo_crash;
 mod repo_history;

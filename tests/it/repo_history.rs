@@ -192,7 +192,8 @@ fn a_manifest_is_stored_once_and_by_its_own_signer() {
     block_on(async {
         let manifest = next(&sample).await;
         let put = async |manifest: &Manifest, signer| sample.repository.put_manifest(manifest.clone(), signer).await;
-        assert!(matches!(put(&manifest, &Signer::generate()).await, Err(RepoError::Untrusted { .. })));
+        let other = Signer::generate();
+        assert!(matches!(put(&manifest, &other).await, Err(RepoError::Untrusted { .. })));
         let foreign = Manifest { repository: RepositoryId::from_bytes([1; 16]), ..manifest.clone() };
         assert!(matches!(put(&foreign, &sample.signer).await, Err(RepoError::Untrusted { .. })));
         put(&manifest, &sample.signer).await.unwrap();
