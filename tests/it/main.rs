@@ -1,0 +1,5 @@
+//! Every integration test, in one binary.
+
+mod aws_moto;
+mod aws_stub;
+mod servers;
