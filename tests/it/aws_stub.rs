@@ -383,6 +383,7 @@ async fn a_listed_version_that_is_pruned_meanwhile_is_dropped_and_a_lost_value_i
     .await;
     let fetched = fetch(&stub).await.unwrap();
     assert_eq!(text(&fetched.versions[0].value), "ResourceNotFoundException", "a listed version must have a value");
+    assert!(unreadable(&fetched).is_empty(), "the metadata stood still");
 }
 
 #[tokio::test]

@@ -84,14 +84,19 @@ impl Aws {
             let parts = self.read_parts(listed, &before, known, &mut values).await?;
             let Ok(described) = &before else { return Ok(assemble(listed, before, parts, values, None)) };
             let after = part(self.describe(&listed.name, &listed.arn).await)?;
-            let calm = after.as_ref().is_ok_and(|after| described.is_same_moment(after)) && !parts.version_vanished;
             match after {
-                Ok(_) if calm => return Ok(assemble(listed, after, parts, values, None)),
-                Ok(_) if reads < READS => {
-                    before = after;
+                Ok(after) => {
+                    let settled = described.is_same_moment(&after);
+                    if settled && !parts.version_vanished {
+                        return Ok(assemble(listed, Ok(after), parts, values, None));
+                    }
+                    if reads == READS {
+                        let unsettled = (!settled).then(|| CHANGED.to_owned());
+                        return Ok(assemble(listed, Ok(after), parts, values, unsettled));
+                    }
+                    before = Ok(after);
                     reads += 1;
                 }
-                Ok(_) => return Ok(assemble(listed, after, parts, values, Some(CHANGED.into()))),
                 Err(code) => return Ok(assemble(listed, before, parts, values, Some(code))),
             }
         }
