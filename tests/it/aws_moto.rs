@@ -1,5 +1,7 @@
 //! The AWS provider against moto, a Secrets Manager that others wrote.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_secretsmanager::{

@@ -1,9 +1,8 @@
 //! The AWS provider against a scripted endpoint: answers that no emulator gives.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
 use lifeboat::{
@@ -14,56 +13,11 @@ use lifeboat::{
     },
 };
 use serde_json::{Value as Json, json};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
+
+use crate::{
+    servers::free_port,
+    stub::{Reply, Stub},
 };
-
-/// What the stub does with a request.
-enum Reply {
-    Ok(Json),
-    Error(&'static str, &'static str),
-    Status(u16),
-    Hangup,
-}
-
-type Script = Box<dyn FnMut(&str, &Json) -> Reply + Send>;
-
-/// A server that answers as its script says and remembers what it was asked.
-#[derive(Clone)]
-struct Stub {
-    endpoint: String,
-    asked: Arc<Mutex<Vec<(String, Json)>>>,
-}
-
-impl Stub {
-    async fn start(script: impl FnMut(&str, &Json) -> Reply + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let stub = Self { endpoint, asked: Arc::default() };
-        let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
-        let asked = Arc::clone(&stub.asked);
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&script), Arc::clone(&asked)));
-            }
-        });
-        stub
-    }
-
-    async fn aws(&self) -> Aws {
-        connect(&self.endpoint).await
-    }
-
-    fn count(&self, operation: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|(asked, _)| asked == operation).count()
-    }
-
-    fn bodies(&self, operation: &str) -> Vec<Json> {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|(asked, _)| asked == operation).map(|(_, body)| body.clone()).collect()
-    }
-}
 
 async fn connect(endpoint: &str) -> Aws {
     let credentials = StaticCredentials { access_key: "AKIDEXAMPLE".into(), secret_key: "secret".to_owned().into() };
@@ -71,50 +25,6 @@ async fn connect(endpoint: &str) -> Aws {
     Aws::connect(AwsSettings { endpoint, credentials: Some(credentials), ..AwsSettings::region("eu-central-1") })
         .await
         .unwrap()
-}
-
-async fn serve(socket: TcpStream, script: Arc<Mutex<Script>>, asked: Arc<Mutex<Vec<(String, Json)>>>) {
-    let mut socket = BufReader::new(socket);
-    while let Some((operation, body)) = request(&mut socket).await {
-        asked.lock().unwrap().push((operation.clone(), body.clone()));
-        let reply = (script.lock().unwrap())(&operation, &body);
-        let (status, body) = match reply {
-            Reply::Ok(body) => (200, body.to_string()),
-            Reply::Error(code, message) => (400, json!({ "__type": code, "Message": message }).to_string()),
-            Reply::Status(status) => (status, "<html>broken</html>".to_owned()),
-            Reply::Hangup => return,
-        };
-        let head = format!(
-            "HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        socket.write_all(head.as_bytes()).await.unwrap();
-        socket.write_all(body.as_bytes()).await.unwrap();
-    }
-}
-
-async fn request(socket: &mut BufReader<TcpStream>) -> Option<(String, Json)> {
-    let (mut operation, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if socket.read_line(&mut line).await.ok()? == 0 {
-            return None;
-        }
-        let Some((name, value)) = line.trim().split_once(": ") else {
-            if line.trim().is_empty() {
-                break;
-            }
-            continue;
-        };
-        match name.to_ascii_lowercase().as_str() {
-            "x-amz-target" => operation = value.rsplit('.').next().unwrap().to_owned(),
-            "content-length" => length = value.parse().unwrap(),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    socket.read_exact(&mut body).await.ok()?;
-    Some((operation, serde_json::from_slice(&body).unwrap_or_default()))
 }
 
 const ARN: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:app-AbCdEf";
@@ -146,7 +56,7 @@ fn healthy(operation: &str, body: &Json) -> Reply {
 }
 
 async fn fetch(stub: &Stub) -> Result<Fetched, ProviderError> {
-    stub.aws().await.fetch(&listed(), &|_| false).await
+    connect(&stub.endpoint).await.fetch(&listed(), &|_| false).await
 }
 
 fn text(value: &FetchedValue) -> &str {
@@ -168,7 +78,7 @@ fn entry(name: &str) -> Json {
 }
 
 async fn names(stub: &Stub) -> Vec<Result<String, ProviderError>> {
-    let aws = stub.aws().await;
+    let aws = connect(&stub.endpoint).await;
     aws.list().map(|listed| listed.map(|listed| listed.name)).collect().await
 }
 
@@ -206,7 +116,7 @@ async fn replicas_are_listed_and_marked() {
         Reply::Ok(json!({ "SecretList": [{ "ARN": "arn:a", "Name": "a", "PrimaryRegion": "us-east-1" }] }))
     })
     .await;
-    let listed = stub.aws().await.list().next().await.unwrap().unwrap();
+    let listed = connect(&stub.endpoint).await.list().next().await.unwrap().unwrap();
     assert_eq!(listed.secret.primary_region.as_deref(), Some("us-east-1"));
 }
 
@@ -227,7 +137,7 @@ async fn fields_unknown_today_survive_and_values_stay_out_of_the_raw_answers() {
         (_, other) => other,
     })
     .await;
-    let aws = stub.aws().await;
+    let aws = connect(&stub.endpoint).await;
     let listed = aws.list().next().await.unwrap().unwrap();
     let fetched = aws.fetch(&listed, &|_| false).await.unwrap();
     let raw = &fetched.secret.raw;
@@ -259,7 +169,7 @@ async fn throttling_passes_and_a_limit_does_not() {
     assert_eq!(text(&fetch(&stub).await.unwrap().versions[0].value), format!("value of {V1}"));
     assert_eq!(stub.count("DescribeSecret"), 3 + 2);
     let step = Step::MoveStage { name: "app".into(), stage: "x".into(), to: Some(V1.into()), from: None };
-    let error = stub.aws().await.apply(&step, None).await.unwrap_err();
+    let error = connect(&stub.endpoint).await.apply(&step, None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Limit);
     assert_eq!(stub.count("UpdateSecretVersionStage"), 1, "a limit is not lifted by asking again");
 }
@@ -336,7 +246,7 @@ async fn a_refused_describe_falls_back_to_the_listing() {
     .await;
     let mut listed = listed();
     listed.secret.description = Some("as listed".into());
-    let fetched = stub.aws().await.fetch(&listed, &|_| false).await.unwrap();
+    let fetched = connect(&stub.endpoint).await.fetch(&listed, &|_| false).await.unwrap();
     assert_eq!(unreadable(&fetched), [("DescribeSecret", "AccessDeniedException")]);
     assert_eq!(fetched.secret.description.as_deref(), Some("as listed"));
     assert_eq!(fetched.versions[0].stages, ["AWSCURRENT"]);
@@ -426,9 +336,24 @@ async fn expired_credentials_end_the_run_and_so_does_silence() {
     assert_eq!(fetch(&stub).await.err().unwrap().kind, ErrorKind::Credentials);
     assert_eq!(stub.count("GetSecretValue"), 1);
 
-    let aws = connect(&format!("http://127.0.0.1:{}", crate::servers::free_port())).await;
+    let aws = connect(&format!("http://127.0.0.1:{}", free_port())).await;
     let error = aws.fetch(&listed(), &|_| false).await.err().unwrap();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Unavailable, "connection refused"));
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_assumed_is_a_matter_of_credentials() {
+    let stub = Stub::start(|_, _| Reply::Status(403)).await;
+    let credentials = StaticCredentials { access_key: "AKIDEXAMPLE".into(), secret_key: "secret".to_owned().into() };
+    let settings = AwsSettings {
+        endpoint: Some(stub.endpoint.clone()),
+        credentials: Some(credentials),
+        role: Some("arn:aws:iam::111111111111:role/absent".into()),
+        ..AwsSettings::region("eu-central-1")
+    };
+    let error = Aws::connect(settings).await.unwrap().fetch(&listed(), &|_| false).await.err().unwrap();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Credentials, "NoCredentials"));
+    assert_eq!(stub.count("DescribeSecret"), 0);
 }
 
 #[tokio::test]
@@ -472,13 +397,13 @@ async fn a_lost_answer_is_success_only_with_the_same_value() {
     for (operation, step) in [("CreateSecret", create()), ("PutSecretValue", put)] {
         let stub = Stub::start(lost_answer(operation)).await;
         let same = SecretValue::string(format!("value of {V1}"));
-        stub.aws().await.apply(&step, Some(&same)).await.unwrap();
+        connect(&stub.endpoint).await.apply(&step, Some(&same)).await.unwrap();
         assert_eq!(stub.count(operation), 2);
         assert!(stub.bodies(operation).iter().all(|body| body["ClientRequestToken"] == V1));
         let bytes = SecretValue::binary(format!("value of {V1}").into_bytes());
         for other in [SecretValue::string("hunter2".into()), bytes] {
             let stub = Stub::start(lost_answer(operation)).await;
-            let error = stub.aws().await.apply(&step, Some(&other)).await.unwrap_err();
+            let error = connect(&stub.endpoint).await.apply(&step, Some(&other)).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::Conflict);
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }
@@ -492,7 +417,7 @@ async fn a_create_sends_what_the_step_says() {
         _ => healthy(operation, body),
     })
     .await;
-    stub.aws().await.apply(&create(), Some(&SecretValue::binary(vec![0, 255]))).await.unwrap();
+    connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::binary(vec![0, 255]))).await.unwrap();
     let body = &stub.bodies("CreateSecret")[0];
     assert_eq!((&body["SecretBinary"], &body["Type"]), (&json!("AP8="), &json!("MyType")));
     assert!(body["SecretString"].is_null() && body["Tags"].is_null() && body["KmsKeyId"].is_null());
@@ -501,13 +426,13 @@ async fn a_create_sends_what_the_step_says() {
 #[tokio::test]
 async fn steps_that_would_do_something_else_are_not_sent() {
     let stub = Stub::start(|_, _| panic!("nothing may be asked")).await;
-    let aws = stub.aws().await;
+    let aws = connect(&stub.endpoint).await;
     let value = SecretValue::string("x".into());
     let unlabelled = Step::PutVersion { name: "app".into(), version: V1.into(), stages: Vec::new() };
     for (step, value) in [(&unlabelled, Some(&value)), (&create(), None)] {
         assert_eq!(aws.apply(step, value).await.unwrap_err().kind, ErrorKind::Invalid);
     }
-    assert!(stub.asked.lock().unwrap().is_empty());
+    assert!(stub.is_unasked());
 }
 
 #[tokio::test]
@@ -521,7 +446,8 @@ async fn a_name_scheduled_for_deletion_is_a_conflict_that_says_so() {
         _ => healthy(operation, body),
     })
     .await;
-    let error = stub.aws().await.apply(&create(), Some(&SecretValue::string("x".into()))).await.unwrap_err();
+    let error =
+        connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::string("x".into()))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
     assert!(error.to_string().contains("scheduled for deletion"), "{error}");
     assert_eq!(stub.count("GetSecretValue"), 0);
@@ -534,7 +460,7 @@ async fn a_label_that_is_where_it_belongs_is_success_and_elsewhere_is_not() {
         _ => healthy(operation, body),
     })
     .await;
-    let aws = stub.aws().await;
+    let aws = connect(&stub.endpoint).await;
     let step = |to: Option<&str>, from: Option<&str>| Step::MoveStage {
         name: "app".into(),
         stage: "AWSCURRENT".into(),
@@ -557,7 +483,7 @@ async fn an_inventory_with_a_hole_is_an_error() {
     })
     .await;
     let wanted = BTreeSet::from(["app".to_owned()]);
-    assert_eq!(stub.aws().await.inventory(&wanted).await.unwrap_err().kind, ErrorKind::Denied);
+    assert_eq!(connect(&stub.endpoint).await.inventory(&wanted).await.unwrap_err().kind, ErrorKind::Denied);
     assert_eq!(stub.count("ListSecrets"), 0, "few names are asked for by name");
 }
 

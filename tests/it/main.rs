@@ -3,3 +3,4 @@
 mod aws_moto;
 mod aws_stub;
 mod servers;
+mod stub;
