@@ -216,14 +216,11 @@ impl Target for Memory {
             return Err(error(ErrorKind::Denied, operation, Some(name), &code, ""));
         }
         if let Step::Create { version, .. } = step {
-            return match state.secrets.get(name) {
-                Some(held) => held.accept(operation, version.as_deref(), value),
-                None => {
-                    let held = created(step, self.arn(name), value);
-                    state.secrets.insert(name.into(), held);
-                    Ok(())
-                }
-            };
+            if let Some(held) = state.secrets.get(name) {
+                return held.accept(operation, version.as_deref(), value);
+            }
+            state.secrets.insert(name.into(), created(step, self.arn(name), value));
+            return Ok(());
         }
         if matches!(step, Step::Destroy { .. }) {
             state.secrets.remove(name);

@@ -1,6 +1,8 @@
 //! Every integration test, in one binary.
 
 mod architecture;
+mod aws_moto;
+mod aws_stub;
 mod emulator_boto3;
 mod recover_py;
 mod repo_check;
@@ -8,5 +10,7 @@ mod repo_crash;
 mod repo_history;
 mod repo_sample;
 mod round_trip;
+mod servers;
 mod share_gather;
 mod share_text;
+mod stub;

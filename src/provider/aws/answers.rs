@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::{
     types::{ReplicationStatusType, RotationRulesType, SecretListEntry, SecretVersionsListEntry, Tag as SdkTag},
 };
 use jiff::Timestamp;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use crate::model::{Replica, Rotation, Secret, Tag};
 
@@ -40,7 +40,7 @@ impl Described {
             created: answer.created_date().and_then(timestamp),
             changed: answer.last_changed_date().and_then(timestamp),
             deleted: answer.deleted_date().and_then(timestamp),
-            raw: json!({ "DescribeSecret": raw }),
+            raw: Json::Object([("DescribeSecret".to_owned(), raw)].into_iter().collect()),
             ..Secret::default()
         };
         Self { secret, stages: stages(answer.version_ids_to_stages()) }
@@ -96,7 +96,7 @@ pub(super) fn listed_secret(entry: &SecretListEntry, raw: Json) -> Secret {
         created: entry.created_date().and_then(timestamp),
         changed: entry.last_changed_date().and_then(timestamp),
         deleted: entry.deleted_date().and_then(timestamp),
-        raw: json!({ "ListSecrets": raw }),
+        raw: Json::Object([("ListSecrets".to_owned(), raw)].into_iter().collect()),
         ..Secret::default()
     }
 }

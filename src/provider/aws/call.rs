@@ -23,7 +23,7 @@ const THROTTLED_ATTEMPTS: u32 = 10;
 /// Attempts while there is no answer or the service is broken.
 const BROKEN_ATTEMPTS: u32 = 6;
 /// No further attempt is begun after this time.
-const MAX_TIME: Duration = Duration::from_secs(60);
+const MAX_TIME: Duration = Duration::from_mins(1);
 /// The longest first pause; every further one is up to twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
@@ -105,16 +105,16 @@ impl Aws {
         let mut attempt = 1;
         loop {
             self.limiter.acquire(operation.bucket()).await;
-            let sent = Instant::now();
+            let asked = Instant::now();
             let answer = send().await.map_err(|error| Failure::of(operation, secret, &error));
             let failure = match answer {
                 Ok(answer) => {
-                    trace(operation, secret, attempt, sent, "ok");
+                    trace(operation, secret, attempt, asked, "ok");
                     return Ok(answer);
                 }
                 Err(failure) => failure,
             };
-            trace(operation, secret, attempt, sent, &failure.error.code);
+            trace(operation, secret, attempt, asked, &failure.error.code);
             let attempts = if failure.kind() == ErrorKind::Throttled {
                 self.limiter.throttled(operation.bucket());
                 THROTTLED_ATTEMPTS
@@ -161,8 +161,8 @@ impl Intercept for Raw {
     }
 }
 
-fn trace(operation: Operation, secret: Option<&str>, attempt: u32, sent: Instant, code: &str) {
-    let millis = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
+fn trace(operation: Operation, secret: Option<&str>, attempt: u32, asked: Instant, code: &str) {
+    let millis = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(
         target: "lifeboat::aws",
         operation = operation.name(),

@@ -83,7 +83,7 @@ impl Failure {
                 (ErrorKind::Unavailable, "BadAnswer".into(), "the answer is cut or not JSON", true)
             }
             SdkError::TimeoutError(_) => (ErrorKind::Unavailable, "Timeout".into(), "no answer in time", false),
-            _ if chain(error).any(|e| e.is::<CredentialsError>()) => {
+            _ if chain(error).any(<dyn Error>::is::<CredentialsError>) => {
                 (ErrorKind::Credentials, "NoCredentials".into(), "no usable AWS credentials", false)
             }
             SdkError::ConstructionFailure(_) => {

@@ -164,7 +164,7 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(45.0, start);
         pace.reserve(start);
-        let later = start + Duration::from_secs(3600);
+        let later = start + Duration::from_hours(1);
         let free = (0..100).filter(|_| pace.reserve(later).is_zero()).count();
         assert!(free <= 4, "{free} calls at once after an hour of rest");
     }
@@ -179,7 +179,7 @@ mod tests {
         assert!((pace.rate - 20.0).abs() < 0.01, "{}", pace.rate);
         pace.throttled(start + ONE_CONGESTION);
         assert!(pace.rate < 11.0, "{}", pace.rate);
-        pace.recover(start + Duration::from_secs(60));
+        pace.recover(start + Duration::from_mins(1));
         assert!((pace.rate - 40.0).abs() < 0.01, "{}", pace.rate);
     }
 

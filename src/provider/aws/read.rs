@@ -84,14 +84,19 @@ impl Aws {
             let parts = self.read_parts(listed, &before, known, &mut values).await?;
             let Ok(described) = &before else { return Ok(assemble(listed, before, parts, values, None)) };
             let after = part(self.describe(&listed.name, &listed.arn).await)?;
-            let calm = after.as_ref().is_ok_and(|after| described.is_same_moment(after)) && !parts.version_vanished;
             match after {
-                Ok(_) if calm => return Ok(assemble(listed, after, parts, values, None)),
-                Ok(_) if reads < READS => {
-                    before = after;
+                Ok(after) => {
+                    let settled = described.is_same_moment(&after);
+                    if settled && !parts.version_vanished {
+                        return Ok(assemble(listed, Ok(after), parts, values, None));
+                    }
+                    if reads == READS {
+                        let unsettled = (!settled).then(|| CHANGED.to_owned());
+                        return Ok(assemble(listed, Ok(after), parts, values, unsettled));
+                    }
+                    before = Ok(after);
                     reads += 1;
                 }
-                Ok(_) => return Ok(assemble(listed, after, parts, values, Some(CHANGED.into()))),
                 Err(code) => return Ok(assemble(listed, before, parts, values, Some(code))),
             }
         }
@@ -107,29 +112,17 @@ impl Aws {
         let (listing, policy) =
             tokio::join!(self.version_ids(&listed.name, &listed.arn), self.policy(&listed.name, &listed.arn));
         let (listing, policy) = (part(listing)?, part(policy)?);
-        let secret = before.as_ref().map_or(&listed.secret, |described| &described.secret);
-        let stages = before.as_ref().map_or_else(|_| listed_stages(&listed.secret), |d| d.stages.clone());
-        let (entries, raw_versions, refused) = match listing {
+        let (mut versions, raw_versions, refused) = match listing {
             Ok(Versions { entries, raw, incomplete }) => (entries, raw, incomplete),
             Err(code) => (Vec::new(), Json::Null, Some(code)),
         };
-        let listed_ids: BTreeSet<String> = entries.iter().map(|entry| entry.id.clone()).collect();
-        let mut versions = entries;
+        let listed_ids: BTreeSet<String> = versions.iter().map(|version| version.id.clone()).collect();
+        let stages = before.as_ref().map_or_else(|_| listed_stages(&listed.secret), |d| d.stages.clone());
         // A rotation attaches AWSPENDING to an id before there is a value; only Describe shows it.
         let unlisted = stages.iter().filter(|(id, _)| !listed_ids.contains(*id));
         versions.extend(unlisted.map(|(id, labels)| ListedVersion::bare(id, labels)));
-        values.retain(|_, value| matches!(value, FetchedValue::Value(_)));
-        let scheduled = secret.deleted.is_some();
-        let missing: Vec<String> =
-            versions.iter().map(|version| version.id.clone()).filter(|id| !values.contains_key(id)).collect();
-        let mut wanted = Vec::new();
-        for id in missing {
-            match (known(&id), scheduled) {
-                (true, _) => drop(values.insert(id, FetchedValue::Known)),
-                (false, true) => drop(values.insert(id, FetchedValue::ScheduledForDeletion)),
-                (false, false) => wanted.push(id),
-            }
-        }
+        let secret = before.as_ref().map_or(&listed.secret, |described| &described.secret);
+        let wanted = values_to_read(&versions, secret.deleted.is_some(), known, values);
         let version_vanished = self.read_values(listed, wanted, &listed_ids, values).await?;
         Ok(Parts { versions, raw_versions, refused, policy, version_vanished })
     }
@@ -281,26 +274,20 @@ fn assemble(
     let labels = described.as_ref().ok().map(|described| described.stages.clone());
     let mut secret = described.map_or_else(|_| listed.secret.clone(), |described| described.secret);
     merge_raw(&mut secret, &listed.secret, &parts);
-    let mut refuse = |part: &str, reason: String| secret.unreadable.push(Unreadable { part: part.into(), reason });
-    if let Some(code) = denied {
-        refuse(Operation::DescribeSecret.name(), code);
-    }
     // Being scheduled for deletion is a state that the record tells, not a refusal.
     let scheduled = secret.deleted.is_some();
     let refusal = |code: &String| !(scheduled && code == "InvalidRequestException");
-    let mut refuse = |part: &str, reason: String| secret.unreadable.push(Unreadable { part: part.into(), reason });
-    if let Some(code) = parts.refused.filter(refusal) {
-        refuse(Operation::ListSecretVersionIds.name(), code);
-    }
-    let policy = match parts.policy {
-        Ok((policy, _)) => policy,
-        Err(code) => {
-            if refusal(&code) {
-                refuse(Operation::GetResourcePolicy.name(), code);
-            }
-            None
-        }
+    let (policy, no_policy) = match parts.policy {
+        Ok((policy, _)) => (policy, None),
+        Err(code) => (None, Some(code).filter(refusal)),
     };
+    let refused = [
+        (Operation::DescribeSecret, denied),
+        (Operation::ListSecretVersionIds, parts.refused.filter(refusal)),
+        (Operation::GetResourcePolicy, no_policy),
+    ];
+    let refused = refused.into_iter().filter_map(|(part, reason)| Some((part, reason?)));
+    secret.unreadable.extend(refused.map(|(part, reason)| Unreadable { part: part.name().into(), reason }));
     secret.policy = policy;
     let versions = parts.versions.into_iter().map(|version| FetchedVersion {
         stages: labels.as_ref().map_or(version.stages, |labels| labels.get(&version.id).cloned().unwrap_or_default()),
@@ -310,6 +297,31 @@ fn assemble(
         kms_keys: version.kms_keys,
     });
     Fetched { versions: versions.collect(), secret }
+}
+
+/// The ids whose values have to be read; the others get their state. Values that are already read
+/// are kept: they are immutable.
+fn values_to_read(
+    versions: &[ListedVersion],
+    scheduled: bool,
+    known: &Known<'_>,
+    values: &mut HashMap<String, FetchedValue>,
+) -> Vec<String> {
+    values.retain(|_, value| matches!(value, FetchedValue::Value(_)));
+    let mut wanted = Vec::new();
+    for ListedVersion { id, .. } in versions {
+        if values.contains_key(id) {
+            continue;
+        }
+        if known(id) {
+            values.insert(id.clone(), FetchedValue::Known);
+        } else if scheduled {
+            values.insert(id.clone(), FetchedValue::ScheduledForDeletion);
+        } else {
+            wanted.push(id.clone());
+        }
+    }
+    wanted
 }
 
 /// Every operation's own answer under its name; values' answers are never kept.
