@@ -3,7 +3,12 @@
 mod architecture;
 mod aws_moto;
 mod aws_stub;
+mod bad_input;
+mod cli;
+mod cli_moto;
+mod command;
 mod emulator_boto3;
+mod hygiene;
 mod recover_py;
 mod repo_check;
 mod repo_crash;

@@ -51,7 +51,7 @@ pub fn free_port() -> u16 {
 
 /// The peer's program: of `LIFEBOAT_TEST_VENV`, of `target/venv`, or of the PATH.
 #[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where their peers are")]
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let venv = std::env::var_os("LIFEBOAT_TEST_VENV").map(|folder| PathBuf::from(folder).join("bin"));
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
