@@ -74,8 +74,7 @@ impl Host {
     pub fn load(path: &Path) -> Result<Self, HostError> {
         let bytes = fsutil::read(path)?;
         let text = String::from_utf8_lossy(&bytes);
-        let config =
-            Config::parse(&text).map_err(|error| HostError::Config { path: path.to_owned(), error })?;
+        let config = Config::parse(&text).map_err(|error| HostError::Config { path: path.to_owned(), error })?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         Ok(Self { config, folder })
     }

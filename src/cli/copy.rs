@@ -26,7 +26,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         return Ok(print(context, &[(url, Ok(report))]));
     }
     if host.config.copies.is_empty() {
-        return Err(Failure::usage("no copy is configured").hint("add a [[copy]] to the configuration, or say --to URL"));
+        return Err(
+            Failure::usage("no copy is configured").hint("add a [[copy]] to the configuration, or say --to URL")
+        );
     }
     Ok(print(context, &copy_all(&repository, &host.config).await))
 }

@@ -7,7 +7,9 @@ use crate::repo::Chain;
 
 /// List the snapshots whose signatures reach the root
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  lifeboat list\n  lifeboat list --repo /mnt/west/lifeboat --share ana.txt --share cy.txt --share eli.txt")]
+#[command(
+    after_help = "Examples:\n  lifeboat list\n  lifeboat list --repo /mnt/west/lifeboat --share ana.txt --share cy.txt --share eli.txt"
+)]
 pub struct Args {
     #[command(flatten)]
     shares: ShareArgs,
@@ -33,7 +35,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let row = |verified: &crate::repo::VerifiedManifest| {
             let manifest = verified.manifest();
             let counts = &manifest.counts;
-            let complete = if counts.unreadable == 0 { "complete".into() } else { format!("{} not readable", counts.unreadable) };
+            let complete =
+                if counts.unreadable == 0 { "complete".into() } else { format!("{} not readable", counts.unreadable) };
             vec![
                 manifest.sequence.to_string(),
                 manifest.snapshot.short(),

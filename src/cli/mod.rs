@@ -167,10 +167,12 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
 
 /// Shows where, never what: a panic's message could hold anything.
 fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
-    let place = info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
+    let place =
+        info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
     Output { json: false }.warn(&format!("lifeboat found a bug in itself{place}; please report it"));
 }
 
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 /// Shows lifeboat's own events, at the level of `RUST_LOG`; never a library's, whatever is asked for.
 fn log_to_stderr() {
     use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};

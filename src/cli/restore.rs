@@ -74,8 +74,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let place = Target::place(&target).await?;
     let names = records.iter().map(|record| record.secret.name.clone()).collect();
     let existing = target.inventory(&names).await?;
-    let options =
-        Options { names: args.names, kms: args.kms.into_iter().collect(), allow_source: args.into_source };
+    let options = Options { names: args.names, kms: args.kms.into_iter().collect(), allow_source: args.into_source };
     let plan = restore::make(&manifest, &records, &place, &existing, &options)?;
     if args.plan {
         context.output.result(&plan, || describe(&plan));

@@ -40,9 +40,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         .await
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", args.listen)))?;
     let endpoint = sandbox.endpoint();
-    context.output.result(&serde_json::json!({ "endpoint": endpoint }), || {
-        format!("export AWS_ENDPOINT_URL={endpoint}")
-    });
+    context
+        .output
+        .result(&serde_json::json!({ "endpoint": endpoint }), || format!("export AWS_ENDPOINT_URL={endpoint}"));
     context.output.note("The sandbox runs until ^C.");
     let _ = tokio::signal::ctrl_c().await;
     sandbox.shutdown().await;

@@ -78,8 +78,10 @@ pub(super) async fn find(repository: &Repository, trust: &Trust, wanted: &str) -
     }
     // A snapshot that is there and not believed is a refusal, not an absence.
     match chain.faults.first() {
-        Some(fault) => Err(Failure::new(Exit::Refused, format!("no trusted snapshot {wanted}; {}: {}", fault.file, fault.detail))
-            .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)")),
+        Some(fault) => {
+            Err(Failure::new(Exit::Refused, format!("no trusted snapshot {wanted}; {}: {}", fault.file, fault.detail))
+                .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)"))
+        }
         None => Err(Failure::usage(format!("there is no snapshot {wanted}")).hint("`lifeboat list` shows them")),
     }
 }

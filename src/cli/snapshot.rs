@@ -100,7 +100,9 @@ fn print(context: &Context, report: &Report, copies: &[CopyOutcome]) {
 
 pub(super) fn copy_json((url, outcome): &CopyOutcome) -> serde_json::Value {
     match outcome {
-        Ok(report) => json!({ "url": url, "ok": true, "files": report.copied, "bytes": report.bytes, "present": report.present }),
+        Ok(report) => {
+            json!({ "url": url, "ok": true, "files": report.copied, "bytes": report.bytes, "present": report.present })
+        }
         Err(error) => json!({ "url": url, "ok": false, "error": error }),
     }
 }

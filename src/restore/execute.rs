@@ -72,12 +72,8 @@ pub async fn execute(
     let first: Vec<_> = plan.secrets.iter().map(|secret| (secret, secret.first.as_slice())).collect();
     run(first, "restore current versions", values, target, progress, &mut execution).await?;
     let failed = |secret: &SecretPlan| execution.failed.iter().any(|step| step.name == secret.desired.name);
-    let then: Vec<_> = plan
-        .secrets
-        .iter()
-        .filter(|secret| !failed(secret))
-        .map(|secret| (secret, secret.then.as_slice()))
-        .collect();
+    let then: Vec<_> =
+        plan.secrets.iter().filter(|secret| !failed(secret)).map(|secret| (secret, secret.then.as_slice())).collect();
     run(then, "restore other versions, labels, policies", values, target, progress, &mut execution).await?;
     Ok(execution)
 }
@@ -98,9 +94,9 @@ async fn run(
         execution.done += done;
         match outcome {
             Ok(()) => {}
-            Err(ExecuteError::Provider(error)) if !is_fatal(&error) => execution
-                .failed
-                .push(FailedStep { name: secret.desired.name.clone(), reason: error.to_string() }),
+            Err(ExecuteError::Provider(error)) if !is_fatal(&error) => {
+                execution.failed.push(FailedStep { name: secret.desired.name.clone(), reason: error.to_string() });
+            }
             Err(error) => return Err(error),
         }
     }

@@ -249,8 +249,7 @@ fn plan_secret(
     let mut lost = Vec::new();
     let mut notes = Vec::new();
     let desired = desire(record, source, target, options, &mut lost, &mut notes);
-    let mut plan =
-        SecretPlan { desired, outcome: Outcome::Create, first: Vec::new(), then: Vec::new(), lost, notes };
+    let mut plan = SecretPlan { desired, outcome: Outcome::Create, first: Vec::new(), then: Vec::new(), lost, notes };
     plan.outcome = match refusal(record) {
         Some(outcome) => outcome,
         None => match existing {
@@ -309,7 +308,10 @@ fn desire(
     let (system, tags): (Vec<Tag>, Vec<Tag>) =
         secret.tags.iter().cloned().partition(|tag| tag.key.to_lowercase().starts_with("aws:"));
     if !system.is_empty() {
-        notes.push(format!("{} system tags (aws:…) belong to the services that set them and are left out", system.len()));
+        notes.push(format!(
+            "{} system tags (aws:…) belong to the services that set them and are left out",
+            system.len()
+        ));
     }
     if secret.rotation.as_ref().is_some_and(|rotation| rotation.enabled) {
         notes.push("rotation was on; it is left off so that nothing rotates a live credential".into());
@@ -342,7 +344,10 @@ fn desired_versions(record: &Record, lost: &mut Vec<Lost>, notes: &mut Vec<Strin
             }),
             ValueState::None => notes.push(format!("version {} holds no value and is not recreated", version.id)),
             ValueState::ScheduledForDeletion => {
-                lost.push(Lost { what: version.id.clone(), reason: "not readable while scheduled for deletion".into() });
+                lost.push(Lost {
+                    what: version.id.clone(),
+                    reason: "not readable while scheduled for deletion".into(),
+                });
             }
             ValueState::Unreadable { reason } => {
                 lost.push(Lost { what: version.id.clone(), reason: format!("it could not be read: {reason}") });
@@ -384,4 +389,3 @@ fn map_key(
 fn is_stored(version: &Version) -> bool {
     matches!(version.value, ValueState::Stored { .. })
 }
-

@@ -96,7 +96,8 @@ fn versions(desired: &Desired, state: &mut State) -> Vec<Planned> {
         let write = Step::PutVersion { name: desired.name.clone(), version: version.id.clone(), stages };
         writes.push(Planned { write, value: Some(version.value) });
     };
-    let (unlabelled, labelled): (Vec<_>, Vec<_>) = desired.versions.iter().partition(|version| version.stages.is_empty());
+    let (unlabelled, labelled): (Vec<_>, Vec<_>) =
+        desired.versions.iter().partition(|version| version.stages.is_empty());
     // The scratch label needs a free place among the labels, so with all of them in use it goes first.
     let labels: usize = desired.versions.iter().map(|version| version.stages.len()).sum();
     let (previous, others): (Vec<_>, Vec<_>) = labelled.into_iter().partition(|version| has(version, AWSPREVIOUS));

@@ -41,9 +41,7 @@ impl<'a> Values<'a> {
         let pack = self.pack(&at.pack).await?;
         let line = at.line as usize;
         match pack.get(line) {
-            Some(entry)
-                if entry.secret == secret && entry.version == version && entry.value.kind() == at.kind =>
-            {
+            Some(entry) if entry.secret == secret && entry.version == version && entry.value.kind() == at.kind => {
                 Ok(Value { pack, line })
             }
             _ => Err(RepoError::Damaged {

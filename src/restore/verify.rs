@@ -69,8 +69,11 @@ pub async fn verify(
         .map(|secret| (secret.desired.name.as_str(), secret))
         .collect();
     progress.begin("verify", Some(due.len() as u64));
-    let listed: Vec<Listed> =
-        target.list().try_filter(|listed| std::future::ready(due.contains_key(listed.name.as_str()))).try_collect().await?;
+    let listed: Vec<Listed> = target
+        .list()
+        .try_filter(|listed| std::future::ready(due.contains_key(listed.name.as_str())))
+        .try_collect()
+        .await?;
     let mut verification = Verification::default();
     let there: BTreeSet<String> = listed.iter().map(|listed| listed.name.clone()).collect();
     for name in due.keys().filter(|name| !there.contains(**name)) {
@@ -140,7 +143,12 @@ fn compare_metadata(desired: &Desired, fetched: &Fetched, verification: &mut Ver
     verification.tags += desired.tags.len() as u64;
     let sorted = |tags: &[Tag]| tags.iter().cloned().collect::<BTreeSet<_>>();
     if sorted(&desired.tags) != sorted(&secret.tags) {
-        verification.differ(name, None, "tags", format!("{} expected, {} found", desired.tags.len(), secret.tags.len()));
+        verification.differ(
+            name,
+            None,
+            "tags",
+            format!("{} expected, {} found", desired.tags.len(), secret.tags.len()),
+        );
     }
     verification.descriptions += u64::from(desired.description.is_some());
     if desired.description.as_deref().unwrap_or("") != secret.description.as_deref().unwrap_or("") {

@@ -62,7 +62,7 @@ impl Carried {
     }
 
     /// Every pack the records refer to: the new ones, and the earlier ones still in use.
-    pub(super) fn sizes(&self, new: Vec<FileRef>, records: &[Record]) -> Result<Vec<FileRef>, RepoError> {
+    pub(super) fn sizes(&self, new: &[FileRef], records: &[Record]) -> Result<Vec<FileRef>, RepoError> {
         let known: HashMap<Digest, FileRef> = self
             .packs
             .iter()

@@ -149,7 +149,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         signer: request.signer.public(),
         source: place,
         counts: count(&written.records, &tally, written.values_read),
-        packs: carried.sizes(written.packs, &written.records)?,
+        packs: carried.sizes(&written.packs, &written.records)?,
         indexes: written.indexes,
         excluded: tally.excluded.into_iter().map(|(rule, secrets)| Excluded { rule, secrets }).collect(),
         unreadable: unreadable_counts(&unreadable),
@@ -306,9 +306,9 @@ fn count(records: &[Record], tally: &Tally, values_read: u64) -> Counts {
     let mut stored = 0;
     for record in records {
         if record.is_incomplete() {
-            counts.unreadable += 1
+            counts.unreadable += 1;
         } else {
-            counts.captured += 1
+            counts.captured += 1;
         }
         for version in &record.versions {
             counts.versions += 1;

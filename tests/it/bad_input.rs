@@ -102,7 +102,8 @@ async fn wrong_sheets_and_too_few() {
     bytes[at] = if bytes[at] == b'Q' { b'P' } else { b'Q' };
     let text = String::from_utf8(bytes).unwrap();
     let whole = text.lines().position(|line| line.contains("LB1") && line.trim().len() > 60).unwrap();
-    let typed: Vec<&str> = text.lines().enumerate().filter(|(number, _)| *number != whole).map(|(_, line)| line).collect();
+    let typed: Vec<&str> =
+        text.lines().enumerate().filter(|(number, _)| *number != whole).map(|(_, line)| line).collect();
     fs::write(desk.path("slip.txt"), typed.join("\n")).unwrap();
     desk.run(&format!("{plan} --share slip.txt")).expect(5).says("row");
 }
@@ -112,7 +113,8 @@ async fn no_network_no_permission_no_configuration() {
     let (sandbox, desk) = scene().await;
     let before = files(&desk.path("repository"));
     let mut offline = desk.command(binary());
-    desk.finish(offline.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1").arg("snapshot")).expect(1);
+    desk.finish(offline.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1").arg("snapshot"))
+        .expect(1);
     sandbox.control().add_fault(Fault {
         operation: Some("ListSecrets".into()),
         secret: None,

@@ -111,7 +111,9 @@ async fn init_overwrites_nothing() {
     let sandbox = estate().await;
     let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
     let init = |more: &str| {
-        desk.run(&format!("init --source aws:eu-central-1 --threshold 2 --custodian A --custodian B --custodian C --yes {more}"))
+        desk.run(&format!(
+            "init --source aws:eu-central-1 --threshold 2 --custodian A --custodian B --custodian C --yes {more}"
+        ))
     };
     init("--sheets sheets").expect(2).says("no repository");
     init("--repo repository --sheets sheets --config one.toml").expect(0);
@@ -143,7 +145,8 @@ async fn the_demo_holds_and_its_comparison_can_fail() {
 #[test]
 fn help_reference_and_pages_are_true() {
     let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
-    let mut reference = String::from("# Command line\n\nMade from the program's own help; a test holds the two together.\n");
+    let mut reference =
+        String::from("# Command line\n\nMade from the program's own help; a test holds the two together.\n");
     let mut command = lifeboat::cli::command();
     command.build();
     write_reference(&command, "", &mut reference);

@@ -44,7 +44,10 @@ impl Desk {
         let mut command = Command::new(program);
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("AWS_ENDPOINT_URL", &self.endpoint).env("AWS_ACCESS_KEY_ID", &self.account);
-        command.env("AWS_SECRET_ACCESS_KEY", "x").env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", self.folder.path());
+        command
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("HOME", self.folder.path());
         command.env("PATH", "/usr/bin:/bin").env("RUST_LOG", "trace");
         command
     }

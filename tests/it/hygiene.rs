@@ -6,7 +6,8 @@ use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions};
 use crate::command::{Desk, SHEETS, files};
 
 const ACCOUNT: &str = "111111111111";
-const MARKERS: [&str; 4] = ["mark-er-current-7Qx", "mark-er-older-9Zv", "mark-er-\u{e7}\u{11f}-unicode", "{\"pass\":\"mark-er-json\"}"];
+const MARKERS: [&str; 4] =
+    ["mark-er-current-7Qx", "mark-er-older-9Zv", "mark-er-\u{e7}\u{11f}-unicode", "{\"pass\":\"mark-er-json\"}"];
 
 /// A text in the forms it could leak in.
 fn forms(text: &str) -> Vec<Vec<u8>> {
@@ -43,7 +44,8 @@ async fn nothing_secret_is_printed_or_left_in_a_file() {
     }
     for key in ["keys/signer", "keys/index.age"] {
         let text = std::fs::read_to_string(desk.path(key)).unwrap();
-        let line = text.lines().rfind(|line| line.len() > 30 && !line.starts_with('-') && !line.starts_with('#')).unwrap();
+        let line =
+            text.lines().rfind(|line| line.len() > 30 && !line.starts_with('-') && !line.starts_with('#')).unwrap();
         secrets.push(line.as_bytes().to_vec());
     }
     let printed = desk.printed();
@@ -51,7 +53,9 @@ async fn nothing_secret_is_printed_or_left_in_a_file() {
     for secret in &secrets {
         assert!(!holds(&printed, secret), "printed: {}", String::from_utf8_lossy(secret));
     }
-    let keys = |path: &std::path::Path| path.components().any(|part| ["sheets", "keys"].iter().any(|known| part.as_os_str() == *known));
+    let keys = |path: &std::path::Path| {
+        path.components().any(|part| ["sheets", "keys"].iter().any(|known| part.as_os_str() == *known))
+    };
     let written = files(desk.folder.path());
     assert!(written.len() > 20);
     for (path, content) in written.iter().filter(|(path, _)| !keys(path)) {
@@ -73,7 +77,10 @@ fn run_everything(desk: &Desk, sandbox: &Sandbox) {
         when: FaultWhen::Nth(1),
         kind,
     };
-    let invalid = FaultKind::Error { code: "ValidationException".into(), message: format!("Value '{}' at 'secretString'", MARKERS[0]) };
+    let invalid = FaultKind::Error {
+        code: "ValidationException".into(),
+        message: format!("Value '{}' at 'secretString'", MARKERS[0]),
+    };
     for json in ["", " --json"] {
         let run = |words: &str| desk.run(&format!("{words}{json}"));
         run("snapshot").expect(0);

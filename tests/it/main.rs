@@ -1,4 +1,5 @@
 //! Every integration test, in one binary.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test ends at the first surprise")]
 
 mod architecture;
 mod aws_moto;

@@ -117,13 +117,26 @@ fn swapped_files_are_noticed() {
     let anchor = sample.anchor();
     block_on(async {
         let storage = sample.repository.storage();
-        for (folder, ending) in [("packs", ".age"), ("indexes", ".age"), ("snapshots", ".json"), ("snapshots", ".sig")] {
-            let names: Vec<String> =
-                storage.list(folder).await.unwrap().into_iter().map(|e| e.name).filter(|n| n.ends_with(ending)).collect();
+        for (folder, ending) in [("packs", ".age"), ("indexes", ".age"), ("snapshots", ".json"), ("snapshots", ".sig")]
+        {
+            let names: Vec<String> = storage
+                .list(folder)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|e| e.name)
+                .filter(|n| n.ends_with(ending))
+                .collect();
             let [one, two] = &names[..] else { panic!("two files {ending} in {folder}") };
             let (first, second) = (storage.get(one).await.unwrap(), storage.get(two).await.unwrap());
             let seen = altered(storage, |name, bytes| {
-                Some(if name == one { second.clone() } else if name == two { first.clone() } else { bytes })
+                Some(if name == one {
+                    second.clone()
+                } else if name == two {
+                    first.clone()
+                } else {
+                    bytes
+                })
             });
             let report = look(seen.await, &anchor).await.unwrap();
             assert!(report.faults.len() >= 2, "{folder} {ending}: {:?}", report.faults);
@@ -212,7 +225,12 @@ fn what_an_interrupted_run_left_is_no_fault() {
     let trust = sample.trust();
     block_on(async {
         sample.seal().await;
-        sample.repository.storage().put_new("snapshots/20260101T000000Z-00000000.json.sig", Bytes::new()).await.unwrap();
+        sample
+            .repository
+            .storage()
+            .put_new("snapshots/20260101T000000Z-00000000.json.sig", Bytes::new())
+            .await
+            .unwrap();
         let report = depth(&sample.repository, &trust, CheckDepth::Structure).await;
         assert_eq!((report.orphans, report.faults.len()), (2, 0));
     });

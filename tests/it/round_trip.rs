@@ -8,7 +8,10 @@ use lifeboat::{
     drill::{self, DrillError, Verdict},
     model::{RepositoryId, Secret, SecretValue, Tag, ValueState},
     progress::Silent,
-    provider::{Source, Target, memory::{HeldVersion, Memory}},
+    provider::{
+        Source, Target,
+        memory::{HeldVersion, Memory},
+    },
     repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor},
     restore::{self, Options, Outcome, Plan, PlanError, Values, Verification},
     snapshot::{self, Report, SnapshotError, Witness},
@@ -108,15 +111,22 @@ fn secret(name: &str) -> Secret {
 /// Current on an older version (a rollback), a previous, a custom label, two unlabelled, a binary that is valid text.
 fn estate(place: &Memory) {
     let mut first = secret("app/database");
-    first.tags = vec![Tag { key: "team".into(), value: "core".into() }, Tag { key: "Team".into(), value: String::new() }];
+    first.tags =
+        vec![Tag { key: "team".into(), value: "core".into() }, Tag { key: "Team".into(), value: String::new() }];
     first.policy = Some("{ \"Version\" :\"2012-10-17\",\n \"Statement\":[] }".into());
-    place.insert(first, vec![
-        HeldVersion::text(&id(1), &[], "one\r\n"),
-        HeldVersion::text(&id(2), &["AWSCURRENT", "BLUE", "GREEN"], "zwei — \u{1f6a3}\0 "),
-        HeldVersion::text(&id(3), &["AWSPREVIOUS"], "{\"a\":1,\"a\":2}"),
-        HeldVersion::text(&id(4), &[], ""),
-        HeldVersion { value: Some(SecretValue::binary(b"{\"text\":1}".to_vec())), ..HeldVersion::text(&id(5), &["ROLL"], "") },
-    ]);
+    place.insert(
+        first,
+        vec![
+            HeldVersion::text(&id(1), &[], "one\r\n"),
+            HeldVersion::text(&id(2), &["AWSCURRENT", "BLUE", "GREEN"], "zwei — \u{1f6a3}\0 "),
+            HeldVersion::text(&id(3), &["AWSPREVIOUS"], "{\"a\":1,\"a\":2}"),
+            HeldVersion::text(&id(4), &[], ""),
+            HeldVersion {
+                value: Some(SecretValue::binary(b"{\"text\":1}".to_vec())),
+                ..HeldVersion::text(&id(5), &["ROLL"], "")
+            },
+        ],
+    );
     place.insert(secret("app/empty"), Vec::new());
     place.insert(secret("app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "same id, other secret")]);
     let mut going = secret("app/going");
@@ -189,7 +199,10 @@ async fn one_wrong_byte_label_tag_or_version_is_found() {
     let report = world.snapshot(&source).await.unwrap();
     let spoil: [(&str, &dyn Fn(&Memory)); 6] = [
         ("value", &|target| {
-            target.insert(secret("app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "same id, other secre.")]);
+            target.insert(
+                secret("app/single"),
+                vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "same id, other secre.")],
+            );
         }),
         ("labels", &|target| {
             let value = "same id, other secret";
@@ -328,7 +341,12 @@ async fn rules_leave_out_and_are_counted() {
     assert_eq!(rules, ["app/e*", "replica of another region"]);
 }
 
-async fn drill(world: &World, report: &Report, sandbox: &Memory, spoil: &(dyn Fn() + Sync)) -> Result<drill::Record, DrillError> {
+async fn drill(
+    world: &World,
+    report: &Report,
+    sandbox: &Memory,
+    spoil: &(dyn Fn() + Sync),
+) -> Result<drill::Record, DrillError> {
     let request = drill::Request {
         repository: &world.repository,
         manifest: &report.manifest,

@@ -107,13 +107,21 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     estate.seed().await?;
     step(context, "2 ", "init: a recovery key, split among 5 custodians of whom 3 are needed, then forgotten");
     let host = ceremony(&scene).await?;
-    step(context, "3 ", "two days: snapshot, a rotation and a deletion, snapshot; each copied to the other region's storage");
+    step(
+        context,
+        "3 ",
+        "two days: snapshot, a rotation and a deletion, snapshot; each copied to the other region's storage",
+    );
     two_days(context, &scene, &host, &estate).await?;
     step(context, "4 ", &format!("{REGION_A} is gone: every call to it fails, and the storage there with it"));
     let lost = lose_region(&scene).await?;
     step(context, "5 ", "a clean machine, the copy, and three sheets of paper");
     let recovery = recover(context, &scene, &host, args.plant, lost).await?;
-    step(context, "6 ", &format!("the monthly drill: the same into account {SANDBOX_ACCOUNT}, compared, cleaned up, signed"));
+    step(
+        context,
+        "6 ",
+        &format!("the monthly drill: the same into account {SANDBOX_ACCOUNT}, compared, cleaned up, signed"),
+    );
     let (record, stored) = hold_drill(&scene, &host, &recovery).await?;
     scene.watch.done();
 
@@ -271,7 +279,11 @@ async fn recover(
     for sheet in PRESENT.map(|position| &host.sheets[position]) {
         let text = Zeroizing::new(fsutil::read(sheet)?);
         let progress = gathering.add(&sheet.to_string_lossy(), std::str::from_utf8(&text).unwrap_or_default())?;
-        context.output.note(&format!("   have {} of 3 sheets: {}", progress.present.len(), progress.present.join(", ")));
+        context.output.note(&format!(
+            "   have {} of 3 sheets: {}",
+            progress.present.len(),
+            progress.present.join(", ")
+        ));
     }
     let key = gathering.quorum()?.recover()?;
     let trust = copy.trust(&custody::anchor(&key)).await?;
