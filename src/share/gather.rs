@@ -181,7 +181,7 @@ impl Gathering {
         }
         match self.taken.iter().find(|taken| taken.share.index() == share.index()) {
             None => Ok(()),
-            Some(same) if same.share.bytes().digest() == share.bytes().digest() => Err(Rejection::Duplicate {
+            Some(same) if same.share.digest() == share.digest() => Err(Rejection::Duplicate {
                 origin: origin.to_owned(),
                 index: share.index(),
                 holder: self.holder(share),
@@ -216,7 +216,7 @@ fn contradiction(register: &Register, share: &UntrustedShare) -> Option<String> 
     }
     match register.holder(share.index()) {
         None => Some("no sheet of this number is registered".into()),
-        Some(holder) if holder.digest != share.bytes().digest() => Some("its digest is not the registered one".into()),
+        Some(holder) if holder.digest != share.digest() => Some("its digest is not the registered one".into()),
         Some(_) => None,
     }
 }

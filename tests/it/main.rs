@@ -2,3 +2,4 @@
 
 mod share_gather;
 mod share_text;
+mod share_vectors;
