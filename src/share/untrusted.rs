@@ -49,7 +49,8 @@ pub enum ShareFault {
 }
 
 impl UntrustedShare {
-    /// Reads one share from text: the QR string or the typed rows, anywhere in surrounding text, in any case and spacing.
+    /// Reads one share from text: the QR string or the typed rows, anywhere in surrounding text, in any case and
+    /// spacing.
     ///
     /// The same share twice (as string and as rows) is one share; two different shares in one text are refused.
     ///

@@ -1,4 +1,5 @@
 //! The language-neutral vectors of `tests/fixtures/vectors`, made by another implementation.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 
