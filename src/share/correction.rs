@@ -1,6 +1,7 @@
 //! Places up to four wrong characters of a share: the textbook decoder of a BCH code (Peterson, Gorenstein, Zierler).
 //!
-//! bech32's own `Corrector` panics on many texts with more than four wrong characters, and people do present such texts.
+//! bech32's own `Corrector` panics on many texts with more than four wrong characters, and people do present such
+//! texts.
 
 use bech32::{
     Checksum, Fe32, Fe1024,
@@ -65,7 +66,9 @@ fn solve(mut rows: Vec<(Vec<Fe1024>, Fe1024)>) -> Option<Vec<Fe1024>> {
         rows.swap(column, pivot);
         let (mut left, mut right) = rows[column].clone();
         let scale = left[column].multiplicative_inverse();
-        left.iter_mut().for_each(|value| *value *= scale);
+        for value in &mut left {
+            *value *= scale;
+        }
         right *= scale;
         for (row, (values, sum)) in rows.iter_mut().enumerate() {
             let factor = values[column];
@@ -91,7 +94,7 @@ mod tests {
     #[test]
     fn no_residue_makes_it_fail() {
         let mut residue = 0x0001_2345_6789_abcd_ef01_u128;
-        for _ in 0..20_000 {
+        for _ in 0..2_000 {
             residue = residue.wrapping_mul(0x5851_f42d_4c95_7f2d_1405_7b7e_f767_814f).wrapping_add(0x1357_9bdf);
             let errors = errors((residue >> 60) & ((1 << 65) - 1));
             assert!(errors.is_none_or(|errors| errors.len() <= CORRECTABLE && errors.iter().all(|(at, _)| *at < BODY)));

@@ -19,4 +19,5 @@ mod round_trip;
 mod servers;
 mod share_gather;
 mod share_text;
+mod share_vectors;
 mod stub;
