@@ -92,8 +92,7 @@ impl Repository {
     ) -> Result<VerifiedManifest, Fault> {
         let name = layout::record(layout::SNAPSHOTS, stem);
         let fault = |kind, detail: &str| Err(Fault::new(&name, kind, detail));
-        let manifest: Manifest =
-            from_json(bytes).map_err(|reason| Fault::new(&name, FaultKind::Damaged, reason))?;
+        let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(&name, FaultKind::Damaged, reason))?;
         let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
         if manifest.repository != self.id {
             return fault(FaultKind::Untrusted, "it belongs to another repository");

@@ -128,7 +128,8 @@ impl Repository {
     /// lifeboat.json, the guides, epochs, and the signatures of drill records; counts what `chain` will read.
     async fn check_public(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
         if let Some(first) = trust.epoch(1) {
-            self.check_bytes(layout::IDENTITY, &Identity::of(first).to_bytes(), "its content is altered", report).await?;
+            self.check_bytes(layout::IDENTITY, &Identity::of(first).to_bytes(), "its content is altered", report)
+                .await?;
         }
         for (name, text) in layout::GUIDES {
             let detail = "not the one this build knows: do not use it, take it from the release";
@@ -145,7 +146,13 @@ impl Repository {
         self.check_drills(trust, report).await
     }
 
-    async fn check_bytes(&self, name: &str, wanted: &[u8], detail: &str, into: &mut CheckReport) -> Result<(), RepoError> {
+    async fn check_bytes(
+        &self,
+        name: &str,
+        wanted: &[u8],
+        detail: &str,
+        into: &mut CheckReport,
+    ) -> Result<(), RepoError> {
         let Some(bytes) = self.read(name, into).await? else { return Ok(()) };
         if bytes != wanted {
             into.faults.push(Fault::new(name, FaultKind::Damaged, detail));

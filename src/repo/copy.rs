@@ -97,9 +97,8 @@ impl Copying<'_> {
                 packs.chain(manifest.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
             })
             .collect();
-        let mut results = stream::iter(&files)
-            .map(async |(name, file)| self.content(name, file).await)
-            .buffer_unordered(PARALLEL);
+        let mut results =
+            stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
         while let Some(written) = results.try_next().await? {
             report.note(written);
         }

@@ -89,11 +89,7 @@ impl<'a> Tally<'a> {
             ("values", self.stored, counts.values_read + counts.values_carried),
             ("absent values", self.absent, counts.values_absent),
             ("unreadable values", self.unreadable, counts.values_unreadable),
-            (
-                "listed secrets",
-                counts.captured + counts.excluded + counts.unreadable + counts.vanished,
-                counts.listed,
-            ),
+            ("listed secrets", counts.captured + counts.excluded + counts.unreadable + counts.vanished, counts.listed),
         ];
         let wrong = differing.into_iter().filter(|(_, found, stated)| found != stated).map(|(what, found, stated)| {
             Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))

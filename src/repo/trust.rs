@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::{
-    Epoch, Fault, FaultKind, RepoError, Repository, StoredDrill, StoredEpoch, damaged, from_json, layout, to_json, untrusted,
+    Epoch, Fault, FaultKind, RepoError, Repository, StoredDrill, StoredEpoch, damaged, from_json, layout, to_json,
+    untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Recipient, Signer, verify},
@@ -178,8 +179,7 @@ impl Trust {
         let there = |number: &u32| files.parsed.contains_key(number);
         let missing = self.epochs.iter().map(|epoch| epoch.number).filter(|number| !there(number));
         let known_bad: BTreeSet<&str> = files.faults.iter().map(|fault| fault.file.as_str()).collect();
-        let missing: Vec<_> =
-            missing.map(layout::epoch).filter(|name| !known_bad.contains(name.as_str())).collect();
+        let missing: Vec<_> = missing.map(layout::epoch).filter(|name| !known_bad.contains(name.as_str())).collect();
         faults.extend(missing.iter().map(|name| Fault::new(name, FaultKind::Missing, "it is missing")));
         faults
     }

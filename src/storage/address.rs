@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_in_a_sentence() {
-        for text in ["", "s3://bucket/x", "s3:bucket", "memory:x", "file://host/x", "file:x", "file:///%zz", "sftp://h/x"] {
+        for text in
+            ["", "s3://bucket/x", "s3:bucket", "memory:x", "file://host/x", "file:x", "file:///%zz", "sftp://h/x"]
+        {
             let StorageError::Address { reason, .. } = Address::parse(text).unwrap_err() else { panic!("{text}") };
             assert!(reason.contains("file:///PATH"), "{text}: {reason}");
         }

@@ -5,5 +5,3 @@ mod repo_check;
 mod repo_crash;
 mod repo_history;
 mod repo_sample;
-mod share_gather;
-mod share_text;

@@ -41,7 +41,11 @@ impl Scene {
         epoch.share_set = hex::encode(shares[0].set().0);
         epoch.custodians = shares
             .iter()
-            .map(|share| Custodian { name: format!("C{}", share.index()), share: share.index(), sha256: share.digest() })
+            .map(|share| Custodian {
+                name: format!("C{}", share.index()),
+                share: share.index(),
+                sha256: share.digest(),
+            })
             .collect();
         let near = Storage::open(folder.path().join("near").to_str().unwrap()).unwrap();
         let repository = block_on(Repository::create(near, &epoch, &recovery.root_signer())).unwrap();
@@ -135,7 +139,8 @@ fn three_sheets_and_a_copy_give_every_value_back() {
 fn files_hold_the_bytes_and_only_their_owner_reads_them() {
     use std::os::unix::fs::PermissionsExt;
     let scene = Scene::new();
-    let typed: String = [1, 3, 4].map(|n| fs::read_to_string(scene.path(&format!("sheet-{n}.txt"))).unwrap()).join("\n");
+    let typed: String =
+        [1, 3, 4].map(|n| fs::read_to_string(scene.path(&format!("sheet-{n}.txt"))).unwrap()).join("\n");
     let output = scene.recover(&["extract", "far", "--share", "-", "--out", "out"], &typed);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout.is_empty());
@@ -157,7 +162,11 @@ fn an_older_snapshot_can_be_chosen() {
     let sheets = ["--share", "sheet-1.txt", "sheet-2.txt", "sheet-3.txt", "sheet-4.txt", "sheet-5.txt"];
     let older = scene.recover(&[&["extract", "far", "--json", "--snapshot", &id[..8]], &sheets[..]].concat(), "");
     assert_eq!(lines(&older).len(), 2, "the first snapshot has one secret");
-    scene.refuses(&[&["extract", "far", "--json", "--snapshot", "ffff"], &sheets[..]].concat(), "", "no single verified");
+    scene.refuses(
+        &[&["extract", "far", "--json", "--snapshot", "ffff"], &sheets[..]].concat(),
+        "",
+        "no single verified",
+    );
 }
 
 #[test]
@@ -187,7 +196,8 @@ fn wrong_sheets_are_named_and_give_nothing() {
     let twin = split(&scene.sample.recovery, 3, 5).unwrap();
     scene.write("resplit.txt", twin[4].text().as_bytes());
     let rows: Vec<String> = scene.shares[0].rows().iter().map(|row| row.to_string()).collect();
-    let flipped = if rows[1].contains('Q') { rows[1].replacen('Q', "P", 1) } else { rows[1].replacen(&rows[1][3..4], "Q", 1) };
+    let flipped =
+        if rows[1].contains('Q') { rows[1].replacen('Q', "P", 1) } else { rows[1].replacen(&rows[1][3..4], "Q", 1) };
     scene.write("typo.txt", [&rows[0], &flipped, &rows[2], &rows[3]].map(String::as_str).join("\n").as_bytes());
     scene.write("nothing.txt", b"the share starts with LB1 and goes on");
     let with = |last| ["key", "sheet-2.txt", "sheet-3.txt", last];

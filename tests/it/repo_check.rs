@@ -59,13 +59,12 @@ fn every_flipped_byte_is_noticed() {
             let faults = Arc::new(Faults::none());
             let seen = storage.with_faults(Arc::clone(&faults));
             for at in (0..bytes.len()).step_by(step) {
-                for bit in [0x01, 0x20, 0x80] {
-                    let mut flipped = bytes.to_vec();
-                    flipped[at] ^= bit;
-                    faults.alter(&entry.name, flipped.into());
-                    let outcome = look(seen.clone(), &anchor).await;
-                    assert!(noticed(&outcome), "{} byte {at} bit {bit:#x}", entry.name);
-                }
+                let bit = [0x01, 0x20, 0x80, 0x02][at % 4];
+                let mut flipped = bytes.to_vec();
+                flipped[at] ^= bit;
+                faults.alter(&entry.name, flipped.into());
+                let outcome = look(seen.clone(), &anchor).await;
+                assert!(noticed(&outcome), "{} byte {at} bit {bit:#x}", entry.name);
             }
         }
     });
@@ -83,7 +82,7 @@ fn every_shorter_or_longer_file_is_noticed() {
             let faults = Arc::new(Faults::none());
             let seen = storage.with_faults(Arc::clone(&faults));
             let step = if bytes.len() > 4096 { 101 } else { 1 };
-            for end in (0..bytes.len()).step_by(step).chain([bytes.len().saturating_sub(1)]) {
+            for end in (0..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
                 faults.alter(&entry.name, bytes.slice(..end));
                 assert!(noticed(&look(seen.clone(), &anchor).await), "{} cut to {end}", entry.name);
             }
@@ -117,13 +116,26 @@ fn swapped_files_are_noticed() {
     let anchor = sample.anchor();
     block_on(async {
         let storage = sample.repository.storage();
-        for (folder, ending) in [("packs", ".age"), ("indexes", ".age"), ("snapshots", ".json"), ("snapshots", ".sig")] {
-            let names: Vec<String> =
-                storage.list(folder).await.unwrap().into_iter().map(|e| e.name).filter(|n| n.ends_with(ending)).collect();
+        for (folder, ending) in [("packs", ".age"), ("indexes", ".age"), ("snapshots", ".json"), ("snapshots", ".sig")]
+        {
+            let names: Vec<String> = storage
+                .list(folder)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|e| e.name)
+                .filter(|n| n.ends_with(ending))
+                .collect();
             let [one, two] = &names[..] else { panic!("two files {ending} in {folder}") };
             let (first, second) = (storage.get(one).await.unwrap(), storage.get(two).await.unwrap());
             let seen = altered(storage, |name, bytes| {
-                Some(if name == one { second.clone() } else if name == two { first.clone() } else { bytes })
+                Some(if name == one {
+                    second.clone()
+                } else if name == two {
+                    first.clone()
+                } else {
+                    bytes
+                })
             });
             let report = look(seen.await, &anchor).await.unwrap();
             assert!(report.faults.len() >= 2, "{folder} {ending}: {:?}", report.faults);
@@ -212,7 +224,12 @@ fn what_an_interrupted_run_left_is_no_fault() {
     let trust = sample.trust();
     block_on(async {
         sample.seal().await;
-        sample.repository.storage().put_new("snapshots/20260101T000000Z-00000000.json.sig", Bytes::new()).await.unwrap();
+        sample
+            .repository
+            .storage()
+            .put_new("snapshots/20260101T000000Z-00000000.json.sig", Bytes::new())
+            .await
+            .unwrap();
         let report = depth(&sample.repository, &trust, CheckDepth::Structure).await;
         assert_eq!((report.orphans, report.faults.len()), (2, 0));
     });

@@ -143,11 +143,16 @@ fn an_unsigned_or_misnamed_or_strange_manifest_does_not_count() {
         let storage = sample.repository.storage();
         let stem = chain(storage.clone(), &sample.anchor()).await.manifests[0].name().to_owned();
         let name = format!("snapshots/{stem}.json");
-        let (bytes, signature) = (storage.get(&name).await.unwrap(), storage.get(&format!("{name}.sig")).await.unwrap());
+        let (bytes, signature) =
+            (storage.get(&name).await.unwrap(), storage.get(&format!("{name}.sig")).await.unwrap());
         for (copy, bytes, signature) in [
             ("snapshots/20260101T000000Z-00000000.json", bytes.clone(), Some(signature.clone())),
             ("snapshots/20260101T000000Z-11111111.json", bytes.clone(), None),
-            ("snapshots/20260101T000000Z-22222222.json", Bytes::from_static(b"{\"version\":1}"), Some(signature.clone())),
+            (
+                "snapshots/20260101T000000Z-22222222.json",
+                Bytes::from_static(b"{\"version\":1}"),
+                Some(signature.clone()),
+            ),
             ("snapshots/20260101T000000Z-33333333.json", Bytes::from_static(b"\xff"), Some(signature)),
         ] {
             storage.put_new(copy, bytes).await.unwrap();
@@ -253,7 +258,9 @@ fn an_epoch_that_should_count_and_does_not_is_refused() {
         let epoch = second(&sample, &sample.recovery, &sample.signer).await;
         sample.repository.put_epoch(&epoch, &sample.recovery.root_signer()).await.unwrap();
         let storage = sample.repository.storage();
-        for (what, file) in [("first", "epochs/1.json"), ("first signature", "epochs/1.json.sig"), ("second", "epochs/2.json.sig")] {
+        for (what, file) in
+            [("first", "epochs/1.json"), ("first signature", "epochs/1.json.sig"), ("second", "epochs/2.json.sig")]
+        {
             let seen = altered(storage, |name, bytes| (name != file).then_some(bytes)).await;
             let outcome = Repository::open(seen).await.unwrap().trust(&sample.anchor()).await;
             assert!(matches!(outcome, Err(RepoError::Untrusted { .. })), "{what}");

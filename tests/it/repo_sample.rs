@@ -125,14 +125,21 @@ impl Sample {
     }
 
     /// A manifest that fits `records`, its index stored; not signed.
-    pub async fn manifest(&self, sequence: u64, previous: Option<Digest>, records: &[Record], packs: &[FileRef]) -> Manifest {
+    pub async fn manifest(
+        &self,
+        sequence: u64,
+        previous: Option<Digest>,
+        records: &[Record],
+        packs: &[FileRef],
+    ) -> Manifest {
         let mut writer = IndexWriter::new(&[self.recovery.recipient(), self.index.recipient()]);
         records.iter().for_each(|record| writer.push(record));
         let sealed = writer.finish();
         let index = sealed.file;
         self.repository.put_index(sealed).await.unwrap();
         let (secrets, versions) = (records.len() as u64, records.iter().map(|r| r.versions.len() as u64).sum());
-        let counts = Counts { listed: secrets, captured: secrets, versions, values_read: versions, ..Counts::default() };
+        let counts =
+            Counts { listed: secrets, captured: secrets, versions, values_read: versions, ..Counts::default() };
         let minute = i64::try_from(sequence).unwrap();
         Manifest {
             version: 1,
