@@ -16,12 +16,10 @@ const BEGINNING: usize = 20;
 /// The intact bodies in `text`, each once.
 pub(super) fn intact(text: &str) -> Vec<Zeroizing<String>> {
     let mut found: Vec<Zeroizing<String>> = Vec::new();
-    let after_starts = starts(text).map(|rest| {
-        let mut body = Zeroizing::new(String::with_capacity(BODY));
-        body.extend(
-            rest.chars().filter(char::is_ascii_alphanumeric).map(|symbol| symbol.to_ascii_uppercase()).take(BODY),
-        );
-        body
+    let kept = rows::alphanumeric(text);
+    let after_starts = kept.match_indices(START).map(|(at, _)| {
+        let rest = &kept[at + START.len()..];
+        Zeroizing::new(rest[..rest.len().min(BODY)].to_owned())
     });
     let in_rows = windows(text).into_iter().map(|rows| joined(&rows));
     for body in after_starts.chain(in_rows) {
@@ -70,15 +68,6 @@ impl Attempt {
         meant.extend(read.chars().map(look_alike));
         (meant.len() == BODY).then_some(meant)
     }
-}
-
-/// What follows each `LB1` of `text`, in any case.
-fn starts(text: &str) -> impl Iterator<Item = &str> {
-    text.char_indices().filter_map(|(at, _)| {
-        let rest = &text[at..];
-        let start = rest.get(..START.len())?;
-        start.eq_ignore_ascii_case(START).then(|| &rest[START.len()..])
-    })
 }
 
 /// Every four lines that follow each other, blank ones and a lone `LB1` left out; put in order when they are numbered.
@@ -143,9 +132,9 @@ fn after_start(text: &str) -> Option<Zeroizing<String>> {
         let start: String = word.chars().take(START.len()).map(start_alike).collect();
         (start == START).then(|| Zeroizing::new(word[START.len()..].to_owned()))
     });
-    let paragraphs = starts(text).map(|rest| {
-        let end = rest.find("\n\n").unwrap_or(rest.len());
-        rows::alphanumeric(&rest[..end])
+    let paragraphs = text.split("\n\n").map(rows::alphanumeric).filter_map(|paragraph| {
+        let at = paragraph.find(START)?;
+        Some(Zeroizing::new(paragraph[at + START.len()..].to_owned()))
     });
     words.chain(paragraphs).find(|body| body.len() >= BEGINNING)
 }

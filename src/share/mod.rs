@@ -9,6 +9,7 @@
 //! checked before it is called, and its result counts only when it gives the key the shares name.
 
 mod bytes;
+mod correction;
 mod finding;
 mod gather;
 mod quorum;

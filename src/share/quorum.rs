@@ -140,3 +140,103 @@ fn subsets(of: usize, size: usize) -> impl Iterator<Item = Vec<usize>> {
 fn suspects_text(suspects: &[String]) -> String {
     if suspects.is_empty() { String::new() } else { format!(": wrong is {}", suspects.join(", ")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::share::{
+        Gathering, Share,
+        bytes::{LENGTH, ShareBytes},
+        split, text,
+    };
+
+    /// A share with a right checksum whose bytes somebody changed.
+    fn forged(share: &Share, change: impl FnOnce(&mut [u8; LENGTH])) -> Zeroizing<String> {
+        let whole = share.text();
+        let mut bytes = Zeroizing::new(*text::decode(&whole[text::START.len()..]).ok().unwrap().all());
+        change(&mut bytes);
+        text::encode(&ShareBytes::checked(bytes).ok().expect("fields that do not contradict each other"))
+    }
+
+    fn quorum(texts: &[Zeroizing<String>]) -> Quorum {
+        let mut gathering = Gathering::new(Vec::new());
+        for text in texts {
+            gathering.add("a file", text).unwrap();
+        }
+        gathering.quorum().unwrap()
+    }
+
+    fn suspects(texts: &[Zeroizing<String>]) -> Vec<String> {
+        match quorum(texts).recover() {
+            Err(NoQuorum::Inconsistent { suspects }) => suspects,
+            _ => panic!("a forged share was not noticed"),
+        }
+    }
+
+    #[test]
+    fn a_forged_share_never_gives_a_key() {
+        let shares = split(&RecoveryKey::generate(), 3, 5).unwrap();
+        for at in 8..40 {
+            let bad = forged(&shares[3], |bytes| bytes[at] ^= 1);
+            assert_eq!(suspects(&[shares[1].text(), bad, shares[4].text()]), [""; 0], "byte {at}: nobody can be told");
+        }
+    }
+
+    #[test]
+    fn one_surplus_sheet_shows_that_something_is_wrong_two_show_what() {
+        let shares = split(&RecoveryKey::generate(), 3, 6).unwrap();
+        let bad = || forged(&shares[3], |bytes| bytes[20] ^= 0x80);
+        let [b, c, e, f] = [1, 2, 4, 5].map(|at| shares[at].text());
+        // Whether it comes first, amid or last.
+        assert_eq!(suspects(&[bad(), b.clone(), c.clone(), e.clone()]), ["sheet 4"]);
+        assert_eq!(suspects(&[b.clone(), c.clone(), e.clone(), bad()]), ["sheet 4"]);
+        assert_eq!(suspects(&[b.clone(), bad(), c.clone(), e.clone(), f.clone()]), ["sheet 4"]);
+        let worse = forged(&shares[0], |bytes| bytes[8] ^= 1);
+        assert_eq!(suspects(&[worse, bad(), b, c, f]), ["sheet 1", "sheet 4"]);
+    }
+
+    #[test]
+    fn a_lower_threshold_on_every_sheet_gives_no_key() {
+        let shares = split(&RecoveryKey::generate(), 3, 5).unwrap();
+        let lowered: Vec<_> = [1, 3].map(|at| forged(&shares[at], |bytes| bytes[1] = 2)).into();
+        assert!(suspects(&lowered).is_empty());
+    }
+
+    #[test]
+    fn another_number_on_a_sheet_gives_no_key() {
+        let shares = split(&RecoveryKey::generate(), 2, 5).unwrap();
+        let renumbered = forged(&shares[3], |bytes| bytes[3] = 5);
+        assert!(suspects(&[shares[1].text(), renumbered]).is_empty());
+    }
+
+    #[test]
+    fn consistent_shares_of_another_key_do_not_pass_for_this_one() {
+        let (own, other) = (RecoveryKey::generate(), RecoveryKey::generate());
+        let (own, other) = (split(&own, 2, 3).unwrap(), split(&other, 2, 3).unwrap());
+        let claimed = [1, 2].map(|at| {
+            forged(&other[at], |bytes| {
+                bytes[4..8].copy_from_slice(&own[0].set().0);
+                bytes[40..].copy_from_slice(&own[0].fingerprint().0);
+            })
+        });
+        assert!(suspects(&claimed).is_empty());
+        let mixed = [own[0].text(), own[1].text(), claimed[1].clone()];
+        assert_eq!(suspects(&mixed), ["sheet 3"]);
+    }
+
+    #[test]
+    fn subsets_are_all_there() {
+        let of = |of, size| subsets(of, size).collect::<Vec<_>>();
+        assert_eq!(of(4, 2), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
+        assert_eq!(of(3, 3), [[0, 1, 2]]);
+        assert_eq!(of(2, 3).len(), 0);
+        assert_eq!(of(9, 4).len(), 126);
+    }
+
+    #[test]
+    fn a_hopeless_search_ends() {
+        let shares = split(&RecoveryKey::generate(), 20, 40).unwrap();
+        let texts: Vec<_> = shares.iter().map(|share| forged(share, |bytes| bytes[30] ^= bytes[3] | 0x80)).collect();
+        assert!(suspects(&texts).is_empty());
+    }
+}

@@ -149,3 +149,83 @@ impl TryRng for SystemRandom {
 }
 
 impl TryCryptoRng for SystemRandom {}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::fsutil::{self, Access, Existing};
+
+    /// Repeats one byte: shares that can be known beforehand.
+    struct Constant(u8);
+
+    impl TryRng for Constant {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            Ok(u32::from_le_bytes([self.0; 4]))
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            Ok(u64::from_le_bytes([self.0; 8]))
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+            bytes.fill(self.0);
+            Ok(())
+        }
+    }
+
+    impl TryCryptoRng for Constant {}
+
+    #[test]
+    fn the_polynomial_is_over_the_field_11d() {
+        let key = RecoveryKey::from_bytes(&[0x53; 32]);
+        let shares = split_with(&key, 2, 3, ShareSetId([0; 4]), &mut Constant(0x80)).unwrap();
+        let y = |at: usize| shares[at].0.point()[1];
+        let slope = y(0) ^ 0x53;
+        assert!(slope & 0x80 != 0, "the product overflows, so the polynomial shows");
+        // 2 · slope in GF(2^8) modulo x^8 + x^4 + x^3 + x^2 + 1.
+        assert_eq!(y(1), 0x53 ^ (slope << 1) ^ 0x1d);
+        assert_eq!(y(2), 0x53 ^ slope ^ (slope << 1) ^ 0x1d);
+    }
+
+    #[test]
+    fn the_coefficients_are_not_used_twice() {
+        let key = RecoveryKey::generate();
+        let (one, two) = (split(&key, 2, 2).unwrap(), split(&key, 2, 2).unwrap());
+        assert_ne!(one[0].set(), two[0].set());
+        assert_ne!(one[0].0.point()[1..], two[0].0.point()[1..]);
+        assert_eq!(one[0].fingerprint(), two[0].fingerprint());
+    }
+
+    #[test]
+    fn shares_that_do_not_recover_are_not_handed_out() {
+        let key = RecoveryKey::generate();
+        let mut shares = split(&key, 2, 3).unwrap();
+        assert!(proven(&shares, &key, 2));
+        assert!(!proven(&shares, &RecoveryKey::generate(), 2));
+        let common = shares[2].0.common();
+        shares[2] = Share(ShareBytes::new(common, 3, &[7; 32]));
+        assert!(!proven(&shares, &key, 2), "the last one takes part too");
+    }
+
+    /// Debian's libgfshare knows nothing of this tool.
+    #[test]
+    fn gfcombine_recovers_the_same_key() {
+        let key = RecoveryKey::generate();
+        let shares = split(&key, 3, 7).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for members in [[2, 4, 5], [1, 6, 7], [7, 3, 2]] {
+            let names: Vec<String> = members.iter().map(|x| format!("share.{x:03}")).collect();
+            for (name, x) in names.iter().zip(members) {
+                let point = shares[x - 1].0.point();
+                fsutil::write(&folder.path().join(name), &point[1..], Access::Private, Existing::Replace).unwrap();
+            }
+            let status = Command::new("gfcombine").args(["-o", "key"]).args(&names).current_dir(&folder).status();
+            assert!(status.expect("gfcombine is installed (libgfshare-bin)").success());
+            assert_eq!(fsutil::read(&folder.path().join("key")).unwrap(), key.expose());
+        }
+    }
+}

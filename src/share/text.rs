@@ -6,30 +6,24 @@
 
 use bech32::{
     Checksum, Fe32, Fe1024, Hrp,
-    primitives::{
-        checksum::Engine,
-        correction::CorrectableError,
-        decode::{CheckedHrpstring, UncheckedHrpstring},
-        gf32_ext::Fe32Ext,
-    },
+    primitives::{checksum::Engine, decode::CheckedHrpstring, gf32_ext::Fe32Ext},
 };
 use zeroize::Zeroizing;
 
 use super::{
     ShareFault,
     bytes::{self, ShareBytes},
+    correction,
 };
 
 /// What every share starts with: the prefix and bech32's separator.
 pub(super) const START: &str = "LB1";
 /// Characters after [`START`].
 pub(super) const BODY: usize = 87;
-/// How many wrong characters the code can place for certain.
-const CORRECTABLE: usize = 4;
 const PREFIX: Hrp = Hrp::parse_unchecked("lb");
 
 /// The regular codex32 code. The constants are those of BIP-93.
-enum ShareChecksum {}
+pub(super) enum ShareChecksum {}
 
 impl Checksum for ShareChecksum {
     type MidstateRepr = u128;
@@ -57,15 +51,7 @@ pub(super) fn encode(share: &ShareBytes) -> Zeroizing<String> {
 
 /// Whether `body` (what follows `LB1`) has the right length, alphabet and checksum.
 pub(super) fn is_intact(body: &str) -> bool {
-    let mut engine = Engine::<ShareChecksum>::new();
-    engine.input_hrp(PREFIX);
-    for symbol in body.chars() {
-        match Fe32::from_char(symbol) {
-            Ok(element) => engine.input_fe(element),
-            Err(_) => return false,
-        }
-    }
-    body.len() == BODY && *engine.residue() == ShareChecksum::TARGET_RESIDUE
+    residue(body) == Some(0)
 }
 
 /// The share in an intact `body`.
@@ -86,21 +72,15 @@ pub(super) fn decode(body: &str) -> Result<ShareBytes, ShareFault> {
 ///
 /// Only ever a suggestion: with more wrong characters it can be a share that nobody made.
 pub(super) fn correct(body: &str) -> Option<Zeroizing<String>> {
-    let text = whole(body);
-    let unchecked = UncheckedHrpstring::new(&text).ok()?;
-    let error = unchecked.validate_checksum::<ShareChecksum>().err()?;
-    let corrector = error.correction_context::<ShareChecksum>()?;
     let mut symbols: Zeroizing<Vec<u8>> = Zeroizing::new(body.as_bytes().to_vec());
-    let mut changed = 0;
-    for (from_end, difference) in corrector.bch_errors()? {
-        changed += 1;
-        let at = BODY.checked_sub(from_end + 1)?;
+    for (from_end, difference) in correction::errors(residue(body)?)? {
+        let at = BODY - 1 - from_end;
         let wrong = Fe32::from_char(char::from(symbols[at])).ok()?;
         symbols[at] = u8::try_from((wrong + difference).to_char().to_ascii_uppercase()).ok()?;
     }
     let mut corrected = Zeroizing::new(String::with_capacity(BODY));
     corrected.extend(symbols.iter().copied().map(char::from));
-    (changed <= CORRECTABLE && is_intact(&corrected)).then_some(corrected)
+    is_intact(&corrected).then_some(corrected)
 }
 
 /// `LB1` and `body`.
@@ -109,4 +89,70 @@ pub(super) fn whole(body: &str) -> Zeroizing<String> {
     text.push_str(START);
     text.push_str(body);
     text
+}
+
+/// What is left of the checksum after the target is taken away: 0 for an intact body; `None` for a wrong length or alphabet.
+fn residue(body: &str) -> Option<u128> {
+    if body.len() != BODY {
+        return None;
+    }
+    let mut engine = Engine::<ShareChecksum>::new();
+    engine.input_hrp(PREFIX);
+    for symbol in body.chars() {
+        engine.input_fe(Fe32::from_char(symbol).ok()?);
+    }
+    Some(*engine.residue() ^ ShareChecksum::TARGET_RESIDUE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::share::{KeyFingerprint, ShareSetId, bytes::Common};
+
+    fn share() -> ShareBytes {
+        let common =
+            Common { threshold: 3, total: 5, set: ShareSetId([1, 2, 3, 4]), fingerprint: KeyFingerprint([5; 6]) };
+        ShareBytes::new(common, 4, &[9; 32])
+    }
+
+    #[test]
+    fn the_code_is_the_one_of_bip_93() {
+        ShareChecksum::sanity_check();
+        // BIP-93's first vector: the same engine over the prefix `ms` accepts a codex32 secret.
+        let mut engine = Engine::<ShareChecksum>::new();
+        engine.input_hrp(Hrp::parse_unchecked("ms"));
+        for symbol in "10testsxxxxxxxxxxxxxxxxxxxxxxxxxx4nzvca9cmczlw".chars().skip(1) {
+            engine.input_fe(Fe32::from_char(symbol).unwrap());
+        }
+        assert_eq!(*engine.residue(), ShareChecksum::TARGET_RESIDUE);
+    }
+
+    #[test]
+    fn a_second_text_of_the_same_bytes_is_not_a_share() {
+        let text = encode(&share());
+        // The last data character's two lowest bits are padding: set them, and make the checksum right again.
+        let data: Vec<Fe32> = text[3..77].chars().map(|symbol| Fe32::from_char(symbol).unwrap()).collect();
+        for padding in 1..4 {
+            let mut symbols = data.clone();
+            symbols[73] += Fe32::try_from(padding).unwrap();
+            let mut engine = Engine::<ShareChecksum>::new();
+            engine.input_hrp(PREFIX);
+            symbols.iter().for_each(|symbol| engine.input_fe(*symbol));
+            engine.input_target_residue();
+            symbols.extend((0..13).rev().map(|at| Fe32::try_from((*engine.residue() >> (5 * at)) & 31).unwrap()));
+            let body: String = symbols.iter().map(|symbol| symbol.to_char().to_ascii_uppercase()).collect();
+            assert!(is_intact(&body));
+            assert!(matches!(decode(&body), Err(ShareFault::Impossible(_))));
+        }
+    }
+
+    #[test]
+    fn the_text_is_frozen() {
+        let text = encode(&share());
+        assert_eq!(
+            text.as_str(),
+            "LB1ZQPS2PQPQGPSGZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFQ5ZS2PG9Q5HYVVJLCLEJFZ6"
+        );
+        assert_eq!(decode(&text[3..]).ok().unwrap().all(), share().all());
+    }
 }
