@@ -108,12 +108,12 @@ fn only_a_missing_hard_link_falls_back_to_rename() {
 fn planned_failures_happen_as_planned() {
     block_on(async {
         let storage = Storage::memory();
-        let faults = Arc::new(Faults::put(2));
-        let faulty = storage.with_faults(Arc::clone(&faults));
+        let plan = Arc::new(Faults::put(2));
+        let faulty = storage.with_faults(Arc::clone(&plan));
         faulty.put_new("one", "1".into()).await.unwrap();
         assert!(matches!(faulty.put_new("two", "2".into()).await, Err(StorageError::Unavailable { .. })));
         faulty.put_new("three", "3".into()).await.unwrap();
-        assert_eq!(faults.puts(), 3);
+        assert_eq!(plan.puts(), 3);
         assert!(!storage.exists("two").await.unwrap());
         let faulty = storage.with_faults(Arc::new(Faults::put_unanswered(1)));
         assert!(faulty.put_new("two", "2".into()).await.is_err());
