@@ -127,10 +127,10 @@ impl Repository {
 
     /// lifeboat.json, the guides, epochs, and the signatures of drill records; counts what `chain` will read.
     async fn check_public(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
-        if let (Some(first), Some(bytes)) = (trust.epoch(1), self.read(layout::IDENTITY, report).await?) {
-            if bytes != Identity::of(first).to_bytes() {
-                report.faults.push(Fault::new(layout::IDENTITY, FaultKind::Damaged, "its content is altered"));
-            }
+        let identity = self.read(layout::IDENTITY, report).await?;
+        let expected = trust.epoch(1).map(|first| Identity::of(first).to_bytes());
+        if identity.is_some() && expected.is_some() && identity != expected {
+            report.faults.push(Fault::new(layout::IDENTITY, FaultKind::Damaged, "its content is altered"));
         }
         for (name, text) in layout::GUIDES {
             let found = self.read(name, report).await?;
