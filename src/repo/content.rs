@@ -6,7 +6,11 @@ use super::{FileRef, RepoError, Repository, SealedFile, damaged, file_ref, layou
 use crate::{
     crypto::{Namespace, Signer},
     model::{Digest, SnapshotId},
+    storage::StorageError,
 };
+
+/// Readers of armor are lenient about what follows it; here every byte counts.
+const SIGNATURE_END: &str = "\n-----END SSH SIGNATURE-----\n";
 
 /// A signed record of a drill as stored. The repository does not look inside.
 #[derive(Clone, Debug)]
@@ -106,12 +110,14 @@ impl Repository {
         Ok((bytes, found))
     }
 
-    /// The armored signature beside a file; `None` when there is none, empty when it is not text.
+    /// The armored signature beside a file; `None` when there is none, empty when it is not one to its last byte.
     pub(super) async fn signature(&self, name: &str) -> Result<Option<String>, RepoError> {
-        use crate::storage::StorageError;
         match self.storage.get(&layout::signature(name)).await {
             Err(StorageError::NotFound { .. }) => Ok(None),
-            other => Ok(Some(String::from_utf8(other?.into()).unwrap_or_default())),
+            other => {
+                let text = String::from_utf8(other?.into()).unwrap_or_default();
+                Ok(Some(if text.ends_with(SIGNATURE_END) { text } else { String::new() }))
+            }
         }
     }
 }

@@ -205,8 +205,8 @@ mod tests {
         let key = RecoveryKey::generate();
         let mut sealer = Sealer::new(&[key.recipient()], Vec::new()).unwrap();
         sealer.write_all(b"{\"secret\":\"s\",\"version\":\"v\",\"string\":\"a\"}\n{\"hunter2\":1}\n{}\n").unwrap();
-        let sealed = sealer.finish().unwrap().into();
-        let found: Vec<_> = PackReader::open("p", sealed, Opener::Recovery(&key)).unwrap().collect();
+        let pack = sealer.finish().unwrap().into();
+        let found: Vec<_> = PackReader::open("p", pack, Opener::Recovery(&key)).unwrap().collect();
         assert_eq!(found.len(), 2, "nothing follows damage");
         let Err(error) = &found[1] else { panic!("the second line is broken") };
         assert_eq!(error.to_string(), "p is damaged: line 2: not a value");

@@ -1,5 +1,11 @@
 use std::{fs, path::Path as FsPath};
 
+use futures::stream::BoxStream;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+
 use super::*;
 use crate::fsutil::{self, Access, Existing};
 
@@ -104,16 +110,66 @@ fn only_a_missing_hard_link_falls_back_to_rename() {
     assert!(!has_no_hard_links(&wrap(io::ErrorKind::StorageFull.into())));
 }
 
+/// A file system that knows no hard links, such as FAT.
+#[derive(Debug)]
+struct NoHardLinks(InMemory);
+
+impl fmt::Display for NoHardLinks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for NoHardLinks {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        if options.mode == PutMode::Create {
+            return Err(Error::Generic { store: "x", source: io::Error::from_raw_os_error(1).into() });
+        }
+        self.0.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.0.get_opts(path, options).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.0.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[test]
+fn a_stick_without_hard_links_conforms() {
+    let store = Arc::new(NoHardLinks(InMemory::new()));
+    block_on(conformance(&Storage { place: Arc::new(Place::Memory(store)), faults: None }));
+}
+
 #[test]
 fn planned_failures_happen_as_planned() {
     block_on(async {
         let storage = Storage::memory();
-        let faults = Arc::new(Faults::put(2));
-        let faulty = storage.with_faults(Arc::clone(&faults));
+        let plan = Arc::new(Faults::put(2));
+        let faulty = storage.with_faults(Arc::clone(&plan));
         faulty.put_new("one", "1".into()).await.unwrap();
         assert!(matches!(faulty.put_new("two", "2".into()).await, Err(StorageError::Unavailable { .. })));
         faulty.put_new("three", "3".into()).await.unwrap();
-        assert_eq!(faults.puts(), 3);
+        assert_eq!(plan.puts(), 3);
         assert!(!storage.exists("two").await.unwrap());
         let faulty = storage.with_faults(Arc::new(Faults::put_unanswered(1)));
         assert!(faulty.put_new("two", "2".into()).await.is_err());

@@ -13,6 +13,7 @@ mod hygiene;
 mod recover_py;
 mod repo_check;
 mod repo_crash;
+mod repo_fixture;
 mod repo_history;
 mod repo_sample;
 mod round_trip;

@@ -76,15 +76,9 @@ impl Scene {
 
     /// Runs the copy's own recover.py.
     fn recover(&self, arguments: &[&str], stdin: &str) -> Output {
-        self.recover_with(&std::env::var_os("PATH").unwrap_or_default(), arguments, stdin)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the child's PATH")]
-    fn recover_with(&self, path: &std::ffi::OsStr, arguments: &[&str], stdin: &str) -> Output {
         let mut child = Command::new("python3")
             .arg("far/recover.py")
             .args(arguments)
-            .env("PATH", path)
             .current_dir(self.folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -206,6 +200,7 @@ fn wrong_sheets_are_named_and_give_nothing() {
     scene.refuses(&with("resplit.txt"), "", "different share sets");
     scene.refuses(&with("typo.txt"), "", "look at row 2 again");
     scene.refuses(&with("nothing.txt"), "", "nothing.txt: no share found");
+    scene.refuses(&with("no-such-file.txt"), "", "no-such-file.txt: No such file");
     scene.refuses(&with("-"), "", "standard input: no share found");
 }
 
@@ -280,6 +275,23 @@ fn a_manifest_of_a_foreign_signer_is_not_restored() {
     assert_eq!(output.status.code(), Some(6));
     assert!(String::from_utf8_lossy(&output.stderr).contains("may not sign"));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), values().len(), "the genuine newest one");
+}
+
+#[test]
+fn planted_nonsense_does_not_stop_a_recovery() {
+    let scene = Scene::new();
+    for (n, text) in
+        ["", "{}", "[]", "{\"version\":2}", "{\"version\":1,\"sequence\":\"x\"}", "null"].iter().enumerate()
+    {
+        scene.write(&format!("far/snapshots/2099010{n}T000000Z-00000000.json"), text.as_bytes());
+        scene.write(&format!("far/epochs/{}.json", n + 7), text.as_bytes());
+    }
+    let sheets = ["--share", "sheet-1.txt", "sheet-2.txt", "sheet-3.txt"];
+    let output = scene.recover(&[&["extract", "far", "--json"], &sheets[..]].concat(), "");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{error}");
+    assert!(!error.contains("Traceback"), "{error}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), values().len());
 }
 
 #[test]

@@ -96,7 +96,8 @@ fn an_ambiguous_prefix_finds_nothing() {
 
 #[test]
 fn forged_manifests_do_not_count() {
-    let changes: [(&str, FaultKind, fn(&mut Manifest)); 6] = [
+    type Change = fn(&mut Manifest);
+    let changes: [(&str, FaultKind, Change); 6] = [
         ("another repository", FaultKind::Untrusted, |m| m.repository = RepositoryId::from_bytes([1; 16])),
         ("an unknown epoch", FaultKind::Untrusted, |m| m.epoch = 2),
         ("a newer version", FaultKind::Damaged, |m| m.version = 2),

@@ -110,12 +110,11 @@ impl Sample {
         packs.sort();
         let mut records: Vec<Record> = Vec::new();
         for (name, version) in places {
-            match records.last_mut().filter(|last| last.secret.name == name) {
-                Some(last) => last.versions.push(version),
-                None => {
-                    let secret = Secret { name: name.into(), arn: arn(name), ..Secret::default() };
-                    records.push(Record { secret, versions: vec![version], read: time(1) });
-                }
+            if let Some(last) = records.last_mut().filter(|last| last.secret.name == name) {
+                last.versions.push(version);
+            } else {
+                let secret = Secret { name: name.into(), arn: arn(name), ..Secret::default() };
+                records.push(Record { secret, versions: vec![version], read: time(1) });
             }
         }
         for record in &mut records {
@@ -133,7 +132,9 @@ impl Sample {
         packs: &[FileRef],
     ) -> Manifest {
         let mut writer = IndexWriter::new(&[self.recovery.recipient(), self.index.recipient()]);
-        records.iter().for_each(|record| writer.push(record));
+        for record in records {
+            writer.push(record);
+        }
         let sealed = writer.finish();
         let index = sealed.file;
         self.repository.put_index(sealed).await.unwrap();

@@ -145,7 +145,7 @@ def combined(shares, at=0):
 
 
 def recovered_key(sources):
-    """The 32 bytes, proven to be the key the shares name."""
+    """The 32 bytes, proven to be the key the shares name, and the shares."""
     shares = {}
     for source in sources:
         if source == "-" and sys.stdin.isatty():
@@ -230,10 +230,12 @@ def ssh_public(raw):
 # ---- the repository ------------------------------------------------------------------------------------------------
 
 class Repository:
-    def __init__(self, folder, root=None):
-        self.folder, self.faults, self.signatures = folder, [], shutil.which("ssh-keygen") is not None
-        if not self.signatures:
-            note("WARNING: ssh-keygen is not here, so no signature is checked: anyone may have written these files")
+    def __init__(self, folder, root, without_signatures):
+        self.folder, self.faults, self.signatures = folder, [], not without_signatures
+        if without_signatures:
+            note("WARNING: no signature is checked: anyone may have written these files")
+        elif not shutil.which("ssh-keygen"):
+            stop("ssh-keygen is not installed (Debian: apt install openssh-client); it checks who wrote these files")
         self.identity = self.parsed("lifeboat.json")
         if not self.identity or self.identity.get("version") != 1:
             stop(f"{folder} is not a Lifeboat repository of format version 1")
@@ -256,6 +258,15 @@ class Repository:
         except ValueError:
             self.faults.append(f"{name} is not JSON")
 
+    def has(self, parsed, *fields):
+        """Whether a file has these fields, the numbers among them being numbers."""
+        content, name = parsed
+        numbers = {"version", "number", "sequence", "epoch"}
+        fits = isinstance(content, dict) and all(f in content and (f not in numbers or type(content[f]) is int) for f in fields)
+        if content is not None and not fits:
+            self.faults.append(f"{name} is not of format version 1")
+        return fits
+
     def names(self, folder):
         path = os.path.join(self.folder, folder)
         return sorted(f"{folder}/{name}" for name in (os.listdir(path) if os.path.isdir(path) else []) if name.endswith(".json"))
@@ -277,7 +288,8 @@ class Repository:
         """Epochs of the root, and those their `previous` leads to. Without a root: every one that its own root signed."""
         found, named = {}, {}
         numbered = [(self.parsed(name), name) for name in self.names("epochs")]
-        for epoch, name in sorted((e for e in numbered if e[0]), key=lambda e: -e[0]["number"]):
+        numbered = [e for e in numbered if self.has(e, "version", "repository", "number", "root", "recipient", "signers")]
+        for epoch, name in sorted(numbered, key=lambda e: -e[0]["number"]):
             digest = hashlib.sha256(self.read(name)).hexdigest()
             if epoch["version"] != 1 or name != f"epochs/{epoch['number']}.json" or epoch["repository"] != self.identity["repository"]:
                 self.faults.append(f"{name} is of another version, number or repository")
@@ -291,8 +303,9 @@ class Repository:
         """Verified manifests by sequence number."""
         found, epoch, last, digest = [], 0, 0, None
         manifests = [(self.parsed(name), name) for name in self.names("snapshots")]
-        for manifest, name in sorted((m for m in manifests if m[0]), key=lambda m: (m[0].get("sequence", 0), m[1])):
-            if manifest.get("version") != 1 or manifest["repository"] != self.identity["repository"]:
+        manifests = [m for m in manifests if self.has(m, "version", "repository", "sequence", "epoch", "signer", "packs", "indexes")]
+        for manifest, name in sorted(manifests, key=lambda m: (m[0]["sequence"], m[1])):
+            if manifest["version"] != 1 or manifest["repository"] != self.identity["repository"]:
                 self.faults.append(f"{name} is of another version or repository")
                 continue
             signers = [signer["key"] for signer in self.epochs.get(manifest["epoch"], {"signers": []})["signers"]]
@@ -342,7 +355,7 @@ class Repository:
 # ---- commands ------------------------------------------------------------------------------------------------------
 
 def verify(arguments):
-    repository = Repository(arguments.repo, arguments.root)
+    repository = Repository(arguments.repo, arguments.root, arguments.without_signatures)
     files = repository.check_files()
     for number, epoch in sorted(repository.epochs.items()):
         print(f"epoch {number}: {epoch['threshold']} of {epoch['total']} shares, set {epoch['share_set'].upper()}, root {epoch['root']}")
@@ -366,7 +379,7 @@ def identity_of(arguments):
     key, shares = recovered_key(arguments.share)
     repository = None
     if arguments.repo:
-        repository = Repository(arguments.repo, ssh_public(root_public(key)))
+        repository = Repository(arguments.repo, ssh_public(root_public(key)), arguments.without_signatures)
         recipient = bech32("age", x25519_public(key))
         mine = [e for e in repository.epochs.values() if e["recipient"] == recipient and e["root"] == ssh_public(root_public(key))]
         if not mine:
@@ -452,9 +465,16 @@ def main():
     way = one.add_mutually_exclusive_group(required=True)
     way.add_argument("--json", action="store_true")
     way.add_argument("--out")
+    for one in commands.choices.values():
+        one.add_argument("--without-signatures", action="store_true", help="believe whoever wrote these files")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(encoding="utf-8")
-    {"verify": verify, "key": key, "extract": extract}[arguments.command](arguments)
+    try:
+        {"verify": verify, "key": key, "extract": extract}[arguments.command](arguments)
+    except BrokenPipeError:
+        os._exit(1)
+    except OSError as error:
+        stop(f"{error.filename or 'a file'}: {error.strerror}")
 
 
 if __name__ == "__main__":
