@@ -1,6 +1,7 @@
 //! Places up to four wrong characters of a share: the textbook decoder of a BCH code (Peterson, Gorenstein, Zierler).
 //!
-//! bech32's own `Corrector` panics on many texts with more than four wrong characters, and people do present such texts.
+//! bech32's own `Corrector` panics on many texts with more than four wrong characters, and people do present such
+//! texts.
 
 use bech32::{
     Checksum, Fe32, Fe1024,
@@ -65,7 +66,9 @@ fn solve(mut rows: Vec<(Vec<Fe1024>, Fe1024)>) -> Option<Vec<Fe1024>> {
         rows.swap(column, pivot);
         let (mut left, mut right) = rows[column].clone();
         let scale = left[column].multiplicative_inverse();
-        left.iter_mut().for_each(|value| *value *= scale);
+        for value in &mut left {
+            *value *= scale;
+        }
         right *= scale;
         for (row, (values, sum)) in rows.iter_mut().enumerate() {
             let factor = values[column];

@@ -33,7 +33,7 @@ pub(super) fn intact(text: &str) -> Vec<Zeroizing<String>> {
 /// What looks most like a share in a text without an intact one.
 pub(super) enum Attempt {
     /// Four rows, all of about the right length.
-    Rows([Row; 4]),
+    Rows(Box<[Row; 4]>),
     /// Rows are there, but not all four: these numbers are missing or of a wrong length.
     SomeRows(Vec<usize>),
     /// What follows `LB1`.
@@ -47,7 +47,7 @@ pub(super) fn attempt(text: &str) -> Option<Attempt> {
         .filter(|rows| rows.iter().zip(1..).all(|(row, number)| looks_like(row, number)))
         .max_by_key(score);
     if let Some(rows) = best {
-        return Some(Attempt::Rows(rows));
+        return Some(Attempt::Rows(Box::new(rows)));
     }
     let whole = after_start(text);
     match lost_rows(text) {

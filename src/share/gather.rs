@@ -47,7 +47,8 @@ pub enum Rejection {
         /// The custodian, when known.
         holder: Option<String>,
     },
-    /// Its checksum is right but it is not the share that was made: forged, or its set or threshold contradicts the others.
+    /// Its checksum is right but it is not the share that was made: forged, or its set or threshold contradicts the
+    /// others.
     #[error("{origin} (sheet {index}{}) is not the sheet that was made: {reason}", held_by(.holder.as_deref()))]
     Forged {
         /// Where it came from.
@@ -155,7 +156,11 @@ impl Gathering {
         if self.registers.is_empty() {
             return Ok(());
         }
-        let Some(register) = self.register_of(share) else { return Err(foreign(origin, share)) };
+        let Some(register) = self.register_of(share) else {
+            let same_key = self.registers.iter().any(|register| register.fingerprint == share.fingerprint());
+            let reason = format!("its share set {} is not registered", share.set());
+            return Err(if same_key { self.forged(origin, share, reason) } else { foreign(origin, share) });
+        };
         if let Some(reason) = contradiction(register, share) {
             return Err(self.forged(origin, share, reason));
         }
@@ -181,7 +186,7 @@ impl Gathering {
         }
         match self.taken.iter().find(|taken| taken.share.index() == share.index()) {
             None => Ok(()),
-            Some(same) if same.share.bytes().digest() == share.bytes().digest() => Err(Rejection::Duplicate {
+            Some(same) if same.share.digest() == share.digest() => Err(Rejection::Duplicate {
                 origin: origin.to_owned(),
                 index: share.index(),
                 holder: self.holder(share),
@@ -216,7 +221,7 @@ fn contradiction(register: &Register, share: &UntrustedShare) -> Option<String> 
     }
     match register.holder(share.index()) {
         None => Some("no sheet of this number is registered".into()),
-        Some(holder) if holder.digest != share.bytes().digest() => Some("its digest is not the registered one".into()),
+        Some(holder) if holder.digest != share.digest() => Some("its digest is not the registered one".into()),
         Some(_) => None,
     }
 }

@@ -155,7 +155,7 @@ mod tests {
         let whole = share.text();
         let mut bytes = Zeroizing::new(*text::decode(&whole[text::START.len()..]).ok().unwrap().all());
         change(&mut bytes);
-        text::encode(&ShareBytes::checked(bytes).ok().expect("fields that do not contradict each other"))
+        text::encode(&ShareBytes::checked(bytes).ok().unwrap())
     }
 
     fn quorum(texts: &[Zeroizing<String>]) -> Quorum {

@@ -56,7 +56,8 @@ pub(super) fn print(body: &str) -> Vec<Zeroizing<String>> {
         let (data, tail) = rest.split_at(length);
         rest = tail;
         let mut row = Zeroizing::new(String::with_capacity(2 * length));
-        row.push_str(&format!("{number}:"));
+        row.push_str(&number.to_string());
+        row.push(':');
         for (at, symbol) in data.chars().enumerate() {
             if at % GROUP == 0 {
                 row.push(' ');

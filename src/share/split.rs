@@ -38,8 +38,8 @@ pub enum SplitError {
     NotProven,
 }
 
-/// Splits `key` into `total` shares of which `threshold` recover it. Proves before it returns that shares recover the key:
-/// each is read back from its text and takes part in a recovery.
+/// Splits `key` into `total` shares of which `threshold` recover it. Proves before it returns that shares recover the
+/// key: each is read back from its text and takes part in a recovery.
 ///
 /// # Errors
 /// See [`SplitError`].

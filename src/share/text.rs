@@ -91,7 +91,8 @@ pub(super) fn whole(body: &str) -> Zeroizing<String> {
     text
 }
 
-/// What is left of the checksum after the target is taken away: 0 for an intact body; `None` for a wrong length or alphabet.
+/// What is left of the checksum after the target is taken away: 0 for an intact body; `None` for a wrong length or
+/// alphabet.
 fn residue(body: &str) -> Option<u128> {
     if body.len() != BODY {
         return None;
@@ -137,7 +138,9 @@ mod tests {
             symbols[73] += Fe32::try_from(padding).unwrap();
             let mut engine = Engine::<ShareChecksum>::new();
             engine.input_hrp(PREFIX);
-            symbols.iter().for_each(|symbol| engine.input_fe(*symbol));
+            for symbol in &symbols {
+                engine.input_fe(*symbol);
+            }
             engine.input_target_residue();
             symbols.extend((0..13).rev().map(|at| Fe32::try_from((*engine.residue() >> (5 * at)) & 31).unwrap()));
             let body: String = symbols.iter().map(|symbol| symbol.to_char().to_ascii_uppercase()).collect();

@@ -9,6 +9,7 @@ use super::{
     rows::{LENGTHS, RowFault},
     text,
 };
+use crate::model::Digest;
 
 /// A share as someone presented it: well-formed, its checksum right, nothing else believed.
 /// No Debug, Clone or Serialize; wiped on drop.
@@ -48,7 +49,8 @@ pub enum ShareFault {
 }
 
 impl UntrustedShare {
-    /// Reads one share from text: the QR string or the typed rows, anywhere in surrounding text, in any case and spacing.
+    /// Reads one share from text: the QR string or the typed rows, anywhere in surrounding text, in any case and
+    /// spacing.
     ///
     /// The same share twice (as string and as rows) is one share; two different shares in one text are refused.
     ///
@@ -92,6 +94,11 @@ impl UntrustedShare {
     /// The key as the share states it.
     pub fn fingerprint(&self) -> KeyFingerprint {
         self.0.common().fingerprint
+    }
+
+    /// SHA-256 of the 46 bytes, to be compared with a register's.
+    pub fn digest(&self) -> Digest {
+        self.0.digest()
     }
 
     pub(super) fn bytes(&self) -> &ShareBytes {

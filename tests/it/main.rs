@@ -9,3 +9,4 @@ mod repo_history;
 mod repo_sample;
 mod share_gather;
 mod share_text;
+mod share_vectors;
