@@ -59,7 +59,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         report
     };
     context.output.result(&report, || text(&report));
-    Ok(if report.faults.is_empty() { Exit::Complete } else { Exit::Damaged })
+    Ok(if !report.faults.is_empty() {
+        Exit::Damaged
+    } else if report.unopened.is_empty() {
+        Exit::Complete
+    } else {
+        Exit::Incomplete
+    })
 }
 
 fn text(report: &CheckReport) -> String {
@@ -75,6 +81,9 @@ fn text(report: &CheckReport) -> String {
         &["checked", "how many"],
         rows.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect(),
     );
+    for file in &report.unopened {
+        text.push_str(&format!("\n{file}: not looked into: sealed to another key"));
+    }
     for fault in &report.faults {
         text.push_str(&format!("\n{}: {}", fault.file, fault.detail));
     }

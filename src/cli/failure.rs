@@ -9,7 +9,7 @@ use crate::{
     provider::{ErrorKind, ProviderError},
     repo::RepoError,
     restore::{ExecuteError, PlanError},
-    share::{NoQuorum, Rejection},
+    share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
     storage::StorageError,
 };
@@ -127,7 +127,11 @@ impl From<SnapshotError> for Failure {
 
 impl From<CeremonyError> for Failure {
     fn from(error: CeremonyError) -> Self {
-        let exit = if matches!(error, CeremonyError::Proof(_)) { Exit::Failed } else { Exit::Usage };
+        let exit = if matches!(error, CeremonyError::Proof(_) | CeremonyError::Split(SplitError::NotProven)) {
+            Exit::Failed
+        } else {
+            Exit::Usage
+        };
         Self::new(exit, error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, IsTerminal, Read},
+    io::{self, BufRead, IsTerminal},
     path::{Path, PathBuf},
 };
 
@@ -11,10 +11,12 @@ use zeroize::Zeroizing;
 use super::{Context, Exit, Failure};
 use crate::{
     crypto::RecoveryKey,
-    custody,
+    custody, fsutil,
     repo::{Repository, Trust},
     share::{Gathering, Progress},
 };
+
+const LONGEST_SHEET: usize = 1 << 20;
 
 /// Where sheets come from.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -99,15 +101,12 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 
 /// Reads one sheet. A sheet is a page of text, so a megabyte of it is not one.
 fn read(path: &Path) -> Result<(String, Zeroizing<String>), Failure> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 16));
-    let origin = if path == Path::new("-") {
-        io::stdin().take(1 << 20).read_to_end(&mut bytes)?;
-        "stdin".to_owned()
+    let (origin, bytes) = if path == Path::new("-") {
+        ("stdin".to_owned(), fsutil::read_secret_from(io::stdin(), LONGEST_SHEET)?)
     } else {
-        let file = fs::File::open(path)
-            .map_err(|error| Failure::new(Exit::NoQuorum, format!("{}: {error}", path.display())))?;
-        file.take(1 << 20).read_to_end(&mut bytes)?;
-        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        let bytes = fsutil::read_secret(path, LONGEST_SHEET)
+            .map_err(|error| Failure::new(Exit::NoQuorum, error.to_string()))?;
+        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes)
     };
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     Ok((origin, Zeroizing::new(text.to_owned())))

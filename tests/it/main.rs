@@ -1,5 +1,11 @@
 //! Every integration test, in one binary.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test ends at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::type_complexity,
+    reason = "a test ends at the first surprise and says what it saw"
+)]
 
 mod architecture;
 mod aws_moto;
