@@ -1,1 +1,120 @@
-//! TODO duty
+//! A sandbox that answers as AWS Secrets Manager does: one HTTP endpoint on loopback, with switches for what goes wrong.
+//!
+//! It speaks AWS JSON 1.1 (and enough of STS to know accounts), keeps everything in memory, and is held against answers
+//! recorded from the real service (`tests/it/emulator_recordings.rs`). Decisions where AWS leaves room, or where a
+//! sandbox must differ:
+//!
+//! - Signatures are not verified. The access key id names the account: twelve digits are the account itself,
+//!   credentials from `AssumeRole` carry theirs, anything else is account `000000000000`. The region is the one in the
+//!   credential scope.
+//! - Rotation functions do not exist. A function ARN `arn:aws:lambda:…` of the caller's account and region is taken as
+//!   existing unless [`Control::set_function_missing`] says otherwise; rotating at once stores a fresh random value the
+//!   way a well-behaved function would, and is counted in [`Control::immediate_rotations`].
+//! - Resource policies are stored, checked for syntax and public access, and decide whether another account may come in
+//!   by ARN; `Deny` statements and single actions are not evaluated (use a [`Fault`]).
+//! - `DeletedDate` is the end of the recovery window; nothing is purged when it passes.
+//! - `LastChangedDate` moves on every modification, always forward.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::clock::{Clock, SystemClock};
+
+mod control;
+mod control_http;
+mod entry;
+mod faults;
+mod http;
+mod keys;
+mod labels;
+mod limits;
+mod ops;
+mod quotas;
+mod refusal;
+mod secret;
+mod seed;
+mod state;
+mod sts;
+
+pub use control::{Control, ControlError};
+pub use faults::{Fault, FaultKind, FaultWhen};
+pub use keys::KeyState;
+
+/// How a sandbox starts.
+#[derive(Clone)]
+pub struct SandboxOptions {
+    /// Where to listen; loopback only, port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// The time written into dates. Quotas use the machine's monotonic time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether AWS's request quotas are enforced.
+    pub quotas: bool,
+    /// Added to every answer.
+    pub latency: Duration,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            clock: Arc::new(SystemClock),
+            quotas: false,
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+/// A running endpoint; dropping it stops it.
+pub struct Sandbox {
+    address: SocketAddr,
+    world: Arc<state::World>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Listens and answers until [`Sandbox::shutdown`] or drop, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the address is not loopback, otherwise what binding says.
+    pub async fn start(options: SandboxOptions) -> io::Result<Self> {
+        if !options.bind.ip().is_loopback() {
+            let message = format!("the sandbox listens on loopback only, not on {}", options.bind.ip());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let listener = TcpListener::bind(options.bind).await?;
+        let address = listener.local_addr()?;
+        let world = Arc::new(state::World::new(options.clock, options.quotas, options.latency));
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(http::serve(listener, Arc::clone(&world), stopped));
+        Ok(Self { address, world, stop, server })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The endpoint as AWS clients take it: `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The switches.
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.world))
+    }
+
+    /// Closes every connection and stops listening.
+    pub async fn shutdown(mut self) {
+        let _ = self.stop.send(true);
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
