@@ -1,1 +1,171 @@
-//! TODO duty
+//! The composition root: from configuration to objects.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    config::{Config, ConfigError},
+    crypto::{IndexKey, KeyFileError, PublicKey, Recipient, RecipientError, Signer},
+    fsutil::{self, Access, Existing},
+    model::RepositoryId,
+    provider::{
+        ProviderError,
+        aws::{Aws, AwsSettings},
+    },
+    repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedManifest},
+    snapshot::Witness,
+    storage::{Storage, StorageError},
+};
+
+/// A backup host: its configuration and where that lies.
+pub struct Host {
+    /// The configuration.
+    pub config: Config,
+    folder: PathBuf,
+}
+
+/// Something of the host that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The configuration does not parse.
+    #[error("{path}: {error}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: ConfigError,
+    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A key file holds something else.
+    #[error("{path}: {error}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: KeyFileError,
+    },
+    /// `[trust]` does not hold a key.
+    #[error("[trust] root: {0}")]
+    Root(KeyFileError),
+    /// `[trust]` does not hold a recipient.
+    #[error("[trust] recipient: {0}")]
+    Recipient(#[from] RecipientError),
+    /// A storage address.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The repository.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+    /// The remembered head of a repository cannot be read.
+    #[error("{0}: not the remembered head of a repository")]
+    Witness(PathBuf),
+}
+
+impl Host {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub fn load(path: &Path) -> Result<Self, HostError> {
+        let bytes = fsutil::read(path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let config = Config::parse(&text).map_err(|error| HostError::Config { path: path.to_owned(), error })?;
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { config, folder })
+    }
+
+    /// Opens the configured repository and verifies its epochs against the pinned trust.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub async fn repository(&self) -> Result<(Repository, Trust), HostError> {
+        self.repository_at(&self.config.repository.url).await
+    }
+
+    /// The same for a copy, or any other address.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub async fn repository_at(&self, address: &str) -> Result<(Repository, Trust), HostError> {
+        let repository = Repository::open(Storage::open(address)?).await?;
+        let trust = repository.trust(&self.anchor()?).await?;
+        Ok((repository, trust))
+    }
+
+    /// What this host believes.
+    ///
+    /// # Errors
+    /// When `[trust]` does not parse.
+    pub fn anchor(&self) -> Result<TrustAnchor, HostError> {
+        let root: PublicKey = self.config.trust.root.parse().map_err(HostError::Root)?;
+        let recipient: Recipient = self.config.trust.recipient.parse()?;
+        Ok(TrustAnchor { root, recipient })
+    }
+
+    /// The signer.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no key.
+    pub fn signer(&self) -> Result<Signer, HostError> {
+        self.key(&self.config.keys.signer, Signer::from_file)
+    }
+
+    /// The index key.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no key.
+    pub fn index_key(&self) -> Result<IndexKey, HostError> {
+        self.key(&self.config.keys.index, IndexKey::from_file)
+    }
+
+    /// The configured source.
+    ///
+    /// # Errors
+    /// When no credentials can be found.
+    pub async fn source(&self) -> Result<Arc<Aws>, ProviderError> {
+        let mut settings = AwsSettings::region(&self.config.source.url.region);
+        settings.rate_share = self.config.source.rate_share;
+        Ok(Arc::new(Aws::connect(settings).await?))
+    }
+
+    /// The newest snapshot this host remembers having seen.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn witness(&self, repository: RepositoryId) -> Result<Option<Witness>, HostError> {
+        let path = self.witness_path(repository);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| HostError::Witness(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Remembers a snapshot.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember(&self, manifest: &VerifiedManifest) -> Result<(), HostError> {
+        let path = self.witness_path(manifest.manifest().repository);
+        let witness = Witness { sequence: manifest.manifest().sequence, manifest: manifest.digest() };
+        let bytes = serde_json::to_vec(&witness).expect("a witness is plain data");
+        fsutil::create_folder(path.parent().unwrap_or(Path::new(".")), Access::Private)?;
+        Ok(fsutil::write(&path, &bytes, Access::Private, Existing::Replace)?)
+    }
+
+    fn witness_path(&self, repository: RepositoryId) -> PathBuf {
+        self.folder.join("state").join(format!("{repository}.head.json"))
+    }
+
+    fn key<K>(&self, path: &Path, parse: impl Fn(&str) -> Result<K, KeyFileError>) -> Result<K, HostError> {
+        let path = self.folder.join(path);
+        let bytes = zeroize::Zeroizing::new(fsutil::read(&path)?);
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        parse(text).map_err(|error| HostError::Key { path, error })
+    }
+}

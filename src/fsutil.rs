@@ -1,10 +1,14 @@
 //! Crash-safe writes to the local file system. The only room that may use `std::fs` to write.
 
+#![expect(clippy::disallowed_methods, reason = "the room that makes std::fs safe to use")]
+
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
+
+use zeroize::Zeroizing;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +60,39 @@ pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
     Ok(())
 }
 
+/// Moves a folder within one file system.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to).map_err(|error| at(from, &error))
+}
+
 /// Reads a whole file.
 ///
 /// # Errors
 /// The system's error, its message naming the path.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path).map_err(|error| at(path, &error))
+}
+
+/// Reads at most `limit` bytes into a buffer that is wiped and never grows, so that no copy stays behind.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn read_secret(path: &Path, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path).map_err(|error| at(path, &error))?;
+    read_secret_from(file, limit).map_err(|error| at(path, &error))
+}
+
+/// The same from an open source.
+///
+/// # Errors
+/// The source's error.
+pub fn read_secret_from(source: impl io::Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    source.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn temp_beside(path: &Path, folder: &Path) -> PathBuf {

@@ -9,7 +9,7 @@
 //! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] | adapters and primitives |
-//! | 0 | [`model`] [`clock`] [`fsutil`] | leaves |
+//! | 0 | [`model`] [`clock`] [`fsutil`] [`progress`] | leaves |
 //!
 //! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory.
 
@@ -23,6 +23,7 @@ pub mod drill;
 pub mod emulator;
 pub mod fsutil;
 pub mod model;
+pub mod progress;
 pub mod provider;
 pub mod repo;
 pub mod restore;

@@ -1,3 +1,5 @@
 //! The `lifeboat` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    lifeboat::cli::main()
+}

@@ -1,1 +1,185 @@
-//! TODO duty
+//! The command line: arguments, printing, prompts, exit codes. One file per subcommand.
+
+mod check;
+mod copy;
+mod demo;
+mod drill;
+mod exit;
+mod failure;
+mod generate;
+mod init;
+mod list;
+mod output;
+mod quorum;
+mod restore;
+mod sandbox;
+mod show;
+mod snapshot;
+mod watch;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use exit::Exit;
+pub use failure::Failure;
+pub use output::Output;
+
+use crate::{
+    app::Host,
+    crypto,
+    repo::{Repository, Trust},
+};
+
+const ABOUT: &str = "Offline backup and disaster recovery for production secrets";
+const AFTER: &str = "\
+Examples:
+  lifeboat demo
+  lifeboat init --repo /srv/lifeboat --source aws:eu-central-1 --threshold 3 \\
+      --custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --sheets ./sheets --yes
+  lifeboat snapshot
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 --share ana.txt --share cy.txt --share eli.txt
+
+Exit codes: 0 complete, 1 failed, 2 usage, 3 incomplete, 4 refused for safety, 5 no quorum,
+6 repository damaged, 7 locked, 130 interrupted";
+
+/// The arguments.
+#[derive(Debug, Parser)]
+#[command(name = "lifeboat", version, about = ABOUT, after_help = AFTER, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Global {
+    /// Print one JSON object on stdout and no human text there
+    #[arg(long, global = true, env = "LIFEBOAT_JSON")]
+    json: bool,
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG", default_value = "lifeboat.toml")]
+    config: PathBuf,
+    /// The repository: a path or file:// URL (default: the configured one)
+    #[arg(long, global = true, value_name = "URL", env = "LIFEBOAT_REPO")]
+    repo: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Sandbox(sandbox::Args),
+    Init(init::Args),
+    Snapshot(snapshot::Args),
+    List(list::Args),
+    Show(show::Args),
+    Check(check::Args),
+    Copy(copy::Args),
+    Restore(restore::Args),
+    Drill(drill::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
+}
+
+/// What every subcommand gets.
+struct Context {
+    output: Output,
+    global: Global,
+}
+
+impl Context {
+    fn host(&self) -> Result<Host, Failure> {
+        if self.global.config.exists() {
+            return Ok(Host::load(&self.global.config)?);
+        }
+        let message = format!("there is no configuration at {}", self.global.config.display());
+        Err(Failure::usage(message).hint("say --config FILE, or make one with `lifeboat init`"))
+    }
+
+    /// The repository asked for, its epochs verified against the host's pinned trust.
+    async fn repository(&self, host: &Host) -> Result<(Repository, Trust), Failure> {
+        match &self.global.repo {
+            Some(address) => Ok(host.repository_at(address).await?),
+            None => Ok(host.repository().await?),
+        }
+    }
+}
+
+/// Parses, runs, and gives the exit code.
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_panic));
+    crypto::harden_process();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Complete.into() };
+        }
+    };
+    log_to_stderr();
+    let output = Output { json: cli.global.json };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.failure(&Failure::from(error));
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(async {
+        tokio::select! {
+            outcome = dispatch(cli) => outcome.unwrap_or_else(|failure| {
+                output.failure(&failure);
+                failure.exit
+            }),
+            _ = tokio::signal::ctrl_c() => {
+                output.failure(&Failure::new(Exit::Interrupted, "interrupted").hint("run the same command again to go on"));
+                Exit::Interrupted
+            }
+        }
+    });
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// The command definition, for the reference and the man pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context { output: Output { json: cli.global.json }, global: cli.global };
+    match cli.command {
+        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Sandbox(args) => sandbox::run(&context, args).await,
+        Command::Init(args) => init::run(&context, args).await,
+        Command::Snapshot(args) => snapshot::run(&context, args).await,
+        Command::List(args) => list::run(&context, args).await,
+        Command::Show(args) => show::run(&context, args).await,
+        Command::Check(args) => check::run(&context, args).await,
+        Command::Copy(args) => copy::run(&context, args).await,
+        Command::Restore(args) => restore::run(&context, args).await,
+        Command::Drill(args) => drill::run(&context, args).await,
+        Command::Completions(args) => Ok(generate::completions(&context, &args)),
+        Command::Man(args) => generate::man(&context, &args),
+    }
+}
+
+/// Shows where, never what: a panic's message could hold anything.
+fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let place =
+        info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
+    Output { json: false }.warn(&format!("lifeboat found a bug in itself{place}; please report it"));
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+/// Shows lifeboat's own events, at the level of `RUST_LOG`; never a library's, whatever is asked for.
+fn log_to_stderr() {
+    use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    let level = asked.rsplit(['=', ',']).next().and_then(|word| word.parse().ok());
+    let Some(level) = level else { return };
+    let targets = Targets::new().with_target("lifeboat", tracing_subscriber::filter::LevelFilter::from_level(level));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_filter(targets);
+    tracing_subscriber::registry().with(layer).init();
+}

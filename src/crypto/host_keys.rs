@@ -1,9 +1,17 @@
 //! Key files of the backup host.
 
+use age::secrecy::ExposeSecret;
+use zeroize::Zeroizing;
+
 use super::Recipient;
 
-/// The age identity that opens indexes, and nothing else.
-pub struct IndexKey {}
+/// The age identity that opens indexes, and nothing else. No Debug, Clone or Serialize; wiped on drop.
+///
+/// ```compile_fail
+/// let key = lifeboat::crypto::IndexKey::generate();
+/// println!("{key:?}");
+/// ```
+pub struct IndexKey(age::x25519::Identity);
 
 /// A key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -16,24 +24,68 @@ pub struct KeyFileError {
 impl IndexKey {
     /// A new random key.
     pub fn generate() -> Self {
-        todo!()
+        Self(age::x25519::Identity::generate())
     }
 
     /// Reads the text of an age identity file (comments allowed, exactly one X25519 identity).
     ///
     /// # Errors
     /// When there is not exactly one identity.
-    pub fn from_file(_text: &str) -> Result<Self, KeyFileError> {
-        todo!()
+    pub fn from_file(text: &str) -> Result<Self, KeyFileError> {
+        const WRONG: KeyFileError = KeyFileError { expected: "an age identity file with exactly one X25519 identity" };
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => line.parse().map(Self).map_err(|_| WRONG),
+            _ => Err(WRONG),
+        }
     }
 
     /// The identity file's text: a comment with the recipient, then the identity.
-    pub fn to_file(&self) -> zeroize::Zeroizing<String> {
-        todo!()
+    pub fn to_file(&self) -> Zeroizing<String> {
+        let identity = self.0.to_string();
+        // The exact capacity: a growing string would leave unwiped copies behind.
+        let comment = format!("# public key: {}\n", self.recipient());
+        let mut text = String::with_capacity(comment.len() + identity.expose_secret().len() + 1);
+        text.push_str(&comment);
+        text.push_str(identity.expose_secret());
+        text.push('\n');
+        Zeroizing::new(text)
     }
 
     /// The recipient indexes are sealed to.
     pub fn recipient(&self) -> Recipient {
-        todo!()
+        Recipient::of(&self.0)
+    }
+
+    pub(super) fn as_age(&self) -> &age::x25519::Identity {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_reads_back() {
+        let key = IndexKey::generate();
+        let text = key.to_file();
+        assert!(text.starts_with("# public key: age1"));
+        assert!(text.lines().nth(1).unwrap().starts_with("AGE-SECRET-KEY-1"));
+        assert_eq!(IndexKey::from_file(&text).unwrap().recipient(), key.recipient());
+        let windows = text.replace('\n', "\r\n");
+        assert_eq!(IndexKey::from_file(&windows).unwrap().recipient(), key.recipient());
+    }
+
+    #[test]
+    fn exactly_one_identity() {
+        let (one, two) = (IndexKey::generate().to_file(), IndexKey::generate().to_file());
+        let twice = format!("{}{}", *one, *two);
+        let recipient = IndexKey::generate().recipient().to_string();
+        let cut = &one[..one.len() - 5];
+        for bad in ["", "# nothing\n", &twice, &recipient, cut, "AGE-PLUGIN-YUBIKEY-1QQQ"] {
+            let error = IndexKey::from_file(bad).err().expect("refused");
+            assert!(!error.to_string().contains("SECRET"), "the text names no key");
+        }
     }
 }

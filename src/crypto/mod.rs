@@ -1,11 +1,14 @@
 //! Keys, sealing and signing. Pure and sync.
 
+mod harden;
 mod host_keys;
+mod locked;
 mod recipient;
 mod recovery;
 mod seal;
 mod sign;
 
+pub use harden::{Hardening, harden_process};
 pub use host_keys::{IndexKey, KeyFileError};
 pub use recipient::{Recipient, RecipientError};
 pub use recovery::RecoveryKey;

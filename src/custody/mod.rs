@@ -1,1 +1,239 @@
-//! TODO duty
+//! The ceremony that makes a recovery key and leaves it on paper, and the way back from sheets to the key.
+
+mod sheet;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::{
+    crypto::{RecoveryKey, Signer},
+    model::RepositoryId,
+    repo::{AllowedSigner, Custodian, Epoch, StoredEpoch, TrustAnchor},
+    share::{self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, ShareSetId, SplitError},
+};
+
+/// What a ceremony is asked to make.
+#[derive(Clone, Debug)]
+pub struct CeremonyRequest {
+    /// The repository the key is for.
+    pub repository: RepositoryId,
+    /// Sheets needed to recover.
+    pub threshold: u8,
+    /// One sheet each, in the order of the share index.
+    pub custodians: Vec<String>,
+    /// The hosts that may sign.
+    pub signers: Vec<AllowedSigner>,
+    /// The time of the ceremony.
+    pub created: Timestamp,
+}
+
+/// What a ceremony leaves: sheets for the custodians, the public epoch, and the root key to sign it with.
+/// The recovery key itself is gone when this exists.
+pub struct Ceremony {
+    /// The public record.
+    pub epoch: Epoch,
+    /// Signs the epoch; dropped right after.
+    pub root: Signer,
+    /// One per custodian, in order.
+    pub sheets: Vec<Sheet>,
+}
+
+/// One custodian's sheet as plain text.
+pub struct Sheet {
+    /// The custodian.
+    pub custodian: String,
+    /// The share's index.
+    pub index: u8,
+    /// The page.
+    pub text: Zeroizing<String>,
+}
+
+/// A ceremony that cannot be held as asked, or whose sheets did not give the key back.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CeremonyError {
+    /// Threshold and number do not go together.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// A name that cannot be printed on a sheet.
+    #[error("custodian name {0:?} is empty, longer than 80 characters or has a line break in it")]
+    Name(String),
+    /// Two custodians of one name: nobody could tell their sheets apart.
+    #[error("custodian {0:?} is named twice")]
+    Twice(String),
+    /// The sheets, read back, did not give the key: nothing was kept.
+    #[error("the sheets could not be read back to the same key ({0})")]
+    Proof(String),
+}
+
+/// Makes a key, splits it, prints the sheets, reads every sheet back and proves that they give the key.
+///
+/// # Errors
+/// See [`CeremonyError`].
+pub fn hold(request: &CeremonyRequest) -> Result<Ceremony, CeremonyError> {
+    check_names(&request.custodians)?;
+    let total = u8::try_from(request.custodians.len()).map_err(|_| SplitError::Threshold {
+        threshold: request.threshold.into(),
+        total: u32::try_from(request.custodians.len()).unwrap_or(u32::MAX),
+    })?;
+    let key = RecoveryKey::generate();
+    let shares = share::split(&key, request.threshold, total)?;
+    let root = key.root_signer();
+    let set = shares[0].set();
+    let custodians = shares.iter().zip(&request.custodians);
+    let epoch = Epoch {
+        version: crate::repo::FORMAT_VERSION,
+        repository: request.repository,
+        number: 1,
+        created: request.created,
+        recipient: key.recipient(),
+        root: root.public(),
+        threshold: request.threshold,
+        total,
+        share_set: hex::encode(set.0),
+        custodians: custodians
+            .clone()
+            .map(|(share, name)| Custodian { name: name.clone(), share: share.index(), sha256: share.digest() })
+            .collect(),
+        signers: request.signers.clone(),
+        previous: None,
+    };
+    let sheets: Vec<Sheet> = custodians
+        .map(|(share, name)| Sheet {
+            custodian: name.clone(),
+            index: share.index(),
+            text: sheet::render(&epoch, name, share),
+        })
+        .collect();
+    prove(&epoch, &sheets, &key)?;
+    Ok(Ceremony { epoch, root, sheets })
+}
+
+/// What the policy of good custody would say of a threshold; advice, never an obstacle.
+pub fn advice(threshold: u8, custodians: usize) -> Option<String> {
+    let threshold = usize::from(threshold);
+    if threshold * 2 <= custodians {
+        Some(format!("{threshold} of {custodians} lets a minority open everything; more than half is advised"))
+    } else if threshold == custodians {
+        Some(format!("{threshold} of {custodians} leaves no spare: one lost sheet loses everything"))
+    } else {
+        None
+    }
+}
+
+/// The public knowledge about each epoch's sheets, for judging sheets on arrival. Every epoch but the newest is retired.
+pub fn registers(epochs: &[StoredEpoch]) -> Vec<Register> {
+    let newest = epochs.iter().map(|stored| stored.epoch.number).max();
+    epochs
+        .iter()
+        .filter_map(|stored| {
+            let successor = epochs.iter().find(|next| next.epoch.number == stored.epoch.number + 1);
+            let retired = successor.map(|next| next.epoch.created);
+            register(&stored.epoch, if Some(stored.epoch.number) == newest { None } else { retired })
+        })
+        .collect()
+}
+
+/// What a recovered key lets a reader believe.
+pub fn anchor(key: &RecoveryKey) -> TrustAnchor {
+    TrustAnchor { root: key.root_signer().public(), recipient: key.recipient() }
+}
+
+fn register(epoch: &Epoch, retired: Option<Timestamp>) -> Option<Register> {
+    let mut set = [0; 4];
+    hex::decode_to_slice(&epoch.share_set, &mut set).ok()?;
+    Some(Register {
+        epoch: epoch.number,
+        set: ShareSetId(set),
+        threshold: epoch.threshold,
+        total: epoch.total,
+        fingerprint: KeyFingerprint::of(&epoch.root, &epoch.recipient),
+        holders: epoch
+            .custodians
+            .iter()
+            .map(|custodian| Holder { index: custodian.share, name: custodian.name.clone(), digest: custodian.sha256 })
+            .collect(),
+        retired,
+    })
+}
+
+fn check_names(names: &[String]) -> Result<(), CeremonyError> {
+    for (position, name) in names.iter().enumerate() {
+        if name.trim().is_empty() || name.chars().count() > 80 || name.chars().any(char::is_control) {
+            return Err(CeremonyError::Name(name.clone()));
+        }
+        if names[..position].contains(name) {
+            return Err(CeremonyError::Twice(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Reads every sheet back as a reader would, and recovers from the first `k` and from the last `k`.
+fn prove(epoch: &Epoch, sheets: &[Sheet], key: &RecoveryKey) -> Result<(), CeremonyError> {
+    let threshold = usize::from(epoch.threshold);
+    for quorum in [&sheets[..threshold], &sheets[sheets.len() - threshold..], sheets] {
+        let recovered = recover(epoch, quorum)?;
+        if anchor(&recovered) != anchor(key) {
+            return Err(CeremonyError::Proof("another key came back".into()));
+        }
+    }
+    Ok(())
+}
+
+fn recover(epoch: &Epoch, sheets: &[Sheet]) -> Result<RecoveryKey, CeremonyError> {
+    let rejected = |rejection: Rejection| CeremonyError::Proof(rejection.to_string());
+    let missing = |none: NoQuorum| CeremonyError::Proof(none.to_string());
+    let mut gathering = Gathering::new(register(epoch, None).into_iter().collect());
+    for sheet in sheets {
+        gathering.add(&sheet.custodian, &sheet.text).map_err(rejected)?;
+    }
+    gathering.quorum().map_err(missing)?.recover().map_err(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(threshold: u8, custodians: &[&str]) -> CeremonyRequest {
+        CeremonyRequest {
+            repository: RepositoryId::from_bytes([7; 16]),
+            threshold,
+            custodians: custodians.iter().map(ToString::to_string).collect(),
+            signers: vec![AllowedSigner { name: "host".into(), key: Signer::generate().public() }],
+            created: "2026-11-24T05:50:42Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn sheets_two_four_five_give_the_key_and_two_do_not() {
+        let ceremony = hold(&request(3, &["Ana", "Bo", "Çelik", "Đào", "Eve"])).unwrap();
+        let sheets = &ceremony.sheets;
+        let mut gathering = Gathering::new(register(&ceremony.epoch, None).into_iter().collect());
+        for sheet in [&sheets[1], &sheets[3]] {
+            gathering.add(&sheet.custodian, &sheet.text).unwrap();
+        }
+        assert!(matches!(
+            gathering.add("again", &sheets[3].text),
+            Err(Rejection::Duplicate { index: 4, holder: Some(name), .. }) if name == "Đào"
+        ));
+        gathering.add("last", &sheets[4].text).unwrap();
+        let key = gathering.quorum().unwrap().recover().unwrap();
+        assert_eq!(anchor(&key).recipient, ceremony.epoch.recipient);
+        assert_eq!(ceremony.root.public(), ceremony.epoch.root);
+    }
+
+    #[test]
+    fn impossible_ceremonies_are_refused() {
+        for (threshold, names) in [(1, vec!["a", "b"]), (3, vec!["a", "b"]), (2, vec!["a", "a"]), (2, vec!["a", " "])] {
+            assert!(hold(&request(threshold, &names)).is_err(), "{threshold} of {names:?}");
+        }
+        assert!(hold(&request(2, &["a\nb", "c"])).is_err());
+    }
+
+    #[test]
+    fn advice_is_given_at_both_ends() {
+        assert!(advice(3, 5).is_none());
+        assert!(advice(2, 4).unwrap().contains("minority"));
+        assert!(advice(3, 3).unwrap().contains("spare"));
+    }
+}

@@ -1,11 +1,17 @@
 //! Where secrets live: two traits, so that a snapshot cannot write.
 
+pub mod aws;
+pub mod memory;
+
 use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::model::{Place, Secret, SecretValue, Step, Version};
+
+/// Tells by a version's id whether the caller has its value already.
+pub type Known<'a> = dyn Fn(&str) -> bool + Sync + 'a;
 
 /// A place secrets are read from.
 #[async_trait]
@@ -27,7 +33,7 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`ErrorKind::NotFound`] when the secret has vanished since it was listed; any error
     /// that concerns the whole run (network, expired credentials).
-    async fn fetch(&self, listed: &Listed, known: &(dyn Fn(&str) -> bool + Sync)) -> Result<Fetched, ProviderError>;
+    async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError>;
 }
 
 /// A place secrets are written to.

@@ -1,9 +1,22 @@
 //! How sound a repository is, at three depths.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
 use serde::Serialize;
 
-use super::{RepoError, Repository, Trust};
-use crate::crypto::{IndexKey, RecoveryKey};
+use super::{
+    FileRef, IndexReader, MISSING, PackReader, RepoError, Repository, Trust, VerifiedManifest,
+    chain::PARALLEL,
+    identity::Identity,
+    layout,
+    resolve::{Expected, Tally},
+};
+use crate::{
+    crypto::{IndexKey, Opener, RecoveryKey},
+    model::Digest,
+};
 
 /// How deep to look, and with which key.
 #[derive(Clone, Copy)]
@@ -60,8 +73,28 @@ pub struct CheckReport {
     pub references: u64,
     /// Values that were opened (depth values).
     pub values: u64,
+    /// Packs and indexes that no verified manifest refers to: what an interrupted run left, and no fault.
+    pub orphans: u64,
+    /// Files sealed to a key of another epoch or host, so neither read nor faulted (depth index and deeper).
+    pub unopened: Vec<String>,
     /// Everything wrong.
     pub faults: Vec<Fault>,
+}
+
+impl Fault {
+    pub(super) fn new(file: &str, kind: FaultKind, detail: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), kind, detail: detail.into() }
+    }
+}
+
+impl CheckDepth<'_> {
+    fn opener(&self) -> Option<Opener<'_>> {
+        match self {
+            Self::Structure => None,
+            Self::Index(key) => Some(Opener::Index(key)),
+            Self::Values(key) => Some(Opener::Recovery(key)),
+        }
+    }
 }
 
 impl Repository {
@@ -69,7 +102,186 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepoError::Storage`] when the storage fails; faults are in the report.
-    pub async fn check(&self, _trust: &Trust, _depth: CheckDepth<'_>) -> Result<CheckReport, RepoError> {
-        todo!()
+    pub async fn check(&self, trust: &Trust, depth: CheckDepth<'_>) -> Result<CheckReport, RepoError> {
+        let mut report = CheckReport::default();
+        self.check_public(trust, &mut report).await?;
+        let chain = self.chain(trust).await?;
+        report.snapshots = chain.manifests.len() as u64;
+        report.faults.extend(chain.faults);
+        self.check_sealed(&chain.manifests, &mut report).await?;
+        if let Some(opener) = depth.opener() {
+            let mut expected = Expected::default();
+            for found in &chain.manifests {
+                self.check_index(found, opener, &mut expected, &mut report).await?;
+            }
+            if matches!(depth, CheckDepth::Values(_)) {
+                self.check_values(opener, expected, &mut report).await?;
+            }
+        }
+        report.faults.sort_by(|a, b| (&a.file, &a.detail).cmp(&(&b.file, &b.detail)));
+        report.faults.dedup();
+        report.unopened.sort();
+        report.unopened.dedup();
+        Ok(report)
+    }
+
+    /// lifeboat.json, the guides, epochs, and the signatures of drill records; counts what `chain` will read.
+    async fn check_public(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
+        let identity = self.read(layout::IDENTITY, report).await?;
+        let expected = trust.epoch(1).map(|first| Identity::of(first).to_bytes());
+        if identity.is_some() && expected.is_some() && identity != expected {
+            report.faults.push(Fault::new(layout::IDENTITY, FaultKind::Damaged, "its content is altered"));
+        }
+        for (name, text) in layout::GUIDES {
+            let found = self.read(name, report).await?;
+            if found.is_some_and(|bytes| !layout::is_known_guide(text, &bytes)) {
+                let detail = "not one this build knows: do not use it, take it from the release";
+                report.faults.push(Fault::new(name, FaultKind::Damaged, detail));
+            }
+        }
+        let epochs = self.epoch_files().await?;
+        report.files += 2 * epochs.parsed.len() as u64;
+        report.bytes += epochs.bytes;
+        report.faults.extend(trust.faults_of(&epochs));
+        for entry in self.storage.list(layout::SNAPSHOTS).await? {
+            report.files += 1;
+            report.bytes += entry.size;
+        }
+        self.check_drills(trust, report).await
+    }
+
+    /// A drill record is signed by a signer of any epoch; what it says is not the repository's to judge.
+    async fn check_drills(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
+        for drill in self.drills().await? {
+            let name = layout::record(layout::DRILLS, &drill.name);
+            report.files += 2;
+            report.bytes += (drill.bytes.len() + drill.signature.len()) as u64;
+            if drill.signature.is_empty() {
+                report.faults.push(Fault::new(&name, FaultKind::Unsigned, "it has no signature"));
+            } else if !trust.signed_drill(&drill) {
+                report.faults.push(Fault::new(&name, FaultKind::Untrusted, "no allowed signer signed this content"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every pack and index: there, and as long and with the digest that a manifest says.
+    async fn check_sealed(&self, manifests: &[VerifiedManifest], report: &mut CheckReport) -> Result<(), RepoError> {
+        let files = sealed_files(manifests);
+        let names: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        for folder in [layout::PACKS, layout::INDEXES] {
+            let there = self.storage.list(folder).await?;
+            report.orphans += there.iter().filter(|entry| !names.contains(entry.name.as_str())).count() as u64;
+        }
+        let mut results = stream::iter(&files)
+            .map(async |(name, file)| (name, self.sealed(name, file).await))
+            .buffer_unordered(PARALLEL);
+        while let Some((name, result)) = results.next().await {
+            match result {
+                Ok(bytes) => {
+                    report.files += 1;
+                    report.bytes += bytes.len() as u64;
+                }
+                Err(error) => report.faults.push(fault_of(name, error)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Every record of one snapshot: its references lead to packs of the manifest, and the counts are right.
+    async fn check_index(
+        &self,
+        found: &VerifiedManifest,
+        opener: Opener<'_>,
+        expected: &mut Expected,
+        report: &mut CheckReport,
+    ) -> Result<(), RepoError> {
+        let mut tally = Tally::new(found);
+        for file in &found.manifest().indexes {
+            let name = layout::index(&file.sha256);
+            let read = self.index(file).await.and_then(|sealed| {
+                IndexReader::open(&name, sealed, opener)?.try_for_each(|record| {
+                    tally.add(&record?, expected);
+                    Ok(())
+                })
+            });
+            match read {
+                Ok(()) => {}
+                Err(RepoError::WrongKey { file }) => {
+                    report.unopened.push(file);
+                    return Ok(());
+                }
+                Err(error) => {
+                    report.faults.push(fault_of(&name, error)?);
+                    return Ok(());
+                }
+            }
+        }
+        report.references += tally.references();
+        report.faults.extend(tally.faults());
+        Ok(())
+    }
+
+    /// Every value referred to: there, and of the secret, version and kind the record says.
+    async fn check_values(
+        &self,
+        opener: Opener<'_>,
+        expected: Expected,
+        report: &mut CheckReport,
+    ) -> Result<(), RepoError> {
+        let packs: BTreeMap<Digest, _> = expected.into_packs();
+        let mut packs_read = stream::iter(&packs)
+            .map(async |(digest, lines)| {
+                let name = layout::pack(digest);
+                let sealed = self.pack(digest).await?;
+                let entries = PackReader::open(&name, sealed, opener)?;
+                lines.compare(&name, entries)
+            })
+            .buffer_unordered(PARALLEL);
+        while let Some(result) = packs_read.next().await {
+            match result {
+                Ok((values, faults)) => {
+                    report.values += values;
+                    report.faults.extend(faults);
+                }
+                Err(RepoError::WrongKey { file }) => report.unopened.push(file),
+                Err(error) => report.faults.push(fault_of("", error)?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self, name: &str, report: &mut CheckReport) -> Result<Option<Bytes>, RepoError> {
+        match self.expect(name).await {
+            Ok(bytes) => {
+                report.files += 1;
+                report.bytes += bytes.len() as u64;
+                Ok(Some(bytes))
+            }
+            Err(error) => {
+                report.faults.push(fault_of(name, error)?);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Every pack and index of `manifests` by name, once.
+pub(super) fn sealed_files(manifests: &[VerifiedManifest]) -> BTreeSet<(String, FileRef)> {
+    let named = manifests.iter().flat_map(|found| {
+        let manifest = found.manifest();
+        let packs = manifest.packs.iter().map(|file| (layout::pack(&file.sha256), *file));
+        packs.chain(manifest.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
+    });
+    named.collect()
+}
+
+/// Damage is a fault; a failing storage is not.
+fn fault_of(name: &str, error: RepoError) -> Result<Fault, RepoError> {
+    match error {
+        RepoError::Damaged { file, reason } if reason == MISSING => Ok(Fault::new(&file, FaultKind::Missing, reason)),
+        RepoError::Damaged { file, reason } => Ok(Fault::new(&file, FaultKind::Damaged, reason)),
+        RepoError::Storage(error) => Err(error.into()),
+        other => Ok(Fault::new(name, FaultKind::Damaged, other.to_string())),
     }
 }

@@ -1,7 +1,14 @@
 //! Copies: a whole repository kept elsewhere.
 
-use super::{RepoError, Repository};
-use crate::storage::Storage;
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    FileRef, Manifest, RepoError, Repository, chain::PARALLEL, damaged, file_ref, from_json, identity::Identity, layout,
+};
+use crate::storage::{Storage, StorageError};
 
 /// What a copy run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,12 +21,149 @@ pub struct CopyReport {
     pub present: u64,
 }
 
-/// Brings `to` up to date: everything a manifest refers to before the manifest, the manifest before its
-/// signature, lifeboat.json last. Each file is read back from the far end and its digest compared. Resumable.
+/// Brings `to` up to date: everything a manifest refers to before the manifest, a signature before what it
+/// signs, lifeboat.json last. Each file is read back from the far end and its digest compared. Resumable.
+///
+/// Copies what verified or not verified manifests refer to: judging is `check`'s. A manifest that is not
+/// readable or not signed stops the copy, and so does another repository at the far end.
 ///
 /// # Errors
+/// [`RepoError::Exists`] when `to` holds another repository; [`RepoError::Newer`] when it is of a newer version;
 /// [`RepoError::Damaged`] when a file of the source does not have its digest (nothing is spread further),
 /// or the copy holds another file under a name; [`RepoError::Storage`].
-pub async fn copy(_from: &Repository, _to: &Storage) -> Result<CopyReport, RepoError> {
-    todo!()
+pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoError> {
+    refuse_another(from, to).await?;
+    let run = Copying { from, to };
+    let mut report = CopyReport::default();
+    // Listed before anything is read: a snapshot that appears later is the next run's.
+    let snapshots = run.signed(layout::SNAPSHOTS).await?;
+    let drills = run.signed(layout::DRILLS).await?;
+    for (name, _) in layout::GUIDES {
+        run.public(name, &mut report).await?;
+    }
+    for epoch in run.signed(layout::EPOCHS).await? {
+        run.with_signature(&epoch, &mut report).await?;
+    }
+    let mut manifests = run.manifests(&snapshots).await?;
+    manifests.sort_by_key(|(manifest, name)| (manifest.sequence, *name));
+    run.contents(&manifests, &mut report).await?;
+    for (_, name) in &manifests {
+        run.with_signature(name, &mut report).await?;
+    }
+    for drill in &drills {
+        run.with_signature(drill, &mut report).await?;
+    }
+    run.public(layout::IDENTITY, &mut report).await?;
+    Ok(report)
+}
+
+struct Copying<'a> {
+    from: &'a Repository,
+    to: &'a Storage,
+}
+
+async fn refuse_another(from: &Repository, to: &Storage) -> Result<(), RepoError> {
+    match Identity::read(to).await? {
+        Some(there) if there.repository != from.id => {
+            let (address, id) = (to.address(), there.repository.short());
+            Err(RepoError::Exists(format!("{address} (another one, {id})")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Copying<'_> {
+    /// The signed files of a folder.
+    async fn signed(&self, folder: &str) -> Result<Vec<String>, RepoError> {
+        let entries = self.from.storage.list(folder).await?;
+        Ok(entries.into_iter().map(|entry| entry.name).filter(|name| layout::stem_of(folder, name).is_some()).collect())
+    }
+
+    async fn manifests<'n>(&self, names: &'n [String]) -> Result<Vec<(Manifest, &'n str)>, RepoError> {
+        let mut manifests = Vec::new();
+        for name in names {
+            let bytes = self.from.expect(name).await?;
+            manifests.push((from_json(&bytes).map_err(|reason| damaged(name, reason))?, name.as_str()));
+        }
+        Ok(manifests)
+    }
+
+    /// Packs and indexes, several at a time.
+    async fn contents(&self, manifests: &[(Manifest, &str)], report: &mut CopyReport) -> Result<(), RepoError> {
+        let files: BTreeSet<(String, FileRef)> = manifests
+            .iter()
+            .flat_map(|(manifest, _)| {
+                let packs = manifest.packs.iter().map(|file| (layout::pack(&file.sha256), *file));
+                packs.chain(manifest.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
+            })
+            .collect();
+        let mut results =
+            stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
+        while let Some(written) = results.try_next().await? {
+            report.note(written);
+        }
+        Ok(())
+    }
+
+    /// One pack or index; gives the bytes written, `None` when it was there.
+    async fn content(&self, name: &str, file: &FileRef) -> Result<Option<u64>, RepoError> {
+        if self.far_ref(name).await?.is_some_and(|found| found == *file) {
+            return Ok(None);
+        }
+        let bytes = self.from.sealed(name, file).await?;
+        self.write(name, bytes, file).await
+    }
+
+    async fn with_signature(&self, name: &str, report: &mut CopyReport) -> Result<(), RepoError> {
+        self.public(&layout::signature(name), report).await?;
+        self.public(name, report).await
+    }
+
+    /// A small file that has no digest in its name: compared with the source's.
+    async fn public(&self, name: &str, report: &mut CopyReport) -> Result<(), RepoError> {
+        let bytes = self.from.expect(name).await?;
+        let file = file_ref(&bytes);
+        let written = match self.far_ref(name).await? {
+            Some(found) if found == file => None,
+            _ => self.write(name, bytes, &file).await?,
+        };
+        report.note(written);
+        Ok(())
+    }
+
+    /// Writes and reads back.
+    async fn write(&self, name: &str, bytes: Bytes, file: &FileRef) -> Result<Option<u64>, RepoError> {
+        match self.to.put_new(name, bytes).await {
+            Err(StorageError::AlreadyExists { .. }) => return Err(self.other(name)),
+            other => other?,
+        }
+        match self.far_ref(name).await? {
+            Some(found) if found == *file => Ok(Some(file.size)),
+            _ => Err(self.other(name)),
+        }
+    }
+
+    async fn far_ref(&self, name: &str) -> Result<Option<FileRef>, RepoError> {
+        let bytes = match self.to.get(name).await {
+            Err(StorageError::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
+        Ok(Some(tokio::task::spawn_blocking(move || file_ref(&bytes)).await.expect("hashing does not panic")))
+    }
+
+    fn other(&self, name: &str) -> RepoError {
+        damaged(name, format!("{} has other content under this name", self.to.address()))
+    }
+}
+
+impl CopyReport {
+    fn note(&mut self, written: Option<u64>) {
+        match written {
+            Some(bytes) => {
+                self.copied += 1;
+                self.bytes += bytes;
+            }
+            None => self.present += 1,
+        }
+    }
 }

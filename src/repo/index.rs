@@ -1,36 +1,55 @@
 //! Indexes: `age(zstd(JSON lines))`, one record each, sorted by name.
 
+use std::io::Write;
+
 use bytes::Bytes;
 
-use super::{RepoError, SealedFile};
+use super::{
+    RepoError, SealedFile, file_ref,
+    lines::{Lines, to_line},
+};
 use crate::{
-    crypto::{Opener, Recipient},
+    crypto::{Opener, Recipient, Sealer},
     model::Record,
 };
 
 /// Writes one index file as a stream.
-pub struct IndexWriter {}
+pub struct IndexWriter {
+    sealer: Sealer<Vec<u8>>,
+    last: Option<String>,
+}
 
 /// Reads one index file as a stream of records.
-pub struct IndexReader {}
+pub struct IndexReader {
+    lines: Lines,
+    last: Option<String>,
+}
 
 impl IndexWriter {
     /// Starts an index that any of `recipients` can open.
-    pub fn new(_recipients: &[Recipient]) -> Self {
-        todo!()
+    ///
+    /// # Panics
+    /// When there is no recipient.
+    pub fn new(recipients: &[Recipient]) -> Self {
+        let sealer = Sealer::new(recipients, Vec::new()).expect("there is a recipient, and memory does not fail");
+        Self { sealer, last: None }
     }
 
     /// Appends a record; names must not decrease.
     ///
     /// # Panics
     /// When names are out of order.
-    pub fn push(&mut self, _record: &Record) {
-        todo!()
+    pub fn push(&mut self, record: &Record) {
+        let name = &record.secret.name;
+        assert!(self.last.as_ref().is_none_or(|last| last <= name), "records are pushed in name order");
+        self.sealer.write_all(&to_line(record)).expect("memory does not fail");
+        self.last = Some(name.clone());
     }
 
     /// Ends the file.
     pub fn finish(self) -> SealedFile {
-        todo!()
+        let bytes = Bytes::from(self.sealer.finish().expect("memory does not fail"));
+        SealedFile { file: file_ref(&bytes), bytes }
     }
 }
 
@@ -39,8 +58,8 @@ impl IndexReader {
     ///
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`].
-    pub fn open(_file: &str, _sealed: Bytes, _opener: Opener<'_>) -> Result<Self, RepoError> {
-        todo!()
+    pub fn open(file: &str, sealed: Bytes, opener: Opener<'_>) -> Result<Self, RepoError> {
+        Ok(Self { lines: Lines::open(file, sealed, opener)?, last: None })
     }
 }
 
@@ -48,6 +67,68 @@ impl Iterator for IndexReader {
     type Item = Result<Record, RepoError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        todo!()
+        if let Err(error) = self.lines.advance()? {
+            return Some(Err(error));
+        }
+        let Ok(record) = serde_json::from_slice::<Record>(self.lines.line()) else {
+            return Some(Err(self.lines.fault("not a record")));
+        };
+        if self.last.as_ref().is_some_and(|last| *last > record.secret.name) {
+            return Some(Err(self.lines.fault("out of name order")));
+        }
+        self.last = Some(record.secret.name.clone());
+        Some(Ok(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        crypto::{IndexKey, RecoveryKey},
+        model::Secret,
+    };
+
+    fn record(name: &str) -> Record {
+        let secret = Secret { name: name.into(), arn: format!("arn:{name}"), ..Secret::default() };
+        Record { secret, versions: vec![], read: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn both_keys_read_the_records_back() {
+        let (recovery, index) = (RecoveryKey::generate(), IndexKey::generate());
+        let mut writer = IndexWriter::new(&[recovery.recipient(), index.recipient()]);
+        for name in ["A", "a", "a", "ü"] {
+            writer.push(&record(name));
+        }
+        let sealed = writer.finish().bytes;
+        for opener in [Opener::Recovery(&recovery), Opener::Index(&index)] {
+            let found: Vec<_> = IndexReader::open("i", sealed.clone(), opener).unwrap().map(Result::unwrap).collect();
+            assert_eq!(found, ["A", "a", "a", "ü"].map(record));
+        }
+        let other = IndexReader::open("i", sealed, Opener::Index(&IndexKey::generate()));
+        assert!(matches!(other, Err(RepoError::WrongKey { .. })));
+    }
+
+    #[test]
+    #[should_panic(expected = "name order")]
+    fn records_out_of_order_are_a_bug() {
+        let mut writer = IndexWriter::new(&[RecoveryKey::generate().recipient()]);
+        writer.push(&record("b"));
+        writer.push(&record("a"));
+    }
+
+    #[test]
+    fn a_foreign_line_or_order_is_damage() {
+        let key = RecoveryKey::generate();
+        let line = |name: &str| to_line(&record(name)).to_vec();
+        for plain in [b"{}\n".to_vec(), b"\n".to_vec(), [line("b"), line("a")].concat()] {
+            let mut sealer = Sealer::new(&[key.recipient()], Vec::new()).unwrap();
+            sealer.write_all(&plain).unwrap();
+            let reader = IndexReader::open("i", sealer.finish().unwrap().into(), Opener::Recovery(&key)).unwrap();
+            assert!(matches!(reader.last(), Some(Err(RepoError::Damaged { .. }))));
+        }
     }
 }

@@ -113,6 +113,11 @@ pub struct VerifiedManifest {
 }
 
 impl VerifiedManifest {
+    /// For the two places that verified it: reading the chain, and signing.
+    pub(super) fn new(manifest: Manifest, digest: Digest, name: String) -> Self {
+        Self { manifest, digest, name }
+    }
+
     /// The content.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

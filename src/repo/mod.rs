@@ -1,54 +1,49 @@
 //! The repository format, version 1 (docs/format.md): a folder of immutable files on a [`Storage`].
 
+mod chain;
 mod check;
+mod content;
 mod copy;
 mod epoch;
+mod identity;
 mod index;
+mod layout;
+mod lines;
 mod manifest;
 mod pack;
+mod resolve;
+mod trust;
 
 use bytes::Bytes;
 
+pub use chain::Chain;
 pub use check::{CheckDepth, CheckReport, Fault, FaultKind};
+pub use content::StoredDrill;
 pub use copy::{CopyReport, copy};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
+pub use trust::{Trust, TrustAnchor};
 
 use crate::{
-    crypto::{PublicKey, Recipient, Signer},
-    model::{Digest, RepositoryId, SnapshotId},
+    crypto::{Namespace, Signer},
+    model::{Digest, RepositoryId},
     storage::{Storage, StorageError},
 };
+use identity::Identity;
 
 /// The newest format this build writes; it reads this and older ones, and opens newer ones not at all or read-only.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// How a missing file is described wherever its presence was expected.
+const MISSING: &str = "it is missing";
+
 /// A repository on one storage.
-#[derive(Clone)]
-pub struct Repository {}
-
-/// What a reader believes without asking the repository: pinned in the config, or derived from the recovered key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustAnchor {
-    /// The root signing key's public half.
-    pub root: PublicKey,
-    /// The recovery recipient.
-    pub recipient: Recipient,
-}
-
-/// Epochs whose signatures reach a [`TrustAnchor`], and so the signers that count.
 #[derive(Clone, Debug)]
-pub struct Trust {}
-
-/// Every snapshot in chain order, and everything that is wrong with the history.
-#[derive(Clone, Debug)]
-pub struct Chain {
-    /// Manifests whose signature reaches the root, oldest first.
-    pub manifests: Vec<VerifiedManifest>,
-    /// Forged, unreadable or unsigned manifests; gaps, forks, wrong order.
-    pub faults: Vec<Fault>,
+pub struct Repository {
+    storage: Storage,
+    id: RepositoryId,
 }
 
 /// A sealed pack or index, ready to be stored.
@@ -57,17 +52,6 @@ pub struct SealedFile {
     pub file: FileRef,
     /// The ciphertext.
     pub bytes: Bytes,
-}
-
-/// A signed record of a drill as stored. The repository does not look inside.
-#[derive(Clone, Debug)]
-pub struct StoredDrill {
-    /// The file name below `drills/`, without `.json`.
-    pub name: String,
-    /// The exact signed bytes.
-    pub bytes: Bytes,
-    /// The armored signature.
-    pub signature: String,
 }
 
 /// A repository that cannot be used as asked.
@@ -115,145 +99,116 @@ pub enum RepoError {
 }
 
 impl Repository {
-    /// Creates a repository: RECOVER.md, recover.py, the first epoch and its signature, and lifeboat.json last.
+    /// Creates a repository: RECOVER.md, recover.py, the first epoch's signature, the first epoch, and lifeboat.json last.
     /// Running it again after a crash finishes it; a finished repository is refused.
     ///
     /// # Errors
-    /// [`RepoError::Exists`], [`RepoError::Storage`].
-    pub async fn create(_storage: Storage, _epoch: &Epoch, _root: &Signer) -> Result<Self, RepoError> {
-        todo!()
+    /// [`RepoError::Exists`]; [`RepoError::Damaged`] when an interrupted creation left another epoch there;
+    /// [`RepoError::Untrusted`] when `root` is not the epoch's; [`RepoError::Storage`].
+    pub async fn create(storage: Storage, epoch: &Epoch, root: &Signer) -> Result<Self, RepoError> {
+        if storage.exists(layout::IDENTITY).await? {
+            return Err(RepoError::Exists(storage.address().to_owned()));
+        }
+        let name = layout::epoch(epoch.number);
+        if epoch.root != root.public() || epoch.version != FORMAT_VERSION || epoch.number != 1 {
+            return Err(untrusted(&name, "not a first epoch signed by its own root"));
+        }
+        let repository = Self { storage, id: epoch.repository };
+        for (name, text) in layout::GUIDES {
+            repository.put_same(name, Bytes::from_static(text.as_bytes())).await?;
+        }
+        repository.put_epoch(epoch, root).await?;
+        repository.put_same(layout::IDENTITY, Identity::of(epoch).to_bytes()).await?;
+        Ok(repository)
     }
 
     /// Opens a repository by its lifeboat.json.
     ///
     /// # Errors
     /// [`RepoError::NotARepository`], [`RepoError::Newer`], [`RepoError::Damaged`], [`RepoError::Storage`].
-    pub async fn open(_storage: Storage) -> Result<Self, RepoError> {
-        todo!()
+    pub async fn open(storage: Storage) -> Result<Self, RepoError> {
+        let identity = Identity::read(&storage).await?;
+        let Some(identity) = identity else { return Err(RepoError::NotARepository(storage.address().to_owned())) };
+        Ok(Self { storage, id: identity.repository })
     }
 
     /// The identity; copies share it.
     pub fn id(&self) -> RepositoryId {
-        todo!()
+        self.id
     }
 
     /// The storage it is on.
     pub fn storage(&self) -> &Storage {
-        todo!()
+        &self.storage
     }
 
-    /// The key epochs as stored, by number, none of them believed: for attributing sheets before there is a key.
-    ///
-    /// # Errors
-    /// [`RepoError::Damaged`] when one cannot be parsed, [`RepoError::Storage`].
-    pub async fn epochs(&self) -> Result<Vec<StoredEpoch>, RepoError> {
-        todo!()
-    }
-
-    /// Verifies the epochs against what the reader believes.
-    ///
-    /// # Errors
-    /// [`RepoError::Untrusted`] when no epoch reaches the anchor or one that should does not verify.
-    pub async fn trust(&self, _anchor: &TrustAnchor) -> Result<Trust, RepoError> {
-        todo!()
-    }
-
-    /// Reads and verifies every manifest.
-    ///
-    /// # Errors
-    /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
-    pub async fn chain(&self, _trust: &Trust) -> Result<Chain, RepoError> {
-        todo!()
-    }
-
-    /// Stores a sealed pack under its digest; storing it again is no error.
-    ///
-    /// # Errors
-    /// [`RepoError::Storage`].
-    pub async fn put_pack(&self, _pack: SealedFile) -> Result<(), RepoError> {
-        todo!()
-    }
-
-    /// Stores a sealed index under its digest; storing it again is no error.
-    ///
-    /// # Errors
-    /// [`RepoError::Storage`].
-    pub async fn put_index(&self, _index: SealedFile) -> Result<(), RepoError> {
-        todo!()
-    }
-
-    /// Signs and stores a manifest: the moment a snapshot exists. Gives the stored, verified form.
-    ///
-    /// # Errors
-    /// [`RepoError::Storage`]; `AlreadyExists` when another run took the place.
-    pub async fn put_manifest(&self, _manifest: Manifest, _signer: &Signer) -> Result<VerifiedManifest, RepoError> {
-        todo!()
-    }
-
-    /// A pack's ciphertext, its digest and size checked.
-    ///
-    /// # Errors
-    /// [`RepoError::Damaged`], [`RepoError::Storage`].
-    pub async fn pack(&self, _digest: &Digest) -> Result<Bytes, RepoError> {
-        todo!()
-    }
-
-    /// An index's ciphertext, its digest and size checked.
-    ///
-    /// # Errors
-    /// [`RepoError::Damaged`], [`RepoError::Storage`].
-    pub async fn index(&self, _file: &FileRef) -> Result<Bytes, RepoError> {
-        todo!()
-    }
-
-    /// Stores a drill record and its signature.
-    ///
-    /// # Errors
-    /// [`RepoError::Storage`].
-    pub async fn put_drill(
+    /// Signs `bytes` and stores first the signature, then the file: the file's appearance is the commit
+    /// (docs/design/0001-signature-before-manifest.md).
+    async fn put_signed(
         &self,
-        _time: jiff::Timestamp,
-        _id: SnapshotId,
-        _bytes: Bytes,
-        _signer: &Signer,
-    ) -> Result<StoredDrill, RepoError> {
-        todo!()
+        name: &str,
+        bytes: Bytes,
+        namespace: Namespace,
+        signer: &Signer,
+    ) -> Result<String, RepoError> {
+        if self.storage.exists(name).await? {
+            let address = self.storage.address().to_owned();
+            return Err(StorageError::AlreadyExists { address, name: name.to_owned() }.into());
+        }
+        let signature = signer.sign(namespace, &bytes);
+        self.put_same(&layout::signature(name), Bytes::from(signature.clone())).await?;
+        self.storage.put_new(name, bytes).await?;
+        Ok(signature)
     }
 
-    /// Every drill record, oldest first.
-    ///
-    /// # Errors
-    /// [`RepoError::Storage`].
-    pub async fn drills(&self) -> Result<Vec<StoredDrill>, RepoError> {
-        todo!()
+    /// Stores a file that may be there already with the same content. Gives whether it was written.
+    async fn put_same(&self, name: &str, bytes: Bytes) -> Result<bool, RepoError> {
+        match self.storage.put_new(name, bytes.clone()).await {
+            Ok(()) => Ok(true),
+            Err(StorageError::AlreadyExists { .. }) if self.storage.get(name).await? == bytes => Ok(false),
+            Err(StorageError::AlreadyExists { .. }) => Err(damaged(name, "another file has this name")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A file's bytes; a file that is missing is damage.
+    async fn expect(&self, name: &str) -> Result<Bytes, RepoError> {
+        match self.storage.get(name).await {
+            Err(StorageError::NotFound { .. }) => Err(damaged(name, MISSING)),
+            other => Ok(other?),
+        }
     }
 }
 
-impl Trust {
-    /// The epoch new snapshots are sealed to: the newest one.
-    pub fn current(&self) -> &Epoch {
-        todo!()
-    }
+fn damaged(file: &str, reason: impl Into<String>) -> RepoError {
+    RepoError::Damaged { file: file.to_owned(), reason: reason.into() }
+}
 
-    /// Every verified epoch, by number.
-    pub fn epochs(&self) -> &[Epoch] {
-        todo!()
-    }
+fn untrusted(file: &str, reason: impl Into<String>) -> RepoError {
+    RepoError::Untrusted { file: file.to_owned(), reason: reason.into() }
+}
 
-    /// Whether `key` may sign for `epoch`.
-    pub fn allows(&self, _epoch: u32, _key: &PublicKey) -> bool {
-        todo!()
+/// Every JSON file of the format: two spaces, declared field order, a newline at the end.
+fn to_json<T: serde::Serialize>(value: &T) -> Bytes {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("the format's structs are plain data");
+    bytes.push(b'\n');
+    bytes.into()
+}
+
+/// Reads a JSON file of the format: its version first, then strictly.
+fn from_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let Version { version } = serde_json::from_slice(bytes).map_err(|_| "not JSON with a version".to_owned())?;
+    match version {
+        FORMAT_VERSION => serde_json::from_slice(bytes).map_err(|error| error.to_string()),
+        0 => Err("format version 0 does not exist".into()),
+        newer => Err(format!("format version {newer} is newer than this build knows ({FORMAT_VERSION})")),
     }
 }
 
-impl Chain {
-    /// The newest verified snapshot: the highest sequence number, never the newest file.
-    pub fn head(&self) -> Option<&VerifiedManifest> {
-        todo!()
-    }
-
-    /// Finds a snapshot by `latest` or an unambiguous prefix of its id.
-    pub fn find(&self, _wanted: &str) -> Option<&VerifiedManifest> {
-        todo!()
-    }
+fn file_ref(bytes: &[u8]) -> FileRef {
+    FileRef { sha256: Digest::of(bytes), size: bytes.len() as u64 }
 }

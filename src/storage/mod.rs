@@ -3,12 +3,25 @@
 //! [`object_store`] does the work; this room fixes what a repository needs of it: names relative to one
 //! prefix, writes that never replace a file, whole-file reads, listings that are complete.
 
+mod address;
+pub mod faults;
+mod local;
+
+use std::{error::Error as _, fmt, io, sync::Arc};
+
 use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, memory::InMemory, path::Path};
+
+use address::Address;
+use faults::Faults;
+use local::LocalFolder;
 
 /// One storage prefix.
 #[derive(Clone)]
 pub struct Storage {
-    // the helper decides: Arc<dyn ObjectStore>, prefix, address
+    place: Arc<Place>,
+    faults: Option<Arc<Faults>>,
 }
 
 /// A file of a listing.
@@ -23,7 +36,7 @@ pub struct Entry {
 /// A storage that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The address is not one of `PATH`, `file:///PATH`, `memory:NAME`.
+    /// The address is not one of `PATH`, `file:///PATH`.
     #[error("{address}: {reason}")]
     Address {
         /// The address as given, without credentials.
@@ -59,54 +72,206 @@ pub enum StorageError {
     },
 }
 
+enum Place {
+    Local { address: String, folder: LocalFolder },
+    Memory(Arc<dyn ObjectStore>),
+}
+
 impl Storage {
     /// Opens an address: a path or `file://` URL. Does not create anything and does not require it to exist.
     ///
     /// # Errors
     /// [`StorageError::Address`].
-    pub fn open(_address: &str) -> Result<Self, StorageError> {
-        todo!()
+    pub fn open(address: &str) -> Result<Self, StorageError> {
+        let Address { shown, folder } = Address::parse(address)?;
+        Ok(Self { place: Arc::new(Place::Local { address: shown, folder: LocalFolder::new(folder) }), faults: None })
     }
 
     /// A new empty storage in memory.
     pub fn memory() -> Self {
-        todo!()
+        Self { place: Arc::new(Place::Memory(Arc::new(InMemory::new()))), faults: None }
+    }
+
+    /// The same storage with planned failures, for tests.
+    #[must_use]
+    pub fn with_faults(&self, faults: Arc<Faults>) -> Self {
+        Self { place: Arc::clone(&self.place), faults: Some(faults) }
     }
 
     /// The address, for people; holds no credentials.
     pub fn address(&self) -> &str {
-        todo!()
+        match &*self.place {
+            Place::Local { address, .. } => address,
+            Place::Memory(_) => "memory",
+        }
     }
 
     /// Reads a whole file.
     ///
     /// # Errors
     /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
-    pub async fn get(&self, _name: &str) -> Result<Bytes, StorageError> {
-        todo!()
+    pub async fn get(&self, name: &str) -> Result<Bytes, StorageError> {
+        if let Some(reason) = self.faults.as_ref().and_then(|faults| faults.on_get(name)) {
+            return Err(self.unavailable(name, reason));
+        }
+        let Some(store) = self.existing(name)? else { return Err(self.not_found(name)) };
+        let read = async { store.get(&Path::from(name)).await?.bytes().await };
+        let bytes = read.await.map_err(|error| self.error(name, &error))?;
+        Ok(match &self.faults {
+            Some(faults) => faults.on_bytes(name, bytes),
+            None => bytes,
+        })
     }
 
     /// Whether a file exists.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`].
-    pub async fn exists(&self, _name: &str) -> Result<bool, StorageError> {
-        todo!()
+    pub async fn exists(&self, name: &str) -> Result<bool, StorageError> {
+        let Some(store) = self.existing(name)? else { return Ok(false) };
+        match store.head(&Path::from(name)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.error(name, &error)),
+        }
     }
 
     /// Writes a new file, durably, in one step: it is there whole or not at all.
     ///
     /// # Errors
     /// [`StorageError::AlreadyExists`], [`StorageError::Unavailable`].
-    pub async fn put_new(&self, _name: &str, _bytes: Bytes) -> Result<(), StorageError> {
-        todo!()
+    pub async fn put_new(&self, name: &str, bytes: Bytes) -> Result<(), StorageError> {
+        let planned = self.faults.as_ref().and_then(|faults| faults.on_put(name));
+        if let Some((reason, false)) = planned {
+            return Err(self.unavailable(name, reason));
+        }
+        let store = match &*self.place {
+            Place::Local { folder, .. } => folder.create().map_err(|error| self.unavailable(name, reason(&error)))?,
+            Place::Memory(store) => Arc::clone(store),
+        };
+        publish(&*store, &Path::from(name), bytes).await.map_err(|error| self.error(name, &error))?;
+        match planned {
+            Some((reason, _)) => Err(self.unavailable(name, reason)),
+            None => Ok(()),
+        }
     }
 
-    /// Every file below `folder` (`""` for all), sorted by name.
+    /// Every file below `folder` (`""` for all), sorted by name. What an interrupted write left is not a file.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`].
-    pub async fn list(&self, _folder: &str) -> Result<Vec<Entry>, StorageError> {
-        todo!()
+    pub async fn list(&self, folder: &str) -> Result<Vec<Entry>, StorageError> {
+        if let Some(reason) = self.faults.as_ref().and_then(|faults| faults.on_get(folder)) {
+            return Err(self.unavailable(folder, reason));
+        }
+        let Some(store) = self.existing(folder)? else { return Ok(Vec::new()) };
+        let prefix = (!folder.is_empty()).then(|| Path::from(folder));
+        let mut stream = store.list(prefix.as_ref());
+        let mut entries = Vec::new();
+        loop {
+            match stream.try_next().await {
+                Ok(Some(meta)) => entries.push(Entry { name: meta.location.to_string(), size: meta.size }),
+                Ok(None) => break,
+                // A name no repository has, such as one with control characters.
+                Err(object_store::Error::InvalidPath { .. }) => {}
+                Err(error) => return Err(self.error(folder, &error)),
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn existing(&self, name: &str) -> Result<Option<Arc<dyn ObjectStore>>, StorageError> {
+        match &*self.place {
+            Place::Local { folder, .. } => folder.existing().map_err(|error| self.unavailable(name, reason(&error))),
+            Place::Memory(store) => Ok(Some(Arc::clone(store))),
+        }
+    }
+
+    fn not_found(&self, name: &str) -> StorageError {
+        StorageError::NotFound { address: self.address().into(), name: name.into() }
+    }
+
+    fn unavailable(&self, name: &str, reason: impl Into<String>) -> StorageError {
+        let name = if name.is_empty() { "the folder" } else { name };
+        StorageError::Unavailable { address: self.address().into(), name: name.into(), reason: reason.into() }
+    }
+
+    fn error(&self, name: &str, error: &object_store::Error) -> StorageError {
+        match error {
+            object_store::Error::NotFound { .. } => self.not_found(name),
+            object_store::Error::AlreadyExists { .. } => {
+                StorageError::AlreadyExists { address: self.address().into(), name: name.into() }
+            }
+            other => self.unavailable(name, short_reason(other)),
+        }
     }
 }
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Storage({})", self.address())
+    }
+}
+
+/// Conditional create. A file system without hard links (FAT on a USB stick) cannot do that in one step:
+/// there, and only there, presence is asked first and the temp file renamed.
+async fn publish(store: &dyn ObjectStore, path: &Path, bytes: Bytes) -> object_store::Result<()> {
+    match store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await {
+        Err(error) if has_no_hard_links(&error) => {}
+        other => return other.map(drop),
+    }
+    match store.head(path).await {
+        Ok(_) => Err(object_store::Error::AlreadyExists { path: path.to_string(), source: "no hard links".into() }),
+        Err(object_store::Error::NotFound { .. }) => {
+            store.put_opts(path, bytes.into(), PutMode::Overwrite.into()).await.map(drop)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn has_no_hard_links(error: &object_store::Error) -> bool {
+    const EPERM: i32 = 1;
+    io_error(error)
+        .is_some_and(|error| error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(EPERM))
+}
+
+/// The system's own error under the crate's wrapping.
+fn io_error(error: &object_store::Error) -> Option<&io::Error> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn short_reason(error: &object_store::Error) -> String {
+    match io_error(error) {
+        Some(error) => reason(error),
+        None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::StorageFull => "no space left".into(),
+        io::ErrorKind::QuotaExceeded => "quota exceeded".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
+        io::ErrorKind::NotADirectory => "not a folder".into(),
+        _ => without_number(&error.to_string()),
+    }
+}
+
+/// `Input/output error (os error 5)` → `input/output error`.
+fn without_number(text: &str) -> String {
+    let text = text.split(" (os error").next().unwrap_or(text);
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! `lifeboat demo`: the whole story on the embedded sandbox.
+
+mod estate;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use self::estate::{DATABASE, Estate};
+use super::{Context, Exit, Failure, drill::summary, init, output::plural, restore as cli_restore, watch::Watch};
+use crate::{
+    clock::{Clock, SystemClock, to_seconds},
+    config::{Config, CopySection, KeysSection, RepositorySection, SourceSection, TrustSection},
+    crypto::{IndexKey, Opener, RecoveryKey, Signer},
+    custody::{self, CeremonyRequest},
+    drill::{self, Verdict},
+    emulator::{Sandbox, SandboxOptions},
+    fsutil::{self, Access, Existing},
+    model::RepositoryId,
+    provider::{
+        Source, Target,
+        aws::{Aws, AwsSettings, StaticCredentials},
+    },
+    repo::{self, AllowedSigner, Repository, Trust},
+    restore::{self, Options, Values, Verification},
+    share::Gathering,
+    snapshot,
+    storage::Storage,
+};
+
+const ACCOUNT: &str = "111111111111";
+const SANDBOX_ACCOUNT: &str = "999999999999";
+const REGION_A: &str = "eu-central-1";
+const REGION_B: &str = "eu-west-1";
+const CUSTODIANS: [&str; 5] = ["Ana Torres", "Bora Çelik", "Chloé Martin", "Đặng An", "Eli Novak"];
+/// The sheets that come to the room: not the first three.
+const PRESENT: [usize; 3] = [1, 3, 4];
+
+/// Tell the whole story on the embedded sandbox, in about a minute
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat demo
+  lifeboat demo --break value      must end with exit code 3 and name what differs
+
+No cloud account, no network beyond loopback. The folder it leaves can be looked at and thrown away.")]
+pub struct Args {
+    /// The folder it leaves (default: lifeboat-demo/TIME)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Plant a fault in the restored side, to see that the comparison can fail
+    #[arg(long = "break", value_enum, value_name = "WHAT")]
+    plant: Option<Plant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Plant {
+    /// One wrong byte in one restored value
+    Value,
+}
+
+/// The scene: an endpoint with two regions, and a folder for what is left behind.
+struct Scene {
+    sandbox: Sandbox,
+    out: PathBuf,
+    watch: Watch,
+}
+
+/// What the ceremony leaves on the backup host.
+struct Host {
+    repository: Repository,
+    trust: Trust,
+    signer: Signer,
+    index_key: IndexKey,
+    sheets: Vec<PathBuf>,
+}
+
+/// What the recovery measured.
+struct Recovery {
+    key: RecoveryKey,
+    copy: Repository,
+    trust: Trust,
+    verification: Verification,
+    complete: bool,
+    rto_seconds: f64,
+    rpo_seconds: f64,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let out = args.out.unwrap_or_else(default_folder);
+    if out.is_dir() && std::fs::read_dir(&out)?.next().is_some() {
+        return Err(Failure::new(Exit::Refused, format!("the folder {} is not empty", out.display())));
+    }
+    fsutil::create_folder(&out, Access::Private)?;
+    let sandbox = Sandbox::start(SandboxOptions::default()).await?;
+    let scene = Scene { sandbox, out, watch: Watch::new(context.output.json) };
+
+    step(context, "1 ", &format!("a live account: {ACCOUNT} in {REGION_A}, on the embedded sandbox"));
+    let estate = Estate::new(&scene.sandbox.endpoint(), ACCOUNT, REGION_A);
+    estate.seed().await?;
+    step(context, "2 ", "init: a recovery key, split among 5 custodians of whom 3 are needed, then forgotten");
+    let host = ceremony(&scene).await?;
+    step(
+        context,
+        "3 ",
+        "two days: snapshot, a rotation and a deletion, snapshot; each copied to the other region's storage",
+    );
+    two_days(context, &scene, &host, &estate).await?;
+    step(context, "4 ", &format!("{REGION_A} is gone: every call to it fails, and the storage there with it"));
+    let lost = lose_region(&scene).await?;
+    step(context, "5 ", "a clean machine, the copy, and three sheets of paper");
+    let recovery = recover(context, &scene, &host, args.plant, lost).await?;
+    step(
+        context,
+        "6 ",
+        &format!("the monthly drill: the same into account {SANDBOX_ACCOUNT}, compared, cleaned up, signed"),
+    );
+    let (record, stored) = hold_drill(&scene, &host, &recovery).await?;
+    scene.watch.done();
+
+    for line in cli_restore::differences(&recovery.verification) {
+        context.output.warn(&line);
+    }
+    let held = recovery.complete && recovery.verification.passed() && record.result == Verdict::Passed;
+    let record_file = scene.out.join("region-b/repository/drills").join(format!("{}.json", stored.name));
+    let value = json!({
+        "complete": held, "verification": recovery.verification, "drill": record, "rto_seconds": recovery.rto_seconds,
+        "rpo_seconds": recovery.rpo_seconds, "seconds": started.elapsed().as_secs_f64(), "folder": scene.out,
+        "sheets": scene.out.join("sheets"), "repository": scene.out.join("region-b/repository"), "record": record_file,
+    });
+    context.output.result(&value, || {
+        let state = if held { "Every comparison held." } else { "A COMPARISON FAILED: see the warnings above." };
+        format!(
+            "\n{}\n{state}\n\nRTO {:.1} s (region lost → everything restored and verified), RPO {:.1} s (age of the snapshot)\n{}\n\n\
+             sheets      {}\nrepository  {}\nrecord      {}",
+            cli_restore::verified_table(&recovery.verification),
+            recovery.rto_seconds,
+            recovery.rpo_seconds,
+            summary(&record, &stored),
+            scene.out.join("sheets").display(),
+            scene.out.join("region-b/repository").display(),
+            record_file.display(),
+        )
+    });
+    scene.sandbox.shutdown().await;
+    Ok(if held { Exit::Complete } else { Exit::Incomplete })
+}
+
+fn default_folder() -> PathBuf {
+    Path::new("lifeboat-demo").join(SystemClock.now().strftime("%Y%m%dT%H%M%SZ").to_string())
+}
+
+fn step(context: &Context, number: &str, text: &str) {
+    context.output.note(&format!("\n{number} {text}"));
+}
+
+impl Scene {
+    async fn provider(&self, account: &str, region: &str) -> Result<Aws, Failure> {
+        let mut settings = AwsSettings::region(region);
+        settings.endpoint = Some(self.sandbox.endpoint());
+        settings.credentials = Some(StaticCredentials {
+            access_key: account.to_owned(),
+            secret_key: Zeroizing::new("sandbox".to_owned()),
+        });
+        Ok(Aws::connect(settings).await?)
+    }
+
+    fn storage(&self, region: &str) -> Result<Storage, Failure> {
+        Ok(Storage::open(&self.out.join(region).join("repository").to_string_lossy())?)
+    }
+}
+
+async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
+    let (signer, index_key) = (Signer::generate(), IndexKey::generate());
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).expect("the operating system gives randomness");
+    let ceremony = custody::hold(&CeremonyRequest {
+        repository: RepositoryId::from_bytes(id),
+        threshold: 3,
+        custodians: CUSTODIANS.map(String::from).to_vec(),
+        signers: vec![AllowedSigner { name: "backup host".into(), key: signer.public() }],
+        created: to_seconds(SystemClock.now()),
+    })?;
+    let sheets = init::write_sheets(&scene.out.join("sheets"), &ceremony)?;
+    let config_path = scene.out.join("lifeboat.toml");
+    let keys = init::write_keys(&config_path, &signer, &index_key)?;
+    fsutil::create_folder(&scene.out.join("region-a"), Access::Public)?;
+    let repository = Repository::create(scene.storage("region-a")?, &ceremony.epoch, &ceremony.root).await?;
+    write_config(&config_path, keys, &ceremony.epoch)?;
+    let trust = repository
+        .trust(&repo::TrustAnchor { root: ceremony.epoch.root.clone(), recipient: ceremony.epoch.recipient.clone() })
+        .await?;
+    Ok(Host { repository, trust, signer, index_key, sheets })
+}
+
+/// The configuration a host would have; it points at the copy, which is what is left in the end.
+fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(), Failure> {
+    let folder = std::path::absolute(path)?.parent().unwrap_or(Path::new(".")).to_owned();
+    let url = |region: &str| folder.join(region).join("repository").to_string_lossy().into_owned();
+    let config = Config {
+        repository: RepositorySection { url: url("region-b") },
+        source: SourceSection {
+            url: format!("aws:{REGION_A}").parse()?,
+            account: Some(ACCOUNT.into()),
+            exclude: Vec::new(),
+            rate_share: 0.9,
+        },
+        trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
+        keys,
+        copies: vec![CopySection { url: url("region-a"), region: Some(REGION_A.into()) }],
+    };
+    Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)
+}
+
+async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate) -> Result<(), Failure> {
+    for day in 1..=2 {
+        if day == 2 {
+            estate.second_day().await?;
+        }
+        let report = snapshot::run(&snapshot::Request {
+            repository: &host.repository,
+            source: Arc::new(scene.provider(ACCOUNT, REGION_A).await?),
+            account: Some(ACCOUNT),
+            trust: &host.trust,
+            witness: None,
+            signer: &host.signer,
+            index_key: &host.index_key,
+            exclude: &[],
+            clock: &SystemClock,
+            progress: &scene.watch,
+        })
+        .await?;
+        let copied = repo::copy(&host.repository, &scene.storage("region-b")?).await?;
+        let counts = report.manifest.manifest().counts;
+        context.output.note(&format!(
+            "   day {day}: {} secrets, {} versions; {} values read, {} kept from before; {} copied and read back",
+            counts.captured,
+            counts.versions,
+            counts.values_read,
+            counts.values_carried,
+            plural(copied.copied, "file"),
+        ));
+    }
+    Ok(())
+}
+
+/// Takes region A and its storage away, and proves that they are.
+async fn lose_region(scene: &Scene) -> Result<Timestamp, Failure> {
+    scene.sandbox.control().set_region_down(REGION_A, true);
+    fsutil::move_folder(&scene.out.join("region-a"), &scene.out.join("region-a.lost"))?;
+    let lost = SystemClock.now();
+    let reachable = match scene.provider(ACCOUNT, REGION_A).await {
+        Ok(provider) => Source::place(&provider).await.is_ok(),
+        Err(_) => false,
+    };
+    let storage = Repository::open(scene.storage("region-a")?).await.is_ok();
+    if reachable || storage {
+        return Err(Failure::new(Exit::Failed, "the lost region still answers"));
+    }
+    Ok(lost)
+}
+
+async fn recover(
+    context: &Context,
+    scene: &Scene,
+    host: &Host,
+    plant: Option<Plant>,
+    lost: Timestamp,
+) -> Result<Recovery, Failure> {
+    let copy = Repository::open(scene.storage("region-b")?).await?;
+    let mut gathering = Gathering::new(custody::registers(&copy.epochs().await?));
+    for sheet in PRESENT.map(|position| &host.sheets[position]) {
+        let text = Zeroizing::new(fsutil::read(sheet)?);
+        let progress = gathering.add(&sheet.to_string_lossy(), std::str::from_utf8(&text).unwrap_or_default())?;
+        context.output.note(&format!(
+            "   have {} of 3 sheets: {}",
+            progress.present.len(),
+            progress.present.join(", ")
+        ));
+    }
+    let key = gathering.quorum()?.recover()?;
+    let trust = copy.trust(&custody::anchor(&key)).await?;
+    let manifest = super::show::find(&copy, &trust, "latest").await?;
+    let records = restore::records(&copy, &manifest, Opener::Recovery(&key)).await?;
+    let target = scene.provider(ACCOUNT, REGION_B).await?;
+    let place = Target::place(&target).await?;
+    let names = records.iter().map(|record| record.secret.name.clone()).collect();
+    let existing = target.inventory(&names).await?;
+    let plan = restore::make(&manifest, &records, &place, &existing, &Options::default())?;
+    context.output.note(&format!("\n{}", cli_restore::describe(&plan)));
+
+    let values = Values::new(&copy, &key);
+    let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;
+    if plant == Some(Plant::Value) {
+        let control = scene.sandbox.control();
+        let version = control
+            .corrupt_value(ACCOUNT, REGION_B, DATABASE, None)
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        context.output.note(&format!("   planted: one wrong byte in {DATABASE} version {version}"));
+    }
+    let verification = restore::verify(&plan, &values, &target, &scene.watch).await?;
+    let now = SystemClock.now();
+    drop(values);
+    Ok(Recovery {
+        key,
+        copy,
+        trust,
+        complete: plan.is_complete() && execution.failed.is_empty(),
+        verification,
+        rto_seconds: now.duration_since(lost).as_secs_f64(),
+        rpo_seconds: lost.duration_since(manifest.manifest().time).as_secs_f64(),
+    })
+}
+
+async fn hold_drill(
+    scene: &Scene,
+    host: &Host,
+    recovery: &Recovery,
+) -> Result<(drill::Record, repo::StoredDrill), Failure> {
+    let target = scene.provider(SANDBOX_ACCOUNT, REGION_B).await?;
+    let manifest = super::show::find(&recovery.copy, &recovery.trust, "latest").await?;
+    Ok(drill::run(&drill::Request {
+        repository: &recovery.copy,
+        manifest: &manifest,
+        key: &recovery.key,
+        sheets: PRESENT.len(),
+        target: &target,
+        readback: &target,
+        signer: &host.signer,
+        clock: &SystemClock,
+        progress: &scene.watch,
+        before_verify: &|| {},
+    })
+    .await?)
+}

@@ -1,0 +1,187 @@
+//! From library errors to one sentence, an exit code and a hint.
+
+use super::Exit;
+use crate::{
+    app::HostError,
+    config::ConfigError,
+    custody::CeremonyError,
+    drill::DrillError,
+    provider::{ErrorKind, ProviderError},
+    repo::RepoError,
+    restore::{ExecuteError, PlanError},
+    share::{NoQuorum, Rejection, SplitError},
+    snapshot::SnapshotError,
+    storage::StorageError,
+};
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened: one sentence without a full stop.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        let exit = match error {
+            StorageError::Address { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<RepoError> for Failure {
+    fn from(error: RepoError) -> Self {
+        let message = error.to_string();
+        match error {
+            RepoError::Storage(error) => error.into(),
+            RepoError::NotARepository(_) => {
+                Self::new(Exit::Failed, message).hint("check --repo; `lifeboat init` makes a new repository")
+            }
+            RepoError::Exists(_) => Self::new(Exit::Refused, message).hint("choose another place for a new repository"),
+            RepoError::Newer { .. } => Self::new(Exit::Failed, message).hint("use a newer lifeboat"),
+            RepoError::Damaged { .. } => Self::new(Exit::Damaged, message)
+                .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)"),
+            RepoError::Untrusted { .. } => Self::new(Exit::Refused, message)
+                .hint("nothing whose signature does not reach the root is used; look at a copy (--repo)"),
+            RepoError::WrongKey { .. } => Self::new(Exit::Failed, message).hint("is this the key of this repository?"),
+        }
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let message = error.to_string();
+        match error {
+            HostError::Repository(error) => error.into(),
+            HostError::Storage(error) => error.into(),
+            HostError::Io(error) => error.into(),
+            _ => Self::usage(message),
+        }
+    }
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        let hint = match error.kind {
+            ErrorKind::Credentials => "give credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
+            ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to go on",
+            ErrorKind::Denied => "the permissions needed are in docs/iam.md",
+            ErrorKind::Throttled => "run again later, or with a smaller rate_share",
+            _ => return Self::new(Exit::Failed, error.to_string()),
+        };
+        Self::new(Exit::Failed, error.to_string()).hint(hint)
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        let message = error.to_string();
+        match error {
+            SnapshotError::Provider(error) => error.into(),
+            SnapshotError::Repository(error) => error.into(),
+            SnapshotError::WrongAccount { .. } => {
+                Self::new(Exit::Refused, message).hint("check AWS_PROFILE and the role, or [source] account")
+            }
+            SnapshotError::RolledBack { .. } => {
+                Self::new(Exit::Refused, message).hint("compare with the copies; the newest good head is there")
+            }
+            SnapshotError::NotASigner(_) => {
+                Self::new(Exit::Refused, message).hint("use the signer that init made, or add this one in a ceremony")
+            }
+        }
+    }
+}
+
+impl From<CeremonyError> for Failure {
+    fn from(error: CeremonyError) -> Self {
+        let exit = if matches!(error, CeremonyError::Proof(_) | CeremonyError::Split(SplitError::NotProven)) {
+            Exit::Failed
+        } else {
+            Exit::Usage
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Self::new(Exit::NoQuorum, rejection.to_string())
+    }
+}
+
+impl From<NoQuorum> for Failure {
+    fn from(error: NoQuorum) -> Self {
+        Self::new(Exit::NoQuorum, error.to_string())
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let exit = if matches!(error, PlanError::TargetIsSource(_)) { Exit::Refused } else { Exit::Usage };
+        let failure = Self::new(exit, error.to_string());
+        match exit {
+            Exit::Refused => failure.hint("restore to another region or account, or say --into-source"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<ExecuteError> for Failure {
+    fn from(error: ExecuteError) -> Self {
+        let message = error.to_string();
+        match error {
+            ExecuteError::Provider(error) => error.into(),
+            ExecuteError::Repository(error) => error.into(),
+            ExecuteError::OtherTarget { .. } => Self::new(Exit::Refused, message),
+        }
+    }
+}
+
+impl From<DrillError> for Failure {
+    fn from(error: DrillError) -> Self {
+        let message = error.to_string();
+        match error {
+            DrillError::Provider(error) => error.into(),
+            DrillError::Repository(error) => error.into(),
+            DrillError::Execute(error) => error.into(),
+            DrillError::Plan(error) => error.into(),
+            DrillError::SourceAccount(_) => {
+                Self::new(Exit::Refused, message).hint("use the credentials of a sandbox account")
+            }
+            DrillError::NotEmpty(_) => Self::new(Exit::Refused, message).hint("empty the sandbox, then run again"),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What people and machines see: data on stdout, everything else on stderr.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one room that prints")]
+
+use std::io::IsTerminal;
+
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use serde::Serialize;
+
+use super::Failure;
+
+/// Where output goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// One JSON object on stdout and no human text there.
+    pub json: bool,
+}
+
+impl Output {
+    /// The result of a command: `json` as one object, or the text.
+    pub(super) fn result<T: Serialize>(self, value: &T, text: impl FnOnce() -> String) {
+        if self.json {
+            println!("{}", serde_json::to_string(value).expect("results are plain data"));
+        } else {
+            println!("{}", text().trim_end());
+        }
+    }
+
+    /// Something to know while it runs.
+    pub(super) fn note(self, text: &str) {
+        eprintln!("{text}");
+    }
+
+    /// A warning.
+    pub(super) fn warn(self, text: &str) {
+        eprintln!("{} {text}", paint("warning:", "33"));
+    }
+
+    /// A failure, last.
+    pub(super) fn failure(self, failure: &Failure) {
+        eprintln!("{} {}", paint("error:", "31"), failure.message);
+        if let Some(hint) = &failure.hint {
+            eprintln!("{} {hint}", paint("hint:", "36"));
+        }
+        if self.json {
+            let value = serde_json::json!({
+                "error": failure.message, "hint": failure.hint, "exit": failure.exit as u8,
+            });
+            println!("{value}");
+        }
+    }
+
+    /// Generated text, as is.
+    pub(super) fn raw(self, bytes: &[u8]) {
+        use std::io::Write;
+        let _ = std::io::stdout().write_all(bytes);
+    }
+}
+
+/// A table without colours or outer borders.
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    let line = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(line)).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// `1 secret`, `2 secrets`.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+fn paint(text: &str, colour: &str) -> String {
+    if std::io::stderr().is_terminal() { format!("\x1b[1;{colour}m{text}\x1b[0m") } else { text.to_owned() }
+}

@@ -1,0 +1,50 @@
+//! `lifeboat sandbox`
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use super::{Context, Exit, Failure};
+use crate::{
+    clock::SystemClock,
+    emulator::{Sandbox, SandboxOptions},
+};
+
+/// Run the embedded Secrets Manager endpoint: several accounts and regions, on loopback, in memory
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat sandbox --listen 127.0.0.1:4599
+  AWS_ENDPOINT_URL=http://127.0.0.1:4599 AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=x \\
+      AWS_REGION=eu-central-1 aws secretsmanager list-secrets
+
+A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it stops.")]
+pub struct Args {
+    /// The loopback address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4599")]
+    listen: SocketAddr,
+    /// Enforce the request quotas of AWS
+    #[arg(long)]
+    quotas: bool,
+    /// Answer after this many milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency: u64,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let options = SandboxOptions {
+        bind: args.listen,
+        clock: Arc::new(SystemClock),
+        quotas: args.quotas,
+        latency: Duration::from_millis(args.latency),
+    };
+    let sandbox = Sandbox::start(options)
+        .await
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", args.listen)))?;
+    let endpoint = sandbox.endpoint();
+    context
+        .output
+        .result(&serde_json::json!({ "endpoint": endpoint }), || format!("export AWS_ENDPOINT_URL={endpoint}"));
+    context.output.note("The sandbox runs until ^C.");
+    let _ = tokio::signal::ctrl_c().await;
+    sandbox.shutdown().await;
+    Ok(Exit::Complete)
+}

@@ -1,0 +1,125 @@
+//! `lifeboat show`
+
+use serde_json::json;
+
+use super::{
+    Context, Exit, Failure,
+    output::table,
+    quorum::{self, Opened, ShareArgs},
+};
+use crate::{
+    crypto::{IndexKey, Opener},
+    model::{Record, ValueState},
+    repo::{Repository, Trust, VerifiedManifest},
+    restore,
+    storage::Storage,
+};
+
+/// Show what is in a snapshot: names, versions, labels; never values
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  lifeboat show\n  lifeboat show 3f2a91c0 --json")]
+pub struct Args {
+    /// `latest` or the beginning of a snapshot's id
+    #[arg(default_value = "latest")]
+    snapshot: String,
+    #[command(flatten)]
+    shares: ShareArgs,
+}
+
+/// A repository whose epochs are verified, and what opens its indexes.
+pub(super) enum Trusted {
+    /// By the host's configuration and index key.
+    Host(Repository, Trust, Box<Option<IndexKey>>),
+    /// By a quorum.
+    Quorum(Repository, Box<Opened>),
+}
+
+impl Trusted {
+    pub(super) fn into_parts(self) -> (Repository, Trust) {
+        match self {
+            Self::Host(repository, trust, _) => (repository, trust),
+            Self::Quorum(repository, opened) => (repository, opened.trust),
+        }
+    }
+
+    fn opener(&self) -> Result<Opener<'_>, Failure> {
+        match self {
+            Self::Quorum(_, opened) => Ok(Opener::Recovery(&opened.key)),
+            Self::Host(_, _, key) => match key.as_ref() {
+                Some(key) => Ok(Opener::Index(key)),
+                None => Err(Failure::usage("the index key is needed to read names").hint("say --share for a quorum")),
+            },
+        }
+    }
+}
+
+/// Opens with a quorum when sheets are given, with the host's configuration otherwise.
+pub(super) async fn trusted(context: &Context, shares: &ShareArgs) -> Result<Trusted, Failure> {
+    if shares.shares.is_empty() {
+        let host = context.host()?;
+        let (repository, trust) = context.repository(&host).await?;
+        let key = host.index_key().ok();
+        return Ok(Trusted::Host(repository, trust, Box::new(key)));
+    }
+    let address = match &context.global.repo {
+        Some(address) => address.clone(),
+        None => context.host()?.config.repository.url,
+    };
+    let repository = Repository::open(Storage::open(&address)?).await?;
+    let opened = quorum::open(context, &repository, shares).await?;
+    Ok(Trusted::Quorum(repository, Box::new(opened)))
+}
+
+/// Finds a snapshot in the verified history.
+pub(super) async fn find(repository: &Repository, trust: &Trust, wanted: &str) -> Result<VerifiedManifest, Failure> {
+    let chain = repository.chain(trust).await?;
+    if let Some(found) = chain.find(wanted) {
+        return Ok(found.clone());
+    }
+    // A snapshot that is there and not believed is a refusal, not an absence.
+    match chain.faults.first() {
+        Some(fault) => {
+            Err(Failure::new(Exit::Refused, format!("no trusted snapshot {wanted}; {}: {}", fault.file, fault.detail))
+                .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)"))
+        }
+        None => Err(Failure::usage(format!("there is no snapshot {wanted}")).hint("`lifeboat list` shows them")),
+    }
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let trusted = trusted(context, &args.shares).await?;
+    let (repository, trust) = match &trusted {
+        Trusted::Host(repository, trust, _) => (repository, trust),
+        Trusted::Quorum(repository, opened) => (repository, &opened.trust),
+    };
+    let manifest = find(repository, trust, &args.snapshot).await?;
+    let records = restore::records(repository, &manifest, trusted.opener()?).await?;
+    let value = json!({ "manifest": manifest.manifest(), "digest": manifest.digest(), "records": records });
+    context.output.result(&value, || {
+        let rows = records.iter().flat_map(rows).collect();
+        table(&["secret", "version", "labels", "value"], rows)
+    });
+    let complete = records.iter().all(|record| !record.is_incomplete());
+    Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+}
+
+fn rows(record: &Record) -> Vec<Vec<String>> {
+    let mut name = record.secret.name.clone();
+    if record.secret.deleted.is_some() {
+        name.push_str("\n(scheduled for deletion)");
+    }
+    if record.versions.is_empty() {
+        return vec![vec![name, String::new(), String::new(), "no version".into()]];
+    }
+    let row = |(number, version): (usize, &crate::model::Version)| {
+        let value = match &version.value {
+            ValueState::Stored { kind, .. } => format!("{kind:?}").to_lowercase(),
+            ValueState::None => "none".into(),
+            ValueState::ScheduledForDeletion => "not readable: scheduled for deletion".into(),
+            ValueState::Unreadable { reason } => format!("NOT CAPTURED: {reason}"),
+        };
+        let name = if number == 0 { name.clone() } else { String::new() };
+        vec![name, version.id.clone(), version.stages.join(", "), value]
+    };
+    record.versions.iter().enumerate().map(row).collect()
+}

@@ -1,0 +1,52 @@
+//! Thirty-two bytes that do not move, are not swapped out where the system allows it, and are wiped on drop.
+
+use zeroize::Zeroize;
+
+/// A 32-byte secret in its own heap block. No Debug, Clone or Serialize.
+///
+/// The page stays locked after drop: locks do not nest, so unlocking could unlock a neighbour's secret on
+/// the same page. The cost is one page per process for as long as the allocator keeps it.
+pub(super) struct Locked {
+    bytes: Box<[u8; 32]>,
+    locked: bool,
+}
+
+impl Locked {
+    /// Zeros, to be filled in place so that no other copy is ever made.
+    pub(super) fn zeroed() -> Self {
+        let mut bytes = Box::new([0; 32]);
+        let locked = lock(&mut bytes);
+        Self { bytes, locked }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.bytes
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        self.locked
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+#[cfg(unix)]
+fn lock(bytes: &mut [u8; 32]) -> bool {
+    #[expect(unsafe_code, reason = "mlock takes an address; it changes no memory, and the block outlives the call")]
+    unsafe {
+        rustix::mm::mlock(bytes.as_mut_ptr().cast(), bytes.len()).is_ok()
+    }
+}
+
+#[cfg(not(unix))]
+fn lock(_bytes: &mut [u8; 32]) -> bool {
+    false
+}

@@ -1,0 +1,201 @@
+//! One call: paced, retried, traced, and its answer kept as the provider wrote it.
+
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_secretsmanager::{
+    config::{ConfigBag, Intercept, RuntimeComponents},
+    error::{BoxError, ProvideErrorMetadata, SdkError},
+};
+use aws_smithy_runtime_api::client::{
+    interceptors::context::AfterDeserializationInterceptorContextRef, orchestrator::HttpResponse,
+};
+use serde_json::Value as Json;
+
+use super::{Aws, failure::Failure, limiter::Bucket};
+use crate::provider::ErrorKind;
+
+/// Attempts while the service throttles.
+const THROTTLED_ATTEMPTS: u32 = 10;
+/// Attempts while there is no answer or the service is broken.
+const BROKEN_ATTEMPTS: u32 = 6;
+/// No further attempt is begun after this time.
+const MAX_TIME: Duration = Duration::from_mins(1);
+/// The longest first pause; every further one is up to twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// An operation of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    ListSecrets,
+    DescribeSecret,
+    ListSecretVersionIds,
+    GetSecretValue,
+    GetResourcePolicy,
+    CreateSecret,
+    PutSecretValue,
+    UpdateSecretVersionStage,
+    TagResource,
+    PutResourcePolicy,
+    DeleteSecret,
+    GetCallerIdentity,
+}
+
+impl Operation {
+    /// The provider's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ListSecrets => "ListSecrets",
+            Self::DescribeSecret => "DescribeSecret",
+            Self::ListSecretVersionIds => "ListSecretVersionIds",
+            Self::GetSecretValue => "GetSecretValue",
+            Self::GetResourcePolicy => "GetResourcePolicy",
+            Self::CreateSecret => "CreateSecret",
+            Self::PutSecretValue => "PutSecretValue",
+            Self::UpdateSecretVersionStage => "UpdateSecretVersionStage",
+            Self::TagResource => "TagResource",
+            Self::PutResourcePolicy => "PutResourcePolicy",
+            Self::DeleteSecret => "DeleteSecret",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+        }
+    }
+
+    /// Whether request or answer hold a value, so that the service's text may echo it.
+    pub(super) fn carries_value(self) -> bool {
+        matches!(self, Self::GetSecretValue | Self::CreateSecret | Self::PutSecretValue)
+    }
+
+    fn bucket(self) -> Bucket {
+        match self {
+            Self::ListSecrets => Bucket::List,
+            Self::DescribeSecret => Bucket::Describe,
+            Self::ListSecretVersionIds => Bucket::VersionIds,
+            Self::GetSecretValue => Bucket::Value,
+            Self::GetResourcePolicy | Self::PutResourcePolicy => Bucket::Policy,
+            Self::CreateSecret => Bucket::Create,
+            Self::PutSecretValue | Self::UpdateSecretVersionStage => Bucket::Write,
+            Self::TagResource => Bucket::Tag,
+            Self::DeleteSecret => Bucket::Delete,
+            Self::GetCallerIdentity => Bucket::Identity,
+        }
+    }
+}
+
+impl Aws {
+    /// Sends until there is an answer that a retry would not change.
+    ///
+    /// The SDK's own retries are off: they would bypass the pacing, share one retry budget between
+    /// all buckets, and take LimitExceededException for throttling.
+    pub(super) async fn call<T, E, Answer>(
+        &self,
+        operation: Operation,
+        secret: Option<&str>,
+        send: impl Fn() -> Answer + Send,
+    ) -> Result<T, Failure>
+    where
+        Answer: Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let begun = Instant::now();
+        let mut attempt = 1;
+        loop {
+            self.limiter.acquire(operation.bucket()).await;
+            let asked = Instant::now();
+            let answer = send().await.map_err(|error| Failure::of(operation, secret, &error));
+            let failure = match answer {
+                Ok(answer) => {
+                    trace(operation, secret, attempt, asked, "ok");
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            trace(operation, secret, attempt, asked, &failure.error.code);
+            let attempts = if failure.kind() == ErrorKind::Throttled {
+                self.limiter.throttled(operation.bucket());
+                THROTTLED_ATTEMPTS
+            } else {
+                BROKEN_ATTEMPTS
+            };
+            if !failure.may_pass() || attempt >= attempts || begun.elapsed() >= MAX_TIME {
+                return Err(failure);
+            }
+            tokio::time::sleep(pause(attempt, chance())).await;
+            attempt += 1;
+        }
+    }
+}
+
+/// Keeps the body of a successful answer, so that fields the SDK does not know survive.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Raw(Arc<Mutex<Json>>);
+
+impl Raw {
+    /// The last answer; null when there was none.
+    pub(super) fn take(&self) -> Json {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Intercept for Raw {
+    fn name(&self) -> &'static str {
+        "KeepRawAnswer"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if context.output_or_error().is_ok() {
+            let body = context.response().body().bytes().unwrap_or_default();
+            let json = serde_json::from_slice(body).unwrap_or(Json::Null);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = json;
+        }
+        Ok(())
+    }
+}
+
+fn trace(operation: Operation, secret: Option<&str>, attempt: u32, asked: Instant, code: &str) {
+    let millis = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(
+        target: "lifeboat::aws",
+        operation = operation.name(),
+        secret = secret.unwrap_or_default(),
+        attempt,
+        millis,
+        code
+    );
+}
+
+/// The pause after `attempt`: doubling, between half and all of it by `chance` in 0..1.
+fn pause(attempt: u32, chance: f64) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(MAX_PAUSE);
+    longest.mul_f64(0.5 + chance / 2.0)
+}
+
+fn chance() -> f64 {
+    // Without randomness the pauses are only less spread.
+    getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_bounded() {
+        assert_eq!(pause(1, 0.0), Duration::from_millis(50));
+        assert_eq!(pause(1, 1.0), Duration::from_millis(100));
+        assert_eq!(pause(3, 1.0), Duration::from_millis(400));
+        for attempt in 8..40 {
+            assert!(pause(attempt, 1.0) <= MAX_PAUSE);
+            assert!(pause(attempt, 0.0) >= MAX_PAUSE / 2);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! AWS Secrets Manager as source and target.
+//!
+//! This is the one room that reads the environment: the SDK's own profile, role and endpoint settings
+//! (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, …) apply, so that it connects as every other AWS tool does.
+
+mod answers;
+mod call;
+mod failure;
+mod inventory;
+mod limiter;
+mod read;
+mod write;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use futures::stream::BoxStream;
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use self::{call::Operation, failure::Failure, limiter::Limiter};
+use super::{ErrorKind, Existing, Fetched, Known, Listed, ProviderError, Source, Target};
+use crate::model::{Place, SecretValue, Step};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests in flight for one secret, or for one inventory.
+const AT_ONCE: usize = 8;
+
+/// How to reach Secrets Manager; what is not given here comes from the SDK's own settings.
+pub struct AwsSettings {
+    /// The region.
+    pub region: String,
+    /// The endpoint of Secrets Manager and STS, instead of AWS's own.
+    pub endpoint: Option<String>,
+    /// The profile of the AWS configuration.
+    pub profile: Option<String>,
+    /// The ARN of a role to assume.
+    pub role: Option<String>,
+    /// Fixed credentials, for a sandbox.
+    pub credentials: Option<StaticCredentials>,
+    /// The share of every AWS quota to use, above 0 and up to 1.
+    pub rate_share: f64,
+}
+
+/// Fixed credentials of a sandbox.
+pub struct StaticCredentials {
+    /// The access key id.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: Zeroizing<String>,
+}
+
+impl AwsSettings {
+    /// The SDK's settings in `region`, at 90 % of the quotas.
+    pub fn region(region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            endpoint: None,
+            profile: None,
+            role: None,
+            credentials: None,
+            rate_share: 0.9,
+        }
+    }
+}
+
+/// A connection to Secrets Manager in one account and region. Clones share its pacing.
+#[derive(Clone)]
+pub struct Aws {
+    client: aws_sdk_secretsmanager::Client,
+    sts: aws_sdk_sts::Client,
+    region: String,
+    limiter: Arc<Limiter>,
+    account: Arc<OnceCell<String>>,
+}
+
+impl Aws {
+    /// Prepares the connection. Nothing is sent to Secrets Manager yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a rate share outside 0..=1.
+    pub async fn connect(settings: AwsSettings) -> Result<Self, ProviderError> {
+        if !(settings.rate_share > 0.0 && settings.rate_share <= 1.0) {
+            return Err(ProviderError {
+                kind: ErrorKind::Invalid,
+                operation: "connect",
+                secret: None,
+                code: "BadRateShare".into(),
+                message: "the rate share must be above 0 and at most 1".into(),
+            });
+        }
+        let config = sdk_config(&settings).await;
+        let secrets = aws_sdk_secretsmanager::config::Builder::from(&config).retry_config(RetryConfig::disabled());
+        let sts = aws_sdk_sts::config::Builder::from(&config).retry_config(RetryConfig::disabled());
+        Ok(Self {
+            client: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            limiter: Arc::new(Limiter::new(settings.rate_share, Instant::now())),
+            account: Arc::new(OnceCell::new()),
+            region: settings.region,
+        })
+    }
+
+    async fn whereabouts(&self) -> Result<Place, ProviderError> {
+        let account = self.account.get_or_try_init(|| self.ask_account()).await?;
+        Ok(Place { provider: "aws".into(), account: account.clone(), region: self.region.clone() })
+    }
+
+    async fn ask_account(&self) -> Result<String, Failure> {
+        let operation = Operation::GetCallerIdentity;
+        let answer = self.call(operation, None, || self.sts.get_caller_identity().send()).await?;
+        let account = answer.account().filter(|account| !account.is_empty());
+        account.map(str::to_owned).ok_or_else(|| {
+            Failure::own(ErrorKind::Unavailable, operation, &self.region, "BadAnswer", "the answer names no account")
+        })
+    }
+}
+
+#[async_trait]
+impl Source for Aws {
+    async fn place(&self) -> Result<Place, ProviderError> {
+        self.whereabouts().await
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
+        self.listing()
+    }
+
+    async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
+        self.read_secret(listed, known).await
+    }
+}
+
+#[async_trait]
+impl Target for Aws {
+    async fn place(&self) -> Result<Place, ProviderError> {
+        self.whereabouts().await
+    }
+
+    async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError> {
+        self.existing(wanted).await
+    }
+
+    async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {
+        self.write(step, value).await.map_err(ProviderError::from)
+    }
+}
+
+async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(settings.region.clone()))
+        .timeout_config(timeouts);
+    if let Some(endpoint) = &settings.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(fixed) = &settings.credentials {
+        let credentials = Credentials::new(&fixed.access_key, fixed.secret_key.as_str(), None, None, "lifeboat");
+        loader = loader.credentials_provider(credentials);
+    }
+    let config = loader.load().await;
+    let Some(role) = &settings.role else { return config };
+    let assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config).build().await;
+    config.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build()
+}

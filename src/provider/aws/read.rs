@@ -1,0 +1,356 @@
+//! Reading: the listing, and one secret consistently.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use serde_json::Value as Json;
+
+use super::{
+    AT_ONCE, Aws,
+    answers::{Described, ListedVersion, listed_secret, listed_stages},
+    call::{Operation, Raw},
+    failure::Failure,
+};
+use crate::{
+    model::{Secret, SecretValue, Unreadable},
+    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError},
+};
+
+/// Entries per page, the most AWS gives.
+const PAGE: i32 = 100;
+/// How often a secret that changes while it is read is read again.
+const READS: u32 = 5;
+/// The code recorded for a secret that never stood still.
+const CHANGED: &str = "ChangedWhileReading";
+
+/// What one answer gave, or the code it was refused with.
+type Part<T> = Result<T, String>;
+
+impl Aws {
+    /// Every secret, each once. An empty page is not the end, an empty token is.
+    pub(super) fn listing(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
+        let pages = stream::unfold(Some((Pages::default(), HashSet::new())), move |state| async move {
+            let (mut pages, mut seen) = state?;
+            match self.list_page(&mut pages).await {
+                Ok(mut page) => {
+                    page.retain(|listed| seen.insert(listed.arn.clone()));
+                    let items: Vec<_> = page.into_iter().map(Ok).collect();
+                    let next = (!pages.ended).then_some((pages, seen));
+                    Some((items, next))
+                }
+                Err(failure) => Some((vec![Err(failure.into())], None)),
+            }
+        });
+        pages.flat_map(stream::iter).boxed()
+    }
+
+    async fn list_page(&self, pages: &mut Pages) -> Result<Vec<Listed>, Failure> {
+        let operation = Operation::ListSecrets;
+        let raw = Raw::default();
+        let send = || {
+            let request = self.client.list_secrets().include_planned_deletion(true).max_results(PAGE);
+            request.set_next_token(pages.token.clone()).customize().interceptor(raw.clone()).send()
+        };
+        let answer = self.call(operation, None, send).await?;
+        let mut entries = raw_entries(&raw, "SecretList");
+        let listed = answer.secret_list().iter().enumerate().map(|(index, entry)| {
+            let secret = listed_secret(entry, entries.get_mut(index).map(Json::take).unwrap_or_default());
+            Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret }
+        });
+        let listed: Vec<Listed> = listed.collect();
+        if listed.iter().any(|entry| entry.name.is_empty() || entry.arn.is_empty()) {
+            return Err(Failure::own(
+                ErrorKind::Unavailable,
+                operation,
+                "?",
+                "BadAnswer",
+                "an entry without name or ARN",
+            ));
+        }
+        pages.turn(operation, None, answer.next_token())?;
+        Ok(listed)
+    }
+
+    /// One secret, read until labels, dates and values belong together.
+    pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
+        let mut values = HashMap::new();
+        let mut before = part(self.describe(&listed.name, &listed.arn).await)?;
+        let mut reads = 1;
+        loop {
+            let parts = self.read_parts(listed, &before, known, &mut values).await?;
+            let Ok(described) = &before else { return Ok(assemble(listed, before, parts, values, None)) };
+            let after = part(self.describe(&listed.name, &listed.arn).await)?;
+            match after {
+                Ok(after) => {
+                    let settled = described.is_same_moment(&after);
+                    if settled && !parts.version_vanished {
+                        return Ok(assemble(listed, Ok(after), parts, values, None));
+                    }
+                    if reads == READS {
+                        let unsettled = (!settled).then(|| CHANGED.to_owned());
+                        return Ok(assemble(listed, Ok(after), parts, values, unsettled));
+                    }
+                    before = Ok(after);
+                    reads += 1;
+                }
+                Err(code) => return Ok(assemble(listed, before, parts, values, Some(code))),
+            }
+        }
+    }
+
+    async fn read_parts(
+        &self,
+        listed: &Listed,
+        before: &Part<Described>,
+        known: &Known<'_>,
+        values: &mut HashMap<String, FetchedValue>,
+    ) -> Result<Parts, ProviderError> {
+        let (listing, policy) =
+            tokio::join!(self.version_ids(&listed.name, &listed.arn), self.policy(&listed.name, &listed.arn));
+        let (listing, policy) = (part(listing)?, part(policy)?);
+        let (mut versions, raw_versions, refused) = match listing {
+            Ok(Versions { entries, raw, incomplete }) => (entries, raw, incomplete),
+            Err(code) => (Vec::new(), Json::Null, Some(code)),
+        };
+        let listed_ids: BTreeSet<String> = versions.iter().map(|version| version.id.clone()).collect();
+        let stages = before.as_ref().map_or_else(|_| listed_stages(&listed.secret), |d| d.stages.clone());
+        // A rotation attaches AWSPENDING to an id before there is a value; only Describe shows it.
+        let unlisted = stages.iter().filter(|(id, _)| !listed_ids.contains(*id));
+        versions.extend(unlisted.map(|(id, labels)| ListedVersion::bare(id, labels)));
+        let secret = before.as_ref().map_or(&listed.secret, |described| &described.secret);
+        let wanted = values_to_read(&versions, secret.deleted.is_some(), known, values);
+        let version_vanished = self.read_values(listed, wanted, &listed_ids, values).await?;
+        Ok(Parts { versions, raw_versions, refused, policy, version_vanished })
+    }
+
+    /// Reads the wanted values; tells whether one that was listed is not there.
+    async fn read_values(
+        &self,
+        listed: &Listed,
+        wanted: Vec<String>,
+        listed_ids: &BTreeSet<String>,
+        values: &mut HashMap<String, FetchedValue>,
+    ) -> Result<bool, ProviderError> {
+        let reads: Vec<_> = wanted
+            .into_iter()
+            .map(|id| async move {
+                let read = self.value(&listed.name, &listed.arn, &id).await;
+                (id, read)
+            })
+            .collect();
+        let mut reads = stream::iter(reads).buffer_unordered(AT_ONCE);
+        let mut vanished = false;
+        while let Some((id, read)) = reads.next().await {
+            let value = match read {
+                Ok(value) => value.map_or(FetchedValue::None, FetchedValue::Value),
+                Err(failure) if failure.kind() == ErrorKind::NotFound && !listed_ids.contains(&id) => {
+                    FetchedValue::None
+                }
+                Err(failure) if failure.ends_the_run() => return Err(failure.into()),
+                Err(failure) => {
+                    // Gone, or scheduled for deletion since: the next Describe tells.
+                    vanished |= matches!(failure.kind(), ErrorKind::NotFound | ErrorKind::Conflict);
+                    FetchedValue::Unreadable(failure.error.code)
+                }
+            };
+            values.insert(id, value);
+        }
+        Ok(vanished)
+    }
+
+    /// DescribeSecret by name or ARN.
+    pub(super) async fn describe(&self, name: &str, id: &str) -> Result<Described, Failure> {
+        let raw = Raw::default();
+        let send = || self.client.describe_secret().secret_id(id).customize().interceptor(raw.clone()).send();
+        let answer = self.call(Operation::DescribeSecret, Some(name), send).await?;
+        Ok(Described::of(&answer, raw.take()))
+    }
+
+    /// Every version of a secret, deprecated ones included, each once.
+    pub(super) async fn version_ids(&self, name: &str, id: &str) -> Result<Versions, Failure> {
+        let operation = Operation::ListSecretVersionIds;
+        let mut pages = Pages::default();
+        let (mut seen, mut entries, mut raws) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut incomplete = None;
+        while !pages.ended {
+            let raw = Raw::default();
+            let send = || {
+                let request = self.client.list_secret_version_ids().secret_id(id).include_deprecated(true);
+                let request = request.max_results(PAGE).set_next_token(pages.token.clone());
+                request.customize().interceptor(raw.clone()).send()
+            };
+            let answer = self.call(operation, Some(name), send).await?;
+            let page = answer.versions().iter().map(ListedVersion::of).zip(raw_entries(&raw, "Versions"));
+            for (entry, raw) in page.filter(|(entry, _)| !entry.id.is_empty()) {
+                if seen.insert(entry.id.clone()) {
+                    entries.push(entry);
+                    raws.push(raw);
+                }
+            }
+            if let Err(failure) = pages.turn(operation, Some(name), answer.next_token()) {
+                incomplete = Some(failure.error.code);
+                break;
+            }
+        }
+        Ok(Versions { entries, raw: Json::Array(raws), incomplete })
+    }
+
+    /// The resource policy, and the answer as it came.
+    pub(super) async fn policy(&self, name: &str, id: &str) -> Result<(Option<String>, Json), Failure> {
+        let raw = Raw::default();
+        let send = || self.client.get_resource_policy().secret_id(id).customize().interceptor(raw.clone()).send();
+        let answer = self.call(Operation::GetResourcePolicy, Some(name), send).await?;
+        Ok((answer.resource_policy, raw.take()))
+    }
+
+    /// The value of one version; `None` when the version holds none.
+    pub(super) async fn value(&self, name: &str, id: &str, version: &str) -> Result<Option<SecretValue>, Failure> {
+        let send = || self.client.get_secret_value().secret_id(id).version_id(version).send();
+        let answer = Box::pin(self.call(Operation::GetSecretValue, Some(name), send)).await?;
+        let GetSecretValueOutput { secret_string, secret_binary, .. } = answer;
+        Ok(match (secret_string, secret_binary) {
+            (Some(text), _) => Some(SecretValue::string(text)),
+            (None, Some(blob)) => Some(SecretValue::binary(blob.into_inner())),
+            (None, None) => None,
+        })
+    }
+}
+
+/// The versions ListSecretVersionIds gave.
+pub(super) struct Versions {
+    pub(super) entries: Vec<ListedVersion>,
+    raw: Json,
+    /// Why there may be more.
+    pub(super) incomplete: Option<String>,
+}
+
+/// What was read between two Describes.
+struct Parts {
+    versions: Vec<ListedVersion>,
+    raw_versions: Json,
+    refused: Option<String>,
+    policy: Part<(Option<String>, Json)>,
+    version_vanished: bool,
+}
+
+/// Where a listing stands.
+#[derive(Default)]
+struct Pages {
+    token: Option<String>,
+    used: HashSet<String>,
+    ended: bool,
+}
+
+impl Pages {
+    /// Takes the token of the next page. A token that was already used would go round in circles
+    /// and leave the rest unlisted, which is a failure and not the end.
+    fn turn(&mut self, operation: Operation, secret: Option<&str>, next: Option<&str>) -> Result<(), Failure> {
+        self.token = next.filter(|token| !token.is_empty()).map(str::to_owned);
+        self.ended = self.token.is_none();
+        match &self.token {
+            Some(token) if !self.used.insert(token.clone()) => {
+                self.ended = true;
+                let name = secret.unwrap_or("the listing");
+                Err(Failure::own(ErrorKind::Unavailable, operation, name, "RepeatedToken", "the pages repeat"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Parts belong together from here on: metadata, labels of the confirmed Describe, values.
+fn assemble(
+    listed: &Listed,
+    described: Part<Described>,
+    parts: Parts,
+    mut values: HashMap<String, FetchedValue>,
+    unsettled: Option<String>,
+) -> Fetched {
+    let denied = described.as_ref().err().cloned().or(unsettled);
+    let labels = described.as_ref().ok().map(|described| described.stages.clone());
+    let mut secret = described.map_or_else(|_| listed.secret.clone(), |described| described.secret);
+    merge_raw(&mut secret, &listed.secret, &parts);
+    // Being scheduled for deletion is a state that the record tells, not a refusal.
+    let scheduled = secret.deleted.is_some();
+    let refusal = |code: &String| !(scheduled && code == "InvalidRequestException");
+    let (policy, no_policy) = match parts.policy {
+        Ok((policy, _)) => (policy, None),
+        Err(code) => (None, Some(code).filter(refusal)),
+    };
+    let refused = [
+        (Operation::DescribeSecret, denied),
+        (Operation::ListSecretVersionIds, parts.refused.filter(refusal)),
+        (Operation::GetResourcePolicy, no_policy),
+    ];
+    let refused = refused.into_iter().filter_map(|(part, reason)| Some((part, reason?)));
+    secret.unreadable.extend(refused.map(|(part, reason)| Unreadable { part: part.name().into(), reason }));
+    secret.policy = policy;
+    let versions = parts.versions.into_iter().map(|version| FetchedVersion {
+        stages: labels.as_ref().map_or(version.stages, |labels| labels.get(&version.id).cloned().unwrap_or_default()),
+        value: values.remove(&version.id).unwrap_or(FetchedValue::None),
+        id: version.id,
+        created: version.created,
+        kms_keys: version.kms_keys,
+    });
+    Fetched { versions: versions.collect(), secret }
+}
+
+/// The ids whose values have to be read; the others get their state. Values that are already read
+/// are kept: they are immutable.
+fn values_to_read(
+    versions: &[ListedVersion],
+    scheduled: bool,
+    known: &Known<'_>,
+    values: &mut HashMap<String, FetchedValue>,
+) -> Vec<String> {
+    values.retain(|_, value| matches!(value, FetchedValue::Value(_)));
+    let mut wanted = Vec::new();
+    for ListedVersion { id, .. } in versions {
+        if values.contains_key(id) {
+            continue;
+        }
+        if known(id) {
+            values.insert(id.clone(), FetchedValue::Known);
+        } else if scheduled {
+            values.insert(id.clone(), FetchedValue::ScheduledForDeletion);
+        } else {
+            wanted.push(id.clone());
+        }
+    }
+    wanted
+}
+
+/// Every operation's own answer under its name; values' answers are never kept.
+fn merge_raw(secret: &mut Secret, listed: &Secret, parts: &Parts) {
+    let mut answers = BTreeMap::new();
+    for raw in [&listed.raw, &secret.raw] {
+        answers.extend(raw.as_object().into_iter().flatten().map(|(name, json)| (name.clone(), json.clone())));
+    }
+    if !parts.raw_versions.is_null() {
+        answers.insert(Operation::ListSecretVersionIds.name().into(), parts.raw_versions.clone());
+    }
+    if let Ok((_, raw)) = &parts.policy {
+        answers.insert(Operation::GetResourcePolicy.name().into(), raw.clone());
+    }
+    secret.raw = Json::Object(answers.into_iter().collect());
+}
+
+/// Separates what concerns the run from what concerns this part; a secret that is gone concerns the caller.
+fn part<T>(answer: Result<T, Failure>) -> Result<Part<T>, ProviderError> {
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(failure) if failure.ends_the_run() || failure.kind() == ErrorKind::NotFound => Err(failure.into()),
+        Err(failure) => Ok(Err(failure.error.code)),
+    }
+}
+
+fn raw_entries(raw: &Raw, field: &str) -> Vec<Json> {
+    match raw.take().get_mut(field).map(Json::take) {
+        Some(Json::Array(entries)) => entries,
+        _ => Vec::new(),
+    }
+}

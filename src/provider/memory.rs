@@ -1,0 +1,470 @@
+//! A provider in memory that keeps AWS's rules for labels and fails on demand, for tests and drills.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use jiff::Timestamp;
+
+use super::{ErrorKind, Existing, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, Target};
+use crate::model::{AWSCURRENT, AWSPREVIOUS, Place, Secret, SecretValue, Step, Tag, Unreadable, ValueState, Version};
+
+/// A provider in memory. Shared by reference, so that a test can change it while it is used.
+pub struct Memory {
+    place: Place,
+    state: Mutex<State>,
+}
+
+/// One version to put into [`Memory`].
+pub struct HeldVersion {
+    /// The version id.
+    pub id: String,
+    /// The labels.
+    pub stages: Vec<String>,
+    /// Creation time.
+    pub created: Option<Timestamp>,
+    /// The value; `None` for an id that a rotation made first.
+    pub value: Option<SecretValue>,
+}
+
+impl HeldVersion {
+    /// A version with a text value.
+    pub fn text(id: &str, stages: &[&str], value: &str) -> Self {
+        let value = Some(SecretValue::string(value.to_owned()));
+        Self { id: id.into(), stages: stages.iter().map(|&label| label.into()).collect(), created: None, value }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    secrets: BTreeMap<String, Held>,
+    refusals: BTreeMap<(String, String), String>,
+    calls: usize,
+    calls_left: Option<usize>,
+}
+
+struct Held {
+    secret: Secret,
+    versions: Vec<HeldVersion>,
+}
+
+impl Memory {
+    /// An empty place.
+    pub fn new(account: &str, region: &str) -> Self {
+        let place = Place { provider: "aws".into(), account: account.into(), region: region.into() };
+        Self { place, state: Mutex::default() }
+    }
+
+    /// Puts a secret there, replacing what has its name. An empty ARN is filled in.
+    pub fn insert(&self, mut secret: Secret, versions: Vec<HeldVersion>) {
+        if secret.arn.is_empty() {
+            secret.arn = self.arn(&secret.name);
+        }
+        self.state().secrets.insert(secret.name.clone(), Held { secret, versions });
+    }
+
+    /// Takes a secret away.
+    pub fn remove(&self, name: &str) {
+        self.state().secrets.remove(name);
+    }
+
+    /// Changes a secret's metadata in place.
+    pub fn edit(&self, name: &str, change: impl FnOnce(&mut Secret)) {
+        if let Some(held) = self.state().secrets.get_mut(name) {
+            change(&mut held.secret);
+        }
+    }
+
+    /// Lets `operation` (AWS's name) on the named secret be refused with `code` from now on.
+    pub fn refuse(&self, name: &str, operation: &str, code: &str) {
+        self.state().refusals.insert((name.into(), operation.into()), code.into());
+    }
+
+    /// Lets `calls` more calls succeed; every later one gets no answer.
+    pub fn fail_after(&self, calls: usize) {
+        self.state().calls_left = Some(calls);
+    }
+
+    /// Takes all faults back.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.calls_left = None;
+        state.refusals.clear();
+    }
+
+    /// How many calls were made: one per listing, fetch, inventory and step.
+    pub fn calls(&self) -> usize {
+        self.state().calls
+    }
+
+    /// The names that are there, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.state().secrets.keys().cloned().collect()
+    }
+
+    /// The labels of a version.
+    pub fn stages(&self, name: &str, version: &str) -> Option<Vec<String>> {
+        let state = self.state();
+        let version = state.secrets.get(name)?.versions.iter().find(|held| held.id == version)?;
+        Some(sorted(&version.stages))
+    }
+
+    /// Whether the version has exactly this value.
+    pub fn holds(&self, name: &str, version: &str, value: &SecretValue) -> bool {
+        let state = self.state();
+        let held = state.secrets.get(name).and_then(|held| held.versions.iter().find(|held| held.id == version));
+        held.and_then(|held| held.value.as_ref()).is_some_and(|held| held.same_as(value))
+    }
+
+    fn arn(&self, name: &str) -> String {
+        format!("arn:aws:secretsmanager:{}:{}:secret:{name}-AbCdEf", self.place.region, self.place.account)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, operation: &'static str, name: Option<&str>) -> Result<MutexGuard<'_, State>, ProviderError> {
+        let mut state = self.state();
+        state.calls += 1;
+        match &mut state.calls_left {
+            Some(0) => return Err(error(ErrorKind::Unavailable, operation, name, "NoAnswer", "connection lost")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(state)
+    }
+}
+
+#[async_trait]
+impl Source for Memory {
+    async fn place(&self) -> Result<Place, ProviderError> {
+        Ok(self.place.clone())
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
+        let entries = match self.begin("ListSecrets", None) {
+            Ok(state) => state.secrets.values().map(|held| Ok(listed(&held.secret))).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        stream::iter(entries).boxed()
+    }
+
+    async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
+        let state = self.begin("DescribeSecret", Some(&listed.name))?;
+        let held = state.secrets.get(&listed.name).filter(|held| held.secret.arn == listed.arn);
+        let held = held.ok_or_else(|| not_found("DescribeSecret", &listed.name))?;
+        let mut secret = held.secret.clone();
+        for part in ["DescribeSecret", "ListSecretVersionIds", "GetResourcePolicy"] {
+            if let Some(reason) = state.refusal(&listed.name, part) {
+                secret.unreadable.push(Unreadable { part: part.into(), reason });
+                if part == "GetResourcePolicy" {
+                    secret.policy = None;
+                }
+            }
+        }
+        let no_value = state.refusal(&listed.name, "GetSecretValue");
+        let no_ids = state.refusal(&listed.name, "ListSecretVersionIds").is_some();
+        let shown = held.versions.iter().filter(|version| !no_ids || !version.stages.is_empty());
+        let versions = shown.map(|version| FetchedVersion {
+            id: version.id.clone(),
+            stages: sorted(&version.stages),
+            created: version.created,
+            kms_keys: Vec::new(),
+            value: match (&version.value, &no_value) {
+                _ if known(&version.id) => FetchedValue::Known,
+                (None, _) => FetchedValue::None,
+                _ if secret.deleted.is_some() => FetchedValue::ScheduledForDeletion,
+                (_, Some(code)) => FetchedValue::Unreadable(code.clone()),
+                (Some(value), None) => FetchedValue::Value(copy(value)),
+            },
+        });
+        Ok(Fetched { versions: versions.collect(), secret })
+    }
+}
+
+#[async_trait]
+impl Target for Memory {
+    async fn place(&self) -> Result<Place, ProviderError> {
+        Ok(self.place.clone())
+    }
+
+    async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError> {
+        let state = self.begin("ListSecrets", None)?;
+        let found = state.secrets.iter().filter(|(name, _)| wanted.contains(*name));
+        found
+            .map(|(name, held)| match state.refusal(name, "DescribeSecret") {
+                Some(code) => Err(error(ErrorKind::Denied, "DescribeSecret", Some(name), &code, "")),
+                None => Ok(Existing {
+                    secret: held.secret.clone(),
+                    versions: held.versions.iter().map(version_without_value).collect(),
+                }),
+            })
+            .collect()
+    }
+
+    async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {
+        let (operation, name) = (operation(step), step.name());
+        let mut state = self.begin(operation, Some(name))?;
+        if let Some(code) = state.refusal(name, operation) {
+            return Err(error(ErrorKind::Denied, operation, Some(name), &code, ""));
+        }
+        if let Step::Create { version, .. } = step {
+            if let Some(held) = state.secrets.get(name) {
+                return held.accept(operation, version.as_deref(), value);
+            }
+            state.secrets.insert(name.into(), created(step, self.arn(name), value));
+            return Ok(());
+        }
+        if matches!(step, Step::Destroy { .. }) {
+            state.secrets.remove(name);
+            return Ok(());
+        }
+        let held = state.secrets.get_mut(name).ok_or_else(|| not_found(operation, name))?;
+        if held.secret.deleted.is_some() {
+            return Err(scheduled(operation, name));
+        }
+        held.change(step, value)
+    }
+}
+
+impl State {
+    fn refusal(&self, name: &str, operation: &str) -> Option<String> {
+        self.refusals.get(&(name.to_owned(), operation.to_owned())).cloned()
+    }
+}
+
+impl Held {
+    /// A write met this secret: fine only when it is what the write makes.
+    fn accept(
+        &self,
+        operation: &'static str,
+        version: Option<&str>,
+        value: Option<&SecretValue>,
+    ) -> Result<(), ProviderError> {
+        if self.secret.deleted.is_some() {
+            return Err(scheduled(operation, &self.secret.name));
+        }
+        let same = match (version, value) {
+            (Some(version), Some(value)) => self
+                .versions
+                .iter()
+                .any(|held| held.id == version && held.value.as_ref().is_some_and(|held| held.same_as(value))),
+            _ => self.versions.is_empty(),
+        };
+        let conflict = || error(ErrorKind::Conflict, operation, Some(&self.secret.name), "ResourceExistsException", "");
+        if same { Ok(()) } else { Err(conflict()) }
+    }
+
+    fn change(&mut self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {
+        let name = self.secret.name.clone();
+        let invalid = |code| error(ErrorKind::Invalid, operation(step), Some(&name), code, "");
+        match step {
+            Step::PutVersion { version, stages, .. } => {
+                let value = value.filter(|_| !stages.is_empty()).ok_or_else(|| invalid("BadStep"))?;
+                if self.versions.iter().any(|held| held.id == *version && held.value.is_some()) {
+                    return self.accept(operation(step), Some(version), Some(value));
+                }
+                let first = self.versions.is_empty();
+                self.versions.retain(|held| held.id != *version);
+                let value = Some(copy(value));
+                self.versions.push(HeldVersion { id: version.clone(), stages: Vec::new(), created: None, value });
+                for label in stages.iter().map(String::as_str).chain(first.then_some(AWSCURRENT)) {
+                    self.attach(label, version);
+                }
+            }
+            Step::MoveStage { stage, to: Some(to), .. } => {
+                if self.versions.iter().all(|held| held.id != *to) {
+                    return Err(not_found(operation(step), &name));
+                }
+                self.attach(stage, to);
+            }
+            Step::MoveStage { stage, to: None, .. } if stage == AWSCURRENT => {
+                return Err(invalid("InvalidParameterException"));
+            }
+            Step::MoveStage { stage, to: None, .. } => self.detach(stage),
+            Step::Tag { tags, .. } => tags.iter().for_each(|tag| set_tag(&mut self.secret.tags, tag)),
+            Step::PutPolicy { policy, .. } => self.secret.policy = Some(policy.clone()),
+            Step::Create { .. } | Step::Destroy { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Moves a label. AWSPREVIOUS follows AWSCURRENT, as AWS does.
+    fn attach(&mut self, label: &str, version: &str) {
+        let before = self.versions.iter().find(|held| held.stages.iter().any(|stage| stage == label));
+        let before = before.map(|held| held.id.clone()).filter(|id| id != version);
+        self.detach(label);
+        if let Some(held) = self.versions.iter_mut().find(|held| held.id == version) {
+            held.stages.push(label.to_owned());
+        }
+        if let Some(before) = before.filter(|_| label == AWSCURRENT) {
+            self.attach(AWSPREVIOUS, &before);
+        }
+    }
+
+    fn detach(&mut self, label: &str) {
+        self.versions.iter_mut().for_each(|held| held.stages.retain(|stage| stage != label));
+    }
+}
+
+fn created(step: &Step, arn: String, value: Option<&SecretValue>) -> Held {
+    let mut secret = Secret { name: step.name().into(), arn, ..Secret::default() };
+    if let Step::Create { description, kms_key, tags, secret_type, .. } = step {
+        secret.description.clone_from(description);
+        secret.kms_key.clone_from(kms_key);
+        secret.tags.clone_from(tags);
+        secret.secret_type.clone_from(secret_type);
+    }
+    let versions = step.writes_version().map(|id| HeldVersion {
+        id: id.into(),
+        stages: vec![AWSCURRENT.into()],
+        created: None,
+        value: value.map(copy),
+    });
+    Held { secret, versions: versions.into_iter().collect() }
+}
+
+fn listed(secret: &Secret) -> Listed {
+    let secret = Secret { policy: None, replicas: Vec::new(), ..secret.clone() };
+    Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret }
+}
+
+fn version_without_value(held: &HeldVersion) -> Version {
+    Version {
+        id: held.id.clone(),
+        stages: sorted(&held.stages),
+        created: held.created,
+        kms_keys: Vec::new(),
+        value: ValueState::None,
+    }
+}
+
+fn operation(step: &Step) -> &'static str {
+    match step {
+        Step::Create { .. } => "CreateSecret",
+        Step::PutVersion { .. } => "PutSecretValue",
+        Step::MoveStage { .. } => "UpdateSecretVersionStage",
+        Step::Tag { .. } => "TagResource",
+        Step::PutPolicy { .. } => "PutResourcePolicy",
+        Step::Destroy { .. } => "DeleteSecret",
+    }
+}
+
+fn set_tag(tags: &mut Vec<Tag>, tag: &Tag) {
+    match tags.iter_mut().find(|held| held.key == tag.key) {
+        Some(held) => held.value.clone_from(&tag.value),
+        None => tags.push(tag.clone()),
+    }
+}
+
+fn copy(value: &SecretValue) -> SecretValue {
+    match value {
+        SecretValue::String(text) => SecretValue::String(text.clone()),
+        SecretValue::Binary(bytes) => SecretValue::Binary(bytes.clone()),
+    }
+}
+
+fn sorted(stages: &[String]) -> Vec<String> {
+    let mut stages = stages.to_vec();
+    stages.sort();
+    stages
+}
+
+fn not_found(operation: &'static str, name: &str) -> ProviderError {
+    error(ErrorKind::NotFound, operation, Some(name), "ResourceNotFoundException", "")
+}
+
+fn scheduled(operation: &'static str, name: &str) -> ProviderError {
+    error(ErrorKind::Conflict, operation, Some(name), "InvalidRequestException", "it is scheduled for deletion")
+}
+
+fn error(kind: ErrorKind, operation: &'static str, name: Option<&str>, code: &str, message: &str) -> ProviderError {
+    ProviderError { kind, operation, secret: name.map(str::to_owned), code: code.into(), message: message.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_one() -> Memory {
+        let memory = Memory::new("111111111111", "eu-central-1");
+        let versions = vec![
+            HeldVersion::text("v1", &[], "one"),
+            HeldVersion::text("v2", &[AWSPREVIOUS], "two"),
+            HeldVersion::text("v3", &["b", "a", AWSCURRENT], "three"),
+        ];
+        memory.insert(Secret { name: "app".into(), ..Secret::default() }, versions);
+        memory
+    }
+
+    async fn first(memory: &Memory) -> Listed {
+        memory.list().next().await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn reads_what_was_put_in() {
+        let memory = with_one();
+        let fetched = memory.fetch(&first(&memory).await, &|id| id == "v2").await.unwrap();
+        assert_eq!(fetched.versions.len(), 3);
+        assert!(matches!(fetched.versions[1].value, FetchedValue::Known));
+        assert_eq!(fetched.versions[2].stages, [AWSCURRENT, "a", "b"]);
+        let FetchedValue::Value(value) = &fetched.versions[0].value else { panic!("no value") };
+        assert!(value.same_as(&SecretValue::string("one".into())));
+    }
+
+    #[tokio::test]
+    async fn faults_hit_what_they_name_and_nothing_else() {
+        let memory = with_one();
+        let listed = first(&memory).await;
+        memory.refuse("app", "GetSecretValue", "AccessDeniedException");
+        let fetched = memory.fetch(&listed, &|_| false).await.unwrap();
+        assert!(
+            fetched
+                .versions
+                .iter()
+                .all(|v| matches!(&v.value, FetchedValue::Unreadable(code) if code == "AccessDeniedException"))
+        );
+        memory.heal();
+        memory.fail_after(1);
+        assert!(memory.fetch(&listed, &|_| false).await.is_ok());
+        assert_eq!(memory.fetch(&listed, &|_| false).await.err().unwrap().kind, ErrorKind::Unavailable);
+        memory.remove("app");
+        memory.heal();
+        assert_eq!(memory.fetch(&listed, &|_| false).await.err().unwrap().kind, ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn steps_may_be_repeated_but_never_overwrite() {
+        let memory = with_one();
+        let put = Step::PutVersion { name: "app".into(), version: "v4".into(), stages: vec![AWSCURRENT.into()] };
+        let value = SecretValue::string("four".into());
+        memory.apply(&put, Some(&value)).await.unwrap();
+        memory.apply(&put, Some(&value)).await.unwrap();
+        assert_eq!(memory.stages("app", "v3").unwrap(), [AWSPREVIOUS, "a", "b"]);
+        assert_eq!(memory.stages("app", "v2").unwrap(), [""; 0]);
+        let other = SecretValue::string("other".into());
+        assert_eq!(memory.apply(&put, Some(&other)).await.unwrap_err().kind, ErrorKind::Conflict);
+        assert!(memory.holds("app", "v4", &value));
+        let bare = Step::PutVersion { name: "app".into(), version: "v5".into(), stages: Vec::new() };
+        assert_eq!(memory.apply(&bare, Some(&value)).await.unwrap_err().kind, ErrorKind::Invalid);
+    }
+
+    #[tokio::test]
+    async fn a_name_scheduled_for_deletion_is_a_conflict() {
+        let memory = with_one();
+        memory.edit("app", |secret| secret.deleted = Some(Timestamp::UNIX_EPOCH));
+        let fetched = memory.fetch(&first(&memory).await, &|_| false).await.unwrap();
+        assert!(fetched.versions.iter().all(|v| matches!(v.value, FetchedValue::ScheduledForDeletion)));
+        let step = Step::MoveStage { name: "app".into(), stage: "x".into(), to: Some("v1".into()), from: None };
+        let error = memory.apply(&step, None).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Conflict);
+        assert!(error.to_string().contains("scheduled for deletion"));
+    }
+}

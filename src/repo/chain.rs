@@ -1,0 +1,193 @@
+//! The history: every manifest verified, and the chain they form.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    FORMAT_VERSION, Fault, FaultKind, Manifest, RepoError, Repository, Trust, VerifiedManifest, from_json, layout,
+    to_json, untrusted,
+};
+use crate::{
+    crypto::{Namespace, Signer, verify},
+    model::Digest,
+};
+
+/// Files read at the same time.
+pub(super) const PARALLEL: usize = 8;
+
+/// Every snapshot in chain order, and everything that is wrong with the history.
+///
+/// A manifest after a gap or at a fork is still one a signer made; it stays, and the fault says what is missing.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Manifests whose signature reaches the root, oldest first.
+    pub manifests: Vec<VerifiedManifest>,
+    /// Forged, unreadable or unsigned manifests; gaps, forks, wrong order.
+    pub faults: Vec<Fault>,
+}
+
+impl Repository {
+    /// Reads and verifies every manifest.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
+    pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
+        let files = self.manifest_files().await?;
+        let mut faults = Vec::new();
+        let mut manifests = Vec::new();
+        for (stem, bytes, signature) in files {
+            match self.judge(&stem, &bytes, signature.as_deref(), trust) {
+                Ok(manifest) => manifests.push(manifest),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        manifests.sort_by_key(|found| (found.manifest().sequence, found.name().to_owned()));
+        let manifests = epochs_in_order(manifests, &mut faults);
+        faults.extend(links(&manifests));
+        Ok(Chain { manifests, faults })
+    }
+
+    /// Signs and stores a manifest: the moment a snapshot exists. Gives the stored, verified form.
+    ///
+    /// # Errors
+    /// [`RepoError::Untrusted`] when it is another repository's or another signer's; [`RepoError::Storage`];
+    /// `AlreadyExists` when another run took the place.
+    pub async fn put_manifest(&self, manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
+        let stem = layout::stem(manifest.time, manifest.snapshot);
+        let name = layout::record(layout::SNAPSHOTS, &stem);
+        if manifest.repository != self.id || manifest.version != FORMAT_VERSION || manifest.signer != signer.public() {
+            return Err(untrusted(&name, "not a manifest of this repository and signer"));
+        }
+        let bytes = to_json(&manifest);
+        let digest = Digest::of(&bytes);
+        self.put_signed(&name, bytes, Namespace::Manifest, signer).await?;
+        Ok(VerifiedManifest::new(manifest, digest, stem))
+    }
+
+    /// Every manifest with its signature, by file name.
+    async fn manifest_files(&self) -> Result<Vec<(String, Bytes, Option<String>)>, RepoError> {
+        let entries = self.storage.list(layout::SNAPSHOTS).await?;
+        let stems: Vec<String> = entries
+            .iter()
+            .filter_map(|entry| layout::stem_of(layout::SNAPSHOTS, &entry.name).map(ToOwned::to_owned))
+            .collect();
+        stream::iter(stems)
+            .map(async |stem| {
+                let name = layout::record(layout::SNAPSHOTS, &stem);
+                Ok((stem, self.storage.get(&name).await?, self.signature(&name).await?))
+            })
+            .buffered(PARALLEL)
+            .try_collect()
+            .await
+    }
+
+    fn judge(
+        &self,
+        stem: &str,
+        bytes: &[u8],
+        signature: Option<&str>,
+        trust: &Trust,
+    ) -> Result<VerifiedManifest, Fault> {
+        let name = layout::record(layout::SNAPSHOTS, stem);
+        let fault = |kind, detail: &str| Err(Fault::new(&name, kind, detail));
+        let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(&name, FaultKind::Damaged, reason))?;
+        let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
+        if manifest.repository != self.id {
+            return fault(FaultKind::Untrusted, "it belongs to another repository");
+        }
+        if trust.epoch(manifest.epoch).is_none() {
+            return fault(FaultKind::Untrusted, &format!("epoch {} is not trusted", manifest.epoch));
+        }
+        if !trust.allows(manifest.epoch, &manifest.signer) {
+            let detail = format!("{} may not sign for epoch {}", manifest.signer.fingerprint(), manifest.epoch);
+            return fault(FaultKind::Untrusted, &detail);
+        }
+        if let Err(error) = verify(&manifest.signer, Namespace::Manifest, bytes, signature) {
+            return fault(FaultKind::Untrusted, &error.to_string());
+        }
+        if layout::stem(manifest.time, manifest.snapshot) != stem {
+            return fault(FaultKind::Damaged, "its name is not its time and id");
+        }
+        if manifest.sequence == 0 {
+            return fault(FaultKind::Damaged, "sequence numbers start at 1");
+        }
+        Ok(VerifiedManifest::new(manifest, Digest::of(bytes), stem.to_owned()))
+    }
+}
+
+impl Chain {
+    /// The newest verified snapshot: the highest sequence number, never the newest file.
+    pub fn head(&self) -> Option<&VerifiedManifest> {
+        self.manifests.last()
+    }
+
+    /// Finds a snapshot by `latest` or an unambiguous prefix (at least four hex digits) of its id.
+    pub fn find(&self, wanted: &str) -> Option<&VerifiedManifest> {
+        if wanted == "latest" {
+            return self.head();
+        }
+        let wanted = wanted.to_ascii_lowercase();
+        let mut found = self.manifests.iter().filter(|each| each.manifest().snapshot.to_string().starts_with(&wanted));
+        let first = found.next().filter(|_| wanted.len() >= 4);
+        if found.next().is_some() { None } else { first }
+    }
+}
+
+/// Leaves out what a signer of an earlier epoch signed after a later epoch was in use: that signer may be revoked.
+fn epochs_in_order(manifests: Vec<VerifiedManifest>, faults: &mut Vec<Fault>) -> Vec<VerifiedManifest> {
+    let mut newest = 0;
+    let (kept, late): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|found| {
+        newest = newest.max(found.manifest().epoch);
+        found.manifest().epoch == newest
+    });
+    faults.extend(late.iter().map(|found| {
+        let detail = format!("signed for epoch {} after a later epoch was in use", found.manifest().epoch);
+        Fault::new(&layout::record(layout::SNAPSHOTS, found.name()), FaultKind::Untrusted, detail)
+    }));
+    kept
+}
+
+/// Gaps and forks of manifests sorted by sequence number.
+fn links(manifests: &[VerifiedManifest]) -> Vec<Fault> {
+    let mut by_sequence: BTreeMap<u64, Vec<&VerifiedManifest>> = BTreeMap::new();
+    for found in manifests {
+        by_sequence.entry(found.manifest().sequence).or_default().push(found);
+    }
+    let mut faults = Vec::new();
+    let mut before: Option<(u64, &[&VerifiedManifest])> = None;
+    for (&sequence, found) in &by_sequence {
+        let file = layout::record(layout::SNAPSHOTS, found[0].name());
+        let expected = before.map_or(1, |(last, _)| last + 1);
+        if sequence != expected {
+            let detail = match sequence - expected {
+                1 => format!("snapshot {expected} is missing before it"),
+                _ => format!("snapshots {expected} to {} are missing before it", sequence - 1),
+            };
+            faults.push(Fault::new(&file, FaultKind::Gap, detail));
+        }
+        for other in &found[1..] {
+            let name = layout::record(layout::SNAPSHOTS, other.name());
+            faults.push(Fault::new(&name, FaultKind::Fork, format!("{file} has its sequence number {sequence} too")));
+        }
+        let siblings = before.filter(|_| sequence == expected).map_or(&[][..], |(_, siblings)| siblings);
+        let broken = found.iter().filter(|each| !follows(each, sequence, expected, siblings));
+        faults.extend(broken.map(|each| {
+            let name = layout::record(layout::SNAPSHOTS, each.name());
+            Fault::new(&name, FaultKind::Fork, "it follows another snapshot than the one before it")
+        }));
+        before = Some((sequence, found));
+    }
+    faults
+}
+
+/// Whether `previous` is the digest of one of `siblings`; after a gap nothing can be said.
+fn follows(found: &VerifiedManifest, sequence: u64, expected: u64, siblings: &[&VerifiedManifest]) -> bool {
+    match found.manifest().previous {
+        None => sequence == 1,
+        Some(_) if sequence == 1 => false,
+        Some(_) if sequence != expected => true,
+        Some(previous) => siblings.iter().any(|before| before.digest() == previous),
+    }
+}

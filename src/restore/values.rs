@@ -1,0 +1,81 @@
+//! Values out of packs, one pack at a time, a few packs kept open.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures::lock::Mutex;
+
+use super::plan::ValueRef;
+use crate::{
+    crypto::{Opener, RecoveryKey},
+    model::{Digest, SecretValue},
+    repo::{PackEntry, PackReader, RepoError, Repository},
+};
+
+/// Packs kept open: enough for neighbours, and a bounded amount of plaintext in memory.
+const OPEN_PACKS: usize = 8;
+
+/// Reads values with the recovery key.
+pub struct Values<'a> {
+    repository: &'a Repository,
+    key: &'a RecoveryKey,
+    open: Mutex<VecDeque<(Digest, Arc<Vec<PackEntry>>)>>,
+}
+
+/// One value; wiped with its pack when nobody needs it any more.
+pub struct Value {
+    pack: Arc<Vec<PackEntry>>,
+    line: usize,
+}
+
+impl<'a> Values<'a> {
+    /// Prepares; reads nothing.
+    pub fn new(repository: &'a Repository, key: &'a RecoveryKey) -> Self {
+        Self { repository, key, open: Mutex::new(VecDeque::new()) }
+    }
+
+    /// The value at `at`, which must be that of `version` of `secret` (the provider's identifier).
+    ///
+    /// # Errors
+    /// A damaged or missing pack, or a line that holds something else.
+    pub async fn get(&self, at: &ValueRef, secret: &str, version: &str) -> Result<Value, RepoError> {
+        let pack = self.pack(&at.pack).await?;
+        let line = at.line as usize;
+        match pack.get(line) {
+            Some(entry) if entry.secret == secret && entry.version == version && entry.value.kind() == at.kind => {
+                Ok(Value { pack, line })
+            }
+            _ => Err(RepoError::Damaged {
+                file: file_of(&at.pack),
+                reason: format!("line {line} is not version {version} of {secret}"),
+            }),
+        }
+    }
+
+    async fn pack(&self, digest: &Digest) -> Result<Arc<Vec<PackEntry>>, RepoError> {
+        let mut open = self.open.lock().await;
+        if let Some((_, pack)) = open.iter().find(|(known, _)| known == digest) {
+            return Ok(Arc::clone(pack));
+        }
+        let sealed = self.repository.pack(digest).await?;
+        let reader = PackReader::open(&file_of(digest), sealed, Opener::Recovery(self.key))?;
+        let pack = Arc::new(reader.collect::<Result<Vec<_>, _>>()?);
+        if open.len() == OPEN_PACKS {
+            open.pop_front();
+        }
+        open.push_back((*digest, Arc::clone(&pack)));
+        Ok(pack)
+    }
+}
+
+impl std::ops::Deref for Value {
+    type Target = SecretValue;
+
+    fn deref(&self) -> &SecretValue {
+        &self.pack[self.line].value
+    }
+}
+
+fn file_of(digest: &Digest) -> String {
+    let name = digest.to_string();
+    format!("packs/{}/{name}.age", &name[..2])
+}

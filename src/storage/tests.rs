@@ -1,0 +1,180 @@
+use std::{fs, path::Path as FsPath};
+
+use futures::stream::BoxStream;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+
+use super::*;
+use crate::fsutil::{self, Access, Existing};
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn local(folder: &FsPath) -> Storage {
+    Storage::open(folder.to_str().unwrap()).unwrap()
+}
+
+async fn conformance(storage: &Storage) {
+    assert!(storage.list("").await.unwrap().is_empty());
+    assert!(!storage.exists("a/b.json").await.unwrap());
+    assert!(matches!(storage.get("a/b.json").await, Err(StorageError::NotFound { .. })));
+    storage.put_new("a/b.json", "one".into()).await.unwrap();
+    storage.put_new("a/b.json.sig", Bytes::new()).await.unwrap();
+    storage.put_new("ab/c", "three".into()).await.unwrap();
+    storage.put_new("z", "four".into()).await.unwrap();
+    let again = storage.put_new("a/b.json", "two".into()).await;
+    assert!(matches!(again, Err(StorageError::AlreadyExists { ref name, .. }) if name == "a/b.json"));
+    assert_eq!(storage.get("a/b.json").await.unwrap(), "one");
+    assert!(storage.exists("a/b.json").await.unwrap());
+    let names = |entries: Vec<Entry>| entries.into_iter().map(|e| (e.name, e.size)).collect::<Vec<_>>();
+    let a = [("a/b.json".to_owned(), 3), ("a/b.json.sig".to_owned(), 0)];
+    assert_eq!(names(storage.list("a").await.unwrap()), a, "a folder is not a prefix of names");
+    assert_eq!(names(storage.list("").await.unwrap()).len(), 4);
+    assert!(storage.list("nothing").await.unwrap().is_empty());
+}
+
+#[test]
+fn memory_conforms() {
+    block_on(conformance(&Storage::memory()));
+}
+
+#[test]
+fn a_folder_with_any_name_conforms() {
+    let parent = tempfile::tempdir().unwrap();
+    for name in ["plain", "with space/ünïcödé", "50% off#1", "a?b*c"] {
+        let folder = parent.path().join(name);
+        let storage = local(&folder);
+        assert!(!folder.exists(), "opening creates nothing");
+        block_on(conformance(&storage));
+        assert_eq!(fs::read(folder.join("z")).unwrap(), b"four");
+    }
+}
+
+#[test]
+fn leftovers_and_foreign_files_do_not_disturb() {
+    let parent = tempfile::tempdir().unwrap();
+    let storage = local(parent.path());
+    let write = |name: &str| fsutil::write(&parent.path().join(name), b"x", Access::Public, Existing::Keep).unwrap();
+    write("file#1");
+    write("line\nbreak");
+    block_on(async {
+        assert!(storage.list("").await.unwrap().is_empty());
+        storage.put_new("file", "whole".into()).await.unwrap();
+        assert_eq!(storage.get("file").await.unwrap(), "whole");
+        assert_eq!(storage.list("").await.unwrap().len(), 1);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn an_unusable_folder_gives_a_short_reason() {
+    let parent = tempfile::tempdir().unwrap();
+    fsutil::write(&parent.path().join("file"), b"x", Access::Public, Existing::Keep).unwrap();
+    for folder in ["file", "file/below"] {
+        let storage = local(&parent.path().join(folder));
+        let error = block_on(storage.put_new("name", Bytes::new())).unwrap_err().to_string();
+        assert!(error.ends_with("not a folder") && error.contains("name in /"), "{error}");
+    }
+    let storage = local(parent.path());
+    let error = block_on(storage.put_new("file/name", Bytes::new())).unwrap_err().to_string();
+    assert!(error.ends_with("not a folder"), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_permission_or_no_space_gives_a_short_reason() {
+    let storage = Storage::open("/proc/lifeboat").unwrap();
+    let error = block_on(storage.put_new("name", Bytes::new())).unwrap_err().to_string();
+    assert!(!error.contains("os error") && !error.contains("Generic"), "{error}");
+    for (kind, text) in [
+        (io::ErrorKind::StorageFull, "no space left"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::ReadOnlyFilesystem, "the file system is read-only"),
+    ] {
+        let wrapped = object_store::Error::Generic { store: "LocalFileSystem", source: io::Error::from(kind).into() };
+        let error = Storage::memory().error("name", &wrapped).to_string();
+        assert_eq!(error, format!("name in memory: {text}"));
+    }
+    assert_eq!(reason(&io::Error::from_raw_os_error(5)), "input/output error");
+}
+
+#[test]
+fn only_a_missing_hard_link_falls_back_to_rename() {
+    let wrap = |error: io::Error| object_store::Error::Generic { store: "x", source: error.into() };
+    assert!(has_no_hard_links(&wrap(io::Error::from_raw_os_error(1))));
+    assert!(has_no_hard_links(&wrap(io::ErrorKind::Unsupported.into())));
+    assert!(!has_no_hard_links(&wrap(io::ErrorKind::PermissionDenied.into())));
+    assert!(!has_no_hard_links(&wrap(io::ErrorKind::StorageFull.into())));
+}
+
+/// A file system that knows no hard links, such as FAT.
+#[derive(Debug)]
+struct NoHardLinks(InMemory);
+
+impl fmt::Display for NoHardLinks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for NoHardLinks {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        if options.mode == PutMode::Create {
+            return Err(Error::Generic { store: "x", source: io::Error::from_raw_os_error(1).into() });
+        }
+        self.0.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.0.get_opts(path, options).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.0.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[test]
+fn a_stick_without_hard_links_conforms() {
+    let store = Arc::new(NoHardLinks(InMemory::new()));
+    block_on(conformance(&Storage { place: Arc::new(Place::Memory(store)), faults: None }));
+}
+
+#[test]
+fn planned_failures_happen_as_planned() {
+    block_on(async {
+        let storage = Storage::memory();
+        let plan = Arc::new(Faults::put(2));
+        let faulty = storage.with_faults(Arc::clone(&plan));
+        faulty.put_new("one", "1".into()).await.unwrap();
+        assert!(matches!(faulty.put_new("two", "2".into()).await, Err(StorageError::Unavailable { .. })));
+        faulty.put_new("three", "3".into()).await.unwrap();
+        assert_eq!(plan.puts(), 3);
+        assert!(!storage.exists("two").await.unwrap());
+        let faulty = storage.with_faults(Arc::new(Faults::put_unanswered(1)));
+        assert!(faulty.put_new("two", "2".into()).await.is_err());
+        assert!(storage.exists("two").await.unwrap());
+        let faulty = storage.with_faults(Arc::new(Faults::gets("t")));
+        assert!(faulty.get("two").await.is_err() && faulty.get("one").await.is_ok());
+    });
+}

@@ -1,0 +1,137 @@
+//! The binary as a person runs it, in a folder and an environment of its own.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value as Json;
+
+/// A backup host: a working folder, an endpoint, and everything it ever printed.
+pub struct Desk {
+    /// The working folder.
+    pub folder: tempfile::TempDir,
+    endpoint: String,
+    account: String,
+    printed: std::sync::Mutex<Vec<u8>>,
+}
+
+/// What a run left.
+pub struct Ran {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Desk {
+    /// A desk in front of `endpoint`.
+    pub fn new(endpoint: &str, account: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, endpoint: endpoint.into(), account: account.into(), printed: std::sync::Mutex::default() }
+    }
+
+    /// A path in the working folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command, not yet run, with nothing of the tester's own environment.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("AWS_ENDPOINT_URL", &self.endpoint).env("AWS_ACCESS_KEY_ID", &self.account);
+        command
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("HOME", self.folder.path());
+        command.env("PATH", "/usr/bin:/bin").env("RUST_LOG", "trace");
+        command
+    }
+
+    /// Runs `lifeboat` with words separated by spaces.
+    pub fn run(&self, words: &str) -> Ran {
+        self.finish(self.command(binary()).args(words.split_whitespace()))
+    }
+
+    /// Runs as another account.
+    pub fn run_as(&self, account: &str, words: &str) -> Ran {
+        self.finish(self.command(binary()).env("AWS_ACCESS_KEY_ID", account).args(words.split_whitespace()))
+    }
+
+    /// Runs a prepared command and remembers what it printed.
+    pub fn finish(&self, command: &mut Command) -> Ran {
+        let output = command.output().expect("it starts");
+        let mut printed = self.printed.lock().unwrap();
+        printed.extend_from_slice(&output.stdout);
+        printed.extend_from_slice(&output.stderr);
+        Ran {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Everything printed so far.
+    pub fn printed(&self) -> Vec<u8> {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// `init` with five custodians, three needed, and a copy in `west`.
+    pub fn init(&self) {
+        let custodians = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli";
+        self.run(&format!(
+            "init --repo repository --source aws:eu-central-1 --threshold 3 {custodians} --sheets sheets --copy west --yes"
+        ))
+        .expect(0);
+    }
+}
+
+impl Ran {
+    /// Checks the exit code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "\nstdout: {}\nstderr: {}", self.out, self.err);
+        assert!(!self.err.contains("bug in itself"), "it panicked: {}", self.err);
+        self
+    }
+
+    /// Checks that the error, one line of it, says `words`.
+    pub fn says(self, words: &str) -> Self {
+        let line = self.err.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(line.contains(words), "expected {words:?} in {line:?}\n{}", self.err);
+        self
+    }
+
+    /// The one JSON object on stdout.
+    pub fn json(&self) -> Json {
+        assert_eq!(self.out.trim_end().lines().count(), 1, "not one line: {}", self.out);
+        serde_json::from_str(&self.out).expect("stdout is one JSON object")
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_lifeboat"))
+}
+
+/// Three sheets of the five, never the first three.
+pub const SHEETS: &str = "--share sheets/02-bo.txt --share sheets/04-dee.txt --share sheets/05-eli.txt";
+
+/// Every file below a folder with its content.
+pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.append(&mut files(&path));
+        } else {
+            let content = std::fs::read(&path).unwrap();
+            found.push((path, content));
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,191 @@
+//! A small repository with every kind of value, for the tests of the format.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lifeboat::{
+    crypto::{IndexKey, RecoveryKey, Signer},
+    model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version},
+    repo::{
+        AllowedSigner, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter, Repository, Trust,
+        TrustAnchor, VerifiedManifest,
+    },
+    storage::Storage,
+};
+
+/// A repository with its keys.
+pub struct Sample {
+    pub recovery: RecoveryKey,
+    pub index: IndexKey,
+    pub signer: Signer,
+    pub repository: Repository,
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+pub fn time(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + 60 * minute).unwrap()
+}
+
+pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
+    Epoch {
+        version: 1,
+        repository: RepositoryId::from_bytes([7; 16]),
+        number: 1,
+        created: time(0),
+        recipient: recovery.recipient(),
+        root: recovery.root_signer().public(),
+        threshold: 3,
+        total: 5,
+        share_set: "0a1b2c3d".into(),
+        custodians: vec![Custodian { name: "Ünsal Ş.".into(), share: 1, sha256: Digest::of(b"share") }],
+        signers: vec![AllowedSigner { name: "backup-1".into(), key: signer.public() }],
+        previous: None,
+    }
+}
+
+/// Every value of the sample by secret and version.
+pub fn values() -> Vec<(&'static str, &'static str, SecretValue)> {
+    vec![
+        ("app/db", "v1-0123456789abcdef0123456789abcdef", SecretValue::string("{\"password\":\"p\\\"ä\"}".into())),
+        ("app/db", "v2-0123456789abcdef0123456789abcdef", SecretValue::string("line\nbreak\t\u{0}\u{2028}🔑".into())),
+        ("app/empty", "v1-0123456789abcdef0123456789abcdef", SecretValue::string(String::new())),
+        ("app/key", "v1-0123456789abcdef0123456789abcdef", SecretValue::binary((0..=255).collect())),
+        ("app/key", "v2-0123456789abcdef0123456789abcdef", SecretValue::binary(b"text as bytes".to_vec())),
+        ("größe/名前", "v1-0123456789abcdef0123456789abcdef", SecretValue::string("x".repeat(5000))),
+    ]
+}
+
+pub fn arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:eu-central-1:111122223333:secret:{name}-AbCdEf")
+}
+
+impl Sample {
+    /// An empty repository.
+    pub fn empty(storage: Storage) -> Self {
+        let (recovery, signer) = (RecoveryKey::generate(), Signer::generate());
+        let epoch = epoch(&recovery, &signer);
+        let repository = block_on(Repository::create(storage, &epoch, &recovery.root_signer())).unwrap();
+        Self { recovery, index: IndexKey::generate(), signer, repository }
+    }
+
+    /// A repository with `snapshots` snapshots; each carries the values of the first.
+    pub fn new(storage: Storage, snapshots: u64) -> Self {
+        let sample = Self::empty(storage);
+        block_on(async {
+            let (records, packs) = sample.seal().await;
+            let mut previous = None;
+            for sequence in 1..=snapshots {
+                let found = sample.snapshot(sequence, previous, &records, &packs).await;
+                previous = Some(found.digest());
+            }
+        });
+        sample
+    }
+
+    pub fn anchor(&self) -> TrustAnchor {
+        TrustAnchor { root: self.recovery.root_signer().public(), recipient: self.recovery.recipient() }
+    }
+
+    pub fn trust(&self) -> Trust {
+        block_on(self.repository.trust(&self.anchor())).unwrap()
+    }
+
+    /// Two packs, and the records that refer to them.
+    pub async fn seal(&self) -> (Vec<Record>, Vec<FileRef>) {
+        let mut places = Vec::new();
+        let mut packs = Vec::new();
+        for half in values().chunks(3) {
+            let mut writer = PackWriter::new(&[self.recovery.recipient()]);
+            let lines: Vec<u32> = half.iter().map(|(name, id, value)| writer.push(&arn(name), id, value)).collect();
+            let sealed = writer.finish();
+            packs.push(sealed.file);
+            places.extend(half.iter().zip(lines).map(|((name, id, value), line)| {
+                let value = ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind() };
+                (*name, Version { id: (*id).into(), stages: vec![], created: None, kms_keys: vec![], value })
+            }));
+            self.repository.put_pack(sealed).await.unwrap();
+        }
+        packs.sort();
+        let mut records: Vec<Record> = Vec::new();
+        for (name, version) in places {
+            if let Some(last) = records.last_mut().filter(|last| last.secret.name == name) {
+                last.versions.push(version);
+            } else {
+                let secret = Secret { name: name.into(), arn: arn(name), ..Secret::default() };
+                records.push(Record { secret, versions: vec![version], read: time(1) });
+            }
+        }
+        for record in &mut records {
+            record.versions.last_mut().unwrap().stages.push("AWSCURRENT".into());
+        }
+        (records, packs)
+    }
+
+    /// A manifest that fits `records`, its index stored; not signed.
+    pub async fn manifest(
+        &self,
+        sequence: u64,
+        previous: Option<Digest>,
+        records: &[Record],
+        packs: &[FileRef],
+    ) -> Manifest {
+        let mut writer = IndexWriter::new(&[self.recovery.recipient(), self.index.recipient()]);
+        for record in records {
+            writer.push(record);
+        }
+        let sealed = writer.finish();
+        let index = sealed.file;
+        self.repository.put_index(sealed).await.unwrap();
+        let (secrets, versions) = (records.len() as u64, records.iter().map(|r| r.versions.len() as u64).sum());
+        let counts =
+            Counts { listed: secrets, captured: secrets, versions, values_read: versions, ..Counts::default() };
+        let minute = i64::try_from(sequence).unwrap();
+        Manifest {
+            version: 1,
+            repository: self.repository.id(),
+            snapshot: SnapshotId::from_bytes(Digest::of(&sequence.to_be_bytes()).as_bytes()[..16].try_into().unwrap()),
+            sequence,
+            previous,
+            time: time(minute),
+            finished: time(minute),
+            epoch: 1,
+            signer: self.signer.public(),
+            source: Place { provider: "aws".into(), account: "111122223333".into(), region: "eu-central-1".into() },
+            packs: packs.to_vec(),
+            indexes: vec![index],
+            counts,
+            excluded: vec![],
+            unreadable: vec![],
+            tool: "lifeboat test".into(),
+        }
+    }
+
+    pub async fn snapshot(
+        &self,
+        sequence: u64,
+        previous: Option<Digest>,
+        records: &[Record],
+        packs: &[FileRef],
+    ) -> VerifiedManifest {
+        let manifest = self.manifest(sequence, previous, records, packs).await;
+        self.repository.put_manifest(manifest, &self.signer).await.unwrap()
+    }
+
+    pub async fn drill(&self) {
+        let id = SnapshotId::from_bytes([9; 16]);
+        self.repository.put_drill(time(90), id, Bytes::from_static(b"{}\n"), &self.signer).await.unwrap();
+    }
+}
+
+/// A storage in memory with the same files, but those that `change` drops or alters.
+pub async fn altered(from: &Storage, change: impl Fn(&str, Bytes) -> Option<Bytes>) -> Storage {
+    let to = Storage::memory();
+    for entry in from.list("").await.unwrap() {
+        if let Some(bytes) = change(&entry.name, from.get(&entry.name).await.unwrap()) {
+            to.put_new(&entry.name, bytes).await.unwrap();
+        }
+    }
+    to
+}

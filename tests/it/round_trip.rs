@@ -1,0 +1,447 @@
+//! Snapshot, restore and drill from end to end, on a provider in memory: what comes back is what was there.
+
+use std::sync::Arc;
+
+use lifeboat::{
+    clock::FixedClock,
+    crypto::{IndexKey, Opener, RecoveryKey, Signer},
+    drill::{self, DrillError, Verdict},
+    model::{RepositoryId, Secret, SecretValue, Tag, ValueState},
+    progress::Silent,
+    provider::{
+        Source, Target,
+        memory::{HeldVersion, Memory},
+    },
+    repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor},
+    restore::{self, Options, Outcome, Plan, PlanError, Values, Verification},
+    snapshot::{self, Report, SnapshotError, Witness},
+    storage::Storage,
+};
+use proptest::prelude::*;
+
+const NOW: &str = "2026-11-24T06:00:00Z";
+
+/// A host, its repository in memory, and the key that a quorum would give.
+struct World {
+    repository: Repository,
+    trust: Trust,
+    key: RecoveryKey,
+    signer: Signer,
+    index_key: IndexKey,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (key, signer) = (RecoveryKey::generate(), Signer::generate());
+        let root = key.root_signer();
+        let epoch = Epoch {
+            version: 1,
+            repository: RepositoryId::from_bytes([3; 16]),
+            number: 1,
+            created: NOW.parse().unwrap(),
+            recipient: key.recipient(),
+            root: root.public(),
+            threshold: 2,
+            total: 3,
+            share_set: "01020304".into(),
+            custodians: Vec::new(),
+            signers: vec![AllowedSigner { name: "host".into(), key: signer.public() }],
+            previous: None,
+        };
+        let repository = Repository::create(Storage::memory(), &epoch, &root).await.unwrap();
+        let anchor = TrustAnchor { root: root.public(), recipient: key.recipient() };
+        let trust = repository.trust(&anchor).await.unwrap();
+        Self { repository, trust, key, signer, index_key: IndexKey::generate() }
+    }
+
+    async fn snapshot(&self, source: &Arc<Memory>) -> Result<Report, SnapshotError> {
+        self.snapshot_with(source, None, &[], None).await
+    }
+
+    async fn snapshot_with(
+        &self,
+        source: &Arc<Memory>,
+        account: Option<&str>,
+        exclude: &[String],
+        witness: Option<&Witness>,
+    ) -> Result<Report, SnapshotError> {
+        let source: Arc<dyn Source> = Arc::<Memory>::clone(source);
+        snapshot::run(&snapshot::Request {
+            repository: &self.repository,
+            source,
+            account,
+            trust: &self.trust,
+            witness,
+            signer: &self.signer,
+            index_key: &self.index_key,
+            exclude,
+            clock: &FixedClock(NOW.parse().unwrap()),
+            progress: &Silent,
+        })
+        .await
+    }
+
+    async fn plan(&self, report: &Report, target: &Memory, options: &Options) -> Result<Plan, PlanError> {
+        let opener = Opener::Recovery(&self.key);
+        let records = restore::records(&self.repository, &report.manifest, opener).await.unwrap();
+        let names = records.iter().map(|record| record.secret.name.clone()).collect();
+        let existing = target.inventory(&names).await.unwrap();
+        let place = Target::place(target).await.unwrap();
+        restore::make(&report.manifest, &records, &place, &existing, options)
+    }
+
+    async fn restore(&self, report: &Report, target: &Memory) -> (Plan, Verification) {
+        let plan = self.plan(report, target, &Options::default()).await.unwrap();
+        let values = Values::new(&self.repository, &self.key);
+        let execution = restore::execute(&plan, &values, target, &Silent).await.unwrap();
+        assert_eq!(execution.failed, []);
+        let verification = restore::verify(&plan, &values, target, &Silent).await.unwrap();
+        (plan, verification)
+    }
+}
+
+fn id(number: usize) -> String {
+    format!("version-{number:032}")
+}
+
+fn secret(name: &str) -> Secret {
+    Secret { name: name.into(), description: Some(format!("about {name}")), ..Secret::default() }
+}
+
+/// Current on an older version (a rollback), a previous, a custom label, two unlabelled, a binary that is valid text.
+fn estate(place: &Memory) {
+    let mut first = secret("app/database");
+    first.tags =
+        vec![Tag { key: "team".into(), value: "core".into() }, Tag { key: "Team".into(), value: String::new() }];
+    first.policy = Some("{ \"Version\" :\"2012-10-17\",\n \"Statement\":[] }".into());
+    place.insert(
+        first,
+        vec![
+            HeldVersion::text(&id(1), &[], "one\r\n"),
+            HeldVersion::text(&id(2), &["AWSCURRENT", "BLUE", "GREEN"], "zwei — \u{1f6a3}\0 "),
+            HeldVersion::text(&id(3), &["AWSPREVIOUS"], "{\"a\":1,\"a\":2}"),
+            HeldVersion::text(&id(4), &[], ""),
+            HeldVersion {
+                value: Some(SecretValue::binary(b"{\"text\":1}".to_vec())),
+                ..HeldVersion::text(&id(5), &["ROLL"], "")
+            },
+        ],
+    );
+    place.insert(secret("app/empty"), Vec::new());
+    place.insert(secret("app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "same id, other secret")]);
+    let mut going = secret("app/going");
+    going.deleted = Some(NOW.parse().unwrap());
+    place.insert(going, vec![HeldVersion::text(&id(9), &["AWSCURRENT"], "leaving")]);
+}
+
+#[tokio::test]
+async fn everything_comes_back_in_another_region() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("111111111111", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    assert_eq!(report.unreadable, []);
+    let counts = report.manifest.manifest().counts;
+    assert_eq!((counts.listed, counts.captured, counts.versions, counts.values_read), (4, 4, 7, 6));
+
+    let target = Memory::new("111111111111", "eu-west-1");
+    let (plan, verification) = world.restore(&report, &target).await;
+    assert!(verification.passed(), "{:?}", verification.differences);
+    assert_eq!((verification.secrets, verification.values, verification.policies), (3, 6, 1));
+    assert!(plan.secrets.iter().any(|secret| secret.desired.name == "app/going"
+        && matches!(&secret.outcome, Outcome::LeftOut(reason) if reason.contains("deletion"))));
+    assert_eq!(target.stages("app/database", &id(2)).unwrap(), ["AWSCURRENT", "BLUE", "GREEN"]);
+    assert_eq!(target.stages("app/database", &id(1)).unwrap(), Vec::<String>::new());
+    assert!(target.holds("app/database", &id(5), &SecretValue::binary(b"{\"text\":1}".to_vec())));
+}
+
+#[tokio::test]
+async fn a_second_restore_finds_everything_there_and_writes_nothing() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let target = Memory::new("1", "eu-west-1");
+    world.restore(&report, &target).await;
+    let (plan, verification) = world.restore(&report, &target).await;
+    assert!(verification.passed());
+    for secret in plan.secrets.iter().filter(|secret| secret.is_verified()) {
+        assert_eq!(secret.outcome, Outcome::Present, "{}", secret.desired.name);
+        assert!(secret.first.is_empty() && secret.then.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_restore_cut_off_after_any_call_is_finished_by_the_next_one() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let mut cut_off = 0;
+    for calls in 0..40 {
+        let target = Memory::new("1", "eu-west-1");
+        let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
+        let values = Values::new(&world.repository, &world.key);
+        target.fail_after(calls);
+        cut_off += usize::from(restore::execute(&plan, &values, &target, &Silent).await.is_err());
+        target.heal();
+        let (_, verification) = world.restore(&report, &target).await;
+        assert!(verification.passed(), "after {calls} calls: {:?}", verification.differences);
+    }
+    assert!(cut_off > 5, "the faults never struck");
+}
+
+#[tokio::test]
+async fn one_wrong_byte_label_tag_or_version_is_found() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let spoil: [(&str, &dyn Fn(&Memory)); 6] = [
+        ("value", &|target| {
+            target.insert(
+                secret("app/single"),
+                vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "same id, other secre.")],
+            );
+        }),
+        ("labels", &|target| {
+            let value = "same id, other secret";
+            target.insert(secret("app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT", "EXTRA"], value)]);
+        }),
+        ("extra", &|target| {
+            let versions = vec![
+                HeldVersion::text(&id(1), &["AWSCURRENT"], "same id, other secret"),
+                HeldVersion::text(&id(2), &[], "more"),
+            ];
+            target.insert(secret("app/single"), versions);
+        }),
+        ("tags", &|target| target.edit("app/database", |secret| secret.tags[1].value = "x".into())),
+        ("policy", &|target| target.edit("app/database", |secret| secret.policy = Some("{}".into()))),
+        ("missing", &|target| target.remove("app/empty")),
+    ];
+    for (what, spoil) in spoil {
+        let target = Memory::new("1", "eu-west-1");
+        let (plan, verification) = world.restore(&report, &target).await;
+        assert!(verification.passed());
+        spoil(&target);
+        let values = Values::new(&world.repository, &world.key);
+        let verification = restore::verify(&plan, &values, &target, &Silent).await.unwrap();
+        let found: Vec<_> = verification.differences.iter().map(|difference| difference.what).collect();
+        assert_eq!(found, [what]);
+        assert!(!verification.passed());
+    }
+}
+
+#[tokio::test]
+async fn the_next_snapshot_reads_only_what_changed() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    world.snapshot(&source).await.unwrap();
+    let versions = vec![
+        HeldVersion::text(&id(1), &["AWSPREVIOUS"], "same id, other secret"),
+        HeldVersion::text(&id(2), &["AWSCURRENT"], "rotated"),
+    ];
+    source.insert(secret("app/single"), versions);
+    source.edit("app/database", |secret| secret.deleted = Some(NOW.parse().unwrap()));
+    let report = world.snapshot(&source).await.unwrap();
+    let counts = report.manifest.manifest().counts;
+    assert_eq!((counts.values_read, counts.values_carried), (1, 6));
+    assert_eq!(report.manifest.manifest().sequence, 2);
+    let opener = Opener::Index(&world.index_key);
+    let records = restore::records(&world.repository, &report.manifest, opener).await.unwrap();
+    let database = records.iter().find(|record| record.secret.name == "app/database").unwrap();
+    assert!(
+        database.versions.iter().all(|version| matches!(version.value, ValueState::Stored { .. })),
+        "values of a secret that is now scheduled for deletion are carried forward"
+    );
+}
+
+#[tokio::test]
+async fn what_is_denied_is_named_and_the_rest_is_captured() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    source.refuse("app/single", "GetSecretValue", "AccessDeniedException");
+    let report = world.snapshot(&source).await.unwrap();
+    assert_eq!(report.unreadable.len(), 1);
+    assert_eq!(report.unreadable[0].name, "app/single");
+    let manifest = report.manifest.manifest();
+    assert_eq!((manifest.counts.captured, manifest.counts.unreadable), (3, 1));
+    assert_eq!(manifest.unreadable[0].reason, "AccessDeniedException");
+    assert!(!serde_json::to_string(manifest).unwrap().contains("app/single"), "a manifest names no secret");
+    let target = Memory::new("1", "eu-west-1");
+    let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
+    assert!(!plan.is_complete());
+}
+
+#[tokio::test]
+async fn conflicts_and_the_source_itself_are_not_written_to() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let same = world.plan(&report, &source, &Options::default()).await;
+    assert!(matches!(same, Err(PlanError::TargetIsSource(_))));
+
+    let target = Memory::new("1", "eu-west-1");
+    target.insert(secret("app/single"), vec![HeldVersion::text(&id(7), &["AWSCURRENT"], "someone else's")]);
+    let mut scheduled = secret("app/empty");
+    scheduled.deleted = Some(NOW.parse().unwrap());
+    target.insert(scheduled, Vec::new());
+    let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
+    let conflicts = plan.secrets.iter().filter(|secret| matches!(secret.outcome, Outcome::Conflict(_)));
+    assert_eq!(conflicts.clone().count(), 2);
+    assert!(conflicts.clone().all(|secret| secret.first.is_empty() && secret.then.is_empty()));
+
+    let nothing = Options { names: vec!["nobody/*".into()], ..Options::default() };
+    assert!(matches!(world.plan(&report, &target, &nothing).await, Err(PlanError::NothingMatches(_))));
+}
+
+#[tokio::test]
+async fn a_plan_is_for_its_target_only() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let target = Memory::new("1", "eu-west-1");
+    let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
+    let other = Memory::new("2", "eu-west-1");
+    let values = Values::new(&world.repository, &world.key);
+    assert!(restore::execute(&plan, &values, &other, &Silent).await.is_err());
+    assert!(other.names().is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_refuses_the_wrong_account_a_foreign_signer_and_a_rolled_back_repository() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let wrong = world.snapshot_with(&source, Some("2"), &[], None).await;
+    assert!(matches!(wrong, Err(SnapshotError::WrongAccount { .. })));
+
+    let witness = Witness { sequence: 4, manifest: lifeboat::model::Digest::of(b"gone") };
+    let rolled_back = world.snapshot_with(&source, None, &[], Some(&witness)).await;
+    assert!(matches!(rolled_back, Err(SnapshotError::RolledBack { expected: 4, found: 0 })));
+
+    let stranger = World { signer: Signer::generate(), ..world };
+    assert!(matches!(stranger.snapshot(&source).await, Err(SnapshotError::NotASigner(1))));
+}
+
+#[tokio::test]
+async fn rules_leave_out_and_are_counted() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    source.edit("app/single", |secret| secret.primary_region = Some("us-east-1".into()));
+    let report = world.snapshot_with(&source, None, &["app/e*".into()], None).await.unwrap();
+    let manifest = report.manifest.manifest();
+    assert_eq!((manifest.counts.listed, manifest.counts.excluded, manifest.counts.captured), (4, 2, 2));
+    let rules: Vec<_> = manifest.excluded.iter().map(|excluded| excluded.rule.as_str()).collect();
+    assert_eq!(rules, ["app/e*", "replica of another region"]);
+}
+
+async fn drill(
+    world: &World,
+    report: &Report,
+    sandbox: &Memory,
+    spoil: &(dyn Fn() + Sync),
+) -> Result<drill::Record, DrillError> {
+    let request = drill::Request {
+        repository: &world.repository,
+        manifest: &report.manifest,
+        key: &world.key,
+        sheets: 2,
+        target: sandbox,
+        readback: sandbox,
+        signer: &world.signer,
+        clock: &FixedClock(NOW.parse().unwrap()),
+        progress: &Silent,
+        before_verify: spoil,
+    };
+    Ok(drill::run(&request).await?.0)
+}
+
+#[tokio::test]
+async fn a_drill_passes_cleans_up_and_can_fail() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let sandbox = Memory::new("2", "eu-central-1");
+    let record = drill(&world, &report, &sandbox, &|| {}).await.unwrap();
+    assert_eq!(record.result, Verdict::Passed);
+    assert_eq!((record.clean_up.created, record.clean_up.destroyed), (3, 3));
+    assert!(sandbox.names().is_empty());
+
+    let spoil = || sandbox.edit("app/database", |secret| secret.policy = None);
+    let record = drill(&world, &report, &sandbox, &spoil).await.unwrap();
+    assert_eq!(record.result, Verdict::Failed);
+    assert_eq!(record.differences[0].what, "policy");
+    assert!(record.previous.is_some(), "records are chained");
+    assert!(sandbox.names().is_empty());
+    assert_eq!(world.repository.drills().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_drill_never_touches_the_source_account_or_a_full_sandbox() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("1", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let same_account = Memory::new("1", "ap-southeast-2");
+    let refused = drill(&world, &report, &same_account, &|| {}).await;
+    assert!(matches!(refused, Err(DrillError::SourceAccount(_))));
+    assert!(same_account.names().is_empty());
+    let used = Memory::new("2", "eu-central-1");
+    used.insert(secret("app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "kept")]);
+    assert!(matches!(drill(&world, &report, &used, &|| {}).await, Err(DrillError::NotEmpty(_))));
+    assert!(used.holds("app/single", &id(1), &SecretValue::string("kept".into())));
+}
+
+/// A random secret: up to 12 versions, labels on distinct versions, any bytes.
+fn any_secret() -> impl Strategy<Value = (Vec<Vec<u8>>, Vec<bool>, usize, Vec<Option<usize>>, Option<String>)> {
+    (1_usize..12).prop_flat_map(|versions| {
+        (
+            prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), versions),
+            prop::collection::vec(any::<bool>(), versions),
+            0..versions,
+            prop::collection::vec(prop::option::of(0..versions), 0..18),
+            prop::option::of("[ -~]{1,30}"),
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_estate_comes_back_equal(secrets in prop::collection::vec(any_secret(), 1..6)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let passed = runtime.block_on(async {
+            let world = World::new().await;
+            let source = Arc::new(Memory::new("1", "eu-central-1"));
+            for (number, (values, binary, current, labels, policy)) in secrets.into_iter().enumerate() {
+                let mut stages = vec![Vec::new(); values.len()];
+                stages[current].push("AWSCURRENT".to_owned());
+                for (label, holder) in labels.into_iter().enumerate() {
+                    if let Some(holder) = holder {
+                        let name = if label == 0 && holder != current { "AWSPREVIOUS".into() } else { format!("L{label}") };
+                        stages[holder].push(name);
+                    }
+                }
+                let versions = values.into_iter().zip(binary).zip(stages).enumerate().map(|(version, ((bytes, binary), stages))| {
+                    let value = if binary { SecretValue::binary(bytes) } else { SecretValue::string(String::from_utf8_lossy(&bytes).into_owned()) };
+                    HeldVersion { id: id(version), stages, created: None, value: Some(value) }
+                });
+                let described = Secret { policy, ..secret(&format!("any/{number}")) };
+                source.insert(described, versions.collect());
+            }
+            let report = world.snapshot(&source).await.unwrap();
+            let target = Memory::new("1", "eu-west-1");
+            let (_, verification) = world.restore(&report, &target).await;
+            verification.differences
+        });
+        prop_assert_eq!(passed, []);
+    }
+}
