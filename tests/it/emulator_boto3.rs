@@ -46,7 +46,6 @@ async fn run(script: &str, endpoint: &str) -> Output {
 }
 
 /// The Python that has the peers: of `LIFEBOAT_TEST_VENV`, or of `target/venv`.
-#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where their peers are")]
 fn interpreter() -> PathBuf {
     let folder = std::env::var_os("LIFEBOAT_TEST_VENV")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv"), PathBuf::from);
