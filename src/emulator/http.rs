@@ -103,14 +103,11 @@ async fn answer(world: &Arc<World>, request: Request<Incoming>) -> Outcome {
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    match head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-        Some(target) => secrets_manager(world, &scope, target, &body),
-        None => {
-            let account = account_of(scope.key);
-            let (status, xml) = sts::answer(world, scope.key, account, &body);
-            Ok(respond(status, "text/xml", xml))
-        }
+    if let Some(target) = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+        return secrets_manager(world, &scope, target, &body);
     }
+    let (status, xml) = sts::answer(world, scope.key, account_of(scope.key), &body);
+    Ok(respond(status, "text/xml", xml))
 }
 
 fn secrets_manager(world: &Arc<World>, scope: &Scope<'_>, target: &str, body: &[u8]) -> Outcome {

@@ -1,4 +1,8 @@
 //! The operations of Secrets Manager, and how a call finds its secret.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "every operation owns the request it was sent, whatever it keeps of it"
+)]
 
 use std::sync::Arc;
 
