@@ -8,7 +8,7 @@ use std::{
 use lifeboat::emulator::{Sandbox, SandboxOptions};
 
 /// How many checks each script has at the least: a script that quietly runs fewer proves less.
-const BOTO3_CHECKS: usize = 91;
+const BOTO3_CHECKS: usize = 93;
 const CLI_CHECKS: usize = 14;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -181,7 +181,8 @@ def tags_are_set_and_removed():
 
 @check()
 def a_policy_is_put_read_and_deleted():
-    policy = '{ "Version":"2012-10-17", "Statement":[] }'
+    statement = '{"Effect":"Allow", "Principal":{"AWS":"111111111111"}, "Action":"secretsmanager:*", "Resource":"*"}'
+    policy = '{ "Version":"2012-10-17",  "Statement":[ ' + statement + " ] }"
     secret, _ = create()
     answer("put-resource-policy", "--secret-id", secret, "--resource-policy", policy)
     same(answer("get-resource-policy", "--secret-id", secret)["ResourcePolicy"], policy)
