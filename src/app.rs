@@ -61,6 +61,9 @@ pub enum HostError {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] RepoError),
+    /// Another run of this host writes to the repository.
+    #[error("another run is writing to repository {0}")]
+    Locked(RepositoryId),
     /// The remembered head of a repository cannot be read.
     #[error("{0}: not the remembered head of a repository")]
     Witness(PathBuf),
@@ -131,6 +134,17 @@ impl Host {
         let mut settings = AwsSettings::region(&self.config.source.url.region);
         settings.rate_share = self.config.source.rate_share;
         Ok(Arc::new(Aws::connect(settings).await?))
+    }
+
+    /// Keeps other runs of this host from writing to the repository while the answer is held.
+    ///
+    /// # Errors
+    /// [`HostError::Locked`] when another process holds the lock.
+    pub fn lock(&self, repository: RepositoryId) -> Result<fsutil::Lock, HostError> {
+        let folder = self.folder.join("state");
+        fsutil::create_folder(&folder, Access::Private)?;
+        let lock = fsutil::lock(&folder.join(format!("{repository}.lock")))?;
+        lock.ok_or(HostError::Locked(repository))
     }
 
     /// The newest snapshot this host remembers having seen.

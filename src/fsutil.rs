@@ -28,6 +28,12 @@ pub enum Existing {
     Replace,
 }
 
+/// A lock on a file; given back when it is dropped, or when the process ends however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
 /// Writes `bytes` to `path` so that a crash leaves either the old state or the new one:
 /// temp file in the same folder, fsync, rename (or link), fsync of the folder.
 ///
@@ -66,6 +72,20 @@ pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
 /// The system's error, its message naming the path.
 pub fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to).map_err(|error| at(from, &error))
+}
+
+/// Takes the lock on `path` without waiting; `None` when another process has it.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(|error| at(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(at(path, &error)),
+    }
 }
 
 /// Reads a whole file.

@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         }
         report
     };
-    context.output.result(&report, || text(&report));
+    context.output.result(&report, || text(&report, args.depth));
     Ok(if !report.faults.is_empty() {
         Exit::Damaged
     } else if report.unopened.is_empty() {
@@ -68,15 +68,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     })
 }
 
-fn text(report: &CheckReport) -> String {
-    let rows = [
-        ("snapshots", report.snapshots),
-        ("files", report.files),
-        ("bytes", report.bytes),
-        ("references", report.references),
-        ("values", report.values),
-        ("faults", report.faults.len() as u64),
-    ];
+fn text(report: &CheckReport, depth: Depth) -> String {
+    let mut rows = vec![("snapshots", report.snapshots), ("files", report.files), ("bytes", report.bytes)];
+    if depth != Depth::Structure {
+        rows.push(("references", report.references));
+    }
+    if depth == Depth::Values {
+        rows.push(("values", report.values));
+    }
+    rows.push(("faults", report.faults.len() as u64));
     let mut text = table(
         &["checked", "how many"],
         rows.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect(),

@@ -88,6 +88,9 @@ impl From<HostError> for Failure {
             HostError::Repository(error) => error.into(),
             HostError::Storage(error) => error.into(),
             HostError::Io(error) => error.into(),
+            HostError::Locked(_) => {
+                Self::new(Exit::Locked, message).hint("wait for it; a lock goes with the process that holds it")
+            }
             _ => Self::usage(message),
         }
     }

@@ -126,13 +126,15 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    // The sandbox is meant to be stopped by ^C and sees to it itself.
+    let stops_itself = matches!(cli.command, Command::Sandbox(_));
     let exit = runtime.block_on(async {
         tokio::select! {
             outcome = dispatch(cli) => outcome.unwrap_or_else(|failure| {
                 output.failure(&failure);
                 failure.exit
             }),
-            _ = tokio::signal::ctrl_c() => {
+            () = asked_to_stop(), if !stops_itself => {
                 output.failure(&Failure::new(Exit::Interrupted, "interrupted").hint("run the same command again to go on"));
                 Exit::Interrupted
             }
@@ -140,6 +142,22 @@ pub fn main() -> ExitCode {
     });
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Waits for ^C, or for SIGTERM as a service manager sends it.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// The command definition, for the reference and the man pages.

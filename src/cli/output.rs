@@ -68,9 +68,13 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     table.to_string()
 }
 
-/// `1 secret`, `2 secrets`.
+/// `1 copy`, `2 copies`, `3 secrets`.
 pub(super) fn plural(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    match noun.strip_suffix('y') {
+        _ if count == 1 => format!("1 {noun}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {noun}s"),
+    }
 }
 
 fn paint(text: &str, colour: &str) -> String {

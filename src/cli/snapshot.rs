@@ -34,6 +34,7 @@ pub struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
+    let _lock = host.lock(repository.id())?;
     let (signer, index_key) = (host.signer()?, host.index_key()?);
     let witness = host.witness(repository.id())?;
     let source: Arc<dyn Source> = host.source().await?;
@@ -127,6 +128,6 @@ fn summary(report: &Report, copies: &[CopyOutcome]) -> String {
         manifest.sequence,
         manifest.source,
         table(&["what", "how many"], rows),
-        plural(written, "copy").replace("copys", "copies"),
+        plural(written, "copy"),
     )
 }

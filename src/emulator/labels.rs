@@ -75,7 +75,7 @@ impl Labels {
             return Err(Refusal::invalid_parameter("You must provide MoveToVersionId, RemoveFromVersionId, or both."));
         }
         let holder = self.version(label).map(str::to_owned);
-        if to.is_some() && holder.as_deref() == to {
+        if from.is_none() && to.is_some() && holder.as_deref() == to {
             return Ok(());
         }
         match (&holder, from) {
@@ -206,6 +206,7 @@ mod tests {
         let mut it = labels(&[(CURRENT, "a"), ("X", "b")]);
         assert_eq!(code(it.update("X", None, Some("a"))), "InvalidParameterException");
         assert_eq!(code(it.update("X", Some("a"), Some("c"))), "InvalidParameterException");
+        assert_eq!(code(it.update("X", Some("a"), Some("b"))), "InvalidParameterException");
         assert_eq!(code(it.update("Y", Some("a"), None)), "InvalidParameterException");
         assert_eq!(code(it.update(CURRENT, Some("a"), None)), "InvalidParameterException");
         assert_eq!(code(it.update(CURRENT, None, None)), "InvalidParameterException");

@@ -9,8 +9,11 @@ use crate::model::SecretValue;
 
 /// Labels across all versions of a secret.
 pub(super) const LABELS: usize = 20;
-/// Versions of a secret before unlabelled ones are pruned.
+/// Versions of a secret that are kept: beyond them unlabelled ones are pruned.
 pub(super) const VERSIONS: usize = 100;
+/// Versions of a secret beyond which no more are taken. AWS names no number; it says that one version every ten minutes
+/// (144 a day) can go on for ever, and that more than that reaches the quota.
+pub(super) const VERSIONS_QUOTA: usize = 150;
 /// Unlabelled versions younger than this are never pruned, in milliseconds.
 pub(super) const PRUNE_AGE: i64 = 24 * 60 * 60 * 1000;
 /// Secrets of one account in one region.
@@ -21,11 +24,13 @@ const TAGS: usize = 50;
 const BAD_NAME: &str =
     "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
 
-/// The name of a secret to be made; `!` is for secrets that other services manage.
+/// The name of a secret to be made. A prefix like `rds!` is for secrets that other services manage.
 pub(super) fn new_name(name: Option<String>) -> Result<String, Refusal> {
     let name = name.ok_or_else(|| Refusal::missing("name"))?;
     length("name", &name, 1, 512)?;
-    if name.chars().all(|c| in_name(c) && c != '!') { Ok(name) } else { Err(Refusal::validation(BAD_NAME)) }
+    let prefix = name.split_once('!').map(|(prefix, _)| prefix);
+    let managed = prefix.is_some_and(|prefix| prefix.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    if !managed && name.chars().all(in_name) { Ok(name) } else { Err(Refusal::validation(BAD_NAME)) }
 }
 
 /// A name or an ARN, as `SecretId` takes it.
@@ -165,7 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn names_with_a_bang_are_for_services_only() {
+    fn names_with_the_prefix_of_a_service_are_for_services_only() {
+        assert!(new_name(Some("opsworks-cm!x".into())).is_err());
+        assert!(new_name(Some("Name!".into())).is_ok());
         assert!(new_name(Some("rds!db-1".into())).is_err());
         assert!(secret_id(Some("rds!db-1")).is_ok());
         assert!(new_name(Some("a b".into())).is_err());

@@ -176,18 +176,21 @@ impl Secret {
     }
 
     /// Adds a version and moves labels; beyond a hundred, the oldest deprecated versions of more than a day go.
+    ///
+    /// If the version is refused, its labels are not moved.
     pub fn add_version(&mut self, version: Version, stages: Option<&[String]>) -> Result<(), Refusal> {
         let now = version.created;
         let mut labels = self.labels.clone();
         labels.put(&version.id, stages)?;
         while self.versions.len() >= limits::VERSIONS {
             let old = |it: &Version| now - it.created > limits::PRUNE_AGE && !labels.on(&it.id);
-            let Some(index) = self.versions.iter().position(old) else {
-                return Err(Refusal::limit(
-                    "The secret has too many versions that are less than 24 hours old, or that have staging labels.",
-                ));
-            };
+            let Some(index) = self.versions.iter().position(old) else { break };
             self.versions.remove(index);
+        }
+        if self.versions.len() >= limits::VERSIONS_QUOTA {
+            return Err(Refusal::limit(
+                "The secret has too many versions that are less than 24 hours old, or that have staging labels.",
+            ));
         }
         self.versions.push(version);
         self.labels = labels;
@@ -206,14 +209,16 @@ mod tests {
     #[test]
     fn versions_younger_than_a_day_are_never_pruned() {
         let mut secret = Secret::new("arn".into(), "n".into(), 0);
-        for n in 0..100 {
+        for n in 0..150 {
             assert!(secret.add_version(version(n, n), None).is_ok());
         }
-        let refusal = secret.add_version(version(100, 101), None).err().unwrap();
+        let refusal = secret.add_version(version(150, 151), None).err().unwrap();
         assert_eq!(refusal.code, "LimitExceededException");
-        assert_eq!((secret.versions.len(), secret.labels.version("AWSCURRENT")), (100, Some("v99")));
-        assert!(secret.add_version(version(101, limits::PRUNE_AGE + 1), None).is_ok());
+        assert_eq!((secret.versions.len(), secret.labels.version("AWSCURRENT")), (150, Some("v149")));
+        assert!(secret.add_version(version(151, limits::PRUNE_AGE + 1), None).is_ok());
         assert!(secret.version("v0").is_none() && secret.version("v1").is_some());
+        assert!(secret.add_version(version(152, 2 * limits::PRUNE_AGE), None).is_ok());
+        assert_eq!(secret.versions.len(), 100);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Carried;
 use crate::{
     crypto::Recipient,
-    model::{Record, Unreadable, ValueState, Version},
+    model::{Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
     repo::{FileRef, IndexWriter, PackWriter, RepoError, Repository},
 };
@@ -42,7 +42,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Takes one secret as read; its new values are sealed and wiped before this returns.
-    pub(super) async fn push(&mut self, fetched: Fetched, carried: &Carried) -> Result<(), RepoError> {
+    pub(super) async fn push(&mut self, mut fetched: Fetched, carried: &Carried) -> Result<(), RepoError> {
+        keep_policy(&mut fetched.secret, carried);
         let arn = fetched.secret.arn.clone();
         let position = self.records.len();
         let mut versions = Vec::with_capacity(fetched.versions.len());
@@ -114,6 +115,13 @@ impl<'a> Writer<'a> {
         }
         self.packs.push(sealed.file);
         self.repository.put_pack(sealed).await
+    }
+}
+
+/// A policy that cannot be read while its secret is scheduled for deletion is the one that was read before.
+fn keep_policy(secret: &mut Secret, carried: &Carried) {
+    if secret.deleted.is_some() && secret.raw.get("GetResourcePolicy").is_none() && secret.policy.is_none() {
+        secret.policy = carried.record(&secret.arn).and_then(|record| record.secret.policy.clone());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions};
 
-use crate::command::{Desk, SHEETS};
+use crate::command::{Desk, SHEETS, binary};
 
 const ACCOUNT: &str = "111111111111";
 
@@ -104,6 +104,24 @@ async fn one_denied_secret_is_named_and_the_rest_captured() {
     let restored = desk.run(&format!("restore --repo west --to aws:eu-west-1 --yes {SHEETS}")).expect(3);
     assert!(restored.err.contains("CANNOT"), "{}", restored.err);
     sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_and_an_interrupted_one() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    sandbox.control().set_latency(std::time::Duration::from_secs(2));
+    let mut first = desk.command(binary()).arg("snapshot").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    desk.run("snapshot").expect(7).says("another run");
+    let pid = first.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    sandbox.control().set_latency(std::time::Duration::ZERO);
+    assert_eq!(desk.run("list --json").expect(0).json()["snapshots"].as_array().unwrap().len(), 0);
+    desk.run("snapshot").expect(0);
+    desk.run("check --depth index").expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

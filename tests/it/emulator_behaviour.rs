@@ -247,22 +247,22 @@ async fn list_all(wire: &mut Wire, mut request: Value) -> (Vec<String>, usize) {
 async fn versions_page_and_deprecated_ones_stay_readable() {
     let (sandbox, mut wire) = sandbox().await;
     let first = create(&mut wire, "a", "0").await["VersionId"].clone();
-    for n in 1..100 {
+    for n in 1..150 {
         sandbox.control().put(ACCOUNT, REGION, "a", &n.to_string()).unwrap();
     }
     assert_eq!(wire.ok("GetSecretValue", json!({ "SecretId": "a", "VersionId": first })).await["SecretString"], "0");
     let put = json!({ "SecretId": "a", "SecretString": "one too many" });
     assert_eq!(wire.refused("PutSecretValue", put.clone()).await, "LimitExceededException");
-    let mut request = json!({ "SecretId": "a", "IncludeDeprecated": true, "MaxResults": 40 });
+    let mut request = json!({ "SecretId": "a", "IncludeDeprecated": true, "MaxResults": 60 });
     let mut ids = BTreeSet::new();
-    for size in [40, 40, 20] {
+    for size in [60, 60, 30] {
         let page = wire.ok("ListSecretVersionIds", request.clone()).await;
         let versions = page["Versions"].as_array().unwrap().clone();
         assert_eq!(versions.len(), size);
         ids.extend(versions.iter().map(|it| it["VersionId"].as_str().unwrap().to_owned()));
         request["NextToken"] = page["NextToken"].clone();
     }
-    assert_eq!((ids.len(), &request["NextToken"]), (100, &Value::Null));
+    assert_eq!((ids.len(), &request["NextToken"]), (150, &Value::Null));
     sandbox.control().set_created(ACCOUNT, REGION, "a", first.as_str().unwrap(), 0.0).unwrap();
     wire.ok("PutSecretValue", put).await;
     let pruned = json!({ "SecretId": "a", "VersionId": first });

@@ -37,16 +37,16 @@ pub(super) fn get_resource_policy(call: &Call<'_>, request: OnlyId) -> Answer {
 pub(super) fn put_resource_policy(call: &Call<'_>, request: PutResourcePolicy) -> Answer {
     let text = request.resource_policy.ok_or_else(|| Refusal::missing("resourcePolicy"))?;
     limits::policy(&text)?;
-    let policy = parse(&text)?;
-    if request.block_public_policy == Some(true) && is_public(&policy) {
-        return Err(Refusal::new(
-            "PublicPolicyException",
-            "You can't attach the resource policy because it allows broad access to the secret.",
-        ));
-    }
     let put = call.write(request.secret_id.as_deref(), |secret| {
         secret.must_be_live()?;
         secret.must_be_primary(call.region)?;
+        let policy = parse(&text)?;
+        if request.block_public_policy == Some(true) && is_public(&policy) {
+            return Err(Refusal::new(
+                "PublicPolicyException",
+                "You can't attach the resource policy because it allows broad access to the secret.",
+            ));
+        }
         secret.policy = Some(text);
         Ok(named(secret))
     })?;
@@ -101,7 +101,7 @@ fn parse(text: &str) -> Result<Value, Refusal> {
             && (it.get("Principal").is_some() || it.get("NotPrincipal").is_some())
             && (it.get("Resource").is_some() || it.get("NotResource").is_some())
     };
-    if statements.is_empty() || !statements.iter().all(good) { Err(malformed()) } else { Ok(policy) }
+    if policy.get("Statement").is_none() || !statements.iter().all(good) { Err(malformed()) } else { Ok(policy) }
 }
 
 fn is_public(policy: &Value) -> bool {
