@@ -1,7 +1,7 @@
 //! Shamir shares of the recovery key: their bytes, their text, and the way from paper back to the key.
 //!
 //! [`UntrustedShare`] (someone typed it) → [`Gathering`] (each judged on arrival) → [`Quorum`] (complete and
-//! consistent) → [`RecoveryKey`](crate::crypto::RecoveryKey) (derives what the shares and the epoch say). The only way
+//! consistent) → [`RecoveryKey`] (derives what the shares and the epoch say). The only way
 //! to a key is through all of them.
 //!
 //! The Shamir crate is never asked to judge: it returns a wrong secret, and no error, for a corrupt byte, a
