@@ -176,7 +176,7 @@ def names_with_other_characters_are_refused_by_every_operation():
 
 @check()
 def names_with_every_allowed_character_are_accepted():
-    secret = "Valid/_+=.@-Name" + string.ascii_letters + string.digits
+    secret = "Valid/_+=.@-Name!" + string.ascii_letters + string.digits
     sm.create_secret(Name=secret, SecretString="v")
     same(get(secret), "v")
 
@@ -676,8 +676,8 @@ def versions_without_labels_are_listed_on_request_only():
 @check(wrong_in_moto="pages are ignored")
 def versions_are_paged():
     secret, first = create("0")
-    wanted = {first} | {put(secret, str(number)) for number in range(1, 100)}
-    for size, pages_at_least in [(None, 1), (30, 4), (7, 15)]:
+    wanted = {first} | {put(secret, str(number)) for number in range(1, 120)}
+    for size, pages_at_least in [(None, 2), (50, 3), (7, 18)]:
         seen, pages, more = [], 0, {"MaxResults": size} if size else {}
         while True:
             page = sm.list_secret_version_ids(SecretId=secret, IncludeDeprecated=True, **more)
@@ -687,17 +687,24 @@ def versions_are_paged():
             if not page.get("NextToken"):
                 break
             more["NextToken"] = page["NextToken"]
-        same((len(seen), set(seen)), (100, wanted))
+        same((len(seen), set(seen)), (120, wanted))
         assert pages >= pages_at_least, (size, pages)
 
 
 @check(wrong_in_moto="no limit")
-def a_hundred_young_versions_are_kept_and_one_more_is_refused():
-    secret, _ = create("0")
-    for number in range(1, 100):
+def young_versions_are_never_pruned_but_have_a_quota():
+    """AWS keeps every version of the last day; one in ten minutes (144 a day) it bears, the quota beyond has no number."""
+    secret, first = create("0")
+    for number in range(1, 145):
         put(secret, str(number))
-    refused(sm.put_secret_value, "LimitExceededException", SecretId=secret, SecretString="one more")
-    same(get(secret), "99")
+    same(get(secret, VersionId=first), "0")
+
+    def put_many():
+        for number in range(145, 500):
+            put(secret, str(number))
+
+    refused(put_many, "LimitExceededException")
+    same(len(labels(secret)), 2)
 
 
 @check(wrong_in_moto="answers 500")
