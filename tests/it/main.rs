@@ -7,8 +7,6 @@
     reason = "a test ends at the first surprise and says what it saw"
 )]
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panic, and says what its peers said")]
-
 mod architecture;
 mod aws_moto;
 mod aws_stub;
