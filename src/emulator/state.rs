@@ -183,11 +183,10 @@ impl Region {
 }
 
 impl Shelf {
-    /// Puts a secret on the shelf, replacing one of the same name.
+    /// Puts a secret on the shelf; one of the same name is replaced in its place.
     pub fn insert(&mut self, mut secret: Secret) {
-        self.remove(&Arc::clone(&secret.name));
         self.next_seq += 1;
-        secret.seq = self.next_seq;
+        secret.seq = self.by_name.get(&secret.name).map_or(self.next_seq, |replaced| replaced.seq);
         self.by_seq.insert(secret.seq, Arc::clone(&secret.name));
         self.by_name.insert(Arc::clone(&secret.name), secret);
     }

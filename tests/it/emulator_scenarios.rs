@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::emulator_scenarios_labels as labels;
+
 /// One request. With a record its answer is compared; otherwise it only has to happen.
 pub struct Step {
     pub record: String,
@@ -20,9 +22,9 @@ pub const MISSING_FUNCTION: &str = "arn:aws:lambda:us-east-1:111111111111:functi
 
 /// The names of secrets in scenarios whose recordings have them normalised.
 pub const NAMES: [&str; 3] = ["s-0a1b2c3d", "s-1b2c3d4e", "s-2c3d4e5f"];
-const NAME: &str = NAMES[0];
+pub const NAME: &str = NAMES[0];
 
-fn step(record: &str, operation: &'static str, request: Value) -> Step {
+pub fn step(record: &str, operation: &'static str, request: Value) -> Step {
     Step { record: record.into(), compared: true, operation, request, raw: false }
 }
 
@@ -42,18 +44,18 @@ pub fn steps(test: &str, parameter: &str) -> Option<Vec<Step>> {
         "test_create_and_update_secret" => create_and_update(parameter),
         "test_call_lists_secrets_multiple_times" | "test_call_lists_secrets_multiple_times_snapshots" => listed(),
         "test_create_multi_secrets" | "test_create_multi_secrets_snapshot" => multi(),
-        "test_put_secret_value_with_version_stages" => put_with_stages(),
+        "test_put_secret_value_with_version_stages" => labels::put_with_stages(),
         "test_invalid_secret_name" => invalid_name(parameter),
         "test_update_secret_description" => description(),
-        "test_update_secret_version_stages_return_type" => return_type(),
-        "test_update_secret_version_stages_current_previous" => current_previous(),
-        "test_update_secret_version_stages_current_pending" => current_pending(),
-        "test_update_secret_version_stages_current_pending_cycle" => cycle(),
-        "test_update_secret_version_stages_current_pending_cycle_custom_stages_1" => custom_1(),
-        "test_update_secret_version_stages_current_pending_cycle_custom_stages_2" => custom_2(),
-        "test_update_secret_version_stages_current_pending_cycle_custom_stages_3" => custom_3(),
-        "test_non_versioning_version_stages_replacement" => replacement(&["one", "two", "three", "four"]),
-        "test_non_versioning_version_stages_no_replacement" => replacement(&["one", "two", "four"]),
+        "test_update_secret_version_stages_return_type" => labels::return_type(),
+        "test_update_secret_version_stages_current_previous" => labels::current_previous(),
+        "test_update_secret_version_stages_current_pending" => labels::current_pending(),
+        "test_update_secret_version_stages_current_pending_cycle" => labels::cycle(),
+        "test_update_secret_version_stages_current_pending_cycle_custom_stages_1" => labels::custom_1(),
+        "test_update_secret_version_stages_current_pending_cycle_custom_stages_2" => labels::custom_2(),
+        "test_update_secret_version_stages_current_pending_cycle_custom_stages_3" => labels::custom_3(),
+        "test_non_versioning_version_stages_replacement" => labels::replacement(&["one", "two", "three", "four"]),
+        "test_non_versioning_version_stages_no_replacement" => labels::replacement(&["one", "two", "four"]),
         "test_secret_not_found" => not_found(),
         "test_secret_exists_snapshots" => exists(),
         "test_no_client_request_token" => no_token(parameter),
@@ -67,7 +69,7 @@ pub fn steps(test: &str, parameter: &str) -> Option<Vec<Step>> {
         "test_resource_policy" => policy(),
         "test_secret_restore" => restore(),
         "test_secret_tags" => tags(),
-        "test_deprecated_secret_version_stage" => deprecated(),
+        "test_deprecated_secret_version_stage" => labels::deprecated(),
         "test_get_secret_value_errors" => get_errors(),
         "test_secret_version_not_found" => version_not_found(),
         "test_get_secret_value" => get_binary(),
@@ -78,39 +80,39 @@ pub fn steps(test: &str, parameter: &str) -> Option<Vec<Step>> {
     })
 }
 
-fn create(record: &str, value: &str) -> Step {
+pub fn create(record: &str, value: &str) -> Step {
     step(record, "CreateSecret", json!({ "Name": NAME, "SecretString": value }))
 }
 
-fn put(record: &str, value: &str) -> Step {
+pub fn put(record: &str, value: &str) -> Step {
     step(record, "PutSecretValue", json!({ "SecretId": NAME, "SecretString": value }))
 }
 
-fn put_stages(record: &str, value: &str, stages: &[&str]) -> Step {
+pub fn put_stages(record: &str, value: &str, stages: &[&str]) -> Step {
     step(record, "PutSecretValue", json!({ "SecretId": NAME, "SecretString": value, "VersionStages": stages }))
 }
 
-fn get(record: &str) -> Step {
+pub fn get(record: &str) -> Step {
     step(record, "GetSecretValue", json!({ "SecretId": NAME }))
 }
 
-fn describe(record: &str) -> Step {
+pub fn describe(record: &str) -> Step {
     step(record, "DescribeSecret", json!({ "SecretId": NAME }))
 }
 
-fn versions(record: &str) -> Step {
+pub fn versions(record: &str) -> Step {
     step(record, "ListSecretVersionIds", json!({ "SecretId": NAME }))
 }
 
-fn all_versions(record: &str) -> Step {
+pub fn all_versions(record: &str) -> Step {
     step(record, "ListSecretVersionIds", json!({ "SecretId": NAME, "IncludeDeprecated": true }))
 }
 
-fn delete(record: &str) -> Step {
+pub fn delete(record: &str) -> Step {
     step(record, "DeleteSecret", json!({ "SecretId": NAME, "ForceDeleteWithoutRecovery": true }))
 }
 
-fn make_current(record: &str, from: &str, to: &str) -> Step {
+pub fn make_current(record: &str, from: &str, to: &str) -> Step {
     let (from, to) = (format!("@{from}.VersionId"), format!("@{to}.VersionId"));
     let request = json!({
         "SecretId": NAME, "VersionStage": "AWSCURRENT", "RemoveFromVersionId": from, "MoveToVersionId": to,
@@ -171,23 +173,6 @@ fn multi() -> Vec<Step> {
     steps
 }
 
-fn put_with_stages() -> Vec<Step> {
-    let get = |n: usize| get(&format!("get_secret_value_res_{n}"));
-    vec![
-        create("create_secret_rs_0", "secret_string_v0"),
-        get(0),
-        put_stages("put_secret_value_res_1", "secret_string_v1", &["SAMPLESTAGE1", "SAMPLESTAGE0"]),
-        get(1),
-        put_stages("put_secret_value_res_2", "secret_string_v2", &["SAMPLESTAGE1", "SAMPLESTAGE0"]),
-        get(2),
-        put_stages("put_secret_value_res_3", "secret_string_v3", &["AWSPENDING"]),
-        get(3),
-        put("put_secret_value_res_4", "secret_string_v4"),
-        get(4),
-        delete("delete_secret_res_1"),
-    ]
-}
-
 fn invalid_name(name: &str) -> Vec<Step> {
     let id = json!({ "SecretId": name });
     let with = |key: &str, value: Value| {
@@ -227,131 +212,6 @@ fn description() -> Vec<Step> {
         describe(3),
         update(3, json!({})),
         describe(4),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn return_type() -> Vec<Step> {
-    vec![
-        create("create_secret_rs_0", "Something1"),
-        put_stages("put_secret_value_res_0", "Something2", &["AWSPENDING"]),
-        make_current("update_secret_version_stage_res_0", "create_secret_rs_0", "put_secret_value_res_0"),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn current_previous() -> Vec<Step> {
-    vec![
-        create("create_secret_rs_0", "secret_string_v0"),
-        versions("list_secret_version_ids_res_0"),
-        step("update_secret_res_0", "UpdateSecret", json!({ "SecretId": NAME, "SecretString": "secret_string_v1" })),
-        versions("list_secret_version_ids_res_1"),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn current_pending() -> Vec<Step> {
-    vec![
-        create("create_secret_rs_0", "Something1"),
-        put_stages("put_secret_value_res_0", "Something2", &["AWSPENDING"]),
-        versions("list_secret_version_ids_res_0"),
-        make_current("update_secret_version_stage_res_0", "create_secret_rs_0", "put_secret_value_res_0"),
-        versions("list_secret_version_ids_res_1"),
-        put("put_secret_value_res_1", "SS3"),
-        versions("list_secret_version_ids_res_2"),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn cycle() -> Vec<Step> {
-    vec![
-        create("create_secret_rs_0", "S1"),
-        put_stages("put_secret_value_res_0", "S2", &["AWSPENDING"]),
-        versions("list_secret_version_ids_res_0"),
-        get("get_secret_value_res_0"),
-        make_current("update_secret_version_stage_res_0", "create_secret_rs_0", "put_secret_value_res_0"),
-        versions("list_secret_version_ids_res_1"),
-        get("get_secret_value_res_1"),
-        put_stages("put_secret_value_res_1", "S3", &["AWSPENDING"]),
-        versions("list_secret_version_ids_res_2"),
-        get("get_secret_value_res_2"),
-        make_current("put_secret_value_res_2", "put_secret_value_res_0", "put_secret_value_res_1"),
-        versions("list_secret_version_ids_res_3"),
-        get("get_secret_value_res_3"),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn custom_1() -> Vec<Step> {
-    vec![
-        create("create_secret_rs_0", "S1"),
-        put_stages("put_secret_value_res_0", "S2", &["AWSSOMETHING", "AWSPENDING", "PUT1"]),
-        versions("list_secret_version_ids_res_0"),
-        get("get_secret_value_res_0"),
-        make_current("update_secret_version_stage_res_0", "create_secret_rs_0", "put_secret_value_res_0"),
-        versions("list_secret_version_ids_res_1"),
-        get("get_secret_value_res_1"),
-        put_stages("put_secret_value_res_1", "S3", &["AWSPENDING", "PUT2"]),
-        versions("list_secret_version_ids_res_2"),
-        get("get_secret_value_res_2"),
-        make_current("update_secret_version_stage_res_1", "put_secret_value_res_0", "put_secret_value_res_1"),
-        versions("list_secret_version_ids_res_3"),
-        get("get_secret_value_res_3"),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn custom_2() -> Vec<Step> {
-    vec![
-        create("create_secret_rs_0", "SS"),
-        put_stages("put_secret_value_res_0", "S1", &["AWSCURRENT", "PUT0"]),
-        versions("list_secret_version_ids_res_0"),
-        put_stages("put_secret_value_res_1", "S2", &["AWSPENDING", "PUT1"]),
-        versions("list_secret_version_ids_res_1"),
-        get("get_secret_value_res_0"),
-        make_current("update_secret_version_stage_res_0", "put_secret_value_res_0", "put_secret_value_res_1"),
-        versions("list_secret_version_ids_res_2"),
-        get("get_secret_value_res_1"),
-        put_stages("put_secret_value_res_2", "S3", &["AWSPENDING", "PUT2"]),
-        versions("list_secret_version_ids_res_3"),
-        get("get_secret_value_res_2"),
-        make_current("update_secret_version_stage_res_1", "put_secret_value_res_1", "put_secret_value_res_2"),
-        versions("list_secret_version_ids_res_4"),
-        get("get_secret_value_res_3"),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn custom_3() -> Vec<Step> {
-    let by_id = |record: &str, made: &str| {
-        step(record, "GetSecretValue", json!({ "SecretId": NAME, "VersionId": format!("@{made}.VersionId") }))
-    };
-    let (first, second) = ("create_secret_rs", "put_secret_value_res_0");
-    let removed =
-        json!({ "SecretId": NAME, "RemoveFromVersionId": format!("@{second}.VersionId"), "VersionStage": "PENDING" });
-    vec![
-        create(first, "SS"),
-        put_stages(second, "S1", &["PENDING"]),
-        versions("list_secret_version_ids_rs"),
-        by_id("get_secret_value_v1_rs", first),
-        by_id("get_secret_value_v2_rs", second),
-        make_current("update_secret_version_stage_res_1", first, second),
-        by_id("get_secret_value_v1_rs_1", first),
-        by_id("get_secret_value_v2_rs_1", second),
-        step("update_secret_version_stage_res_2", "UpdateSecretVersionStage", removed),
-        by_id("get_secret_value_v1_rs_2", first),
-        by_id("get_secret_value_v2_rs_2", second),
-        delete("delete_secret_res_0"),
-    ]
-}
-
-fn replacement(second: &[&str]) -> Vec<Step> {
-    vec![
-        create("create_secret_rs_0", "S0"),
-        put_stages("put_secret_value_res_0", "S1", &["one", "two", "three"]),
-        versions("list_secret_version_ids_res_0"),
-        put_stages("put_secret_value_res_1", "S2", second),
-        versions("list_secret_version_ids_res_1"),
         delete("delete_secret_res_0"),
     ]
 }
@@ -467,22 +327,6 @@ fn tags() -> Vec<Step> {
         describe("describe_secret_5"),
         Step { compared: false, ..untag("untag", json!(["tag3", "tag4"])) },
         describe("describe_secret_6"),
-    ]
-}
-
-fn deprecated() -> Vec<Step> {
-    let made = json!({ "Name": NAME, "SecretString": "original", "Description": "My secret" });
-    vec![
-        step("create_secret", "CreateSecret", made),
-        versions("list_secret_version_ids"),
-        put("put_secret_value_1", "update1"),
-        versions("list_secret_version_ids_1"),
-        put("put_secret_value_2", "update2"),
-        versions("list_secret_version_ids_2"),
-        all_versions("list_secret_version_ids_3"),
-        put("put_secret_value_3", "update3"),
-        versions("list_secret_version_ids_4"),
-        all_versions("list_secret_version_ids_5"),
     ]
 }
 

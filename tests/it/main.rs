@@ -19,6 +19,7 @@ mod emulator_boto3;
 mod emulator_recordings;
 mod emulator_rules;
 mod emulator_scenarios;
+mod emulator_scenarios_labels;
 mod emulator_wire;
 mod hygiene;
 mod recover_py;
