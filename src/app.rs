@@ -61,9 +61,41 @@ pub enum HostError {
     /// The repository.
     #[error(transparent)]
     Repository(#[from] RepoError),
+    /// `[trust]` could not be rewritten without touching anything else.
+    #[error("{path}: [trust] must be changed by hand to root {root:?} and recipient {recipient:?}")]
+    Repin {
+        /// The file.
+        path: PathBuf,
+        /// The new root.
+        root: String,
+        /// The new recipient.
+        recipient: String,
+    },
     /// The remembered head of a repository cannot be read.
     #[error("{0}: not the remembered head of a repository")]
     Witness(PathBuf),
+}
+
+/// Makes a configuration believe another key, in one step; every other character of the file stays.
+///
+/// # Errors
+/// [`HostError::Repin`] when the file is not written the way `init` writes it; [`HostError::Io`].
+pub fn repin(path: &Path, anchor: &TrustAnchor) -> Result<(), HostError> {
+    let text = String::from_utf8(fsutil::read(path)?).unwrap_or_default();
+    let (root, recipient) = (anchor.root.to_string(), anchor.recipient.to_string());
+    match repinned(&text, &root, &recipient) {
+        Some(text) => Ok(fsutil::write(path, text.as_bytes(), Access::Public, Existing::Replace)?),
+        None => Err(HostError::Repin { path: path.to_owned(), root, recipient }),
+    }
+}
+
+fn repinned(text: &str, root: &str, recipient: &str) -> Option<String> {
+    let mut expected = Config::parse(text).ok()?;
+    let changed = text
+        .replace(&format!("{:?}", expected.trust.root), &format!("{root:?}"))
+        .replace(&format!("{:?}", expected.trust.recipient), &format!("{recipient:?}"));
+    (expected.trust.root, expected.trust.recipient) = (root.to_owned(), recipient.to_owned());
+    (Config::parse(&changed).ok()? == expected).then_some(changed)
 }
 
 impl Host {
@@ -156,6 +188,11 @@ impl Host {
         let bytes = serde_json::to_vec(&witness).expect("a witness is plain data");
         fsutil::create_folder(path.parent().unwrap_or(Path::new(".")), Access::Private)?;
         Ok(fsutil::write(&path, &bytes, Access::Private, Existing::Replace)?)
+    }
+
+    /// The file of a next epoch that waits for confirmation; public, and gone when it is in force or given up.
+    pub fn pending_path(&self, repository: RepositoryId) -> PathBuf {
+        self.folder.join("state").join(format!("{repository}.pending-epoch.json"))
     }
 
     fn witness_path(&self, repository: RepositoryId) -> PathBuf {
