@@ -206,3 +206,26 @@ impl Host {
         parse(text).map_err(|error| HostError::Key { path, error })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# ours\n[repository]\nurl = \"r\"\n[source]\nurl = \"aws:eu-west-1\"\n\
+        [trust]\nroot = \"ssh-ed25519 A\"\nrecipient = \"age1old\"\n[keys]\nsigner = \"s\"\nindex = \"i\"\n";
+
+    #[test]
+    fn only_the_trust_changes() {
+        let changed = repinned(TEXT, "ssh-ed25519 B", "age1new").unwrap();
+        assert_eq!(changed, TEXT.replace("ssh-ed25519 A", "ssh-ed25519 B").replace("age1old", "age1new"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_changed_safely_is_left_to_people() {
+        let literal = TEXT.replace("\"age1old\"", "'age1old'");
+        let elsewhere = TEXT.replace("url = \"r\"", "url = \"age1old\"");
+        for text in ["", "[trust]", &literal, &elsewhere] {
+            assert!(repinned(text, "ssh-ed25519 B", "age1new").is_none(), "{text}");
+        }
+    }
+}

@@ -122,3 +122,93 @@ fn is_doubled(entry: &Entry, current: &[&Entry]) -> bool {
     let person = |entry: &Entry| entry.custodian.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     current.iter().filter(|other| person(other) == person(entry)).count() > 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::Signer,
+        custody::{CeremonyRequest, attestation, hold},
+        model::RepositoryId,
+        repo::AllowedSigner,
+    };
+
+    fn time(day: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + 86_400 * day).unwrap()
+    }
+
+    fn epoch(names: &[&str]) -> Epoch {
+        hold(&CeremonyRequest {
+            repository: RepositoryId::from_bytes([7; 16]),
+            threshold: 2,
+            custodians: names.iter().map(ToString::to_string).collect(),
+            signers: vec![AllowedSigner { name: "host".into(), key: Signer::generate().public() }],
+            created: time(0),
+        })
+        .unwrap()
+        .epoch
+    }
+
+    fn look(epoch: &Epoch, at: usize, day: i64, result: Finding) -> Attestation {
+        let (custodian, signer) = (&epoch.custodians[at], epoch.signers[0].key.clone());
+        attestation(epoch.repository, epoch.number, custodian, time(day), result, signer)
+    }
+
+    fn broken(epochs: &[Epoch], attestations: &[Attestation], day: i64) -> Vec<&'static str> {
+        let rules = policy(epochs, &entries(epochs, attestations, time(day)), false);
+        rules.into_iter().filter(|rule| !rule.holds).map(|rule| rule.rule).collect()
+    }
+
+    #[test]
+    fn a_proof_lasts_183_days_and_the_ceremony_counts_as_the_first() {
+        let epoch = epoch(&["Ana", "Bo", "Cy"]);
+        let due = |attestations: &[Attestation], day| {
+            let entries = entries(std::slice::from_ref(&epoch), attestations, time(day));
+            entries.into_iter().filter(|entry| entry.is_due).map(|entry| entry.custodian).collect::<Vec<_>>()
+        };
+        assert_eq!(due(&[], 182), [""; 0]);
+        assert_eq!(due(&[], 183), ["Ana", "Bo", "Cy"]);
+        let proofs = [look(&epoch, 1, 100, Finding::Intact), look(&epoch, 1, 20, Finding::Intact)];
+        assert_eq!(due(&proofs, 282), ["Ana", "Cy"]);
+        assert_eq!(due(&proofs, 283), ["Ana", "Bo", "Cy"]);
+    }
+
+    #[test]
+    fn an_altered_sheet_is_due_until_it_is_found_intact() {
+        let epoch = epoch(&["Ana", "Bo", "Cy"]);
+        let epochs = [epoch.clone()];
+        let altered = look(&epoch, 2, 10, Finding::Altered);
+        assert_eq!(broken(&epochs, &[look(&epoch, 2, 9, Finding::Intact), altered.clone()], 20), ["as it was made"]);
+        assert_eq!(broken(&epochs, &[altered, look(&epoch, 2, 11, Finding::Intact)], 20), [""; 0]);
+    }
+
+    #[test]
+    fn a_proof_of_another_epoch_proves_nothing() {
+        let (one, mut two) = (epoch(&["Ana", "Bo", "Cy"]), epoch(&["Ana", "Bo", "Cy"]));
+        (two.number, two.created) = (2, time(100));
+        let epochs = [one.clone(), two.clone()];
+        let entries = entries(&epochs, &[look(&one, 0, 200, Finding::Intact)], time(290));
+        assert!(entries[..3].iter().all(|entry| entry.current && entry.epoch == 2 && entry.is_due));
+        assert!(entries[3..].iter().all(|entry| !entry.current && entry.due.is_none() && !entry.is_due));
+        assert_eq!(
+            broken(&epochs, &[look(&one, 0, 200, Finding::Intact)], 201),
+            [""; 0],
+            "another key's sheets may stay"
+        );
+        two.root = one.root.clone();
+        let epochs = [one.clone(), two];
+        assert_eq!(broken(&epochs, &[look(&one, 0, 99, Finding::Intact)], 201), [""; 0]);
+        assert_eq!(broken(&epochs, &[look(&one, 0, 200, Finding::Intact)], 201), ["retired sheets destroyed"]);
+    }
+
+    #[test]
+    fn every_other_rule_can_be_broken() {
+        assert_eq!(broken(&[epoch(&["Ana", "Bo", "Cy", "Dee"])], &[], 1), ["threshold"]);
+        assert_eq!(broken(&[epoch(&["Ana", "Bo", "ana "])], &[], 1), ["one sheet a person"]);
+        assert_eq!(broken(&[epoch(&["Ana", "Bo", "Cy"])], &[], 200), ["proven readable"]);
+        let epochs = [epoch(&["Ana", "Bo", "Cy"])];
+        let unfinished = policy(&epochs, &entries(&epochs, &[], time(1)), true);
+        assert!(unfinished.iter().any(|rule| rule.rule == "nothing unfinished" && !rule.holds));
+        assert_eq!(policy(&[], &[], false), []);
+    }
+}

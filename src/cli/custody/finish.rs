@@ -89,7 +89,8 @@ async fn record(desk: &Desk, pending: &Pending, anchor: &TrustAnchor) -> Result<
 }
 
 fn hinted(error: RepoError, epoch: &Epoch) -> Failure {
-    let taken = matches!(&error, RepoError::Damaged { file, .. } if file.ends_with(".sig"));
+    let signature = format!("epochs/{}.json.sig", epoch.number);
+    let taken = matches!(&error, RepoError::Damaged { file, .. } if *file == signature);
     let failure = Failure::from(error);
     if taken {
         failure.hint(format!(
