@@ -114,10 +114,12 @@ impl Repository {
         if layout::stem(attestation.time, attestation.attestation) != stem {
             return Err((FaultKind::Damaged, "its name is not its time and id".into()));
         }
-        let names_the_holder = trust.epoch(attestation.epoch).is_some_and(|epoch| {
-            let mut custodians = epoch.custodians.iter();
-            custodians.any(|known| known.share == attestation.share && known.name == attestation.custodian)
-        });
-        if names_the_holder { Ok(attestation) } else { Err((FaultKind::Damaged, "no epoch has such a sheet".into())) }
+        let Some(epoch) = trust.epoch(attestation.epoch) else {
+            return Err((FaultKind::Untrusted, format!("epoch {} is not trusted", attestation.epoch)));
+        };
+        let mut custodians = epoch.custodians.iter();
+        let names_the_holder =
+            custodians.any(|known| known.share == attestation.share && known.name == attestation.custodian);
+        if names_the_holder { Ok(attestation) } else { Err((FaultKind::Damaged, "its epoch has no such sheet".into())) }
     }
 }

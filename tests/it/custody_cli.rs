@@ -273,5 +273,65 @@ async fn a_new_key_takes_over_and_the_next_snapshot_is_a_full_one() {
     let restored = desk.run(&format!("{old} {SHEETS}")).expect(0);
     assert_eq!(restored.json()["verification"]["values"], 5, "the old sheets open what is of their time");
     desk.run(&format!("{old} --share sheets/02-bo.txt {NEW_SHEETS}")).expect(5);
+    desk.run(&format!("restore --repo west --to aws:eu-west-3 --yes {SHEETS}"))
+        .expect(4)
+        .says("epoch 2 has a newer key");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_cut_off_after_the_switch_is_finished_by_the_next() {
+    let (sandbox, desk) = desk().await;
+    for (kind, started) in
+        [("reshare", format!("{NEW} {SHEETS}")), ("rotate", NEW.replace("--sheets new", "--sheets newer"))]
+    {
+        desk.run(&format!("custody {kind} {started}")).expect(0);
+        let folder = if kind == "reshare" { "new" } else { "newer" };
+        desk.run(&format!("custody {kind} --confirm --share {folder}/01-ana.txt")).expect(3);
+        let path = pending(&desk).unwrap();
+        let (waiting, config) = (text(&path), text(&desk.path("lifeboat.toml")));
+        let attestations = || {
+            if desk.path("repository/attestations").is_dir() {
+                files(&desk.path("repository/attestations"))
+            } else {
+                vec![]
+            }
+        };
+        let before = attestations();
+        desk.run(&format!("custody {kind} --confirm --share {folder}")).expect(0);
+        let after = attestations().len();
+        // As if the power went right after the epoch was stored, then after everything but the last step.
+        for cut in ["epoch", "everything"] {
+            std::fs::write(&path, &waiting).unwrap();
+            if cut == "epoch" {
+                std::fs::write(desk.path("lifeboat.toml"), &config).unwrap();
+                for (record, _) in attestations().iter().filter(|record| !before.contains(record)) {
+                    std::fs::remove_file(record).unwrap();
+                }
+            }
+            desk.run("custody register").expect(0);
+            desk.run(&format!("custody {kind} --confirm --share {folder} --json")).expect(0);
+            assert!(pending(&desk).is_none());
+            assert_eq!(attestations().len(), after, "each proof is recorded once");
+        }
+        desk.run("check").expect(0);
+    }
+    assert_eq!(desk.run("custody register --json").expect(0).json()["sheets"][0]["epoch"], 3);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_began_cannot_be_given_up() {
+    let (sandbox, desk) = desk().await;
+    desk.run(&format!("custody reshare {NEW} {SHEETS}")).expect(0);
+    let in_the_way = desk.path("repository/epochs/2.json.sig");
+    std::fs::write(&in_the_way, "of another run").unwrap();
+    let failed = desk.run("custody reshare --confirm --share new").expect(6);
+    assert!(failed.err.contains("remove this file by hand"), "{}", failed.err);
+    desk.run(&format!("check --depth values {SHEETS}")).expect(0);
+    desk.run("custody reshare --abort").expect(4).says("the switch has begun");
+    std::fs::remove_file(in_the_way).unwrap();
+    desk.run("custody reshare --confirm").expect(0);
+    desk.run(&format!("check --depth values {NEW_SHEETS}")).expect(0);
     sandbox.shutdown().await;
 }
