@@ -3,6 +3,7 @@
 mod attest;
 mod pending;
 mod register;
+mod rehearse;
 mod reshare;
 mod sheet;
 mod verify;
@@ -19,6 +20,7 @@ use crate::{
 pub use attest::attestation;
 pub use pending::{Kind, NotConfirmed, Pending, PendingError};
 pub use register::{Entry, PROOF_EVERY_DAYS, Policy, entries, policy};
+pub use rehearse::{gives_key, rehearse};
 pub use reshare::{Successor, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
 

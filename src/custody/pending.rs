@@ -26,6 +26,8 @@ pub enum Kind {
     Reshare,
     /// A new key.
     Rotate,
+    /// Nothing: sheets of a throw-away key.
+    Rehearse,
 }
 
 /// A next epoch that is not in force.
@@ -199,7 +201,8 @@ impl Pending {
         }
         let root = match self.kind() {
             Kind::Reshare => &trust.current().root,
-            Kind::Rotate => &self.epoch.root,
+            // A rehearsal's epoch is of another repository, and refused as such.
+            Kind::Rotate | Kind::Rehearse => &self.epoch.root,
         };
         let bytes = Bytes::from(self.file.epoch.clone());
         repository.put_signed_epoch(bytes, &self.file.signature, root, trust).await

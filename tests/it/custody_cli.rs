@@ -335,3 +335,47 @@ async fn a_switch_that_began_cannot_be_given_up() {
     desk.run(&format!("check --depth values {NEW_SHEETS}")).expect(0);
     sandbox.shutdown().await;
 }
+
+#[test]
+fn a_rehearsal_needs_no_repository_and_opens_none() {
+    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let begin = "custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy --sheets new";
+    desk.run(begin).expect(0);
+    desk.run(begin).expect(4).says("not empty");
+    let sheets: Vec<PathBuf> = files(&desk.path("new"))
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.extension().unwrap() == "txt")
+        .collect();
+    assert_eq!(sheets.len(), 3);
+    assert!(sheets.iter().all(|sheet| text(sheet).contains("REHEARSAL")));
+    let public = text(&desk.path("new/rehearsal.json"));
+    assert!(sheets.iter().all(|sheet| !public.contains(&share(sheet)[20..60])));
+    let confirm = |files: &[&PathBuf]| {
+        let files: String = files.iter().map(|file| format!(" --share {}", file.display())).collect();
+        desk.run(&format!("custody rehearse --confirm --json --sheets new{files}"))
+    };
+    let one = confirm(&[&sheets[2]]).expect(3).json();
+    assert_eq!((&one["opened"], one["missing"].as_array().unwrap().len()), (&false.into(), 2));
+    let rest = confirm(&[&sheets[0], &sheets[1]]).expect(0).json();
+    assert_eq!((&rest["opened"], &rest["complete"]), (&true.into(), &true.into()));
+    std::fs::write(desk.path("slip.txt"), rows(&sheets[0])[..3].join("\n")).unwrap();
+    confirm(&[&desk.path("slip.txt")]).expect(5);
+    desk.run("custody rehearse --confirm --sheets nowhere").expect(2);
+    assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 2, "nothing but the sheets and the slip");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_is_never_put_in_force() {
+    let (sandbox, desk) = desk().await;
+    desk.run("custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy --sheets new").expect(0);
+    desk.run(&format!("custody reshare {} {SHEETS}", NEW.replace("--sheets new", "--sheets newer"))).expect(0);
+    let path = pending(&desk).unwrap();
+    let rehearsal = text(&desk.path("new/rehearsal.json"));
+    std::fs::write(&path, rehearsal.replace("\"rehearse\"", "\"rotate\"")).unwrap();
+    desk.run("custody rotate --confirm --share new").expect(4);
+    std::fs::write(&path, rehearsal).unwrap();
+    desk.run("custody rotate --confirm --share new").expect(2);
+    assert!(!desk.path("repository/epochs/2.json").exists());
+    sandbox.shutdown().await;
+}

@@ -63,7 +63,7 @@ fn what_now(kind: Kind, old: u32) -> String {
              still opens old and new snapshots, with the tool's recover.py at the least. If one of them may have been copied,\n\
              destroying is not enough: make a new key with `lifeboat custody rotate`."
         ),
-        Kind::Rotate => format!(
+        Kind::Rotate | Kind::Rehearse => format!(
             "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Snapshots taken before stay sealed to the\n\
              key of epoch {old}: keep its sheets as long as those are wanted, then destroy them. Whoever had a quorum of them can read\n\
              those snapshots: change the secrets themselves if that may have happened. Other hosts need the new [trust] too."

@@ -3,6 +3,7 @@
 mod finish;
 mod reading;
 mod register;
+mod rehearse;
 mod renew;
 mod verify;
 
@@ -22,6 +23,7 @@ enum Action {
     Policy(register::PolicyArgs),
     Reshare(renew::ReshareArgs),
     Rotate(renew::RotateArgs),
+    Rehearse(rehearse::Args),
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -31,5 +33,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Action::Policy(_) => register::policy(context).await,
         Action::Reshare(args) => renew::reshare(context, args).await,
         Action::Rotate(args) => renew::rotate(context, args).await,
+        Action::Rehearse(args) => rehearse::run(context, args),
     }
 }

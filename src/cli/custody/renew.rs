@@ -182,6 +182,15 @@ impl Desk {
     }
 }
 
+/// Sheets of two sets in one folder would be mixed up.
+pub(super) fn check_empty(folder: &Path) -> Result<(), Failure> {
+    if folder.is_dir() && std::fs::read_dir(folder)?.next().is_some() {
+        let message = format!("the folder {} is not empty", folder.display());
+        return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
+    }
+    Ok(())
+}
+
 /// Everything that can be refused is refused before there is a key.
 fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successor, PathBuf), Failure> {
     let (Some(threshold), Some(folder)) = (renewal.threshold, renewal.sheets) else {
@@ -191,10 +200,7 @@ fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successo
         let message = format!("the sheets of epoch {} wait to be read back already", pending.epoch().number);
         return Err(Failure::new(Exit::Refused, message).hint("--confirm finishes that, --abort gives it up"));
     }
-    if folder.is_dir() && std::fs::read_dir(&folder)?.next().is_some() {
-        let message = format!("the folder {} is not empty", folder.display());
-        return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
-    }
+    check_empty(&folder)?;
     if let Some(advice) = custody::advice(threshold, renewal.custodians.len()) {
         context.output.warn(&advice);
     }
