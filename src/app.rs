@@ -64,9 +64,41 @@ pub enum HostError {
     /// Another run of this host writes to the repository.
     #[error("another run is writing to repository {0}")]
     Locked(RepositoryId),
+    /// `[trust]` could not be rewritten without touching anything else.
+    #[error("{path}: [trust] must be changed by hand to root {root:?} and recipient {recipient:?}")]
+    Repin {
+        /// The file.
+        path: PathBuf,
+        /// The new root.
+        root: String,
+        /// The new recipient.
+        recipient: String,
+    },
     /// The remembered head of a repository cannot be read.
     #[error("{0}: not the remembered head of a repository")]
     Witness(PathBuf),
+}
+
+/// Makes a configuration believe another key, in one step; every other character of the file stays.
+///
+/// # Errors
+/// [`HostError::Repin`] when the file is not written the way `init` writes it; [`HostError::Io`].
+pub fn repin(path: &Path, anchor: &TrustAnchor) -> Result<(), HostError> {
+    let text = String::from_utf8(fsutil::read(path)?).unwrap_or_default();
+    let (root, recipient) = (anchor.root.to_string(), anchor.recipient.to_string());
+    match repinned(&text, &root, &recipient) {
+        Some(text) => Ok(fsutil::write(path, text.as_bytes(), Access::Public, Existing::Replace)?),
+        None => Err(HostError::Repin { path: path.to_owned(), root, recipient }),
+    }
+}
+
+fn repinned(text: &str, root: &str, recipient: &str) -> Option<String> {
+    let mut expected = Config::parse(text).ok()?;
+    let changed = text
+        .replace(&format!("{:?}", expected.trust.root), &format!("{root:?}"))
+        .replace(&format!("{:?}", expected.trust.recipient), &format!("{recipient:?}"));
+    (expected.trust.root, expected.trust.recipient) = (root.to_owned(), recipient.to_owned());
+    (Config::parse(&changed).ok()? == expected).then_some(changed)
 }
 
 impl Host {
@@ -172,6 +204,11 @@ impl Host {
         Ok(fsutil::write(&path, &bytes, Access::Private, Existing::Replace)?)
     }
 
+    /// The file of a next epoch that waits for confirmation; public, and gone when it is in force or given up.
+    pub fn pending_path(&self, repository: RepositoryId) -> PathBuf {
+        self.folder.join("state").join(format!("{repository}.pending-epoch.json"))
+    }
+
     fn witness_path(&self, repository: RepositoryId) -> PathBuf {
         self.folder.join("state").join(format!("{repository}.head.json"))
     }
@@ -181,5 +218,28 @@ impl Host {
         let bytes = zeroize::Zeroizing::new(fsutil::read(&path)?);
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
         parse(text).map_err(|error| HostError::Key { path, error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# ours\n[repository]\nurl = \"r\"\n[source]\nurl = \"aws:eu-west-1\"\n\
+        [trust]\nroot = \"ssh-ed25519 A\"\nrecipient = \"age1old\"\n[keys]\nsigner = \"s\"\nindex = \"i\"\n";
+
+    #[test]
+    fn only_the_trust_changes() {
+        let changed = repinned(TEXT, "ssh-ed25519 B", "age1new").unwrap();
+        assert_eq!(changed, TEXT.replace("ssh-ed25519 A", "ssh-ed25519 B").replace("age1old", "age1new"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_changed_safely_is_left_to_people() {
+        let literal = TEXT.replace("\"age1old\"", "'age1old'");
+        let elsewhere = TEXT.replace("url = \"r\"", "url = \"age1old\"");
+        for text in ["", "[trust]", &literal, &elsewhere] {
+            assert!(repinned(text, "ssh-ed25519 B", "age1new").is_none(), "{text}");
+        }
     }
 }

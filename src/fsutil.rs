@@ -88,6 +88,19 @@ pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
     }
 }
 
+/// Removes a file, durably; one that is not there is no error.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|error| at(path, &error))?,
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_folder(folder).map_err(|error| at(path, &error))
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use super::Exit;
 use crate::{
     app::HostError,
     config::ConfigError,
-    custody::CeremonyError,
+    custody::{CeremonyError, PendingError},
     drill::DrillError,
     provider::{ErrorKind, ProviderError},
     repo::RepoError,
@@ -130,12 +130,26 @@ impl From<SnapshotError> for Failure {
 
 impl From<CeremonyError> for Failure {
     fn from(error: CeremonyError) -> Self {
-        let exit = if matches!(error, CeremonyError::Proof(_) | CeremonyError::Split(SplitError::NotProven)) {
+        let exit = if matches!(error, CeremonyError::OtherKey(_)) {
+            Exit::Refused
+        } else if matches!(error, CeremonyError::Proof(_) | CeremonyError::Split(SplitError::NotProven)) {
             Exit::Failed
         } else {
             Exit::Usage
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<PendingError> for Failure {
+    fn from(error: PendingError) -> Self {
+        let failure = Self::new(Exit::Failed, error.to_string());
+        match error {
+            PendingError::Io(_) => failure,
+            PendingError::Damaged { .. } => {
+                failure.hint("the old sheets are in force; give the new ones up with --abort and destroy them")
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod copy;
+mod custody;
 mod demo;
 mod drill;
 mod exit;
@@ -78,6 +79,7 @@ enum Command {
     Copy(copy::Args),
     Restore(restore::Args),
     Drill(drill::Args),
+    Custody(custody::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
 }
@@ -178,6 +180,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Copy(args) => copy::run(&context, args).await,
         Command::Restore(args) => restore::run(&context, args).await,
         Command::Drill(args) => drill::run(&context, args).await,
+        Command::Custody(args) => custody::run(&context, args).await,
         Command::Completions(args) => Ok(generate::completions(&context, &args)),
         Command::Man(args) => generate::man(&context, &args),
     }

@@ -72,6 +72,9 @@ pub(super) async fn trusted(context: &Context, shares: &ShareArgs) -> Result<Tru
 
 /// Finds a snapshot in the verified history.
 pub(super) async fn find(repository: &Repository, trust: &Trust, wanted: &str) -> Result<VerifiedManifest, Failure> {
+    if wanted == "latest" {
+        refuse_earlier_key(repository, trust).await?;
+    }
     let chain = repository.chain(trust).await?;
     if let Some(found) = chain.find(wanted) {
         return Ok(found.clone());
@@ -83,6 +86,20 @@ pub(super) async fn find(repository: &Repository, trust: &Trust, wanted: &str) -
                 .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)"))
         }
         None => Err(Failure::usage(format!("there is no snapshot {wanted}")).hint("`lifeboat list` shows them")),
+    }
+}
+
+/// The newest snapshot an earlier key can see is not the newest one, so it must be asked for by name.
+async fn refuse_earlier_key(repository: &Repository, trust: &Trust) -> Result<(), Failure> {
+    let known = trust.current().number;
+    let newest = repository.epochs().await?.into_iter().map(|stored| stored.epoch.number).max();
+    match newest.filter(|newest| *newest > known) {
+        Some(newest) => Err(Failure::new(
+            Exit::Refused,
+            format!("epoch {newest} has a newer key; this one opens only the snapshots up to epoch {known}"),
+        )
+        .hint("use the sheets of the newer key, or name an older snapshot by its id (--snapshot ID)")),
+        None => Ok(()),
     }
 }
 

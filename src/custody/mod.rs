@@ -1,16 +1,28 @@
 //! The ceremony that makes a recovery key and leaves it on paper, and the way back from sheets to the key.
 
+mod attest;
+mod pending;
+mod register;
+mod rehearse;
+mod reshare;
 mod sheet;
+mod verify;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::{
-    crypto::{RecoveryKey, Signer},
+    crypto::{self, Namespace, RecoveryKey, Signer},
     model::RepositoryId,
-    repo::{AllowedSigner, Custodian, Epoch, StoredEpoch, TrustAnchor},
+    repo::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch, TrustAnchor},
     share::{self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, ShareSetId, SplitError},
 };
+pub use attest::attestation;
+pub use pending::{Kind, NotConfirmed, Pending, PendingError};
+pub use register::{Entry, PROOF_EVERY_DAYS, Policy, entries, policy};
+pub use rehearse::{gives_key, rehearse};
+pub use reshare::{Successor, reshare, rotate};
+pub use verify::{SheetReport, SheetState, verify};
 
 /// What a ceremony is asked to make.
 #[derive(Clone, Debug)]
@@ -60,6 +72,9 @@ pub enum CeremonyError {
     /// Two custodians of one name: nobody could tell their sheets apart.
     #[error("custodian {0:?} is named twice")]
     Twice(String),
+    /// The key that is to be split anew is not the one in force.
+    #[error("this is not the key of epoch {0}, the one in force")]
+    OtherKey(u32),
     /// The sheets, read back, did not give the key: nothing was kept.
     #[error("the sheets could not be read back to the same key ({0})")]
     Proof(String),
@@ -70,20 +85,29 @@ pub enum CeremonyError {
 /// # Errors
 /// See [`CeremonyError`].
 pub fn hold(request: &CeremonyRequest) -> Result<Ceremony, CeremonyError> {
+    issue(&RecoveryKey::generate(), request, 1, None)
+}
+
+/// Splits `key` anew into the sheets of epoch `number`, and proves that they give it back.
+fn issue(
+    key: &RecoveryKey,
+    request: &CeremonyRequest,
+    number: u32,
+    previous: Option<PreviousEpoch>,
+) -> Result<Ceremony, CeremonyError> {
     check_names(&request.custodians)?;
     let total = u8::try_from(request.custodians.len()).map_err(|_| SplitError::Threshold {
         threshold: request.threshold.into(),
         total: u32::try_from(request.custodians.len()).unwrap_or(u32::MAX),
     })?;
-    let key = RecoveryKey::generate();
-    let shares = share::split(&key, request.threshold, total)?;
+    let shares = share::split(key, request.threshold, total)?;
     let root = key.root_signer();
     let set = shares[0].set();
     let custodians = shares.iter().zip(&request.custodians);
     let epoch = Epoch {
         version: crate::repo::FORMAT_VERSION,
         repository: request.repository,
-        number: 1,
+        number,
         created: request.created,
         recipient: key.recipient(),
         root: root.public(),
@@ -95,7 +119,7 @@ pub fn hold(request: &CeremonyRequest) -> Result<Ceremony, CeremonyError> {
             .map(|(share, name)| Custodian { name: name.clone(), share: share.index(), sha256: share.digest() })
             .collect(),
         signers: request.signers.clone(),
-        previous: None,
+        previous,
     };
     let sheets: Vec<Sheet> = custodians
         .map(|(share, name)| Sheet {
@@ -104,7 +128,7 @@ pub fn hold(request: &CeremonyRequest) -> Result<Ceremony, CeremonyError> {
             text: sheet::render(&epoch, name, share),
         })
         .collect();
-    prove(&epoch, &sheets, &key)?;
+    prove(&epoch, &sheets, key)?;
     Ok(Ceremony { epoch, root, sheets })
 }
 
@@ -120,17 +144,15 @@ pub fn advice(threshold: u8, custodians: usize) -> Option<String> {
     }
 }
 
-/// The public knowledge about each epoch's sheets, for judging sheets on arrival. Every epoch but the newest is retired.
+/// The public knowledge about each epoch's sheets, for judging sheets on arrival. An epoch is retired when a later one
+/// of the same key, truly signed by it, is there; an epoch of an earlier key opens the snapshots of its time.
 pub fn registers(epochs: &[StoredEpoch]) -> Vec<Register> {
-    let newest = epochs.iter().map(|stored| stored.epoch.number).max();
-    epochs
-        .iter()
-        .filter_map(|stored| {
-            let successor = epochs.iter().find(|next| next.epoch.number == stored.epoch.number + 1);
-            let retired = successor.map(|next| next.epoch.created);
-            register(&stored.epoch, if Some(stored.epoch.number) == newest { None } else { retired })
-        })
-        .collect()
+    let successor = |epoch: &Epoch| {
+        let later = epochs.iter().filter(|next| next.epoch.number > epoch.number && next.epoch.root == epoch.root);
+        later.filter(|next| is_signed(next)).min_by_key(|next| next.epoch.number)
+    };
+    let retired = |epoch: &Epoch| successor(epoch).map(|next| next.epoch.created);
+    epochs.iter().filter_map(|stored| register(&stored.epoch, retired(&stored.epoch))).collect()
 }
 
 /// What a recovered key lets a reader believe.
@@ -154,6 +176,11 @@ fn register(epoch: &Epoch, retired: Option<Timestamp>) -> Option<Register> {
             .collect(),
         retired,
     })
+}
+
+/// Whether its own root signed it: whoever can write to the storage cannot retire a key's sheets without the key.
+fn is_signed(stored: &StoredEpoch) -> bool {
+    crypto::verify(&stored.epoch.root, Namespace::Epoch, &stored.bytes, &stored.signature).is_ok()
 }
 
 fn check_names(names: &[String]) -> Result<(), CeremonyError> {

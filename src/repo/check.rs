@@ -125,7 +125,7 @@ impl Repository {
         Ok(report)
     }
 
-    /// lifeboat.json, the guides, epochs, and the signatures of drill records; counts what `chain` will read.
+    /// lifeboat.json, the guides, epochs, and the signatures of drill records and attestations; counts what `chain` will read.
     async fn check_public(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
         let identity = self.read(layout::IDENTITY, report).await?;
         let expected = trust.epoch(1).map(|first| Identity::of(first).to_bytes());
@@ -147,7 +147,12 @@ impl Repository {
             report.files += 1;
             report.bytes += entry.size;
         }
-        self.check_drills(trust, report).await
+        self.check_drills(trust, report).await?;
+        let attestations = self.attestations(trust).await?;
+        report.files += attestations.files;
+        report.bytes += attestations.bytes;
+        report.faults.extend(attestations.faults);
+        Ok(())
     }
 
     /// A drill record is signed by a signer of any epoch; what it says is not the repository's to judge.

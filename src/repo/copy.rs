@@ -38,6 +38,7 @@ pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoErr
     // Listed before anything is read: a snapshot that appears later is the next run's.
     let snapshots = run.signed(layout::SNAPSHOTS).await?;
     let drills = run.signed(layout::DRILLS).await?;
+    let attestations = run.signed(layout::ATTESTATIONS).await?;
     for (name, _) in layout::GUIDES {
         run.public(name, &mut report).await?;
     }
@@ -50,8 +51,8 @@ pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoErr
     for (_, name) in &manifests {
         run.with_signature(name, &mut report).await?;
     }
-    for drill in &drills {
-        run.with_signature(drill, &mut report).await?;
+    for record in drills.iter().chain(&attestations) {
+        run.with_signature(record, &mut report).await?;
     }
     run.public(layout::IDENTITY, &mut report).await?;
     Ok(report)

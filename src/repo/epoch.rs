@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::to_json;
 use crate::{
     crypto::{PublicKey, Recipient},
     model::{Digest, RepositoryId},
@@ -38,6 +39,13 @@ pub struct Epoch {
     /// The epoch this one replaces and thereby retires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousEpoch>,
+}
+
+impl Epoch {
+    /// The exact bytes of its file, which are what is signed.
+    pub fn to_bytes(&self) -> Bytes {
+        to_json(self)
+    }
 }
 
 /// A custodian and the public digest of their share.

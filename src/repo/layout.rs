@@ -10,6 +10,7 @@ pub(super) const PACKS: &str = "packs";
 pub(super) const INDEXES: &str = "indexes";
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
+pub(super) const ATTESTATIONS: &str = "attestations";
 
 /// What a repository brings along for the day this tool is not there.
 pub(super) const GUIDES: [(&str, &str); 2] =

@@ -1,5 +1,6 @@
 //! The repository format, version 1 (docs/format.md): a folder of immutable files on a [`Storage`].
 
+mod attestation;
 mod chain;
 mod check;
 mod content;
@@ -16,6 +17,7 @@ mod trust;
 
 use bytes::Bytes;
 
+pub use attestation::{Attestation, Attestations, Finding};
 pub use chain::Chain;
 pub use check::{CheckDepth, CheckReport, Fault, FaultKind};
 pub use content::StoredDrill;

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::{
-    Epoch, Fault, FaultKind, RepoError, Repository, StoredDrill, StoredEpoch, damaged, from_json, layout, to_json,
-    untrusted,
+    Epoch, Fault, FaultKind, RepoError, Repository, StoredDrill, StoredEpoch, damaged, from_json, layout, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Recipient, Signer, verify},
@@ -92,10 +91,39 @@ impl Repository {
         if epoch.repository != self.id || epoch.root != root.public() {
             return Err(untrusted(&name, "not an epoch of this repository signed by its own root"));
         }
-        let bytes = to_json(epoch);
+        let bytes = epoch.to_bytes();
         let signature = root.sign(Namespace::Epoch, &bytes);
         self.put_same(&layout::signature(&name), Bytes::from(signature)).await?;
         self.put_same(&name, bytes).await.map(drop)
+    }
+
+    /// Stores an epoch that its root signed earlier, while the key was there; storing the same one again is no error.
+    ///
+    /// `expected` is the root the caller believes may sign it: the anchor's, or that of a ceremony the caller held.
+    ///
+    /// # Errors
+    /// [`RepoError::Damaged`] when it does not parse or another epoch has its number; [`RepoError::Untrusted`] when it
+    /// is another repository's, `expected` did not sign it, or it does not follow the newest epoch of `trust`;
+    /// [`RepoError::Storage`].
+    pub async fn put_signed_epoch(
+        &self,
+        bytes: Bytes,
+        signature: &str,
+        expected: &PublicKey,
+        trust: &Trust,
+    ) -> Result<(), RepoError> {
+        let epoch: Epoch = from_json(&bytes).map_err(|reason| damaged(layout::EPOCHS, reason))?;
+        let name = layout::epoch(epoch.number);
+        if epoch.root != *expected {
+            return Err(untrusted(&name, "another key than the expected one is its root"));
+        }
+        let stored = StoredEpoch { epoch, bytes, signature: signature.to_owned() };
+        let digest = self.verified(&stored)?;
+        if trust.current_digest() != digest && !trust.is_followed_by(&stored.epoch) {
+            return Err(untrusted(&name, "it does not follow the newest epoch of the repository"));
+        }
+        self.put_same(&layout::signature(&name), Bytes::from(stored.signature)).await?;
+        self.put_same(&name, stored.bytes).await.map(drop)
     }
 
     pub(super) async fn epoch_files(&self) -> Result<EpochFiles, RepoError> {
@@ -136,6 +164,21 @@ impl Trust {
     /// The epoch new snapshots are sealed to: the newest one.
     pub fn current(&self) -> &Epoch {
         self.epochs.last().expect("trust is made of at least one epoch")
+    }
+
+    /// SHA-256 of the newest epoch's exact bytes.
+    pub fn current_digest(&self) -> Digest {
+        *self.digests.last().expect("trust is made of at least one epoch")
+    }
+
+    /// Whether `epoch` names the newest epoch as the one before it.
+    pub fn is_followed_by(&self, epoch: &Epoch) -> bool {
+        let current = self.current().number;
+        epoch.number.checked_sub(1) == Some(current)
+            && epoch
+                .previous
+                .as_ref()
+                .is_some_and(|before| before.number == current && before.sha256 == self.current_digest())
     }
 
     /// Every verified epoch, by number.

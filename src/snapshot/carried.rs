@@ -2,13 +2,14 @@
 //!
 //! A version's value is immutable within one incarnation of a secret (its ARN), so a value sealed once is
 //! referred to ever after. Without an earlier index, or without the key to it, the run is a full one and nothing else changes.
+//! So it is after a change of the recovery key: what is sealed to the old one would be lost with the old sheets.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     crypto::{IndexKey, Opener},
     model::{Digest, Place, Record, ValueState},
-    repo::{Chain, FileRef, IndexReader, RepoError, Repository},
+    repo::{Chain, FileRef, IndexReader, RepoError, Repository, Trust},
 };
 
 #[derive(Default)]
@@ -19,8 +20,14 @@ pub(super) struct Carried {
 
 impl Carried {
     /// Reads the newest verified snapshot of `place`; whatever prevents that makes the run a full one.
-    pub(super) async fn load(repository: &Repository, chain: &Chain, place: &Place, key: &IndexKey) -> Self {
-        match Self::read(repository, chain, place, key).await {
+    pub(super) async fn load(
+        repository: &Repository,
+        trust: &Trust,
+        chain: &Chain,
+        place: &Place,
+        key: &IndexKey,
+    ) -> Self {
+        match Self::read(repository, trust, chain, place, key).await {
             Ok(carried) => carried,
             Err(error) => {
                 tracing::warn!(%error, "the earlier index cannot be read; reading every value again");
@@ -29,11 +36,21 @@ impl Carried {
         }
     }
 
-    async fn read(repository: &Repository, chain: &Chain, place: &Place, key: &IndexKey) -> Result<Self, RepoError> {
+    async fn read(
+        repository: &Repository,
+        trust: &Trust,
+        chain: &Chain,
+        place: &Place,
+        key: &IndexKey,
+    ) -> Result<Self, RepoError> {
         let Some(manifest) = chain.manifests.iter().rev().find(|manifest| manifest.manifest().source == *place) else {
             return Ok(Self::default());
         };
         let manifest = manifest.manifest();
+        let epoch = trust.epochs().iter().find(|epoch| epoch.number == manifest.epoch);
+        if epoch.is_none_or(|epoch| epoch.recipient != trust.current().recipient) {
+            return Ok(Self::default());
+        }
         let mut records = HashMap::new();
         for file in &manifest.indexes {
             let sealed = repository.index(file).await?;

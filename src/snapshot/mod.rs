@@ -127,7 +127,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let chain = request.repository.chain(request.trust).await?;
     check_witness(request.witness, &chain)?;
 
-    let carried = Carried::load(request.repository, &chain, &place, request.index_key).await;
+    let carried = Carried::load(request.repository, request.trust, &chain, &place, request.index_key).await;
     let packs = vec![epoch.recipient.clone()];
     let mut writer = Writer::new(request.repository, packs, started);
     let mut tally = Tally::default();

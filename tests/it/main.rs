@@ -14,6 +14,8 @@ mod bad_input;
 mod cli;
 mod cli_moto;
 mod command;
+mod custody_cli;
+mod custody_crash;
 mod emulator_behaviour;
 mod emulator_boto3;
 mod emulator_recordings;

@@ -1,0 +1,103 @@
+//! The switch to a new set: the epoch is stored, then the configuration, the register and the copies follow.
+//!
+//! Storing the epoch is the commit. Everything after it can be done again, and the pending file goes last, so that
+//! running `--confirm` again after a crash finishes the rest.
+
+use serde_json::json;
+
+use super::renew::Desk;
+use crate::{
+    app,
+    cli::{
+        Context, Exit, Failure,
+        snapshot::{copy_all, copy_json},
+    },
+    custody::{self, Kind, Pending},
+    fsutil,
+    repo::{Epoch, Finding, RepoError, TrustAnchor},
+};
+
+pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) -> Result<Exit, Failure> {
+    let before = desk.trust.current();
+    pending.switch(&desk.repository, &desk.trust).await.map_err(|error| hinted(error, pending.epoch()))?;
+    let epoch = pending.epoch();
+    let anchor = TrustAnchor { root: epoch.root.clone(), recipient: epoch.recipient.clone() };
+    if desk.host.anchor()? != anchor {
+        app::repin(&context.global.config, &anchor)?;
+    }
+    let recorded = record(desk, pending, &anchor).await;
+    if let Err(error) = &recorded {
+        context.output.warn(&format!("the proofs of the new sheets were not recorded: {}", error.message));
+    }
+    let copies = copy_all(&desk.repository, &desk.host.config).await;
+    for (url, outcome) in &copies {
+        if let Err(error) = outcome {
+            context.output.warn(&format!(
+                "the copy at {url} does not know the new sheets ({error}): keep the old ones until `lifeboat copy` succeeds"
+            ));
+        }
+    }
+    fsutil::remove(&desk.pending_path)?;
+    let complete = recorded.is_ok() && copies.iter().all(|(_, outcome)| outcome.is_ok());
+    let value = json!({
+        "kind": pending.kind(), "epoch": epoch.number, "in_force": true, "missing": [], "threshold": epoch.threshold,
+        "copies": copies.iter().map(copy_json).collect::<Vec<_>>(), "complete": complete,
+    });
+    context.output.result(&value, || {
+        format!(
+            "every new sheet was read back: epoch {} is in force, any {} of {} sheets open the backup",
+            epoch.number, epoch.threshold, epoch.total
+        )
+    });
+    context
+        .output
+        .note(&what_now(pending.kind(), if before.number < epoch.number { before.number } else { epoch.number - 1 }));
+    Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+}
+
+/// What became of the old sheets, plainly.
+fn what_now(kind: Kind, old: u32) -> String {
+    match kind {
+        Kind::Reshare => format!(
+            "\nThe sheets of epoch {old} are retired and must be destroyed, every one: the key is the same, so any quorum of them\n\
+             still opens old and new snapshots, with the tool's recover.py at the least. If one of them may have been copied,\n\
+             destroying is not enough: make a new key with `lifeboat custody rotate`."
+        ),
+        Kind::Rotate | Kind::Rehearse => format!(
+            "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Snapshots taken before stay sealed to the\n\
+             key of epoch {old}: keep its sheets as long as those are wanted, then destroy them. Whoever had a quorum of them can read\n\
+             those snapshots: change the secrets themselves if that may have happened. Other hosts need the new [trust] too."
+        ),
+    }
+}
+
+/// Every new sheet was read back from paper: that is its first proof. Done once, however often this runs.
+async fn record(desk: &Desk, pending: &Pending, anchor: &TrustAnchor) -> Result<(), Failure> {
+    let (repository, epoch) = (&desk.repository, pending.epoch());
+    let trust = repository.trust(anchor).await?;
+    let known = repository.attestations(&trust).await?.verified;
+    let signer = desk.host.signer()?;
+    for (custodian, time) in pending.confirmed() {
+        if known.iter().any(|known| known.epoch == epoch.number && known.share == custodian.share) {
+            continue;
+        }
+        let proof =
+            custody::attestation(repository.id(), epoch.number, custodian, time, Finding::Intact, signer.public());
+        repository.put_attestation(&proof, &signer).await?;
+    }
+    Ok(())
+}
+
+fn hinted(error: RepoError, epoch: &Epoch) -> Failure {
+    let signature = format!("epochs/{}.json.sig", epoch.number);
+    let taken = matches!(&error, RepoError::Damaged { file, .. } if *file == signature);
+    let failure = Failure::from(error);
+    if taken {
+        failure.hint(format!(
+            "an earlier switch was interrupted and its sheets given up; while there is no epochs/{}.json, remove this file by hand",
+            epoch.number
+        ))
+    } else {
+        failure
+    }
+}

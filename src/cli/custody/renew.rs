@@ -1,0 +1,261 @@
+//! `lifeboat custody reshare` and `lifeboat custody rotate`: print, read every sheet back, only then switch.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{finish, reading};
+use crate::{
+    app::Host,
+    cli::{
+        Context, Exit, Failure, init,
+        output::plural,
+        quorum::{self, ShareArgs},
+    },
+    clock::{Clock, SystemClock, to_seconds},
+    custody::{self, Ceremony, Kind, Pending, Successor},
+    fsutil,
+    model::Digest,
+    repo::{Repository, Trust},
+    storage::Storage,
+};
+
+/// Replace the sheets by a new set of the same key: other people, another threshold, a lost sheet
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat custody reshare --threshold 2 --custodian Ana --custodian Bo --custodian Fay --custodian Gus \\
+      --sheets ./new --share old/02-bo.txt --share old/04-dee.txt --share old/05-eli.txt
+  lifeboat custody reshare --confirm --share scans/
+  lifeboat custody reshare --abort
+
+The first command prints; the old set stays in force. The second reads the printed sheets back, in as many runs as
+it takes, and switches once every one of them was read. The key stays the same, so the old sheets open everything until
+they are destroyed: if one may have been copied, `custody rotate` makes a new key.")]
+pub(super) struct ReshareArgs {
+    #[command(flatten)]
+    renewal: Renewal,
+    #[command(flatten)]
+    shares: ShareArgs,
+}
+
+/// Make a new key with a new set of sheets, because sheets were lost beyond the threshold or may have been copied
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat custody rotate --threshold 3 --custodian Ana --custodian Bo --custodian Cy --custodian Dee --sheets ./new
+  lifeboat custody rotate --confirm --share scans/
+  lifeboat custody rotate --abort
+
+No old sheet is needed. At the switch [trust] in the configuration is rewritten, and the next snapshot reads every value
+again. Snapshots taken before stay sealed to the old key: keep the old sheets as long as those are wanted.")]
+pub(super) struct RotateArgs {
+    #[command(flatten)]
+    renewal: Renewal,
+    /// With --confirm: a new sheet, or a folder of them, or `-` for stdin (repeat)
+    #[arg(long = "share", value_name = "FILE", requires = "confirm")]
+    shares: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Renewal {
+    /// How many of the new sheets open the backup
+    #[arg(long, value_name = "K", required_unless_present_any = ["confirm", "abort"])]
+    threshold: Option<u8>,
+    /// The name of a custodian of the new set (repeat)
+    #[arg(long = "custodian", value_name = "NAME", required_unless_present_any = ["confirm", "abort"])]
+    custodians: Vec<String>,
+    /// The folder the new sheets are written to
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["confirm", "abort"])]
+    sheets: Option<PathBuf>,
+    /// Read new sheets back; the last one puts the new set in force
+    #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "abort"])]
+    confirm: bool,
+    /// Give the new set up; the old one stays in force
+    #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets"])]
+    abort: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// The configured repository, and what waits for confirmation beside it.
+pub(super) struct Desk {
+    pub(super) host: Host,
+    pub(super) repository: Repository,
+    pub(super) trust: Trust,
+    pub(super) pending_path: PathBuf,
+}
+
+pub(super) async fn reshare(context: &Context, args: ReshareArgs) -> Result<Exit, Failure> {
+    let desk = Desk::open(context).await?;
+    if args.renewal.abort {
+        return desk.abort(context);
+    }
+    if args.renewal.confirm {
+        return confirm(context, &desk, Kind::Reshare, &args.shares.shares).await;
+    }
+    let (successor, folder) = prepare(context, &desk, args.renewal)?;
+    let opened = quorum::open(context, &desk.repository, &args.shares).await?;
+    let ceremony = custody::reshare(&opened.key, &successor, &desk.trust)?;
+    drop(opened);
+    desk.print(context, Kind::Reshare, &ceremony, &folder)
+}
+
+pub(super) async fn rotate(context: &Context, args: RotateArgs) -> Result<Exit, Failure> {
+    let desk = Desk::open(context).await?;
+    if args.renewal.abort {
+        return desk.abort(context);
+    }
+    if args.renewal.confirm {
+        return confirm(context, &desk, Kind::Rotate, &args.shares).await;
+    }
+    let (successor, folder) = prepare(context, &desk, args.renewal)?;
+    let ceremony = custody::rotate(&successor, &desk.trust)?;
+    desk.print(context, Kind::Rotate, &ceremony, &folder)
+}
+
+impl Desk {
+    async fn open(context: &Context) -> Result<Self, Failure> {
+        let host = context.host()?;
+        if let Some(asked) = &context.global.repo
+            && Storage::open(asked)?.address() != Storage::open(&host.config.repository.url)?.address()
+        {
+            return Err(Failure::usage("sheets are replaced in the configured repository, never in a copy")
+                .hint("leave --repo out; the copies are brought up to date afterwards"));
+        }
+        let (repository, trust) = host.repository().await?;
+        let pending_path = host.pending_path(repository.id());
+        Ok(Self { host, repository, trust, pending_path })
+    }
+
+    /// Whether the pending epoch is the one in force: a run was interrupted after the switch.
+    pub(super) fn is_in_force(&self, pending: &Pending) -> bool {
+        self.trust.current_digest() == Digest::of(&pending.epoch().to_bytes())
+    }
+
+    fn abort(&self, context: &Context) -> Result<Exit, Failure> {
+        match Pending::load(&self.pending_path) {
+            Ok(None) => return Err(Failure::usage("no new set of sheets is waiting")),
+            Ok(Some(pending)) if pending.missing().is_empty() => {
+                return Err(Failure::new(Exit::Refused, "every new sheet was read back; the switch has begun")
+                    .hint("finish it with --confirm"));
+            }
+            Ok(Some(_)) => {}
+            Err(error) => context.output.warn(&error.to_string()),
+        }
+        fsutil::remove(&self.pending_path)?;
+        let epoch = self.trust.current().number;
+        context.output.result(&json!({ "aborted": true, "epoch": epoch }), || {
+            format!("given up; the sheets of epoch {epoch} stay in force")
+        });
+        context
+            .output
+            .warn("destroy every sheet of the set that was given up, files too: after a reshare they hold the key");
+        Ok(Exit::Complete)
+    }
+
+    /// Remembers what is to be confirmed, then writes the sheets. In this order no sheet exists that nothing knows of.
+    fn print(&self, context: &Context, kind: Kind, ceremony: &Ceremony, folder: &Path) -> Result<Exit, Failure> {
+        Pending::new(kind, ceremony).save(&self.pending_path)?;
+        let sheets = init::write_sheets(folder, ceremony).inspect_err(|_| {
+            let _ = fsutil::remove(&self.pending_path);
+            context.output.warn(&format!("nothing is pending; destroy what was written to {}", folder.display()));
+        })?;
+        let epoch = &ceremony.epoch;
+        let value = json!({
+            "kind": kind, "epoch": epoch.number, "share_set": epoch.share_set, "threshold": epoch.threshold,
+            "sheets": sheets, "in_force": false,
+        });
+        context.output.result(&value, || {
+            let sheets: Vec<String> = sheets.iter().map(|path| format!("  {}", path.display())).collect();
+            let count = plural(u64::from(epoch.total), "new sheet");
+            format!("{count}, any {} of them will open the backup:\n{}", epoch.threshold, sheets.join("\n"))
+        });
+        let command = if kind == Kind::Reshare { "reshare" } else { "rotate" };
+        context.output.note(&format!(
+            "\nNot in force yet: the sheets of epoch {} stay the ones to use. Print each new sheet, then read every one back\n\
+             from the paper: lifeboat custody {command} --confirm --share FILE",
+            self.trust.current().number
+        ));
+        Ok(Exit::Complete)
+    }
+}
+
+/// Sheets of two sets in one folder would be mixed up.
+pub(super) fn check_empty(folder: &Path) -> Result<(), Failure> {
+    if folder.is_dir() && std::fs::read_dir(folder)?.next().is_some() {
+        let message = format!("the folder {} is not empty", folder.display());
+        return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
+    }
+    Ok(())
+}
+
+/// Everything that can be refused is refused before there is a key.
+fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successor, PathBuf), Failure> {
+    let (Some(threshold), Some(folder)) = (renewal.threshold, renewal.sheets) else {
+        return Err(Failure::usage("--threshold and --sheets are needed"));
+    };
+    if let Some(pending) = Pending::load(&desk.pending_path)? {
+        let message = format!("the sheets of epoch {} wait to be read back already", pending.epoch().number);
+        return Err(Failure::new(Exit::Refused, message).hint("--confirm finishes that, --abort gives it up"));
+    }
+    check_empty(&folder)?;
+    if let Some(advice) = custody::advice(threshold, renewal.custodians.len()) {
+        context.output.warn(&advice);
+    }
+    let count = renewal.custodians.len();
+    let question = format!("Print sheets for {count} custodians, {threshold} needed, to replace those in force?");
+    quorum::confirm(context, &question, renewal.yes)?;
+    let created = to_seconds(SystemClock.now());
+    Ok((Successor { threshold, custodians: renewal.custodians, created }, folder))
+}
+
+/// Reads sheets back and remembers each; when none is missing, switches.
+async fn confirm(context: &Context, desk: &Desk, kind: Kind, shares: &[PathBuf]) -> Result<Exit, Failure> {
+    let Some(mut pending) = Pending::load(&desk.pending_path)? else {
+        return Err(
+            Failure::usage("no new set of sheets is waiting").hint("it starts with --threshold, --custodian, --sheets")
+        );
+    };
+    if pending.kind() != kind {
+        return Err(Failure::usage("the other kind of renewal is waiting")
+            .hint("`custody reshare` and `custody rotate` confirm their own sheets"));
+    }
+    if !desk.is_in_force(&pending) && !desk.trust.is_followed_by(pending.epoch()) {
+        return Err(Failure::new(Exit::Refused, "another epoch came in force since the new sheets were made")
+            .hint("--abort gives the new sheets up"));
+    }
+    let mut rejected = Vec::new();
+    for (origin, text) in reading::sheets(shares)? {
+        match pending.confirm(&origin, &text, SystemClock.now()) {
+            Ok(custodian) => {
+                context.output.note(&format!("  {origin}: sheet {} of {} read back", custodian.share, custodian.name));
+                pending.save(&desk.pending_path)?;
+            }
+            Err(error) => {
+                context.output.warn(&error.to_string());
+                rejected.push(error.to_string());
+            }
+        }
+    }
+    let missing: Vec<String> = pending.missing().into_iter().map(ToOwned::to_owned).collect();
+    if missing.is_empty() {
+        return finish::switch(context, desk, &pending).await;
+    }
+    let confirmed: Vec<&str> = pending.confirmed().iter().map(|(custodian, _)| custodian.name.as_str()).collect();
+    let value = json!({
+        "epoch": pending.epoch().number, "in_force": false, "confirmed": confirmed, "missing": missing,
+        "rejected": rejected,
+    });
+    context.output.result(&value, || {
+        format!(
+            "{} of {} new sheets read back; missing: {}\nthe sheets of epoch {} stay in force",
+            confirmed.len(),
+            pending.epoch().total,
+            missing.join(", "),
+            desk.trust.current().number
+        )
+    });
+    Ok(if rejected.is_empty() { Exit::Incomplete } else { Exit::NoQuorum })
+}

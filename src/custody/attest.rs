@@ -1,0 +1,35 @@
+//! The public note that somebody looked at one sheet.
+
+use crate::{
+    clock::to_seconds,
+    crypto::PublicKey,
+    model::{RepositoryId, SnapshotId},
+    repo::{Attestation, Custodian, FORMAT_VERSION, Finding},
+};
+
+/// An attestation of `result` for one custodian's sheet of an epoch, with a random id.
+///
+/// # Panics
+/// When the operating system gives no randomness.
+pub fn attestation(
+    repository: RepositoryId,
+    epoch: u32,
+    custodian: &Custodian,
+    time: jiff::Timestamp,
+    result: Finding,
+    signer: PublicKey,
+) -> Attestation {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).expect("the operating system gives randomness");
+    Attestation {
+        version: FORMAT_VERSION,
+        repository,
+        attestation: SnapshotId::from_bytes(id),
+        epoch,
+        share: custodian.share,
+        custodian: custodian.name.clone(),
+        time: to_seconds(time),
+        result,
+        signer,
+    }
+}

@@ -1,0 +1,125 @@
+//! Attestations: that one sheet was looked at on one day. Public; they hold nothing of the share.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Trust, from_json, layout, to_json, untrusted};
+use crate::{
+    crypto::{Namespace, PublicKey, Signer, verify},
+    model::{RepositoryId, SnapshotId},
+};
+
+/// `attestations/<UTC time>-<short id>.json`, signed by a signer of any epoch (namespace `lifeboat-audit`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attestation {
+    /// The format version, 1.
+    pub version: u32,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// This attestation.
+    pub attestation: SnapshotId,
+    /// The key epoch the sheet belongs to.
+    pub epoch: u32,
+    /// The share's index x.
+    pub share: u8,
+    /// The custodian, as the epoch names them.
+    pub custodian: String,
+    /// When the sheet was read, whole seconds, UTC.
+    pub time: Timestamp,
+    /// What was found.
+    pub result: Finding,
+    /// Who signs.
+    pub signer: PublicKey,
+}
+
+/// What a look at a sheet found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// Readable, and the share that was made.
+    Intact,
+    /// Readable, and not the share that was made.
+    Altered,
+}
+
+/// Attestations whose signature reaches the root, oldest first, and what is wrong with the other files.
+#[derive(Clone, Debug, Default)]
+pub struct Attestations {
+    /// Those that count.
+    pub verified: Vec<Attestation>,
+    /// Unsigned, forged, unreadable ones.
+    pub faults: Vec<Fault>,
+    /// Files read, signatures included.
+    pub(super) files: u64,
+    /// Bytes read.
+    pub(super) bytes: u64,
+}
+
+impl Repository {
+    /// Signs and stores an attestation: first the signature, then the file. Gives the file's name.
+    ///
+    /// # Errors
+    /// [`RepoError::Untrusted`] when it is another repository's or another signer's; [`RepoError::Storage`].
+    pub async fn put_attestation(&self, attestation: &Attestation, signer: &Signer) -> Result<String, RepoError> {
+        let stem = layout::stem(attestation.time, attestation.attestation);
+        let name = layout::record(layout::ATTESTATIONS, &stem);
+        let own = attestation.repository == self.id && attestation.signer == signer.public();
+        if !own || attestation.version != FORMAT_VERSION {
+            return Err(untrusted(&name, "not an attestation of this repository and signer"));
+        }
+        self.put_signed(&name, to_json(attestation), Namespace::Audit, signer).await?;
+        Ok(name)
+    }
+
+    /// Reads and verifies every attestation.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`]; what is wrong with single ones is in the answer.
+    pub async fn attestations(&self, trust: &Trust) -> Result<Attestations, RepoError> {
+        let mut found = Attestations::default();
+        for entry in self.storage.list(layout::ATTESTATIONS).await? {
+            let Some(stem) = layout::stem_of(layout::ATTESTATIONS, &entry.name) else { continue };
+            let bytes = self.storage.get(&entry.name).await?;
+            let signature = self.signature(&entry.name).await?;
+            found.files += 1 + u64::from(signature.is_some());
+            found.bytes += (bytes.len() + signature.as_ref().map_or(0, String::len)) as u64;
+            match self.judge_attestation(stem, &bytes, signature.as_deref(), trust) {
+                Ok(attestation) => found.verified.push(attestation),
+                Err((kind, detail)) => found.faults.push(Fault::new(&entry.name, kind, detail)),
+            }
+        }
+        found.verified.sort_by_key(|attestation| attestation.time);
+        Ok(found)
+    }
+
+    fn judge_attestation(
+        &self,
+        stem: &str,
+        bytes: &[u8],
+        signature: Option<&str>,
+        trust: &Trust,
+    ) -> Result<Attestation, (FaultKind, String)> {
+        let attestation: Attestation = from_json(bytes).map_err(|reason| (FaultKind::Damaged, reason))?;
+        let Some(signature) = signature else { return Err((FaultKind::Unsigned, "it has no signature".into())) };
+        if attestation.repository != self.id {
+            return Err((FaultKind::Untrusted, "it belongs to another repository".into()));
+        }
+        if !trust.epochs().iter().any(|epoch| trust.allows(epoch.number, &attestation.signer)) {
+            let detail = format!("{} may not sign for any epoch", attestation.signer.fingerprint());
+            return Err((FaultKind::Untrusted, detail));
+        }
+        verify(&attestation.signer, Namespace::Audit, bytes, signature)
+            .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
+        if layout::stem(attestation.time, attestation.attestation) != stem {
+            return Err((FaultKind::Damaged, "its name is not its time and id".into()));
+        }
+        let Some(epoch) = trust.epoch(attestation.epoch) else {
+            return Err((FaultKind::Untrusted, format!("epoch {} is not trusted", attestation.epoch)));
+        };
+        let mut custodians = epoch.custodians.iter();
+        let names_the_holder =
+            custodians.any(|known| known.share == attestation.share && known.name == attestation.custodian);
+        if names_the_holder { Ok(attestation) } else { Err((FaultKind::Damaged, "its epoch has no such sheet".into())) }
+    }
+}
