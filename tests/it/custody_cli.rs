@@ -352,7 +352,8 @@ fn a_rehearsal_needs_no_repository_and_opens_none() {
     let public = text(&desk.path("new/rehearsal.json"));
     assert!(sheets.iter().all(|sheet| !public.contains(&share(sheet)[20..60])));
     let confirm = |files: &[&PathBuf]| {
-        let files: String = files.iter().map(|file| format!(" --share {}", file.display())).collect();
+        let files: String =
+            files.iter().map(|file| format!(" --share {}", file.display())).collect::<Vec<_>>().concat();
         desk.run(&format!("custody rehearse --confirm --json --sheets new{files}"))
     };
     let one = confirm(&[&sheets[2]]).expect(3).json();

@@ -174,7 +174,7 @@ fn nothing_but_every_single_new_sheet_switches() {
         let (mut pending, new) = house.reshared().await;
         let (repository, trust) = house.open(&house.storage).await;
         let other = house.reshared().await.1;
-        let refused = |result: Result<_, NotConfirmed>| result.err().expect("it is no sheet of the new set");
+        let refused = |result: Result<_, NotConfirmed>| result.err().unwrap();
         for sheet in house.old.sheets.iter().chain(&other.sheets) {
             let refused = refused(pending.confirm("x", &sheet.text, now()).map(drop));
             assert!(matches!(refused, NotConfirmed::OtherSet { .. }), "{refused}");
