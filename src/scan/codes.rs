@@ -44,7 +44,8 @@ pub(super) fn find(picture: &Luma) -> Vec<Zeroizing<String>> {
                 found.push(text);
             }
         }
-        let is_share = |text: &Zeroizing<String>| text.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START));
+        let is_share =
+            |text: &Zeroizing<String>| text.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START));
         if number + 1 >= ALWAYS && found.iter().any(is_share) {
             break;
         }

@@ -12,8 +12,11 @@ pub(super) struct Luma {
 impl Luma {
     /// `None` unless there is exactly one byte a pixel, and at least one pixel.
     pub(super) fn new(width: usize, height: usize, pixels: Zeroizing<Vec<u8>>) -> Option<Self> {
-        (!pixels.is_empty() && width.checked_mul(height) == Some(pixels.len()))
-            .then_some(Self { width, height, pixels })
+        (!pixels.is_empty() && width.checked_mul(height) == Some(pixels.len())).then_some(Self {
+            width,
+            height,
+            pixels,
+        })
     }
 
     pub(super) fn size(&self) -> (usize, usize) {
@@ -58,7 +61,7 @@ impl Luma {
         let (width, height) = (2 * self.width, 2 * self.height);
         let mut pixels = Zeroizing::new(Vec::with_capacity(width * height));
         for y in 0..height {
-            let rows = [y / 2, ((y + 1) / 2).min(self.height - 1)].map(|row| row * self.width);
+            let rows = [y / 2, y.div_ceil(2).min(self.height - 1)].map(|row| row * self.width);
             for x in 0..width {
                 let columns = [x / 2, x.div_ceil(2).min(self.width - 1)];
                 let at = |row: usize, column: usize| usize::from(self.pixels[rows[row] + columns[column]]);

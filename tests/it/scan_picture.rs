@@ -1,4 +1,11 @@
 //! Pictures of sheets as phones and scanners make them: a page drawn here, then bent, lit, soiled and compressed.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::many_single_char_names,
+    reason = "pixels and parts of them"
+)]
 
 use qrcode::{Color, EcLevel, QrCode};
 

@@ -1,4 +1,10 @@
 //! The kinds of photo people take of a sheet, each from easy to hard.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "pixels and parts of them"
+)]
 
 use crate::scan_picture::{Dice, Picture, blot, corners, lay, page};
 
@@ -47,9 +53,18 @@ const SMALL: (usize, usize) = (1280, 960);
 
 /// The kinds of photo, each from easy to hard.
 pub const SHOTS: [(&str, Shot); 16] = [
-    ("straight", |s| { let turn = s.turn(); s.photo(LARGE, 0.95, turn, 0.02).jpeg(90) }),
-    ("turned", |s| { let turn = s.dice.between(0.0, 360.0); s.photo(LARGE, 0.8, turn, 0.02).jpeg(85) }),
-    ("at an angle", |s| { let turn = s.turn(); s.photo(LARGE, 0.95, turn, 0.1 + 0.25 * s.level).jpeg(85) }),
+    ("straight", |s| {
+        let turn = s.turn();
+        s.photo(LARGE, 0.95, turn, 0.02).jpeg(90)
+    }),
+    ("turned", |s| {
+        let turn = s.dice.between(0.0, 360.0);
+        s.photo(LARGE, 0.8, turn, 0.02).jpeg(85)
+    }),
+    ("at an angle", |s| {
+        let turn = s.turn();
+        s.photo(LARGE, 0.95, turn, 0.1 + 0.25 * s.level).jpeg(85)
+    }),
     ("out of focus", |s| {
         let turn = s.turn();
         let mut photo = s.photo(LARGE, 0.95, turn, 0.05);
@@ -76,7 +91,10 @@ pub const SHOTS: [(&str, Shot); 16] = [
         photo.grain(15.0 + 45.0 * s.level, &mut s.dice);
         photo.jpeg(80)
     }),
-    ("badly compressed", |s| { let turn = s.turn(); s.photo(LARGE, 0.9, turn, 0.05).jpeg(30 - (22.0 * s.level) as u8) }),
+    ("badly compressed", |s| {
+        let turn = s.turn();
+        s.photo(LARGE, 0.9, turn, 0.05).jpeg(30 - (22.0 * s.level) as u8)
+    }),
     ("uneven light", |s| {
         let turn = s.turn();
         let mut photo = s.photo(LARGE, 0.9, turn, 0.05);
@@ -92,8 +110,14 @@ pub const SHOTS: [(&str, Shot); 16] = [
         photo.light(|x, y| 1.0 - depth * ((x - at + slope * (y - 0.5)) * 60.0).clamp(0.0, 1.0));
         photo.jpeg(85)
     }),
-    ("curled", |s| { let turn = s.turn(); s.bent(LARGE, 0.9, turn, 0.05, 20.0 + 50.0 * s.level, 0.0).jpeg(85) }),
-    ("folded", |s| { let turn = s.turn(); s.bent(LARGE, 0.9, turn, 0.05, 0.0, 60.0 + 200.0 * s.level).jpeg(85) }),
+    ("curled", |s| {
+        let turn = s.turn();
+        s.bent(LARGE, 0.9, turn, 0.05, 20.0 + 50.0 * s.level, 0.0).jpeg(85)
+    }),
+    ("folded", |s| {
+        let turn = s.turn();
+        s.bent(LARGE, 0.9, turn, 0.05, 0.0, 60.0 + 200.0 * s.level).jpeg(85)
+    }),
     ("stained", |s| {
         let turn = s.turn() / 4.0;
         let mut photo = s.photo(LARGE, 0.95, turn, 0.02);
