@@ -74,7 +74,7 @@ pub const SHOTS: [(&str, Shot); 16] = [
     ("shaken", |s| {
         let turn = s.turn();
         let mut photo = s.photo(LARGE, 0.95, turn, 0.05);
-        photo.blur(0, 1 + (s.level * 3.5) as usize);
+        photo.blur(0, 1 + (s.level * 2.5) as usize);
         photo.jpeg(80)
     }),
     ("in the dark", |s| {
