@@ -49,7 +49,6 @@ impl Scene {
 }
 
 const LARGE: (usize, usize) = (2000, 1500);
-const SMALL: (usize, usize) = (1280, 960);
 
 /// The kinds of photo, each from easy to hard.
 pub const SHOTS: [(&str, Shot); 16] = [
