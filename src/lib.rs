@@ -8,7 +8,7 @@
 //! | 4 | [`app`] | from configuration to objects |
 //! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
-//! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] | adapters and primitives |
+//! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] [`scan`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`fsutil`] [`progress`] | leaves |
 //!
 //! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory.
@@ -27,6 +27,7 @@ pub mod progress;
 pub mod provider;
 pub mod repo;
 pub mod restore;
+pub mod scan;
 pub mod share;
 pub mod snapshot;
 pub mod storage;

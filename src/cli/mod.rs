@@ -14,6 +14,7 @@ mod output;
 mod quorum;
 mod restore;
 mod sandbox;
+mod sheets;
 mod show;
 mod snapshot;
 mod watch;
@@ -30,6 +31,7 @@ use crate::{
     app::Host,
     crypto,
     repo::{Repository, Trust},
+    scan,
 };
 
 const ABOUT: &str = "Offline backup and disaster recovery for production secrets";
@@ -186,8 +188,12 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// Shows where, never what: a panic's message could hold anything.
+/// Shows where, never what: a panic's message could hold anything. On the thread that reads pictures it means a
+/// damaged picture, which is told apart there.
 fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    if std::thread::current().name() == Some(scan::THREAD) {
+        return;
+    }
     let place =
         info.location().map_or_else(String::new, |location| format!(" at {}:{}", location.file(), location.line()));
     Output { json: false }.warn(&format!("lifeboat found a bug in itself{place}; please report it"));

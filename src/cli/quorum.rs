@@ -1,27 +1,33 @@
 //! From sheets (files, a folder, stdin, typing) to the recovery key.
 
 use std::{
-    fs,
+    collections::BTreeSet,
     io::{self, BufRead, IsTerminal},
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
-use super::{Context, Exit, Failure};
+use super::{
+    Context, Exit, Failure, Output,
+    sheets::{self, Presented},
+};
 use crate::{
     crypto::RecoveryKey,
-    custody, fsutil,
+    custody,
     repo::{Repository, Trust},
-    share::{Gathering, Progress},
+    share::{Gathering, Progress, Rejection, ShareFault, UntrustedShare},
 };
 
-const LONGEST_SHEET: usize = 1 << 20;
+/// Characters of the rows of a sheet, and where the first begins in its string.
+const ROWS: [usize; 4] = [24, 24, 24, 15];
+const START: &str = "LB1";
 
 /// Where sheets come from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ShareArgs {
-    /// A sheet: a text file, a folder of them, or `-` for stdin (repeat; without any, you are asked to type)
+    /// A sheet: a text, a photo or scan (JPEG, PNG), a PDF, a folder of them, or `-` for stdin (repeat; without any,
+    /// you are asked to type)
     #[arg(long = "share", value_name = "FILE", env = "LIFEBOAT_SHARE", value_delimiter = ',')]
     pub shares: Vec<PathBuf>,
 }
@@ -39,22 +45,16 @@ pub(super) struct Opened {
 /// Gathers sheets until there is a quorum, then verifies the repository's epochs against the key.
 pub(super) async fn open(context: &Context, repository: &Repository, args: &ShareArgs) -> Result<Opened, Failure> {
     let epochs = repository.epochs().await?;
-    let mut gathering = Gathering::new(custody::registers(&epochs));
-    let mut rejected = Vec::new();
-    if args.shares.is_empty() {
-        gathering = type_in(context, gathering)?;
+    let gathering = Gathering::new(custody::registers(&epochs));
+    let (gathering, rejected) = if args.shares.is_empty() {
+        (type_in(context, gathering)?, Vec::new())
     } else {
-        for path in expand(&args.shares)? {
-            let (origin, text) = read(&path)?;
-            match gathering.add(&origin, &text) {
-                Ok(progress) => context.output.note(&describe(&origin, &progress)),
-                Err(rejection) => {
-                    context.output.warn(&rejection.to_string());
-                    rejected.push(rejection.to_string());
-                }
-            }
+        let mut desk = Desk { output: context.output, gathering, rejected: Vec::new() };
+        for path in &args.shares {
+            desk.take(path)?;
         }
-    }
+        (desk.gathering, desk.rejected)
+    };
     let progress = gathering.progress();
     let quorum = gathering.quorum().map_err(|error| too_few(&error.to_string(), &progress, &rejected))?;
     let sheets = quorum.sheets();
@@ -81,35 +81,112 @@ fn describe(origin: &str, progress: &Progress) -> String {
     format!("  {origin}: have {} of {need} sheets ({})", progress.present.len(), progress.present.join(", "))
 }
 
-fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let mut inside: Vec<PathBuf> = fs::read_dir(path)?
-                .filter_map(Result::ok)
-                .map(|entry| entry.path())
-                .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-                .collect();
-            inside.sort();
-            files.append(&mut inside);
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
+/// Where sheets are laid, one file after the other.
+struct Desk {
+    output: Output,
+    gathering: Gathering,
+    rejected: Vec<String>,
 }
 
-/// Reads one sheet. A sheet is a page of text, so a megabyte of it is not one.
-fn read(path: &Path) -> Result<(String, Zeroizing<String>), Failure> {
-    let (origin, bytes) = if path == Path::new("-") {
-        ("stdin".to_owned(), fsutil::read_secret_from(io::stdin(), LONGEST_SHEET)?)
-    } else {
-        let bytes = fsutil::read_secret(path, LONGEST_SHEET)
-            .map_err(|error| Failure::new(Exit::NoQuorum, error.to_string()))?;
-        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes)
+impl Desk {
+    /// Takes a file, or all sheets of a folder; there the text, the PDF and the photo of one sheet are one.
+    fn take(&mut self, path: &Path) -> Result<(), Failure> {
+        if !path.is_dir() {
+            return self.take_file(path, None);
+        }
+        let mut here = BTreeSet::new();
+        for file in sheets::inside(path)? {
+            self.take_file(&file, Some(&mut here))?;
+        }
+        Ok(())
+    }
+
+    fn take_file(&mut self, path: &Path, mut here: Option<&mut BTreeSet<u8>>) -> Result<(), Failure> {
+        match sheets::read(path)? {
+            Ok(texts) => texts.iter().for_each(|given| self.judge(given, here.as_deref_mut())),
+            Err(unread) => {
+                self.reject(format!("{} {}", unread.origin, unread.fault));
+                self.output.note(&format!("  {}", unread.fault.hint()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one text; `here` are the sheets already taken from the same folder.
+    fn judge(&mut self, given: &Presented, here: Option<&mut BTreeSet<u8>>) {
+        match add(self.output, &mut self.gathering, &given.origin, &given.text) {
+            Ok(progress) => {
+                if let (Some(here), Ok(share)) = (here, UntrustedShare::parse(&given.text)) {
+                    here.insert(share.index());
+                }
+                self.output.note(&describe(&given.origin, &progress));
+            }
+            Err(Rejection::Duplicate { origin, index, .. }) if here.is_some_and(|here| here.contains(&index)) => {
+                self.output.note(&format!("  {origin}: the same sheet"));
+            }
+            Err(rejection) => self.reject(rejection.to_string()),
+        }
+    }
+
+    fn reject(&mut self, reason: String) {
+        self.output.warn(&reason);
+        self.rejected.push(reason);
+    }
+}
+
+/// Adds a text. A misread one whose correction is known is added as corrected when the person who holds the paper
+/// says that it is what the paper shows; never without asking.
+fn add(output: Output, gathering: &mut Gathering, origin: &str, text: &str) -> Result<Progress, Rejection> {
+    let rejection = match gathering.add(origin, text) {
+        Err(rejection @ Rejection::Fault { fault: ShareFault::Misread { correctable: true, .. }, .. }) => rejection,
+        other => return other,
     };
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    Ok((origin, Zeroizing::new(text.to_owned())))
+    let Some(suggestion) = UntrustedShare::suggest(text) else { return Err(rejection) };
+    let named = match &rejection {
+        Rejection::Fault { fault: ShareFault::Misread { rows, .. }, .. } if !rows.is_empty() => rows.clone(),
+        _ => differing(text, &suggestion),
+    };
+    let at_terminal = !output.json && io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !named.is_empty() && at_terminal {
+        let is_so = named.iter().all(|&number| asks_row(origin, number, &suggestion));
+        return if is_so { gathering.add(origin, &suggestion) } else { Err(rejection) };
+    }
+    let numbers: Vec<String> = named.iter().map(usize::to_string).collect();
+    if !numbers.is_empty() {
+        output.note(&format!(
+            "  a correction is known for row {} of {origin}: compare it with the paper, or use a terminal to be asked",
+            numbers.join(", ")
+        ));
+    }
+    Err(rejection)
+}
+
+/// Shows one row on the terminal itself, nowhere else, and asks whether the paper says so.
+fn asks_row(origin: &str, number: usize, suggestion: &str) -> bool {
+    let Some(row) = row(suggestion, number) else { return false };
+    let mut question = Zeroizing::new(String::with_capacity(512));
+    question.push_str(&format!("{origin} is misread. Does row {number} of the paper say exactly"));
+    for (at, symbol) in row.chars().enumerate() {
+        if at % 4 == 0 {
+            question.push(' ');
+        }
+        question.push(symbol);
+    }
+    question.push_str("? Type yes (nothing is shown): ");
+    rpassword::prompt_password(question.as_str()).is_ok_and(|answer| answer.trim() == "yes")
+}
+
+/// Row `number` (from 1) of a share's string.
+fn row(text: &str, number: usize) -> Option<&str> {
+    let from = START.len() + ROWS.get(..number.checked_sub(1)?)?.iter().sum::<usize>();
+    text.get(from..from + ROWS.get(number - 1)?)
+}
+
+/// The rows in which the string in `text` differs from `suggestion`; none when `text` has no such string.
+fn differing(text: &str, suggestion: &str) -> Vec<usize> {
+    let whole = text.split_whitespace().find(|word| word.len() == suggestion.len() && word.is_ascii());
+    let Some(whole) = whole.map(|word| Zeroizing::new(word.to_ascii_uppercase())) else { return Vec::new() };
+    (1..=ROWS.len()).filter(|&number| row(&whole, number) != row(suggestion, number)).collect()
 }
 
 /// Asks for sheets one by one, without echo on a terminal.
@@ -129,7 +206,7 @@ fn type_in(context: &Context, mut gathering: Gathering) -> Result<Gathering, Fai
         if typed.trim().is_empty() {
             return Ok(gathering);
         }
-        match gathering.add("the typed sheet", &typed) {
+        match add(output, &mut gathering, "the typed sheet", &typed) {
             Ok(progress) => output.note(&describe("the typed sheet", &progress)),
             Err(rejection) => output.warn(&rejection.to_string()),
         }
@@ -148,4 +225,29 @@ pub(super) fn confirm(context: &Context, question: &str, yes: bool) -> Result<()
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if answer.trim() == "yes" { Ok(()) } else { Err(Failure::new(Exit::Failed, "not confirmed; nothing was written")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_has_four_rows() {
+        let text = format!("LB1{}{}{}{}", "Q".repeat(24), "P".repeat(24), "Z".repeat(24), "R".repeat(15));
+        assert_eq!(row(&text, 1), Some("Q".repeat(24).as_str()));
+        assert_eq!(row(&text, 4), Some("R".repeat(15).as_str()));
+        assert_eq!((row(&text, 0), row(&text, 5)), (None, None));
+        assert_eq!(row(&text[..80], 4), None);
+    }
+
+    #[test]
+    fn rows_that_differ_are_named() {
+        let right = format!("LB1{}", "Q".repeat(87));
+        let mut wrong = right.to_lowercase().replacen("lb1q", "lb1p", 1);
+        assert_eq!(differing(&format!("my share: {wrong}\n"), &right), [1]);
+        wrong.replace_range(89..90, "z");
+        assert_eq!(differing(&wrong, &right), [1, 4]);
+        assert!(differing(&wrong[..89], &right).is_empty());
+        assert!(differing(&right, &right).is_empty());
+    }
 }

@@ -1,0 +1,165 @@
+//! Texts of sheets out of files: photos and scans (JPEG, PNG), PDFs, plain text.
+//!
+//! What a file is, its content says, never its name. Nothing read here is believed: a text goes to
+//! [`share`](crate::share) like a typed one, and its checksum decides. The decoders are other people's and see bytes
+//! from anywhere, so they run on a thread of their own, whose panic or endless loop is a [`ScanFault`].
+
+mod codes;
+mod luma;
+mod pdf;
+mod picture;
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
+
+use luma::Luma;
+
+/// The name of the thread that reads pictures: a panic there is a damaged file, not a fault of the program.
+pub const THREAD: &str = "scan";
+
+/// The largest file that is read.
+pub const LARGEST: usize = 64 << 20;
+
+/// The largest picture that is read, in pixels; phones make up to 50 million in everyday use.
+const MOST_PIXELS: usize = 64_000_000;
+
+/// A scan of a whole folder of sheets has fewer pages.
+const MOST_PAGES: usize = 32;
+
+/// A file that takes longer is not a sheet.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// PDF pages nest; the decoders recurse.
+const STACK: usize = 32 << 20;
+
+/// Why no text came out of a file. Names what it is, never what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScanFault {
+    /// Neither a picture, nor a PDF, nor text.
+    #[error("is neither a JPEG, a PNG, a PDF nor text")]
+    Unknown,
+    /// A picture in a format that is not read.
+    #[error("is a {0} picture, which is not read")]
+    Unsupported(&'static str),
+    /// It begins like one of these and does not go on like one.
+    #[error("is a damaged {0}")]
+    Damaged(&'static str),
+    /// More bytes, pixels or time than any sheet.
+    #[error("is too large to be a sheet")]
+    TooLarge,
+    /// A PDF with a password.
+    #[error("is a PDF with a password")]
+    Locked,
+    /// A picture without a code that can be read.
+    #[error("holds no QR code that can be read")]
+    NoCode,
+}
+
+impl ScanFault {
+    /// What may help.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::NoCode => {
+                "lay the sheet flat, give it more and even light, fill the frame with it and take the photo again, \
+                 or type its rows"
+            }
+            Self::Unknown | Self::Unsupported(_) => "save it as JPEG, PNG or PDF, or type the sheet's rows",
+            Self::Damaged(_) => "copy the file again, or type the sheet's rows",
+            Self::TooLarge => "photograph or scan the sheet alone at a lower resolution, or type its rows",
+            Self::Locked => "save it without a password, or type the sheet's rows",
+        }
+    }
+}
+
+/// The texts in a file: the file itself when it is text, else of every QR code found, each once.
+///
+/// The search ends with the first code that begins like a share, but takes every code seen on the way.
+///
+/// # Errors
+/// See [`ScanFault`].
+pub fn texts(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ScanFault> {
+    if bytes.len() > LARGEST {
+        return Err(ScanFault::TooLarge);
+    }
+    let kind = Kind::of(bytes)?;
+    if let Kind::Text(text) = kind {
+        return Ok(vec![Zeroizing::new(text.to_owned())]);
+    }
+    let bytes = Arc::new(Zeroizing::new(bytes.to_vec()));
+    let damaged = ScanFault::Damaged(kind.name());
+    let read = match kind {
+        Kind::Jpeg => apart(move || picture::jpeg(&bytes)),
+        Kind::Png => apart(move || picture::png(&bytes)),
+        Kind::Pdf | Kind::Text(_) => apart(move || pdf::read(&bytes)),
+    };
+    read.unwrap_or(Err(damaged))
+}
+
+/// What a file is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind<'a> {
+    Jpeg,
+    Png,
+    Pdf,
+    Text(&'a str),
+}
+
+impl<'a> Kind<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, ScanFault> {
+        let has = |at: usize, mark: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(mark));
+        // A PDF may have up to a kilobyte before its header (ISO 32000, annex H).
+        let head = &bytes[..bytes.len().min(1024)];
+        if has(0, b"\xff\xd8\xff") {
+            Ok(Self::Jpeg)
+        } else if has(0, b"\x89PNG\r\n\x1a\n") {
+            Ok(Self::Png)
+        } else if head.windows(5).any(|window| window == b"%PDF-") {
+            Ok(Self::Pdf)
+        } else if has(4, b"ftyp") {
+            Err(ScanFault::Unsupported("HEIC or AVIF"))
+        } else if has(0, b"RIFF") && has(8, b"WEBP") {
+            Err(ScanFault::Unsupported("WebP"))
+        } else if has(0, b"II*\0") || has(0, b"MM\0*") {
+            Err(ScanFault::Unsupported("TIFF"))
+        } else {
+            let text = std::str::from_utf8(bytes).map_err(|_| ScanFault::Unknown)?;
+            if text.contains('\0') { Err(ScanFault::Unknown) } else { Ok(Self::Text(text)) }
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::Pdf => "PDF",
+            Self::Text(_) => "text",
+        }
+    }
+}
+
+type Read = Result<Vec<Zeroizing<String>>, ScanFault>;
+
+/// Runs `work` where it may panic or hang; `None` after a panic.
+fn apart(work: impl FnOnce() -> Read + Send + 'static) -> Option<Read> {
+    let (send, receive) = mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name(THREAD.into()).stack_size(STACK).spawn(move || {
+        let _ = send.send(work());
+    });
+    thread.ok()?;
+    match receive.recv_timeout(LONGEST) {
+        Ok(read) => Some(read),
+        Err(mpsc::RecvTimeoutError::Timeout) => Some(Err(ScanFault::TooLarge)),
+        Err(mpsc::RecvTimeoutError::Disconnected) => None,
+    }
+}
+
+/// The texts of one picture, if it holds any.
+fn of_picture(picture: &Luma) -> Read {
+    let texts = codes::find(picture);
+    if texts.is_empty() { Err(ScanFault::NoCode) } else { Ok(texts) }
+}

@@ -1,0 +1,226 @@
+//! Files that hold sheets, and files that do not.
+#![expect(clippy::cast_precision_loss, reason = "pixels and parts of them")]
+
+use std::time::{Duration, Instant};
+
+use lifeboat::scan::{self, ScanFault};
+use proptest::prelude::*;
+
+use crate::scan_picture::{Dice, PAGE, Picture, code, page};
+
+const TEXT: &str = "LB1ZQPS2PQPQGPSGZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFQ5ZS2PG9Q5HYVVJLCLEJFZ6";
+const OTHER: &str = "LB1QQPS2PQPQGPSGZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFQ5ZS2PG9Q5HYVVJLCLEJFZ6";
+
+#[track_caller]
+fn reads(bytes: &[u8], texts: &[&str]) {
+    let mut found: Vec<String> = scan::texts(bytes).unwrap().iter().map(|text| text.to_string()).collect();
+    found.sort();
+    let mut texts = texts.to_vec();
+    texts.sort_unstable();
+    assert_eq!(found, texts);
+}
+
+#[track_caller]
+fn refuses(bytes: &[u8], fault: ScanFault) {
+    let start = Instant::now();
+    assert_eq!(scan::texts(bytes).map(|texts| texts.len()), Err(fault));
+    assert!(start.elapsed() < Duration::from_secs(20), "it took {:?}", start.elapsed());
+    assert!(!fault.hint().is_empty());
+}
+
+fn sheet() -> Picture {
+    page(TEXT, &mut Dice(1))
+}
+
+/// A code alone, small.
+fn small(text: &str) -> Picture {
+    let mut picture = Picture::plain(55 * 7, 55 * 7, 255);
+    code(&mut picture, text, (5, 5));
+    picture
+}
+
+/// A PDF of these pages, each a size in points, a content stream, and an image named `I` if it has one.
+fn pdf(pages: &[((usize, usize), Vec<u8>, Option<String>, Vec<u8>)]) -> Vec<u8> {
+    let mut objects: Vec<Vec<u8>> = vec![b"<< /Type /Catalog /Pages 2 0 R >>".to_vec()];
+    let kids: String = (0..pages.len()).map(|at| format!("{} 0 R ", 3 + 3 * at)).collect();
+    objects.push(format!("<< /Type /Pages /Count {} /Kids [{kids}] >>", pages.len()).into_bytes());
+    for (at, ((width, height), content, image, data)) in pages.iter().enumerate() {
+        let (own, image_number) = (4 + 3 * at, 5 + 3 * at);
+        objects.push(
+            format!(
+                "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] /Contents {own} 0 R \
+                 /Resources << /XObject << /I {image_number} 0 R >> >> >>"
+            )
+            .into_bytes(),
+        );
+        objects.push(stream("", content));
+        objects.push(stream(image.as_deref().unwrap_or_default(), data));
+    }
+    let mut file = b"%PDF-1.7\n".to_vec();
+    let mut places = Vec::new();
+    for (number, object) in (1..).zip(&objects) {
+        places.push(file.len());
+        file.extend(format!("{number} 0 obj\n").bytes());
+        file.extend(object);
+        file.extend(b"\nendobj\n");
+    }
+    let table = file.len();
+    file.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).bytes());
+    places.iter().for_each(|place| file.extend(format!("{place:010} 00000 n \n").bytes()));
+    file.extend(format!("trailer << /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n", objects.len() + 1).bytes());
+    file
+}
+
+fn stream(entries: &str, data: &[u8]) -> Vec<u8> {
+    let mut object = format!("<< {entries} /Length {} >>\nstream\n", data.len()).into_bytes();
+    object.extend(data);
+    object.extend(b"\nendstream");
+    object
+}
+
+/// A page that is one scanned picture.
+fn scanned(picture: &Picture) -> ((usize, usize), Vec<u8>, Option<String>, Vec<u8>) {
+    let entries = format!(
+        "/Type /XObject /Subtype /Image /Width {} /Height {} /ColorSpace /DeviceGray /BitsPerComponent 8 /Filter /DCTDecode",
+        picture.width, picture.height
+    );
+    ((595, 842), b"q 595 0 0 842 0 0 cm /I Do Q".to_vec(), Some(entries), picture.jpeg(70))
+}
+
+/// A page whose code is drawn, 45 mm wide.
+fn drawn(text: &str) -> ((usize, usize), Vec<u8>, Option<String>, Vec<u8>) {
+    let code = qrcode::QrCode::with_error_correction_level(text.as_bytes(), qrcode::EcLevel::H).unwrap();
+    let module = 127.6 / code.width() as f32;
+    let mut content = String::new();
+    for (number, colour) in code.to_colors().into_iter().enumerate() {
+        if colour == qrcode::Color::Dark {
+            let (x, y) = ((number % code.width()) as f32 * module, (number / code.width()) as f32 * module);
+            content.push_str(&format!("{:.3} {:.3} {module:.3} {module:.3} re f\n", 80.0 + x, 700.0 - y));
+        }
+    }
+    ((595, 842), content.into_bytes(), None, Vec::new())
+}
+
+#[test]
+fn sheets_are_read_from_every_kind_of_file() {
+    reads(&sheet().jpeg(80), &[TEXT]);
+    reads(&sheet().png(), &[TEXT]);
+    reads(&small(TEXT).png(), &[TEXT]);
+    reads(TEXT.as_bytes(), &[TEXT]);
+    reads("1: Ümlaut\r\n".as_bytes(), &["1: Ümlaut\r\n"]);
+    reads(&pdf(&[scanned(&sheet())]), &[TEXT]);
+    reads(&pdf(&[drawn(TEXT)]), &[TEXT]);
+    reads(&pdf(&[drawn(TEXT), scanned(&page(OTHER, &mut Dice(2))), drawn(TEXT)]), &[TEXT, OTHER]);
+}
+
+#[test]
+fn every_code_on_a_page_is_found() {
+    let mut both = Picture::plain(PAGE.0, PAGE.1, 250);
+    code(&mut both, TEXT, (20, 40));
+    code(&mut both, OTHER, (120, 200));
+    code(&mut both, "https://example.com/", (120, 40));
+    reads(&both.jpeg(85), &[TEXT, OTHER, "https://example.com/"]);
+}
+
+#[test]
+fn a_foreign_code_is_given_as_it_is() {
+    reads(&small("https://example.com/?q=LB1").png(), &["https://example.com/?q=LB1"]);
+}
+
+#[test]
+fn what_was_cut_off_is_read_as_far_as_it_goes_or_called_damaged() {
+    let (jpeg, png, pdf) = (sheet().jpeg(80), sheet().png(), pdf(&[scanned(&sheet())]));
+    for (bytes, name) in [(&jpeg, "JPEG"), (&png, "PNG"), (&pdf, "PDF")] {
+        reads(bytes, &[TEXT]);
+        for part in [30, bytes.len() / 20, bytes.len() / 10] {
+            match scan::texts(&bytes[..part]) {
+                Err(ScanFault::Damaged(kind)) => assert_eq!(kind, name),
+                Err(ScanFault::NoCode) if name == "PDF" => (),
+                other => panic!("{name} of {part} bytes: {:?}", other.map(|texts| texts.len())),
+            }
+        }
+    }
+    reads(&jpeg[..jpeg.len() * 2 / 3], &[TEXT]);
+    reads(&png[..png.len() * 2 / 3], &[TEXT]);
+}
+
+#[test]
+fn what_is_no_sheet_is_refused() {
+    refuses(&Picture::plain(800, 600, 200).jpeg(80), ScanFault::NoCode);
+    refuses(&Picture::plain(1, 1, 0).png(), ScanFault::NoCode);
+    refuses(&Picture::plain(3000, 2, 0).png(), ScanFault::NoCode);
+    refuses(&pdf(&[((595, 842), Vec::new(), None, Vec::new())]), ScanFault::NoCode);
+    refuses(&[0xff, 0xfe, 0x00, 0x80, 0x81], ScanFault::Unknown);
+    refuses(b"text with \0 inside", ScanFault::Unknown);
+    refuses(b"\xff\xd8\xff", ScanFault::Damaged("JPEG"));
+    refuses(b"\x89PNG\r\n\x1a\n", ScanFault::Damaged("PNG"));
+    refuses(b"%PDF-1.7\n%%EOF", ScanFault::Damaged("PDF"));
+    refuses(b"\0\0\0\x18ftypheic\0\0\0\0", ScanFault::Unsupported("HEIC or AVIF"));
+    refuses(b"RIFF\0\0\0\0WEBPVP8 \xff", ScanFault::Unsupported("WebP"));
+    refuses(b"II*\0\x08\0\0\0", ScanFault::Unsupported("TIFF"));
+}
+
+#[test]
+fn bombs_are_refused_before_they_go_off() {
+    refuses(&vec![b' '; scan::LARGEST + 1], ScanFault::TooLarge);
+    let mut png = Picture::plain(8, 8, 255).png();
+    png[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+    let checksum = crc(&png[12..29]).to_be_bytes();
+    png[29..33].copy_from_slice(&checksum);
+    refuses(&png, ScanFault::TooLarge);
+    let mut jpeg = Picture::plain(8, 8, 255).jpeg(80);
+    let frame = jpeg.windows(2).position(|mark| mark == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].fill(0xff);
+    refuses(&jpeg, ScanFault::TooLarge);
+    let blank = || ((595, 842), Vec::new(), None, Vec::new());
+    refuses(&pdf(&(0..33).map(|_| blank()).collect::<Vec<_>>()), ScanFault::TooLarge);
+    let huge = ((20_000_000, 20_000_000), Vec::new(), None, Vec::new());
+    assert!(scan::texts(&pdf(&[huge])).is_err());
+}
+
+/// CRC-32 as in PNG.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ if sum & 1 == 1 { 0xedb8_8320 } else { 0 })
+    })
+}
+
+/// A file with some of its bytes replaced, cut or doubled.
+fn mutated(seed: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..12);
+    edits.prop_map(move |edits| {
+        let mut bytes = seed.clone();
+        for (at, value, kind) in edits {
+            let at = at.index(bytes.len());
+            match kind {
+                0 | 1 => bytes[at] = value,
+                2 => bytes.insert(at, value),
+                _ => bytes.truncate((at + bytes.len() + 1).div_ceil(2)),
+            }
+        }
+        bytes
+    })
+}
+
+fn seeds() -> impl Strategy<Value = Vec<u8>> {
+    let mut tiny = Picture::plain(120, 120, 255);
+    tiny.fill(20, 20, 40, 40, 0);
+    prop_oneof![
+        mutated(tiny.jpeg(60)),
+        mutated(tiny.png()),
+        mutated(pdf(&[drawn("LB1")])),
+        mutated(pdf(&[scanned(&tiny)])),
+        prop::collection::vec(any::<u8>(), 0..300),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, max_shrink_iters: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_file_makes_it_fail_or_hang(bytes in seeds()) {
+        let start = Instant::now();
+        let _ = scan::texts(&bytes);
+        prop_assert!(start.elapsed() < Duration::from_secs(20));
+    }
+}
