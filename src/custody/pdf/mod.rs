@@ -37,14 +37,15 @@ struct Type {
 }
 
 const PROSE: Type = Type { face: Face::Prose, size: 8.8, leading: 12.2 };
-const SMALL: Type = Type { face: Face::Prose, size: 7.0, leading: 9.3 };
+const SMALL: Type = Type { face: Face::Prose, size: 7.2, leading: 9.6 };
 const NOTE: Type = Type { face: Face::Prose, size: 7.6, leading: 10.0 };
 const LABEL: Type = Type { face: Face::Prose, size: 8.4, leading: 14.5 };
-const ROW: Type = Type { face: Face::Mono, size: 17.0, leading: 25.0 };
-const MARGIN: f32 = 44.0;
+const ROW: Type = Type { face: Face::Mono, size: 20.0, leading: 25.0 };
 const COLUMN_GAP: f32 = 26.0;
 const HEADER: f32 = 17.0;
 const WORDS: f32 = 35.0;
+/// A code needs four modules of white around it.
+const SMALLEST_GAP: f32 = 11.0;
 const ROWS: f32 = 4.0 * ROW.leading + 30.0;
 
 /// The page being drawn: the part of it inside the margins.
@@ -74,6 +75,7 @@ pub(super) fn unprintable(name: &str) -> Option<char> {
 /// What the PDF library says; with the embedded fonts it has no reason to.
 pub(super) fn page(content: &Content<'_>, paper: Paper) -> Result<Zeroizing<Vec<u8>>, String> {
     let (width, height) = paper.points();
+    let margin = paper.margin();
     let code = QrCode::with_error_correction_level(content.share.text().as_bytes(), EcLevel::H)
         .map_err(|error| error.to_string())?;
     let mut document =
@@ -85,10 +87,10 @@ pub(super) fn page(content: &Content<'_>, paper: Paper) -> Result<Zeroizing<Vec<
         content,
         code,
         code_size: paper.code_size(),
-        left: MARGIN,
-        width: width - 2.0 * MARGIN,
+        left: margin,
+        width: width - 2.0 * margin,
     }
-    .draw(height - 2.0 * MARGIN);
+    .draw(margin, height - 2.0 * margin)?;
     page.finish();
     document.finish().map(Zeroizing::new).map_err(|error| format!("{error:?}"))
 }
@@ -102,24 +104,33 @@ impl Paper {
         }
     }
 
+    /// The margin on all sides; every printer reaches half an inch.
+    fn margin(self) -> f32 {
+        match self {
+            Self::A4 => 44.0,
+            Self::Letter => 36.0,
+        }
+    }
+
     /// The side of a code: 45 modules of nearly a millimetre.
     fn code_size(self) -> f32 {
         match self {
             Self::A4 => 126.0,
-            Self::Letter => 117.0,
+            Self::Letter => 114.0,
         }
     }
 }
 
 impl Sheet<'_, '_> {
-    fn draw(&mut self, height: f32) {
+    fn draw(&mut self, mut y: f32, height: f32) -> Result<(), String> {
         let column = (self.width - COLUMN_GAP) / 2.0;
-        let [what, to_do, never, recovery] = self.content.instructions();
-        let left = Block::new(&[what, to_do, never], PROSE, column);
-        let right = Block::new(&[recovery], PROSE, column).and(Block::new(&[Content::without_tool()], SMALL, column));
+        let left = Block::new(&self.content.instructions(), PROSE, column);
+        let right = Block::new(&[Content::without_tool()], SMALL, column);
         let body = left.height().max(right.height());
         let gap = (height - HEADER - WORDS - ROWS - body - 2.0 * self.code_size) / 5.0;
-        let mut y = MARGIN;
+        if gap < SMALLEST_GAP {
+            return Err("the text is longer than the page".into());
+        }
         self.header(y);
         y += HEADER + gap;
         self.identity(y);
@@ -132,6 +143,7 @@ impl Sheet<'_, '_> {
         right.draw(&mut self.surface, self.left + column + COLUMN_GAP, y);
         y += body + gap;
         self.blanks(y);
+        Ok(())
     }
 
     fn header(&mut self, y: f32) {
@@ -148,12 +160,12 @@ impl Sheet<'_, '_> {
         self.code(self.left + self.width - self.code_size, y);
         self.text(LABEL.face, LABEL.size, self.left, y + 7.5, "Held by");
         let name = fit(self.content.custodian, 23.0, room);
-        let mut baseline = y + 32.0;
+        let mut baseline = if name.len() == 1 { y + 32.0 } else { y + 25.0 };
         for (line, size) in &name {
             line.draw(&mut self.surface, self.left, baseline, *size);
             baseline += size * 1.25;
         }
-        self.text(Face::Prose, 9.4, self.left, y + 58.0, &self.content.threshold());
+        self.text(Face::Prose, 9.4, self.left, y + 57.0, &self.content.threshold());
         let mut baseline = y + self.code_size - 3.0 * LABEL.leading;
         for (label, value) in self.content.facts() {
             self.text(LABEL.face, LABEL.size, self.left, baseline, label);
@@ -255,23 +267,23 @@ impl Block {
                 lines.push((Line::new(kind.face, ""), Type { leading: kind.leading * 0.5, ..kind }));
             }
             lines.push((Line::new(Face::Bold, section.title), Type { face: Face::Bold, ..PROSE }));
-            for paragraph in &section.paragraphs {
+            for (position, paragraph) in section.paragraphs.iter().enumerate() {
                 match paragraph {
-                    Paragraph::Prose(text) => lines.extend(wrap(text, kind, width)),
+                    Paragraph::Prose(text) => {
+                        if position > 0 {
+                            lines.push((Line::new(kind.face, ""), Type { leading: kind.leading * 0.2, ..kind }));
+                        }
+                        lines.extend(wrap(text, kind, width));
+                    }
                     Paragraph::Code(text) => {
-                        let code = Type { face: Face::Mono, size: kind.size * 0.9, leading: kind.leading * 1.1 };
-                        lines.push((Line::new(code.face, text), code));
+                        let line = Line::new(Face::Mono, text);
+                        let size = (kind.size * 0.94).min(width / line.width(1.0));
+                        lines.push((line, Type { face: Face::Mono, size, leading: kind.leading * 1.15 }));
                     }
                 }
             }
         }
         Self { lines }
-    }
-
-    fn and(mut self, other: Self) -> Self {
-        self.lines.push((Line::new(PROSE.face, ""), Type { leading: PROSE.leading * 0.5, ..PROSE }));
-        self.lines.extend(other.lines);
-        self
     }
 
     fn height(&self) -> f32 {
@@ -288,16 +300,21 @@ impl Block {
 
 /// Breaks prose at spaces.
 fn wrap(text: &str, kind: Type, width: f32) -> Vec<(Line, Type)> {
+    let space = Line::new(kind.face, " ").width(kind.size);
     let mut lines = Vec::new();
-    let mut current = String::new();
+    let (mut current, mut used) = (String::new(), 0.0);
     for word in text.split(' ') {
-        let longer = if current.is_empty() { word.to_owned() } else { format!("{current} {word}") };
-        if !current.is_empty() && Line::new(kind.face, &longer).width(kind.size) > width {
+        let length = Line::new(kind.face, word).width(kind.size);
+        if !current.is_empty() && used + space + length > width {
             lines.push((Line::new(kind.face, &current), kind));
-            current = word.to_owned();
-        } else {
-            current = longer;
+            (current, used) = (String::new(), 0.0);
         }
+        if !current.is_empty() {
+            current.push(' ');
+            used += space;
+        }
+        current.push_str(word);
+        used += length;
     }
     lines.push((Line::new(kind.face, &current), kind));
     lines
@@ -324,5 +341,79 @@ fn halves(name: &str) -> (&str, &str) {
     match spaces.min_by_key(|at| at.abs_diff(middle)).filter(|at| at.abs_diff(middle) < name.len() / 4) {
         Some(at) => (&name[..at], &name[at + 1..]),
         None => name.split_at((middle..).find(|at| name.is_char_boundary(*at)).expect("the end is a boundary")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::{RecoveryKey, Signer},
+        repo::Epoch,
+        share::{self, UntrustedShare},
+    };
+
+    fn epoch(key: &RecoveryKey, set: &str) -> Epoch {
+        Epoch {
+            version: 1,
+            repository: crate::model::RepositoryId::from_bytes([7; 16]),
+            number: 1,
+            created: "2026-11-24T05:50:42Z".parse().unwrap(),
+            recipient: key.recipient(),
+            root: Signer::generate().public(),
+            threshold: 2,
+            total: 3,
+            share_set: set.into(),
+            custodians: Vec::new(),
+            signers: Vec::new(),
+            previous: None,
+        }
+    }
+
+    #[test]
+    fn the_same_sheet_is_the_same_bytes_and_another_is_not() {
+        let key = RecoveryKey::generate();
+        let shares = share::split(&key, 2, 3).unwrap();
+        let epoch = epoch(&key, &hex::encode(shares[0].set().0));
+        let make = |custodian: &str, share: usize, paper| {
+            page(&Content { custodian, epoch: &epoch, share: &shares[share] }, paper).unwrap()
+        };
+        let first = make("Đặng 山田 An", 0, Paper::A4);
+        assert!(*first == *make("Đặng 山田 An", 0, Paper::A4));
+        for other in
+            [make("Ana", 0, Paper::A4), make("Đặng 山田 An", 1, Paper::A4), make("Đặng 山田 An", 0, Paper::Letter)]
+        {
+            assert!(*first != *other);
+        }
+        let holds = |needle: &[u8]| first.windows(needle.len()).any(|window| window == needle);
+        for volatile in [&b"/CreationDate"[..], b"/ModDate", b"/Producer", b"/ID"] {
+            assert!(!holds(volatile), "{}", String::from_utf8_lossy(volatile));
+        }
+    }
+
+    #[test]
+    fn a_code_is_version_seven_with_a_third_to_spare() {
+        let shares = share::split(&RecoveryKey::generate(), 2, 3).unwrap();
+        let text = shares[0].text();
+        assert!(UntrustedShare::parse(&text).is_ok());
+        let code = QrCode::with_error_correction_level(text.as_bytes(), EcLevel::H).unwrap();
+        assert_eq!((code.width(), code.error_correction_level()), (45, EcLevel::H), "alphanumeric, not bytes");
+    }
+
+    #[test]
+    fn a_name_fits_whatever_its_length() {
+        for name in ["Li", &"W".repeat(80), &"字".repeat(80), &"Anna-Maria ".repeat(7), "a b", "é"] {
+            let lines = fit(name, 23.0, 355.0);
+            assert!(lines.iter().all(|(line, size)| line.width(*size) <= 355.1 && *size > 4.0), "{name}");
+            assert!(lines.iter().map(|(_, size)| size * 1.25).sum::<f32>() < 34.0, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_would_deceive_or_show_holes_are_unprintable() {
+        for (name, character) in [("Ana\u{202e}seroT", '\u{202e}'), ("A\u{200b}na", '\u{200b}'), ("Ana 🚀", '🚀')] {
+            assert_eq!(unprintable(name), Some(character), "{name:?}");
+        }
+        assert_eq!(unprintable("علی\u{200c}رضا"), None);
     }
 }

@@ -2,14 +2,14 @@
 
 mod words;
 
-pub(super) use words::words;
-
 use zeroize::Zeroizing;
 
 use crate::{
     repo::Epoch,
     share::{Share, ShareSetId},
 };
+
+pub(super) use words::words;
 
 /// Columns of the text sheet.
 const COLUMNS: usize = 96;
@@ -135,7 +135,7 @@ impl Content<'_> {
                     "Field. Bytes are elements of GF(2^8), modulo x^8+x^4+x^3+x^2+1 (0x11d); + is xor. From k sheets \
                      of one set, for each of the 32 bytes:",
                 ),
-                Paragraph::Code("key = SUM over i of y_i * PRODUCT over j != i of x_j / (x_i + x_j)"),
+                Paragraph::Code("key = SUM_i  y_i * PRODUCT_(j != i)  x_j / (x_i + x_j)"),
                 prose(
                     "Key. The 32 bytes, in bech32 with the prefix AGE-SECRET-KEY-, are an age X25519 identity \
                      (age-encryption.org). A wrong sheet gives a wrong key, which opens nothing.",
@@ -204,17 +204,17 @@ fn section(page: &mut String, section: &Section) {
 }
 
 fn wrap(page: &mut String, text: &str) {
-    let mut used = COLUMNS;
+    let mut used = 0;
     for word in text.split(' ') {
-        if used + 1 + word.chars().count() > COLUMNS {
-            page.push_str(if used == COLUMNS { "  " } else { "\n  " });
-            used = 2;
+        let length = word.chars().count();
+        if used == 0 || used + 1 + length > COLUMNS {
+            page.push_str(if used == 0 { "  " } else { "\n  " });
+            used = 2 + length;
         } else {
             page.push(' ');
-            used += 1;
+            used += 1 + length;
         }
         page.push_str(word);
-        used += word.chars().count();
     }
     page.push('\n');
 }
