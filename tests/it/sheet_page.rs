@@ -13,7 +13,10 @@ use lifeboat::{
     share::{Gathering, UntrustedShare},
 };
 
-const LONG: &str = "Maximiliane-Friederike Freifrau von Hohenstaufen-Wittelsbach und zu Habsburg, PhD";
+use crate::command::{Desk, binary, files};
+
+const INIT: &str = "init --repo repository --source aws:eu-central-1 --threshold 2 --yes";
+const LONG: &str = "Maximiliane-Friederike Freifrau von Hohenstaufen-Wittelsbach und zu Habsburg PhD";
 
 /// A ceremony for these custodians, on this paper; 2 sheets needed.
 fn ceremony(custodians: &[&str], paper: Paper) -> Result<Ceremony, CeremonyError> {
@@ -64,9 +67,6 @@ fn both_codes_and_the_typed_rows_are_the_share_on_both_papers() {
         for sheet in &ceremony.sheets {
             let pdf = folder.path().join("sheet.pdf");
             std::fs::write(&pdf, &*sheet.pdf).unwrap();
-            if let Ok(keep) = std::env::var("LIFEBOAT_KEEP_PAGES") {
-                std::fs::write(format!("{keep}/{paper:?}-{}.pdf", sheet.index), &*sheet.pdf).unwrap();
-            }
             let info = tool("poppler-utils", "pdfinfo", &[pdf.to_str().unwrap()]);
             assert!(info.contains("Pages:           1\n") && info.contains(size), "{info}");
             assert!(!info.contains("CreationDate") && !info.contains("Producer"), "{info}");
@@ -79,5 +79,81 @@ fn both_codes_and_the_typed_rows_are_the_share_on_both_papers() {
         }
         let key = gathering.quorum().unwrap().recover().unwrap();
         assert_eq!(key.recipient(), ceremony.epoch.recipient);
+    }
+}
+
+#[test]
+fn nothing_is_printed_outside_the_margins() {
+    for paper in [Paper::A4, Paper::Letter] {
+        let folder = tempfile::tempdir().unwrap();
+        let pdf = folder.path().join("sheet.pdf");
+        let ceremony = ceremony(&[LONG, "B"], paper).unwrap();
+        std::fs::write(&pdf, &*ceremony.sheets[0].pdf).unwrap();
+        let boxes = tool("poppler-utils", "pdftotext", &["-bbox", pdf.to_str().unwrap(), "-"]);
+        let (width, height) = if paper == Paper::A4 { (595.28, 841.89) } else { (612.0, 792.0) };
+        let mut words = 0;
+        for word in boxes.lines().filter(|line| line.trim_start().starts_with("<word ")) {
+            let at = |name: &str| -> f64 {
+                word.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+            };
+            assert!(at("xMin") > 35.0 && at("xMax") < width - 35.0, "{word}");
+            assert!(at("yMin") > 30.0 && at("yMax") < height - 30.0, "{word}");
+            words += 1;
+        }
+        assert!(words > 200, "{words}");
+    }
+}
+
+#[test]
+fn init_writes_private_files_and_a_script_without_secrets() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let made =
+        desk.run(&format!("{INIT} --custodian Ana --custodian Bo --paper letter --sheets sheets --json")).expect(0);
+    assert_eq!(made.json()["pdfs"].as_array().unwrap().len(), 2);
+    assert!(made.err.contains("shred -u sheets/*"), "{}", made.err);
+    let sheets = files(&desk.path("sheets"));
+    let names: Vec<_> = sheets.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["01-ana.pdf", "01-ana.txt", "02-bo.pdf", "02-bo.txt"]);
+    let script = std::fs::read_to_string(desk.path("ceremony.txt")).unwrap();
+    for (path, content) in &sheets {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        if let Ok(text) = std::str::from_utf8(content).map(share) {
+            assert!(!script.contains(&text[20..60]));
+            let digest = UntrustedShare::parse(text).unwrap().digest().to_string();
+            assert!(script.contains(&digest[..32]) && script.contains(&digest[32..]));
+        }
+    }
+    let epoch = tool("coreutils", "sha256sum", &[desk.path("repository/epochs/1.json").to_str().unwrap()]);
+    assert!(script.contains(&epoch[..64]), "{script}");
+    assert!(UntrustedShare::parse(&script).is_err());
+}
+
+#[test]
+fn init_gives_each_page_to_a_printer_and_keeps_no_file() {
+    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let custodians = "--custodian Ana --custodian Bo";
+    let printer = |command: &str| {
+        let mut process = desk.command(binary());
+        process.args(INIT.split_whitespace()).args(custodians.split_whitespace()).args(["--print", command]);
+        desk.finish(&mut process)
+    };
+    printer("no-such-printer").expect(1).says("sheet 1 was not printed");
+    printer("false").expect(1).says("sheet 1 was not printed");
+    assert!(!desk.path("repository").exists() && !desk.path("lifeboat.toml").exists() && !desk.path("keys").exists());
+    printer("tee -a printed").expect(0);
+    let printed = std::fs::read(desk.path("printed")).unwrap();
+    assert_eq!(printed.windows(5).filter(|window| window == b"%PDF-").count(), 2);
+    assert!(!desk.path("sheets").exists());
+    desk.run(&format!("{INIT} {custodians} --config c/o.toml")).expect(2);
+    desk.run(&format!("{INIT} {custodians} --config c/o.toml --sheets s --print cat")).expect(2);
+}
+
+#[test]
+fn a_name_that_cannot_be_printed_is_refused_before_there_is_a_key() {
+    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    desk.run(&format!("{INIT} --custodian Ana --custodian Bo🚀 --sheets sheets")).expect(2).says("U+1F680");
+    for name in ["sheets", "repository", "keys", "lifeboat.toml", "ceremony.txt"] {
+        assert!(!desk.path(name).exists(), "{name}");
     }
 }

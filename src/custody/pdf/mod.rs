@@ -37,7 +37,7 @@ struct Type {
 }
 
 const PROSE: Type = Type { face: Face::Prose, size: 8.8, leading: 12.2 };
-const SMALL: Type = Type { face: Face::Prose, size: 7.2, leading: 9.6 };
+const SMALL: Type = Type { face: Face::Prose, size: 7.6, leading: 10.2 };
 const NOTE: Type = Type { face: Face::Prose, size: 7.6, leading: 10.0 };
 const LABEL: Type = Type { face: Face::Prose, size: 8.4, leading: 14.5 };
 const ROW: Type = Type { face: Face::Mono, size: 20.0, leading: 25.0 };
@@ -165,7 +165,7 @@ impl Sheet<'_, '_> {
             line.draw(&mut self.surface, self.left, baseline, *size);
             baseline += size * 1.25;
         }
-        self.text(Face::Prose, 9.4, self.left, y + 57.0, &self.content.threshold());
+        self.text(Face::Prose, 9.4, self.left, y + 55.5, &self.content.threshold());
         let mut baseline = y + self.code_size - 3.0 * LABEL.leading;
         for (label, value) in self.content.facts() {
             self.text(LABEL.face, LABEL.size, self.left, baseline, label);
@@ -178,7 +178,7 @@ impl Sheet<'_, '_> {
     fn rows(&mut self, y: f32) {
         self.frame(y, ROWS);
         self.text(NOTE.face, NOTE.size, self.left + 14.0, y + 15.0, HOW_TO_READ);
-        let mut baseline = y + 15.0 + ROW.leading;
+        let mut baseline = y + 18.0 + ROW.leading;
         for row in self.content.share.rows() {
             self.text(ROW.face, ROW.size, self.left + 14.0, baseline, &row);
             baseline += ROW.leading;
