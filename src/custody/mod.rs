@@ -1,10 +1,12 @@
 //! The ceremony that makes a recovery key and leaves it on paper, and the way back from sheets to the key.
 
 mod attest;
+mod pdf;
 mod pending;
 mod register;
 mod rehearse;
 mod reshare;
+mod script;
 mod sheet;
 mod verify;
 
@@ -15,7 +17,7 @@ use crate::{
     crypto::{self, Namespace, RecoveryKey, Signer},
     model::RepositoryId,
     repo::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch, TrustAnchor},
-    share::{self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, ShareSetId, SplitError},
+    share::{self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, Share, ShareSetId, SplitError},
 };
 pub use attest::attestation;
 pub use pending::{Kind, NotConfirmed, Pending, PendingError};
@@ -23,6 +25,9 @@ pub use register::{Entry, PROOF_EVERY_DAYS, Policy, entries, policy};
 pub use rehearse::{gives_key, rehearse};
 pub use reshare::{Successor, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
+
+pub use pdf::Paper;
+pub use script::script;
 
 /// What a ceremony is asked to make.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ pub struct CeremonyRequest {
     pub signers: Vec<AllowedSigner>,
     /// The time of the ceremony.
     pub created: Timestamp,
+    /// What the sheets are printed on.
+    pub paper: Paper,
 }
 
 /// What a ceremony leaves: sheets for the custodians, the public epoch, and the root key to sign it with.
@@ -50,14 +57,19 @@ pub struct Ceremony {
     pub sheets: Vec<Sheet>,
 }
 
-/// One custodian's sheet as plain text.
+/// One custodian's sheet, as a page to print and as plain text.
+///
+/// Both are wiped when it goes. What the PDF library copied on the way (a content stream, glyph numbers, modules of
+/// the code) is freed without being wiped; the process keeps no core dump and can not be attached to.
 pub struct Sheet {
     /// The custodian.
     pub custodian: String,
     /// The share's index.
     pub index: u8,
-    /// The page.
+    /// The page as text.
     pub text: Zeroizing<String>,
+    /// One printed page; the same sheet gives the same bytes.
+    pub pdf: Zeroizing<Vec<u8>>,
 }
 
 /// A ceremony that cannot be held as asked, or whose sheets did not give the key back.
@@ -69,12 +81,23 @@ pub enum CeremonyError {
     /// A name that cannot be printed on a sheet.
     #[error("custodian name {0:?} is empty, longer than 80 characters or has a line break in it")]
     Name(String),
+    /// A name that would be printed with a hole in it.
+    #[error("custodian name {name:?} has {character:?} (U+{:04X}) in it, which cannot be printed on a sheet", u32::from(*.character))]
+    Character {
+        /// The name.
+        name: String,
+        /// What no embedded font has.
+        character: char,
+    },
     /// Two custodians of one name: nobody could tell their sheets apart.
     #[error("custodian {0:?} is named twice")]
     Twice(String),
     /// The key that is to be split anew is not the one in force.
     #[error("this is not the key of epoch {0}, the one in force")]
     OtherKey(u32),
+    /// A page could not be made.
+    #[error("the sheets could not be made ({0})")]
+    Page(String),
     /// The sheets, read back, did not give the key: nothing was kept.
     #[error("the sheets could not be read back to the same key ({0})")]
     Proof(String),
@@ -121,13 +144,8 @@ fn issue(
         signers: request.signers.clone(),
         previous,
     };
-    let sheets: Vec<Sheet> = custodians
-        .map(|(share, name)| Sheet {
-            custodian: name.clone(),
-            index: share.index(),
-            text: sheet::render(&epoch, name, share),
-        })
-        .collect();
+    let sheets: Vec<Sheet> =
+        custodians.map(|(share, name)| make_sheet(&epoch, name, share, request.paper)).collect::<Result<_, _>>()?;
     prove(&epoch, &sheets, key)?;
     Ok(Ceremony { epoch, root, sheets })
 }
@@ -160,6 +178,12 @@ pub fn anchor(key: &RecoveryKey) -> TrustAnchor {
     TrustAnchor { root: key.root_signer().public(), recipient: key.recipient() }
 }
 
+fn make_sheet(epoch: &Epoch, custodian: &str, share: &Share, paper: Paper) -> Result<Sheet, CeremonyError> {
+    let content = sheet::Content { custodian, epoch, share };
+    let pdf = pdf::page(&content, paper).map_err(CeremonyError::Page)?;
+    Ok(Sheet { custodian: custodian.to_owned(), index: share.index(), text: content.text(), pdf })
+}
+
 fn register(epoch: &Epoch, retired: Option<Timestamp>) -> Option<Register> {
     let mut set = [0; 4];
     hex::decode_to_slice(&epoch.share_set, &mut set).ok()?;
@@ -187,6 +211,9 @@ fn check_names(names: &[String]) -> Result<(), CeremonyError> {
     for (position, name) in names.iter().enumerate() {
         if name.trim().is_empty() || name.chars().count() > 80 || name.chars().any(char::is_control) {
             return Err(CeremonyError::Name(name.clone()));
+        }
+        if let Some(character) = pdf::unprintable(name) {
+            return Err(CeremonyError::Character { name: name.clone(), character });
         }
         if names[..position].contains(name) {
             return Err(CeremonyError::Twice(name.clone()));
@@ -228,6 +255,7 @@ mod tests {
             custodians: custodians.iter().map(ToString::to_string).collect(),
             signers: vec![AllowedSigner { name: "host".into(), key: Signer::generate().public() }],
             created: "2026-11-24T05:50:42Z".parse().unwrap(),
+            paper: Paper::A4,
         }
     }
 

@@ -139,6 +139,7 @@ mod tests {
 
     fn epoch(names: &[&str]) -> Epoch {
         hold(&CeremonyRequest {
+            paper: crate::custody::Paper::default(),
             repository: RepositoryId::from_bytes([7; 16]),
             threshold: 2,
             custodians: names.iter().map(ToString::to_string).collect(),

@@ -32,7 +32,7 @@ const MOST_PIXELS: usize = 64_000_000;
 const MOST_PAGES: usize = 32;
 
 /// A file that takes longer is not a sheet.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// PDF pages nest; the decoders recurse.
 const STACK: usize = 32 << 20;

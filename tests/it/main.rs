@@ -40,4 +40,5 @@ mod servers;
 mod share_gather;
 mod share_text;
 mod share_vectors;
+mod sheet_page;
 mod stub;

@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let sheets = init::write_sheets(&args.sheets, &ceremony)?;
     let value = json!({ "kind": Kind::Rehearse, "threshold": threshold, "sheets": sheets });
     context.output.result(&value, || {
-        let paths: Vec<String> = sheets.iter().map(|path| format!("  {}", path.display())).collect();
+        let paths: Vec<String> = sheets.iter().map(|sheet| format!("  {}", sheet.pdf.display())).collect();
         format!("{} of a rehearsal:\n{}", plural(u64::from(ceremony.epoch.total), "sheet"), paths.join("\n"))
     });
     Ok(Exit::Complete)

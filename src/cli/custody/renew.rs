@@ -168,7 +168,7 @@ impl Desk {
             "sheets": sheets, "in_force": false,
         });
         context.output.result(&value, || {
-            let sheets: Vec<String> = sheets.iter().map(|path| format!("  {}", path.display())).collect();
+            let sheets: Vec<String> = sheets.iter().map(|sheet| format!("  {}", sheet.pdf.display())).collect();
             let count = plural(u64::from(epoch.total), "new sheet");
             format!("{count}, any {} of them will open the backup:\n{}", epoch.threshold, sheets.join("\n"))
         });

@@ -18,7 +18,7 @@ use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{Config, CopySection, KeysSection, RepositorySection, SourceSection, TrustSection},
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
-    custody::{self, CeremonyRequest},
+    custody::{self, CeremonyRequest, Paper},
     drill::{self, Verdict},
     emulator::{Sandbox, SandboxOptions},
     fsutil::{self, Access, Existing},
@@ -187,8 +187,10 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
         custodians: CUSTODIANS.map(String::from).to_vec(),
         signers: vec![AllowedSigner { name: "backup host".into(), key: signer.public() }],
         created: to_seconds(SystemClock.now()),
+        paper: Paper::A4,
     })?;
     let sheets = init::write_sheets(&scene.out.join("sheets"), &ceremony)?;
+    let sheets = sheets.into_iter().map(|sheet| sheet.text).collect();
     let config_path = scene.out.join("lifeboat.toml");
     let keys = init::write_keys(&config_path, &signer, &index_key)?;
     fsutil::create_folder(&scene.out.join("region-a"), Access::Public)?;
