@@ -277,11 +277,11 @@ fn print(context: &Context, repository: &Repository, ceremony: &Ceremony, delive
     });
     context.output.result(&value, || {
         let sheets = match delivered {
-            Delivered::Folder(..) => pdfs.iter().map(|path| format!("\n  {}", path.display())).collect::<Vec<_>>().concat(),
-            Delivered::Printer(count) => format!("\n  {count} printed"),
+            Delivered::Folder(..) => pdfs.iter().map(|path| format!("  {}", path.display())).collect::<Vec<_>>().join("\n"),
+            Delivered::Printer(count) => format!("  {count} printed"),
         };
         format!(
-            "repository {} at {}\nconfiguration {}\nscript of the ceremony {}\n{}, any {} of them open the backup:{sheets}",
+            "repository {} at {}\nconfiguration {}\nscript of the ceremony {}\n{}, any {} of them open the backup:\n{sheets}",
             repository.id(),
             repository.storage().address(),
             context.global.config.display(),

@@ -45,7 +45,7 @@ pub fn rotate(successor: &Successor, trust: &Trust) -> Result<Ceremony, Ceremony
 fn succeed(key: &RecoveryKey, successor: &Successor, trust: &Trust) -> Result<Ceremony, CeremonyError> {
     let current = trust.current();
     let request = CeremonyRequest {
-            paper: crate::custody::Paper::default(),
+        paper: crate::custody::Paper::default(),
         repository: current.repository,
         threshold: successor.threshold,
         custodians: successor.custodians.clone(),

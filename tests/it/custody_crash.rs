@@ -33,6 +33,7 @@ impl House {
     fn new() -> Self {
         let signer = Signer::generate();
         let old = custody::hold(&CeremonyRequest {
+            paper: custody::Paper::default(),
             repository: ID,
             threshold: 3,
             custodians: ["Ana", "Bo", "Cy", "Dee", "Eli"].map(String::from).into(),
