@@ -139,6 +139,13 @@ async fn check_nothing_there(storage: &Storage, files: [&Path; 2], sheets: Optio
         Err(RepoError::NotARepository(_)) => {}
         Err(error) => return Err(error.into()),
     }
+    if let Some(sheets) = sheets
+        && sheets.is_dir()
+        && std::fs::read_dir(sheets)?.next().is_some()
+    {
+        let message = format!("the folder {} is not empty", sheets.display());
+        return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
+    }
     for (file, kind) in files.into_iter().zip(["a configuration", "the script of a ceremony"]) {
         if file.exists() {
             let message = format!("there is {kind} at {} already", file.display());
@@ -146,11 +153,6 @@ async fn check_nothing_there(storage: &Storage, files: [&Path; 2], sheets: Optio
                 Failure::new(Exit::Refused, message).hint("say --config FILE for another one, in another folder")
             );
         }
-    }
-    let Some(sheets) = sheets else { return Ok(()) };
-    if sheets.is_dir() && std::fs::read_dir(sheets)?.next().is_some() {
-        let message = format!("the folder {} is not empty", sheets.display());
-        return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
     }
     Ok(())
 }

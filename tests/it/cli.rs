@@ -138,7 +138,7 @@ async fn init_overwrites_nothing() {
     init("--repo repository --sheets other --config two.toml").expect(4).says("already");
     init("--repo second --sheets sheets --config two.toml").expect(4).says("not empty");
     init("--repo second --sheets other --config one.toml").expect(4).says("already");
-    desk.run("init --repo r --source aws:eu-central-1 --threshold 4 --custodian A --custodian B --sheets s --config c.toml --yes")
+    desk.run("init --repo r --source aws:eu-central-1 --threshold 4 --custodian A --custodian B --sheets s --config elsewhere/c.toml --yes")
         .expect(2)
         .says("threshold 4 of 2");
     assert!(!desk.path("second").exists() && !desk.path("r").exists() && !desk.path("s").exists());

@@ -22,18 +22,22 @@ async fn desk() -> (Sandbox, Desk) {
 }
 
 fn text(path: &Path) -> String {
-    String::from_utf8(std::fs::read(path).unwrap()).unwrap()
+    String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
 }
 
 /// The share of a sheet in one piece.
 fn share(path: &Path) -> String {
-    text(path).split_whitespace().find(|word| word.starts_with("LB1") && word.len() == 90).unwrap().to_owned()
+    text(&path.with_extension("txt"))
+        .split_whitespace()
+        .find(|word| word.starts_with("LB1") && word.len() == 90)
+        .unwrap()
+        .to_owned()
 }
 
 /// Only the four typed rows of a sheet.
 fn rows(path: &Path) -> Vec<String> {
     let is_row = |line: &&str| line.contains(" = ") && line.starts_with(|first: char| first.is_ascii_digit());
-    text(path).lines().map(str::trim).filter(is_row).map(ToOwned::to_owned).collect()
+    text(&path.with_extension("txt")).lines().map(str::trim).filter(is_row).map(ToOwned::to_owned).collect()
 }
 
 fn pending(desk: &Desk) -> Option<PathBuf> {
@@ -378,5 +382,16 @@ async fn a_rehearsal_is_never_put_in_force() {
     std::fs::write(&path, rehearsal).unwrap();
     desk.run("custody rotate --confirm --share new").expect(2);
     assert!(!desk.path("repository/epochs/2.json").exists());
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printed_page_is_proven_and_opens_the_backup() {
+    let (sandbox, desk) = desk().await;
+    desk.run("snapshot").expect(0);
+    let proof = desk.run("custody verify sheets/02-bo.pdf --json").expect(0);
+    assert!(proof.out.contains("Bo"), "{}", proof.out);
+    let pages = "--share sheets/02-bo.pdf --share sheets/04-dee.pdf --share sheets/05-eli.pdf";
+    desk.run(&format!("check --depth values {pages}")).expect(0);
     sandbox.shutdown().await;
 }

@@ -94,7 +94,8 @@ async fn a_sheet_twice_in_a_folder_is_one_sheet_and_by_name_a_warning() {
 /// Bo's rows with two wrong characters in row 2, and the row as it should be.
 fn slip(desk: &Desk) -> (String, String) {
     let sheet = sheet(desk, "02-bo");
-    let rows: Vec<&str> = sheet.lines().map(str::trim).filter(|line| line.contains(" = ")).take(4).collect();
+    let rows: Vec<&str> =
+        sheet.lines().map(str::trim).filter(|line| line.contains(": ") && line.contains(" = ")).take(4).collect();
     let groups: Vec<&str> = rows[1].split_whitespace().collect();
     let swapped: String = groups[2].chars().map(|symbol| if symbol == 'Q' { 'P' } else { 'Q' }).take(2).collect();
     let wrong = rows[1].replacen(groups[2], &format!("{swapped}{}", &groups[2][2..]), 1);

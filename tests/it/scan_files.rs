@@ -42,7 +42,7 @@ fn small(text: &str) -> Picture {
 /// A PDF of these pages, each a size in points, a content stream, and an image named `I` if it has one.
 fn pdf(pages: &[((usize, usize), Vec<u8>, Option<String>, Vec<u8>)]) -> Vec<u8> {
     let mut objects: Vec<Vec<u8>> = vec![b"<< /Type /Catalog /Pages 2 0 R >>".to_vec()];
-    let kids: String = (0..pages.len()).map(|at| format!("{} 0 R ", 3 + 3 * at)).collect();
+    let kids: String = (0..pages.len()).map(|at| format!("{} 0 R ", 3 + 3 * at)).collect::<Vec<_>>().concat();
     objects.push(format!("<< /Type /Pages /Count {} /Kids [{kids}] >>", pages.len()).into_bytes());
     for (at, ((width, height), content, image, data)) in pages.iter().enumerate() {
         let (own, image_number) = (4 + 3 * at, 5 + 3 * at);
@@ -66,7 +66,9 @@ fn pdf(pages: &[((usize, usize), Vec<u8>, Option<String>, Vec<u8>)]) -> Vec<u8> 
     }
     let table = file.len();
     file.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).bytes());
-    places.iter().for_each(|place| file.extend(format!("{place:010} 00000 n \n").bytes()));
+    for place in &places {
+        file.extend(format!("{place:010} 00000 n \n").bytes());
+    }
     file.extend(format!("trailer << /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n", objects.len() + 1).bytes());
     file
 }

@@ -1,10 +1,5 @@
 //! The kinds of photo people take of a sheet, each from easy to hard.
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "pixels and parts of them"
-)]
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels and parts of them")]
 
 use crate::scan_picture::{Dice, Picture, blot, corners, lay, page};
 

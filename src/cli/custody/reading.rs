@@ -1,52 +1,53 @@
 //! Sheets one by one, each on its own: for proving and for confirming, where no quorum is wanted.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::{
-    cli::{Exit, Failure},
-    fsutil,
+    cli::{
+        Exit, Failure,
+        sheets::{self, Presented},
+    },
+    model::Digest,
+    share::UntrustedShare,
 };
-
-const LONGEST_SHEET: usize = 1 << 20;
 
 /// A name for people, and the text.
 pub(super) type SheetText = (String, Zeroizing<String>);
 
-/// Reads every sheet of the given files and folders.
+/// Reads every sheet of the given files and folders; the page and the text of one sheet count once.
 pub(super) fn sheets(paths: &[PathBuf]) -> Result<Vec<SheetText>, Failure> {
-    let mut texts = Vec::new();
+    let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() {
-            let mut inside: Vec<PathBuf> = fs::read_dir(path)?
-                .filter_map(Result::ok)
-                .map(|entry| entry.path())
-                .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-                .collect();
-            inside.sort();
-            for path in inside {
-                texts.push(sheet(&path)?);
-            }
-        } else {
-            texts.push(sheet(path)?);
+        if path.is_dir() { files.extend(sheets::inside(path)?) } else { files.push(path.clone()) }
+    }
+    let (mut texts, mut seen): (Vec<SheetText>, Vec<Digest>) = (Vec::new(), Vec::new());
+    for given in files.iter().map(|file| presented(file)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        let digest = UntrustedShare::parse(&given.text).ok().map(|share| share.digest());
+        if digest.is_some_and(|digest| seen.contains(&digest)) {
+            continue;
         }
+        seen.extend(digest);
+        texts.push((given.origin, given.text));
     }
     Ok(texts)
 }
 
-/// Reads one sheet: a file, or `-` for stdin.
+/// Reads one sheet: a text, a picture, a PDF, or `-` for stdin.
 pub(super) fn sheet(path: &Path) -> Result<SheetText, Failure> {
-    let (origin, bytes) = if path == Path::new("-") {
-        ("stdin".to_owned(), fsutil::read_secret_from(io::stdin(), LONGEST_SHEET)?)
-    } else {
-        let bytes = fsutil::read_secret(path, LONGEST_SHEET)
-            .map_err(|error| Failure::new(Exit::NoQuorum, error.to_string()))?;
-        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes)
-    };
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    Ok((origin, Zeroizing::new(text.to_owned())))
+    let mut texts = presented(path)?;
+    if texts.len() > 1 {
+        let message = format!("{} holds {} sheets", path.display(), texts.len());
+        return Err(Failure::usage(message).hint("give one sheet at a time"));
+    }
+    let given = texts.pop().ok_or_else(|| Failure::new(Exit::NoQuorum, format!("{} is empty", path.display())))?;
+    Ok((given.origin, given.text))
+}
+
+fn presented(path: &Path) -> Result<Vec<Presented>, Failure> {
+    sheets::read(path)?.map_err(|unread| {
+        let message = format!("{} {}", unread.origin, unread.fault);
+        Failure::new(Exit::NoQuorum, message).hint(unread.fault.hint())
+    })
 }
