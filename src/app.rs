@@ -1,10 +1,15 @@
 //! The composition root: from configuration to objects.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Config, ConfigError},
@@ -15,10 +20,21 @@ use crate::{
         ProviderError,
         aws::{Aws, AwsSettings},
     },
-    repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedManifest},
-    snapshot::Witness,
+    repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedManifest, Witness},
     storage::{Storage, StorageError},
 };
+
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a copy held when this host last looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopySeen {
+    /// Its head.
+    pub head: Witness,
+    /// The recovery point of that head.
+    pub time: Timestamp,
+}
 
 /// A backup host: its configuration and where that lies.
 pub struct Host {
@@ -175,8 +191,23 @@ impl Host {
     pub fn lock(&self, repository: RepositoryId) -> Result<fsutil::Lock, HostError> {
         let folder = self.folder.join("state");
         fsutil::create_folder(&folder, Access::Private)?;
-        let lock = fsutil::lock(&folder.join(format!("{repository}.lock")))?;
-        lock.ok_or(HostError::Locked(repository))
+        let path = folder.join(format!("{repository}.lock"));
+        for _ in 0..LOCK_TRIES {
+            if let Some(lock) = fsutil::lock(&path)? {
+                return Ok(lock);
+            }
+            // `is_running` holds it for an instant.
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        Err(HostError::Locked(repository))
+    }
+
+    /// Whether a run of this host writes to the repository now. A lock left by a run that was killed is none.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be opened.
+    pub fn is_running(&self, repository: RepositoryId) -> Result<bool, HostError> {
+        Ok(fsutil::is_locked(&self.state_file(repository, "lock"))?)
     }
 
     /// The newest snapshot this host remembers having seen.
@@ -198,19 +229,49 @@ impl Host {
     /// When the file cannot be written.
     pub fn remember(&self, manifest: &VerifiedManifest) -> Result<(), HostError> {
         let path = self.witness_path(manifest.manifest().repository);
-        let witness = Witness { sequence: manifest.manifest().sequence, manifest: manifest.digest() };
+        let witness = manifest.witness();
         let bytes = serde_json::to_vec(&witness).expect("a witness is plain data");
+        fsutil::create_folder(path.parent().unwrap_or(Path::new(".")), Access::Private)?;
+        Ok(fsutil::write(&path, &bytes, Access::Private, Existing::Replace)?)
+    }
+
+    /// What each copy held when this host last looked, by address.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn copies_seen(&self, repository: RepositoryId) -> Result<BTreeMap<String, CopySeen>, HostError> {
+        let path = self.state_file(repository, "copies.json");
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| HostError::Witness(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Remembers what copies hold now; the others stay as they were.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn remember_copies(&self, repository: RepositoryId, seen: BTreeMap<String, CopySeen>) -> Result<(), HostError> {
+        let mut all = self.copies_seen(repository)?;
+        all.extend(seen);
+        let path = self.state_file(repository, "copies.json");
+        let bytes = serde_json::to_vec(&all).expect("witnesses are plain data");
         fsutil::create_folder(path.parent().unwrap_or(Path::new(".")), Access::Private)?;
         Ok(fsutil::write(&path, &bytes, Access::Private, Existing::Replace)?)
     }
 
     /// The file of a next epoch that waits for confirmation; public, and gone when it is in force or given up.
     pub fn pending_path(&self, repository: RepositoryId) -> PathBuf {
-        self.folder.join("state").join(format!("{repository}.pending-epoch.json"))
+        self.state_file(repository, "pending-epoch.json")
     }
 
     fn witness_path(&self, repository: RepositoryId) -> PathBuf {
-        self.folder.join("state").join(format!("{repository}.head.json"))
+        self.state_file(repository, "head.json")
+    }
+
+    fn state_file(&self, repository: RepositoryId, name: &str) -> PathBuf {
+        self.folder.join("state").join(format!("{repository}.{name}"))
     }
 
     fn key<K>(&self, path: &Path, parse: impl Fn(&str) -> Result<K, KeyFileError>) -> Result<K, HostError> {

@@ -16,9 +16,24 @@ pub struct Config {
     pub trust: TrustSection,
     /// The host's own keys.
     pub keys: KeysSection,
+    /// How old things may be before `status` says so.
+    #[serde(default, skip_serializing_if = "StatusSection::is_default")]
+    pub status: StatusSection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
+}
+
+/// `[status]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatusSection {
+    /// The newest snapshot, in hours.
+    pub snapshot_hours: u32,
+    /// The newest snapshot of a copy that lags, in hours.
+    pub copy_hours: u32,
+    /// The newest drill that passed, in days.
+    pub drill_days: u32,
 }
 
 /// `[repository]`
@@ -121,6 +136,19 @@ impl Config {
     }
 }
 
+impl Default for StatusSection {
+    /// A run a day with two hours of grace; a drill a month with four days.
+    fn default() -> Self {
+        Self { snapshot_hours: 26, copy_hours: 26, drill_days: 35 }
+    }
+}
+
+impl StatusSection {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl FromStr for ProviderAddress {
     type Err = ConfigError;
 
@@ -170,6 +198,7 @@ mod tests {
             },
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },
             keys: KeysSection { signer: "signer".into(), index: "index.age".into() },
+            status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
             copies: vec![CopySection { url: "/mnt/west".into(), region: Some("eu-west-1".into()) }],
         }
     }

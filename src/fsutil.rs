@@ -88,6 +88,22 @@ pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
     }
 }
 
+/// Whether another process holds the lock on `path`.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn is_locked(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other.map_err(|error| at(path, &error))?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(fs::TryLockError::WouldBlock) => Ok(true),
+        Err(fs::TryLockError::Error(error)) => Err(at(path, &error)),
+    }
+}
+
 /// Removes a file, durably; one that is not there is no error.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | arguments, printing, prompts, exit codes |
 //! | 4 | [`app`] | from configuration to objects |
-//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] | use cases |
+//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] [`scan`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`fsutil`] [`progress`] | leaves |
@@ -30,4 +30,5 @@ pub mod restore;
 pub mod scan;
 pub mod share;
 pub mod snapshot;
+pub mod status;
 pub mod storage;

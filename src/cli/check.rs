@@ -1,11 +1,15 @@
 //! `lifeboat check`
 
 use super::{
-    Context, Exit, Failure,
+    Context, Exit, Failure, drill,
     output::table,
     quorum::{self, ShareArgs},
+    survey,
 };
-use crate::repo::{CheckDepth, CheckReport, FaultKind};
+use crate::{
+    app::Host,
+    repo::{CheckDepth, CheckReport, Fault, Repository, Trust},
+};
 
 /// Check that the repository is whole, at one of three depths
 #[derive(Debug, clap::Args)]
@@ -46,16 +50,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             Depth::Index => repository.check(&trust, CheckDepth::Index(&host.index_key()?)).await?,
             _ => repository.check(&trust, CheckDepth::Structure).await?,
         };
-        let chain = repository.chain(&trust).await?;
-        if let Some(witness) = host.witness(repository.id())?
-            && !chain.manifests.iter().any(|manifest| manifest.digest() == witness.manifest)
-        {
-            report.faults.push(crate::repo::Fault {
-                file: "snapshots".into(),
-                kind: FaultKind::Gap,
-                detail: format!("snapshot number {}, which this host wrote, is gone", witness.sequence),
-            });
-        }
+        report.faults.extend(compared(context, &host, &repository, &trust).await?);
         report
     };
     context.output.result(&report, || text(&report, args.depth));
@@ -66,6 +61,36 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     } else {
         Exit::Incomplete
     })
+}
+
+/// The history against the heads that this host, the copies and the drills remember.
+///
+/// A copy may lag: it is held to what this host saw there, and the repository to all of them.
+async fn compared(
+    context: &Context,
+    host: &Host,
+    repository: &Repository,
+    trust: &Trust,
+) -> Result<Vec<Fault>, Failure> {
+    let drills = drill::judged_in(repository, trust).await?;
+    let chain = repository.chain(trust).await?;
+    let elsewhere = context.global.repo.as_ref().filter(|address| **address != host.config.repository.url);
+    let remembered = match elsewhere {
+        Some(address) => {
+            let seen = host.copies_seen(repository.id())?.get(address).map(|seen| seen.head);
+            survey::remembered(seen, &[], &drills)
+        }
+        None => {
+            let copies = survey::copies(host, repository.id()).await?;
+            for copy in &copies {
+                if let Err(error) = &copy.chain {
+                    context.output.warn(&format!("not compared with the copy at {}: {error}", copy.section.url));
+                }
+            }
+            survey::remembered(host.witness(repository.id())?, &copies, &drills)
+        }
+    };
+    Ok(chain.compare(&remembered))
 }
 
 fn text(report: &CheckReport, depth: Depth) -> String {

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::{
     Context, Exit, Failure,
     output::table,
-    snapshot::{copy_all, copy_json},
+    snapshot::{copy_all, copy_json, copy_to},
 };
-use crate::{repo, storage::Storage};
+use crate::repo;
 
 /// Bring the copies up to date, every file read back and compared
 #[derive(Debug, clap::Args)]
@@ -20,17 +20,18 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
-    let (repository, _) = context.repository(&host).await?;
+    let (repository, trust) = context.repository(&host).await?;
+    let _lock = host.lock(repository.id())?;
     if let Some(url) = args.to {
-        let report = repo::copy(&repository, &Storage::open(&url)?).await?;
-        return Ok(print(context, &[(url, Ok(report))]));
+        let report = copy_to(&host, &repository, &trust, &[url]).await?;
+        return Ok(print(context, &report));
     }
     if host.config.copies.is_empty() {
         return Err(
             Failure::usage("no copy is configured").hint("add a [[copy]] to the configuration, or say --to URL")
         );
     }
-    Ok(print(context, &copy_all(&repository, &host.config).await))
+    Ok(print(context, &copy_all(&host, &repository, &trust).await?))
 }
 
 fn print(context: &Context, copies: &[(String, Result<repo::CopyReport, String>)]) -> Exit {

@@ -16,7 +16,7 @@ use crate::{
     drill::{self, Record, Request, Verdict},
     model::Digest,
     provider::aws::{Aws, AwsSettings},
-    repo::{StoredDrill, Trust},
+    repo::{Repository, StoredDrill, Trust},
 };
 
 /// Restore drills: into a sandbox account, compared, cleaned up, signed
@@ -131,20 +131,25 @@ pub(super) fn summary(record: &Record, stored: &StoredDrill) -> String {
 }
 
 /// One record: what it says, and what is wrong with its signature or its place in the chain.
-struct Judged {
-    stored: StoredDrill,
-    record: Option<Record>,
-    fault: Option<String>,
+pub(super) struct Judged {
+    pub(super) stored: StoredDrill,
+    pub(super) record: Option<Record>,
+    pub(super) fault: Option<String>,
 }
 
 async fn judged(context: &Context) -> Result<Vec<Judged>, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
+    judged_in(&repository, &trust).await
+}
+
+/// Every drill record of one storage, oldest first.
+pub(super) async fn judged_in(repository: &Repository, trust: &Trust) -> Result<Vec<Judged>, Failure> {
     let mut previous = None;
     let mut all = Vec::new();
     for stored in repository.drills().await? {
         let record: Option<Record> = serde_json::from_slice(&stored.bytes).ok();
-        let fault = fault(&stored, record.as_ref(), previous, &trust);
+        let fault = fault(&stored, record.as_ref(), previous, trust);
         previous = Some(Digest::of(&stored.bytes));
         all.push(Judged { stored, record, fault });
     }

@@ -118,7 +118,7 @@ impl From<SnapshotError> for Failure {
             SnapshotError::WrongAccount { .. } => {
                 Self::new(Exit::Refused, message).hint("check AWS_PROFILE and the role, or [source] account")
             }
-            SnapshotError::RolledBack { .. } => {
+            SnapshotError::OtherHistory(_) => {
                 Self::new(Exit::Refused, message).hint("compare with the copies; the newest good head is there")
             }
             SnapshotError::NotASigner(_) => {

@@ -17,6 +17,8 @@ mod sandbox;
 mod sheets;
 mod show;
 mod snapshot;
+mod status;
+mod survey;
 mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -78,6 +80,7 @@ enum Command {
     List(list::Args),
     Show(show::Args),
     Check(check::Args),
+    Status(status::Args),
     Copy(copy::Args),
     Restore(restore::Args),
     Drill(drill::Args),
@@ -179,6 +182,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::List(args) => list::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Check(args) => check::run(&context, args).await,
+        Command::Status(args) => status::run(&context, args).await,
         Command::Copy(args) => copy::run(&context, args).await,
         Command::Restore(args) => restore::run(&context, args).await,
         Command::Drill(args) => drill::run(&context, args).await,

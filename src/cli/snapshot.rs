@@ -10,9 +10,10 @@ use super::{
     watch::Watch,
 };
 use crate::{
+    app::{CopySeen, Host},
     clock::SystemClock,
     provider::Source,
-    repo,
+    repo::{self, Repository, Trust},
     snapshot::{self, Report, Request},
     storage::Storage,
 };
@@ -55,7 +56,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     watch.done();
     let report = report?;
     host.remember(&report.manifest)?;
-    let copies = if args.no_copy { Vec::new() } else { copy_all(&repository, &host.config).await };
+    let copies = if args.no_copy { Vec::new() } else { copy_all(&host, &repository, &trust).await? };
     print(context, &report, &copies);
     let copied = copies.iter().all(|(_, outcome)| outcome.is_ok());
     let complete = copied && report.unreadable.is_empty() && report.history.is_empty();
@@ -65,15 +66,34 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 type CopyOutcome = (String, Result<repo::CopyReport, String>);
 
 /// Brings every configured copy up to date; one that fails does not stop the others.
-pub(super) async fn copy_all(repository: &repo::Repository, config: &crate::config::Config) -> Vec<CopyOutcome> {
-    let copies = config.copies.iter().map(|copy| async move {
+pub(super) async fn copy_all(host: &Host, repository: &Repository, trust: &Trust) -> Result<Vec<CopyOutcome>, Failure> {
+    let urls: Vec<String> = host.config.copies.iter().map(|copy| copy.url.clone()).collect();
+    copy_to(host, repository, trust, &urls).await
+}
+
+/// Brings copies up to date and remembers what they hold now.
+pub(super) async fn copy_to(
+    host: &Host,
+    repository: &Repository,
+    trust: &Trust,
+    urls: &[String],
+) -> Result<Vec<CopyOutcome>, Failure> {
+    // Before copying: what appears while it runs is the next run's.
+    let chain = repository.chain(trust).await?;
+    let copies = urls.iter().map(|url| async move {
         let outcome = async {
-            let storage = Storage::open(&copy.url).map_err(|error| error.to_string())?;
+            let storage = Storage::open(url).map_err(|error| error.to_string())?;
             repo::copy(repository, &storage).await.map_err(|error| error.to_string())
         };
-        (copy.url.clone(), outcome.await)
+        (url.clone(), outcome.await)
     });
-    futures::future::join_all(copies).await
+    let outcomes = futures::future::join_all(copies).await;
+    if let Some(head) = chain.head() {
+        let seen = CopySeen { head: head.witness(), time: head.manifest().time };
+        let written = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
+        host.remember_copies(repository.id(), written.map(|(url, _)| (url.clone(), seen)).collect())?;
+    }
+    Ok(outcomes)
 }
 
 fn print(context: &Context, report: &Report, copies: &[CopyOutcome]) {

@@ -108,7 +108,10 @@ impl Repository {
             return fault(FaultKind::Untrusted, &error.to_string());
         }
         if layout::stem(manifest.time, manifest.snapshot) != stem {
-            return fault(FaultKind::Damaged, "its name is not its time and id");
+            return fault(
+                FaultKind::Reordered,
+                "it is genuine and has the name of another: its name is not its time and id",
+            );
         }
         if manifest.sequence == 0 {
             return fault(FaultKind::Damaged, "sequence numbers start at 1");

@@ -54,6 +54,10 @@ pub enum FaultKind {
     Untrusted,
     /// A sequence number is missing: a snapshot was removed.
     Gap,
+    /// The newest snapshots that somebody remembers are gone.
+    RolledBack,
+    /// A genuine manifest under the name of another.
+    Reordered,
     /// Two manifests with one sequence number, or a previous digest that does not match.
     Fork,
     /// A reference that leads to no value or to another one.

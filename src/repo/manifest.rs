@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Witness;
 use crate::{
     crypto::PublicKey,
     model::{Digest, Place, RepositoryId, SnapshotId},
@@ -126,6 +127,11 @@ impl VerifiedManifest {
     /// SHA-256 of the exact bytes.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// What whoever saw it remembers.
+    pub fn witness(&self) -> Witness {
+        Witness { sequence: self.manifest.sequence, manifest: self.digest }
     }
 
     /// The file name below `snapshots/`, without `.json`.

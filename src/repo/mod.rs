@@ -14,6 +14,7 @@ mod manifest;
 mod pack;
 mod resolve;
 mod trust;
+mod witness;
 
 use bytes::Bytes;
 
@@ -27,6 +28,7 @@ pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
 pub use trust::{Trust, TrustAnchor};
+pub use witness::{Remembered, Standing, Witness};
 
 use crate::{
     crypto::{Namespace, Signer},

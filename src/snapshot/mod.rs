@@ -15,7 +15,10 @@ use crate::{
     model::{Place, Record, SnapshotId},
     progress::Progress,
     provider::{ErrorKind, Listed, ProviderError, Source},
-    repo::{Chain, Counts, Excluded, Manifest, RepoError, Repository, Trust, UnreadableCount, VerifiedManifest},
+    repo::{
+        Chain, Counts, Excluded, Manifest, Remembered, RepoError, Repository, Trust, UnreadableCount, VerifiedManifest,
+        Witness,
+    },
 };
 use carried::Carried;
 use writer::Writer;
@@ -47,15 +50,6 @@ pub struct Request<'a> {
     pub clock: &'a dyn Clock,
     /// Watches.
     pub progress: &'a dyn Progress,
-}
-
-/// The head of a chain, as remembered outside the repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Witness {
-    /// The sequence number.
-    pub sequence: u64,
-    /// SHA-256 of the manifest.
-    pub manifest: crate::model::Digest,
 }
 
 /// A snapshot that exists.
@@ -99,14 +93,9 @@ pub enum SnapshotError {
         /// The configuration's.
         expected: String,
     },
-    /// The repository holds less than this host wrote.
-    #[error("the repository was rolled back: this host wrote snapshot number {expected}, the newest there is {found}")]
-    RolledBack {
-        /// The witness.
-        expected: u64,
-        /// The repository's head; 0 for none.
-        found: u64,
-    },
+    /// The repository does not hold what this host wrote: rolled back, forked, or a snapshot removed.
+    #[error("{0}")]
+    OtherHistory(String),
     /// This host's key is not among the epoch's signers.
     #[error("this host's signing key is not allowed by key epoch {0}")]
     NotASigner(u32),
@@ -247,12 +236,11 @@ fn check_account(expected: Option<&str>, place: &Place) -> Result<(), SnapshotEr
 
 fn check_witness(witness: Option<&Witness>, chain: &Chain) -> Result<(), SnapshotError> {
     let Some(witness) = witness else { return Ok(()) };
-    let known = chain.manifests.iter().any(|manifest| manifest.digest() == witness.manifest);
-    if known {
-        return Ok(());
+    let remembered = Remembered { by: "this host".into(), head: *witness, holds: false };
+    match chain.compare(&[remembered]).pop() {
+        Some(fault) => Err(SnapshotError::OtherHistory(fault.detail)),
+        None => Ok(()),
     }
-    let found = chain.head().map_or(0, |head| head.manifest().sequence);
-    Err(SnapshotError::RolledBack { expected: witness.sequence, found })
 }
 
 fn unreadable_items(records: &[Record]) -> Vec<UnreadableItem> {

@@ -17,7 +17,7 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (6, &["main"]),
     (5, &["cli"]),
     (4, &["app"]),
-    (3, &["snapshot", "restore", "drill", "custody", "emulator"]),
+    (3, &["snapshot", "restore", "drill", "custody", "emulator", "status"]),
     (2, &["repo", "share"]),
     (1, &["provider", "storage", "crypto", "audit", "notify", "config", "scan"]),
     (0, &["model", "clock", "fsutil", "progress"]),

@@ -41,4 +41,5 @@ mod share_gather;
 mod share_text;
 mod share_vectors;
 mod sheet_page;
+mod status;
 mod stub;

@@ -164,7 +164,7 @@ fn an_unsigned_or_misnamed_or_strange_manifest_does_not_count() {
         let chain = chain(storage.clone(), &sample.anchor()).await;
         let kinds = kinds(&chain);
         assert_eq!(sequences(&chain), [1]);
-        assert_eq!(kinds, [FaultKind::Damaged, FaultKind::Unsigned, FaultKind::Damaged, FaultKind::Damaged]);
+        assert_eq!(kinds, [FaultKind::Reordered, FaultKind::Unsigned, FaultKind::Damaged, FaultKind::Damaged]);
     });
 }
 

@@ -12,9 +12,9 @@ use lifeboat::{
         Source, Target,
         memory::{HeldVersion, Memory},
     },
-    repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor},
+    repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor, Witness},
     restore::{self, Options, Outcome, Plan, PlanError, Values, Verification},
-    snapshot::{self, Report, SnapshotError, Witness},
+    snapshot::{self, Report, SnapshotError},
     storage::Storage,
 };
 use proptest::prelude::*;
@@ -322,7 +322,8 @@ async fn a_snapshot_refuses_the_wrong_account_a_foreign_signer_and_a_rolled_back
 
     let witness = Witness { sequence: 4, manifest: lifeboat::model::Digest::of(b"gone") };
     let rolled_back = world.snapshot_with(&source, None, &[], Some(&witness)).await;
-    assert!(matches!(rolled_back, Err(SnapshotError::RolledBack { expected: 4, found: 0 })));
+    let Err(SnapshotError::OtherHistory(detail)) = rolled_back else { panic!("not refused") };
+    assert!(detail.starts_with("rolled back: nothing is left, this host knows of number 4"), "{detail}");
 
     let stranger = World { signer: Signer::generate(), ..world };
     assert!(matches!(stranger.snapshot(&source).await, Err(SnapshotError::NotASigner(1))));

@@ -29,7 +29,7 @@ pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) ->
     if let Err(error) = &recorded {
         context.output.warn(&format!("the proofs of the new sheets were not recorded: {}", error.message));
     }
-    let copies = copy_all(&desk.repository, &desk.host.config).await;
+    let copies = copy_all(&desk.host, &desk.repository, &desk.trust).await?;
     for (url, outcome) in &copies {
         if let Err(error) = outcome {
             context.output.warn(&format!(

@@ -16,7 +16,7 @@ use self::estate::{DATABASE, Estate};
 use super::{Context, Exit, Failure, drill::summary, init, output::plural, restore as cli_restore, watch::Watch};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, KeysSection, RepositorySection, SourceSection, TrustSection},
+    config::{Config, CopySection, KeysSection, RepositorySection, SourceSection, StatusSection, TrustSection},
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Paper},
     drill::{self, Verdict},
@@ -216,6 +216,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         },
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
+        status: StatusSection::default(),
         copies: vec![CopySection { url: url("region-a"), region: Some(REGION_A.into()) }],
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)

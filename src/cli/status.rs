@@ -1,0 +1,229 @@
+//! `lifeboat status`
+
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{
+    Context, Exit, Failure,
+    drill::{self, Judged},
+    output::{plural, table},
+    survey::{self, CopyView},
+};
+use crate::{
+    app::Host,
+    clock::{Clock, SystemClock, to_seconds},
+    config::StatusSection,
+    custody,
+    drill::Verdict,
+    fsutil::{self, Access, Existing},
+    repo::{Chain, Fault, Repository, Trust},
+    status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, Severity, span},
+};
+
+/// Show how things stand: newest snapshot, history, copies, drills, sheets
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat status
+  lifeboat status --json
+  lifeboat status --prometheus /var/lib/node_exporter/lifeboat.prom
+
+Needs no secret key. Exit code 0: all is well. 3: something is late, incomplete or due. 4: the history was tampered with.
+6: files are damaged. How old things may be is set in [status] of the configuration.")]
+pub struct Args {
+    /// Also write a file for Prometheus' text file collector, replaced in one step
+    #[arg(long, value_name = "FILE")]
+    prometheus: Option<PathBuf>,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let now = to_seconds(SystemClock.now());
+    let facts = match gather(context, now).await {
+        Ok(facts) => facts,
+        Err(failure) => {
+            // Whoever watches the file must see that nothing is known.
+            write(args.prometheus.as_deref(), &status::unknown(failure.exit as u8, now))?;
+            return Err(failure);
+        }
+    };
+    let limits = limits(&context.host()?.config.status);
+    let findings = status::judge(&facts, &limits, now);
+    let exit = exit(&findings);
+    write(args.prometheus.as_deref(), &status::metrics(&facts, exit as u8, now))?;
+    let value = json!({ "time": now, "facts": facts, "findings": findings, "exit": exit as u8 });
+    context.output.result(&value, || screen(&facts, &findings, now));
+    Ok(exit)
+}
+
+fn limits(section: &StatusSection) -> Limits {
+    Limits {
+        snapshot: SignedDuration::from_hours(section.snapshot_hours.into()),
+        copy: SignedDuration::from_hours(section.copy_hours.into()),
+        drill: SignedDuration::from_hours(24 * i64::from(section.drill_days)),
+    }
+}
+
+fn exit(findings: &[Finding]) -> Exit {
+    match findings.iter().map(|found| found.severity).max() {
+        None => Exit::Complete,
+        Some(Severity::Attention) => Exit::Incomplete,
+        Some(Severity::Refused) => Exit::Refused,
+        Some(Severity::Damaged) => Exit::Damaged,
+    }
+}
+
+fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    Ok(fsutil::write(path, text.as_bytes(), Access::Public, Existing::Replace)?)
+}
+
+async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
+    let host = context.host()?;
+    let (repository, trust) = context.repository(&host).await?;
+    let chain = repository.chain(&trust).await?;
+    let copies = survey::copies(&host, repository.id()).await?;
+    let drills = drill::judged_in(&repository, &trust).await?;
+    let remembered = survey::remembered(host.witness(repository.id())?, &copies, &drills);
+    let mut history = chain.faults.clone();
+    history.extend(chain.compare(&remembered));
+    let newest = chain.manifests.iter().map(crate::repo::VerifiedManifest::manifest);
+    let newest = newest.rev().find(|manifest| manifest.source.region == host.config.source.url.region);
+    let sheets = sheets(&repository, &trust, now, &mut history).await?;
+    Ok(Facts {
+        repository: repository.id(),
+        address: repository.storage().address().to_owned(),
+        snapshot: newest.map(Newest::of),
+        snapshots: chain.manifests.len() as u64,
+        history,
+        witnesses: remembered.len() as u64,
+        copies: copies.iter().map(|copy| of_copy(copy, &chain)).collect(),
+        drill: newest_drill(&drills),
+        sheets: sheets.0,
+        due: sheets.1,
+        next_proof: sheets.2,
+        running: running(&host, &repository)?,
+    })
+}
+
+fn running(host: &Host, repository: &Repository) -> Result<bool, Failure> {
+    Ok(host.is_running(repository.id())?)
+}
+
+/// How many sheets are in force, whose are due, and when the next one will be.
+async fn sheets(
+    repository: &Repository,
+    trust: &Trust,
+    now: Timestamp,
+    history: &mut Vec<Fault>,
+) -> Result<(u64, Vec<String>, Option<Timestamp>), Failure> {
+    let attestations = repository.attestations(trust).await?;
+    history.extend(attestations.faults);
+    let entries = custody::entries(trust.epochs(), &attestations.verified, now);
+    let current: Vec<_> = entries.iter().filter(|entry| entry.current).collect();
+    let due = current.iter().filter(|entry| entry.is_due).map(|entry| entry.custodian.clone()).collect();
+    let next = current.iter().filter(|entry| !entry.is_due).filter_map(|entry| entry.due).min();
+    Ok((current.len() as u64, due, next))
+}
+
+fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
+    let newest = view.head();
+    let faults = view.faults();
+    let error = match &view.chain {
+        Err(error) => Some(error.clone()),
+        Ok(_) => faults.first().map(|fault| format!("{}: {}", fault.file, fault.detail)),
+    };
+    let held = newest.map_or(0, |newest| newest.head.sequence);
+    Copy {
+        url: view.section.url.clone(),
+        region: view.section.region.clone(),
+        newest: newest.map(|newest| CopyHead { sequence: newest.head.sequence, time: newest.time }),
+        behind: chain.manifests.iter().filter(|found| found.manifest().sequence > held).count() as u64,
+        error,
+        fault: faults.iter().map(|fault| fault.kind).max_by_key(|kind| Severity::of(*kind)),
+    }
+}
+
+/// The newest record that verifies; one that does not proves nothing.
+fn newest_drill(drills: &[Judged]) -> Option<Drill> {
+    let verified = drills.iter().filter(|judged| judged.fault.is_none());
+    let verified: Vec<_> = verified.filter_map(|judged| Some((&judged.stored.name, judged.record.as_ref()?))).collect();
+    let began = |record: &crate::drill::Record| record.phases.first().map(|phase| to_seconds(phase.start));
+    let passed = |record: &crate::drill::Record| record.result == Verdict::Passed;
+    let (name, newest) = verified.last()?;
+    Some(Drill {
+        name: (*name).clone(),
+        time: began(newest)?,
+        passed: passed(newest),
+        rto_seconds: newest.rto_seconds,
+        last_passed: verified.iter().rev().find(|(_, record)| passed(record)).and_then(|(_, record)| began(record)),
+    })
+}
+
+fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
+    let mut rows = vec![
+        vec!["repository".into(), format!("{} at {}", facts.repository.short(), facts.address)],
+        vec!["snapshot".into(), snapshot_line(facts, now)],
+        vec!["history".into(), history_line(facts)],
+    ];
+    rows.extend(facts.copies.iter().map(|copy| vec!["copy".into(), copy_line(copy, now)]));
+    rows.push(vec!["drill".into(), drill_line(facts.drill.as_ref(), now)]);
+    rows.push(vec!["sheets".into(), sheets_line(facts)]);
+    rows.push(vec!["run".into(), if facts.running { "one is at work now" } else { "none at work" }.into()]);
+    let mut text = table(&["what", "how it stands"], rows);
+    match findings.len() as u64 {
+        0 => text.push_str("\n\nall is well"),
+        count => text.push_str(&format!("\n\n{} to look at:", plural(count, "thing"))),
+    }
+    for found in findings {
+        text.push_str(&format!("\n  {}: {}", found.subject, found.text));
+    }
+    text
+}
+
+fn snapshot_line(facts: &Facts, now: Timestamp) -> String {
+    let Some(newest) = &facts.snapshot else { return "none yet".into() };
+    let counts = &newest.counts;
+    let state = if newest.is_complete() { "complete" } else { "INCOMPLETE" };
+    format!(
+        "number {}, {} old, {state}: {} of {} secrets, {}",
+        newest.sequence,
+        span(now.duration_since(newest.time)),
+        counts.captured,
+        counts.listed - counts.excluded.min(counts.listed),
+        plural(counts.versions, "version"),
+    )
+}
+
+fn history_line(facts: &Facts) -> String {
+    let snapshots = plural(facts.snapshots, "snapshot");
+    match facts.history.len() as u64 {
+        0 => format!("{snapshots}, whole; agrees with {} kept outside", plural(facts.witnesses, "head")),
+        count => format!("{snapshots}, {} WRONG", plural(count, "thing")),
+    }
+}
+
+fn copy_line(copy: &Copy, now: Timestamp) -> String {
+    let region = copy.region.as_ref().map(|region| format!(" ({region})")).unwrap_or_default();
+    let age = |newest: CopyHead| span(now.duration_since(newest.time));
+    let state = match (copy.error.is_some(), copy.newest, copy.behind) {
+        (true, Some(newest), _) => format!("NOT TO BE HAD, last seen at number {}", newest.sequence),
+        (true, None, _) => "NOT TO BE HAD".into(),
+        (false, None, _) => "empty".into(),
+        (false, Some(_), 0) => "up to date".into(),
+        (false, Some(newest), behind) => format!("{} behind, {} old", plural(behind, "snapshot"), age(newest)),
+    };
+    format!("{state}: {}{region}", copy.url)
+}
+
+fn drill_line(drill: Option<&Drill>, now: Timestamp) -> String {
+    let Some(drill) = drill else { return "none yet".into() };
+    let verdict = if drill.passed { "passed" } else { "FAILED" };
+    format!("{verdict} {} ago, measured RTO {:.1} s", span(now.duration_since(drill.time)), drill.rto_seconds)
+}
+
+fn sheets_line(facts: &Facts) -> String {
+    let next = facts.next_proof.map(|time| format!(", the next on {}", time.strftime("%Y-%m-%d")));
+    format!("{} in force, {} due{}", facts.sheets, facts.due.len(), next.unwrap_or_default())
+}

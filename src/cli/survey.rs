@@ -1,0 +1,73 @@
+//! What others remember of a repository: this host, its copies, and the drills.
+
+use futures::future::join_all;
+
+use super::{Failure, drill::Judged};
+use crate::{
+    app::{CopySeen, Host},
+    config::CopySection,
+    model::RepositoryId,
+    repo::{Chain, Fault, Remembered, RepoError, Witness},
+};
+
+/// One configured copy, asked just now.
+pub(super) struct CopyView {
+    /// The configuration's entry.
+    pub(super) section: CopySection,
+    /// Its history, or why it could not be asked.
+    pub(super) chain: Result<Chain, String>,
+    /// What this host saw there before.
+    pub(super) seen: Option<CopySeen>,
+}
+
+impl CopyView {
+    /// Its head now; as last seen when it could not be asked.
+    pub(super) fn head(&self) -> Option<CopySeen> {
+        match &self.chain {
+            Ok(chain) => chain.head().map(|head| CopySeen { head: head.witness(), time: head.manifest().time }),
+            Err(_) => self.seen,
+        }
+    }
+
+    /// What is wrong with its history, by itself and by what this host saw there.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        let Ok(chain) = &self.chain else { return Vec::new() };
+        let mut faults = chain.faults.clone();
+        let seen = self.seen.map(|seen| Remembered { by: "this host".into(), head: seen.head, holds: false });
+        faults.extend(chain.compare(seen.as_slice()));
+        faults
+    }
+}
+
+/// Asks every configured copy at the same time. None of them being reachable is an answer too.
+pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<CopyView>, Failure> {
+    let seen = host.copies_seen(repository)?;
+    let views = host.config.copies.iter().map(|section| async {
+        let asked = async {
+            let (copy, trust) = host.repository_at(&section.url).await?;
+            if copy.id() != repository {
+                return Err(RepoError::Exists(format!("{} (another one, {})", section.url, copy.id().short())).into());
+            }
+            Ok::<_, Failure>(copy.chain(&trust).await?)
+        };
+        let chain = asked.await.map_err(|failure| failure.message);
+        CopyView { section: section.clone(), chain, seen: seen.get(&section.url).copied() }
+    });
+    Ok(join_all(views).await)
+}
+
+/// Every head that somebody outside the repository remembers.
+pub(super) fn remembered(host: Option<Witness>, copies: &[CopyView], drills: &[Judged]) -> Vec<Remembered> {
+    let own = host.map(|head| Remembered { by: "this host".into(), head, holds: false });
+    let copied = copies.iter().filter_map(|copy| {
+        let head = copy.chain.as_ref().ok()?.witness()?;
+        Some(Remembered { by: format!("the copy at {}", copy.section.url), head, holds: true })
+    });
+    own.into_iter().chain(copied).chain(drills.iter().filter_map(of_drill)).collect()
+}
+
+fn of_drill(judged: &Judged) -> Option<Remembered> {
+    let record = judged.record.as_ref().filter(|_| judged.fault.is_none())?;
+    let head = Witness { sequence: record.sequence, manifest: record.manifest };
+    Some(Remembered { by: format!("drill {}", judged.stored.name), head, holds: false })
+}

@@ -1,0 +1,86 @@
+//! The same facts for Prometheus' text file collector.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::Facts;
+
+/// The metrics of one look, in the text format, version 0.0.4. Names and labels are a contract; no secret's name is in it.
+pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
+    let mut text = unknown(exit, now);
+    let mut page = Page(&mut text);
+    page.head("snapshots", "verified snapshots").value("", facts.snapshots);
+    if let Some(newest) = &facts.snapshot {
+        page.head("snapshot_time_seconds", "recovery point of the newest snapshot").value("", newest.time.as_second());
+        page.head("snapshot_sequence", "number of the newest snapshot").value("", newest.sequence);
+        page.head("snapshot_complete", "whether nothing was left out").value("", u8::from(newest.is_complete()));
+        page.head("snapshot_secrets", "secrets of the newest snapshot");
+        let counts = &newest.counts;
+        for (state, count) in [
+            ("captured", counts.captured),
+            ("unreadable", counts.unreadable),
+            ("excluded", counts.excluded),
+            ("vanished", counts.vanished),
+        ] {
+            page.value(&format!("{{state=\"{state}\"}}"), count);
+        }
+    }
+    page.head("history_faults", "what is wrong with the chain").value("", facts.history.len());
+    page.copies(facts);
+    if let Some(drill) = &facts.drill {
+        page.head("drill_passed", "whether the newest drill passed").value("", u8::from(drill.passed));
+        page.head("drill_time_seconds", "when the newest drill began").value("", drill.time.as_second());
+        page.head("drill_rto_seconds", "its measured time to recovery").value("", drill.rto_seconds);
+    }
+    page.head("sheets_due", "sheets to be proven readable").value("", facts.due.len());
+    page.head("run_in_progress", "whether a run of this host is at work").value("", u8::from(facts.running));
+    text
+}
+
+/// What can be said when nothing could be found out.
+pub fn unknown(exit: u8, now: Timestamp) -> String {
+    let mut text = String::new();
+    let mut page = Page(&mut text);
+    page.head("status_time_seconds", "when this was written").value("", now.as_second());
+    page.head("status_exit_code", "0 good, 3 needs attention, 4 tampered with, 6 damaged, else unknown")
+        .value("", exit);
+    text
+}
+
+struct Page<'a>(&'a mut String);
+
+impl Page<'_> {
+    fn head(&mut self, name: &str, help: &str) -> &mut Self {
+        let _ = writeln!(self.0, "# HELP lifeboat_{name} {help}\n# TYPE lifeboat_{name} gauge");
+        self
+    }
+
+    /// A sample of the metric whose head came last.
+    fn value(&mut self, labels: &str, value: impl std::fmt::Display) {
+        let name = self.0.rsplit("# TYPE ").next().and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        let line = format!("{name}{labels} {value}\n");
+        self.0.push_str(&line);
+    }
+
+    fn copies(&mut self, facts: &Facts) {
+        let copies = || facts.copies.iter().map(|copy| (label(&copy.url), copy));
+        if facts.copies.is_empty() {
+            return;
+        }
+        self.head("copy_reachable", "whether the copy could be asked and is sound");
+        copies().for_each(|(url, copy)| self.value(&url, u8::from(copy.error.is_none())));
+        self.head("copy_snapshots_behind", "snapshots the copy lacks");
+        copies().for_each(|(url, copy)| self.value(&url, copy.behind));
+        self.head("copy_time_seconds", "recovery point of the copy's newest snapshot");
+        copies().for_each(|(url, copy)| {
+            if let Some(newest) = copy.newest {
+                self.value(&url, newest.time.as_second());
+            }
+        });
+    }
+}
+
+fn label(url: &str) -> String {
+    format!("{{url=\"{}\"}}", url.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
