@@ -266,6 +266,11 @@ impl Host {
         self.state_file(repository, "pending-epoch.json")
     }
 
+    /// The folder in which an unfinished run notes what it has sealed.
+    pub fn journal_path(&self, repository: RepositoryId) -> PathBuf {
+        self.state_file(repository, "run")
+    }
+
     fn witness_path(&self, repository: RepositoryId) -> PathBuf {
         self.state_file(repository, "head.json")
     }

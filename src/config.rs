@@ -4,6 +4,9 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+/// Policies and deprecated versions at most a month old, for a thirtieth of the calls a day.
+pub const DEFAULT_SWEEP_DAYS: u32 = 30;
+
 /// The configuration of one backup host (docs/config.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +59,9 @@ pub struct SourceSection {
     /// Names to leave out: `*` and `?` patterns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Read every secret again at least every so many days, also when nothing the listing shows has changed.
+    #[serde(default = "default_sweep_days")]
+    pub sweep_days: u32,
     /// The share of each request quota to use, above 0 and at most 1.
     #[serde(default = "default_rate_share")]
     pub rate_share: f64,
@@ -179,6 +185,10 @@ impl fmt::Display for ProviderAddress {
     }
 }
 
+fn default_sweep_days() -> u32 {
+    DEFAULT_SWEEP_DAYS
+}
+
 fn default_rate_share() -> f64 {
     0.9
 }
@@ -194,6 +204,7 @@ mod tests {
                 url: "aws:eu-central-1".parse().unwrap(),
                 account: Some("111111111111".into()),
                 exclude: vec!["scratch/*".into()],
+                sweep_days: 7,
                 rate_share: 0.5,
             },
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },

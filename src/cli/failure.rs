@@ -56,6 +56,7 @@ impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let exit = match error {
             StorageError::Address { .. } => Exit::Usage,
+            StorageError::Refused { .. } => Exit::Refused,
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

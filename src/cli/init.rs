@@ -12,8 +12,8 @@ use super::{Context, Exit, Failure, output::plural, quorum};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, KeysSection, ProviderAddress, RepositorySection, SourceSection, StatusSection,
-        TrustSection,
+        Config, CopySection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, SourceSection,
+        StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Paper},
@@ -121,7 +121,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let keys = write_keys(config_path, &signer, &index_key)?;
     let config = Config {
         repository: RepositorySection { url: absolute(&address) },
-        source: SourceSection { url: args.source, account, exclude: Vec::new(), rate_share: 0.9 },
+        source: SourceSection {
+            url: args.source,
+            account,
+            exclude: Vec::new(),
+            sweep_days: DEFAULT_SWEEP_DAYS,
+            rate_share: 0.9,
+        },
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
         status: StatusSection::default(),

@@ -30,6 +30,9 @@ pub struct Args {
     /// Do not write the configured copies
     #[arg(long)]
     no_copy: bool,
+    /// Read every secret again, also where the listing shows no change
+    #[arg(long)]
+    full: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -49,6 +52,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         signer: &signer,
         index_key: &index_key,
         exclude: &host.config.source.exclude,
+        sweep_days: if args.full { 0 } else { host.config.source.sweep_days },
+        journal: Some(&host.journal_path(repository.id())),
         clock: &SystemClock,
         progress: &watch,
     })
@@ -112,7 +117,7 @@ fn print(context: &Context, report: &Report, copies: &[CopyOutcome]) {
     }
     let value = json!({
         "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
-        "manifest": report.manifest.digest(), "source": manifest.source, "counts": manifest.counts,
+        "manifest": report.manifest.digest(), "source": manifest.source, "counts": manifest.counts, "readings": manifest.readings,
         "unreadable": report.unreadable, "history": report.history, "copies": copies.iter().map(copy_json).collect::<Vec<_>>(),
         "complete": report.unreadable.is_empty() && report.history.is_empty() && copies.iter().all(|(_, outcome)| outcome.is_ok()),
     });
@@ -139,6 +144,7 @@ fn summary(report: &Report, copies: &[CopyOutcome]) -> String {
         ("versions", counts.versions),
         ("values read now", counts.values_read),
         ("values kept from before", counts.values_carried),
+        ("secrets read again", manifest.readings.map_or(counts.captured + counts.unreadable, |readings| readings.now)),
     ];
     let rows = rows.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect();
     let written = copies.iter().filter(|(_, outcome)| outcome.is_ok()).count() as u64;

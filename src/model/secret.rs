@@ -15,6 +15,9 @@ pub struct Record {
     pub versions: Vec<Version>,
     /// When this secret was last read from the provider.
     pub read: Timestamp,
+    /// SHA-256 of its entry in the listing of that day: while it stays the same, nothing the listing shows has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Digest>,
 }
 
 /// The metadata of one secret.

@@ -13,7 +13,9 @@ use futures::{
 use jiff::Timestamp;
 
 use super::{ErrorKind, Existing, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, Target};
-use crate::model::{AWSCURRENT, AWSPREVIOUS, Place, Secret, SecretValue, Step, Tag, Unreadable, ValueState, Version};
+use crate::model::{
+    AWSCURRENT, AWSPREVIOUS, Digest, Place, Secret, SecretValue, Step, Tag, Unreadable, ValueState, Version,
+};
 
 /// A provider in memory. Shared by reference, so that a test can change it while it is used.
 pub struct Memory {
@@ -150,7 +152,7 @@ impl Source for Memory {
 
     fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
         let entries = match self.begin("ListSecrets", None) {
-            Ok(state) => state.secrets.values().map(|held| Ok(listed(&held.secret))).collect(),
+            Ok(state) => state.secrets.values().map(|held| Ok(listed(held))).collect(),
             Err(error) => vec![Err(error)],
         };
         stream::iter(entries).boxed()
@@ -331,9 +333,14 @@ fn created(step: &Step, arn: String, value: Option<&SecretValue>) -> Held {
     Held { secret, versions: versions.into_iter().collect() }
 }
 
-fn listed(secret: &Secret) -> Listed {
-    let secret = Secret { policy: None, replicas: Vec::new(), ..secret.clone() };
-    Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret }
+/// As AWS lists: labelled versions, but neither policy nor replicas nor deprecated versions.
+fn listed(held: &Held) -> Listed {
+    let secret = Secret { policy: None, replicas: Vec::new(), ..held.secret.clone() };
+    let labelled = held.versions.iter().filter(|version| !version.stages.is_empty());
+    let stages: Vec<_> = labelled.map(|version| (&version.id, sorted(&version.stages))).collect();
+    let entry = serde_json::to_vec(&(&secret, stages)).expect("metadata is plain data");
+    let fingerprint = Some(Digest::of(&entry));
+    Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint }
 }
 
 fn version_without_value(held: &HeldVersion) -> Version {

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::model::{Place, Secret, SecretValue, Step, Version};
+use crate::model::{Digest, Place, Secret, SecretValue, Step, Version};
 
 /// Tells by a version's id whether the caller has its value already.
 pub type Known<'a> = dyn Fn(&str) -> bool + Sync + 'a;
@@ -69,6 +69,8 @@ pub struct Listed {
     pub arn: String,
     /// The metadata as far as the listing tells.
     pub secret: Secret,
+    /// Over everything the entry says that does not move by reading; `None` when it cannot be relied upon.
+    pub fingerprint: Option<Digest>,
 }
 
 /// One secret as read: metadata, versions in the provider's order, and the values that were asked for.

@@ -93,7 +93,7 @@ mod tests {
 
     fn record(name: &str) -> Record {
         let secret = Secret { name: name.into(), arn: format!("arn:{name}"), ..Secret::default() };
-        Record { secret, versions: vec![], read: Timestamp::UNIX_EPOCH }
+        Record { secret, versions: vec![], read: Timestamp::UNIX_EPOCH, listing: None }
     }
 
     #[test]

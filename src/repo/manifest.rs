@@ -39,6 +39,9 @@ pub struct Manifest {
     pub indexes: Vec<FileRef>,
     /// Completeness.
     pub counts: Counts,
+    /// How old the readings are that the records rest on; missing in manifests of the first builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<Readings>,
     /// What was left out by rule.
     pub excluded: Vec<Excluded>,
     /// What could not be read, by reason. The names are in the index.
@@ -81,6 +84,19 @@ pub struct Counts {
     pub values_absent: u64,
     /// Values the provider refused.
     pub values_unreadable: u64,
+}
+
+/// How old readings are: what a listing shows is as new as the snapshot, policies, replicas and deprecated versions are as
+/// old as the last reading of their secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Readings {
+    /// Records read by this run: their time of reading is the snapshot's time.
+    pub now: u64,
+    /// Records kept from earlier readings, their entry in the listing being the same.
+    pub kept: u64,
+    /// The oldest reading that a record rests on; `None` without records.
+    pub oldest: Option<Timestamp>,
 }
 
 /// A rule and how many secrets it left out.

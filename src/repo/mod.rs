@@ -25,7 +25,7 @@ pub use content::StoredDrill;
 pub use copy::{CopyReport, copy};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use index::{IndexReader, IndexWriter};
-pub use manifest::{Counts, Excluded, FileRef, Manifest, UnreadableCount, VerifiedManifest};
+pub use manifest::{Counts, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
 pub use trust::{Trust, TrustAnchor};
 pub use witness::{Remembered, Standing, Witness};

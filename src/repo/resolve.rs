@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fault, FaultKind, PackEntry, RepoError, VerifiedManifest, layout};
+use jiff::Timestamp;
+
+use super::{Fault, FaultKind, PackEntry, Readings, RepoError, VerifiedManifest, layout};
 use crate::model::{Digest, Record, ValueKind, ValueState};
 
 /// Every value that records refer to, by pack; the same reference of many snapshots once.
@@ -31,6 +33,8 @@ pub(super) struct Tally<'a> {
     stored: u64,
     absent: u64,
     unreadable: u64,
+    read_now: u64,
+    oldest: Option<Timestamp>,
     dangling: Vec<Fault>,
 }
 
@@ -43,14 +47,27 @@ impl Expected {
 impl<'a> Tally<'a> {
     pub(super) fn new(found: &'a VerifiedManifest) -> Self {
         let packs = found.manifest().packs.iter().map(|file| file.sha256).collect();
-        let (secrets, incomplete, versions, stored, absent, unreadable) = (0, 0, 0, 0, 0, 0);
-        Self { found, packs, secrets, incomplete, versions, stored, absent, unreadable, dangling: Vec::new() }
+        Self {
+            found,
+            packs,
+            secrets: 0,
+            incomplete: 0,
+            versions: 0,
+            stored: 0,
+            absent: 0,
+            unreadable: 0,
+            read_now: 0,
+            oldest: None,
+            dangling: Vec::new(),
+        }
     }
 
     /// Counts one record and notes what it refers to.
     pub(super) fn add(&mut self, record: &Record, expected: &mut Expected) {
         self.secrets += 1;
         self.incomplete += u64::from(record.is_incomplete());
+        self.read_now += u64::from(record.read == self.found.manifest().time);
+        self.oldest = Some(self.oldest.map_or(record.read, |oldest| oldest.min(record.read)));
         for version in &record.versions {
             self.versions += 1;
             match &version.value {
@@ -91,11 +108,17 @@ impl<'a> Tally<'a> {
             ("unreadable values", self.unreadable, counts.values_unreadable),
             ("listed secrets", counts.captured + counts.excluded + counts.unreadable + counts.vanished, counts.listed),
         ];
+        let stated = self.found.manifest().readings;
+        let found = Readings { now: self.read_now, kept: self.secrets - self.read_now, oldest: self.oldest };
+        let readings = stated.filter(|stated| *stated != found).map(|_| {
+            Fault::new(&file, FaultKind::Damaged, "what it says of the age of its readings is not so in its index")
+        });
         let wrong = differing.into_iter().filter(|(_, found, stated)| found != stated).map(|(what, found, stated)| {
             Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))
         });
         let mut faults = self.dangling;
         faults.extend(wrong);
+        faults.extend(readings);
         faults
     }
 

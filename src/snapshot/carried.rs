@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::{Sweep, journal::SealedBefore};
 use crate::{
     crypto::{IndexKey, Opener},
-    model::{Digest, Place, Record, ValueState},
+    model::{Digest, Place, Record, ValueState, Version},
+    provider::Listed,
     repo::{Chain, FileRef, IndexReader, RepoError, Repository, Trust},
 };
 
@@ -16,6 +18,8 @@ use crate::{
 pub(super) struct Carried {
     records: HashMap<String, Record>,
     packs: HashMap<Digest, FileRef>,
+    /// What an unfinished run sealed, by secret and version.
+    unfinished: HashMap<(String, String), ValueState>,
 }
 
 impl Carried {
@@ -60,7 +64,33 @@ impl Carried {
             }
         }
         let packs = manifest.packs.iter().map(|file| (file.sha256, *file)).collect();
-        Ok(Self { records, packs })
+        Ok(Self { records, packs, unfinished: HashMap::new() })
+    }
+
+    /// Adds what an unfinished run sealed.
+    pub(super) fn resume(&mut self, sealed: Vec<SealedBefore>) {
+        for SealedBefore { pack, records } in sealed {
+            self.packs.insert(pack.sha256, pack);
+            for Record { secret, versions, .. } in records {
+                let arn = secret.arn;
+                let values = versions.into_iter().map(|version| ((arn.clone(), version.id), version.value));
+                self.unfinished.extend(values);
+            }
+        }
+    }
+
+    /// The record to keep as it is, when its secret need not be read: the listing says the same as when it was last read,
+    /// nothing of it was missing, and it is not its turn in the sweep.
+    pub(super) fn keeps(&self, listed: &Listed, sweep: &Sweep) -> Option<&Record> {
+        let record = self.records.get(&listed.arn)?;
+        let same = listed.fingerprint.is_some() && record.listing == listed.fingerprint;
+        let whole = |version: &Version| match version.value {
+            ValueState::Stored { .. } => true,
+            ValueState::ScheduledForDeletion => listed.secret.deleted.is_some(),
+            ValueState::None | ValueState::Unreadable { .. } => false,
+        };
+        let keeps = same && !record.is_incomplete() && record.versions.iter().all(whole) && !sweep.is_due(record);
+        keeps.then_some(record)
     }
 
     pub(super) fn record(&self, arn: &str) -> Option<&Record> {
@@ -69,9 +99,10 @@ impl Carried {
 
     /// Where the value of a version is, if an earlier snapshot holds it.
     pub(super) fn value(&self, arn: &str, version: &str) -> Option<&ValueState> {
-        let versions = &self.records.get(arn)?.versions;
-        let value = &versions.iter().find(|known| known.id == version)?.value;
-        matches!(value, ValueState::Stored { .. }).then_some(value)
+        let earlier = self.records.get(arn).and_then(|record| record.versions.iter().find(|known| known.id == version));
+        let stored = |value: &&ValueState| matches!(value, ValueState::Stored { .. });
+        let unfinished = || self.unfinished.get(&(arn.to_owned(), version.to_owned()));
+        earlier.map(|known| &known.value).filter(stored).or_else(unfinished)
     }
 
     pub(super) fn has(&self, arn: &str, version: &str) -> bool {

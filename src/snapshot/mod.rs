@@ -3,24 +3,30 @@
 //! The manifest is the last write. Whatever stops a run before it leaves packs that nothing refers to.
 
 mod carried;
+mod journal;
+mod sweep;
 mod writer;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use futures::{SinkExt, StreamExt, channel::mpsc};
+use jiff::Timestamp;
 
 use crate::{
     clock::{Clock, to_seconds},
     crypto::{IndexKey, Signer},
     model::{Place, Record, SnapshotId},
     progress::Progress,
-    provider::{ErrorKind, Listed, ProviderError, Source},
+    provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
-        Chain, Counts, Excluded, Manifest, Remembered, RepoError, Repository, Trust, UnreadableCount, VerifiedManifest,
-        Witness,
+        Chain, Counts, Excluded, Manifest, Readings, Remembered, RepoError, Repository, Trust, UnreadableCount,
+        VerifiedManifest, Witness,
     },
 };
 use carried::Carried;
+use journal::Journal;
+pub use journal::packs_of_unfinished_runs;
+use sweep::Sweep;
 use writer::Writer;
 
 /// How many secrets are read at once; the provider's limiter paces the calls.
@@ -46,6 +52,10 @@ pub struct Request<'a> {
     pub index_key: &'a IndexKey,
     /// Leave out names that match.
     pub exclude: &'a [String],
+    /// Read every secret again at least every so many days, also when its listing did not change; 0 reads everything now.
+    pub sweep_days: u32,
+    /// Where this host notes what an unfinished run has sealed; without it an interrupted run starts over.
+    pub journal: Option<&'a Path>,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Watches.
@@ -116,9 +126,14 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let chain = request.repository.chain(request.trust).await?;
     check_witness(request.witness, &chain)?;
 
-    let carried = Carried::load(request.repository, request.trust, &chain, &place, request.index_key).await;
+    let mut carried = Carried::load(request.repository, request.trust, &chain, &place, request.index_key).await;
+    let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient));
+    if let Some(journal) = journal() {
+        carried.resume(journal.load(request.repository, request.index_key).await);
+    }
     let packs = vec![epoch.recipient.clone()];
-    let mut writer = Writer::new(request.repository, packs, started);
+    let noted = journal().map(|journal| (journal, request.index_key));
+    let mut writer = Writer::new(request.repository, packs, started, noted);
     let mut tally = Tally::default();
     read_all(request, &place, &carried, &mut writer, &mut tally).await?;
 
@@ -138,6 +153,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         signer: request.signer.public(),
         source: place,
         counts: count(&written.records, &tally, written.values_read),
+        readings: Some(readings(&written.records, started)),
         packs: carried.sizes(&written.packs, &written.records)?,
         indexes: written.indexes,
         excluded: tally.excluded.into_iter().map(|(rule, secrets)| Excluded { rule, secrets }).collect(),
@@ -145,6 +161,9 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
     let manifest = request.repository.put_manifest(manifest, request.signer).await?;
+    if let Some(Err(error)) = journal().map(|journal| journal.clear()) {
+        tracing::warn!(%error, "the journal of the run cannot be cleared");
+    }
     Ok(Report { manifest, unreadable, history: chain.faults })
 }
 
@@ -154,6 +173,13 @@ struct Tally {
     listed: u64,
     vanished: u64,
     excluded: BTreeMap<String, u64>,
+}
+
+/// What becomes of one entry of the listing.
+enum Outcome<'a> {
+    Excluded(String),
+    Kept(&'a Record),
+    Read(Result<Fetched, ProviderError>),
 }
 
 /// Lists and reads in parallel; one writer takes what arrives, so that memory is bounded by the queue.
@@ -166,18 +192,21 @@ async fn read_all(
 ) -> Result<(), SnapshotError> {
     request.progress.begin("read secrets", None);
     let (mut sender, mut receiver) = mpsc::channel(CONCURRENT_SECRETS);
+    let sweep = Sweep::new(request.sweep_days, writer.started());
     let source = &request.source;
     let producer = async move {
         let mut reads = source
             .list()
             .map(|listed| async move {
                 let listed = listed?;
-                let rule = exclusion(&listed, place, request.exclude);
-                let fetched = match &rule {
-                    Some(_) => None,
-                    None => Some(source.fetch(&listed, &|version| carried.has(&listed.arn, version)).await),
+                let outcome = match (exclusion(&listed, place, request.exclude), carried.keeps(&listed, &sweep)) {
+                    (Some(rule), _) => Outcome::Excluded(rule),
+                    (None, Some(record)) => Outcome::Kept(record),
+                    (None, None) => {
+                        Outcome::Read(source.fetch(&listed, &|version| carried.has(&listed.arn, version)).await)
+                    }
                 };
-                Ok::<_, ProviderError>((listed, rule, fetched))
+                Ok::<_, ProviderError>((listed, outcome))
             })
             .buffer_unordered(CONCURRENT_SECRETS);
         while let Some(read) = reads.next().await {
@@ -189,24 +218,24 @@ async fn read_all(
     let consumer = async move {
         let mut failures = 0;
         while let Some(read) = receiver.next().await {
-            let (listed, rule, fetched) = read?;
+            let (listed, outcome) = read?;
             tally.listed += 1;
             request.progress.advance(1);
-            match (rule, fetched) {
-                (Some(rule), _) => *tally.excluded.entry(rule).or_default() += 1,
-                (None, Some(Err(error))) if error.kind == ErrorKind::NotFound => tally.vanished += 1,
-                (None, Some(Err(error))) => {
+            match outcome {
+                Outcome::Excluded(rule) => *tally.excluded.entry(rule).or_default() += 1,
+                Outcome::Kept(record) => writer.push_kept(record),
+                Outcome::Read(Err(error)) if error.kind == ErrorKind::NotFound => tally.vanished += 1,
+                Outcome::Read(Err(error)) => {
                     failures += 1;
                     if error.kind == ErrorKind::Credentials || failures >= GIVE_UP_AFTER {
                         return Err(error.into());
                     }
                     writer.push_unread(carried.record(&listed.arn), listed, &error);
                 }
-                (None, Some(Ok(fetched))) => {
+                Outcome::Read(Ok(fetched)) => {
                     failures = 0;
-                    writer.push(fetched, carried).await?;
+                    writer.push(fetched, listed.fingerprint, carried).await?;
                 }
-                (None, None) => {}
             }
         }
         Ok(())
@@ -309,6 +338,13 @@ fn count(records: &[Record], tally: &Tally, values_read: u64) -> Counts {
     }
     counts.values_carried = stored - values_read;
     counts
+}
+
+/// How old the readings are.
+fn readings(records: &[Record], started: Timestamp) -> Readings {
+    let now = records.iter().filter(|record| record.read == started).count() as u64;
+    let oldest = records.iter().map(|record| record.read).min();
+    Readings { now, kept: records.len() as u64 - now, oldest }
 }
 
 fn random_id() -> SnapshotId {

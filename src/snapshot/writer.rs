@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::Carried;
+use super::{Carried, Journal};
 use crate::{
-    crypto::Recipient,
-    model::{Record, Secret, Unreadable, ValueState, Version},
+    crypto::{IndexKey, Recipient},
+    model::{Digest, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
     repo::{FileRef, IndexWriter, PackWriter, RepoError, Repository},
 };
@@ -21,6 +21,7 @@ pub(super) struct Writer<'a> {
     packs: Vec<FileRef>,
     values_read: u64,
     open: Option<OpenPack>,
+    journal: Option<(Journal, &'a IndexKey)>,
 }
 
 pub(super) struct Written {
@@ -37,12 +38,22 @@ struct OpenPack {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(repository: &'a Repository, recipients: Vec<Recipient>, read: Timestamp) -> Self {
-        Self { repository, recipients, read, records: Vec::new(), packs: Vec::new(), values_read: 0, open: None }
+    pub(super) fn new(
+        repository: &'a Repository,
+        recipients: Vec<Recipient>,
+        read: Timestamp,
+        journal: Option<(Journal, &'a IndexKey)>,
+    ) -> Self {
+        Self { repository, recipients, read, records: vec![], packs: vec![], values_read: 0, open: None, journal }
     }
 
     /// Takes one secret as read; its new values are sealed and wiped before this returns.
-    pub(super) async fn push(&mut self, mut fetched: Fetched, carried: &Carried) -> Result<(), RepoError> {
+    pub(super) async fn push(
+        &mut self,
+        mut fetched: Fetched,
+        listing: Option<Digest>,
+        carried: &Carried,
+    ) -> Result<(), RepoError> {
         keep_policy(&mut fetched.secret, carried);
         let arn = fetched.secret.arn.clone();
         let position = self.records.len();
@@ -60,17 +71,32 @@ impl<'a> Writer<'a> {
                 value,
             });
         }
-        self.records.push(Record { secret: fetched.secret, versions, read: self.read });
+        self.records.push(Record { secret: fetched.secret, versions, read: self.read, listing });
         if self.open.as_ref().is_some_and(|open| open.pack.plaintext_len() >= PACK_PLAINTEXT) {
             self.end_pack().await?;
         }
         Ok(())
     }
 
+    /// When the run began.
+    pub(super) fn started(&self) -> Timestamp {
+        self.read
+    }
+
+    /// Takes over a record whose secret was not read, as it is.
+    pub(super) fn push_kept(&mut self, known: &Record) {
+        self.records.push(known.clone());
+    }
+
     /// Takes a secret that could not be read at all: what an earlier snapshot knows of it stays referred to.
     pub(super) fn push_unread(&mut self, known: Option<&Record>, listed: Listed, error: &ProviderError) {
-        let mut record =
-            known.cloned().unwrap_or_else(|| Record { secret: listed.secret, versions: Vec::new(), read: self.read });
+        let mut record = known.cloned().unwrap_or_else(|| Record {
+            secret: listed.secret,
+            versions: Vec::new(),
+            read: self.read,
+            listing: None,
+        });
+        record.listing = None;
         record.secret.unreadable = vec![Unreadable { part: error.operation.to_owned(), reason: error.code.clone() }];
         self.records.push(record);
     }
@@ -108,13 +134,35 @@ impl<'a> Writer<'a> {
     async fn end_pack(&mut self) -> Result<(), RepoError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let sealed = open.pack.finish();
-        for (record, version) in open.waiting {
+        let waiting = open.waiting;
+        for &(record, version) in &waiting {
             if let ValueState::Stored { pack, .. } = &mut self.records[record].versions[version].value {
                 *pack = sealed.file.sha256;
             }
         }
-        self.packs.push(sealed.file);
-        self.repository.put_pack(sealed).await
+        let file = sealed.file;
+        self.packs.push(file);
+        self.repository.put_pack(sealed).await?;
+        if let Some((journal, key)) = &self.journal {
+            // Without it the work is done again should the run be interrupted; the run itself goes on.
+            if let Err(error) = journal.note(&file, &self.sealed_in(&waiting), key) {
+                tracing::warn!(%error, "the journal of the run cannot be written");
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the values of one pack are, as far as a later run needs to know.
+    fn sealed_in(&self, waiting: &[(usize, usize)]) -> Vec<Record> {
+        let of = |&(record, version): &(usize, usize)| {
+            let Record { secret, versions, .. } = &self.records[record];
+            let Version { id, value, .. } = &versions[version];
+            let version =
+                Version { id: id.clone(), stages: vec![], created: None, kms_keys: vec![], value: value.clone() };
+            let secret = Secret { arn: secret.arn.clone(), ..Secret::default() };
+            Record { secret, versions: vec![version], read: self.read, listing: None }
+        };
+        waiting.iter().map(of).collect()
     }
 }
 

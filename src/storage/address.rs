@@ -1,19 +1,54 @@
-//! Addresses: a path as typed, or a `file://` URL.
+//! Addresses: a path as typed, `file://`, `s3://`, `gs://` or `az://`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::StorageError;
 
 /// A storage address, understood.
 #[derive(Debug)]
 pub(super) struct Address {
-    /// As people know it.
+    /// As people know it; nothing secret can be in it.
     pub(super) shown: String,
-    /// The absolute folder.
-    pub(super) folder: PathBuf,
+    /// Where it leads.
+    pub(super) target: Target,
 }
 
-const SUPPORTED: &str = "this version stores in local folders: give a path or file:///PATH";
+/// What an address leads to.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// An absolute folder.
+    Folder(PathBuf),
+    /// A prefix of a bucket or container.
+    Bucket(Bucket),
+}
+
+/// A prefix of a bucket, and how to reach it.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    pub(super) service: Service,
+    /// The bucket; for Azure the container.
+    pub(super) name: String,
+    /// The storage account (Azure only).
+    pub(super) account: String,
+    /// Without slashes at its ends; may be empty.
+    pub(super) prefix: String,
+    /// What stands after the `?`.
+    pub(super) options: BTreeMap<String, String>,
+}
+
+/// The three services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    S3,
+    Gcs,
+    Azure,
+}
+
+const SUPPORTED: &str = "give a path, file:///PATH, s3://BUCKET/PREFIX?region=REGION, gs://BUCKET/PREFIX or \
+                         az://ACCOUNT/CONTAINER/PREFIX";
 
 impl Address {
     /// Understands `text`.
@@ -23,14 +58,75 @@ impl Address {
     pub(super) fn parse(text: &str) -> Result<Self, StorageError> {
         let refuse = |reason: &str| StorageError::Address { address: redacted(text), reason: reason.to_owned() };
         let path = match scheme(text) {
-            None if text.is_empty() => return Err(refuse("an empty address; give a path or file:///PATH")),
+            None if text.is_empty() => return Err(refuse(&format!("an empty address; {SUPPORTED}"))),
             None => PathBuf::from(text),
             Some("file") => file_url(text).ok_or_else(|| refuse("expected file:///PATH"))?,
+            Some("s3") => return bucket(text, Service::S3).map_err(|reason| refuse(&reason)),
+            Some("gs") => return bucket(text, Service::Gcs).map_err(|reason| refuse(&reason)),
+            Some("az") => return bucket(text, Service::Azure).map_err(|reason| refuse(&reason)),
             Some(other) => return Err(refuse(&format!("{other} storage is not supported; {SUPPORTED}"))),
         };
         let folder = std::path::absolute(&path).map_err(|_| refuse("not a path"))?;
-        Ok(Self { shown: text.to_owned(), folder })
+        Ok(Self { shown: text.to_owned(), target: Target::Folder(folder) })
     }
+}
+
+impl Service {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::S3 => &["region", "endpoint", "profile", "sse", "kms"],
+            Self::Gcs | Self::Azure => &["endpoint"],
+        }
+    }
+}
+
+impl Bucket {
+    pub(super) fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
+    }
+}
+
+/// `s3://bucket/prefix?region=…`. Credentials never stand in an address: they are the provider's own tools' matter.
+fn bucket(text: &str, service: Service) -> Result<Address, String> {
+    let (_, rest) = text.split_once("://").ok_or_else(|| SUPPORTED.to_owned())?;
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if place.contains(['@', '#', '\\']) || place.contains("//") {
+        return Err("credentials and empty folder names do not belong in an address".into());
+    }
+    let place = place.strip_suffix('/').unwrap_or(place);
+    let mut parts = place.splitn(if service == Service::Azure { 3 } else { 2 }, '/');
+    let account = if service == Service::Azure { parts.next().unwrap_or_default() } else { "" };
+    let (name, prefix) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if name.is_empty() || (service == Service::Azure && account.is_empty()) {
+        return Err(format!("it names no bucket; {SUPPORTED}"));
+    }
+    let options = options(query, service.options())?;
+    Ok(Address {
+        shown: text.to_owned(),
+        target: Target::Bucket(Bucket {
+            service,
+            name: name.to_owned(),
+            account: account.to_owned(),
+            prefix: prefix.to_owned(),
+            options,
+        }),
+    })
+}
+
+fn options(query: &str, known: &[&str]) -> Result<BTreeMap<String, String>, String> {
+    let mut options = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !known.contains(&name) {
+            return Err(format!("unknown option {name:?} (known: {})", known.join(", ")));
+        }
+        let value = percent_decoded(value).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|v| !v.is_empty());
+        let value = value.ok_or_else(|| format!("the option {name} has no value"))?;
+        if options.insert(name.to_owned(), value).is_some() {
+            return Err(format!("the option {name} stands twice"));
+        }
+    }
+    Ok(options)
 }
 
 /// The scheme of `s3://…` or `memory:…`. A folder with such a name is written `./s3:…`; `C:\…` is a path.
@@ -72,9 +168,14 @@ fn redacted(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn folder(text: &str) -> PathBuf {
+        let Target::Folder(folder) = Address::parse(text).unwrap().target else { panic!("{text} is no folder") };
+        folder
+    }
+
     #[test]
     fn paths_and_file_urls_are_folders() {
-        for (text, folder) in [
+        for (text, expected) in [
             ("/srv/back ups/höhle", "/srv/back ups/höhle"),
             ("file:///srv/back%20ups/h%C3%B6hle", "/srv/back ups/höhle"),
             ("file:///srv/back ups", "/srv/back ups"),
@@ -82,26 +183,57 @@ mod tests {
             ("/srv/100%25", "/srv/100%25"),
             ("/a:b/c", "/a:b/c"),
         ] {
-            assert_eq!(Address::parse(text).unwrap().folder, PathBuf::from(folder), "{text}");
+            assert_eq!(folder(text), PathBuf::from(expected), "{text}");
         }
-        let relative = Address::parse("some/where").unwrap().folder;
+        let relative = folder("some/where");
         assert!(relative.is_absolute() && relative.ends_with("some/where"));
-        assert!(Address::parse("./s3:bucket").unwrap().folder.ends_with("s3:bucket"));
+        assert!(folder("./s3:bucket").ends_with("s3:bucket"));
+    }
+
+    #[test]
+    fn buckets_have_a_prefix_and_options() {
+        let parsed = |text: &str| {
+            let Target::Bucket(bucket) = Address::parse(text).unwrap().target else { panic!("{text} is no bucket") };
+            bucket
+        };
+        let s3 = parsed("s3://backups/prod/west/?region=eu-west-1&endpoint=http%3A%2F%2F127.0.0.1%3A8333");
+        assert_eq!((s3.service, &*s3.name, &*s3.prefix), (Service::S3, "backups", "prod/west"));
+        assert_eq!((s3.option("region"), s3.option("endpoint")), (Some("eu-west-1"), Some("http://127.0.0.1:8333")));
+        assert_eq!(s3.option("profile"), None);
+        let whole = parsed("gs://backups");
+        assert_eq!((whole.service, &*whole.name, &*whole.prefix), (Service::Gcs, "backups", ""));
+        let azure = parsed("az://account/container/a/b");
+        assert_eq!((&*azure.account, &*azure.name, &*azure.prefix), ("account", "container", "a/b"));
     }
 
     #[test]
     fn everything_else_is_refused_in_a_sentence() {
-        for text in
-            ["", "s3://bucket/x", "s3:bucket", "memory:x", "file://host/x", "file:x", "file:///%zz", "sftp://h/x"]
-        {
+        for text in ["", "s3:bucket", "s3://", "s3:///x", "gs://?x", "az://account", "memory:x", "sftp://h/x"] {
             let StorageError::Address { reason, .. } = Address::parse(text).unwrap_err() else { panic!("{text}") };
-            assert!(reason.contains("file:///PATH"), "{text}: {reason}");
+            assert!(reason.contains("s3://BUCKET"), "{text}: {reason}");
+        }
+        for (text, says) in [
+            ("file://host/x", "file:///PATH"),
+            ("file:x", "file:///PATH"),
+            ("file:///%zz", "file:///PATH"),
+            ("s3://b/x?regoin=eu", "known: region"),
+            ("s3://b/x?region=", "no value"),
+            ("s3://b/x?region", "no value"),
+            ("s3://b/x?region=a&region=b", "twice"),
+            ("gs://b/x?profile=p", "known: endpoint"),
+            ("s3://b//x", "empty folder"),
+            ("s3://key:secret@b/x", "credentials"),
+        ] {
+            let StorageError::Address { reason, .. } = Address::parse(text).unwrap_err() else { panic!("{text}") };
+            assert!(reason.contains(says), "{text}: {reason}");
         }
     }
 
     #[test]
     fn credentials_are_not_repeated() {
-        let error = Address::parse("https://user:pass@host/x?token=abc").unwrap_err().to_string();
-        assert!(!error.contains("pass@") && !error.contains("abc"), "{error}");
+        for text in ["https://user:pass@host/x?token=abc", "s3://user:pass@host/x?token=abc"] {
+            let error = Address::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("pass@") && !error.contains("abc"), "{error}");
+        }
     }
 }

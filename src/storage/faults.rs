@@ -10,6 +10,8 @@ use std::{
 
 use bytes::Bytes;
 
+use super::{Storage, StorageError};
+
 const REASON: &str = "planned failure";
 
 /// What is to go wrong, and what was asked for so far. Puts are counted from 1.
@@ -21,6 +23,8 @@ pub struct Faults {
     get: Option<String>,
     altered: Mutex<BTreeMap<String, Bytes>>,
     puts: AtomicU64,
+    remove: Option<(u64, bool)>,
+    removes: AtomicU64,
 }
 
 impl Faults {
@@ -49,6 +53,16 @@ impl Faults {
         Self { get: Some(prefix.to_owned()), ..Self::default() }
     }
 
+    /// The `n`th removal and every one after it fail, as after a crash.
+    pub fn from_remove(n: u64) -> Self {
+        Self { remove: Some((n, false)), ..Self::default() }
+    }
+
+    /// Every removal is refused, as by a retention lock.
+    pub fn locked() -> Self {
+        Self { remove: Some((1, true)), ..Self::default() }
+    }
+
     /// From now on `name` reads as `bytes`.
     pub fn alter(&self, name: &str, bytes: Bytes) {
         self.altered().insert(name.to_owned(), bytes);
@@ -57,6 +71,24 @@ impl Faults {
     /// Puts so far.
     pub fn puts(&self) -> u64 {
         self.puts.load(Ordering::SeqCst)
+    }
+
+    /// Removals so far.
+    pub fn removes(&self) -> u64 {
+        self.removes.load(Ordering::SeqCst)
+    }
+
+    /// How a removal fails.
+    pub(super) fn on_remove(&self, _name: &str) -> Option<fn(&Storage, &str) -> StorageError> {
+        let count = self.removes.fetch_add(1, Ordering::SeqCst) + 1;
+        let (_, locked) = self.remove.filter(|(n, _)| count >= *n)?;
+        Some(match locked {
+            true => |storage, name| {
+                let (address, name) = (storage.address().to_owned(), name.to_owned());
+                StorageError::Refused { address, name, reason: REASON.into() }
+            },
+            false => |storage, name| storage.unavailable(name, REASON),
+        })
     }
 
     /// The reason, and whether the file is stored all the same.

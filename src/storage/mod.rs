@@ -4,6 +4,7 @@
 //! prefix, writes that never replace a file, whole-file reads, listings that are complete.
 
 mod address;
+mod bucket;
 pub mod faults;
 mod local;
 
@@ -11,9 +12,12 @@ use std::{error::Error as _, fmt, io, sync::Arc};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, memory::InMemory, path::Path};
+use tokio::sync::OnceCell;
 
-use address::Address;
+use address::{Address, Bucket, Target};
+use bucket::Connected;
 use faults::Faults;
 use local::LocalFolder;
 
@@ -36,7 +40,7 @@ pub struct Entry {
 /// A storage that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The address is not one of `PATH`, `file:///PATH`.
+    /// The address is not one of `PATH`, `file://`, `s3://`, `gs://`, `az://`.
     #[error("{address}: {reason}")]
     Address {
         /// The address as given, without credentials.
@@ -60,6 +64,16 @@ pub enum StorageError {
         /// The file.
         name: String,
     },
+    /// The storage does not let this be removed: permission, or a retention lock.
+    #[error("{name} in {address} may not be removed: {reason}")]
+    Refused {
+        /// The storage.
+        address: String,
+        /// The file.
+        name: String,
+        /// The storage's words.
+        reason: String,
+    },
     /// No space, no permission, no network.
     #[error("{name} in {address}: {reason}")]
     Unavailable {
@@ -74,17 +88,23 @@ pub enum StorageError {
 
 enum Place {
     Local { address: String, folder: LocalFolder },
+    Bucket { address: String, bucket: Bucket, connected: OnceCell<Connected> },
     Memory(Arc<dyn ObjectStore>),
 }
 
 impl Storage {
-    /// Opens an address: a path or `file://` URL. Does not create anything and does not require it to exist.
+    /// Opens an address: a path, `file://`, `s3://`, `gs://` or `az://` URL. Asks nobody, creates nothing and does not
+    /// require it to exist.
     ///
     /// # Errors
     /// [`StorageError::Address`].
     pub fn open(address: &str) -> Result<Self, StorageError> {
-        let Address { shown, folder } = Address::parse(address)?;
-        Ok(Self { place: Arc::new(Place::Local { address: shown, folder: LocalFolder::new(folder) }), faults: None })
+        let Address { shown: address, target } = Address::parse(address)?;
+        let place = match target {
+            Target::Folder(folder) => Place::Local { address, folder: LocalFolder::new(folder) },
+            Target::Bucket(bucket) => Place::Bucket { address, bucket, connected: OnceCell::new() },
+        };
+        Ok(Self { place: Arc::new(place), faults: None })
     }
 
     /// A new empty storage in memory.
@@ -101,8 +121,35 @@ impl Storage {
     /// The address, for people; holds no credentials.
     pub fn address(&self) -> &str {
         match &*self.place {
-            Place::Local { address, .. } => address,
+            Place::Local { address, .. } | Place::Bucket { address, .. } => address,
             Place::Memory(_) => "memory",
+        }
+    }
+
+    /// The region the address names, where it names one.
+    pub fn region(&self) -> Option<&str> {
+        match &*self.place {
+            Place::Bucket { bucket, .. } => bucket.option("region"),
+            _ => None,
+        }
+    }
+
+    /// What the AWS SDK would reach it with, for an S3 bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`].
+    pub async fn sdk(&self) -> Result<Option<aws_config::SdkConfig>, StorageError> {
+        Ok(self.connected("").await?.and_then(|connected| connected.sdk.clone()))
+    }
+
+    /// Until when a retention lock keeps a file from being removed, where the storage says so.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
+    pub async fn locked_until(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
+        match self.connected(name).await? {
+            Some(connected) => connected.locked_until(name).await.map_err(|error| self.error(name, &error)),
+            None => Ok(None),
         }
     }
 
@@ -114,7 +161,7 @@ impl Storage {
         if let Some(reason) = self.faults.as_ref().and_then(|faults| faults.on_get(name)) {
             return Err(self.unavailable(name, reason));
         }
-        let Some(store) = self.existing(name)? else { return Err(self.not_found(name)) };
+        let Some(store) = self.existing(name).await? else { return Err(self.not_found(name)) };
         let read = async { store.get(&Path::from(name)).await?.bytes().await };
         let bytes = read.await.map_err(|error| self.error(name, &error))?;
         Ok(match &self.faults {
@@ -128,7 +175,7 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Unavailable`].
     pub async fn exists(&self, name: &str) -> Result<bool, StorageError> {
-        let Some(store) = self.existing(name)? else { return Ok(false) };
+        let Some(store) = self.existing(name).await? else { return Ok(false) };
         match store.head(&Path::from(name)).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
@@ -147,12 +194,31 @@ impl Storage {
         }
         let store = match &*self.place {
             Place::Local { folder, .. } => folder.create().map_err(|error| self.unavailable(name, reason(&error)))?,
-            Place::Memory(store) => Arc::clone(store),
+            _ => self.existing(name).await?.ok_or_else(|| self.not_found(name))?,
         };
         publish(&*store, &Path::from(name), bytes).await.map_err(|error| self.error(name, &error))?;
         match planned {
             Some((reason, _)) => Err(self.unavailable(name, reason)),
             None => Ok(()),
+        }
+    }
+
+    /// Removes a file; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`StorageError::Refused`] when the storage forbids it, [`StorageError::Unavailable`].
+    pub async fn remove(&self, name: &str) -> Result<(), StorageError> {
+        if let Some(reason) = self.faults.as_ref().and_then(|faults| faults.on_remove(name)) {
+            return Err(reason(self, name));
+        }
+        let Some(store) = self.existing(name).await? else { return Ok(()) };
+        match store.delete(&Path::from(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error @ object_store::Error::PermissionDenied { .. }) => {
+                let (address, name) = (self.address().into(), name.into());
+                Err(StorageError::Refused { address, name, reason: short_reason(&error) })
+            }
+            Err(error) => Err(self.error(name, &error)),
         }
     }
 
@@ -164,7 +230,7 @@ impl Storage {
         if let Some(reason) = self.faults.as_ref().and_then(|faults| faults.on_get(folder)) {
             return Err(self.unavailable(folder, reason));
         }
-        let Some(store) = self.existing(folder)? else { return Ok(Vec::new()) };
+        let Some(store) = self.existing(folder).await? else { return Ok(Vec::new()) };
         let prefix = (!folder.is_empty()).then(|| Path::from(folder));
         let mut stream = store.list(prefix.as_ref());
         let mut entries = Vec::new();
@@ -181,11 +247,19 @@ impl Storage {
         Ok(entries)
     }
 
-    fn existing(&self, name: &str) -> Result<Option<Arc<dyn ObjectStore>>, StorageError> {
+    async fn existing(&self, name: &str) -> Result<Option<Arc<dyn ObjectStore>>, StorageError> {
         match &*self.place {
             Place::Local { folder, .. } => folder.existing().map_err(|error| self.unavailable(name, reason(&error))),
             Place::Memory(store) => Ok(Some(Arc::clone(store))),
+            Place::Bucket { .. } => Ok(self.connected(name).await?.map(|connected| Arc::clone(&connected.store))),
         }
+    }
+
+    /// The bucket's connection, made when it is first needed.
+    async fn connected(&self, name: &str) -> Result<Option<&Connected>, StorageError> {
+        let Place::Bucket { bucket, connected, .. } = &*self.place else { return Ok(None) };
+        let made = connected.get_or_try_init(|| bucket::connect(bucket)).await;
+        made.map(Some).map_err(|error| self.error(name, &error))
     }
 
     fn not_found(&self, name: &str) -> StorageError {

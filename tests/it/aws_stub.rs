@@ -36,6 +36,7 @@ fn listed() -> Listed {
         name: "app".into(),
         arn: ARN.into(),
         secret: Secret { name: "app".into(), arn: ARN.into(), ..Secret::default() },
+        fingerprint: None,
     }
 }
 

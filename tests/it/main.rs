@@ -24,6 +24,7 @@ mod emulator_scenarios;
 mod emulator_scenarios_labels;
 mod emulator_wire;
 mod hygiene;
+mod incremental;
 mod recover_py;
 mod repo_check;
 mod repo_crash;

@@ -114,7 +114,7 @@ impl Sample {
                 last.versions.push(version);
             } else {
                 let secret = Secret { name: name.into(), arn: arn(name), ..Secret::default() };
-                records.push(Record { secret, versions: vec![version], read: time(1) });
+                records.push(Record { secret, versions: vec![version], read: time(1), listing: None });
             }
         }
         for record in &mut records {
@@ -156,6 +156,7 @@ impl Sample {
             packs: packs.to_vec(),
             indexes: vec![index],
             counts,
+            readings: None,
             excluded: vec![],
             unreadable: vec![],
             tool: "lifeboat test".into(),

@@ -75,6 +75,8 @@ impl World {
             signer: &self.signer,
             index_key: &self.index_key,
             exclude,
+            sweep_days: 0,
+            journal: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })

@@ -16,7 +16,7 @@ use self::estate::{DATABASE, Estate};
 use super::{Context, Exit, Failure, drill::summary, init, output::plural, restore as cli_restore, watch::Watch};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, KeysSection, RepositorySection, SourceSection, StatusSection, TrustSection},
+    config::{Config, DEFAULT_SWEEP_DAYS, KeysSection, RepositorySection, SourceSection, StatusSection, TrustSection},
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Paper},
     drill::{self, Verdict},
@@ -212,12 +212,13 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
             url: format!("aws:{REGION_A}").parse()?,
             account: Some(ACCOUNT.into()),
             exclude: Vec::new(),
+            sweep_days: DEFAULT_SWEEP_DAYS,
             rate_share: 0.9,
         },
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
         status: StatusSection::default(),
-        copies: vec![CopySection { url: url("region-a"), region: Some(REGION_A.into()) }],
+        copies: Vec::new(),
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)
 }
@@ -236,6 +237,8 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             signer: &host.signer,
             index_key: &host.index_key,
             exclude: &[],
+            sweep_days: DEFAULT_SWEEP_DAYS,
+            journal: None,
             clock: &SystemClock,
             progress: &scene.watch,
         })

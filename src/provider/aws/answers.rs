@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::{
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::model::{Replica, Rotation, Secret, Tag};
+use crate::model::{Digest, Replica, Rotation, Secret, Tag};
 
 /// Labels by version id; ids without labels are there where the provider names them.
 pub(super) type Stages = BTreeMap<String, Vec<String>>;
@@ -101,6 +101,19 @@ pub(super) fn listed_secret(entry: &SecretListEntry, raw: Json) -> Secret {
     }
 }
 
+/// A digest over an entry of ListSecrets but for the date of the last access, which reading moves. The order of labels says
+/// nothing. LastChangedDate alone would not do: edits of tags, labels and deletion need not move it.
+pub(super) fn fingerprint(entry: &Json) -> Option<Digest> {
+    let mut entry = entry.as_object()?.clone();
+    entry.remove("LastAccessedDate");
+    if let Some(Json::Object(stages)) = entry.get_mut("SecretVersionsToStages") {
+        for labels in stages.values_mut().filter_map(Json::as_array_mut) {
+            labels.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        }
+    }
+    Some(Digest::of(&serde_json::to_vec(&entry).ok()?))
+}
+
 /// The labels a ListSecrets entry tells, for when DescribeSecret is refused.
 pub(super) fn listed_stages(secret: &Secret) -> Stages {
     let entry = &secret.raw["ListSecrets"]["SecretVersionsToStages"];
@@ -186,6 +199,23 @@ mod tests {
         let rules = RotationRulesType::builder().schedule_expression("rate(4 days)").build();
         let off = rotation(Some(false), None, Some(&rules)).unwrap();
         assert!(!off.enabled && off.schedule.as_deref() == Some("rate(4 days)"));
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_everything_but_access() {
+        let entry = |text: &str| fingerprint(&serde_json::from_str(text).unwrap()).unwrap();
+        let one = entry(r#"{"Name":"a","LastAccessedDate":1,"SecretVersionsToStages":{"v1":["A","B"],"v2":["C"]}}"#);
+        assert_eq!(one, entry(r#"{"SecretVersionsToStages":{"v2":["C"],"v1":["B","A"]},"Name":"a"}"#));
+        for other in [
+            r#"{"Name":"b","SecretVersionsToStages":{"v1":["A","B"],"v2":["C"]}}"#,
+            r#"{"Name":"a","SecretVersionsToStages":{"v1":["A"],"v2":["C"]}}"#,
+            r#"{"Name":"a","SecretVersionsToStages":{"v1":["A","B"],"v3":["C"]}}"#,
+            r#"{"Name":"a","SecretVersionsToStages":{"v1":["A","B"],"v2":["C"]},"Tags":[]}"#,
+            r#"{"Name":"a","SecretVersionsToStages":{"v1":["A","B"],"v2":["C"]},"New":null}"#,
+        ] {
+            assert_ne!(one, entry(other), "{other}");
+        }
+        assert_eq!(fingerprint(&Json::Null), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::{
     AT_ONCE, Aws,
-    answers::{Described, ListedVersion, listed_secret, listed_stages},
+    answers::{Described, ListedVersion, fingerprint, listed_secret, listed_stages},
     call::{Operation, Raw},
     failure::Failure,
 };
@@ -58,8 +58,10 @@ impl Aws {
         let answer = self.call(operation, None, send).await?;
         let mut entries = raw_entries(&raw, "SecretList");
         let listed = answer.secret_list().iter().enumerate().map(|(index, entry)| {
-            let secret = listed_secret(entry, entries.get_mut(index).map(Json::take).unwrap_or_default());
-            Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret }
+            let raw = entries.get_mut(index).map(Json::take).unwrap_or_default();
+            let fingerprint = fingerprint(&raw);
+            let secret = listed_secret(entry, raw);
+            Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint }
         });
         let listed: Vec<Listed> = listed.collect();
         if listed.iter().any(|entry| entry.name.is_empty() || entry.arn.is_empty()) {

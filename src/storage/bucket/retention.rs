@@ -1,0 +1,67 @@
+//! What S3 answers about Object Lock, which the crate's own answers leave out.
+//!
+//! Retention is the bucket's default: the crate signs no lock headers of its own, and a header that is not signed is
+//! refused. So it is not set here, only looked at.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use object_store::{
+    ClientOptions,
+    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector},
+};
+
+const UNTIL: &str = "x-amz-object-lock-retain-until-date";
+
+/// The retention that the last answer named.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<Mutex<Option<Timestamp>>>);
+
+/// Connects as usual and looks at the answers' headers.
+#[derive(Debug)]
+pub(super) struct Observer(Seen);
+
+#[derive(Debug)]
+struct Observed {
+    client: HttpClient,
+    seen: Seen,
+}
+
+impl Seen {
+    pub(super) fn locked_until(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn forget(&self) {
+        self.note(None);
+    }
+
+    fn note(&self, until: Option<Timestamp>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+}
+
+impl Observer {
+    pub(super) fn new(seen: &Seen) -> Self {
+        Self(seen.clone())
+    }
+}
+
+impl HttpConnector for Observer {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Observed { client, seen: self.0.clone() }))
+    }
+}
+
+#[async_trait]
+impl HttpService for Observed {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let answer = self.client.execute(request).await?;
+        if let Some(until) = answer.headers().get(UNTIL).and_then(|value| value.to_str().ok()) {
+            self.seen.note(until.parse().ok());
+        }
+        Ok(answer)
+    }
+}
