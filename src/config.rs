@@ -93,9 +93,18 @@ pub struct KeysSection {
 pub struct CopySection {
     /// A path or `file://` URL.
     pub url: String,
-    /// The region it is in, for people and reports.
+    /// The region it is in, where the address does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The account it is in, where the credentials do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Accept the region of the source.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_same_region: bool,
+    /// Accept the account of the source.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_same_account: bool,
 }
 
 /// A provider and a region: `aws:eu-central-1`.
@@ -142,6 +151,13 @@ impl Config {
     }
 }
 
+impl CopySection {
+    /// A copy about which nothing else is known.
+    pub fn new(url: String) -> Self {
+        Self { url, region: None, account: None, allow_same_region: false, allow_same_account: false }
+    }
+}
+
 impl Default for StatusSection {
     /// A run a day with two hours of grace; a drill a month with four days.
     fn default() -> Self {
@@ -185,6 +201,11 @@ impl fmt::Display for ProviderAddress {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn default_sweep_days() -> u32 {
     DEFAULT_SWEEP_DAYS
 }
@@ -210,7 +231,7 @@ mod tests {
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },
             keys: KeysSection { signer: "signer".into(), index: "index.age".into() },
             status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
-            copies: vec![CopySection { url: "/mnt/west".into(), region: Some("eu-west-1".into()) }],
+            copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::{
-    app::HostError,
+    app::{HostError, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError},
     drill::DrillError,
@@ -43,6 +43,13 @@ impl Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<TooClose> for Failure {
+    fn from(error: TooClose) -> Self {
+        Self::new(Exit::Refused, error.to_string())
+            .hint("choose another place, or say allow_same_region or allow_same_account")
     }
 }
 

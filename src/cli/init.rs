@@ -131,7 +131,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
         status: StatusSection::default(),
-        copies: args.copies.iter().map(|url| CopySection { url: absolute(url), region: None }).collect(),
+        copies: args.copies.iter().map(|url| CopySection::new(absolute(url))).collect(),
     };
     let repository = Repository::create(storage, &ceremony.epoch, &ceremony.root).await?;
     fsutil::write(config_path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?;

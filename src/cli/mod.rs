@@ -2,6 +2,7 @@
 
 mod check;
 mod copy;
+mod copying;
 mod custody;
 mod demo;
 mod drill;

@@ -66,6 +66,14 @@ impl Repository {
         Ok(VerifiedManifest::new(manifest, digest, stem))
     }
 
+    /// Until when the storage keeps a manifest from being removed, where it says so.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub async fn locked_until(&self, manifest: &VerifiedManifest) -> Result<Option<jiff::Timestamp>, RepoError> {
+        Ok(self.storage.locked_until(&layout::record(layout::SNAPSHOTS, manifest.name())).await?)
+    }
+
     /// Every manifest with its signature, by file name.
     async fn manifest_files(&self) -> Result<Vec<(String, Bytes, Option<String>)>, RepoError> {
         let entries = self.storage.list(layout::SNAPSHOTS).await?;

@@ -11,6 +11,7 @@ pub(super) const INDEXES: &str = "indexes";
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const ATTESTATIONS: &str = "attestations";
+pub(super) const FORGOTTEN: &str = "forgotten";
 
 /// What a repository brings along for the day this tool is not there.
 pub(super) const GUIDES: [(&str, &str); 2] =

@@ -22,7 +22,7 @@ pub use attestation::{Attestation, Attestations, Finding};
 pub use chain::Chain;
 pub use check::{CheckDepth, CheckReport, Fault, FaultKind};
 pub use content::StoredDrill;
-pub use copy::{CopyReport, copy};
+pub use copy::{CopyReport, copy, copy_with};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};

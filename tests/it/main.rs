@@ -43,4 +43,5 @@ mod share_text;
 mod share_vectors;
 mod sheet_page;
 mod status;
+mod storage_servers;
 mod stub;
