@@ -6,6 +6,7 @@ mod check;
 mod content;
 mod copy;
 mod epoch;
+mod forget;
 mod identity;
 mod index;
 mod layout;
@@ -13,6 +14,7 @@ mod lines;
 mod manifest;
 mod pack;
 mod resolve;
+mod retention;
 mod trust;
 mod witness;
 
@@ -24,9 +26,11 @@ pub use check::{CheckDepth, CheckReport, Fault, FaultKind};
 pub use content::StoredDrill;
 pub use copy::{CopyReport, copy, copy_with};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
+pub use forget::{ForgetError, ForgetRecord, ForgetRecords, Forgotten, SweepReport, VerifiedForget};
 pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
+pub use retention::{Fate, Retention, RetentionPlan, plan};
 pub use trust::{Trust, TrustAnchor};
 pub use witness::{Remembered, Standing, Witness};
 

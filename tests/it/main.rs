@@ -23,6 +23,7 @@ mod emulator_rules;
 mod emulator_scenarios;
 mod emulator_scenarios_labels;
 mod emulator_wire;
+mod forget;
 mod hygiene;
 mod incremental;
 mod recover_py;
