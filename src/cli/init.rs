@@ -12,7 +12,7 @@ use super::{Context, Exit, Failure, output::plural, quorum};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, RetentionSection,
+        Config, CopySection, DrillSection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, RetentionSection,
         SourceSection, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
@@ -132,6 +132,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         keys,
         retention: RetentionSection::default(),
         status: StatusSection::default(),
+        drill: DrillSection::default(),
         copies: args.copies.iter().map(|url| CopySection::new(absolute(url))).collect(),
     };
     let repository = Repository::create(storage, &ceremony.epoch, &ceremony.root).await?;

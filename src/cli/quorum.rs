@@ -38,8 +38,8 @@ pub(super) struct Opened {
     pub key: RecoveryKey,
     /// The epochs that reach it.
     pub trust: Trust,
-    /// How many sheets gave it.
-    pub sheets: usize,
+    /// Whose sheets gave it.
+    pub present: Vec<String>,
 }
 
 /// Gathers sheets until there is a quorum, then verifies the repository's epochs against the key.
@@ -57,10 +57,9 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
     };
     let progress = gathering.progress();
     let quorum = gathering.quorum().map_err(|error| too_few(&error.to_string(), &progress, &rejected))?;
-    let sheets = quorum.sheets();
     let key = quorum.recover()?;
     let trust = repository.trust(&custody::anchor(&key)).await?;
-    Ok(Opened { key, trust, sheets })
+    Ok(Opened { key, trust, present: progress.present })
 }
 
 fn too_few(reason: &str, progress: &Progress, rejected: &[String]) -> Failure {

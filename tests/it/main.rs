@@ -16,6 +16,8 @@ mod cli_moto;
 mod command;
 mod custody_cli;
 mod custody_crash;
+mod drill;
+mod drill_cli;
 mod emulator_behaviour;
 mod emulator_boto3;
 mod emulator_recordings;

@@ -17,7 +17,7 @@ use super::{Context, Exit, Failure, drill::summary, init, output::plural, restor
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, DEFAULT_SWEEP_DAYS, KeysSection, RepositorySection, RetentionSection, SourceSection, StatusSection,
+        Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, RepositorySection, RetentionSection, SourceSection, StatusSection,
         TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
@@ -25,6 +25,7 @@ use crate::{
     drill::{self, Verdict},
     emulator::{Sandbox, SandboxOptions},
     fsutil::{self, Access, Existing},
+    isolation::Isolation,
     model::RepositoryId,
     provider::{
         Source, Target,
@@ -222,6 +223,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         keys,
         retention: RetentionSection::default(),
         status: StatusSection::default(),
+        drill: DrillSection::default(),
         copies: Vec::new(),
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)
@@ -335,18 +337,38 @@ async fn hold_drill(
     recovery: &Recovery,
 ) -> Result<(drill::Record, repo::StoredDrill), Failure> {
     let target = scene.provider(SANDBOX_ACCOUNT, REGION_B).await?;
-    let manifest = super::show::find(&recovery.copy, &recovery.trust, "latest").await?;
-    Ok(drill::run(&drill::Request {
+    let file = drill::DrillFile::parse(DRILL).expect("the text is a constant that parses");
+    let request = drill::Request {
+        name: "demo",
+        file: &file,
+        digests: drill::Digests::default(),
         repository: &recovery.copy,
-        manifest: &manifest,
-        key: &recovery.key,
-        sheets: PRESENT.len(),
+        is_copy: true,
+        trust: &recovery.trust,
         target: &target,
         readback: &target,
+        allowed_accounts: &[SANDBOX_ACCOUNT.to_owned()],
+        canaries: &[],
+        isolation: &Isolation::default(),
         signer: &host.signer,
+        past: &[],
+        plants: &drill::PLANTS,
+        journal: None,
         clock: &SystemClock,
         progress: &scene.watch,
         before_verify: &|| {},
-    })
-    .await?)
+    };
+    let ready = drill::preflight(&request).await?;
+    let approval =
+        drill::Approval { operator: "lifeboat demo".into(), how: "--yes".into(), time: SystemClock.now() };
+    let custodians = PRESENT.map(|position| CUSTODIANS[position].to_owned()).to_vec();
+    let opening = drill::Opening::Quorum { key: &recovery.key, custodians };
+    let outcome = drill::hold(&request, ready, approval, &opening, std::future::pending()).await?;
+    match outcome.error {
+        Some(error) => Err(error.into()),
+        None => Ok((outcome.record, outcome.stored)),
+    }
 }
+
+/// The drill of the demo.
+const DRILL: &str = "scenario = \"the region is gone\"\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n";

@@ -6,6 +6,7 @@
 mod answers;
 mod call;
 mod failure;
+mod guarded;
 mod inventory;
 mod limiter;
 mod read;
@@ -28,7 +29,10 @@ use zeroize::Zeroizing;
 
 use self::{call::Operation, failure::Failure, limiter::Limiter};
 use super::{ErrorKind, Existing, Fetched, Known, Listed, ProviderError, Source, Target};
-use crate::model::{Place, SecretValue, Step};
+use crate::{
+    isolation::Isolation,
+    model::{Place, SecretValue, Step},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,6 +53,8 @@ pub struct AwsSettings {
     pub credentials: Option<StaticCredentials>,
     /// The share of every AWS quota to use, above 0 and up to 1.
     pub rate_share: f64,
+    /// What every connection has to pass.
+    pub isolation: Option<Arc<Isolation>>,
 }
 
 /// Fixed credentials of a sandbox.
@@ -69,6 +75,7 @@ impl AwsSettings {
             role: None,
             credentials: None,
             rate_share: 0.9,
+            isolation: None,
         }
     }
 }
@@ -161,6 +168,9 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
         .timeout_config(timeouts);
+    if let Some(isolation) = &settings.isolation {
+        loader = loader.http_client(guarded::client(Arc::clone(isolation)));
+    }
     if let Some(endpoint) = &settings.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
