@@ -129,7 +129,11 @@ async fn remove_leftovers(
     }
     let removed = ready.leftovers.len() as u64;
     ready.draft.isolation.leftovers_removed = removed;
-    let ours = |unfinished: &Unfinished| unfinished.record.repository == request.repository.id();
+    // One that was stored and not yet forgotten has its record.
+    let stored = |id: SnapshotId| request.past.iter().any(|past| past.stored.name.ends_with(&id.short()));
+    let ours = |unfinished: &Unfinished| {
+        unfinished.record.repository == request.repository.id() && !stored(unfinished.record.drill)
+    };
     let Some(unfinished) = before.filter(ours) else { return Ok(None) };
     let mut record = unfinished.closed(removed, &ready.draft);
     record.signer = request.signer.public();

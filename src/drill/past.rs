@@ -82,18 +82,33 @@ impl Past {
 }
 
 /// Judges records, oldest first: each one's signature, and that it names the one before it.
-pub fn judge(mut stored: Vec<StoredDrill>, trust: &Trust) -> Vec<Past> {
-    stored.sort_by(|a, b| a.name.cmp(&b.name));
-    stored.dedup_by(|a, b| a.name == b.name && a.bytes == b.bytes);
+pub fn judge(stored: Vec<StoredDrill>, trust: &Trust) -> Vec<Past> {
     let mut previous = None;
     let mut judged = Vec::with_capacity(stored.len());
-    for stored in stored {
-        let facts: Option<Facts> = serde_json::from_slice(&stored.bytes).ok();
+    for (stored, facts) in chained(stored) {
         let fault = fault(&stored, facts.as_ref(), previous, trust);
         previous = Some(Digest::of(&stored.bytes));
         judged.push(Past { stored, facts, fault });
     }
     judged
+}
+
+/// In the order in which they name each other; where that breaks, the oldest by name goes on.
+fn chained(mut stored: Vec<StoredDrill>) -> Vec<(StoredDrill, Option<Facts>)> {
+    stored.sort_by(|a, b| (&a.name, &a.bytes).cmp(&(&b.name, &b.bytes)));
+    stored.dedup_by(|a, b| a.name == b.name && a.bytes == b.bytes);
+    let facts = stored.iter().map(|stored| serde_json::from_slice::<Facts>(&stored.bytes).ok()).collect::<Vec<_>>();
+    let mut left: Vec<_> = stored.into_iter().zip(facts).collect();
+    let mut ordered: Vec<(StoredDrill, Option<Facts>)> = Vec::with_capacity(left.len());
+    let mut last = None;
+    while !left.is_empty() {
+        let names_last = |facts: &Option<Facts>| facts.as_ref().is_some_and(|facts| facts.previous == last);
+        let next = left.iter().position(|(_, facts)| names_last(facts)).unwrap_or(0);
+        let found = left.remove(next);
+        last = Some(Digest::of(&found.0.bytes));
+        ordered.push(found);
+    }
+    ordered
 }
 
 fn fault(stored: &StoredDrill, facts: Option<&Facts>, previous: Option<Digest>, trust: &Trust) -> Option<String> {

@@ -332,6 +332,18 @@ pub(super) fn write_reports(
     html: Option<&Path>,
     pdf: Option<&Path>,
 ) -> Result<(), Failure> {
-    let _ = (record, past, html, pdf, Access::Public, Existing::Replace);
+    let write = |path: &Path, bytes: &[u8]| {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fsutil::create_folder(folder, Access::Public)?;
+        }
+        fsutil::write(path, bytes, Access::Public, Existing::Replace)
+    };
+    if let Some(path) = html {
+        write(path, report::html(record, past).as_bytes())?;
+    }
+    if let Some(path) = pdf {
+        let bytes = report::pdf(record, past).map_err(|error| Failure::new(Exit::Failed, error))?;
+        write(path, &bytes)?;
+    }
     Ok(())
 }
