@@ -21,7 +21,7 @@ use lifeboat::{
 
 use crate::round_trip::{NOW, World, estate, id, secret};
 
-const FILE: &str = "scenario = \"a test\"\nevery_days = 31\nowner = \"the owner\"\n[target]\naccount = \"222222222222\"\nregion = \"eu-west-1\"\nprefix = \"drill/\"\n";
+pub const FILE: &str = "scenario = \"a test\"\nevery_days = 31\nowner = \"the owner\"\n[target]\naccount = \"222222222222\"\nregion = \"eu-west-1\"\nprefix = \"drill/\"\n";
 
 /// A clock on which every look takes a second.
 struct Ticking(AtomicI64);
@@ -33,16 +33,16 @@ impl Clock for Ticking {
     }
 }
 
-struct Scene {
-    world: World,
-    sandbox: Memory,
-    file: DrillFile,
+pub struct Scene {
+    pub world: World,
+    pub sandbox: Memory,
+    pub file: DrillFile,
     plants: Vec<Plant>,
     journal: Option<std::path::PathBuf>,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = World::new().await;
         let source = Arc::new(Memory::new("111111111111", "eu-central-1"));
         estate(&source);
@@ -51,7 +51,7 @@ impl Scene {
         Self::of(world)
     }
 
-    fn of(world: World) -> Self {
+    pub fn of(world: World) -> Self {
         let sandbox = Memory::new("222222222222", "eu-west-1");
         let file = DrillFile::parse(FILE).unwrap();
         Self { world, sandbox, file, plants: PLANTS.to_vec(), journal: None }
@@ -94,7 +94,7 @@ impl Scene {
         drill::hold(&request, ready, approval, &opening, stop).await
     }
 
-    async fn record(&self, spoil: &(dyn Fn() + Sync)) -> Record {
+    pub async fn record(&self, spoil: &(dyn Fn() + Sync)) -> Record {
         let outcome = self.drill(spoil).await.unwrap();
         assert!(outcome.error.is_none());
         assert_eq!(Record::parse(&outcome.stored.bytes).unwrap(), outcome.record);

@@ -18,6 +18,7 @@ mod custody_cli;
 mod custody_crash;
 mod drill;
 mod drill_cli;
+mod drill_report;
 mod emulator_behaviour;
 mod emulator_boto3;
 mod emulator_recordings;
