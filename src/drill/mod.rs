@@ -6,6 +6,7 @@
 mod checks;
 mod choose;
 mod controls;
+pub mod evidence;
 mod file;
 mod hold;
 mod journal;
@@ -18,6 +19,7 @@ mod ready;
 mod record;
 mod redact;
 pub mod report;
+pub mod schedule;
 mod target;
 mod verdict;
 

@@ -1,8 +1,11 @@
 //! `lifeboat drill`
 
+mod evidence;
+mod key;
 mod place;
 mod records;
 mod run;
+mod schedule;
 
 pub(super) use records::judged_in;
 pub(super) use run::summary;
@@ -22,6 +25,9 @@ enum Action {
     List(records::ListArgs),
     Show(records::ShowArgs),
     Verify(records::VerifyArgs),
+    Schedule(schedule::Args),
+    Evidence(evidence::Args),
+    Key(key::Args),
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -29,6 +35,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Action::Run(args) => run::run(context, *args).await,
         Action::List(_) => records::list(context).await,
         Action::Verify(_) => records::verify(context).await,
+        Action::Schedule(args) => schedule::run(context, &args),
+        Action::Evidence(args) => evidence::run(context, args).await,
+        Action::Key(args) => key::run(context, &args),
         Action::Show(args) => records::show(context, &args).await,
     }
 }

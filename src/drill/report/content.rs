@@ -201,7 +201,11 @@ fn sections(record: &Record) -> Vec<Section> {
         Section { title: "Clean-up", rows: clean_up(record) },
         Section { title: "Plan, approval and earlier drills", rows: plan(record) },
     ];
-    all.into_iter().filter(|section| !section.rows.is_empty()).collect()
+    let told = |mut section: Section| {
+        section.rows.retain(|row| !row.text.is_empty() && row.text != "–");
+        section
+    };
+    all.into_iter().map(told).filter(|section| !section.rows.is_empty()).collect()
 }
 
 fn restored(record: &Record) -> Vec<Row> {

@@ -22,8 +22,8 @@ pub(super) struct Plot {
     pub(super) objective: Option<f64>,
 }
 
-/// Room for so many bars: a young history does not look like a full one.
-const PLACES: f64 = 12.0;
+/// Room for twelve bars, so that a young history does not look like a full one, and for a word at the end.
+const PLACES: f64 = 13.0;
 /// The share of its place that a bar fills.
 const FILL: f64 = 0.62;
 /// What is kept free above the highest.
