@@ -79,6 +79,7 @@ impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let exit = match error {
             StorageError::Address { .. } => Exit::Usage,
+            StorageError::Lost(_) => Exit::Refused,
             StorageError::Refused { .. } => Exit::Refused,
             _ => Exit::Failed,
         };
@@ -122,6 +123,10 @@ impl From<HostError> for Failure {
 
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
+        if error.code == "Lost" {
+            return Self::new(Exit::Refused, error.to_string())
+                .hint("[lost] of the drill file names what must not be reached; the target is part of it");
+        }
         let hint = match error.kind {
             ErrorKind::Credentials => "give credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
             ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to go on",

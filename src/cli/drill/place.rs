@@ -168,14 +168,18 @@ fn credentials(access_key: &str) -> StaticCredentials {
 /// Tries to reach everything that counts as lost, and fails if it is let through: the guard is proven before it is needed.
 pub(super) async fn prove(isolation: &Arc<Isolation>) -> Result<(), Failure> {
     let through = |what: &str| Failure::from(DrillError::Control(format!("a connection to {what} was let through")));
-    for region in &isolation.lost().regions {
+    let lost = isolation.lost();
+    let regions = lost.regions.iter().map(|region| (region.as_str(), None));
+    let endpoints = lost.endpoints.iter().map(|endpoint| (SANDBOX_REGIONS[0], Some(endpoint)));
+    for (region, endpoint) in regions.chain(endpoints) {
         let mut settings = AwsSettings::region(region);
+        settings.endpoint = endpoint.map(|url| if url.contains("://") { url.clone() } else { format!("https://{url}") });
         // Credentials of nobody: should it get through, it would still be refused there.
         settings.credentials = Some(credentials("lifeboat-guard-probe"));
         settings.isolation = Some(Arc::clone(isolation));
         match Source::place(&Aws::connect(settings).await?).await {
             Err(error) if error.kind == ErrorKind::Denied && error.code == "Lost" => {}
-            _ => return Err(through(region)),
+            _ => return Err(through(endpoint.map_or(region, String::as_str))),
         }
     }
     for url in &isolation.lost().storages {

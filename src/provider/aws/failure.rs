@@ -86,11 +86,11 @@ impl Failure {
                 (ErrorKind::Unavailable, "BadAnswer".into(), "the answer is cut or not JSON", true)
             }
             SdkError::TimeoutError(_) => (ErrorKind::Unavailable, "Timeout".into(), "no answer in time", false),
-            _ if chain(error).any(<dyn Error>::is::<CredentialsError>) => {
-                (ErrorKind::Credentials, "NoCredentials".into(), "no usable AWS credentials", false)
-            }
             _ if chain(error).any(<dyn Error>::is::<Refused>) => {
                 (ErrorKind::Denied, "Lost".into(), "it counts as lost in this run; no connection was made", false)
+            }
+            _ if chain(error).any(<dyn Error>::is::<CredentialsError>) => {
+                (ErrorKind::Credentials, "NoCredentials".into(), "no usable AWS credentials", false)
             }
             SdkError::ConstructionFailure(_) => {
                 (ErrorKind::Invalid, "BadRequest".into(), "the request cannot be built", true)
