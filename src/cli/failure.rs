@@ -68,6 +68,9 @@ impl From<RepoError> for Failure {
         let message = error.to_string();
         match error {
             RepoError::Storage(error) => error.into(),
+            RepoError::Spool(_) => {
+                Self::new(Exit::Failed, message).hint("is there room where lifeboat keeps its state?")
+            }
             RepoError::NotARepository(_) => {
                 Self::new(Exit::Failed, message).hint("check --repo; `lifeboat init` makes a new repository")
             }

@@ -13,6 +13,7 @@ mod lines;
 mod manifest;
 mod pack;
 mod resolve;
+mod spool;
 mod trust;
 mod witness;
 
@@ -27,6 +28,7 @@ pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
+pub use spool::{Sorted, Spool};
 pub use trust::{Trust, TrustAnchor};
 pub use witness::{Remembered, Standing, Witness};
 
@@ -97,6 +99,9 @@ pub enum RepoError {
         /// The file.
         file: String,
     },
+    /// Records that wait on this host's disk cannot be written or read.
+    #[error("records cannot be spooled on this host: {0}")]
+    Spool(std::io::Error),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -1,6 +1,6 @@
 //! Packs: `age(zstd(JSON lines))`, one version's value each.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use base64::{Engine, display::Base64Display, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -77,7 +77,7 @@ impl PackReader {
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`].
     pub fn open(file: &str, sealed: Bytes, opener: Opener<'_>) -> Result<Self, RepoError> {
-        Lines::open(file, sealed, opener).map(Self)
+        Lines::open(file, io::Cursor::new(sealed), opener).map(Self)
     }
 }
 

@@ -174,6 +174,7 @@ impl Host {
             exclude: &[],
             sweep_days,
             journal: None,
+            scratch: None,
             clock: &FixedClock(time.parse().unwrap()),
             progress: &Silent,
         })

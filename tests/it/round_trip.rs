@@ -77,6 +77,7 @@ impl World {
             exclude,
             sweep_days: 0,
             journal: None,
+            scratch: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })

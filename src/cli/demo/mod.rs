@@ -239,6 +239,7 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             exclude: &[],
             sweep_days: DEFAULT_SWEEP_DAYS,
             journal: None,
+            scratch: None,
             clock: &SystemClock,
             progress: &scene.watch,
         })
