@@ -153,6 +153,29 @@ impl Control {
         Ok(id)
     }
 
+    /// Stores `versions` values in each of many secrets, `bench/0000000` and so on: a random password in a small JSON document.
+    ///
+    /// # Errors
+    /// A secret takes no more versions.
+    pub fn put_estate(
+        &self,
+        account: &str,
+        region: &str,
+        numbers: std::ops::Range<u32>,
+        versions: u32,
+    ) -> Result<(), ControlError> {
+        for number in numbers {
+            for _ in 0..versions {
+                let value = format!(
+                    r#"{{"engine":"postgres","host":"db-{number}.internal","port":5432,"username":"app","password":"{}"}}"#,
+                    random_text(32)
+                );
+                self.put(account, region, &format!("bench/{number:07}"), &value)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a secret in place as it is, replacing one of the same name; answers its ARN.
     ///
     /// The JSON has the names of AWS's answers: `Name`, and what is wanted of `ARN`, `Description`, `KmsKeyId`, `Type`,

@@ -160,6 +160,10 @@ impl Host {
     }
 
     async fn run(&self, time: &str, sweep_days: u32) -> Report {
+        self.run_with(time, sweep_days, None).await
+    }
+
+    async fn run_with(&self, time: &str, sweep_days: u32, scratch: Option<&Path>) -> Report {
         let sample = &self.sample;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let source: Arc<dyn Source> = Arc::<Memory>::clone(&self.source);
@@ -174,7 +178,7 @@ impl Host {
             exclude: &[],
             sweep_days,
             journal: None,
-            scratch: None,
+            scratch,
             clock: &FixedClock(time.parse().unwrap()),
             progress: &Silent,
         })
@@ -221,6 +225,41 @@ async fn what_a_listing_does_not_show_is_seen_by_the_sweep_and_its_age_is_told()
     assert_eq!(host.record(&report, "s08").await.secret.description.as_deref(), Some("new"));
     assert_eq!(host.record(&report, "s09").await.versions.len(), 2);
     assert_eq!(report.manifest.manifest().counts.values_read, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_estate_is_sorted_outside_memory_into_several_indexes() {
+    const SECRETS: usize = 9_000;
+    let host = Host::new();
+    for number in 0..SECRETS {
+        // Listed in this order, which is not the order of names.
+        let name = format!("large/{:05}", number * 7_919 % SECRETS);
+        let secret = Secret { name, description: Some("d".repeat(2_000)), ..Secret::default() };
+        host.source.insert(secret, vec![HeldVersion::text("v1", &["AWSCURRENT"], "one")]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Some(folder.path());
+    let first = host.run_with("2026-11-01T03:00:00Z", 1000, scratch).await;
+    let manifest = first.manifest.manifest();
+    assert!(manifest.indexes.len() >= 3, "{} indexes", manifest.indexes.len());
+    let mut names = Vec::new();
+    for file in &manifest.indexes {
+        let sealed = host.sample.repository.index(file).await.unwrap();
+        let records = IndexReader::open("i", sealed, Opener::Index(&host.sample.index)).unwrap();
+        names.extend(records.map(|record| record.unwrap().secret.name));
+    }
+    assert_eq!(names.len(), SECRETS + 60);
+    assert!(names.is_sorted(), "one order across all indexes");
+
+    host.source.edit("large/04000", |secret| secret.description = Some("new".into()));
+    let second = host.run_with("2026-11-01T04:00:00Z", 1000, scratch).await;
+    assert_eq!(second.manifest.manifest().readings.unwrap().now, 1);
+    assert_eq!(second.manifest.manifest().counts.values_carried, SECRETS as u64 + 60);
+    let trust = host.sample.repository.trust(&host.sample.anchor()).await.unwrap();
+    let depth = lifeboat::repo::CheckDepth::Index(&host.sample.index);
+    let report = host.sample.repository.check(&trust, depth).await.unwrap();
+    assert_eq!(report.faults, []);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
