@@ -22,9 +22,33 @@ pub struct Config {
     /// How old things may be before `status` says so.
     #[serde(default, skip_serializing_if = "StatusSection::is_default")]
     pub status: StatusSection,
+    /// Which snapshots `forget` keeps.
+    #[serde(default, skip_serializing_if = "RetentionSection::is_default")]
+    pub retention: RetentionSection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
+}
+
+/// `[retention]`; rules add up, and 0 keeps nothing by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionSection {
+    /// The newest so many.
+    pub keep_last: u32,
+    /// One of each of the last so many days that have one.
+    pub keep_daily: u32,
+    /// The same for ISO weeks.
+    pub keep_weekly: u32,
+    /// The same for months.
+    pub keep_monthly: u32,
+    /// The same for years.
+    pub keep_yearly: u32,
+    /// Everything so many days older than the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_within_days: Option<u32>,
+    /// Days in which a forgetting can be undone.
+    pub undo_days: u32,
 }
 
 /// `[status]`
@@ -93,9 +117,18 @@ pub struct KeysSection {
 pub struct CopySection {
     /// A path or `file://` URL.
     pub url: String,
-    /// The region it is in, for people and reports.
+    /// The region it is in, where the address does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The account it is in, where the credentials do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Accept the region of the source.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_same_region: bool,
+    /// Accept the account of the source.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_same_account: bool,
 }
 
 /// A provider and a region: `aws:eu-central-1`.
@@ -115,6 +148,9 @@ pub enum ConfigError {
     /// A provider address that is not `aws:REGION`.
     #[error("{0:?} is not a provider address (expected aws:REGION, such as aws:eu-central-1)")]
     Address(String),
+    /// No sweep at all.
+    #[error("sweep_days must be at least 1")]
+    SweepDays,
     /// A rate share outside ]0, 1].
     #[error("rate_share must be above 0 and at most 1")]
     RateShare,
@@ -127,7 +163,10 @@ impl Config {
     /// See [`ConfigError`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self =
-            toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string().trim_end().to_owned()))?;
+            toml::from_str(text).map_err(|error| ConfigError::Syntax(with_suggestion(&error.to_string())))?;
+        if config.source.sweep_days == 0 {
+            return Err(ConfigError::SweepDays);
+        }
         if config.source.rate_share > 0.0 && config.source.rate_share <= 1.0 {
             Ok(config)
         } else {
@@ -142,6 +181,13 @@ impl Config {
     }
 }
 
+impl CopySection {
+    /// A copy about which nothing else is known.
+    pub fn new(url: String) -> Self {
+        Self { url, region: None, account: None, allow_same_region: false, allow_same_account: false }
+    }
+}
+
 impl Default for StatusSection {
     /// A run a day with two hours of grace; a drill a month with four days.
     fn default() -> Self {
@@ -149,10 +195,65 @@ impl Default for StatusSection {
     }
 }
 
+impl Default for RetentionSection {
+    /// No rule, and a week to notice a wrong one.
+    fn default() -> Self {
+        Self {
+            keep_last: 0,
+            keep_daily: 0,
+            keep_weekly: 0,
+            keep_monthly: 0,
+            keep_yearly: 0,
+            keep_within_days: None,
+            undo_days: 7,
+        }
+    }
+}
+
+impl RetentionSection {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl StatusSection {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// serde's words, and the known key that an unknown one resembles.
+fn with_suggestion(words: &str) -> String {
+    let words = words.trim_end();
+    match suggestion(words) {
+        Some(known) => format!("{words}\ndid you mean `{known}`?"),
+        None => words.to_owned(),
+    }
+}
+
+/// Of "unknown field `x`, expected one of `a`, `b`" the expected one that is at most half its letters away.
+fn suggestion(words: &str) -> Option<&str> {
+    let (_, rest) = words.split_once("unknown field `")?;
+    let (unknown, rest) = rest.split_once('`')?;
+    let known = rest.lines().next()?.split('`').skip(1).step_by(2);
+    let (distance, nearest) = known.map(|known| (distance(unknown, known), known)).min()?;
+    let letters = nearest.chars().count().max(unknown.chars().count());
+    (2 * distance <= letters).then_some(nearest)
+}
+
+/// Insertions, deletions and replacements between two words (Levenshtein).
+fn distance(one: &str, two: &str) -> usize {
+    let two: Vec<char> = two.chars().collect();
+    let mut row: Vec<usize> = (0..=two.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in two.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[two.len()]
 }
 
 impl FromStr for ProviderAddress {
@@ -185,6 +286,11 @@ impl fmt::Display for ProviderAddress {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn default_sweep_days() -> u32 {
     DEFAULT_SWEEP_DAYS
 }
@@ -209,8 +315,9 @@ mod tests {
             },
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },
             keys: KeysSection { signer: "signer".into(), index: "index.age".into() },
+            retention: RetentionSection { keep_last: 3, keep_within_days: Some(9), ..RetentionSection::default() },
             status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
-            copies: vec![CopySection { url: "/mnt/west".into(), region: Some("eu-west-1".into()) }],
+            copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }
 
@@ -220,12 +327,25 @@ mod tests {
     }
 
     #[test]
+    fn what_resembles_nothing_gets_no_suggestion() {
+        let text = example().to_text().replace("rate_share", "colour");
+        let error = Config::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("colour") && !error.contains("did you mean"), "{error}");
+        assert_eq!((distance("", "abc"), distance("kitten", "sitting"), distance("same", "same")), (3, 3, 0));
+    }
+
+    #[test]
     fn unknown_keys_and_bad_values_are_refused() {
         let good = example().to_text();
         for (from, to, says) in [
             ("rate_share = 0.5", "rate_share = 0.0", "rate_share"),
             ("rate_share = 0.5", "rate_share = 1.5", "rate_share"),
-            ("rate_share = 0.5", "rate_shar = 0.5", "rate_shar"),
+            ("rate_share = 0.5", "rate_shar = 0.5", "did you mean `rate_share`?"),
+            ("sweep_days = 7", "sweep_day = 7", "did you mean `sweep_days`?"),
+            ("sweep_days = 7", "sweep_days = 0", "at least 1"),
+            ("keep_last = 3", "keeplast = 3", "did you mean `keep_last`?"),
+            ("[[copy]]", "[[copies]]", "did you mean `copy`?"),
+            ("[status]", "[statsu]", "did you mean `status`?"),
             ("aws:eu-central-1", "gcp:eu", "aws:REGION"),
             ("[trust]", "[trusted]", "trusted"),
             ("root = \"ssh-ed25519 AAAA\"\n", "", "root"),

@@ -2,12 +2,12 @@
 
 use super::Exit;
 use crate::{
-    app::HostError,
+    app::{HostError, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError},
     drill::DrillError,
     provider::{ErrorKind, ProviderError},
-    repo::RepoError,
+    repo::{ForgetError, RepoError},
     restore::{ExecuteError, PlanError},
     share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
@@ -43,6 +43,29 @@ impl Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<ForgetError> for Failure {
+    fn from(error: ForgetError) -> Self {
+        let message = error.to_string();
+        match error {
+            ForgetError::Repository(error) => error.into(),
+            ForgetError::Faults(_) => {
+                Self::new(Exit::Damaged, message).hint("`lifeboat check` lists everything that is wrong")
+            }
+            ForgetError::Newest | ForgetError::NotASigner(_) | ForgetError::Gone(_) => {
+                Self::new(Exit::Refused, message)
+            }
+            ForgetError::NoRecord(_) => Self::usage(message),
+        }
+    }
+}
+
+impl From<TooClose> for Failure {
+    fn from(error: TooClose) -> Self {
+        Self::new(Exit::Refused, error.to_string())
+            .hint("choose another place, or say allow_same_region or allow_same_account")
     }
 }
 

@@ -12,8 +12,8 @@ use super::{Context, Exit, Failure, output::plural, quorum};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, SourceSection,
-        StatusSection, TrustSection,
+        Config, CopySection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, RetentionSection,
+        SourceSection, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Paper},
@@ -130,8 +130,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         },
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
+        retention: RetentionSection::default(),
         status: StatusSection::default(),
-        copies: args.copies.iter().map(|url| CopySection { url: absolute(url), region: None }).collect(),
+        copies: args.copies.iter().map(|url| CopySection::new(absolute(url))).collect(),
     };
     let repository = Repository::create(storage, &ceremony.epoch, &ceremony.root).await?;
     fsutil::write(config_path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?;

@@ -27,6 +27,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
                 "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
                 "source": manifest.source, "epoch": manifest.epoch, "counts": manifest.counts,
                 "complete": manifest.counts.unreadable == 0,
+                "forgotten": chain.forgotten(verified).map(|each| each.record.after),
             })
         }).collect::<Vec<_>>(),
         "faults": chain.faults,
@@ -37,6 +38,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             let counts = &manifest.counts;
             let complete =
                 if counts.unreadable == 0 { "complete".into() } else { format!("{} not readable", counts.unreadable) };
+            let complete = match chain.forgotten(verified) {
+                Some(each) => format!("{complete}; forgotten, removed after {}", each.record.after),
+                None => complete,
+            };
             vec![
                 manifest.sequence.to_string(),
                 manifest.snapshot.short(),

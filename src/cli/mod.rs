@@ -2,11 +2,13 @@
 
 mod check;
 mod copy;
+mod copying;
 mod custody;
 mod demo;
 mod drill;
 mod exit;
 mod failure;
+mod forget;
 mod generate;
 mod init;
 mod list;
@@ -82,6 +84,7 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     Copy(copy::Args),
+    Forget(forget::Args),
     Restore(restore::Args),
     Drill(drill::Args),
     Custody(custody::Args),
@@ -184,6 +187,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(&context, args).await,
         Command::Status(args) => status::run(&context, args).await,
         Command::Copy(args) => copy::run(&context, args).await,
+        Command::Forget(args) => forget::run(&context, args).await,
         Command::Restore(args) => restore::run(&context, args).await,
         Command::Drill(args) => drill::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,

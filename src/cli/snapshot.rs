@@ -6,16 +6,14 @@ use serde_json::json;
 
 use super::{
     Context, Exit, Failure,
+    copying::{self, Copied, copy_to},
     output::{plural, table},
     watch::Watch,
 };
 use crate::{
-    app::{CopySeen, Host},
     clock::SystemClock,
     provider::Source,
-    repo::{self, Repository, Trust},
     snapshot::{self, Report, Request},
-    storage::Storage,
 };
 
 /// Capture every version of every secret, seal, write, and bring the copies up to date
@@ -62,47 +60,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     watch.done();
     let report = report?;
     host.remember(&report.manifest)?;
-    let copies = if args.no_copy { Vec::new() } else { copy_all(&host, &repository, &trust).await? };
+    let sections = if args.no_copy { &[][..] } else { &host.config.copies };
+    let copies = copy_to(context, &host, &repository, &trust, sections).await?;
     print(context, &report, &copies);
-    let copied = copies.iter().all(|(_, outcome)| outcome.is_ok());
-    let complete = copied && report.unreadable.is_empty() && report.history.is_empty();
+    let complete =
+        copies.iter().all(Copied::is_up_to_date) && report.unreadable.is_empty() && report.history.is_empty();
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-type CopyOutcome = (String, Result<repo::CopyReport, String>);
-
-/// Brings every configured copy up to date; one that fails does not stop the others.
-pub(super) async fn copy_all(host: &Host, repository: &Repository, trust: &Trust) -> Result<Vec<CopyOutcome>, Failure> {
-    let urls: Vec<String> = host.config.copies.iter().map(|copy| copy.url.clone()).collect();
-    copy_to(host, repository, trust, &urls).await
-}
-
-/// Brings copies up to date and remembers what they hold now.
-pub(super) async fn copy_to(
-    host: &Host,
-    repository: &Repository,
-    trust: &Trust,
-    urls: &[String],
-) -> Result<Vec<CopyOutcome>, Failure> {
-    // Before copying: what appears while it runs is the next run's.
-    let chain = repository.chain(trust).await?;
-    let copies = urls.iter().map(|url| async move {
-        let outcome = async {
-            let storage = Storage::open(url).map_err(|error| error.to_string())?;
-            repo::copy(repository, &storage).await.map_err(|error| error.to_string())
-        };
-        (url.clone(), outcome.await)
-    });
-    let outcomes = futures::future::join_all(copies).await;
-    if let Some(head) = chain.head() {
-        let seen = CopySeen { head: head.witness(), time: head.manifest().time };
-        let written = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
-        host.remember_copies(repository.id(), written.map(|(url, _)| (url.clone(), seen)).collect())?;
-    }
-    Ok(outcomes)
-}
-
-fn print(context: &Context, report: &Report, copies: &[CopyOutcome]) {
+fn print(context: &Context, report: &Report, copies: &[Copied]) {
     let manifest = report.manifest.manifest();
     for item in &report.unreadable {
         let version = item.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
@@ -111,30 +77,17 @@ fn print(context: &Context, report: &Report, copies: &[CopyOutcome]) {
     for fault in &report.history {
         context.output.warn(&format!("history: {}: {}", fault.file, fault.detail));
     }
-    for (url, outcome) in copies {
-        if let Err(error) = outcome {
-            context.output.warn(&format!("the copy at {url} is not up to date: {error}"));
-        }
-    }
+    copying::warn(context, copies);
     let value = json!({
         "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
         "manifest": report.manifest.digest(), "source": manifest.source, "counts": manifest.counts, "readings": manifest.readings,
-        "unreadable": report.unreadable, "history": report.history, "copies": copies.iter().map(copy_json).collect::<Vec<_>>(),
-        "complete": report.unreadable.is_empty() && report.history.is_empty() && copies.iter().all(|(_, outcome)| outcome.is_ok()),
+        "unreadable": report.unreadable, "history": report.history, "copies": copies.iter().map(Copied::json).collect::<Vec<_>>(),
+        "complete": report.unreadable.is_empty() && report.history.is_empty() && copies.iter().all(Copied::is_up_to_date),
     });
     context.output.result(&value, || summary(report, copies));
 }
 
-pub(super) fn copy_json((url, outcome): &CopyOutcome) -> serde_json::Value {
-    match outcome {
-        Ok(report) => {
-            json!({ "url": url, "ok": true, "files": report.copied, "bytes": report.bytes, "present": report.present })
-        }
-        Err(error) => json!({ "url": url, "ok": false, "error": error }),
-    }
-}
-
-fn summary(report: &Report, copies: &[CopyOutcome]) -> String {
+fn summary(report: &Report, copies: &[Copied]) -> String {
     let manifest = report.manifest.manifest();
     let counts = &manifest.counts;
     let rows = [
@@ -148,7 +101,7 @@ fn summary(report: &Report, copies: &[CopyOutcome]) -> String {
         ("secrets read again", manifest.readings.map_or(counts.captured + counts.unreadable, |readings| readings.now)),
     ];
     let rows = rows.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect();
-    let written = copies.iter().filter(|(_, outcome)| outcome.is_ok()).count() as u64;
+    let written = copies.iter().filter(|copied| copied.is_up_to_date()).count() as u64;
     format!(
         "snapshot {} (number {}) of {}\n{}\n{} up to date",
         manifest.snapshot.short(),

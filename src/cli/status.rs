@@ -140,6 +140,7 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
         region: view.section.region.clone(),
         newest: newest.map(|newest| CopyHead { sequence: newest.head.sequence, time: newest.time }),
         behind: chain.manifests.iter().filter(|found| found.manifest().sequence > held).count() as u64,
+        locked_until: view.locked_until,
         error,
         fault: faults.iter().map(|fault| fault.kind).max_by_key(|kind| Severity::of(*kind)),
     }

@@ -1,6 +1,7 @@
 //! What others remember of a repository: this host, its copies, and the drills.
 
 use futures::future::join_all;
+use jiff::Timestamp;
 
 use super::{Failure, drill::Judged};
 use crate::{
@@ -18,6 +19,8 @@ pub(super) struct CopyView {
     pub(super) chain: Result<Chain, String>,
     /// What this host saw there before.
     pub(super) seen: Option<CopySeen>,
+    /// Until when its newest snapshot cannot be removed, where the storage says so.
+    pub(super) locked_until: Option<Timestamp>,
 }
 
 impl CopyView {
@@ -48,10 +51,18 @@ pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<
             if copy.id() != repository {
                 return Err(RepoError::Exists(format!("{} (another one, {})", section.url, copy.id().short())).into());
             }
-            Ok::<_, Failure>(copy.chain(&trust).await?)
+            let chain = copy.chain(&trust).await?;
+            let locked_until = match chain.head() {
+                Some(head) => copy.locked_until(head).await?,
+                None => None,
+            };
+            Ok::<_, Failure>((chain, locked_until))
         };
-        let chain = asked.await.map_err(|failure| failure.message);
-        CopyView { section: section.clone(), chain, seen: seen.get(&section.url).copied() }
+        let (chain, locked_until) = match asked.await {
+            Ok((chain, locked_until)) => (Ok(chain), locked_until),
+            Err(failure) => (Err(failure.message), None),
+        };
+        CopyView { section: section.clone(), chain, seen: seen.get(&section.url).copied(), locked_until }
     });
     Ok(join_all(views).await)
 }

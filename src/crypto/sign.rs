@@ -23,6 +23,8 @@ pub enum Namespace {
     Drill,
     /// `lifeboat-audit`: audit entries, by a signer.
     Audit,
+    /// `lifeboat-forget`: which snapshots were forgotten, by a signer.
+    Forget,
 }
 
 impl Namespace {
@@ -33,6 +35,7 @@ impl Namespace {
             Self::Manifest => "lifeboat-manifest",
             Self::Drill => "lifeboat-drill",
             Self::Audit => "lifeboat-audit",
+            Self::Forget => "lifeboat-forget",
         }
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, Manifest, RepoError, Repository, Trust, VerifiedManifest, from_json, layout,
-    to_json, untrusted,
+    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Trust, VerifiedForget,
+    VerifiedManifest, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, Signer, verify},
@@ -24,6 +24,8 @@ pub(super) const PARALLEL: usize = 8;
 pub struct Chain {
     /// Manifests whose signature reaches the root, oldest first.
     pub manifests: Vec<VerifiedManifest>,
+    /// Records of what was forgotten, in force, oldest first. What they name may be here still, or gone.
+    pub records: Vec<VerifiedForget>,
     /// Forged, unreadable or unsigned manifests; gaps, forks, wrong order.
     pub faults: Vec<Fault>,
 }
@@ -45,8 +47,10 @@ impl Repository {
         }
         manifests.sort_by_key(|found| (found.manifest().sequence, found.name().to_owned()));
         let manifests = epochs_in_order(manifests, &mut faults);
-        faults.extend(links(&manifests));
-        Ok(Chain { manifests, faults })
+        let records = self.forget_records(trust).await?;
+        faults.extend(links(&places(&manifests, &records)));
+        faults.extend(records.faults);
+        Ok(Chain { manifests, records: records.in_force, faults })
     }
 
     /// Signs and stores a manifest: the moment a snapshot exists. Gives the stored, verified form.
@@ -64,6 +68,14 @@ impl Repository {
         let digest = Digest::of(&bytes);
         self.put_signed(&name, bytes, Namespace::Manifest, signer).await?;
         Ok(VerifiedManifest::new(manifest, digest, stem))
+    }
+
+    /// Until when the storage keeps a manifest from being removed, where it says so.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub async fn locked_until(&self, manifest: &VerifiedManifest) -> Result<Option<jiff::Timestamp>, RepoError> {
+        Ok(self.storage.locked_until(&layout::record(layout::SNAPSHOTS, manifest.name())).await?)
     }
 
     /// Every manifest with its signature, by file name.
@@ -126,6 +138,16 @@ impl Chain {
         self.manifests.last()
     }
 
+    /// Whether it is the newest one.
+    pub(super) fn is_head(&self, found: &VerifiedManifest) -> bool {
+        self.head().is_some_and(|head| head.digest() == found.digest())
+    }
+
+    /// The record that forgets a snapshot which is still here.
+    pub fn forgotten(&self, found: &VerifiedManifest) -> Option<&VerifiedForget> {
+        self.records.iter().find(|each| each.record.snapshots.iter().any(|gone| gone.manifest == found.digest()))
+    }
+
     /// Finds a snapshot by `latest` or an unambiguous prefix (at least four hex digits) of its id.
     pub fn find(&self, wanted: &str) -> Option<&VerifiedManifest> {
         if wanted == "latest" {
@@ -152,45 +174,78 @@ fn epochs_in_order(manifests: Vec<VerifiedManifest>, faults: &mut Vec<Fault>) ->
     kept
 }
 
-/// Gaps and forks of manifests sorted by sequence number.
-fn links(manifests: &[VerifiedManifest]) -> Vec<Fault> {
-    let mut by_sequence: BTreeMap<u64, Vec<&VerifiedManifest>> = BTreeMap::new();
+/// A snapshot's place in the chain: its own word, or that of the record that forgot it.
+struct Link {
+    file: String,
+    sequence: u64,
+    digest: Digest,
+    previous: Option<Digest>,
+}
+
+/// Every place that is taken, in chain order.
+fn places(manifests: &[VerifiedManifest], records: &ForgetRecords) -> Vec<Link> {
+    let mut gone = records.forgotten();
+    let mut links = Vec::new();
     for found in manifests {
-        by_sequence.entry(found.manifest().sequence).or_default().push(found);
+        gone.remove(&found.digest());
+        let manifest = found.manifest();
+        links.push(Link {
+            file: layout::record(layout::SNAPSHOTS, found.name()),
+            sequence: manifest.sequence,
+            digest: found.digest(),
+            previous: manifest.previous,
+        });
+    }
+    links.extend(gone.into_values().map(|forgotten| Link {
+        file: layout::record(layout::SNAPSHOTS, &layout::stem(forgotten.time, forgotten.snapshot)),
+        sequence: forgotten.sequence,
+        digest: forgotten.manifest,
+        previous: forgotten.previous,
+    }));
+    links.sort_by(|a, b| (a.sequence, &a.file).cmp(&(b.sequence, &b.file)));
+    links
+}
+
+/// Gaps and forks of places sorted by sequence number.
+fn links(places: &[Link]) -> Vec<Fault> {
+    let mut by_sequence: BTreeMap<u64, Vec<&Link>> = BTreeMap::new();
+    for link in places {
+        by_sequence.entry(link.sequence).or_default().push(link);
     }
     let mut faults = Vec::new();
-    let mut before: Option<(u64, &[&VerifiedManifest])> = None;
+    let mut before: Option<(u64, &[&Link])> = None;
     for (&sequence, found) in &by_sequence {
-        let file = layout::record(layout::SNAPSHOTS, found[0].name());
+        let file = &found[0].file;
         let expected = before.map_or(1, |(last, _)| last + 1);
         if sequence != expected {
             let detail = match sequence - expected {
                 1 => format!("snapshot {expected} is missing before it"),
                 _ => format!("snapshots {expected} to {} are missing before it", sequence - 1),
             };
-            faults.push(Fault::new(&file, FaultKind::Gap, detail));
+            faults.push(Fault::new(file, FaultKind::Gap, detail));
         }
         for other in &found[1..] {
-            let name = layout::record(layout::SNAPSHOTS, other.name());
-            faults.push(Fault::new(&name, FaultKind::Fork, format!("{file} has its sequence number {sequence} too")));
+            let detail = format!("{file} has its sequence number {sequence} too");
+            faults.push(Fault::new(&other.file, FaultKind::Fork, detail));
         }
         let siblings = before.filter(|_| sequence == expected).map_or(&[][..], |(_, siblings)| siblings);
-        let broken = found.iter().filter(|each| !follows(each, sequence, expected, siblings));
-        faults.extend(broken.map(|each| {
-            let name = layout::record(layout::SNAPSHOTS, each.name());
-            Fault::new(&name, FaultKind::Fork, "it follows another snapshot than the one before it")
-        }));
+        let broken = found.iter().filter(|each| !follows(each, expected, siblings));
+        faults.extend(
+            broken.map(|each| {
+                Fault::new(&each.file, FaultKind::Fork, "it follows another snapshot than the one before it")
+            }),
+        );
         before = Some((sequence, found));
     }
     faults
 }
 
 /// Whether `previous` is the digest of one of `siblings`; after a gap nothing can be said.
-fn follows(found: &VerifiedManifest, sequence: u64, expected: u64, siblings: &[&VerifiedManifest]) -> bool {
-    match found.manifest().previous {
-        None => sequence == 1,
-        Some(_) if sequence == 1 => false,
-        Some(_) if sequence != expected => true,
-        Some(previous) => siblings.iter().any(|before| before.digest() == previous),
+fn follows(found: &Link, expected: u64, siblings: &[&Link]) -> bool {
+    match found.previous {
+        None => found.sequence == 1,
+        Some(_) if found.sequence == 1 => false,
+        Some(_) if found.sequence != expected => true,
+        Some(previous) => siblings.iter().any(|before| before.digest == previous),
     }
 }

@@ -156,6 +156,7 @@ impl Repository {
         report.files += attestations.files;
         report.bytes += attestations.bytes;
         report.faults.extend(attestations.faults);
+        report.files += self.forget_records(trust).await?.files;
         Ok(())
     }
 

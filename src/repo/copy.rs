@@ -1,6 +1,6 @@
 //! Copies: a whole repository kept elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -8,7 +8,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     FileRef, Manifest, RepoError, Repository, chain::PARALLEL, damaged, file_ref, from_json, identity::Identity, layout,
 };
-use crate::storage::{Storage, StorageError};
+use crate::{
+    progress::{Progress, Silent},
+    storage::{Storage, StorageError},
+};
 
 /// What a copy run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +20,16 @@ pub struct CopyReport {
     pub copied: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Files that were there already, their content the same.
+    /// Files that were there already.
     pub present: u64,
+    /// Snapshots it lacked when the run began.
+    pub behind: u64,
 }
 
 /// Brings `to` up to date: everything a manifest refers to before the manifest, a signature before what it
-/// signs, lifeboat.json last. Each file is read back from the far end and its digest compared. Resumable.
+/// signs, lifeboat.json last. Each file written is read back from the far end and its digest compared. Resumable.
 ///
+/// A file that is there with the size it should have is not read again: that is what `check` of the copy is for.
 /// Copies what verified or not verified manifests refer to: judging is `check`'s. A manifest that is not
 /// readable or not signed stops the copy, and so does another repository at the far end.
 ///
@@ -32,13 +38,25 @@ pub struct CopyReport {
 /// [`RepoError::Damaged`] when a file of the source does not have its digest (nothing is spread further),
 /// or the copy holds another file under a name; [`RepoError::Storage`].
 pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoError> {
+    copy_with(from, to, &Silent).await
+}
+
+/// The same while somebody watches: a unit of progress is a file.
+///
+/// # Errors
+/// As [`copy`].
+pub async fn copy_with(from: &Repository, to: &Storage, progress: &dyn Progress) -> Result<CopyReport, RepoError> {
     refuse_another(from, to).await?;
-    let run = Copying { from, to };
+    let there = to.list("").await?.into_iter().map(|entry| (entry.name, entry.size)).collect();
+    let run = Copying { from, to, there, progress };
     let mut report = CopyReport::default();
     // Listed before anything is read: a snapshot that appears later is the next run's.
     let snapshots = run.signed(layout::SNAPSHOTS).await?;
-    let drills = run.signed(layout::DRILLS).await?;
-    let attestations = run.signed(layout::ATTESTATIONS).await?;
+    let mut records = Vec::new();
+    for folder in [layout::DRILLS, layout::ATTESTATIONS, layout::FORGOTTEN] {
+        records.extend(run.signed(folder).await?);
+    }
+    report.behind = snapshots.iter().filter(|name| !run.there.contains_key(*name)).count() as u64;
     for (name, _) in layout::GUIDES {
         run.public(name, &mut report).await?;
     }
@@ -51,7 +69,7 @@ pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoErr
     for (_, name) in &manifests {
         run.with_signature(name, &mut report).await?;
     }
-    for record in drills.iter().chain(&attestations) {
+    for record in &records {
         run.with_signature(record, &mut report).await?;
     }
     run.public(layout::IDENTITY, &mut report).await?;
@@ -61,6 +79,9 @@ pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoErr
 struct Copying<'a> {
     from: &'a Repository,
     to: &'a Storage,
+    /// What the copy held when the run began, with sizes.
+    there: BTreeMap<String, u64>,
+    progress: &'a dyn Progress,
 }
 
 async fn refuse_another(from: &Repository, to: &Storage) -> Result<(), RepoError> {
@@ -81,12 +102,11 @@ impl Copying<'_> {
     }
 
     async fn manifests<'n>(&self, names: &'n [String]) -> Result<Vec<(Manifest, &'n str)>, RepoError> {
-        let mut manifests = Vec::new();
-        for name in names {
+        let read = stream::iter(names).map(async |name| {
             let bytes = self.from.expect(name).await?;
-            manifests.push((from_json(&bytes).map_err(|reason| damaged(name, reason))?, name.as_str()));
-        }
-        Ok(manifests)
+            Ok((from_json(&bytes).map_err(|reason| damaged(name, reason))?, name.as_str()))
+        });
+        read.buffered(PARALLEL).try_collect().await
     }
 
     /// Packs and indexes, several at a time.
@@ -102,17 +122,19 @@ impl Copying<'_> {
             stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
         while let Some(written) = results.try_next().await? {
             report.note(written);
+            self.progress.advance(1);
         }
         Ok(())
     }
 
-    /// One pack or index; gives the bytes written, `None` when it was there.
+    /// One pack or index; gives the bytes written, `None` when it was there. Its name is its digest: a file there with
+    /// another size is damage of the copy.
     async fn content(&self, name: &str, file: &FileRef) -> Result<Option<u64>, RepoError> {
-        if self.far_ref(name).await?.is_some_and(|found| found == *file) {
-            return Ok(None);
+        match self.there.get(name) {
+            Some(size) if *size == file.size => Ok(None),
+            Some(_) => Err(self.other(name)),
+            None => self.write(name, self.from.sealed(name, file).await?, file).await,
         }
-        let bytes = self.from.sealed(name, file).await?;
-        self.write(name, bytes, file).await
     }
 
     async fn with_signature(&self, name: &str, report: &mut CopyReport) -> Result<(), RepoError> {
@@ -120,13 +142,16 @@ impl Copying<'_> {
         self.public(name, report).await
     }
 
-    /// A small file that has no digest in its name: compared with the source's.
+    /// A small file that has no digest in its name. One of a snapshot that is there is only looked at when its size differs:
+    /// a year's manifests are not to be read every day.
     async fn public(&self, name: &str, report: &mut CopyReport) -> Result<(), RepoError> {
         let bytes = self.from.expect(name).await?;
         let file = file_ref(&bytes);
-        let written = match self.far_ref(name).await? {
-            Some(found) if found == file => None,
-            _ => self.write(name, bytes, &file).await?,
+        let written = match self.there.get(name) {
+            Some(size) if *size == file.size && name.starts_with(layout::SNAPSHOTS) => None,
+            Some(_) if self.far_ref(name).await? == Some(file) => None,
+            Some(_) => return Err(self.other(name)),
+            None => self.write(name, bytes, &file).await?,
         };
         report.note(written);
         Ok(())
@@ -135,7 +160,8 @@ impl Copying<'_> {
     /// Writes and reads back.
     async fn write(&self, name: &str, bytes: Bytes, file: &FileRef) -> Result<Option<u64>, RepoError> {
         match self.to.put_new(name, bytes).await {
-            Err(StorageError::AlreadyExists { .. }) => return Err(self.other(name)),
+            // Another run's, or our own whose answer was lost: reading it back tells.
+            Err(StorageError::AlreadyExists { .. }) => {}
             other => other?,
         }
         match self.far_ref(name).await? {

@@ -11,13 +11,17 @@ pub(super) const INDEXES: &str = "indexes";
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const ATTESTATIONS: &str = "attestations";
+pub(super) const FORGOTTEN: &str = "forgotten";
 
 /// What a repository brings along for the day this tool is not there.
 pub(super) const GUIDES: [(&str, &str); 2] =
     [("RECOVER.md", include_str!("recover/RECOVER.md")), ("recover.py", include_str!("recover/recover.py"))];
 
 /// Digests of what earlier releases brought along: a release that changes a guide adds the old one's.
-const EARLIER_GUIDES: [&str; 0] = [];
+const EARLIER_GUIDES: [&str; 1] = [
+    // recover.py before snapshots could be forgotten.
+    "660d01dded6bfe6822d84ad1d40023be545430c012eb79f41512955c62c315b6",
+];
 
 /// Whether a release wrote this guide.
 pub(super) fn is_known_guide(text: &str, bytes: &[u8]) -> bool {

@@ -97,7 +97,9 @@ impl Chain {
     }
 
     fn holds(&self, head: &Witness) -> bool {
+        let forgotten = || self.records.iter().flat_map(|each| &each.record.snapshots);
         self.manifests.iter().any(|found| found.digest() == head.manifest)
+            || forgotten().any(|gone| gone.manifest == head.manifest)
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Copy {
     pub newest: Option<CopyHead>,
     /// Snapshots it lacks.
     pub behind: u64,
+    /// Until when a retention lock keeps its newest snapshot from being removed, where the storage says so.
+    pub locked_until: Option<Timestamp>,
     /// Why it could not be asked, or what is wrong with its own history.
     pub error: Option<String>,
     /// Whether what is wrong is tampering or damage, and not a network.

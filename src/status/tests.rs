@@ -30,6 +30,7 @@ fn good() -> Facts {
             region: None,
             newest: Some(CopyHead { sequence: 4, time: ago(2) }),
             behind: 0,
+            locked_until: None,
             error: None,
             fault: None,
         }],

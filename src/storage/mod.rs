@@ -134,6 +134,11 @@ impl Storage {
         }
     }
 
+    /// Whether the address names an endpoint of its own: a service that is not the provider's.
+    pub fn has_own_endpoint(&self) -> bool {
+        matches!(&*self.place, Place::Bucket { bucket, .. } if bucket.option("endpoint").is_some())
+    }
+
     /// What the AWS SDK would reach it with, for an S3 bucket.
     ///
     /// # Errors
@@ -325,7 +330,18 @@ fn io_error(error: &object_store::Error) -> Option<&io::Error> {
 fn short_reason(error: &object_store::Error) -> String {
     match io_error(error) {
         Some(error) => reason(error),
-        None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+        None => service_reason(&error.source().map_or_else(|| error.to_string(), ToString::to_string)),
+    }
+}
+
+/// A service's page of XML or JSON becomes its code.
+fn service_reason(text: &str) -> String {
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.split(['<', '{']).next().unwrap_or_default().trim_end_matches([' ', ':', '\u{feff}']);
+    match code {
+        Some(code) => format!("{line} ({code})"),
+        None => line.to_owned(),
     }
 }
 

@@ -102,6 +102,16 @@ fn no_permission_or_no_space_gives_a_short_reason() {
 }
 
 #[test]
+fn a_page_of_a_service_becomes_its_code() {
+    let page = "Error performing GET http://h/b in 2ms - Server returned non-2xx status code: 403 Forbidden: \
+                <?xml version=\"1.0\"?>\n<Error><Code>InvalidAccessKeyId</Code><Message>secret</Message></Error>";
+    let short = "Error performing GET http://h/b in 2ms - Server returned non-2xx status code: 403 Forbidden";
+    assert_eq!(service_reason(page), format!("{short} (InvalidAccessKeyId)"));
+    assert_eq!(service_reason("status 400: {\"error\":{}}\n"), "status 400");
+    assert_eq!(service_reason(""), "");
+}
+
+#[test]
 fn only_a_missing_hard_link_falls_back_to_rename() {
     let wrap = |error: io::Error| object_store::Error::Generic { store: "x", source: error.into() };
     assert!(has_no_hard_links(&wrap(io::Error::from_raw_os_error(1))));

@@ -4,6 +4,7 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,39 +15,153 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Moto {
     /// Where it listens.
     pub endpoint: String,
-    process: Child,
+    _server: Server,
+}
+
+/// A SeaweedFS server of its own with an S3 gateway that checks signatures and keeps Object Locks.
+pub struct Seaweed {
+    /// Where its S3 gateway listens.
+    pub endpoint: String,
+    _server: Server,
+    _folder: tempfile::TempDir,
+}
+
+/// Azurite's blob service with an empty container `backups`.
+pub struct Azurite {
+    /// Where it listens, with the account.
+    pub endpoint: String,
+    _server: Server,
+}
+
+/// The access key that [`Seaweed`] knows, and its secret.
+pub const SEAWEED_KEY: [&str; 2] = ["AKIDBACKUP", "top-secret-key-of-the-copy"];
+
+struct Server(Child);
+
+impl Server {
+    /// Starts a program and waits until something listens on `port`.
+    fn start(command: &mut Command, port: u16) -> Self {
+        let name = command.get_program().to_string_lossy().into_owned();
+        Self::try_start(command, port).unwrap_or_else(|| panic!("{name} ended before it answered"))
+    }
+
+    /// `None` when it ended: somebody took one of its ports.
+    fn try_start(command: &mut Command, port: u16) -> Option<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut server = Self(command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}")));
+        let begun = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if server.0.try_wait().expect("its state can be asked").is_some() {
+                return None;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{name} does not answer on port {port}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 impl Moto {
     /// Starts it and waits until it answers.
     pub fn start() -> Self {
         let port = free_port();
-        let mut command = Command::new(program("moto_server"));
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = command.spawn().expect("moto_server starts");
-        let begun = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            let ended = process.try_wait().expect("its state can be asked");
-            assert!(ended.is_none(), "moto_server ended before it answered: {ended:?}");
-            assert!(begun.elapsed() < PATIENCE, "moto_server does not answer on port {port}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self { endpoint: format!("http://127.0.0.1:{port}"), process }
+        let server = Server::start(
+            Command::new(program("moto_server")).args(["-H", "127.0.0.1", "-p", &port.to_string()]),
+            port,
+        );
+        Self { endpoint: format!("http://127.0.0.1:{port}"), _server: server }
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
+impl Seaweed {
+    /// Starts it and makes the bucket `backups`, with a default retention of a day in `lock` mode if there is one.
+    pub fn start(lock: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("s3.json");
+        let [key, secret] = SEAWEED_KEY;
+        let identity = serde_json::json!({ "identities": [{ "name": "backup",
+            "credentials": [{ "accessKey": key, "secretKey": secret }], "actions": ["Admin", "Read", "Write", "List", "Tagging"] }] });
+        std::fs::write(&config, identity.to_string()).unwrap();
+        let started = (0..5).find_map(|_| Self::serve(folder.path(), &config));
+        let (server, s3) = started.expect("SeaweedFS answers");
+        let endpoint = format!("http://127.0.0.1:{s3}");
+        s3_bucket(&["create", &endpoint, "eu-west-1", "backups", key, secret, lock.unwrap_or("none")]);
+        Self { endpoint, _server: server, _folder: folder }
     }
+}
+
+impl Seaweed {
+    fn serve(folder: &Path, config: &Path) -> Option<(Server, u16)> {
+        let [master, volume, filer, s3] = [low_port(), low_port(), low_port(), low_port()];
+        let mut command = Command::new(program("weed"));
+        command.current_dir(folder).args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=.", "-filer", "-s3"]);
+        command.args([
+            format!("-master.port={master}"),
+            format!("-volume.port={volume}"),
+            format!("-filer.port={filer}"),
+        ]);
+        command.args([format!("-s3.port={s3}"), format!("-s3.config={}", config.display())]);
+        command.args([
+            "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=64",
+            "-volume.max=50",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ]);
+        Some((Server::try_start(&mut command, s3)?, s3))
+    }
+}
+
+impl Azurite {
+    /// The key of the account everybody knows.
+    pub const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+    /// Starts it.
+    pub fn start() -> Self {
+        let port = free_port();
+        let mut command = Command::new(node_program("azurite-blob"));
+        command.args(["--inMemoryPersistence", "--blobHost", "127.0.0.1", "--silent", "--skipApiVersionCheck"]);
+        let server = Server::start(command.args(["--blobPort", &port.to_string()]), port);
+        let endpoint = format!("http://127.0.0.1:{port}/devstoreaccount1");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/azure_container.py");
+        let words = [endpoint.as_str(), "backups", Self::KEY];
+        let made = Command::new(program("python")).arg("-B").arg(script).args(words).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self { endpoint, _server: server }
+    }
+}
+
+/// Makes a bucket, or does to it what only its owner may, by a client that nobody here wrote.
+pub fn s3_bucket(words: &[&str]) -> serde_json::Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/s3_bucket.py");
+    let output = Command::new(program("python")).arg("-B").arg(script).args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A port nobody listens on.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("it is bound").port()
+}
+
+/// One that leaves room for SeaweedFS' second port, ten thousand above, and that no other call was given.
+fn low_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 10_500 + u16::try_from(std::process::id() % 70).expect("it is small") * 200;
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    (0..200)
+        .map(|_| start + NEXT.fetch_add(1, Ordering::Relaxed) % 200)
+        .find(|port| free(*port) && free(*port + 10_000))
+        .expect("a free port")
 }
 
 /// The peer's program: of `LIFEBOAT_TEST_VENV`, of `target/venv`, or of the PATH.
@@ -58,4 +173,11 @@ pub fn program(name: &str) -> PathBuf {
     let folders = venv.into_iter().chain([own]).chain(std::env::split_paths(&path));
     let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
     found.unwrap_or_else(|| panic!("{name} is missing: run scripts/test, which installs it"))
+}
+
+/// A program of npm's, installed below `target/node`.
+fn node_program(name: &str) -> PathBuf {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node/node_modules/.bin").join(name);
+    assert!(found.exists(), "{name} is missing: run scripts/setup, which installs it (npm ci in tests/node)");
+    found
 }

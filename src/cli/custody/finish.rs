@@ -10,7 +10,7 @@ use crate::{
     app,
     cli::{
         Context, Exit, Failure,
-        snapshot::{copy_all, copy_json},
+        copying::{Copied, copy_to},
     },
     custody::{self, Kind, Pending},
     fsutil,
@@ -29,19 +29,20 @@ pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) ->
     if let Err(error) = &recorded {
         context.output.warn(&format!("the proofs of the new sheets were not recorded: {}", error.message));
     }
-    let copies = copy_all(&desk.host, &desk.repository, &desk.trust).await?;
-    for (url, outcome) in &copies {
-        if let Err(error) = outcome {
+    let copies = copy_to(context, &desk.host, &desk.repository, &desk.trust, &desk.host.config.copies).await?;
+    for Copied { url, outcome, .. } in &copies {
+        if let Err(failure) = outcome {
             context.output.warn(&format!(
-                "the copy at {url} does not know the new sheets ({error}): keep the old ones until `lifeboat copy` succeeds"
+                "the copy at {url} does not know the new sheets ({}): keep the old ones until `lifeboat copy` succeeds",
+                failure.message
             ));
         }
     }
     fsutil::remove(&desk.pending_path)?;
-    let complete = recorded.is_ok() && copies.iter().all(|(_, outcome)| outcome.is_ok());
+    let complete = recorded.is_ok() && copies.iter().all(Copied::is_up_to_date);
     let value = json!({
         "kind": pending.kind(), "epoch": epoch.number, "in_force": true, "missing": [], "threshold": epoch.threshold,
-        "copies": copies.iter().map(copy_json).collect::<Vec<_>>(), "complete": complete,
+        "copies": copies.iter().map(Copied::json).collect::<Vec<_>>(), "complete": complete,
     });
     context.output.result(&value, || {
         format!(

@@ -16,7 +16,10 @@ use self::estate::{DATABASE, Estate};
 use super::{Context, Exit, Failure, drill::summary, init, output::plural, restore as cli_restore, watch::Watch};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, DEFAULT_SWEEP_DAYS, KeysSection, RepositorySection, SourceSection, StatusSection, TrustSection},
+    config::{
+        Config, DEFAULT_SWEEP_DAYS, KeysSection, RepositorySection, RetentionSection, SourceSection, StatusSection,
+        TrustSection,
+    },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Paper},
     drill::{self, Verdict},
@@ -217,6 +220,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         },
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
+        retention: RetentionSection::default(),
         status: StatusSection::default(),
         copies: Vec::new(),
     };

@@ -299,9 +299,23 @@ class Repository:
                     named[epoch["previous"]["number"]] = epoch["previous"]["sha256"]
         return found
 
+    def forgotten(self):
+        """The digests of forgotten snapshots and of those before them, by sequence number."""
+        records, undone = [], set()
+        for record, name in [(self.parsed(name), name) for name in self.names("forgotten")]:
+            if not self.has((record, name), "version", "repository", "snapshots", "epoch", "signer"):
+                continue
+            signers = [signer["key"] for signer in self.epochs.get(record["epoch"], {"signers": []})["signers"]]
+            if record["version"] != 1 or record["repository"] != self.identity["repository"] or record["signer"] not in signers:
+                self.faults.append(f"{name} is of another version, repository or signer")
+            elif self.signed_by(name, record["signer"], "lifeboat-forget"):
+                undone.add(record.get("undoes"))
+                records.append((record, hashlib.sha256(self.read(name)).hexdigest()))
+        return {s["sequence"]: (s["manifest"], s["previous"]) for r, digest in records if digest not in undone for s in r["snapshots"]}
+
     def chain(self):
         """Verified manifests by sequence number."""
-        found, epoch, last, digest = [], 0, 0, None
+        found, epoch, last, digest, gone = [], 0, 0, None, self.forgotten()
         manifests = [(self.parsed(name), name) for name in self.names("snapshots")]
         manifests = [m for m in manifests if self.has(m, "version", "repository", "sequence", "epoch", "signer", "packs", "indexes")]
         for manifest, name in sorted(manifests, key=lambda m: (m[0]["sequence"], m[1])):
@@ -312,6 +326,8 @@ class Repository:
             if manifest["signer"] not in signers or manifest["epoch"] < epoch:
                 self.faults.append(f"{name} names a signer that may not sign for epoch {manifest['epoch']}")
             elif self.signed_by(name, manifest["signer"], "lifeboat-manifest"):
+                while manifest["sequence"] != last + 1 and gone.get(last + 1, ("", ""))[1] == digest:
+                    last, digest = last + 1, gone[last + 1][0]
                 if manifest["sequence"] != last + 1:
                     self.faults.append(f"{name} has number {manifest['sequence']} after {last}: snapshots were removed or doubled")
                 elif manifest["previous"] != digest:

@@ -5,7 +5,7 @@ mod retention;
 
 use std::sync::Arc;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider};
 use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 use object_store::{
@@ -61,7 +61,9 @@ fn prefixed<T: ObjectStore>(store: T, bucket: &Bucket) -> PrefixStore<T> {
 async fn sdk_config(bucket: &Bucket) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(profile) = bucket.option("profile") {
-        loader = loader.profile_name(profile);
+        // Named here, it wins over credentials in the environment, which are the source's.
+        let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+        loader = loader.profile_name(profile).credentials_provider(credentials);
     }
     if let Some(region) = bucket.option("region") {
         loader = loader.region(Region::new(region.to_owned()));
@@ -103,7 +105,7 @@ fn gcs(bucket: &Bucket) -> object_store::Result<object_store::gcp::GoogleCloudSt
     let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(&bucket.name);
     if let Some(endpoint) = bucket.option("endpoint") {
         let options = object_store::ClientOptions::new().with_allow_http(endpoint.starts_with("http://"));
-        builder = builder.with_base_url(endpoint).with_skip_signature(true).with_client_options(options);
+        builder = builder.with_base_url(endpoint).with_bearer_token("none").with_client_options(options);
     }
     builder.build()
 }

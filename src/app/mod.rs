@@ -1,5 +1,7 @@
 //! The composition root: from configuration to objects.
 
+mod apart;
+
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -23,6 +25,8 @@ use crate::{
     repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedManifest, Witness},
     storage::{Storage, StorageError},
 };
+
+pub use apart::{TooClose, Whereabouts, apart, whereabouts};
 
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);

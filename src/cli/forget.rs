@@ -1,0 +1,221 @@
+//! `lifeboat forget`
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{
+    Context, Exit, Failure,
+    output::{plural, table},
+    quorum,
+};
+use crate::{
+    app::Host,
+    clock::{Clock, SystemClock, to_seconds},
+    config::RetentionSection,
+    model::Digest,
+    repo::{self, Fate, ForgetError, Repository, Retention, RetentionPlan, SweepReport, Trust},
+    snapshot,
+};
+
+/// Forget old snapshots by rule: the plan first, then a mark that can be undone, and only later the files
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat forget --plan
+  lifeboat forget --keep-last 7 --keep-weekly 8 --keep-monthly 24 --yes
+  lifeboat forget --undo
+
+Rules are those of [retention] unless any is given here. What is forgotten stays whole until the window has passed (undo_days) and
+a newer snapshot exists; then the next `forget` removes it, here and in the copies. Needs no recovery key. A file that a retention lock
+holds is reported and tried again next time.")]
+pub struct Args {
+    /// Keep the newest N snapshots
+    #[arg(long, value_name = "N")]
+    keep_last: Option<u32>,
+    /// Keep the newest of each of the last N days that have one
+    #[arg(long, value_name = "N")]
+    keep_daily: Option<u32>,
+    /// The same for weeks (ISO)
+    #[arg(long, value_name = "N")]
+    keep_weekly: Option<u32>,
+    /// The same for months
+    #[arg(long, value_name = "N")]
+    keep_monthly: Option<u32>,
+    /// The same for years
+    #[arg(long, value_name = "N")]
+    keep_yearly: Option<u32>,
+    /// Keep everything so many days older than the newest snapshot
+    #[arg(long, value_name = "DAYS")]
+    keep_within_days: Option<u32>,
+    /// Days in which it can be undone (default: [retention] undo_days)
+    #[arg(long, value_name = "DAYS")]
+    undo_days: Option<u32>,
+    /// Only show what would be forgotten
+    #[arg(long)]
+    plan: bool,
+    /// Take a forgetting back: `latest`, or the beginning of a record's name
+    #[arg(long, value_name = "RECORD", num_args = 0..=1, default_missing_value = "latest", conflicts_with = "plan")]
+    undo: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    let (repository, trust) = context.repository(&host).await?;
+    let _lock = host.lock(repository.id())?;
+    let now = to_seconds(SystemClock.now());
+    if let Some(wanted) = &args.undo {
+        return undo(context, &host, &repository, &trust, wanted, now).await;
+    }
+    let section = &host.config.retention;
+    let retention = rules(&args, section);
+    if retention.is_empty() {
+        return Err(
+            Failure::usage("no rule says what to keep").hint("set [retention], or say --keep-last N and the like")
+        );
+    }
+    let chain = repository.chain(&trust).await?;
+    if let Some(fault) = chain.faults.first() {
+        return Err(ForgetError::Faults(Box::new(fault.clone())).into());
+    }
+    let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
+    let plan = repo::plan(&here, &retention, now);
+    if args.plan {
+        print(context, &plan, None, &[]);
+        return Ok(Exit::Complete);
+    }
+    let swept = sweep_all(context, &host, &repository, &trust, now).await?;
+    let names: BTreeSet<String> = plan.forgets().map(|fate| fate.name.clone()).collect();
+    let mut record = None;
+    if !names.is_empty() {
+        context.output.note(&text(&plan));
+        let question = format!("Forget {}?", plural(names.len() as u64, "snapshot"));
+        quorum::confirm(context, &question, args.yes)?;
+        let window = SignedDuration::from_hours(24 * i64::from(args.undo_days.unwrap_or(section.undo_days)));
+        let signer = host.signer()?;
+        record = Some(repository.forget(&trust, &names, (now, now + window), &signer).await?);
+    }
+    print(context, &plan, record.as_ref(), &swept);
+    Ok(if swept.iter().all(|(_, outcome)| outcome.is_ok()) { Exit::Complete } else { Exit::Incomplete })
+}
+
+/// Flags count when there are any; the configuration's rules otherwise.
+fn rules(args: &Args, section: &RetentionSection) -> Retention {
+    let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
+    let given = Retention {
+        keep_last: args.keep_last.unwrap_or_default(),
+        keep_daily: args.keep_daily.unwrap_or_default(),
+        keep_weekly: args.keep_weekly.unwrap_or_default(),
+        keep_monthly: args.keep_monthly.unwrap_or_default(),
+        keep_yearly: args.keep_yearly.unwrap_or_default(),
+        keep_within: args.keep_within_days.map(days),
+    };
+    if !given.is_empty() {
+        return given;
+    }
+    Retention {
+        keep_last: section.keep_last,
+        keep_daily: section.keep_daily,
+        keep_weekly: section.keep_weekly,
+        keep_monthly: section.keep_monthly,
+        keep_yearly: section.keep_yearly,
+        keep_within: section.keep_within_days.map(days),
+    }
+}
+
+type Swept = (String, Result<SweepReport, String>);
+
+/// Removes what is due here, and then in the copies: not there while a lock holds it here, or the next copy would bring it back.
+async fn sweep_all(
+    context: &Context,
+    host: &Host,
+    repository: &Repository,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Vec<Swept>, Failure> {
+    let unfinished: BTreeSet<Digest> =
+        snapshot::packs_of_unfinished_runs(&host.journal_path(repository.id())).into_iter().collect();
+    let own = repository.sweep(trust, now, &unfinished).await?;
+    let refused = !own.refused.is_empty();
+    let mut swept = vec![(repository.storage().address().to_owned(), Ok(own))];
+    for copy in host.config.copies.iter().filter(|_| !refused && context.global.repo.is_none()) {
+        let outcome = async {
+            let (far, trust) = host.repository_at(&copy.url).await.map_err(Failure::from)?;
+            far.sweep(&trust, now, &unfinished).await.map_err(Failure::from)
+        };
+        swept.push((copy.url.clone(), outcome.await.map_err(|failure| failure.message)));
+    }
+    for (url, outcome) in &swept {
+        match outcome {
+            Err(error) => context.output.warn(&format!("nothing was removed at {url}: {error}")),
+            Ok(report) if !report.refused.is_empty() => {
+                let files = plural(report.refused.len() as u64, "file");
+                context.output.warn(&format!("{url} does not let go of {files}, such as {}", report.refused[0]));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(swept)
+}
+
+async fn undo(
+    context: &Context,
+    host: &Host,
+    repository: &Repository,
+    trust: &Trust,
+    wanted: &str,
+    now: Timestamp,
+) -> Result<Exit, Failure> {
+    let undone = repository.undo_forget(trust, wanted, now, &host.signer()?).await?;
+    let snapshots = undone.record.snapshots.len() as u64;
+    context.output.result(&json!({ "undone": undone.name, "snapshots": snapshots }), || {
+        format!("{} of record {} are not forgotten any more", plural(snapshots, "snapshot"), undone.name)
+    });
+    Ok(Exit::Complete)
+}
+
+fn print(context: &Context, plan: &RetentionPlan, record: Option<&repo::VerifiedForget>, swept: &[Swept]) {
+    let sweep = |(url, outcome): &Swept| match outcome {
+        Ok(report) => json!({ "url": url, "ok": true, "report": report }),
+        Err(error) => json!({ "url": url, "ok": false, "error": error }),
+    };
+    let value = json!({
+        "plan": plan, "forgets": plan.forgets().count(),
+        "record": record.map(|each| json!({ "name": each.name, "after": each.record.after, "snapshots": each.record.snapshots })),
+        "swept": swept.iter().map(sweep).collect::<Vec<_>>(),
+    });
+    context.output.result(&value, || {
+        let mut lines = Vec::new();
+        if record.is_none() {
+            lines.push(text(plan));
+        }
+        for (url, outcome) in swept {
+            if let Ok(report) = outcome {
+                let snapshots = plural(report.snapshots, "snapshot");
+                lines.push(format!("{url}: {snapshots} and {} removed", plural(report.files, "file")));
+            }
+        }
+        if let Some(each) = record {
+            let (count, after) = (plural(each.record.snapshots.len() as u64, "snapshot"), each.record.after);
+            lines.push(format!(
+                "{count} forgotten; removed after {after}, until then `lifeboat forget --undo {}`",
+                each.name
+            ));
+        }
+        lines.join("\n")
+    });
+}
+
+fn text(plan: &RetentionPlan) -> String {
+    let row = |fate: &Fate| {
+        let what = if fate.is_kept() { "keep" } else { "FORGET" };
+        let state = if fate.complete { "complete" } else { "incomplete" };
+        let why = fate.reasons.join(", ");
+        vec![fate.sequence.to_string(), fate.time.to_string(), state.into(), what.into(), why]
+    };
+    table(&["no", "time", "state", "", "why"], plan.snapshots.iter().map(row).collect())
+}

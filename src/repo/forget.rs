@@ -1,0 +1,371 @@
+//! Forgetting snapshots: a signed record first, the files only after a window in which it can be undone.
+//!
+//! A record names each snapshot with its place in the chain, so that the chain stays verifiable without it: what a
+//! record names is forgotten, what no record names was removed. It also names the files that only those snapshots need, so
+//! that a sweep cut short is finished by the next one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Chain, FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Trust, VerifiedManifest, from_json, layout,
+    to_json, untrusted,
+};
+use crate::{
+    crypto::{Namespace, PublicKey, Signer, verify},
+    model::{Digest, RepositoryId, SnapshotId},
+    storage::StorageError,
+};
+
+/// `forgotten/<UTC time>-<short id>.json`, signed by a signer of its epoch (namespace `lifeboat-forget`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgetRecord {
+    /// The format version, 1.
+    pub version: u32,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// This record.
+    pub forget: SnapshotId,
+    /// When it was made, whole seconds, UTC.
+    pub time: Timestamp,
+    /// From when on files may be removed: the end of the window.
+    pub after: Timestamp,
+    /// The digest of an earlier record that this one takes back; then it forgets nothing itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<Digest>,
+    /// What is forgotten, in chain order.
+    pub snapshots: Vec<Forgotten>,
+    /// Packs and indexes that no other snapshot needed when it was made.
+    pub files: Vec<String>,
+    /// The key epoch of the signer.
+    pub epoch: u32,
+    /// Who signs.
+    pub signer: PublicKey,
+}
+
+/// A snapshot's place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forgotten {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Its number.
+    pub sequence: u64,
+    /// SHA-256 of its manifest.
+    pub manifest: Digest,
+    /// SHA-256 of the manifest before it.
+    pub previous: Option<Digest>,
+    /// Its recovery point.
+    pub time: Timestamp,
+}
+
+/// A record whose signature reaches the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedForget {
+    /// The content.
+    pub record: ForgetRecord,
+    /// SHA-256 of the exact bytes.
+    pub digest: Digest,
+    /// The file name below `forgotten/`, without `.json`.
+    pub name: String,
+}
+
+/// The records of a repository.
+#[derive(Clone, Debug, Default)]
+pub struct ForgetRecords {
+    /// Those that count and were not taken back, oldest first.
+    pub in_force: Vec<VerifiedForget>,
+    /// What is wrong with the others.
+    pub faults: Vec<Fault>,
+    /// Files read, signatures included.
+    pub(super) files: u64,
+}
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SweepReport {
+    /// Snapshots whose manifest is gone.
+    pub snapshots: u64,
+    /// Packs and indexes removed.
+    pub files: u64,
+    /// Files that the storage does not let go: a retention lock, or a permission this host does not have. No error: the
+    /// next sweep tries again.
+    pub refused: Vec<String>,
+    /// Records whose window has not passed.
+    pub waiting: u64,
+}
+
+/// A forgetting that did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// The history is not whole, so nothing may be concluded from it.
+    #[error("nothing is removed while the history has faults: {}: {}", .0.file, .0.detail)]
+    Faults(Box<Fault>),
+    /// The newest snapshot never goes.
+    #[error("the newest snapshot cannot be forgotten")]
+    Newest,
+    /// This host's key may not sign for the newest epoch.
+    #[error("this host's signing key is not allowed by key epoch {0}")]
+    NotASigner(u32),
+    /// There is no such record in force.
+    #[error("there is nothing to take back: {0}")]
+    NoRecord(String),
+    /// The files are gone already.
+    #[error("snapshot number {0} is gone already and cannot come back")]
+    Gone(u64),
+    /// The repository failed.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+}
+
+impl From<StorageError> for ForgetError {
+    fn from(error: StorageError) -> Self {
+        Self::Repository(error.into())
+    }
+}
+
+impl Repository {
+    /// Reads and verifies every forget record.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`]; what is wrong with single ones is in the answer.
+    pub async fn forget_records(&self, trust: &Trust) -> Result<ForgetRecords, RepoError> {
+        let mut found = ForgetRecords::default();
+        let mut all = Vec::new();
+        for entry in self.storage.list(layout::FORGOTTEN).await? {
+            let Some(stem) = layout::stem_of(layout::FORGOTTEN, &entry.name) else { continue };
+            let bytes = self.storage.get(&entry.name).await?;
+            let signature = self.signature(&entry.name).await?;
+            found.files += 1 + u64::from(signature.is_some());
+            match self.judge_forget(stem, &bytes, signature.as_deref(), trust) {
+                Ok(record) => all.push(VerifiedForget { record, digest: Digest::of(&bytes), name: stem.to_owned() }),
+                Err((kind, detail)) => found.faults.push(Fault::new(&entry.name, kind, detail)),
+            }
+        }
+        let undone: BTreeSet<Digest> = all.iter().filter_map(|each| each.record.undoes).collect();
+        all.retain(|each| each.record.undoes.is_none() && !undone.contains(&each.digest));
+        all.sort_by_key(|each| (each.record.time, each.name.clone()));
+        found.in_force = all;
+        Ok(found)
+    }
+
+    fn judge_forget(
+        &self,
+        stem: &str,
+        bytes: &[u8],
+        signature: Option<&str>,
+        trust: &Trust,
+    ) -> Result<ForgetRecord, (FaultKind, String)> {
+        let record: ForgetRecord = from_json(bytes).map_err(|reason| (FaultKind::Damaged, reason))?;
+        let Some(signature) = signature else { return Err((FaultKind::Unsigned, "it has no signature".into())) };
+        if record.repository != self.id {
+            return Err((FaultKind::Untrusted, "it belongs to another repository".into()));
+        }
+        if !trust.allows(record.epoch, &record.signer) {
+            let detail = format!("{} may not sign for epoch {}", record.signer.fingerprint(), record.epoch);
+            return Err((FaultKind::Untrusted, detail));
+        }
+        verify(&record.signer, Namespace::Forget, bytes, signature)
+            .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
+        if layout::stem(record.time, record.forget) != stem {
+            return Err((FaultKind::Reordered, "it is genuine and has the name of another".into()));
+        }
+        Ok(record)
+    }
+
+    /// Marks snapshots as forgotten: nothing is removed before `after`. Gives the record.
+    ///
+    /// # Errors
+    /// [`ForgetError::Faults`] when the history is not whole, [`ForgetError::Newest`], [`ForgetError::NotASigner`].
+    pub async fn forget(
+        &self,
+        trust: &Trust,
+        names: &BTreeSet<String>,
+        window: (Timestamp, Timestamp),
+        signer: &Signer,
+    ) -> Result<VerifiedForget, ForgetError> {
+        let chain = self.sound_chain(trust).await?;
+        if chain.head().is_some_and(|head| names.contains(head.name())) {
+            return Err(ForgetError::Newest);
+        }
+        let (going, staying): (Vec<_>, Vec<_>) = chain.manifests.iter().partition(|found| names.contains(found.name()));
+        let needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
+        let mut files: BTreeSet<String> = going.iter().flat_map(|found| files_of(found)).collect();
+        files.extend(self.orphans(&chain).await?);
+        let record = ForgetRecord {
+            snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),
+            files: files.difference(&needed).cloned().collect(),
+            ..self.empty_record(trust, window, signer)?
+        };
+        self.put_forget(record, signer).await
+    }
+
+    /// Takes a record back: `latest`, or the beginning of its name.
+    ///
+    /// # Errors
+    /// [`ForgetError::NoRecord`]; [`ForgetError::Gone`] when a file is removed already.
+    pub async fn undo_forget(
+        &self,
+        trust: &Trust,
+        wanted: &str,
+        now: Timestamp,
+        signer: &Signer,
+    ) -> Result<VerifiedForget, ForgetError> {
+        let records = self.forget_records(trust).await?.in_force;
+        let found = match wanted {
+            "latest" => records.last(),
+            prefix => records.iter().find(|each| each.name.starts_with(prefix)),
+        };
+        let found = found.ok_or_else(|| ForgetError::NoRecord(wanted.to_owned()))?;
+        for gone in &found.record.snapshots {
+            let name = layout::record(layout::SNAPSHOTS, &layout::stem(gone.time, gone.snapshot));
+            if !self.storage.exists(&name).await? {
+                return Err(ForgetError::Gone(gone.sequence));
+            }
+        }
+        let record = ForgetRecord { undoes: Some(found.digest), ..self.empty_record(trust, (now, now), signer)? };
+        self.put_forget(record, signer).await?;
+        Ok(found.clone())
+    }
+
+    /// Removes what records in force name and whose window has passed: by `now`, and by a newer snapshot, so that nothing
+    /// goes while backups stand still or one clock is wrong. Manifests first, then what only they needed; never a file that
+    /// another manifest or `keep` names. A crash leaves files that nobody refers to, and the next sweep finds them.
+    ///
+    /// # Errors
+    /// [`ForgetError::Faults`] when the history is not whole; [`ForgetError::Repository`] when the storage fails.
+    pub async fn sweep(
+        &self,
+        trust: &Trust,
+        now: Timestamp,
+        keep: &BTreeSet<Digest>,
+    ) -> Result<SweepReport, ForgetError> {
+        let chain = self.sound_chain(trust).await?;
+        let head = chain.head().map(|head| head.manifest().time);
+        let (due, waiting): (Vec<_>, Vec<_>) = chain.records.iter().partition(|each| {
+            let after = each.record.after;
+            after <= now && head.is_some_and(|head| head >= after)
+        });
+        let mut report = SweepReport { waiting: waiting.len() as u64, ..SweepReport::default() };
+        let gone: BTreeSet<Digest> =
+            due.iter().flat_map(|each| &each.record.snapshots).map(|forgotten| forgotten.manifest).collect();
+        let (going, staying): (Vec<_>, Vec<_>) =
+            chain.manifests.iter().partition(|found| gone.contains(&found.digest()) && !chain.is_head(found));
+        let mut needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
+        needed.extend(keep.iter().map(layout::pack));
+        for found in going {
+            let name = layout::record(layout::SNAPSHOTS, found.name());
+            if self.remove(&name, &mut report).await? {
+                report.snapshots += 1;
+                self.remove(&layout::signature(&name), &mut report).await?;
+            } else {
+                needed.extend(files_of(found));
+            }
+        }
+        let there = self.sealed_names().await?;
+        let files: BTreeSet<&String> = due.iter().flat_map(|each| &each.record.files).collect();
+        for name in files.into_iter().filter(|name| there.contains(*name) && !needed.contains(*name)) {
+            report.files += u64::from(self.remove(name, &mut report).await?);
+        }
+        Ok(report)
+    }
+
+    async fn remove(&self, name: &str, report: &mut SweepReport) -> Result<bool, ForgetError> {
+        match self.storage.remove(name).await {
+            Ok(()) => Ok(true),
+            Err(StorageError::Refused { .. }) => {
+                report.refused.push(name.to_owned());
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn sound_chain(&self, trust: &Trust) -> Result<Chain, ForgetError> {
+        let mut chain = self.chain(trust).await?;
+        if chain.faults.is_empty() { Ok(chain) } else { Err(ForgetError::Faults(Box::new(chain.faults.remove(0)))) }
+    }
+
+    /// Packs and indexes that no manifest names.
+    async fn orphans(&self, chain: &Chain) -> Result<Vec<String>, RepoError> {
+        let named: BTreeSet<String> = chain.manifests.iter().flat_map(files_of).collect();
+        Ok(self.sealed_names().await?.into_iter().filter(|name| !named.contains(name)).collect())
+    }
+
+    async fn sealed_names(&self) -> Result<BTreeSet<String>, RepoError> {
+        let mut names = BTreeSet::new();
+        for folder in [layout::PACKS, layout::INDEXES] {
+            names.extend(self.storage.list(folder).await?.into_iter().map(|entry| entry.name));
+        }
+        Ok(names)
+    }
+
+    fn empty_record(
+        &self,
+        trust: &Trust,
+        (time, after): (Timestamp, Timestamp),
+        signer: &Signer,
+    ) -> Result<ForgetRecord, ForgetError> {
+        let epoch = trust.current().number;
+        if !trust.allows(epoch, &signer.public()) {
+            return Err(ForgetError::NotASigner(epoch));
+        }
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).expect("the operating system gives randomness");
+        Ok(ForgetRecord {
+            version: FORMAT_VERSION,
+            repository: self.id,
+            forget: SnapshotId::from_bytes(id),
+            time,
+            after,
+            undoes: None,
+            snapshots: Vec::new(),
+            files: Vec::new(),
+            epoch,
+            signer: signer.public(),
+        })
+    }
+
+    async fn put_forget(&self, record: ForgetRecord, signer: &Signer) -> Result<VerifiedForget, ForgetError> {
+        let name = layout::stem(record.time, record.forget);
+        let file = layout::record(layout::FORGOTTEN, &name);
+        if record.signer != signer.public() {
+            return Err(untrusted(&file, "another key signs it than it names").into());
+        }
+        let bytes = to_json(&record);
+        let digest = Digest::of(&bytes);
+        self.put_signed(&file, bytes, Namespace::Forget, signer).await?;
+        Ok(VerifiedForget { record, digest, name })
+    }
+}
+
+impl Forgotten {
+    fn of(found: &VerifiedManifest) -> Self {
+        let manifest = found.manifest();
+        Self {
+            snapshot: manifest.snapshot,
+            sequence: manifest.sequence,
+            manifest: found.digest(),
+            previous: manifest.previous,
+            time: manifest.time,
+        }
+    }
+}
+
+impl ForgetRecords {
+    /// Every forgotten snapshot by its manifest's digest.
+    pub(super) fn forgotten(&self) -> BTreeMap<Digest, &Forgotten> {
+        let snapshots = self.in_force.iter().flat_map(|each| &each.record.snapshots);
+        snapshots.map(|forgotten| (forgotten.manifest, forgotten)).collect()
+    }
+}
+
+/// The packs and indexes of a snapshot by name.
+fn files_of(found: &VerifiedManifest) -> Vec<String> {
+    let manifest = found.manifest();
+    let packs = manifest.packs.iter().map(|file| layout::pack(&file.sha256));
+    packs.chain(manifest.indexes.iter().map(|file| layout::index(&file.sha256))).collect()
+}

@@ -1,0 +1,187 @@
+//! Which snapshots to keep: a pure plan made from the verified chain alone.
+//!
+//! Times are the snapshots' own, and a snapshot whose time contradicts the chain or lies in the future is kept and takes
+//! nobody's place: a clock that was wrong, or somebody who forges times, cannot make a good snapshot go. Ages are measured from the
+//! newest trusted snapshot, not from today.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::VerifiedManifest;
+use crate::model::Place;
+
+/// How many to keep. A rule of 0 keeps nothing by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "docs/config.md explains them")]
+pub struct Retention {
+    pub keep_last: u32,
+    pub keep_daily: u32,
+    pub keep_weekly: u32,
+    pub keep_monthly: u32,
+    pub keep_yearly: u32,
+    pub keep_within: Option<SignedDuration>,
+}
+
+/// What happens to one snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fate {
+    /// The file name below `snapshots/`.
+    pub name: String,
+    /// Its number.
+    pub sequence: u64,
+    /// Its recovery point.
+    pub time: Timestamp,
+    /// Whether nothing was left out.
+    pub complete: bool,
+    /// Why it is kept; empty: it goes.
+    pub reasons: Vec<String>,
+}
+
+/// Every snapshot and what happens to it, in chain order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RetentionPlan {
+    /// All of them.
+    pub snapshots: Vec<Fate>,
+}
+
+impl Retention {
+    /// Whether there is any rule.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Fate {
+    /// Whether it stays.
+    pub fn is_kept(&self) -> bool {
+        !self.reasons.is_empty()
+    }
+}
+
+impl RetentionPlan {
+    /// Those that go.
+    pub fn forgets(&self) -> impl Iterator<Item = &Fate> {
+        self.snapshots.iter().filter(|fate| !fate.is_kept())
+    }
+}
+
+/// Plans. Each source has its own history. Without any rule everything is kept.
+pub fn plan(chain: &[&VerifiedManifest], retention: &Retention, now: Timestamp) -> RetentionPlan {
+    let mut kept: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    let mut by_source: BTreeMap<&Place, Vec<&VerifiedManifest>> = BTreeMap::new();
+    for found in chain {
+        by_source.entry(&found.manifest().source).or_default().push(found);
+    }
+    for history in by_source.values() {
+        for (sequence, reason) in reasons(history, retention, now) {
+            kept.entry(sequence).or_default().push(reason);
+        }
+    }
+    let fate = |found: &&VerifiedManifest| {
+        let manifest = found.manifest();
+        Fate {
+            name: found.name().to_owned(),
+            sequence: manifest.sequence,
+            time: manifest.time,
+            complete: is_complete(found),
+            reasons: kept.remove(&manifest.sequence).unwrap_or_default(),
+        }
+    };
+    RetentionPlan { snapshots: chain.iter().map(fate).collect() }
+}
+
+/// Why snapshots of one source are kept.
+fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp) -> Vec<(u64, String)> {
+    let mut reasons = Vec::new();
+    let mut keep = |found: &VerifiedManifest, reason: String| reasons.push((found.manifest().sequence, reason));
+    let trusted = trusted(history, now);
+    for found in history {
+        let sequence = found.manifest().sequence;
+        if retention.is_empty() {
+            keep(found, "there is no rule".into());
+        } else if !trusted.contains(&sequence) {
+            keep(found, "its time contradicts the chain or today".into());
+        }
+    }
+    if let Some(newest) = history.last() {
+        keep(newest, "newest".into());
+    }
+    if let Some(newest) = history.iter().rev().find(|found| is_complete(found)) {
+        keep(newest, "newest complete one".into());
+    }
+    for (number, found) in history.iter().rev().take(retention.keep_last as usize).enumerate() {
+        keep(found, format!("last {}", number + 1));
+    }
+    let dated: Vec<&VerifiedManifest> =
+        history.iter().rev().filter(|found| trusted.contains(&found.manifest().sequence)).copied().collect();
+    if let (Some(within), Some(newest)) = (retention.keep_within, dated.first()) {
+        let since = newest.manifest().time.checked_sub(within).unwrap_or(Timestamp::MIN);
+        for found in dated.iter().filter(|found| found.manifest().time >= since) {
+            keep(found, "within the period".into());
+        }
+    }
+    let rules: [(&str, u32, &str); 4] = [
+        ("daily", retention.keep_daily, "%Y-%m-%d"),
+        ("weekly", retention.keep_weekly, "%G-W%V"),
+        ("monthly", retention.keep_monthly, "%Y-%m"),
+        ("yearly", retention.keep_yearly, "%Y"),
+    ];
+    for (name, count, slot) in rules {
+        for (slot, found) in slots(&dated, slot).into_iter().take(count as usize) {
+            keep(found, format!("{name} {slot}"));
+        }
+    }
+    reasons
+}
+
+/// The snapshots of each calendar slot, newest slot first: the newest complete one of it, or else the newest.
+fn slots<'m>(dated: &[&'m VerifiedManifest], format: &str) -> Vec<(String, &'m VerifiedManifest)> {
+    let mut slots: Vec<(String, &VerifiedManifest)> = Vec::new();
+    for found in dated {
+        let slot = found.manifest().time.strftime(format).to_string();
+        match slots.last_mut().filter(|(last, _)| *last == slot) {
+            Some((_, chosen)) if !is_complete(chosen) && is_complete(found) => *chosen = found,
+            Some(_) => {}
+            None => slots.push((slot, found)),
+        }
+    }
+    slots
+}
+
+/// The numbers whose times fit together: the longest run of times that never decreases along the chain, none of them
+/// ahead of `now`.
+fn trusted(history: &[&VerifiedManifest], now: Timestamp) -> BTreeSet<u64> {
+    let past: Vec<(Timestamp, u64)> = history
+        .iter()
+        .map(|found| (found.manifest().time, found.manifest().sequence))
+        .filter(|(time, _)| *time <= now)
+        .collect();
+    // ends[n]: the position whose time ends the best run of n + 1; before: the position before each in its run.
+    let (mut ends, mut before): (Vec<usize>, Vec<Option<usize>>) = (Vec::new(), Vec::new());
+    for (at, (time, _)) in past.iter().enumerate() {
+        let length = ends.partition_point(|end| past[*end].0 <= *time);
+        before.push(length.checked_sub(1).map(|previous| ends[previous]));
+        if length == ends.len() {
+            ends.push(at);
+        } else {
+            ends[length] = at;
+        }
+    }
+    let mut trusted = BTreeSet::new();
+    let mut next = ends.last().copied();
+    while let Some(at) = next {
+        trusted.insert(past[at].1);
+        next = before[at];
+    }
+    trusted
+}
+
+fn is_complete(found: &VerifiedManifest) -> bool {
+    let counts = &found.manifest().counts;
+    counts.unreadable == 0 && counts.values_unreadable == 0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! The same storage on services that nobody here wrote, and the main job from a copy in an object-locked bucket.
+
+use bytes::Bytes;
+use lifeboat::storage::{Entry, Storage, StorageError};
+
+use crate::{
+    cli::estate,
+    command::{Desk, SHEETS, binary},
+    servers::{Azurite, Moto, SEAWEED_KEY, Seaweed, s3_bucket},
+};
+
+const ACCOUNT: &str = "111111111111";
+
+/// What a repository needs of a storage; the unit tests hold folders and memory to the same.
+async fn conformance(storage: &Storage) {
+    assert!(storage.list("").await.unwrap().is_empty());
+    assert!(!storage.exists("a/b.json").await.unwrap());
+    assert!(matches!(storage.get("a/b.json").await, Err(StorageError::NotFound { .. })));
+    storage.put_new("a/b.json", "one".into()).await.unwrap();
+    storage.put_new("a/b.json.sig", "sig".into()).await.unwrap();
+    storage.put_new("ab/c", "three".into()).await.unwrap();
+    let large = Bytes::from(vec![7; 9 << 20]);
+    storage.put_new("z", large.clone()).await.unwrap();
+    let again = storage.put_new("a/b.json", "two".into()).await;
+    assert!(matches!(again, Err(StorageError::AlreadyExists { ref name, .. }) if name == "a/b.json"), "{again:?}");
+    assert_eq!(storage.get("a/b.json").await.unwrap(), "one");
+    assert_eq!(storage.get("z").await.unwrap(), large);
+    assert!(storage.exists("a/b.json").await.unwrap());
+    let names = |entries: Vec<Entry>| entries.into_iter().map(|e| (e.name, e.size)).collect::<Vec<_>>();
+    let a = [("a/b.json".to_owned(), 3), ("a/b.json.sig".to_owned(), 3)];
+    assert_eq!(names(storage.list("a").await.unwrap()), a, "a folder is not a prefix of names");
+    assert_eq!(names(storage.list("").await.unwrap()).len(), 4);
+    assert!(storage.list("nothing").await.unwrap().is_empty());
+    storage.remove("ab/c").await.unwrap();
+    storage.remove("ab/c").await.unwrap();
+    assert!(!storage.exists("ab/c").await.unwrap());
+    // Two runs at once: exactly one of them writes.
+    let (one, two) = tokio::join!(storage.put_new("race", "1".into()), storage.put_new("race", "2".into()));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    // More names than one page of a listing.
+    for block in 0..11 {
+        let puts = (0..100).map(|number| {
+            let name = format!("many/{:04}", block * 100 + number);
+            async move { storage.put_new(&name, "x".into()).await.unwrap() }
+        });
+        futures::future::join_all(puts).await;
+    }
+    assert_eq!(storage.list("many").await.unwrap().len(), 1_100);
+}
+
+/// A desk whose profile `copy` has the keys of the copy's account.
+fn desk_with_profile(endpoint: &str) -> Desk {
+    let desk = Desk::new(endpoint, ACCOUNT);
+    let [key, secret] = SEAWEED_KEY;
+    std::fs::create_dir_all(desk.path(".aws")).unwrap();
+    let profile = format!("[copy]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
+    std::fs::write(desk.path(".aws/credentials"), profile).unwrap();
+    desk
+}
+
+fn set_copy(desk: &Desk, entry: &str) {
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    let kept = config.split("[[copy]]").next().unwrap();
+    std::fs::write(desk.path("lifeboat.toml"), format!("{kept}[[copy]]\n{entry}\n")).unwrap();
+}
+
+fn bucket(server: &Seaweed, rest: &str) -> String {
+    format!("s3://backups/prod{rest}?region=eu-west-1&profile=copy&endpoint={}", server.endpoint)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_main_job_from_an_object_locked_bucket_when_the_primary_is_gone() {
+    let server = tokio::task::block_in_place(|| Seaweed::start(Some("COMPLIANCE")));
+    let sandbox = estate().await;
+    let desk = desk_with_profile(&sandbox.endpoint());
+    desk.init();
+    let copy = bucket(&server, "/west");
+    set_copy(&desk, &format!("url = \"{copy}\""));
+    let first = desk.run("snapshot --json").expect(0).json();
+    assert_eq!((&first["copies"][0]["ok"], &first["copies"][0]["was_behind"]), (&true.into(), &1.into()), "{first}");
+    let second = desk.run("snapshot --json").expect(0).json();
+    assert!(second["copies"][0]["files"].as_u64().unwrap() <= 4, "only what is new: {second}");
+
+    // The service itself checked the digest, and keeps what is written.
+    let [key, secret] = SEAWEED_KEY;
+    let owner = |action, name: &str| s3_bucket(&[action, &server.endpoint, "eu-west-1", "backups", key, secret, name]);
+    let head = owner("head", "prod/west/lifeboat.json");
+    assert!(head["ChecksumSHA256"].as_str().is_some_and(|sum| sum.len() == 44), "{head}");
+    assert_eq!(head["ObjectLockMode"], "COMPLIANCE");
+    let status = desk.run("status --json").json();
+    assert!(status["facts"]["copies"][0]["locked_until"].is_string(), "{status}");
+    let versions = owner("versions", "prod/west/");
+    assert!(versions.as_array().unwrap().len() > 10);
+    assert!(versions.as_array().unwrap().iter().all(|version| version["removed"] == false), "{versions}");
+
+    // Whoever has the copy's keys can hide files, and no more: taking the markers away brings them back.
+    let storage_copy = format!("check --repo {copy}");
+    desk.run(&storage_copy).expect(0);
+    desk.run(&format!("check --depth values --repo {copy} {SHEETS}")).expect(0);
+
+    sandbox.control().set_region_down("eu-central-1", true);
+    std::fs::remove_dir_all(desk.path("repository")).unwrap();
+    std::fs::remove_dir_all(desk.path("state")).unwrap();
+    let drill = format!("drill run --json --repo {copy} --to aws:us-east-1 {SHEETS}");
+    let drill = desk.run_as("999999999999", &drill).expect(0).json();
+    assert_eq!(drill["record"]["result"], "passed");
+    std::fs::remove_file(desk.path("lifeboat.toml")).unwrap();
+    let restored =
+        desk.run(&format!("restore --repo {copy} --to aws:eu-west-1 --yes --json {SHEETS}")).expect(0).json();
+    assert_eq!((&restored["complete"], &restored["verification"]["values"]), (&true.into(), &5.into()));
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seaweedfs_conforms_and_wrong_keys_are_a_sentence() {
+    let server = tokio::task::block_in_place(|| Seaweed::start(None));
+    let address = format!("s3://backups/conformance/of?region=eu-west-1&endpoint={}", server.endpoint);
+    conforms(&address, &[("AWS_ACCESS_KEY_ID", SEAWEED_KEY[0]), ("AWS_SECRET_ACCESS_KEY", SEAWEED_KEY[1])]);
+    let sandbox = estate().await;
+    let desk = desk_with_profile(&sandbox.endpoint());
+    desk.init();
+    // A repository that lives in the bucket from the beginning, not only as a copy.
+    let url = bucket(&server, "/primary");
+    desk.run(&format!("copy --to {url}")).expect(0);
+    desk.run(&format!("snapshot --repo {url} --no-copy")).expect(0);
+    desk.run(&format!("check --repo {url} --depth values {SHEETS}")).expect(0);
+
+    std::fs::write(desk.path(".aws/credentials"), "[copy]\naws_access_key_id = AKID\naws_secret_access_key = wrong\n")
+        .unwrap();
+    let refused = desk.run(&format!("check --repo {url}")).expect(1);
+    assert!(!refused.err.contains("wrong") && !refused.err.contains("<?xml"), "{}", refused.err);
+    std::fs::write(desk.path(".aws/credentials"), "[other]\n").unwrap();
+    desk.run(&format!("check --repo {url}")).expect(1);
+    desk.run("check --repo s3://backups/x?regoin=eu").expect(2).says("known: region");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_beside_the_source_is_refused_unless_it_is_allowed() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    set_copy(&desk, "url = \"west\"\nregion = \"eu-central-1\"");
+    let ran = desk.run("snapshot --json").expect(3);
+    assert!(ran.err.contains("the region of the source"), "{}", ran.err);
+    assert_eq!((&ran.json()["copies"][0]["ok"], &ran.json()["copies"][0]["behind"]), (&false.into(), &1.into()));
+    assert!(!desk.path("west").exists());
+    desk.run("copy").expect(4);
+    desk.run("copy --allow-same-region").expect(0);
+    set_copy(&desk, &format!("url = \"west\"\naccount = \"{ACCOUNT}\""));
+    let ran = desk.run("copy --json").expect(4);
+    assert!(ran.err.contains("whoever takes one has both"), "{}", ran.err);
+    set_copy(&desk, &format!("url = \"west\"\naccount = \"{ACCOUNT}\"\nallow_same_account = true"));
+    desk.run("copy").expect(0);
+    // The address tells the region too, before anything is sent anywhere.
+    set_copy(&desk, "url = \"s3://nowhere/x?region=eu-central-1&endpoint=http://127.0.0.1:9\"");
+    desk.run("copy").expect(4);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moto_as_the_secondary_region_gives_everything_back() {
+    let moto = tokio::task::block_in_place(Moto::start);
+    s3_bucket(&["create", &moto.endpoint, "eu-west-1", "backups", "test", "test", "none"]);
+    let sandbox = estate().await;
+    let desk = desk_with_profile(&sandbox.endpoint());
+    desk.init();
+    let conformance = format!("s3://backups/conformance?region=eu-west-1&endpoint={}", moto.endpoint);
+    conforms(&conformance, &[("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+    let copy = format!("s3://backups/west?region=eu-west-1&profile=copy&endpoint={}", moto.endpoint);
+    set_copy(&desk, &format!("url = \"{copy}\""));
+    desk.run("snapshot").expect(0);
+    std::fs::remove_dir_all(desk.path("repository")).unwrap();
+    sandbox.control().set_region_down("eu-central-1", true);
+    desk.run(&format!("check --repo {copy} --depth values {SHEETS}")).expect(0);
+    let restored =
+        desk.run(&format!("restore --repo {copy} --to aws:eu-west-1 --yes --json {SHEETS}")).expect(0).json();
+    assert_eq!(restored["verification"]["values"], 5);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azurite_keeps_a_copy_and_gives_everything_back() {
+    let server = tokio::task::block_in_place(Azurite::start);
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    let conformance = format!("az://devstoreaccount1/backups/conformance?endpoint={}", server.endpoint);
+    conforms(&conformance, &[("AZURE_STORAGE_ACCOUNT_KEY", Azurite::KEY)]);
+    let copy = format!("az://devstoreaccount1/backups/prod?endpoint={}", server.endpoint);
+    let run = |words: &str| {
+        let mut command = desk.command(binary());
+        desk.finish(command.env("AZURE_STORAGE_ACCOUNT_KEY", Azurite::KEY).args(words.split_whitespace()))
+    };
+    let first = run(&format!("copy --json --to {copy}")).expect(0).json();
+    let second = run(&format!("copy --json --to {copy}")).expect(0).json();
+    assert_eq!(
+        (&second["copies"][0]["files"], &second["copies"][0]["present"]),
+        (&0.into(), &first["copies"][0]["files"])
+    );
+    std::fs::remove_dir_all(desk.path("repository")).unwrap();
+    run(&format!("check --repo {copy} --depth values {SHEETS}")).expect(0);
+    let restored = run(&format!("restore --repo {copy} --to aws:eu-west-1 --yes --json {SHEETS}")).expect(0).json();
+    assert_eq!(restored["verification"]["values"], 5);
+    sandbox.shutdown().await;
+}
+
+/// The conformance test in a process of its own, with the credentials in its environment.
+fn conforms(address: &str, environment: &[(&str, &str)]) {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "storage_servers::conformance_of_an_address", "--ignored", "--nocapture"]);
+    let output = command.env("LIFEBOAT_TEST_STORAGE", address).envs(environment.iter().copied()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+#[ignore = "needs a server: the tests of each server run it"]
+#[expect(clippy::disallowed_methods, reason = "told by the test that starts it")]
+async fn conformance_of_an_address() {
+    conformance(&Storage::open(&std::env::var("LIFEBOAT_TEST_STORAGE").unwrap()).unwrap()).await;
+}
