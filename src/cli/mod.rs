@@ -8,6 +8,7 @@ mod drill;
 mod exit;
 mod failure;
 mod generate;
+mod handover;
 mod init;
 mod list;
 mod output;

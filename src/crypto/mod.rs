@@ -1,5 +1,6 @@
 //! Keys, sealing and signing. Pure and sync.
 
+mod custodian_key;
 mod harden;
 mod host_keys;
 mod locked;
@@ -8,6 +9,7 @@ mod recovery;
 mod seal;
 mod sign;
 
+pub use custodian_key::{CustodianKey, CustodianKeyError};
 pub use harden::{Hardening, harden_process};
 pub use host_keys::{IndexKey, KeyFileError};
 pub use recipient::{Recipient, RecipientError};

@@ -1,11 +1,13 @@
 //! The manifest: the signed public face of a snapshot. Holds no secret's name.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     crypto::PublicKey,
-    model::{Digest, Place, RepositoryId, SnapshotId},
+    model::{Digest, Place, Record, RepositoryId, SnapshotId, ValueState},
 };
 
 /// `snapshots/<UTC time>-<short id>.json`, signed by a signer of its epoch (namespace `lifeboat-manifest`).
@@ -80,6 +82,52 @@ pub struct Counts {
     pub values_absent: u64,
     /// Values the provider refused.
     pub values_unreadable: u64,
+}
+
+impl Counts {
+    /// Counts what `records` hold; what was listed, excluded and vanished stays. `read`: values this run sealed.
+    #[must_use]
+    pub fn of_records(self, records: &[Record], read: u64) -> Self {
+        let Self { listed, excluded, vanished, .. } = self;
+        let mut counts = Self { listed, excluded, vanished, values_read: read, ..Self::default() };
+        let mut stored = 0;
+        for record in records {
+            *if record.is_incomplete() { &mut counts.unreadable } else { &mut counts.captured } += 1;
+            for version in &record.versions {
+                counts.versions += 1;
+                match version.value {
+                    ValueState::Stored { .. } => stored += 1,
+                    ValueState::None | ValueState::ScheduledForDeletion => counts.values_absent += 1,
+                    ValueState::Unreadable { .. } => counts.values_unreadable += 1,
+                }
+            }
+        }
+        counts.values_carried = stored - read;
+        counts
+    }
+}
+
+impl UnreadableCount {
+    /// What `records` say could not be read, by operation and reason.
+    pub fn of_records(records: &[Record]) -> Vec<Self> {
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for record in records {
+            for part in &record.secret.unreadable {
+                *counts.entry((&part.part, &part.reason)).or_default() += 1;
+            }
+            for version in &record.versions {
+                if let ValueState::Unreadable { reason } = &version.value {
+                    *counts.entry(("GetSecretValue", reason)).or_default() += 1;
+                }
+            }
+        }
+        let count = |((operation, reason), count): ((&str, &str), u64)| Self {
+            operation: operation.into(),
+            reason: reason.into(),
+            count,
+        };
+        counts.into_iter().map(count).collect()
+    }
 }
 
 /// A rule and how many secrets it left out.

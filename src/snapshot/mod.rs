@@ -148,11 +148,11 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         epoch: epoch.number,
         signer: request.signer.public(),
         source: place,
-        counts: count(&written.records, &tally, written.values_read),
+        counts: tally.counts().of_records(&written.records, written.values_read),
         packs: carried.sizes(&written.packs, &written.records)?,
         indexes: written.indexes,
         excluded: tally.excluded.into_iter().map(|(rule, secrets)| Excluded { rule, secrets }).collect(),
-        unreadable: unreadable_counts(&unreadable),
+        unreadable: UnreadableCount::of_records(&written.records),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
     let manifest = request.repository.put_manifest(manifest, request.signer).await?;
@@ -165,6 +165,14 @@ struct Tally {
     listed: u64,
     vanished: u64,
     excluded: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// The secrets; what the records hold is not counted yet.
+    fn counts(&self) -> Counts {
+        let excluded = self.excluded.values().sum();
+        Counts { listed: self.listed, excluded, vanished: self.vanished, ..Counts::default() }
+    }
 }
 
 /// Lists and reads in parallel; one writer takes what arrives, so that memory is bounded by the queue.
@@ -279,48 +287,6 @@ fn unreadable_items(records: &[Record]) -> Vec<UnreadableItem> {
         }
     }
     items
-}
-
-fn unreadable_counts(items: &[UnreadableItem]) -> Vec<UnreadableCount> {
-    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for item in items {
-        *counts.entry((&item.operation, &item.reason)).or_default() += 1;
-    }
-    let count = |((operation, reason), count): ((&str, &str), u64)| UnreadableCount {
-        operation: operation.into(),
-        reason: reason.into(),
-        count,
-    };
-    counts.into_iter().map(count).collect()
-}
-
-fn count(records: &[Record], tally: &Tally, values_read: u64) -> Counts {
-    use crate::model::ValueState;
-    let mut counts = Counts {
-        listed: tally.listed,
-        excluded: tally.excluded.values().sum(),
-        vanished: tally.vanished,
-        values_read,
-        ..Counts::default()
-    };
-    let mut stored = 0;
-    for record in records {
-        if record.is_incomplete() {
-            counts.unreadable += 1;
-        } else {
-            counts.captured += 1;
-        }
-        for version in &record.versions {
-            counts.versions += 1;
-            match version.value {
-                ValueState::Stored { .. } => stored += 1,
-                ValueState::None | ValueState::ScheduledForDeletion => counts.values_absent += 1,
-                ValueState::Unreadable { .. } => counts.values_unreadable += 1,
-            }
-        }
-    }
-    counts.values_carried = stored - values_read;
-    counts
 }
 
 fn random_id() -> SnapshotId {
