@@ -328,3 +328,51 @@ fn check(entry: &PackEntry, record: &Record, version: usize, file: &str, line: u
     let reason = format!("line {line} is not version {} of {}", expected.id, record.secret.name);
     Err(RepoError::Damaged { file: file.to_owned(), reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Secret, Unreadable, ValueKind, Version};
+
+    fn stored(line: u32) -> ValueState {
+        ValueState::Stored { pack: Digest::of(b"old"), line, kind: ValueKind::String }
+    }
+
+    fn record(name: &str, values: &[ValueState]) -> Record {
+        let versions = values.iter().enumerate().map(|(at, value)| Version {
+            id: format!("v{at}"),
+            stages: Vec::new(),
+            created: None,
+            kms_keys: Vec::new(),
+            value: value.clone(),
+        });
+        let secret = Secret { name: name.into(), arn: format!("arn:{name}"), ..Secret::default() };
+        Record { secret, versions: versions.collect(), read: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn only_what_is_lacking_and_was_held_is_needed() {
+        let refused = || ValueState::Unreadable { reason: "AccessDenied".into() };
+        let own = ValueState::Stored { pack: Digest::of(b"new"), line: 9, kind: ValueKind::Binary };
+        let old = [
+            record("a", &[stored(1), stored(2), ValueState::None, stored(3)]),
+            record("gone", &[stored(4)]),
+            record("unread", &[stored(5), ValueState::None]),
+        ];
+        let mut unread = record("unread", &[]);
+        unread.secret.unreadable = vec![Unreadable { part: "DescribeSecret".into(), reason: "Timeout".into() }];
+        let mut records = [
+            record("a", &[own.clone(), refused(), refused(), ValueState::ScheduledForDeletion, refused()]),
+            record("born", &[refused()]),
+            unread.clone(),
+        ];
+        let needed = what_is_missing(&mut records, &old);
+        let lines: Vec<u32> = needed[&Digest::of(b"old")].iter().map(|needed| needed.line).collect();
+        assert_eq!((needed.len(), lines), (1, vec![2, 3, 5]));
+        let states: Vec<ValueState> = records[0].versions.iter().map(|version| version.value.clone()).collect();
+        assert_eq!(states, [own, stored(2), refused(), stored(3), refused()], "what it has itself stays");
+        assert_eq!(records[1].versions[0].value, refused());
+        assert_eq!((records[2].versions.len(), &records[2].secret.unreadable), (2, &unread.secret.unreadable));
+        assert!(what_is_missing(&mut records, &old[1..2]).is_empty(), "a secret that is gone is not brought back");
+    }
+}

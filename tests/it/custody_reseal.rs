@@ -12,10 +12,12 @@ use lifeboat::{
     share::Gathering,
     storage::{Storage, faults::Faults},
 };
+use serde_json::json;
 
 use crate::{
     cli::estate,
     command::{Desk, SHEETS, files},
+    emulator_wire::Wire,
     repo_sample::{Sample, altered, block_on, time, values},
 };
 
@@ -37,9 +39,9 @@ fn rotate(desk: &Desk) {
     desk.run("custody rotate --confirm --share new").expect(0);
 }
 
-fn denied(sandbox: &Sandbox, operation: &str) {
+fn deny_values(sandbox: &Sandbox) {
     sandbox.control().add_fault(Fault {
-        operation: Some(operation.into()),
+        operation: Some("GetSecretValue".into()),
         secret: Some("app/api".into()),
         account: None,
         region: Some("eu-central-1".into()),
@@ -48,10 +50,8 @@ fn denied(sandbox: &Sandbox, operation: &str) {
     });
 }
 
-/// Restores with these sheets; what a snapshot lacks makes it incomplete.
-fn restores(desk: &Desk, region: &str, sheets: &str, code: i32, values: u64) {
-    let restored =
-        desk.run(&format!("restore --repo west --to aws:{region} --yes --json {sheets}")).expect(code).json();
+fn restores(desk: &Desk, region: &str, sheets: &str, values: u64) {
+    let restored = desk.run(&format!("restore --repo west --to aws:{region} --yes --json {sheets}")).expect(0).json();
     assert_eq!(restored["verification"]["values"], values);
 }
 
@@ -72,7 +72,7 @@ async fn the_newest_snapshot_opens_with_the_new_sheets_alone_though_the_source_i
     assert_eq!((&done["resealed"][0]["values"], &done["resealed"][0]["sequence"]), (&5.into(), &2.into()));
     assert_eq!(done["resealed"][0]["counts"]["values_carried"], 0);
     desk.run("check --depth index").expect(0);
-    restores(&desk, "eu-west-1", NEW_SHEETS, 0, 5);
+    restores(&desk, "eu-west-1", NEW_SHEETS, 5);
     let again = desk.run(&format!("custody rotate --reseal --json {SHEETS}")).expect(0).json();
     assert_eq!(again["resealed"].as_array().unwrap().len(), 0, "there is nothing left to do");
 
@@ -84,18 +84,27 @@ async fn the_newest_snapshot_opens_with_the_new_sheets_alone_though_the_source_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_source_gives_no_more_is_added_to_what_it_gave() {
-    for (operation, code) in [("GetSecretValue", 0), ("DescribeSecret", 3)] {
+    for (why, code) in [("denied", 3), ("scheduled for deletion", 0)] {
         let (sandbox, desk) = desk().await;
         rotate(&desk);
-        denied(&sandbox, operation);
-        let lacking = desk.run("snapshot --json").expect(3).json();
-        assert_eq!(lacking["counts"]["values_read"], 4);
-        restores(&desk, "eu-west-1", NEW_SHEETS, 3, 4);
-        let done = desk.run(&format!("custody rotate --reseal --json {SHEETS}")).expect(code).json();
-        assert_eq!(done["resealed"][0]["values"], 1, "{operation}");
-        assert_eq!(done["complete"], code == 0, "a secret that could not be described is still incomplete");
+        if why == "denied" {
+            deny_values(&sandbox);
+        } else {
+            let mut wire = Wire::connect_as(sandbox.address(), ACCOUNT, "eu-central-1").await;
+            wire.ok("DeleteSecret", json!({ "SecretId": "app/api" })).await;
+        }
+        let lacking = desk.run("snapshot --json").expect(code).json();
+        assert_eq!(lacking["counts"]["values_read"], 4, "{why}");
+        let opened =
+            || desk.run(&format!("check --depth values --json {NEW_SHEETS}")).expect(3).json()["values"].clone();
+        assert_eq!(opened(), 4, "{why}");
+        let done = desk.run(&format!("custody rotate --reseal --json {SHEETS}")).expect(0).json();
+        assert_eq!((&done["resealed"][0]["values"], &done["complete"]), (&1.into(), &true.into()), "{why}");
+        assert_eq!(opened(), 5, "{why}");
         desk.run("check --depth index").expect(0);
-        restores(&desk, "eu-west-2", NEW_SHEETS, code, 5);
+        if why == "denied" {
+            restores(&desk, "eu-west-2", NEW_SHEETS, 5);
+        }
         sandbox.shutdown().await;
     }
 }
