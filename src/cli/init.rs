@@ -25,6 +25,10 @@ use crate::{
     storage::Storage,
 };
 
+/// A ceremony cannot be taken up again: its key is gone. Nothing was backed up with it either.
+const INTERRUPTED: &str = "after an init that did not end: destroy its sheets, remove the repository, `keys` and the \
+                           configuration it left, and begin again";
+
 /// Make a repository: key ceremony, sheets for the custodians, host keys, configuration
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -70,7 +74,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
     let handover = args.handover.prepare(&args.custodians)?;
-    check_nothing_there(&storage, [config_path, &script]).await?;
+    check_nothing_there(&storage, config_path, &script).await?;
     if let Some(advice) = custody::advice(args.threshold, args.custodians.len()) {
         context.output.warn(&advice);
     }
@@ -109,18 +113,26 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 }
 
 /// Everything that would be overwritten or mixed up is refused before there is a key.
-async fn check_nothing_there(storage: &Storage, files: [&Path; 2]) -> Result<(), Failure> {
+async fn check_nothing_there(storage: &Storage, config: &Path, script: &Path) -> Result<(), Failure> {
     match Repository::open(storage.clone()).await {
-        Ok(_) => return Err(RepoError::Exists(storage.address().to_owned()).into()),
+        Ok(_) => {
+            let hint = format!("choose another place for a new repository; {INTERRUPTED}");
+            return Err(Failure::from(RepoError::Exists(storage.address().to_owned())).hint(hint));
+        }
         Err(RepoError::NotARepository(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    for (file, kind) in files.into_iter().zip(["a configuration", "the script of a ceremony"]) {
-        if file.exists() {
+    if !storage.list("epochs").await?.is_empty() {
+        let message = format!("an init that did not end left a key epoch at {}", storage.address());
+        return Err(Failure::new(Exit::Refused, message).hint(INTERRUPTED));
+    }
+    let keys = ["keys/signer", "keys/index.age"].map(|key| beside(config, key));
+    let files = [(config, "a configuration"), (script, "the script of a ceremony")];
+    for (file, kind) in files.into_iter().chain(keys.iter().map(|key| (key.as_path(), "a key of this host"))) {
+        if file.symlink_metadata().is_ok() {
             let message = format!("there is {kind} at {} already", file.display());
-            return Err(
-                Failure::new(Exit::Refused, message).hint("say --config FILE for another one, in another folder")
-            );
+            let hint = format!("say --config FILE for another one, in another folder; {INTERRUPTED}");
+            return Err(Failure::new(Exit::Refused, message).hint(hint));
         }
     }
     Ok(())

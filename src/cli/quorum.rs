@@ -13,7 +13,7 @@ use super::{
     sheets::{self, Presented},
 };
 use crate::{
-    crypto::RecoveryKey,
+    crypto::{self, RecoveryKey},
     custody,
     repo::{Repository, Trust},
     share::{Gathering, Progress, Rejection, ShareFault, Suggestion, UntrustedShare},
@@ -55,8 +55,23 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
     let quorum = gathering.quorum().map_err(|error| too_few(&error.to_string(), &progress, &rejected))?;
     let sheets = quorum.sheets();
     let key = quorum.recover()?;
+    warn_if_exposed(context, &key);
     let trust = repository.trust(&custody::anchor(&key)).await?;
     Ok(Opened { key, trust, sheets })
+}
+
+/// Goes on where the system refuses, and says so.
+fn warn_if_exposed(context: &Context, key: &RecoveryKey) {
+    if !key.is_locked() {
+        context.output.warn("the key's memory could not be locked (ulimit -l): it may be written to the swap space");
+    }
+    let hardening = crypto::harden_process();
+    if !hardening.core_dumps_off {
+        context.output.warn("core dumps could not be switched off: a crash may write the key to a file");
+    }
+    if !hardening.tracing_off {
+        context.output.warn("other processes of this user can read the memory of this one");
+    }
 }
 
 fn too_few(reason: &str, progress: &Progress, rejected: &[String]) -> Failure {

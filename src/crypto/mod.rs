@@ -8,6 +8,7 @@ mod recipient;
 mod recovery;
 mod seal;
 mod sign;
+mod wiping;
 
 pub use custodian_key::{CustodianKey, CustodianKeyError};
 pub use harden::{Hardening, harden_process};
@@ -16,3 +17,4 @@ pub use recipient::{Recipient, RecipientError};
 pub use recovery::RecoveryKey;
 pub use seal::{OpenError, Opener, Sealer, open};
 pub use sign::{Namespace, PublicKey, SignatureError, Signer, verify};
+pub use wiping::WipingAllocator;

@@ -66,7 +66,7 @@ pub struct Ceremony {
 /// One custodian's sheet, as a page to print and as plain text.
 ///
 /// Both are wiped when it goes. What the PDF library copied on the way (a content stream, glyph numbers, modules of
-/// the code) is freed without being wiped; the process keeps no core dump and can not be attached to.
+/// the code) the program's allocator wipes.
 pub struct Sheet {
     /// The custodian.
     pub custodian: String,

@@ -16,6 +16,7 @@ mod cli_moto;
 mod command;
 mod custody_cli;
 mod custody_crash;
+mod custody_init;
 mod custody_reseal;
 mod emulator_behaviour;
 mod emulator_boto3;
@@ -26,6 +27,7 @@ mod emulator_scenarios_labels;
 mod emulator_wire;
 mod handover;
 mod hygiene;
+mod process_hygiene;
 mod recover_py;
 mod repo_check;
 mod repo_crash;
@@ -44,3 +46,7 @@ mod share_text;
 mod share_vectors;
 mod sheet_page;
 mod stub;
+
+/// As in the program, so that what is measured here is what it does.
+#[global_allocator]
+static ALLOCATOR: lifeboat::crypto::WipingAllocator = lifeboat::crypto::WipingAllocator;
