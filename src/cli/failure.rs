@@ -4,7 +4,7 @@ use super::Exit;
 use crate::{
     app::{HostError, TooClose},
     config::ConfigError,
-    custody::{CeremonyError, PendingError},
+    custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
     provider::{ErrorKind, ProviderError},
     repo::{ForgetError, RepoError},
@@ -175,6 +175,24 @@ impl From<PendingError> for Failure {
             PendingError::Io(_) => failure,
             PendingError::Damaged { .. } => {
                 failure.hint("the old sheets are in force; give the new ones up with --abort and destroy them")
+            }
+        }
+    }
+}
+
+impl From<ResealError> for Failure {
+    fn from(error: ResealError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResealError::Repository(error) => error.into(),
+            ResealError::CurrentKey => Self::new(Exit::NoQuorum, message)
+                .hint("bring a quorum of the sheets that were in force before the rotation"),
+            ResealError::OtherKey { epoch, .. } => {
+                Self::new(Exit::NoQuorum, message).hint(format!("bring a quorum of the sheets of epoch {epoch}"))
+            }
+            ResealError::NotASigner(_) => Self::new(Exit::Refused, message).hint("use the signer that init made"),
+            ResealError::RolledBack => {
+                Self::new(Exit::Refused, message).hint("compare with the copies; the newest good head is there")
             }
         }
     }

@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod forget;
 mod generate;
+mod handover;
 mod init;
 mod list;
 mod output;

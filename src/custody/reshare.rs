@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::{Ceremony, CeremonyError, CeremonyRequest, issue};
+use super::{Ceremony, CeremonyError, CeremonyRequest, Paper, issue};
 use crate::{
     crypto::RecoveryKey,
     repo::{PreviousEpoch, Trust},
@@ -19,6 +19,8 @@ pub struct Successor {
     pub custodians: Vec<String>,
     /// The time of the ceremony.
     pub created: Timestamp,
+    /// What the sheets are printed on.
+    pub paper: Paper,
 }
 
 /// Splits the same key anew: a new polynomial and a new set. The old sheets keep opening everything until they are
@@ -45,7 +47,7 @@ pub fn rotate(successor: &Successor, trust: &Trust) -> Result<Ceremony, Ceremony
 fn succeed(key: &RecoveryKey, successor: &Successor, trust: &Trust) -> Result<Ceremony, CeremonyError> {
     let current = trust.current();
     let request = CeremonyRequest {
-        paper: crate::custody::Paper::default(),
+        paper: successor.paper,
         repository: current.repository,
         threshold: successor.threshold,
         custodians: successor.custodians.clone(),

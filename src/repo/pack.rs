@@ -122,8 +122,8 @@ struct ReadLine {
     binary: Option<Zeroizing<String>>,
 }
 
-/// The text goes straight into a wiped string. serde_json's own scratch buffer, used for text with escapes,
-/// is beyond reach.
+/// The text goes straight into a wiped string. serde_json's own scratch buffer, used for text with escapes, is left to
+/// the program's allocator.
 fn wiped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zeroizing<String>>, D::Error> {
     String::deserialize(deserializer).map(|text| Some(Zeroizing::new(text)))
 }

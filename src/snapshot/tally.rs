@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::UnreadableItem;
 use crate::{
-    model::{Record, ValueState},
+    model::Record,
     repo::{Counts, Excluded, Readings, UnreadableCount},
 };
 
@@ -16,7 +16,6 @@ pub(super) struct Tally {
     pub(super) vanished: u64,
     excluded: BTreeMap<String, u64>,
     records: Counts,
-    stored: u64,
     read_now: u64,
     oldest: Option<Timestamp>,
     unreadable: Vec<UnreadableItem>,
@@ -30,33 +29,20 @@ impl Tally {
 
     /// Counts a record of the new index.
     pub(super) fn add(&mut self, record: &Record, started: Timestamp) {
-        if record.is_incomplete() {
-            self.records.unreadable += 1;
-            self.note_unreadable(record);
-        } else {
-            self.records.captured += 1;
-        }
+        self.records.add(record);
         self.read_now += u64::from(record.read == started);
         self.oldest = Some(self.oldest.map_or(record.read, |oldest| oldest.min(record.read)));
-        for version in &record.versions {
-            self.records.versions += 1;
-            match version.value {
-                ValueState::Stored { .. } => self.stored += 1,
-                ValueState::None | ValueState::ScheduledForDeletion => self.records.values_absent += 1,
-                ValueState::Unreadable { .. } => self.records.values_unreadable += 1,
-            }
-        }
+        self.unreadable.extend(record.refused().map(|(operation, version, reason)| UnreadableItem {
+            name: record.secret.name.clone(),
+            version: version.map(Into::into),
+            operation: operation.into(),
+            reason: reason.into(),
+        }));
     }
 
     pub(super) fn counts(&self, values_read: u64) -> Counts {
-        Counts {
-            listed: self.listed,
-            excluded: self.excluded.values().sum(),
-            vanished: self.vanished,
-            values_read,
-            values_carried: self.stored - values_read,
-            ..self.records
-        }
+        let excluded = self.excluded.values().sum();
+        Counts { listed: self.listed, excluded, vanished: self.vanished, ..self.records }.with_read(values_read)
     }
 
     /// How old the readings are.
@@ -70,40 +56,10 @@ impl Tally {
     }
 
     pub(super) fn unreadable_counts(&self) -> Vec<UnreadableCount> {
-        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for item in &self.unreadable {
-            *counts.entry((&item.operation, &item.reason)).or_default() += 1;
-        }
-        let count = |((operation, reason), count): ((&str, &str), u64)| UnreadableCount {
-            operation: operation.into(),
-            reason: reason.into(),
-            count,
-        };
-        counts.into_iter().map(count).collect()
+        UnreadableCount::of(self.unreadable.iter().map(|item| (item.operation.as_str(), item.reason.as_str())))
     }
 
     pub(super) fn into_unreadable(self) -> Vec<UnreadableItem> {
         self.unreadable
-    }
-
-    fn note_unreadable(&mut self, record: &Record) {
-        let name = &record.secret.name;
-        let parts = record.secret.unreadable.iter().map(|part| UnreadableItem {
-            name: name.clone(),
-            version: None,
-            operation: part.part.clone(),
-            reason: part.reason.clone(),
-        });
-        self.unreadable.extend(parts);
-        for version in &record.versions {
-            if let ValueState::Unreadable { reason } = &version.value {
-                self.unreadable.push(UnreadableItem {
-                    name: name.clone(),
-                    version: Some(version.id.clone()),
-                    operation: "GetSecretValue".into(),
-                    reason: reason.clone(),
-                });
-            }
-        }
     }
 }

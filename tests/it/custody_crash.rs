@@ -79,7 +79,12 @@ impl House {
 }
 
 fn successor(threshold: u8) -> Successor {
-    Successor { threshold, custodians: ["Ana", "Bo", "Fay", "Gus"].map(String::from).into(), created: now() }
+    Successor {
+        threshold,
+        custodians: ["Ana", "Bo", "Fay", "Gus"].map(String::from).into(),
+        created: now(),
+        paper: custody::Paper::default(),
+    }
 }
 
 /// The key, when the sheets are taken and the repository's epochs reach it.

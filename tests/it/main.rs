@@ -16,6 +16,8 @@ mod cli_moto;
 mod command;
 mod custody_cli;
 mod custody_crash;
+mod custody_init;
+mod custody_reseal;
 mod emulator_behaviour;
 mod emulator_boto3;
 mod emulator_recordings;
@@ -24,8 +26,10 @@ mod emulator_scenarios;
 mod emulator_scenarios_labels;
 mod emulator_wire;
 mod forget;
+mod handover;
 mod hygiene;
 mod incremental;
+mod process_hygiene;
 mod recover_py;
 mod repo_check;
 mod repo_crash;
@@ -46,3 +50,7 @@ mod sheet_page;
 mod status;
 mod storage_servers;
 mod stub;
+
+/// As in the program, so that what is measured here is what it does.
+#[global_allocator]
+static ALLOCATOR: lifeboat::crypto::WipingAllocator = lifeboat::crypto::WipingAllocator;

@@ -67,7 +67,8 @@ fn what_now(kind: Kind, old: u32) -> String {
         Kind::Rotate | Kind::Rehearse => format!(
             "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Snapshots taken before stay sealed to the\n\
              key of epoch {old}: keep its sheets as long as those are wanted, then destroy them. Whoever had a quorum of them can read\n\
-             those snapshots: change the secrets themselves if that may have happened. Other hosts need the new [trust] too."
+             those snapshots: change the secrets themselves if that may have happened. Other hosts need the new [trust] too.\n\
+             What the source gives no more is only in those snapshots: `lifeboat custody rotate --reseal` with the old sheets."
         ),
     }
 }

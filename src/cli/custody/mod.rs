@@ -5,6 +5,7 @@ mod reading;
 mod register;
 mod rehearse;
 mod renew;
+mod reseal;
 mod verify;
 
 use super::{Context, Exit, Failure};

@@ -13,7 +13,9 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::estate::{DATABASE, Estate};
-use super::{Context, Exit, Failure, drill::summary, init, output::plural, restore as cli_restore, watch::Watch};
+use super::{
+    Context, Exit, Failure, drill::summary, handover, init, output::plural, restore as cli_restore, watch::Watch,
+};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
@@ -21,7 +23,7 @@ use crate::{
         TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
-    custody::{self, CeremonyRequest, Paper},
+    custody::{self, CeremonyRequest, Held, Paper},
     drill::{self, Verdict},
     emulator::{Sandbox, SandboxOptions},
     fsutil::{self, Access, Existing},
@@ -142,12 +144,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let state = if held { "Every comparison held." } else { "A COMPARISON FAILED: see the warnings above." };
         format!(
             "\n{}\n{state}\n\nRTO {:.1} s (region lost → everything restored and verified), RPO {:.1} s (age of the snapshot)\n{}\n\n\
-             sheets      {}\nrepository  {}\nrecord      {}",
+             sheets      {}\nscript      {}\nrepository  {}\nrecord      {}",
             cli_restore::verified_table(&recovery.verification),
             recovery.rto_seconds,
             recovery.rpo_seconds,
             summary(&record, &stored),
             scene.out.join("sheets").display(),
+            scene.out.join("ceremony.txt").display(),
             scene.out.join("region-b/repository").display(),
             record_file.display(),
         )
@@ -192,7 +195,11 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
         created: to_seconds(SystemClock.now()),
         paper: Paper::A4,
     })?;
-    let sheets = init::write_sheets(&scene.out.join("sheets"), &ceremony)?;
+    let folder = scene.out.join("sheets");
+    let sheets = handover::write_sheets(&folder, &ceremony)?;
+    let held = Held { kind: None, folder: Some(&folder), sealed: &[] };
+    let script = custody::script(&ceremony.epoch, held);
+    fsutil::write(&scene.out.join("ceremony.txt"), script.as_bytes(), Access::Public, Existing::Keep)?;
     let sheets = sheets.into_iter().map(|sheet| sheet.text).collect();
     let config_path = scene.out.join("lifeboat.toml");
     let keys = init::write_keys(&config_path, &signer, &index_key)?;
