@@ -140,12 +140,12 @@ impl Desk {
                 .hint("leave --repo out; the copies are brought up to date afterwards"));
         }
         let (repository, _) = host.repository().await?;
-        let _lock = host.lock(repository.id())?;
+        let lock = host.lock(repository.id())?;
         // What ran until the lock was free may have changed both.
         let host = context.host()?;
         let (repository, trust) = host.repository().await?;
         let pending_path = host.pending_path(repository.id());
-        Ok(Self { host, repository, trust, pending_path, _lock })
+        Ok(Self { host, repository, trust, pending_path, _lock: lock })
     }
 
     /// Whether the pending epoch is the one in force: a run was interrupted after the switch.
