@@ -224,8 +224,12 @@ fn write(folder: &Path, sheet: &Sheet) -> Result<SheetFiles, Failure> {
 
 /// `02-bo`
 fn stem(sheet: &Sheet) -> String {
-    let name: String =
-        sheet.custodian.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let name: String = sheet
+        .custodian
+        .chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| if c.is_alphanumeric() { c } else { '-' })
+        .collect();
     format!("{:02}-{name}", sheet.index)
 }
 

@@ -29,7 +29,7 @@ pub use pending::{Kind, NotConfirmed, Pending, PendingError};
 pub use register::{Entry, PROOF_EVERY_DAYS, Policy, entries, policy};
 pub use rehearse::{gives_key, rehearse};
 pub use reseal::{Reseal, ResealError, Resealed, ResealedSnapshot, reseal};
-pub use reshare::{Successor, reshare, rotate};
+pub use reshare::{Successor, change_signers, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
 
 pub use pdf::Paper;
@@ -101,6 +101,9 @@ pub enum CeremonyError {
     /// The key that is to be split anew is not the one in force.
     #[error("this is not the key of epoch {0}, the one in force")]
     OtherKey(u32),
+    /// Signers that cannot be told apart, or none.
+    #[error("an epoch needs at least one signer, each with a name and a key of its own")]
+    Signers,
     /// A page could not be made.
     #[error("the sheets could not be made ({0})")]
     Page(String),
@@ -169,14 +172,17 @@ pub fn advice(threshold: u8, custodians: usize) -> Option<String> {
 }
 
 /// The public knowledge about each epoch's sheets, for judging sheets on arrival. An epoch is retired when a later one
-/// of the same key, truly signed by it, is there; an epoch of an earlier key opens the snapshots of its time.
+/// of the same key and with other sheets, truly signed by it, is there; an epoch of an earlier key opens the snapshots of
+/// its time. Epochs with the same sheets, of which only the signers changed, are one register: the newest.
 pub fn registers(epochs: &[StoredEpoch]) -> Vec<Register> {
-    let successor = |epoch: &Epoch| {
-        let later = epochs.iter().filter(|next| next.epoch.number > epoch.number && next.epoch.root == epoch.root);
-        later.filter(|next| is_signed(next)).min_by_key(|next| next.epoch.number)
+    let later = |epoch: &Epoch| {
+        let (number, root) = (epoch.number, epoch.root.clone());
+        epochs.iter().filter(move |next| next.epoch.number > number && next.epoch.root == root && is_signed(next))
     };
-    let retired = |epoch: &Epoch| successor(epoch).map(|next| next.epoch.created);
-    epochs.iter().filter_map(|stored| register(&stored.epoch, retired(&stored.epoch))).collect()
+    let is_repeated = |epoch: &Epoch| later(epoch).any(|next| next.epoch.share_set == epoch.share_set);
+    let retired = |epoch: &Epoch| later(epoch).min_by_key(|next| next.epoch.number).map(|next| next.epoch.created);
+    let sets = epochs.iter().map(|stored| &stored.epoch).filter(|epoch| !is_repeated(epoch));
+    sets.filter_map(|epoch| register(epoch, retired(epoch))).collect()
 }
 
 /// What a recovered key lets a reader believe.

@@ -243,7 +243,9 @@ impl Reseal<'_> {
     ) -> Result<VerifiedManifest, RepoError> {
         let current = self.trust.current();
         let mut index = IndexWriter::new(&[current.recipient.clone(), self.index_key.recipient()]);
-        records.iter().for_each(|record| index.push(record));
+        for record in &records {
+            index.push(record);
+        }
         let sealed = index.finish();
         let indexes = vec![sealed.file];
         self.repository.put_index(sealed).await?;

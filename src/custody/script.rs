@@ -76,6 +76,7 @@ fn heading(epoch: &Epoch, kind: Option<Kind>) -> String {
         None => "the first key",
         Some(Kind::Reshare) => "new sheets of the same key",
         Some(Kind::Rotate) => "a new key",
+        Some(Kind::Signers) => "other signers",
         Some(Kind::Rehearse) => "REHEARSAL: a key that opens nothing",
     };
     format!(
@@ -262,6 +263,7 @@ fn command(kind: Option<Kind>) -> &'static str {
         None => "lifeboat init",
         Some(Kind::Reshare) => "lifeboat custody reshare",
         Some(Kind::Rotate) => "lifeboat custody rotate",
+        Some(Kind::Signers) => "lifeboat custody signer",
         Some(Kind::Rehearse) => "lifeboat custody rehearse",
     }
 }

@@ -105,9 +105,12 @@ fn assert_the_key_is_only_on_the_sheets(desk: &Desk, when: &str) {
 
 /// The files so far, finished ones only.
 fn finished(desk: &Desk) -> Vec<PathBuf> {
-    let is_temporary = |name: &str| (name.starts_with('.') && name.ends_with(".tmp")) || name.contains('#');
     let names = files(desk.folder.path()).into_iter().map(|(path, _)| path);
-    names.filter(|path| !is_temporary(&path.file_name().unwrap().to_string_lossy())).collect()
+    names.filter(|path| !is_temporary(path)).collect()
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "tmp") || path.to_string_lossy().contains('#')
 }
 
 /// Starts `init` and kills it as soon as `count` files are there.
@@ -117,7 +120,7 @@ fn cut_after(desk: &Desk, count: usize) {
         command.args(INIT.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let start = Instant::now();
     while count_files(desk.folder.path()) < count {
-        assert!(start.elapsed() < Duration::from_secs(60), "{count} files were never there");
+        assert!(start.elapsed() < Duration::from_mins(1), "{count} files were never there");
         if child.try_wait().unwrap().is_some() {
             break;
         }
@@ -129,10 +132,7 @@ fn cut_after(desk: &Desk, count: usize) {
 /// Counts without reading, and without minding what comes and goes.
 fn count_files(folder: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let count = |path: PathBuf| match path.is_dir() {
-        true => count_files(&path),
-        false => usize::from(!path.to_string_lossy().ends_with(".tmp")),
-    };
+    let count = |path: PathBuf| if path.is_dir() { count_files(&path) } else { usize::from(!is_temporary(&path)) };
     entries.flatten().map(|entry| count(entry.path())).sum()
 }
 

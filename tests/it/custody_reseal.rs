@@ -123,9 +123,13 @@ async fn damage_and_rollback_are_refused_and_nothing_is_written() {
     std::fs::write(&pack.0, &pack.1).unwrap();
     assert_eq!(files(&desk.path("repository/snapshots")), before);
     let aside: Vec<_> = before.iter().map(|(path, _)| path).collect();
-    aside.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    for path in aside {
+        std::fs::remove_file(path).unwrap();
+    }
     desk.run(&format!("custody rotate --reseal {SHEETS}")).expect(4).says("rolled back");
-    before.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    for (path, bytes) in &before {
+        std::fs::write(path, bytes).unwrap();
+    }
     desk.run(&format!("custody rotate --reseal {SHEETS}")).expect(0);
     sandbox.shutdown().await;
 }

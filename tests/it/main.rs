@@ -18,6 +18,7 @@ mod custody_cli;
 mod custody_crash;
 mod custody_init;
 mod custody_reseal;
+mod custody_signer;
 mod emulator_behaviour;
 mod emulator_boto3;
 mod emulator_recordings;

@@ -115,7 +115,9 @@ fn the_child() {
     let files: Vec<_> = sheets.split(':').map(|path| fsutil::read_secret(path.as_ref(), 1 << 20).unwrap()).collect();
     let texts: Vec<_> = files.iter().flat_map(|bytes| scan::texts(bytes).unwrap()).collect();
     wait(&format!("read {}", search(&mut maps, &mut memory, &needles).join(",")));
-    texts.iter().for_each(|text| drop(gathering.add("a sheet", text).unwrap()));
+    for text in &texts {
+        gathering.add("a sheet", text).unwrap();
+    }
     drop((files, texts));
     let quorum = gathering.quorum().unwrap();
     let key = quorum.recover().unwrap();

@@ -131,7 +131,7 @@ pub(super) async fn rotate(context: &Context, args: RotateArgs) -> Result<Exit, 
 }
 
 impl Desk {
-    async fn open(context: &Context) -> Result<Self, Failure> {
+    pub(super) async fn open(context: &Context) -> Result<Self, Failure> {
         let host = context.host()?;
         if let Some(asked) = &context.global.repo
             && Storage::open(asked)?.address() != Storage::open(&host.config.repository.url)?.address()
@@ -140,12 +140,12 @@ impl Desk {
                 .hint("leave --repo out; the copies are brought up to date afterwards"));
         }
         let (repository, _) = host.repository().await?;
-        let _lock = host.lock(repository.id())?;
+        let lock = host.lock(repository.id())?;
         // What ran until the lock was free may have changed both.
         let host = context.host()?;
         let (repository, trust) = host.repository().await?;
         let pending_path = host.pending_path(repository.id());
-        Ok(Self { host, repository, trust, pending_path, _lock })
+        Ok(Self { host, repository, trust, pending_path, _lock: lock })
     }
 
     /// Whether the pending epoch is the one in force: a run was interrupted after the switch.
@@ -217,6 +217,10 @@ fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successo
         return Err(Failure::usage("--threshold and --custodian are needed").hint("or --confirm, or --abort"));
     };
     if let Some(pending) = Pending::load(&desk.pending_path)? {
+        if pending.kind() == Kind::Signers {
+            return Err(Failure::new(Exit::Refused, "a change of the signers was cut off")
+                .hint("run `lifeboat custody signer add` or `remove` again: it finishes that first"));
+        }
         let message = format!("the sheets of epoch {} wait to be read back already", pending.epoch().number);
         return Err(Failure::new(Exit::Refused, message).hint("--confirm finishes that, --abort gives it up"));
     }
