@@ -14,7 +14,9 @@ mod lines;
 mod manifest;
 mod pack;
 mod resolve;
+mod restorable;
 mod retention;
+mod subset;
 mod trust;
 mod witness;
 
@@ -30,7 +32,9 @@ pub use forget::{ForgetError, ForgetRecord, ForgetRecords, Forgotten, SweepRepor
 pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
+pub use restorable::{Extent, Restorable};
 pub use retention::{Fate, Retention, RetentionPlan, plan};
+pub use subset::{NoSubset, Subset, SubsetRule};
 pub use trust::{Trust, TrustAnchor};
 pub use witness::{Remembered, Standing, Witness};
 
