@@ -24,7 +24,7 @@ const REGION: &str = "eu-central-1";
 /// How many; `LIFEBOAT_TEST_KILLS` asks for more.
 #[expect(clippy::disallowed_methods, reason = "the tests are told by the environment how long to go on")]
 fn kills() -> u64 {
-    std::env::var("LIFEBOAT_TEST_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(24)
+    std::env::var("LIFEBOAT_TEST_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(16)
 }
 
 /// What the host believes, read from its own files.
@@ -81,7 +81,7 @@ fn duration(desk: &Desk, words: &str) -> u64 {
 async fn a_repository_survives_every_kill_and_the_next_run_finishes() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     let control = sandbox.control();
-    for number in 0..150 {
+    for number in 0..90 {
         control.put(ACCOUNT, REGION, &format!("app/{number:03}"), &noise(number, 60_000)).unwrap();
     }
     let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
@@ -95,7 +95,7 @@ async fn a_repository_survives_every_kill_and_the_next_run_finishes() {
     let (mut struck, mut struck_by, rounds) = (0, [0; 4], kills());
     for round in 0..rounds {
         // New values, so that there is something to seal, copy and forget.
-        for number in 0..40 {
+        for number in 0..12 {
             control.put(ACCOUNT, REGION, &format!("app/{number:03}"), &noise(round * 1_000 + number, 60_000)).unwrap();
         }
         let which = usize::try_from(round % 4).unwrap();

@@ -8,8 +8,7 @@ use lifeboat::{
     model::{Record, Secret, SecretValue, ValueKind, ValueState, Version},
     progress::Silent,
     repo::{
-        CheckDepth, CheckReport, Extent, Fault, FaultKind, PackWriter, RepoError, Repository, Restorable, Subset,
-        Trust, TrustAnchor,
+        CheckDepth, CheckReport, Extent, Fault, FaultKind, PackWriter, RepoError, Repository, Restorable, Subset, Trust,
     },
     storage::{Storage, faults::Faults},
 };

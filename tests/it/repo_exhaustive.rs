@@ -98,18 +98,37 @@ fn matters(name: &str) -> bool {
     !name.starts_with("recover") && !name.starts_with("RECOVER")
 }
 
-fn with(sample: &Sample, name: &str, content: Bytes) -> Storage {
-    let faults = Arc::new(Faults::none());
-    faults.alter(name, content);
-    sample.repository.storage().with_faults(faults)
+/// The repository as it would be with another content of one file.
+struct Altering {
+    sample: Sample,
+    /// A repository without snapshots: the same guides, and quicker to check, for their three quarters of all bytes.
+    bare: Sample,
+}
+
+impl Altering {
+    fn new() -> Self {
+        Self { sample: sample(), bare: Sample::empty(Storage::memory()) }
+    }
+
+    /// Whether a check notices; a restore from it gives no wrong value. Gives how many values came back.
+    fn check(&self, name: &str, content: Bytes, what: &str) -> usize {
+        let sample = if matters(name) { &self.sample } else { &self.bare };
+        let faults = Arc::new(Faults::none());
+        faults.alter(name, content);
+        let seen = sample.repository.storage().with_faults(faults);
+        block_on(async {
+            assert!(noticed(sample, seen.clone()).await, "{what}");
+            if matters(name) { restored(sample, seen, what).await } else { 0 }
+        })
+    }
 }
 
 #[test]
 fn every_byte_of_every_file_counts() {
-    let sample = sample();
-    let files = files(&sample);
+    let altering = Altering::new();
+    let (sample, files) = (&altering.sample, files(&altering.sample));
     let all = values().len();
-    assert_eq!(block_on(restored(&sample, sample.repository.storage().clone(), "whole")), all);
+    assert_eq!(block_on(restored(sample, sample.repository.storage().clone(), "whole")), all);
     let flips: Vec<(usize, usize)> =
         files.iter().enumerate().flat_map(|(file, (_, bytes))| (0..bytes.len()).map(move |at| (file, at))).collect();
     let partial = AtomicUsize::new(0);
@@ -118,14 +137,8 @@ fn every_byte_of_every_file_counts() {
         let (name, bytes) = &files[file];
         let mut flipped = bytes.to_vec();
         flipped[at] ^= [0x01, 0x20, 0x80, 0x02][at % 4];
-        let seen = with(&sample, name, flipped.into());
-        let what = format!("{name} byte {at}");
-        block_on(async {
-            assert!(noticed(&sample, seen.clone()).await, "{what}");
-            if matters(name) {
-                partial.fetch_add(usize::from(restored(&sample, seen, &what).await < all), Ordering::Relaxed);
-            }
-        });
+        let came = altering.check(name, flipped.into(), &format!("{name} byte {at}"));
+        partial.fetch_add(usize::from(matters(name) && came < all), Ordering::Relaxed);
     });
     println!(
         "{} bytes of {} files flipped, all noticed; {partial:?} of them cost a restore something",
@@ -137,25 +150,18 @@ fn every_byte_of_every_file_counts() {
 
 #[test]
 fn every_shorter_length_of_every_file_is_noticed() {
-    let sample = sample();
-    let files = files(&sample);
+    let altering = Altering::new();
+    let files = files(&altering.sample);
     let cuts: Vec<(usize, usize)> =
         files.iter().enumerate().flat_map(|(file, (_, bytes))| (0..bytes.len()).map(move |end| (file, end))).collect();
     both(cuts.len(), |number| {
         let (file, end) = cuts[number];
         let (name, bytes) = &files[file];
-        let seen = with(&sample, name, bytes.slice(..end));
-        let what = format!("{name} cut to {end}");
-        block_on(async {
-            assert!(noticed(&sample, seen.clone()).await, "{what}");
-            if matters(name) {
-                restored(&sample, seen, &what).await;
-            }
-        });
+        altering.check(name, bytes.slice(..end), &format!("{name} cut to {end}"));
     });
     for (name, bytes) in &files {
         let longer = [&bytes[..], b"\n"].concat();
-        assert!(block_on(noticed(&sample, with(&sample, name, longer.into()))), "{name} with a newline more");
+        altering.check(name, longer.into(), &format!("{name} with a newline more"));
     }
     println!("{} lengths of {} files, all noticed", cuts.len(), files.len());
 }
@@ -168,10 +174,11 @@ fn every_removed_and_every_two_swapped_files_are_noticed() {
     let mut pairs = 0;
     for (one, (name, content)) in files.iter().enumerate() {
         let gone = block_on(altered(storage, |other, bytes| (other != name).then_some(bytes)));
-        // Only who remembers the newest manifest and a drill can miss them whole; a mark that is gone forgets nothing.
+        // Only who remembers the newest manifest and a drill can miss them whole; the first one is forgotten, and a mark that
+        // is gone forgets nothing.
         let unseen = ["snapshots/", "drills/", "forgotten/"].iter().any(|folder| name.starts_with(folder));
-        let newest = !name.ends_with(".json.sig") && unseen && !is_first(&files, name);
-        assert_eq!(block_on(noticed(&sample, gone.clone())), !newest, "{name} removed");
+        let unseen = unseen && !name.ends_with(".json.sig");
+        assert_eq!(block_on(noticed(&sample, gone.clone())), !unseen, "{name} removed");
         block_on(restored(&sample, gone, name));
         for (other, swapped) in &files[one + 1..] {
             let exchange = |file: &str, bytes: Bytes| match file {
@@ -187,15 +194,5 @@ fn every_removed_and_every_two_swapped_files_are_noticed() {
         }
     }
     println!("{} files removed, {pairs} pairs swapped", files.len());
-    assert!(pairs > 150);
-}
-
-/// Whether it is a manifest that others follow.
-fn is_first(files: &[(String, Bytes)], name: &str) -> bool {
-    let manifests: Vec<&String> = files
-        .iter()
-        .map(|(name, _)| name)
-        .filter(|name| name.starts_with("snapshots/") && name.ends_with(".json"))
-        .collect();
-    name.starts_with("snapshots/") && manifests[0] == name
+    assert!(pairs > 100);
 }
