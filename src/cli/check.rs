@@ -53,7 +53,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let storage = crate::storage::Storage::open(&address)?;
         let repository = crate::repo::Repository::open(storage).await?;
         let opened = quorum::open(context, &repository, &args.shares).await?;
-        repository.check_part(&opened.trust, CheckDepth::Values(&opened.key), subset, &watch).await?
+        // On a clean machine nobody remembers anything; a host does.
+        let remembered = match context.host() {
+            Ok(host) => compared(context, &host, &repository, &opened.trust).await?,
+            Err(_) => Vec::new(),
+        };
+        let mut report = repository.check_part(&opened.trust, CheckDepth::Values(&opened.key), subset, &watch).await?;
+        report.faults.extend(remembered);
+        report
     } else {
         let host = context.host()?;
         let (repository, trust) = context.repository(&host).await?;

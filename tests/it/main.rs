@@ -28,6 +28,7 @@ mod hygiene;
 mod incremental;
 mod kill;
 mod recover_py;
+mod repo_broken;
 mod repo_check;
 mod repo_crash;
 mod repo_exhaustive;
