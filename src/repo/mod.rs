@@ -14,8 +14,10 @@ mod lines;
 mod manifest;
 mod pack;
 mod resolve;
+mod restorable;
 mod retention;
 mod spool;
+mod subset;
 mod trust;
 mod witness;
 
@@ -31,8 +33,10 @@ pub use forget::{ForgetError, ForgetRecord, ForgetRecords, Forgotten, SweepRepor
 pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
+pub use restorable::{Extent, Restorable};
 pub use retention::{Fate, Retention, RetentionPlan, plan};
 pub use spool::{Sorted, Spool};
+pub use subset::{NoSubset, Subset, SubsetRule};
 pub use trust::{Trust, TrustAnchor};
 pub use witness::{Remembered, Standing, Witness};
 

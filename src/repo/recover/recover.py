@@ -323,7 +323,7 @@ class Repository:
         """Verified manifests by sequence number."""
         found, epoch, last, digest, gone = [], 0, 0, None, self.forgotten()
         manifests = [(self.parsed(name), name) for name in self.names("snapshots")]
-        manifests = [m for m in manifests if self.has(m, "version", "repository", "sequence", "epoch", "signer", "packs", "indexes")]
+        manifests = [m for m in manifests if self.has(m, "version", "repository", "sequence", "epoch", "signer", "packs", "indexes", "time", "snapshot")]
         for manifest, name in sorted(manifests, key=lambda m: (m[0]["sequence"], m[1])):
             if manifest["version"] != 1 or manifest["repository"] != self.identity["repository"]:
                 self.faults.append(f"{name} is of another version or repository")
@@ -331,6 +331,8 @@ class Repository:
             signers = [signer["key"] for signer in self.epochs.get(manifest["epoch"], {"signers": []})["signers"]]
             if manifest["signer"] not in signers or manifest["epoch"] < epoch:
                 self.faults.append(f"{name} names a signer that may not sign for epoch {manifest['epoch']}")
+            elif name != f"snapshots/{re.sub('[-:]', '', str(manifest['time']))}-{str(manifest['snapshot'])[:8]}.json":
+                self.faults.append(f"{name} has the name of another snapshot")
             elif self.signed_by(name, manifest["signer"], "lifeboat-manifest"):
                 while manifest["sequence"] != last + 1 and gone.get(last + 1, ("", ""))[1] == digest:
                     last, digest = last + 1, gone[last + 1][0]
