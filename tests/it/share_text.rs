@@ -345,10 +345,8 @@ fn corrupt_many(count: usize, seed: u64) {
         let corrupt = String::from_utf8(bytes).unwrap();
         let typed = if round % 2 == 0 { format!("LB1{corrupt}") } else { corrupt };
         if let Ok(read) = UntrustedShare::parse(&typed) {
-            assert!(is(&share, &typed) && read.index() == share.index(), "seed {seed}, round {round}");
-            let kept = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
-            let whole = data(&share).iter().all(|row| kept(&typed).contains(&row[..]));
-            assert!(whole, "a corrupt share was taken: seed {seed}, round {round}");
+            // What was changed was outside the characters, such as a check or where a row ends.
+            assert!(read.digest() == share.digest(), "a corrupt share was taken: seed {seed}, round {round}\n{typed}");
         }
     }
 }
