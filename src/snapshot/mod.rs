@@ -179,7 +179,7 @@ struct Tally {
 enum Outcome<'a> {
     Excluded(String),
     Kept(&'a Record),
-    Read(Result<Fetched, ProviderError>),
+    Read(Box<Result<Fetched, ProviderError>>),
 }
 
 /// Lists and reads in parallel; one writer takes what arrives, so that memory is bounded by the queue.
@@ -202,9 +202,9 @@ async fn read_all(
                 let outcome = match (exclusion(&listed, place, request.exclude), carried.keeps(&listed, &sweep)) {
                     (Some(rule), _) => Outcome::Excluded(rule),
                     (None, Some(record)) => Outcome::Kept(record),
-                    (None, None) => {
-                        Outcome::Read(source.fetch(&listed, &|version| carried.has(&listed.arn, version)).await)
-                    }
+                    (None, None) => Outcome::Read(Box::new(
+                        source.fetch(&listed, &|version| carried.has(&listed.arn, version)).await,
+                    )),
                 };
                 Ok::<_, ProviderError>((listed, outcome))
             })
@@ -224,18 +224,20 @@ async fn read_all(
             match outcome {
                 Outcome::Excluded(rule) => *tally.excluded.entry(rule).or_default() += 1,
                 Outcome::Kept(record) => writer.push_kept(record),
-                Outcome::Read(Err(error)) if error.kind == ErrorKind::NotFound => tally.vanished += 1,
-                Outcome::Read(Err(error)) => {
-                    failures += 1;
-                    if error.kind == ErrorKind::Credentials || failures >= GIVE_UP_AFTER {
-                        return Err(error.into());
+                Outcome::Read(read) => match *read {
+                    Err(error) if error.kind == ErrorKind::NotFound => tally.vanished += 1,
+                    Err(error) => {
+                        failures += 1;
+                        if error.kind == ErrorKind::Credentials || failures >= GIVE_UP_AFTER {
+                            return Err(error.into());
+                        }
+                        writer.push_unread(carried.record(&listed.arn), listed, &error);
                     }
-                    writer.push_unread(carried.record(&listed.arn), listed, &error);
-                }
-                Outcome::Read(Ok(fetched)) => {
-                    failures = 0;
-                    writer.push(fetched, listed.fingerprint, carried).await?;
-                }
+                    Ok(fetched) => {
+                        failures = 0;
+                        writer.push(fetched, listed.fingerprint, carried).await?;
+                    }
+                },
             }
         }
         Ok(())
