@@ -93,20 +93,17 @@ async fn compared(
     let drills = drill::judged_in(repository, trust).await?;
     let chain = repository.chain(trust).await?;
     let elsewhere = context.global.repo.as_ref().filter(|address| **address != host.config.repository.url);
-    let remembered = match elsewhere {
-        Some(address) => {
-            let seen = host.copies_seen(repository.id())?.get(address).map(|seen| seen.head);
-            survey::remembered(seen, &[], &drills)
-        }
-        None => {
-            let copies = survey::copies(host, repository.id()).await?;
-            for copy in &copies {
-                if let Err(error) = &copy.chain {
-                    context.output.warn(&format!("not compared with the copy at {}: {error}", copy.section.url));
-                }
+    let remembered = if let Some(address) = elsewhere {
+        let seen = host.copies_seen(repository.id())?.get(address).map(|seen| seen.head);
+        survey::remembered(seen, &[], &drills)
+    } else {
+        let copies = survey::copies(host, repository.id()).await?;
+        for copy in &copies {
+            if let Err(error) = &copy.chain {
+                context.output.warn(&format!("not compared with the copy at {}: {error}", copy.section.url));
             }
-            survey::remembered(host.witness(repository.id())?, &copies, &drills)
         }
+        survey::remembered(host.witness(repository.id())?, &copies, &drills)
     };
     Ok(chain.compare(&remembered))
 }

@@ -88,7 +88,7 @@ pub enum StorageError {
 
 enum Place {
     Local { address: String, folder: LocalFolder },
-    Bucket { address: String, bucket: Bucket, connected: OnceCell<Connected> },
+    Bucket { address: String, bucket: Bucket, connected: OnceCell<Box<Connected>> },
     Memory(Arc<dyn ObjectStore>),
 }
 
@@ -263,8 +263,9 @@ impl Storage {
     /// The bucket's connection, made when it is first needed.
     async fn connected(&self, name: &str) -> Result<Option<&Connected>, StorageError> {
         let Place::Bucket { bucket, connected, .. } = &*self.place else { return Ok(None) };
-        let made = connected.get_or_try_init(|| bucket::connect(bucket)).await;
-        made.map(Some).map_err(|error| self.error(name, &error))
+        // Boxed, or every read of a folder would carry the room for it.
+        let made = Box::pin(connected.get_or_try_init(async || bucket::connect(bucket).await.map(Box::new))).await;
+        made.map(|connected| Some(&**connected)).map_err(|error| self.error(name, &error))
     }
 
     fn not_found(&self, name: &str) -> StorageError {

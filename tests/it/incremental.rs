@@ -11,9 +11,9 @@ use lifeboat::{
         Source,
         memory::{HeldVersion, Memory},
     },
-    repo::IndexReader,
-    snapshot::{self, Report},
-    storage::Storage,
+    repo::{CheckDepth, IndexReader, Repository},
+    snapshot::{self, Report, SnapshotError},
+    storage::{Storage, faults::Faults},
 };
 
 use crate::{
@@ -112,7 +112,7 @@ async fn a_killed_run_is_resumed_from_what_it_sealed() {
         || files(&desk.path("state")).into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "age"));
     let begun = std::time::Instant::now();
     while !desk.path("state").exists() || journal().count() < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(60) && run.try_wait().unwrap().is_none(), "no pack was sealed");
+        assert!(begun.elapsed() < Duration::from_mins(1) && run.try_wait().unwrap().is_none(), "no pack was sealed");
         std::thread::sleep(Duration::from_millis(5));
     }
     run.kill().unwrap();
@@ -160,15 +160,25 @@ impl Host {
     }
 
     async fn run(&self, time: &str, sweep_days: u32) -> Report {
-        self.run_with(time, sweep_days, None).await
+        self.run_on(&self.sample.repository, time, sweep_days, None).await.unwrap()
     }
 
     async fn run_with(&self, time: &str, sweep_days: u32, scratch: Option<&Path>) -> Report {
+        self.run_on(&self.sample.repository, time, sweep_days, scratch).await.unwrap()
+    }
+
+    async fn run_on(
+        &self,
+        repository: &Repository,
+        time: &str,
+        sweep_days: u32,
+        scratch: Option<&Path>,
+    ) -> Result<Report, SnapshotError> {
         let sample = &self.sample;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let source: Arc<dyn Source> = Arc::<Memory>::clone(&self.source);
         snapshot::run(&snapshot::Request {
-            repository: &sample.repository,
+            repository,
             source,
             account: None,
             trust: &trust,
@@ -183,7 +193,6 @@ impl Host {
             progress: &Silent,
         })
         .await
-        .unwrap()
     }
 
     async fn record(&self, report: &Report, name: &str) -> Record {
@@ -296,4 +305,39 @@ async fn a_clock_that_is_off_or_jumps_back_costs_a_reading_and_no_order() {
     let chain = host.sample.repository.chain(&trust).await.unwrap();
     assert_eq!(chain.head().unwrap().manifest().sequence, 3, "the chain says what is newest, not the clock");
     assert!(chain.faults.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_single_write_may_fail() {
+    for n in 1..=4 {
+        for faults in [Faults::from_put(n), Faults::put(n), Faults::put_unanswered(n)] {
+            let host = Host::new();
+            host.run("2026-11-01T03:00:00Z", 30).await;
+            let changed = vec![HeldVersion::text("v2", &["AWSCURRENT"], "two")];
+            host.source.insert(Secret { name: "s05".into(), ..Secret::default() }, changed);
+            let repository = &host.sample.repository;
+            let cut = Repository::open(repository.storage().with_faults(Arc::new(faults))).await.unwrap();
+            let outcome = host.run_on(&cut, "2026-11-01T04:00:00Z", 30, None).await;
+            assert!(matches!(outcome, Err(SnapshotError::Repository(_))), "put {n}");
+            let trust = repository.trust(&host.sample.anchor()).await.unwrap();
+            let check = async || repository.check(&trust, CheckDepth::Values(&host.sample.recovery)).await.unwrap();
+            let report = check().await;
+            assert_eq!(report.faults, [], "put {n}");
+            // The last write is the manifest: it exists also when its answer was lost.
+            assert!(report.snapshots == 1 || (report.snapshots == 2 && n == 4), "put {n}");
+            host.run("2026-11-01T05:00:00Z", 30).await;
+            let report = check().await;
+            assert_eq!((report.faults.len(), report.values), (0, 61), "put {n}");
+        }
+    }
+    let host = Host::new();
+    host.run("2026-11-01T03:00:00Z", 30).await;
+    let faults = Arc::new(Faults::none());
+    let counted = Repository::open(host.sample.repository.storage().with_faults(Arc::clone(&faults))).await.unwrap();
+    host.source.insert(
+        Secret { name: "s05".into(), ..Secret::default() },
+        vec![HeldVersion::text("v2", &["AWSCURRENT"], "two")],
+    );
+    host.run_on(&counted, "2026-11-01T04:00:00Z", 30, None).await.unwrap();
+    assert_eq!(faults.puts(), 4, "a pack, an index, a signature, a manifest: each was cut");
 }

@@ -96,7 +96,8 @@ async fn a_repository_survives_every_kill_and_the_next_run_finishes() {
     for round in 0..rounds {
         // New values, so that there is something to seal, copy and forget.
         for number in 0..12 {
-            control.put(ACCOUNT, REGION, &format!("app/{number:03}"), &noise(round * 1_000 + number, 60_000)).unwrap();
+            let name = format!("app/{}/{number:03}", round / 50);
+            control.put(ACCOUNT, REGION, &name, &noise(round * 1_000 + number, 60_000)).unwrap();
         }
         let which = usize::try_from(round % 4).unwrap();
         let after = Duration::from_micros(random(round, longest[which].max(1)));

@@ -441,7 +441,7 @@ fn recipes() -> Vec<(&'static str, &'static str, &'static str, Change)> {
             "a genuine manifest of another repository",
             |files, keys| {
                 resigned(files, keys, 3, |manifest| {
-                    manifest.repository = lifeboat::model::RepositoryId::from_bytes([8; 16])
+                    manifest.repository = lifeboat::model::RepositoryId::from_bytes([8; 16]);
                 });
             },
         ),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use lifeboat::{
     crypto::Opener,
     model::ValueState,
-    repo::{CheckDepth, Repository},
+    repo::{CheckDepth, Repository, Trust},
     restore::{self, ValueRef, Values},
     storage::{Storage, faults::Faults},
 };
@@ -103,22 +103,30 @@ struct Altering {
     sample: Sample,
     /// A repository without snapshots: the same guides, and quicker to check, for their three quarters of all bytes.
     bare: Sample,
+    trust: Trust,
 }
 
 impl Altering {
     fn new() -> Self {
-        Self { sample: sample(), bare: Sample::empty(Storage::memory()) }
+        let bare = Sample::empty(Storage::memory());
+        let trust = bare.trust();
+        Self { sample: sample(), bare, trust }
     }
 
     /// Whether a check notices; a restore from it gives no wrong value. Gives how many values came back.
     fn check(&self, name: &str, content: Bytes, what: &str) -> usize {
-        let sample = if matters(name) { &self.sample } else { &self.bare };
         let faults = Arc::new(Faults::none());
         faults.alter(name, content);
-        let seen = sample.repository.storage().with_faults(faults);
         block_on(async {
-            assert!(noticed(sample, seen.clone()).await, "{what}");
-            if matters(name) { restored(sample, seen, what).await } else { 0 }
+            if !matters(name) {
+                let seen = Repository::open(self.bare.repository.storage().with_faults(faults)).await.unwrap();
+                let report = seen.check(&self.trust, CheckDepth::Structure).await.unwrap();
+                assert_eq!(report.faults.len(), 1, "{what}");
+                return 0;
+            }
+            let seen = self.sample.repository.storage().with_faults(faults);
+            assert!(noticed(&self.sample, seen.clone()).await, "{what}");
+            restored(&self.sample, seen, what).await
         })
     }
 }
