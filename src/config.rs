@@ -16,6 +16,9 @@ pub struct Config {
     pub trust: TrustSection,
     /// The host's own keys.
     pub keys: KeysSection,
+    /// How a restore goes about it.
+    #[serde(default, skip_serializing_if = "RestoreSection::is_default")]
+    pub restore: RestoreSection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
@@ -64,6 +67,21 @@ pub struct KeysSection {
     pub signer: PathBuf,
     /// The index key: an age identity.
     pub index: PathBuf,
+}
+
+/// `[restore]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreSection {
+    /// Names whose current versions come back before all others', most urgent first: `*` and `?` patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<String>,
+}
+
+impl RestoreSection {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[[copy]]`
@@ -170,6 +188,7 @@ mod tests {
             },
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },
             keys: KeysSection { signer: "signer".into(), index: "index.age".into() },
+            restore: RestoreSection { first: vec!["app/*".into()] },
             copies: vec![CopySection { url: "/mnt/west".into(), region: Some("eu-west-1".into()) }],
         }
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Context, Exit, Failure, output::plural, quorum};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, KeysSection, ProviderAddress, RepositorySection, SourceSection, TrustSection},
+    config::{Config, CopySection, KeysSection, ProviderAddress, RepositorySection, RestoreSection, SourceSection, TrustSection},
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Paper},
     fsutil::{self, Access, Existing},
@@ -121,6 +121,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         source: SourceSection { url: args.source, account, exclude: Vec::new(), rate_share: 0.9 },
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
+        restore: RestoreSection::default(),
         copies: args.copies.iter().map(|url| CopySection { url: absolute(url), region: None }).collect(),
     };
     let repository = Repository::create(storage, &ceremony.epoch, &ceremony.root).await?;

@@ -16,7 +16,7 @@ use self::estate::{DATABASE, Estate};
 use super::{Context, Exit, Failure, drill::summary, init, output::plural, restore as cli_restore, watch::Watch};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, KeysSection, RepositorySection, SourceSection, TrustSection},
+    config::{Config, CopySection, KeysSection, RepositorySection, RestoreSection, SourceSection, TrustSection},
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Paper},
     drill::{self, Verdict},
@@ -24,7 +24,7 @@ use crate::{
     fsutil::{self, Access, Existing},
     model::RepositoryId,
     provider::{
-        Source, Target,
+        Source,
         aws::{Aws, AwsSettings, StaticCredentials},
     },
     repo::{self, AllowedSigner, Repository, Trust},
@@ -216,6 +216,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         },
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
+        restore: RestoreSection::default(),
         copies: vec![CopySection { url: url("region-a"), region: Some(REGION_A.into()) }],
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)
@@ -292,11 +293,10 @@ async fn recover(
     let manifest = super::show::find(&copy, &trust, "latest").await?;
     let records = restore::records(&copy, &manifest, Opener::Recovery(&key)).await?;
     let target = scene.provider(ACCOUNT, REGION_B).await?;
-    let place = Target::place(&target).await?;
-    let names = records.iter().map(|record| record.secret.name.clone()).collect();
-    let existing = target.inventory(&names).await?;
-    let plan = restore::make(&manifest, &records, &place, &existing, &Options::default())?;
-    context.output.note(&format!("\n{}", cli_restore::describe(&plan)));
+    let options = Options::default();
+    let found = restore::look(&target, &manifest, &records, &options).await?;
+    let plan = restore::make(&manifest, &records, &found, &options)?;
+    context.output.note(&format!("\n{}", cli_restore::describe(&plan, 0.9)));
 
     let values = Values::new(&copy, &key);
     let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;
