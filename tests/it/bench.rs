@@ -55,7 +55,8 @@ pub struct Bench {
     key: RecoveryKey,
     signer: Signer,
     index_key: IndexKey,
-    seeded: usize,
+    /// Writes in the diary when the first snapshot was taken.
+    seeded: Option<usize>,
     may: May,
 }
 
@@ -125,7 +126,7 @@ impl Bench {
         let trust = repository.trust(&anchor).await.unwrap();
         let index_key = IndexKey::generate();
         let may = May::default();
-        Self { endpoint, sandbox, _moto: moto, account, repository, trust, key, signer, index_key, seeded: 0, may }
+        Self { endpoint, sandbox, _moto: moto, account, repository, trust, key, signer, index_key, seeded: None, may }
     }
 
     /// The switches of the sandbox.
@@ -227,7 +228,7 @@ impl Bench {
         })
         .await
         .unwrap();
-        self.seeded = self.sandbox.as_ref().map_or(0, |sandbox| sandbox.control().writes().len());
+        self.seeded = self.sandbox.as_ref().map(|sandbox| sandbox.control().writes().len());
         report
     }
 
@@ -277,9 +278,9 @@ impl Bench {
     /// What the diary holds that no test may cause.
     pub fn violations(&self) -> Vec<WriteCall> {
         let Some(sandbox) = &self.sandbox else { return Vec::new() };
-        let after = sandbox.control().writes().into_iter().skip(self.seeded);
+        let after = sandbox.control().writes().into_iter().skip(self.seeded.unwrap_or_default());
         after.filter(|call| {
-            let to_source = call.account == self.account && call.region == SOURCE && self.seeded > 0;
+            let to_source = call.account == self.account && call.region == SOURCE && self.seeded.is_some();
             call.rotates_at_once || (call.by_force && !self.may.destroy) || (to_source && !self.may.write_to_source)
         })
         .collect()
