@@ -4,6 +4,8 @@ mod check;
 mod copy;
 mod custody;
 mod demo;
+mod diff;
+mod doctor;
 mod drill;
 mod exit;
 mod failure;
@@ -77,11 +79,13 @@ enum Command {
     Snapshot(snapshot::Args),
     List(list::Args),
     Show(show::Args),
+    Diff(diff::Args),
     Check(check::Args),
     Copy(copy::Args),
     Restore(restore::Args),
     Drill(drill::Args),
     Custody(custody::Args),
+    Doctor(doctor::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
 }
@@ -178,11 +182,13 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Snapshot(args) => snapshot::run(&context, args).await,
         Command::List(args) => list::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
+        Command::Diff(args) => diff::run(&context, args).await,
         Command::Check(args) => check::run(&context, args).await,
         Command::Copy(args) => copy::run(&context, args).await,
         Command::Restore(args) => restore::run(&context, args).await,
         Command::Drill(args) => drill::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
+        Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Completions(args) => Ok(generate::completions(&context, &args)),
         Command::Man(args) => generate::man(&context, &args),
     }

@@ -7,8 +7,10 @@ mod answers;
 mod ask;
 mod call;
 mod failure;
+mod iam;
 mod inventory;
 mod limiter;
+mod probe;
 mod read;
 mod write;
 
@@ -27,6 +29,10 @@ use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
+pub use self::{
+    iam::{Grant, Role, policy as iam_policy},
+    probe::{Allowed, Permission},
+};
 use self::{call::Operation, failure::Failure, limiter::Limiter};
 use super::{ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target};
 use crate::model::{Place, SecretValue, Step};
