@@ -144,11 +144,6 @@ impl Bench {
         self.may.write_to_source = true;
     }
 
-    /// The account secrets are seeded in.
-    pub fn account(&self) -> &str {
-        &self.account
-    }
-
     /// Puts a secret into the source as it is (sandbox only).
     pub fn seed(&self, secret: &Json) -> String {
         self.control().seed_raw(&self.account, SOURCE, secret).unwrap()

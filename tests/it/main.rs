@@ -33,6 +33,8 @@ mod repo_crash;
 mod repo_fixture;
 mod repo_history;
 mod repo_sample;
+mod restore_cli;
+mod restore_modes;
 mod round_trip;
 mod scan_cli;
 mod scan_files;
