@@ -25,6 +25,9 @@ pub struct Config {
     /// Which snapshots `forget` keeps.
     #[serde(default, skip_serializing_if = "RetentionSection::is_default")]
     pub retention: RetentionSection,
+    /// How a restore goes about it.
+    #[serde(default, skip_serializing_if = "RestoreSection::is_default")]
+    pub restore: RestoreSection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
@@ -109,6 +112,21 @@ pub struct KeysSection {
     pub signer: PathBuf,
     /// The index key: an age identity.
     pub index: PathBuf,
+}
+
+/// `[restore]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreSection {
+    /// Names whose current versions come back before all others', most urgent first: `*` and `?` patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<String>,
+}
+
+impl RestoreSection {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[[copy]]`
@@ -317,6 +335,7 @@ mod tests {
             keys: KeysSection { signer: "signer".into(), index: "index.age".into() },
             retention: RetentionSection { keep_last: 3, keep_within_days: Some(9), ..RetentionSection::default() },
             status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
+            restore: RestoreSection { first: vec!["app/*".into()] },
             copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }

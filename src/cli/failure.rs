@@ -8,7 +8,7 @@ use crate::{
     drill::DrillError,
     provider::{ErrorKind, ProviderError},
     repo::{ForgetError, RepoError},
-    restore::{ExecuteError, PlanError},
+    restore::{ExecuteError, PlanError, SideError, StalePlan},
     share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
     storage::StorageError,
@@ -217,6 +217,23 @@ impl From<PlanError> for Failure {
         match exit {
             Exit::Refused => failure.hint("restore to another region or account, or say --into-source"),
             _ => failure,
+        }
+    }
+}
+
+impl From<StalePlan> for Failure {
+    fn from(error: StalePlan) -> Self {
+        let exit = if matches!(error, StalePlan::Unreadable(_)) { Exit::Usage } else { Exit::Refused };
+        let message = format!("the plan is not executed: {error}");
+        Self::new(exit, message).hint("make a new one with --plan-out, and look at it")
+    }
+}
+
+impl From<SideError> for Failure {
+    fn from(error: SideError) -> Self {
+        match error {
+            SideError::Provider(error) => error.into(),
+            SideError::Repository(error) => error.into(),
         }
     }
 }

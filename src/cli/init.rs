@@ -13,8 +13,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, RetentionSection,
-        SourceSection, StatusSection, TrustSection,
+        Config, CopySection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, RestoreSection,
+        RetentionSection, SourceSection, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},
@@ -110,6 +110,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         },
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
+        restore: RestoreSection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
         copies: args.copies.iter().map(|url| CopySection::new(absolute(url))).collect(),

@@ -256,12 +256,12 @@ async fn prepare(request: &Request<'_>) -> Result<(Plan, u64), DrillError> {
         return Err(DrillError::SourceAccount(place.account));
     }
     let records = restore::records(request.repository, request.manifest, Opener::Recovery(request.key)).await?;
-    let names = records.iter().map(|record| record.secret.name.clone()).collect();
-    let existing = request.target.inventory(&names).await?;
-    if let Some(there) = existing.first() {
+    let options = Options::default();
+    let found = restore::look(request.target, request.manifest, &records, &options).await?;
+    if let Some(there) = found.existing.first() {
         return Err(DrillError::NotEmpty(there.secret.name.clone()));
     }
-    let plan = restore::make(request.manifest, &records, &place, &existing, &Options::default())?;
+    let plan = restore::make(request.manifest, &records, &found, &options)?;
     Ok((plan, records.len() as u64))
 }
 

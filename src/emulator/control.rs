@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    diary::WriteCall,
     faults::Fault,
     keys::KeyState,
     ops::{Operation, new_arn, random_text},
@@ -91,6 +92,11 @@ impl Control {
     /// Calls per operation since start or reset, those answered with an error included, those to a downed region not.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.world.calls()
+    }
+
+    /// Every call since start or reset that would change something, in order.
+    pub fn writes(&self) -> Vec<WriteCall> {
+        self.world.diary.calls()
     }
 
     /// Sets all counters to zero.

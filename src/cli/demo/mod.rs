@@ -19,8 +19,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, DEFAULT_SWEEP_DAYS, KeysSection, RepositorySection, RetentionSection, SourceSection, StatusSection,
-        TrustSection,
+        Config, DEFAULT_SWEEP_DAYS, KeysSection, RepositorySection, RestoreSection, RetentionSection, SourceSection,
+        StatusSection, TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
@@ -29,7 +29,7 @@ use crate::{
     fsutil::{self, Access, Existing},
     model::RepositoryId,
     provider::{
-        Source, Target,
+        Source,
         aws::{Aws, AwsSettings, StaticCredentials},
     },
     repo::{self, AllowedSigner, Repository, Trust},
@@ -227,6 +227,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         },
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
+        restore: RestoreSection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
         copies: Vec::new(),
@@ -308,11 +309,10 @@ async fn recover(
     let manifest = super::show::find(&copy, &trust, "latest").await?;
     let records = restore::records(&copy, &manifest, Opener::Recovery(&key)).await?;
     let target = scene.provider(ACCOUNT, REGION_B).await?;
-    let place = Target::place(&target).await?;
-    let names = records.iter().map(|record| record.secret.name.clone()).collect();
-    let existing = target.inventory(&names).await?;
-    let plan = restore::make(&manifest, &records, &place, &existing, &Options::default())?;
-    context.output.note(&format!("\n{}", cli_restore::describe(&plan)));
+    let options = Options::default();
+    let found = restore::look(&target, &manifest, &records, &options).await?;
+    let plan = restore::make(&manifest, &records, &found, &options)?;
+    context.output.note(&format!("\n{}", cli_restore::describe(&plan, 0.9)));
 
     let values = Values::new(&copy, &key);
     let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;
