@@ -28,6 +28,9 @@ pub struct Config {
     /// Restore drills.
     #[serde(default, skip_serializing_if = "DrillSection::is_default")]
     pub drill: DrillSection,
+    /// How a restore goes about it.
+    #[serde(default, skip_serializing_if = "RestoreSection::is_default")]
+    pub restore: RestoreSection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
@@ -133,6 +136,21 @@ pub struct KeysSection {
     pub signer: PathBuf,
     /// The index key: an age identity.
     pub index: PathBuf,
+}
+
+/// `[restore]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreSection {
+    /// Names whose current versions come back before all others', most urgent first: `*` and `?` patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<String>,
+}
+
+impl RestoreSection {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[[copy]]`
@@ -348,6 +366,7 @@ mod tests {
             retention: RetentionSection { keep_last: 3, keep_within_days: Some(9), ..RetentionSection::default() },
             drill: DrillSection::default(),
             status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
+            restore: RestoreSection { first: vec!["app/*".into()] },
             copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }

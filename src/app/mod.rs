@@ -286,6 +286,11 @@ impl Host {
         self.state_file(repository, "run")
     }
 
+    /// The folder for what does not fit in memory.
+    pub fn scratch(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
     fn witness_path(&self, repository: RepositoryId) -> PathBuf {
         self.state_file(repository, "head.json")
     }

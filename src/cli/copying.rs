@@ -84,13 +84,13 @@ async fn one(
     let found = app::whereabouts(section, &storage).await;
     app::apart(&host.config.source, section, &found)?;
     let report = repo::copy_with(repository, &storage, progress).await;
-    Ok(report.map_err(|error| match error {
+    report.map_err(|error| match error {
         // Damage of the source and of the copy look the same here; `check` of each tells.
         RepoError::Damaged { .. } => {
             Failure::from(error).hint("`lifeboat check` and `lifeboat check --repo COPY` tell which")
         }
         other => other.into(),
-    })?)
+    })
 }
 
 /// Says which copies are not up to date, and why.

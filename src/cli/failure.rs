@@ -4,11 +4,11 @@ use super::Exit;
 use crate::{
     app::{HostError, TooClose},
     config::ConfigError,
-    custody::{CeremonyError, PendingError},
+    custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
     provider::{ErrorKind, ProviderError},
     repo::{ForgetError, RepoError},
-    restore::{ExecuteError, PlanError},
+    restore::{ExecuteError, PlanError, SideError, StalePlan},
     share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
     storage::StorageError,
@@ -92,6 +92,9 @@ impl From<RepoError> for Failure {
         let message = error.to_string();
         match error {
             RepoError::Storage(error) => error.into(),
+            RepoError::Spool(_) => {
+                Self::new(Exit::Failed, message).hint("is there room where lifeboat keeps its state?")
+            }
             RepoError::NotARepository(_) => {
                 Self::new(Exit::Failed, message).hint("check --repo; `lifeboat init` makes a new repository")
             }
@@ -182,6 +185,24 @@ impl From<PendingError> for Failure {
     }
 }
 
+impl From<ResealError> for Failure {
+    fn from(error: ResealError) -> Self {
+        let message = error.to_string();
+        match error {
+            ResealError::Repository(error) => error.into(),
+            ResealError::CurrentKey => Self::new(Exit::NoQuorum, message)
+                .hint("bring a quorum of the sheets that were in force before the rotation"),
+            ResealError::OtherKey { epoch, .. } => {
+                Self::new(Exit::NoQuorum, message).hint(format!("bring a quorum of the sheets of epoch {epoch}"))
+            }
+            ResealError::NotASigner(_) => Self::new(Exit::Refused, message).hint("use the signer that init made"),
+            ResealError::RolledBack => {
+                Self::new(Exit::Refused, message).hint("compare with the copies; the newest good head is there")
+            }
+        }
+    }
+}
+
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
         Self::new(Exit::NoQuorum, rejection.to_string())
@@ -201,6 +222,23 @@ impl From<PlanError> for Failure {
         match exit {
             Exit::Refused => failure.hint("restore to another region or account, or say --into-source"),
             _ => failure,
+        }
+    }
+}
+
+impl From<StalePlan> for Failure {
+    fn from(error: StalePlan) -> Self {
+        let exit = if matches!(error, StalePlan::Unreadable(_)) { Exit::Usage } else { Exit::Refused };
+        let message = format!("the plan is not executed: {error}");
+        Self::new(exit, message).hint("make a new one with --plan-out, and look at it")
+    }
+}
+
+impl From<SideError> for Failure {
+    fn from(error: SideError) -> Self {
+        match error {
+            SideError::Provider(error) => error.into(),
+            SideError::Repository(error) => error.into(),
         }
     }
 }

@@ -1,22 +1,23 @@
 //! `lifeboat init`
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Context, Exit, Failure, output::plural, quorum};
+use super::{
+    Context, Exit, Failure,
+    handover::{Delivered, HandoverArgs},
+    output::plural,
+    quorum,
+};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DrillSection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, RetentionSection,
-        SourceSection, StatusSection, TrustSection,
+        Config, CopySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, ProviderAddress, RepositorySection,
+        RestoreSection, RetentionSection, SourceSection, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
-    custody::{self, Ceremony, CeremonyRequest, Paper},
+    custody::{self, Ceremony, CeremonyRequest, Held},
     fsutil::{self, Access, Existing},
     model::RepositoryId,
     provider::{
@@ -26,6 +27,10 @@ use crate::{
     repo::{AllowedSigner, RepoError, Repository},
     storage::Storage,
 };
+
+/// A ceremony cannot be taken up again: its key is gone. Nothing was backed up with it either.
+const INTERRUPTED: &str = "after an init that did not end: destroy its sheets, remove the repository, `keys` and the \
+                           configuration it left, and begin again";
 
 /// Make a repository: key ceremony, sheets for the custodians, host keys, configuration
 #[derive(Debug, clap::Args)]
@@ -38,8 +43,12 @@ Examples:
   lifeboat init --repo /srv/lifeboat --source aws:eu-central-1 --threshold 2 --paper letter \\
       --custodian Ana --custodian Bo --custodian Cy --print 'lp -d vault -o sides=one-sided' --yes
 
+  lifeboat init --repo /srv/lifeboat --source aws:eu-central-1 --threshold 2 --sheets ./sheets \\
+      --custodian Ana --custodian Bo --custodian Cy --seal-to Bo=bo.pub --seal-to Cy=age1…
+
 Print the sheets, hand each custodian one, then destroy the folder: until then it is the key.
-With --print nothing of a sheet is written to a file; ceremony.txt beside the configuration says what to do next.")]
+With --print nothing of a sheet is written to a file, with --seal-to nothing that anybody but the custodian can open.
+ceremony.txt beside the configuration says what to do next.")]
 pub struct Args {
     /// Where the secrets live
     #[arg(long, value_name = "aws:REGION", env = "LIFEBOAT_SOURCE")]
@@ -50,44 +59,14 @@ pub struct Args {
     /// A custodian's name, as printed on the sheet (repeat)
     #[arg(long = "custodian", value_name = "NAME", required = true)]
     custodians: Vec<String>,
-    /// The folder the sheets are written to, each as NN-name.pdf and NN-name.txt
-    #[arg(long, value_name = "DIR", required_unless_present = "print", conflicts_with = "print")]
-    sheets: Option<PathBuf>,
-    /// Instead of a folder: a command that prints a PDF from its stdin, run once a sheet (split at spaces; no shell)
-    #[arg(long, value_name = "COMMAND")]
-    print: Option<String>,
-    /// The paper of the sheets
-    #[arg(long, value_enum, value_name = "SIZE", default_value = "a4")]
-    paper: PaperSize,
+    #[command(flatten)]
+    handover: HandoverArgs,
     /// A storage to keep a copy in (repeat)
     #[arg(long = "copy", value_name = "URL")]
     copies: Vec<String>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum PaperSize {
-    /// 210 × 297 mm
-    A4,
-    /// 8.5 × 11 in
-    Letter,
-}
-
-/// The two files of one sheet.
-#[derive(serde::Serialize)]
-pub(super) struct SheetFiles {
-    /// The page to print.
-    pub(super) pdf: PathBuf,
-    /// The same as text.
-    pub(super) text: PathBuf,
-}
-
-/// Where the sheets went.
-enum Delivered {
-    Folder(PathBuf, Vec<SheetFiles>),
-    Printer(usize),
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -97,7 +76,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
-    check_nothing_there(&storage, [config_path, &script], args.sheets.as_deref()).await?;
+    let handover = args.handover.prepare(&args.custodians)?;
+    check_nothing_there(&storage, config_path, &script).await?;
     if let Some(advice) = custody::advice(args.threshold, args.custodians.len()) {
         context.output.warn(&advice);
     }
@@ -115,9 +95,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         custodians: args.custodians,
         signers: vec![AllowedSigner { name: "backup host".into(), key: signer.public() }],
         created: to_seconds(SystemClock.now()),
-        paper: args.paper.into(),
+        paper: handover.paper,
     })?;
-    let delivered = deliver(args.sheets, args.print.as_deref(), &ceremony)?;
+    let delivered = handover.deliver(&ceremony)?;
     let keys = write_keys(config_path, &signer, &index_key)?;
     let config = Config {
         repository: RepositorySection { url: absolute(&address) },
@@ -130,6 +110,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         },
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
+        restore: RestoreSection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
         drill: DrillSection::default(),
@@ -137,33 +118,34 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let repository = Repository::create(storage, &ceremony.epoch, &ceremony.root).await?;
     fsutil::write(config_path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?;
-    let epoch = repository.epochs().await?.into_iter().next().ok_or(RepoError::NotARepository(address))?;
-    let text = custody::script(&epoch, delivered.folder());
+    let held = Held { kind: None, folder: delivered.clear_folder(), sealed: delivered.sealed() };
+    let text = custody::script(&ceremony.epoch, held);
     fsutil::write(&script, text.as_bytes(), Access::Public, Existing::Keep)?;
     print(context, &repository, &ceremony, &delivered, &script);
     Ok(Exit::Complete)
 }
 
 /// Everything that would be overwritten or mixed up is refused before there is a key.
-async fn check_nothing_there(storage: &Storage, files: [&Path; 2], sheets: Option<&Path>) -> Result<(), Failure> {
+async fn check_nothing_there(storage: &Storage, config: &Path, script: &Path) -> Result<(), Failure> {
     match Repository::open(storage.clone()).await {
-        Ok(_) => return Err(RepoError::Exists(storage.address().to_owned()).into()),
+        Ok(_) => {
+            let hint = format!("choose another place for a new repository; {INTERRUPTED}");
+            return Err(Failure::from(RepoError::Exists(storage.address().to_owned())).hint(hint));
+        }
         Err(RepoError::NotARepository(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    if let Some(sheets) = sheets
-        && sheets.is_dir()
-        && std::fs::read_dir(sheets)?.next().is_some()
-    {
-        let message = format!("the folder {} is not empty", sheets.display());
-        return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
+    if !storage.list("epochs").await?.is_empty() {
+        let message = format!("an init that did not end left a key epoch at {}", storage.address());
+        return Err(Failure::new(Exit::Refused, message).hint(INTERRUPTED));
     }
-    for (file, kind) in files.into_iter().zip(["a configuration", "the script of a ceremony"]) {
-        if file.exists() {
+    let keys = ["keys/signer", "keys/index.age"].map(|key| beside(config, key));
+    let files = [(config, "a configuration"), (script, "the script of a ceremony")];
+    for (file, kind) in files.into_iter().chain(keys.iter().map(|key| (key.as_path(), "a key of this host"))) {
+        if file.symlink_metadata().is_ok() {
             let message = format!("there is {kind} at {} already", file.display());
-            return Err(
-                Failure::new(Exit::Refused, message).hint("say --config FILE for another one, in another folder")
-            );
+            let hint = format!("say --config FILE for another one, in another folder; {INTERRUPTED}");
+            return Err(Failure::new(Exit::Refused, message).hint(hint));
         }
     }
     Ok(())
@@ -181,75 +163,6 @@ async fn account(context: &Context, source: &ProviderAddress) -> Option<String> 
     }
 }
 
-impl From<PaperSize> for Paper {
-    fn from(size: PaperSize) -> Self {
-        match size {
-            PaperSize::A4 => Self::A4,
-            PaperSize::Letter => Self::Letter,
-        }
-    }
-}
-
-impl Delivered {
-    fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::Folder(folder, _) => Some(folder),
-            Self::Printer(_) => None,
-        }
-    }
-}
-
-fn deliver(folder: Option<PathBuf>, command: Option<&str>, ceremony: &Ceremony) -> Result<Delivered, Failure> {
-    match (folder, command) {
-        (Some(folder), _) => {
-            let files = write_sheets(&folder, ceremony)?;
-            Ok(Delivered::Folder(folder, files))
-        }
-        (None, Some(command)) => print_sheets(command, ceremony).map(Delivered::Printer),
-        (None, None) => Err(Failure::usage("neither --sheets nor --print given")),
-    }
-}
-
-/// Writes each sheet as PDF and as text, for the owner's eyes only.
-pub(super) fn write_sheets(folder: &Path, ceremony: &Ceremony) -> Result<Vec<SheetFiles>, Failure> {
-    fsutil::create_folder(folder, Access::Private)?;
-    let mut written = Vec::new();
-    for sheet in &ceremony.sheets {
-        let name = format!("{:02}-{}", sheet.index, file_name(&sheet.custodian));
-        let files = SheetFiles { pdf: folder.join(format!("{name}.pdf")), text: folder.join(format!("{name}.txt")) };
-        fsutil::write(&files.pdf, &sheet.pdf, Access::Private, Existing::Keep)?;
-        fsutil::write(&files.text, sheet.text.as_bytes(), Access::Private, Existing::Keep)?;
-        written.push(files);
-    }
-    Ok(written)
-}
-
-/// Gives each page to a command. What it prints goes to stderr, since stdout is the result's.
-fn print_sheets(command: &str, ceremony: &Ceremony) -> Result<usize, Failure> {
-    let mut words = command.split_whitespace();
-    let program = words.next().ok_or_else(|| Failure::usage("--print names no command"))?;
-    let arguments: Vec<&str> = words.collect();
-    for sheet in &ceremony.sheets {
-        let failed = |reason: String| {
-            Failure::new(Exit::Failed, format!("sheet {} was not printed: {program}: {reason}", sheet.index))
-                .hint("nothing was kept; destroy the sheets printed so far and run init again")
-        };
-        let mut child = Command::new(program)
-            .args(&arguments)
-            .stdin(Stdio::piped())
-            .stdout(io::stderr())
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let given = child.stdin.take().map_or(Ok(()), |mut input| input.write_all(&sheet.pdf));
-        let status = child.wait().map_err(|error| failed(error.to_string()))?;
-        if !status.success() {
-            return Err(failed(status.to_string()));
-        }
-        given.map_err(|error| failed(error.to_string()))?;
-    }
-    Ok(ceremony.sheets.len())
-}
-
 /// Writes the host's keys beside the configuration and gives their paths relative to it.
 pub(super) fn write_keys(config: &Path, signer: &Signer, index_key: &IndexKey) -> Result<KeysSection, Failure> {
     let folder = beside(config, "keys");
@@ -261,12 +174,8 @@ pub(super) fn write_keys(config: &Path, signer: &Signer, index_key: &IndexKey) -
 }
 
 /// A name in the folder of the configuration.
-fn beside(config: &Path, name: &str) -> PathBuf {
+pub(super) fn beside(config: &Path, name: &str) -> PathBuf {
     config.parent().unwrap_or(Path::new("")).join(name)
-}
-
-fn file_name(custodian: &str) -> String {
-    custodian.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 /// A plain path means the same from every working directory.
@@ -279,41 +188,23 @@ fn absolute(address: &str) -> String {
 
 fn print(context: &Context, repository: &Repository, ceremony: &Ceremony, delivered: &Delivered, script: &Path) {
     let epoch = &ceremony.epoch;
-    let files: &[SheetFiles] = match delivered {
-        Delivered::Folder(_, files) => files,
-        Delivered::Printer(_) => &[],
-    };
-    let (pdfs, texts): (Vec<&Path>, Vec<&Path>) = files.iter().map(|file| (&*file.pdf, &*file.text)).unzip();
-    let value = json!({
+    let mut value = json!({
         "repository": repository.id(), "address": repository.storage().address(), "config": context.global.config,
-        "recipient": epoch.recipient, "root": epoch.root, "threshold": epoch.threshold, "sheets": texts, "pdfs": pdfs,
-        "printed": if let Delivered::Printer(count) = delivered { *count } else { 0 }, "script": script,
+        "recipient": epoch.recipient, "root": epoch.root, "threshold": epoch.threshold, "script": script,
     });
+    delivered.add_to(&mut value);
     context.output.result(&value, || {
-        let sheets = match delivered {
-            Delivered::Folder(..) => pdfs.iter().map(|path| format!("  {}", path.display())).collect::<Vec<_>>().join("\n"),
-            Delivered::Printer(count) => format!("  {count} printed"),
-        };
         format!(
-            "repository {} at {}\nconfiguration {}\nscript of the ceremony {}\n{}, any {} of them open the backup:\n{sheets}",
+            "repository {} at {}\nconfiguration {}\nscript of the ceremony {}\n{}, any {} of them open the backup:\n{}",
             repository.id(),
             repository.storage().address(),
             context.global.config.display(),
             script.display(),
             plural(u64::from(epoch.total), "sheet"),
             epoch.threshold,
+            delivered.lines(),
         )
     });
-    let remains = match delivered.folder() {
-        Some(folder) => format!(
-            "Print each PDF, hand it over in person, have it read back, then destroy the folder:\n\
-             \n  shred -u {folder}/* && rmdir {folder}\n\n\
-             Whoever has the files has the key.",
-            folder = folder.display()
-        ),
-        None => "Hand each sheet over in person and have it read back. A printer and its queue may keep what they\n\
-                 printed: clear both."
-            .to_owned(),
-    };
-    context.output.note(&format!("\n{remains} The key itself is gone; only the sheets bring it back."));
+    let remains = delivered.remains();
+    context.output.note(&format!("\n{remains}\n\nThe key itself is gone; only the sheets bring it back."));
 }

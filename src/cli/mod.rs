@@ -5,11 +5,14 @@ mod copy;
 mod copying;
 mod custody;
 mod demo;
+mod diff;
+mod doctor;
 mod drill;
 mod exit;
 mod failure;
 mod forget;
 mod generate;
+mod handover;
 mod init;
 mod list;
 mod output;
@@ -81,6 +84,7 @@ enum Command {
     Snapshot(snapshot::Args),
     List(list::Args),
     Show(show::Args),
+    Diff(diff::Args),
     Check(check::Args),
     Status(status::Args),
     Copy(copy::Args),
@@ -88,6 +92,7 @@ enum Command {
     Restore(restore::Args),
     Drill(drill::Args),
     Custody(custody::Args),
+    Doctor(doctor::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
 }
@@ -185,6 +190,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Snapshot(args) => snapshot::run(&context, args).await,
         Command::List(args) => list::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
+        Command::Diff(args) => diff::run(&context, args).await,
         Command::Check(args) => check::run(&context, args).await,
         Command::Status(args) => status::run(&context, args).await,
         Command::Copy(args) => copy::run(&context, args).await,
@@ -192,6 +198,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Restore(args) => restore::run(&context, args).await,
         Command::Drill(args) => drill::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
+        Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Completions(args) => Ok(generate::completions(&context, &args)),
         Command::Man(args) => generate::man(&context, &args),
     }

@@ -13,15 +13,11 @@ use super::{
     sheets::{self, Presented},
 };
 use crate::{
-    crypto::RecoveryKey,
+    crypto::{self, RecoveryKey},
     custody,
     repo::{Repository, Trust},
-    share::{Gathering, Progress, Rejection, ShareFault, UntrustedShare},
+    share::{Gathering, Progress, Rejection, ShareFault, Suggestion, UntrustedShare},
 };
-
-/// Characters of the rows of a sheet, and where the first begins in its string.
-const ROWS: [usize; 4] = [24, 24, 24, 15];
-const START: &str = "LB1";
 
 /// Where sheets come from.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -58,8 +54,23 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
     let progress = gathering.progress();
     let quorum = gathering.quorum().map_err(|error| too_few(&error.to_string(), &progress, &rejected))?;
     let key = quorum.recover()?;
+    warn_if_exposed(context, &key);
     let trust = repository.trust(&custody::anchor(&key)).await?;
     Ok(Opened { key, trust, present: progress.present })
+}
+
+/// Goes on where the system refuses, and says so.
+fn warn_if_exposed(context: &Context, key: &RecoveryKey) {
+    if !key.is_locked() {
+        context.output.warn("the key's memory could not be locked (ulimit -l): it may be written to the swap space");
+    }
+    let hardening = crypto::harden_process();
+    if !hardening.core_dumps_off {
+        context.output.warn("core dumps could not be switched off: a crash may write the key to a file");
+    }
+    if !hardening.tracing_off {
+        context.output.warn("other processes of this user can read the memory of this one");
+    }
 }
 
 fn too_few(reason: &str, progress: &Progress, rejected: &[String]) -> Failure {
@@ -141,14 +152,11 @@ fn add(output: Output, gathering: &mut Gathering, origin: &str, text: &str) -> R
         other => return other,
     };
     let Some(suggestion) = UntrustedShare::suggest(text) else { return Err(rejection) };
-    let named = match &rejection {
-        Rejection::Fault { fault: ShareFault::Misread { rows, .. }, .. } if !rows.is_empty() => rows.clone(),
-        _ => differing(text, &suggestion),
-    };
+    let named = suggestion.rows();
     let at_terminal = !output.json && io::stdin().is_terminal() && io::stderr().is_terminal();
     if !named.is_empty() && at_terminal {
         let is_so = named.iter().all(|&number| asks_row(origin, number, &suggestion));
-        return if is_so { gathering.add(origin, &suggestion) } else { Err(rejection) };
+        return if is_so { gathering.add(origin, &suggestion.text()) } else { Err(rejection) };
     }
     let numbers: Vec<String> = named.iter().map(usize::to_string).collect();
     if !numbers.is_empty() {
@@ -161,8 +169,8 @@ fn add(output: Output, gathering: &mut Gathering, origin: &str, text: &str) -> R
 }
 
 /// Shows one row on the terminal itself, nowhere else, and asks whether the paper says so.
-fn asks_row(origin: &str, number: usize, suggestion: &str) -> bool {
-    let Some(row) = row(suggestion, number) else { return false };
+fn asks_row(origin: &str, number: usize, suggestion: &Suggestion) -> bool {
+    let Some(row) = suggestion.row(number) else { return false };
     let mut question = Zeroizing::new(String::with_capacity(512));
     question.push_str(&format!("{origin} is misread. Does row {number} of the paper say exactly"));
     for (at, symbol) in row.chars().enumerate() {
@@ -173,19 +181,6 @@ fn asks_row(origin: &str, number: usize, suggestion: &str) -> bool {
     }
     question.push_str("? Type yes (nothing is shown): ");
     rpassword::prompt_password(question.as_str()).is_ok_and(|answer| answer.trim() == "yes")
-}
-
-/// Row `number` (from 1) of a share's string.
-fn row(text: &str, number: usize) -> Option<&str> {
-    let from = START.len() + ROWS.get(..number.checked_sub(1)?)?.iter().sum::<usize>();
-    text.get(from..from + ROWS.get(number - 1)?)
-}
-
-/// The rows in which the string in `text` differs from `suggestion`; none when `text` has no such string.
-fn differing(text: &str, suggestion: &str) -> Vec<usize> {
-    let whole = text.split_whitespace().find(|word| word.len() == suggestion.len() && word.is_ascii());
-    let Some(whole) = whole.map(|word| Zeroizing::new(word.to_ascii_uppercase())) else { return Vec::new() };
-    (1..=ROWS.len()).filter(|&number| row(&whole, number) != row(suggestion, number)).collect()
 }
 
 /// Asks for sheets one by one, without echo on a terminal.
@@ -224,29 +219,4 @@ pub(super) fn confirm(context: &Context, question: &str, yes: bool) -> Result<()
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if answer.trim() == "yes" { Ok(()) } else { Err(Failure::new(Exit::Failed, "not confirmed; nothing was written")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_string_has_four_rows() {
-        let text = format!("LB1{}{}{}{}", "Q".repeat(24), "P".repeat(24), "Z".repeat(24), "R".repeat(15));
-        assert_eq!(row(&text, 1), Some("Q".repeat(24).as_str()));
-        assert_eq!(row(&text, 4), Some("R".repeat(15).as_str()));
-        assert_eq!((row(&text, 0), row(&text, 5)), (None, None));
-        assert_eq!(row(&text[..80], 4), None);
-    }
-
-    #[test]
-    fn rows_that_differ_are_named() {
-        let right = format!("LB1{}", "Q".repeat(87));
-        let mut wrong = right.to_lowercase().replacen("lb1q", "lb1p", 1);
-        assert_eq!(differing(&format!("my share: {wrong}\n"), &right), [1]);
-        wrong.replace_range(89..90, "z");
-        assert_eq!(differing(&wrong, &right), [1, 4]);
-        assert!(differing(&wrong[..89], &right).is_empty());
-        assert!(differing(&right, &right).is_empty());
-    }
 }

@@ -42,7 +42,20 @@ impl Trusted {
         }
     }
 
-    fn opener(&self) -> Result<Opener<'_>, Failure> {
+    pub(super) fn repository(&self) -> &Repository {
+        match self {
+            Self::Host(repository, ..) | Self::Quorum(repository, _) => repository,
+        }
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        match self {
+            Self::Host(_, trust, _) => trust,
+            Self::Quorum(_, opened) => &opened.trust,
+        }
+    }
+
+    pub(super) fn opener(&self) -> Result<Opener<'_>, Failure> {
         match self {
             Self::Quorum(_, opened) => Ok(Opener::Recovery(&opened.key)),
             Self::Host(_, _, key) => match key.as_ref() {
@@ -89,6 +102,28 @@ pub(super) async fn find(repository: &Repository, trust: &Trust, wanted: &str) -
     }
 }
 
+/// Finds the newest snapshot whose recovery point is `at` or before.
+pub(super) async fn find_at(
+    repository: &Repository,
+    trust: &Trust,
+    at: jiff::Timestamp,
+) -> Result<VerifiedManifest, Failure> {
+    let chain = repository.chain(trust).await?;
+    let found = chain.manifests.iter().rev().find(|found| found.manifest().time <= at);
+    if let Some(fault) = chain.faults.first() {
+        // What is missing may be the very snapshot that was asked for.
+        let message = format!(
+            "the history has faults, so what was newest at {at} is not known; {}: {}",
+            fault.file, fault.detail
+        );
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("name a snapshot by its id (--snapshot ID), or use a copy (--repo)"));
+    }
+    found.cloned().ok_or_else(|| {
+        Failure::usage(format!("there is no snapshot of {at} or before")).hint("`lifeboat list` shows them")
+    })
+}
+
 /// The newest snapshot an earlier key can see is not the newest one, so it must be asked for by name.
 async fn refuse_earlier_key(repository: &Repository, trust: &Trust) -> Result<(), Failure> {
     let known = trust.current().number;
@@ -105,10 +140,7 @@ async fn refuse_earlier_key(repository: &Repository, trust: &Trust) -> Result<()
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = trusted(context, &args.shares).await?;
-    let (repository, trust) = match &trusted {
-        Trusted::Host(repository, trust, _) => (repository, trust),
-        Trusted::Quorum(repository, opened) => (repository, &opened.trust),
-    };
+    let (repository, trust) = (trusted.repository(), trusted.trust());
     let manifest = find(repository, trust, &args.snapshot).await?;
     let records = restore::records(repository, &manifest, trusted.opener()?).await?;
     let value = json!({ "manifest": manifest.manifest(), "digest": manifest.digest(), "records": records });

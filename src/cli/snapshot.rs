@@ -52,6 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         exclude: &host.config.source.exclude,
         sweep_days: if args.full { 0 } else { host.config.source.sweep_days },
         journal: Some(&host.journal_path(repository.id())),
+        scratch: Some(&host.scratch()),
         clock: &SystemClock,
         progress: &watch,
     })

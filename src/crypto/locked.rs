@@ -35,7 +35,17 @@ impl Locked {
 impl Drop for Locked {
     fn drop(&mut self) {
         self.bytes.zeroize();
+        scrub_stack();
     }
+}
+
+/// Overwrites the stack below the caller, where functions that used the secret (derivations, the age identity) left
+/// copies when they moved it.
+#[inline(never)]
+fn scrub_stack() {
+    #[expect(clippy::large_stack_arrays, reason = "it is the stack that is to be covered")]
+    let mut below = [0_u8; 128 << 10];
+    std::hint::black_box(&mut below);
 }
 
 #[cfg(unix)]

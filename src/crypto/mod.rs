@@ -1,5 +1,6 @@
 //! Keys, sealing and signing. Pure and sync.
 
+mod custodian_key;
 mod harden;
 mod host_keys;
 mod locked;
@@ -7,10 +8,13 @@ mod recipient;
 mod recovery;
 mod seal;
 mod sign;
+mod wiping;
 
+pub use custodian_key::{CustodianKey, CustodianKeyError};
 pub use harden::{Hardening, harden_process};
 pub use host_keys::{DrillKey, IndexKey, KeyFileError};
 pub use recipient::{Recipient, RecipientError};
 pub use recovery::RecoveryKey;
 pub use seal::{OpenError, Opener, Sealer, open};
 pub use sign::{Namespace, PublicKey, SignatureError, Signer, verify};
+pub use wiping::WipingAllocator;

@@ -5,6 +5,7 @@ mod pdf;
 mod pending;
 mod register;
 mod rehearse;
+mod reseal;
 mod reshare;
 mod script;
 mod sheet;
@@ -17,17 +18,22 @@ use crate::{
     crypto::{self, Namespace, RecoveryKey, Signer},
     model::RepositoryId,
     repo::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch, TrustAnchor},
-    share::{self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, Share, ShareSetId, SplitError},
+    scan,
+    share::{
+        self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, Share, ShareSetId, SplitError,
+        UntrustedShare,
+    },
 };
 pub use attest::attestation;
 pub use pending::{Kind, NotConfirmed, Pending, PendingError};
 pub use register::{Entry, PROOF_EVERY_DAYS, Policy, entries, policy};
 pub use rehearse::{gives_key, rehearse};
-pub use reshare::{Successor, reshare, rotate};
+pub use reseal::{Reseal, ResealError, Resealed, ResealedSnapshot, reseal};
+pub use reshare::{Successor, change_signers, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
 
 pub use pdf::Paper;
-pub use script::script;
+pub use script::{Held, SealedSheet, clear_files, script};
 
 /// What a ceremony is asked to make.
 #[derive(Clone, Debug)]
@@ -60,7 +66,7 @@ pub struct Ceremony {
 /// One custodian's sheet, as a page to print and as plain text.
 ///
 /// Both are wiped when it goes. What the PDF library copied on the way (a content stream, glyph numbers, modules of
-/// the code) is freed without being wiped; the process keeps no core dump and can not be attached to.
+/// the code) the program's allocator wipes.
 pub struct Sheet {
     /// The custodian.
     pub custodian: String,
@@ -95,6 +101,9 @@ pub enum CeremonyError {
     /// The key that is to be split anew is not the one in force.
     #[error("this is not the key of epoch {0}, the one in force")]
     OtherKey(u32),
+    /// Signers that cannot be told apart, or none.
+    #[error("an epoch needs at least one signer, each with a name and a key of its own")]
+    Signers,
     /// A page could not be made.
     #[error("the sheets could not be made ({0})")]
     Page(String),
@@ -163,14 +172,17 @@ pub fn advice(threshold: u8, custodians: usize) -> Option<String> {
 }
 
 /// The public knowledge about each epoch's sheets, for judging sheets on arrival. An epoch is retired when a later one
-/// of the same key, truly signed by it, is there; an epoch of an earlier key opens the snapshots of its time.
+/// of the same key and with other sheets, truly signed by it, is there; an epoch of an earlier key opens the snapshots of
+/// its time. Epochs with the same sheets, of which only the signers changed, are one register: the newest.
 pub fn registers(epochs: &[StoredEpoch]) -> Vec<Register> {
-    let successor = |epoch: &Epoch| {
-        let later = epochs.iter().filter(|next| next.epoch.number > epoch.number && next.epoch.root == epoch.root);
-        later.filter(|next| is_signed(next)).min_by_key(|next| next.epoch.number)
+    let later = |epoch: &Epoch| {
+        let (number, root) = (epoch.number, epoch.root.clone());
+        epochs.iter().filter(move |next| next.epoch.number > number && next.epoch.root == root && is_signed(next))
     };
-    let retired = |epoch: &Epoch| successor(epoch).map(|next| next.epoch.created);
-    epochs.iter().filter_map(|stored| register(&stored.epoch, retired(&stored.epoch))).collect()
+    let is_repeated = |epoch: &Epoch| later(epoch).any(|next| next.epoch.share_set == epoch.share_set);
+    let retired = |epoch: &Epoch| later(epoch).min_by_key(|next| next.epoch.number).map(|next| next.epoch.created);
+    let sets = epochs.iter().map(|stored| &stored.epoch).filter(|epoch| !is_repeated(epoch));
+    sets.filter_map(|epoch| register(epoch, retired(epoch))).collect()
 }
 
 /// What a recovered key lets a reader believe.
@@ -222,13 +234,28 @@ fn check_names(names: &[String]) -> Result<(), CeremonyError> {
     Ok(())
 }
 
-/// Reads every sheet back as a reader would, and recovers from the first `k` and from the last `k`.
+/// Reads every sheet back as a reader would, its page too, and recovers from the first `k`, the last `k` and all.
 fn prove(epoch: &Epoch, sheets: &[Sheet], key: &RecoveryKey) -> Result<(), CeremonyError> {
+    for (sheet, custodian) in sheets.iter().zip(&epoch.custodians) {
+        prove_page(custodian, &sheet.pdf)?;
+    }
     let threshold = usize::from(epoch.threshold);
     for quorum in [&sheets[..threshold], &sheets[sheets.len() - threshold..], sheets] {
         let recovered = recover(epoch, quorum)?;
         if anchor(&recovered) != anchor(key) {
             return Err(CeremonyError::Proof("another key came back".into()));
+        }
+    }
+    Ok(())
+}
+
+/// Scans a page as a reader of a printed one would: every code on it is this custodian's share.
+fn prove_page(custodian: &Custodian, pdf: &[u8]) -> Result<(), CeremonyError> {
+    let failed = |reason: String| CeremonyError::Proof(format!("the page of {}: {reason}", custodian.name));
+    for text in scan::texts(pdf).map_err(|fault| failed(fault.to_string()))? {
+        let share = UntrustedShare::parse(&text).map_err(|fault| failed(fault.to_string()))?;
+        if (share.index(), share.digest()) != (custodian.share, custodian.sha256) {
+            return Err(failed("a code on it is another share's".into()));
         }
     }
     Ok(())
@@ -275,6 +302,21 @@ mod tests {
         let key = gathering.quorum().unwrap().recover().unwrap();
         assert_eq!(anchor(&key).recipient, ceremony.epoch.recipient);
         assert_eq!(ceremony.root.public(), ceremony.epoch.root);
+    }
+
+    #[test]
+    fn a_page_that_does_not_scan_to_its_own_share_is_no_proof() {
+        let ceremony = hold(&request(2, &["Ana", "Bo"])).unwrap();
+        let [ana, bo] = &ceremony.epoch.custodians[..] else { panic!("two custodians") };
+        let pages: Vec<&[u8]> = ceremony.sheets.iter().map(|sheet| &sheet.pdf[..]).collect();
+        assert!(prove_page(ana, pages[0]).is_ok() && prove_page(bo, pages[1]).is_ok());
+        for (custodian, page) in [(ana, pages[1]), (bo, pages[0]), (ana, &pages[0][..2000]), (ana, b"%PDF-1.7")] {
+            let error = prove_page(custodian, page).unwrap_err().to_string();
+            assert!(error.contains(&custodian.name), "{error}");
+        }
+        let mut forged = ana.clone();
+        forged.sha256 = bo.sha256;
+        assert!(prove_page(&forged, pages[0]).is_err());
     }
 
     #[test]

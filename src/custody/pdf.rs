@@ -145,7 +145,7 @@ impl Sheet<'_, '_> {
     }
 
     fn header(&mut self, y: f32) {
-        self.text(Face::Bold, 10.5, self.left, y + 9.0, "LIFEBOAT RECOVERY SHEET");
+        self.text(Face::Bold, 10.5, self.left, y + 9.0, self.content.title());
         let number = Line::new(Face::Bold, &format!("Sheet {}", self.content.number()));
         let x = self.left + self.width - number.width(10.5);
         number.draw(&mut self.surface, x, y + 9.0, 10.5);

@@ -26,6 +26,8 @@ pub enum Kind {
     Reshare,
     /// A new key.
     Rotate,
+    /// The same sheets, other hosts that may sign.
+    Signers,
     /// Nothing: sheets of a throw-away key.
     Rehearse,
 }
@@ -182,8 +184,11 @@ impl Pending {
         self.epoch.custodians.iter().filter_map(|custodian| Some((custodian, time(custodian)?))).collect()
     }
 
-    /// Whose sheets were not.
+    /// Whose sheets were not; nobody's when the sheets stay the same.
     pub fn missing(&self) -> Vec<&str> {
+        if self.kind() == Kind::Signers {
+            return Vec::new();
+        }
         let confirmed = self.confirmed();
         let is_missing = |custodian: &&Custodian| !confirmed.iter().any(|(known, _)| known == custodian);
         self.epoch.custodians.iter().filter(is_missing).map(|custodian| custodian.name.as_str()).collect()
@@ -200,10 +205,16 @@ impl Pending {
             return Err(RepoError::Untrusted { file: format!("epochs/{}.json", self.epoch.number), reason });
         }
         let root = match self.kind() {
-            Kind::Reshare => &trust.current().root,
+            Kind::Reshare | Kind::Signers => &trust.current().root,
             // A rehearsal's epoch is of another repository, and refused as such.
             Kind::Rotate | Kind::Rehearse => &self.epoch.root,
         };
+        let current = trust.current();
+        let is_same = current.share_set == self.epoch.share_set && current.custodians == self.epoch.custodians;
+        if self.kind() == Kind::Signers && !is_same {
+            let reason = "it changes the sheets, and none was read back".to_owned();
+            return Err(RepoError::Untrusted { file: format!("epochs/{}.json", self.epoch.number), reason });
+        }
         let bytes = Bytes::from(self.file.epoch.clone());
         repository.put_signed_epoch(bytes, &self.file.signature, root, trust).await
     }

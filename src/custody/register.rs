@@ -45,13 +45,19 @@ pub struct Policy {
     pub detail: String,
 }
 
-/// Every sheet of every epoch, the newest epoch first.
+/// Every sheet of every set, the newest first. Epochs with the same sheets, of which only the signers changed, count as one:
+/// the newest; what was proven in any of them counts.
 pub fn entries(epochs: &[Epoch], attestations: &[Attestation], now: Timestamp) -> Vec<Entry> {
     let newest = epochs.iter().map(|epoch| epoch.number).max();
-    let mut epochs: Vec<&Epoch> = epochs.iter().collect();
-    epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.number));
-    let sheets = epochs.iter().flat_map(|epoch| (0..epoch.custodians.len()).map(move |at| (*epoch, at)));
-    sheets.map(|(epoch, at)| entry(epoch, at, Some(epoch.number) == newest, attestations, now)).collect()
+    let repeats = |epoch: &Epoch| epochs.iter().any(|next| next.number > epoch.number && is_same_set(next, epoch));
+    let mut sets: Vec<&Epoch> = epochs.iter().filter(|epoch| !repeats(epoch)).collect();
+    sets.sort_by_key(|epoch| std::cmp::Reverse(epoch.number));
+    let sheets = sets.iter().flat_map(|epoch| (0..epoch.custodians.len()).map(move |at| (*epoch, at)));
+    let of_set = |set: &Epoch| -> Vec<&Epoch> { epochs.iter().filter(|epoch| is_same_set(epoch, set)).collect() };
+    let entry = |(epoch, at): (&Epoch, usize)| {
+        entry(epoch, at, Some(epoch.number) == newest, &of_set(epoch), attestations, now)
+    };
+    sheets.map(entry).collect()
 }
 
 /// What good custody says of the current set. `unfinished`: a reshare or rotation was begun and not confirmed.
@@ -84,15 +90,29 @@ pub fn policy(epochs: &[Epoch], entries: &[Entry], unfinished: bool) -> Vec<Poli
     ]
 }
 
-fn entry(epoch: &Epoch, at: usize, current: bool, attestations: &[Attestation], now: Timestamp) -> Entry {
+fn is_same_set(one: &Epoch, other: &Epoch) -> bool {
+    one.root == other.root && one.share_set == other.share_set
+}
+
+/// The sheet at `at` of `epoch`; `same` are all epochs with its sheets.
+fn entry(
+    epoch: &Epoch,
+    at: usize,
+    current: bool,
+    same: &[&Epoch],
+    attestations: &[Attestation],
+    now: Timestamp,
+) -> Entry {
     let custodian = &epoch.custodians[at];
     let last = |result: Finding| {
-        let own = attestations.iter().filter(|found| found.epoch == epoch.number && found.share == custodian.share);
+        let is_of = |number: u32| same.iter().any(|epoch| epoch.number == number);
+        let own = attestations.iter().filter(|found| is_of(found.epoch) && found.share == custodian.share);
         own.filter(|found| found.result == result).map(|found| found.time).max()
     };
     let last_proof = last(Finding::Intact);
     let altered = last(Finding::Altered).filter(|altered| last_proof.is_none_or(|proof| proof < *altered));
-    let since = last_proof.unwrap_or(epoch.created);
+    let made = same.iter().map(|epoch| epoch.created).min().unwrap_or(epoch.created);
+    let since = last_proof.unwrap_or(made);
     let due = since.checked_add(SignedDuration::from_hours(24 * PROOF_EVERY_DAYS)).unwrap_or(since);
     Entry {
         custodian: custodian.name.clone(),

@@ -23,7 +23,7 @@ pub fn rehearse(successor: &Successor) -> Result<Ceremony, CeremonyError> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).expect("the operating system gives randomness");
     hold(&CeremonyRequest {
-        paper: crate::custody::Paper::default(),
+        paper: successor.paper,
         repository: RepositoryId::from_bytes(id),
         threshold: successor.threshold,
         custodians: successor.custodians.iter().map(|name| format!("{MARK} {name}")).collect(),

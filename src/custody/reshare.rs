@@ -4,10 +4,10 @@
 
 use jiff::Timestamp;
 
-use super::{Ceremony, CeremonyError, CeremonyRequest, issue};
+use super::{Ceremony, CeremonyError, CeremonyRequest, Paper, issue};
 use crate::{
     crypto::RecoveryKey,
-    repo::{PreviousEpoch, Trust},
+    repo::{AllowedSigner, Epoch, PreviousEpoch, Trust},
 };
 
 /// Who shall hold the next set of sheets.
@@ -19,6 +19,8 @@ pub struct Successor {
     pub custodians: Vec<String>,
     /// The time of the ceremony.
     pub created: Timestamp,
+    /// What the sheets are printed on.
+    pub paper: Paper,
 }
 
 /// Splits the same key anew: a new polynomial and a new set. The old sheets keep opening everything until they are
@@ -27,10 +29,7 @@ pub struct Successor {
 /// # Errors
 /// See [`CeremonyError`]; [`CeremonyError::OtherKey`] when `key` is not the current epoch's.
 pub fn reshare(key: &RecoveryKey, successor: &Successor, trust: &Trust) -> Result<Ceremony, CeremonyError> {
-    let current = trust.current();
-    if key.recipient() != current.recipient || key.root_signer().public() != current.root {
-        return Err(CeremonyError::OtherKey(current.number));
-    }
+    check_key(key, trust)?;
     succeed(key, successor, trust)
 }
 
@@ -42,10 +41,44 @@ pub fn rotate(successor: &Successor, trust: &Trust) -> Result<Ceremony, Ceremony
     succeed(&RecoveryKey::generate(), successor, trust)
 }
 
+/// The same key and the same sheets, other hosts that may sign: for a host that is new, replaced or not trusted any more.
+///
+/// # Errors
+/// [`CeremonyError::OtherKey`] when `key` is not the current epoch's; [`CeremonyError::Signers`] for no signer at all, or
+/// one name or key twice.
+pub fn change_signers(
+    key: &RecoveryKey,
+    signers: &[AllowedSigner],
+    created: Timestamp,
+    trust: &Trust,
+) -> Result<Ceremony, CeremonyError> {
+    check_key(key, trust)?;
+    let twice = |at: usize| signers[..at].iter().any(|one| one.name == signers[at].name || one.key == signers[at].key);
+    if signers.is_empty() || (0..signers.len()).any(twice) {
+        return Err(CeremonyError::Signers);
+    }
+    let current = trust.current();
+    let epoch = Epoch {
+        number: current.number + 1,
+        created,
+        signers: signers.to_vec(),
+        previous: Some(PreviousEpoch { number: current.number, sha256: trust.current_digest() }),
+        ..current.clone()
+    };
+    Ok(Ceremony { epoch, root: key.root_signer(), sheets: Vec::new() })
+}
+
+/// Whether it is the key of the epoch in force.
+fn check_key(key: &RecoveryKey, trust: &Trust) -> Result<(), CeremonyError> {
+    let current = trust.current();
+    let is_current = key.recipient() == current.recipient && key.root_signer().public() == current.root;
+    if is_current { Ok(()) } else { Err(CeremonyError::OtherKey(current.number)) }
+}
+
 fn succeed(key: &RecoveryKey, successor: &Successor, trust: &Trust) -> Result<Ceremony, CeremonyError> {
     let current = trust.current();
     let request = CeremonyRequest {
-        paper: crate::custody::Paper::default(),
+        paper: successor.paper,
         repository: current.repository,
         threshold: successor.threshold,
         custodians: successor.custodians.clone(),

@@ -1,22 +1,52 @@
 //! The script of a key ceremony: a numbered list of what was done and is to be done in this very run, to be printed,
 //! initialled step by step and kept, as IANA does for the root zone's key. It holds nothing secret.
 
-use std::{fmt::Write, path::Path};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
-use super::sheet;
+use serde::Serialize;
+
+use super::{Kind, sheet};
 use crate::{
     model::Digest,
-    repo::{Custodian, Epoch, StoredEpoch},
+    repo::{Custodian, Epoch},
     share::KeyFingerprint,
 };
 
 const SEPARATOR: &str =
     "------+--------------------------------------------------------------------+----------+-------\n";
 
-/// The script for the ceremony that made `stored`; `sheets` is the folder of its sheets, if they are in one.
-pub fn script(stored: &StoredEpoch, sheets: Option<&Path>) -> String {
-    let epoch = &stored.epoch;
-    let mut text = heading(stored);
+/// How a ceremony was held, besides what its epoch says.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// What it replaces; `None` for the first one.
+    pub kind: Option<Kind>,
+    /// The folder of the sheets in the clear, if there is one; without it they were printed or sealed.
+    pub folder: Option<&'a Path>,
+    /// The sheets that are not on paper.
+    pub sealed: &'a [SealedSheet],
+}
+
+/// A sheet sealed to its custodian's own key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SealedSheet {
+    /// Whose.
+    pub custodian: String,
+    /// Where.
+    pub file: PathBuf,
+}
+
+/// The files to be overwritten in `folder`, as words of a shell; the folder goes too unless sealed sheets are in it.
+pub fn clear_files(folder: &Path, sealed: &[SealedSheet]) -> String {
+    let folder = folder.display();
+    if sealed.is_empty() { format!("{folder}/* && rmdir {folder}") } else { format!("{folder}/*.pdf {folder}/*.txt") }
+}
+
+/// The script for the ceremony that made `epoch`.
+pub fn script(epoch: &Epoch, held: Held<'_>) -> String {
+    let mut text = heading(epoch, held.kind);
     let mut table = Table { text: &mut text, step: 0 };
     table.head("PREPARE");
     for activity in [
@@ -26,27 +56,35 @@ pub fn script(stored: &StoredEpoch, sheets: Option<&Path>) -> String {
     ] {
         table.step(activity);
     }
-    make(&mut table, epoch, sheets);
+    make(&mut table, epoch, held);
     for custodian in &epoch.custodians {
-        hand_over(&mut table, custodian);
+        let sealed = held.sealed.iter().find(|sheet| sheet.custodian == custodian.name);
+        hand_over(&mut table, custodian, sealed);
     }
-    prove(&mut table, epoch);
-    clear(&mut table, sheets);
+    prove(&mut table, epoch, held.kind);
+    clear(&mut table, epoch, held);
     text.push_str(SEPARATOR);
-    text.push_str(&ending(epoch));
+    text.push_str(&ending(epoch, held.kind));
     text
 }
 
-fn heading(stored: &StoredEpoch) -> String {
-    let epoch = &stored.epoch;
+fn heading(epoch: &Epoch, kind: Option<Kind>) -> String {
     let set = epoch.share_set.to_uppercase();
     let (first, second) = set.split_at(set.len() / 2);
     let fingerprint = KeyFingerprint::of(&epoch.root, &epoch.recipient);
+    let occasion = match kind {
+        None => "the first key",
+        Some(Kind::Reshare) => "new sheets of the same key",
+        Some(Kind::Rotate) => "a new key",
+        Some(Kind::Signers) => "other signers",
+        Some(Kind::Rehearse) => "REHEARSAL: a key that opens nothing",
+    };
     format!(
         "\
 SCRIPT OF A KEY CEREMONY
 ========================
 
+  Occasion         {occasion}
   Repository       {repository}
   Key epoch        {number}, made {created}
   Share set        {first}-{second}: {total} sheets, any {threshold} of them open the backup
@@ -69,7 +107,7 @@ SCRIPT OF A KEY CEREMONY
         words = sheet::words(fingerprint),
         recipient = epoch.recipient,
         root = epoch.root,
-        digest = Digest::of(&stored.bytes),
+        digest = Digest::of(&epoch.to_bytes()),
     )
 }
 
@@ -117,28 +155,37 @@ impl Table<'_> {
     }
 }
 
-fn make(table: &mut Table<'_>, epoch: &Epoch, sheets: Option<&Path>) {
+fn make(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
     table.head("MAKE THE KEY AND THE SHEETS");
+    let command = command(held.kind);
+    let did = if held.kind == Some(Kind::Reshare) { "It split the key anew" } else { "It made the key, split it" };
     table.step(&format!(
-        "lifeboat init was run ({}). It made the key, split it, read every sheet back and proved that they give the key.",
+        "{command} was run ({}). {did}, read every sheet back and proved that they give the key.",
         epoch.created
     ));
-    match sheets {
+    let printed = usize::from(epoch.total) - held.sealed.len();
+    match held.folder {
+        _ if printed == 0 => {}
         Some(folder) => table.step(&format!(
-            "Each of the {} PDF files in {} is printed once. Nothing else is printed; spoiled pages stay in the room.",
-            epoch.total,
+            "Each of the {printed} PDF files in {} is printed once. Nothing else is printed; spoiled pages stay in the room.",
             folder.display()
         )),
-        None => table
-            .step(&format!("The {} sheets lie in the printer's tray. Spoiled pages stay in the room.", epoch.total)),
+        None => table.step(&format!("The {printed} sheets lie in the printer's tray. Spoiled pages stay in the room.")),
     }
     table.step(
         "The words above are read aloud from this page; every sheet has the same words, share set, repository and epoch.",
     );
-    table.step(&format!("sha256sum of epochs/{}.json in the repository is the SHA-256 above.", epoch.number));
+    match held.kind {
+        None => table.step("sha256sum of epochs/1.json in the repository is the SHA-256 above."),
+        Some(Kind::Rehearse) => {}
+        Some(_) => table.step(&format!(
+            "epochs/{}.json is not in the repository yet: the sheets in force stay in force until PROVE ends.",
+            epoch.number
+        )),
+    }
 }
 
-fn hand_over(table: &mut Table<'_>, custodian: &Custodian) {
+fn hand_over(table: &mut Table<'_>, custodian: &Custodian, sealed: Option<&SealedSheet>) {
     table.head(&format!("SHEET {}", custodian.share));
     table.note(&format!("Custodian      {}", custodian.name));
     let digest = custodian.sha256.to_string();
@@ -146,46 +193,102 @@ fn hand_over(table: &mut Table<'_>, custodian: &Custodian) {
     table.note(&format!("Share SHA-256  {first}"));
     table.note(&format!("               {second}"));
     table.note("");
-    table.step("The custodian checks the name, fills in the blanks, signs the sheet and shows it to nobody.");
-    table.step("The custodian seals the sheet in a bag and reads out its serial number:");
-    table.note("Bag number ________________________");
-    table.note("");
+    if let Some(sealed) = sealed {
+        table.step(&format!("{} is given to the custodian, whose own key alone opens it.", sealed.file.display()));
+        table.step("The custodian opens it (age -d -i KEY FILE | lifeboat custody verify -): intact, their name.");
+    } else {
+        table.step("The custodian checks the name, fills in the blanks, signs the sheet and shows it to nobody.");
+        table.step("The custodian seals the sheet in a bag and reads out its serial number:");
+        table.note("Bag number ________________________");
+        table.note("");
+    }
     table.note("Signature of the custodian ____________________________");
     table.note("");
 }
 
-fn prove(table: &mut Table<'_>, epoch: &Epoch) {
+fn prove(table: &mut Table<'_>, epoch: &Epoch, kind: Option<Kind>) {
     table.head("PROVE");
-    table.step("lifeboat snapshot made the first snapshot:  ____________________");
+    if kind.is_some() {
+        table.step(&format!(
+            "Every custodian's sheet, all {} of them, was read back from the paper with {} --confirm. The last run ended \
+             with exit code 0.",
+            epoch.total,
+            command(kind)
+        ));
+        if kind != Some(Kind::Rehearse) {
+            table.step(&format!("sha256sum of epochs/{}.json in the repository is the SHA-256 above.", epoch.number));
+        }
+    }
+    if kind == Some(Kind::Rehearse) {
+        return;
+    }
+    if kind != Some(Kind::Reshare) {
+        table.step("lifeboat snapshot made the first snapshot of this key:  ____________________");
+    }
     table.step(&format!(
         "{} custodians, not the first ones, open their bags and type or scan their sheets into lifeboat check --depth \
-         values. It ends with exit code 0. The sheets go into new bags:",
+         values. The sheets go into new bags:",
         epoch.threshold
     ));
     table.note("New bag numbers ______________ ______________ ______________");
     table.note("");
 }
 
-fn clear(table: &mut Table<'_>, sheets: Option<&Path>) {
+fn clear(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
     table.head("CLEAR UP");
-    if let Some(folder) = sheets {
-        table
-            .step(&format!("shred -u {0}/* && rmdir {0} was run; ls shows that the folder is gone.", folder.display()));
+    if let Some(folder) = held.folder {
+        table.step(&format!("shred -u {} was run; ls shows that they are gone.", clear_files(folder, held.sealed)));
     }
-    table.step("The print queue is empty; the printer was switched off, and its memory with it.");
-    table.step("Spoiled pages were shredded. No bag, page or file with a share is left in the room.");
+    if held.sealed.len() < usize::from(epoch.total) {
+        table.step("The print queue is empty; the printer was switched off, and its memory with it.");
+        table.step("Spoiled pages were shredded. No bag, page or file with a share is left in the room.");
+    }
+    match held.kind {
+        Some(Kind::Reshare) => table.step(&format!(
+            "Every sheet of epoch {} was destroyed in front of the witnesses. Those not here yet:  ____________________",
+            epoch.number - 1
+        )),
+        Some(Kind::Rotate) => table.step(&format!(
+            "The sheets of epoch {} are kept in new bags as long as snapshots of their time are wanted, until:  __________",
+            epoch.number - 1
+        )),
+        _ => {}
+    }
     table.step("This script, signed, goes to the register of key ceremonies.");
 }
 
-fn ending(epoch: &Epoch) -> String {
-    let mut text = String::from(
+/// The command that held it.
+fn command(kind: Option<Kind>) -> &'static str {
+    match kind {
+        None => "lifeboat init",
+        Some(Kind::Reshare) => "lifeboat custody reshare",
+        Some(Kind::Rotate) => "lifeboat custody rotate",
+        Some(Kind::Signers) => "lifeboat custody signer",
+        Some(Kind::Rehearse) => "lifeboat custody rehearse",
+    }
+}
+
+fn ending(epoch: &Epoch, kind: Option<Kind>) -> String {
+    let (never, second, again) = match kind {
+        Some(kind @ (Kind::Reshare | Kind::Rotate)) => (
+            "these sheets are never used, and the\n  sheets in force stay in force",
+            format!("run {} --abort, unless the last sheet was confirmed;", command(Some(kind))),
+            "begin again",
+        ),
+        _ => (
+            "this key is never used",
+            "delete the repository, its copies, lifeboat.toml and the folder keys;".to_owned(),
+            "begin again with a new key",
+        ),
+    };
+    let mut text = format!(
         "
 ABORT
   A sheet was seen by somebody else, photographed, lost or not read back; a step failed; somebody
-  left. Then this key is never used:
+  left. Then {never}:
     1  destroy every sheet, printed or in a file, in front of the witnesses;
-    2  delete the repository, its copies, lifeboat.toml and the folder keys;
-    3  write here what happened, sign below, and begin again with a new key.
+    2  {second}
+    3  write here what happened, sign below, and {again}.
 
   What happened ______________________________________________________________________________
 

@@ -56,7 +56,9 @@ pub enum SheetState {
 pub fn verify(text: &str, epochs: &[Epoch], pending: Option<&Epoch>) -> Result<SheetReport, ShareFault> {
     let share = UntrustedShare::parse(text)?;
     let set = hex::encode(share.set().0);
-    let found = epochs.iter().chain(pending).find(|epoch| epoch.share_set == set);
+    // Several epochs have one set when only the signers changed: the newest of them counts.
+    let newest = epochs.iter().filter(|epoch| epoch.share_set == set).max_by_key(|epoch| epoch.number);
+    let found = newest.or(pending.filter(|epoch| epoch.share_set == set));
     let custodian = found.and_then(|epoch| epoch.custodians.iter().find(|known| known.share == share.index()));
     let (threshold, total) = share.threshold();
     let state = match found {

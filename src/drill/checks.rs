@@ -80,7 +80,7 @@ fn aspect_of(difference: &Difference, plan: &Plan) -> Aspect {
         "labels" => Aspect::Labels,
         "tags" => Aspect::Tags,
         "policy" => Aspect::Policies,
-        "description" | "type" => Aspect::Descriptions,
+        "description" | "type" | "key" | "rotation" | "replicas" | "deletion" => Aspect::Descriptions,
         _ if is_binary() => Aspect::Binary,
         _ => Aspect::Values,
     }
@@ -94,7 +94,7 @@ fn method(aspect: Aspect) -> &'static str {
         Aspect::Binary => "bytes read back and compared with the sealed value",
         Aspect::Labels => "staging labels of each version, as sets",
         Aspect::Tags => "tags as sets, the drill's own included",
-        Aspect::Descriptions => "description and type, character by character",
+        Aspect::Descriptions => "description, type, key, rotation and replicas",
         Aspect::Policies => "resource policy, character by character",
     }
 }

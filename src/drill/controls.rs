@@ -118,8 +118,9 @@ impl Throwaway {
         let trust = repository.trust(&TrustAnchor { root: root.public(), recipient: key.recipient() }).await?;
         let manifest = snapshot(&repository, &key, &signer).await?;
         let records = restore::records(&repository, &manifest, Opener::Recovery(&key)).await?;
-        let target = Place { account: "control-b".into(), ..source() };
-        let plan = restore::make(&manifest, &records, &target, &[], &Options::default())?;
+        let options = Options::default();
+        let found = restore::look(&Memory::new("control-b", "a"), &manifest, &records, &options).await?;
+        let plan = restore::make(&manifest, &records, &found, &options)?;
         Ok(Self { repository, trust, key, plan })
     }
 

@@ -1,9 +1,6 @@
 //! The drill itself, from its approval to its record.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -25,7 +22,7 @@ use crate::{
     model::{AWSCURRENT, Digest, Record, SecretValue, SnapshotId},
     provider::{FetchedValue, Listed, Source},
     repo::StoredDrill,
-    restore::{self, Options, Plan, Values, Verification},
+    restore::{self, Maps, Options, Plan, Values, Verification},
 };
 
 /// Files fetched at once.
@@ -263,10 +260,7 @@ async fn plan(
     let names = choose::names(&records, section, request.canaries, seed);
     let mut chosen: Vec<Record> =
         records.into_iter().filter(|record| names.contains(&record.secret.name)).collect();
-    chosen.retain_mut(|record| {
-        record.secret.name.insert_str(0, &request.file.target.prefix);
-        leftovers::mark(record, drill)
-    });
+    chosen.retain_mut(|record| leftovers::mark(record, drill));
     let sample = super::Sample {
         population,
         chosen: names.len() as u64,
@@ -279,13 +273,13 @@ async fn plan(
         .into(),
         seed: (section.what == What::Sample).then_some(seed),
     };
-    let place = request.target.place().await?;
-    let wanted: BTreeSet<String> = chosen.iter().map(|record| record.secret.name.clone()).collect();
-    let existing = request.target.inventory(&wanted).await?;
-    if let Some(there) = existing.first() {
+    let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
+    let options = Options { maps, ..Options::default() };
+    let found = restore::look(request.target, manifest, &chosen, &options).await?;
+    if let Some(there) = found.existing.first() {
         return Err(DrillError::NotEmpty(there.secret.name.clone()));
     }
-    Ok((restore::make(manifest, &chosen, &place, &existing, &Options::default())?, sample))
+    Ok((restore::make(manifest, &chosen, &found, &options)?, sample))
 }
 
 /// Gives each probe the current value of its restored secret, one after the other.

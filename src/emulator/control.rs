@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    diary::WriteCall,
     faults::Fault,
     keys::KeyState,
     ops::{Operation, new_arn, random_text},
@@ -93,6 +94,11 @@ impl Control {
         self.world.calls()
     }
 
+    /// Every call since start or reset that would change something, in order.
+    pub fn writes(&self) -> Vec<WriteCall> {
+        self.world.diary.calls()
+    }
+
     /// Sets all counters to zero.
     pub fn reset_calls(&self) {
         self.world.reset_calls();
@@ -151,6 +157,29 @@ impl Control {
         secret.add_version(version, None).map_err(|_| ControlError::BadRequest("the secret takes no more versions"))?;
         secret.touch_changed(now);
         Ok(id)
+    }
+
+    /// Stores `versions` values in each of many secrets, `bench/0000000` and so on: a random password in a small JSON document.
+    ///
+    /// # Errors
+    /// A secret takes no more versions.
+    pub fn put_estate(
+        &self,
+        account: &str,
+        region: &str,
+        numbers: std::ops::Range<u32>,
+        versions: u32,
+    ) -> Result<(), ControlError> {
+        for number in numbers {
+            for _ in 0..versions {
+                let value = format!(
+                    r#"{{"engine":"postgres","host":"db-{number}.internal","port":5432,"username":"app","password":"{}"}}"#,
+                    random_text(32)
+                );
+                self.put(account, region, &format!("bench/{number:07}"), &value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts a secret in place as it is, replacing one of the same name; answers its ARN.

@@ -7,7 +7,8 @@
 //! `"denied" | null}, "function_missing": {arn, missing}, "reset_calls": true, "seed_raw": {account?, region, secret},`
 //! `"put": {account?, region, secret, value}, "corrupt": {account?, region, secret, version?},`
 //! `"set_created": {account?, region, secret, version, seconds},`
-//! `"put_after": {operation, nth, account?, region, secret, value}}`.
+//! `"put_after": {operation, nth, account?, region, secret, value},`
+//! `"estate": {account?, region, secrets: n, versions: n, from?: n}}`.
 
 use std::time::Duration;
 
@@ -36,6 +37,19 @@ struct Switches {
     corrupt: Option<Target>,
     set_created: Option<Target>,
     put_after: Option<PutAfter>,
+    estate: Option<Estate>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Estate {
+    #[serde(default = "nobody")]
+    account: String,
+    region: String,
+    secrets: u32,
+    versions: u32,
+    #[serde(default)]
+    from: u32,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +153,9 @@ fn turn(control: &Control, switches: Switches) -> Result<Value, ControlError> {
     let mut done = json!({});
     if let Some(seed) = switches.seed_raw {
         done["arn"] = control.seed_raw(&seed.account, &seed.region, &seed.secret)?.into();
+    }
+    if let Some(Estate { account, region, secrets, versions, from }) = switches.estate {
+        control.put_estate(&account, &region, from..from.saturating_add(secrets), versions)?;
     }
     change(control, (switches.put, switches.corrupt, switches.set_created), &mut done)?;
     if let Some(it) = switches.put_after {

@@ -104,10 +104,22 @@ async fn answer(world: &Arc<World>, request: Request<Incoming>) -> Outcome {
         tokio::time::sleep(latency).await;
     }
     if let Some(target) = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-        return secrets_manager(world, &scope, target, &body);
+        return match target {
+            "TrentService.DescribeKey" => Ok(describe_key(world, &body)),
+            target => secrets_manager(world, &scope, target, &body),
+        };
     }
     let (status, xml) = sts::answer(world, scope.key, account_of(scope.key), &body);
     Ok(respond(status, "text/xml", xml))
+}
+
+/// As much of KMS as tells whether a key can be used.
+fn describe_key(world: &World, body: &[u8]) -> Response<Full<Bytes>> {
+    let request: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    match world.keys.describe(request["KeyId"].as_str().unwrap_or_default()) {
+        Ok(answer) => respond(200, JSON, answer.to_string().into_bytes()),
+        Err(refusal) => refuse(&refusal),
+    }
 }
 
 fn secrets_manager(world: &Arc<World>, scope: &Scope<'_>, target: &str, body: &[u8]) -> Outcome {
@@ -116,6 +128,7 @@ fn secrets_manager(world: &Arc<World>, scope: &Scope<'_>, target: &str, body: &[
     };
     let account = account_of(scope.key);
     world.count(operation);
+    world.diary.note(operation, account, scope.region, body);
     let verdict = world.faults.judge(&Subject { operation, account, region: scope.region, body });
     let verdict = match verdict {
         Verdict::Drop => return Err(Dropped),

@@ -57,6 +57,22 @@ impl Keys {
         })
     }
 
+    /// The answer of DescribeKey. A key that nothing was said about is there and good.
+    pub fn describe(&self, key: &str) -> Result<serde_json::Value, Refusal> {
+        let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
+        let state = match broken.get(key) {
+            None => "Enabled",
+            Some(KeyState::Disabled) => "Disabled",
+            Some(KeyState::Missing) => {
+                return Err(Refusal::new("NotFoundException", format!("Key '{key}' does not exist")));
+            }
+            Some(KeyState::Denied) => {
+                return Err(Refusal::new("AccessDeniedException", "not authorized to perform: kms:DescribeKey"));
+            }
+        };
+        Ok(serde_json::json!({ "KeyMetadata": { "KeyId": key, "KeyState": state, "Enabled": state == "Enabled" } }))
+    }
+
     fn check(&self, key: Option<&str>, failure: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
         if !self.any.load(Ordering::Acquire) {
             return Ok(());

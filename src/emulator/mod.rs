@@ -23,6 +23,7 @@ use crate::clock::{Clock, SystemClock};
 
 mod control;
 mod control_http;
+mod diary;
 mod entry;
 mod faults;
 mod http;
@@ -38,6 +39,7 @@ mod state;
 mod sts;
 
 pub use control::{Control, ControlError};
+pub use diary::WriteCall;
 pub use faults::{Fault, FaultKind, FaultWhen};
 pub use keys::KeyState;
 

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Control,
+    diary::Diary,
     faults::Faults,
     keys::Keys,
     ops::Operation,
@@ -41,6 +42,7 @@ pub(super) struct World {
     pub quotas: AtomicBool,
     pub empty_first_page: AtomicBool,
     pub immediate_rotations: AtomicU64,
+    pub diary: Diary,
     pub faults: Faults,
     pub keys: Keys,
 }
@@ -76,6 +78,7 @@ impl World {
             quotas: AtomicBool::new(quotas),
             empty_first_page: AtomicBool::new(false),
             immediate_rotations: AtomicU64::new(0),
+            diary: Diary::default(),
             faults: Faults::default(),
             keys: Keys::default(),
         };
@@ -147,6 +150,7 @@ impl World {
     pub fn reset_calls(&self) {
         self.calls.iter().for_each(|count| count.store(0, Ordering::Relaxed));
         self.refused.store(0, Ordering::Relaxed);
+        self.diary.clear();
         self.immediate_rotations.store(0, Ordering::Relaxed);
     }
 

@@ -170,9 +170,18 @@ impl Version {
 }
 
 impl Record {
+    /// What the provider refused to give: the operation, the version if it is a value, the error code.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, Option<&str>, &str)> {
+        let parts = self.secret.unreadable.iter().map(|part| (part.part.as_str(), None, part.reason.as_str()));
+        let values = self.versions.iter().filter_map(|version| match &version.value {
+            ValueState::Unreadable { reason } => Some(("GetSecretValue", Some(version.id.as_str()), reason.as_str())),
+            _ => None,
+        });
+        parts.chain(values)
+    }
+
     /// Whether anything of this secret should have been captured and was not.
     pub fn is_incomplete(&self) -> bool {
-        !self.secret.unreadable.is_empty()
-            || self.versions.iter().any(|version| matches!(version.value, ValueState::Unreadable { .. }))
+        self.refused().next().is_some()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tag;
+use super::{Replica, Rotation, Tag};
 
 /// One write to a target. Every step may be applied twice with the same outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +50,63 @@ pub enum Step {
         /// The tags.
         tags: Vec<Tag>,
     },
+    /// Sets description and key, and nothing about the values. Both as they are to be: `None` is empty, or the default key.
+    Update {
+        /// The name in the target.
+        name: String,
+        /// Free text.
+        description: Option<String>,
+        /// The key in the target.
+        kms_key: Option<String>,
+    },
+    /// Removes tags.
+    Untag {
+        /// The name in the target.
+        name: String,
+        /// The keys.
+        keys: Vec<String>,
+    },
+    /// Adds replicas in other regions; never overwrites a secret there.
+    Replicate {
+        /// The name in the target.
+        name: String,
+        /// The regions and their keys.
+        replicas: Vec<Replica>,
+    },
+    /// Switches rotation on without rotating: there is no way to say `RotateImmediately` here.
+    Rotate {
+        /// The name in the target.
+        name: String,
+        /// The settings, with a rotation function of the target.
+        rotation: Rotation,
+    },
     /// Sets the resource policy.
     PutPolicy {
         /// The name in the target.
         name: String,
         /// The policy, character for character.
         policy: String,
+        /// Whether the provider shall refuse a policy that lets everyone in.
+        block_public: bool,
     },
-    /// Removes a secret at once and for good: only for what a drill itself created.
+    /// Removes the resource policy.
+    DeletePolicy {
+        /// The name in the target.
+        name: String,
+    },
+    /// Schedules the secret for deletion; it can be undeleted.
+    ScheduleDeletion {
+        /// The name in the target.
+        name: String,
+        /// The recovery window, 7 to 30.
+        days: i64,
+    },
+    /// Takes a secret back that is scheduled for deletion.
+    Undelete {
+        /// The name in the target.
+        name: String,
+    },
+    /// Removes a secret at once and for good: what a drill itself created, or what a person said to replace by force.
     Destroy {
         /// The name in the target.
         name: String,
@@ -72,7 +121,14 @@ impl Step {
             | Self::PutVersion { name, .. }
             | Self::MoveStage { name, .. }
             | Self::Tag { name, .. }
+            | Self::Update { name, .. }
+            | Self::Untag { name, .. }
+            | Self::Replicate { name, .. }
+            | Self::Rotate { name, .. }
             | Self::PutPolicy { name, .. }
+            | Self::DeletePolicy { name }
+            | Self::ScheduleDeletion { name, .. }
+            | Self::Undelete { name }
             | Self::Destroy { name } => name,
         }
     }

@@ -160,7 +160,8 @@ impl Source for Memory {
 
     async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
         let state = self.begin("DescribeSecret", Some(&listed.name))?;
-        let held = state.secrets.get(&listed.name).filter(|held| held.secret.arn == listed.arn);
+        let held =
+            state.secrets.get(&listed.name).filter(|held| [&held.secret.arn, &listed.name].contains(&&listed.arn));
         let held = held.ok_or_else(|| not_found("DescribeSecret", &listed.name))?;
         let mut secret = held.secret.clone();
         for part in ["DescribeSecret", "ListSecretVersionIds", "GetResourcePolicy"] {
@@ -229,6 +230,10 @@ impl Target for Memory {
             return Ok(());
         }
         let held = state.secrets.get_mut(name).ok_or_else(|| not_found(operation, name))?;
+        if matches!(step, Step::Undelete { .. }) {
+            held.secret.deleted = None;
+            return Ok(());
+        }
         if held.secret.deleted.is_some() {
             return Err(scheduled(operation, name));
         }
@@ -292,8 +297,17 @@ impl Held {
             }
             Step::MoveStage { stage, to: None, .. } => self.detach(stage),
             Step::Tag { tags, .. } => tags.iter().for_each(|tag| set_tag(&mut self.secret.tags, tag)),
+            Step::Update { description, kms_key, .. } => {
+                self.secret.description.clone_from(description);
+                self.secret.kms_key.clone_from(kms_key);
+            }
+            Step::Untag { keys, .. } => self.secret.tags.retain(|tag| !keys.contains(&tag.key)),
+            Step::Replicate { replicas, .. } => self.secret.replicas.extend(replicas.iter().cloned()),
+            Step::Rotate { rotation, .. } => self.secret.rotation = Some(rotation.clone()),
             Step::PutPolicy { policy, .. } => self.secret.policy = Some(policy.clone()),
-            Step::Create { .. } | Step::Destroy { .. } => {}
+            Step::DeletePolicy { .. } => self.secret.policy = None,
+            Step::ScheduleDeletion { .. } => self.secret.deleted = Some(Timestamp::UNIX_EPOCH),
+            Step::Create { .. } | Step::Undelete { .. } | Step::Destroy { .. } => {}
         }
         Ok(())
     }
@@ -359,7 +373,14 @@ fn operation(step: &Step) -> &'static str {
         Step::PutVersion { .. } => "PutSecretValue",
         Step::MoveStage { .. } => "UpdateSecretVersionStage",
         Step::Tag { .. } => "TagResource",
+        Step::Update { .. } => "UpdateSecret",
+        Step::Untag { .. } => "UntagResource",
+        Step::Replicate { .. } => "ReplicateSecretToRegions",
+        Step::Rotate { .. } => "RotateSecret",
         Step::PutPolicy { .. } => "PutResourcePolicy",
+        Step::DeletePolicy { .. } => "DeleteResourcePolicy",
+        Step::ScheduleDeletion { .. } => "DeleteSecret",
+        Step::Undelete { .. } => "RestoreSecret",
         Step::Destroy { .. } => "DeleteSecret",
     }
 }

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, Place, Secret, SecretValue, Step, Version};
 
@@ -51,6 +52,24 @@ pub trait Target: Send + Sync {
     /// Any refusal: a plan made on half an inventory would be wrong.
     async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError>;
 
+    /// Whether a key (id, ARN or alias) or a secret's ARN exists here; asked without changing anything.
+    ///
+    /// # Errors
+    /// What concerns the whole run; a refusal is [`Presence::Unknown`].
+    async fn presence(&self, reference: &str) -> Result<Presence, ProviderError> {
+        let _ = reference;
+        Ok(Presence::Unknown("this provider has no way to ask".into()))
+    }
+
+    /// What the provider itself thinks of a resource policy; nothing is attached.
+    ///
+    /// # Errors
+    /// What concerns the whole run; a refusal is [`PolicyVerdict::Unknown`].
+    async fn judge_policy(&self, policy: &str) -> Result<PolicyVerdict, ProviderError> {
+        let _ = policy;
+        Ok(PolicyVerdict::Unknown("this provider has no way to ask".into()))
+    }
+
     /// Applies one step, with the value when the step writes a version. Applying a step twice is
     /// the same as applying it once; a lost answer followed by "already exists" with the same
     /// id and value is success.
@@ -58,6 +77,14 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// The provider's refusal, after retries where a retry can help.
     async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError>;
+}
+
+impl Listed {
+    /// A secret known by its name alone: to read it without a listing, which may be minutes behind.
+    pub fn named(name: &str) -> Self {
+        let secret = Secret { name: name.to_owned(), ..Secret::default() };
+        Self { name: name.to_owned(), arn: name.to_owned(), secret, fingerprint: None }
+    }
 }
 
 /// One entry of a listing.
@@ -107,6 +134,31 @@ pub enum FetchedValue {
     ScheduledForDeletion,
     /// The provider refused, with this error code.
     Unreadable(String),
+}
+
+/// Whether something that a plan refers to is in the target. Never a guess.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", content = "reason", rename_all = "snake_case")]
+pub enum Presence {
+    /// It is there and can be used.
+    There,
+    /// It is not there.
+    Missing,
+    /// It is there and cannot be used.
+    Unusable(String),
+    /// The target did not tell.
+    Unknown(String),
+}
+
+/// What a provider thinks of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyVerdict {
+    /// Nothing is wrong with it.
+    Accepted,
+    /// What is wrong: public access, the caller locked out, no policy at all.
+    Refused(Vec<String>),
+    /// The target did not tell.
+    Unknown(String),
 }
 
 /// A secret that exists in a target.

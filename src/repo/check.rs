@@ -7,15 +7,18 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{
-    FileRef, IndexReader, MISSING, PackReader, RepoError, Repository, Trust, VerifiedManifest,
+    FileRef, IndexReader, MISSING, PackReader, RepoError, Repository, Restorable, Subset, Trust, VerifiedManifest,
     chain::PARALLEL,
+    damaged,
     identity::Identity,
     layout,
     resolve::{Expected, Tally},
+    restorable::{ValuesByPack, restorable},
 };
 use crate::{
     crypto::{IndexKey, Opener, RecoveryKey},
     model::Digest,
+    progress::{Progress, Silent},
 };
 
 /// How deep to look, and with which key.
@@ -81,6 +84,13 @@ pub struct CheckReport {
     pub orphans: u64,
     /// Files sealed to a key of another epoch or host, so neither read nor faulted (depth index and deeper).
     pub unopened: Vec<String>,
+    /// The part of the packs whose content was read; all of them without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Subset>,
+    /// Packs outside that part: there, and as long as they should be.
+    pub skipped: u64,
+    /// What can still be restored, oldest snapshot first.
+    pub restorable: Vec<Restorable>,
     /// Everything wrong.
     pub faults: Vec<Fault>,
 }
@@ -107,21 +117,41 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`] when the storage fails; faults are in the report.
     pub async fn check(&self, trust: &Trust, depth: CheckDepth<'_>) -> Result<CheckReport, RepoError> {
-        let mut report = CheckReport::default();
+        self.check_part(trust, depth, None, &Silent).await
+    }
+
+    /// The same, but only the packs of one part are read; of the others presence and size are looked at. Everything else
+    /// is checked whole. A unit of progress is a pack or an index.
+    ///
+    /// # Errors
+    /// As [`Repository::check`].
+    pub async fn check_part(
+        &self,
+        trust: &Trust,
+        depth: CheckDepth<'_>,
+        subset: Option<Subset>,
+        progress: &dyn Progress,
+    ) -> Result<CheckReport, RepoError> {
+        let mut report = CheckReport { subset, ..CheckReport::default() };
         self.check_public(trust, &mut report).await?;
         let chain = self.chain(trust).await?;
         report.snapshots = chain.manifests.len() as u64;
         report.faults.extend(chain.faults);
-        self.check_sealed(&chain.manifests, &mut report).await?;
+        self.check_sealed(&chain.manifests, progress, &mut report).await?;
+        let mut values = ValuesByPack::new();
         if let Some(opener) = depth.opener() {
             let mut expected = Expected::default();
+            progress.begin("resolve references", Some(report.snapshots));
             for found in &chain.manifests {
-                self.check_index(found, opener, &mut expected, &mut report).await?;
+                let by_pack = self.check_index(found, opener, &mut expected, &mut report).await?;
+                values.extend(by_pack.map(|by_pack| (found.manifest().sequence, by_pack)));
+                progress.advance(1);
             }
             if matches!(depth, CheckDepth::Values(_)) {
-                self.check_values(opener, expected, &mut report).await?;
+                self.check_values(opener, expected, progress, &mut report).await?;
             }
         }
+        report.restorable = restorable(&chain.manifests, &report.faults, &values);
         report.faults.sort_by(|a, b| (&a.file, &a.detail).cmp(&(&b.file, &b.detail)));
         report.faults.dedup();
         report.unopened.sort();
@@ -176,17 +206,36 @@ impl Repository {
     }
 
     /// Every pack and index: there, and as long and with the digest that a manifest says.
-    async fn check_sealed(&self, manifests: &[VerifiedManifest], report: &mut CheckReport) -> Result<(), RepoError> {
+    async fn check_sealed(
+        &self,
+        manifests: &[VerifiedManifest],
+        progress: &dyn Progress,
+        report: &mut CheckReport,
+    ) -> Result<(), RepoError> {
         let files = sealed_files(manifests);
         let names: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        let mut there = BTreeMap::new();
         for folder in [layout::PACKS, layout::INDEXES] {
-            let there = self.storage.list(folder).await?;
-            report.orphans += there.iter().filter(|entry| !names.contains(entry.name.as_str())).count() as u64;
+            there.extend(self.storage.list(folder).await?.into_iter().map(|entry| (entry.name, entry.size)));
         }
-        let mut results = stream::iter(&files)
+        report.orphans = there.keys().filter(|name| !names.contains(name.as_str())).count() as u64;
+        let read = |name: &str, file: &FileRef| {
+            name.starts_with(layout::INDEXES) || report.subset.is_none_or(|subset| subset.holds(&file.sha256))
+        };
+        let (read, skipped): (Vec<_>, Vec<_>) = files.iter().partition(|(name, file)| read(name, file));
+        report.skipped = skipped.len() as u64;
+        for (name, file) in skipped {
+            let found = there.get(name).map_or(Err(damaged(name, MISSING)), |size| of_size(name, file, *size));
+            if let Err(error) = found {
+                report.faults.push(fault_of(name, error)?);
+            }
+        }
+        progress.begin("read", Some(read.len() as u64));
+        let mut results = stream::iter(read)
             .map(async |(name, file)| (name, self.sealed(name, file).await))
             .buffer_unordered(PARALLEL);
         while let Some((name, result)) = results.next().await {
+            progress.advance(1);
             match result {
                 Ok(bytes) => {
                     report.files += 1;
@@ -198,14 +247,15 @@ impl Repository {
         Ok(())
     }
 
-    /// Every record of one snapshot: its references lead to packs of the manifest, and the counts are right.
+    /// Every record of one snapshot: its references lead to packs of the manifest, and the counts are right. Gives how many
+    /// values are in each pack, unless the index cannot be read.
     async fn check_index(
         &self,
         found: &VerifiedManifest,
         opener: Opener<'_>,
         expected: &mut Expected,
         report: &mut CheckReport,
-    ) -> Result<(), RepoError> {
+    ) -> Result<Option<BTreeMap<Digest, u64>>, RepoError> {
         let mut tally = Tally::new(found);
         for file in &found.manifest().indexes {
             let name = layout::index(&file.sha256);
@@ -219,17 +269,18 @@ impl Repository {
                 Ok(()) => {}
                 Err(RepoError::WrongKey { file }) => {
                     report.unopened.push(file);
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(error) => {
                     report.faults.push(fault_of(&name, error)?);
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
         report.references += tally.references();
+        let by_pack = tally.take_by_pack();
         report.faults.extend(tally.faults());
-        Ok(())
+        Ok(Some(by_pack))
     }
 
     /// Every value referred to: there, and of the secret, version and kind the record says.
@@ -237,9 +288,12 @@ impl Repository {
         &self,
         opener: Opener<'_>,
         expected: Expected,
+        progress: &dyn Progress,
         report: &mut CheckReport,
     ) -> Result<(), RepoError> {
-        let packs: BTreeMap<Digest, _> = expected.into_packs();
+        let mut packs: BTreeMap<Digest, _> = expected.into_packs();
+        packs.retain(|pack, _| report.subset.is_none_or(|subset| subset.holds(pack)));
+        progress.begin("open values", Some(packs.len() as u64));
         let mut packs_read = stream::iter(&packs)
             .map(async |(digest, lines)| {
                 let name = layout::pack(digest);
@@ -249,6 +303,7 @@ impl Repository {
             })
             .buffer_unordered(PARALLEL);
         while let Some(result) = packs_read.next().await {
+            progress.advance(1);
             match result {
                 Ok((values, faults)) => {
                     report.values += values;
@@ -284,6 +339,10 @@ pub(super) fn sealed_files(manifests: &[VerifiedManifest]) -> BTreeSet<(String, 
         packs.chain(manifest.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
     });
     named.collect()
+}
+
+fn of_size(name: &str, file: &FileRef, size: u64) -> Result<(), RepoError> {
+    if size == file.size { Ok(()) } else { Err(damaged(name, format!("it has {size} bytes, not {}", file.size))) }
 }
 
 /// Damage is a fault; a failing storage is not.

@@ -1,8 +1,9 @@
 //! Packs, indexes and drill records, stored and fetched whole.
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{FileRef, RepoError, Repository, SealedFile, damaged, file_ref, layout};
+use super::{FileRef, RepoError, Repository, SealedFile, chain::PARALLEL, damaged, file_ref, layout};
 use crate::{
     crypto::{Namespace, Signer},
     model::{Digest, SnapshotId},
@@ -90,14 +91,14 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn drills(&self) -> Result<Vec<StoredDrill>, RepoError> {
-        let mut drills = Vec::new();
-        for entry in self.storage.list(layout::DRILLS).await? {
-            let Some(stem) = layout::stem_of(layout::DRILLS, &entry.name) else { continue };
-            let bytes = self.storage.get(&entry.name).await?;
-            let signature = self.signature(&entry.name).await?.unwrap_or_default();
-            drills.push(StoredDrill { name: stem.to_owned(), bytes, signature });
-        }
-        Ok(drills)
+        let entries = self.storage.list(layout::DRILLS).await?;
+        let stems = entries.iter().filter_map(|entry| layout::stem_of(layout::DRILLS, &entry.name).map(str::to_owned));
+        let read = stream::iter(stems.collect::<Vec<_>>()).map(async |stem| {
+            let name = layout::record(layout::DRILLS, &stem);
+            let (bytes, signature) = (self.storage.get(&name).await?, self.signature(&name).await?);
+            Ok(StoredDrill { name: stem, bytes, signature: signature.unwrap_or_default() })
+        });
+        read.buffered(PARALLEL).try_collect().await
     }
 
     /// A file whose digest and size must be those of `file`.

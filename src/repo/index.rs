@@ -1,6 +1,9 @@
 //! Indexes: `age(zstd(JSON lines))`, one record each, sorted by name.
 
-use std::io::Write;
+use std::{
+    fs::File,
+    io::{self, Write},
+};
 
 use bytes::Bytes;
 
@@ -14,9 +17,10 @@ use crate::{
 };
 
 /// Writes one index file as a stream.
-pub struct IndexWriter {
-    sealer: Sealer<Vec<u8>>,
+pub struct IndexWriter<W: Write = Vec<u8>> {
+    sealer: Sealer<W>,
     last: Option<String>,
+    plaintext: u64,
 }
 
 /// Reads one index file as a stream of records.
@@ -31,8 +35,7 @@ impl IndexWriter {
     /// # Panics
     /// When there is no recipient.
     pub fn new(recipients: &[Recipient]) -> Self {
-        let sealer = Sealer::new(recipients, Vec::new()).expect("there is a recipient, and memory does not fail");
-        Self { sealer, last: None }
+        Self::to(recipients, Vec::new()).expect("there is a recipient, and memory does not fail")
     }
 
     /// Appends a record; names must not decrease.
@@ -40,16 +43,38 @@ impl IndexWriter {
     /// # Panics
     /// When names are out of order.
     pub fn push(&mut self, record: &Record) {
-        let name = &record.secret.name;
-        assert!(self.last.as_ref().is_none_or(|last| last <= name), "records are pushed in name order");
-        self.sealer.write_all(&to_line(record)).expect("memory does not fail");
-        self.last = Some(name.clone());
+        self.write(record).expect("memory does not fail");
     }
 
     /// Ends the file.
     pub fn finish(self) -> SealedFile {
-        let bytes = Bytes::from(self.sealer.finish().expect("memory does not fail"));
+        let bytes = Bytes::from(self.end().expect("memory does not fail"));
         SealedFile { file: file_ref(&bytes), bytes }
+    }
+}
+
+impl<W: Write> IndexWriter<W> {
+    pub(super) fn to(recipients: &[Recipient], output: W) -> io::Result<Self> {
+        Ok(Self { sealer: Sealer::new(recipients, output)?, last: None, plaintext: 0 })
+    }
+
+    pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
+        let name = &record.secret.name;
+        assert!(self.last.as_ref().is_none_or(|last| last <= name), "records are pushed in name order");
+        let line = to_line(record);
+        self.sealer.write_all(&line)?;
+        self.plaintext += line.len() as u64;
+        self.last = Some(name.clone());
+        Ok(())
+    }
+
+    pub(super) fn end(self) -> io::Result<W> {
+        self.sealer.finish()
+    }
+
+    /// Plaintext bytes so far, to decide when to end the file.
+    pub fn plaintext_len(&self) -> u64 {
+        self.plaintext
     }
 }
 
@@ -59,7 +84,11 @@ impl IndexReader {
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`].
     pub fn open(file: &str, sealed: Bytes, opener: Opener<'_>) -> Result<Self, RepoError> {
-        Ok(Self { lines: Lines::open(file, sealed, opener)?, last: None })
+        Ok(Self { lines: Lines::open(file, io::Cursor::new(sealed), opener)?, last: None })
+    }
+
+    pub(super) fn from_file(name: &str, sealed: File, opener: Opener<'_>) -> Result<Self, RepoError> {
+        Ok(Self { lines: Lines::open(name, sealed, opener)?, last: None })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 
-use bytes::Bytes;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -27,8 +26,8 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Opens `sealed`; `file` is its name for errors.
-    pub(super) fn open(file: &str, sealed: Bytes, opener: Opener<'_>) -> Result<Self, RepoError> {
-        let reader = crypto::open(opener, io::Cursor::new(sealed)).map_err(|error| match error {
+    pub(super) fn open(file: &str, sealed: impl Read + 'static, opener: Opener<'_>) -> Result<Self, RepoError> {
+        let reader = crypto::open(opener, sealed).map_err(|error| match error {
             OpenError::WrongKey => RepoError::WrongKey { file: file.to_owned() },
             damage @ OpenError::Damaged(_) => damaged(file, damage.to_string()),
         })?;
@@ -147,7 +146,7 @@ mod tests {
         let key = RecoveryKey::generate();
         let mut sealer = Sealer::new(&[key.recipient()], Vec::new()).unwrap();
         sealer.write_all(plain).unwrap();
-        let mut lines = Lines::open("file", sealer.finish().unwrap().into(), Opener::Recovery(&key))?;
+        let mut lines = Lines::open("file", io::Cursor::new(sealer.finish().unwrap()), Opener::Recovery(&key))?;
         let mut all = Vec::new();
         while let Some(next) = lines.advance() {
             next?;

@@ -1,12 +1,14 @@
 //! The manifest: the signed public face of a snapshot. Holds no secret's name.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Witness;
 use crate::{
     crypto::PublicKey,
-    model::{Digest, Place, RepositoryId, SnapshotId},
+    model::{Digest, Place, Record, RepositoryId, SnapshotId, ValueState},
 };
 
 /// `snapshots/<UTC time>-<short id>.json`, signed by a signer of its epoch (namespace `lifeboat-manifest`).
@@ -97,6 +99,50 @@ pub struct Readings {
     pub kept: u64,
     /// The oldest reading that a record rests on; `None` without records.
     pub oldest: Option<Timestamp>,
+}
+
+impl Counts {
+    /// Counts one more record; its values count as carried until [`Self::with_read`] says how many were not.
+    pub fn add(&mut self, record: &Record) {
+        *if record.is_incomplete() { &mut self.unreadable } else { &mut self.captured } += 1;
+        for version in &record.versions {
+            self.versions += 1;
+            *match version.value {
+                ValueState::Stored { .. } => &mut self.values_carried,
+                ValueState::None | ValueState::ScheduledForDeletion => &mut self.values_absent,
+                ValueState::Unreadable { .. } => &mut self.values_unreadable,
+            } += 1;
+        }
+    }
+
+    /// Of the values counted so far, this run sealed so many.
+    #[must_use]
+    pub fn with_read(self, read: u64) -> Self {
+        Self { values_read: read, values_carried: self.values_carried - read, ..self }
+    }
+
+    /// Counts what `records` hold; what was listed, excluded and vanished stays. `read`: values this run sealed.
+    #[must_use]
+    pub fn of_records(self, records: &[Record], read: u64) -> Self {
+        let Self { listed, excluded, vanished, .. } = self;
+        let mut counts = Self { listed, excluded, vanished, ..Self::default() };
+        records.iter().for_each(|record| counts.add(record));
+        counts.with_read(read)
+    }
+}
+
+impl UnreadableCount {
+    /// Counts pairs of an operation and a reason.
+    pub fn of<'a>(unreadable: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Self> {
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        unreadable.for_each(|pair| *counts.entry(pair).or_default() += 1);
+        let count = |((operation, reason), count): ((&str, &str), u64)| Self {
+            operation: operation.into(),
+            reason: reason.into(),
+            count,
+        };
+        counts.into_iter().map(count).collect()
+    }
 }
 
 /// A rule and how many secrets it left out.

@@ -14,7 +14,10 @@ mod lines;
 mod manifest;
 mod pack;
 mod resolve;
+mod restorable;
 mod retention;
+mod spool;
+mod subset;
 mod trust;
 mod witness;
 
@@ -30,7 +33,10 @@ pub use forget::{ForgetError, ForgetRecord, ForgetRecords, Forgotten, SweepRepor
 pub use index::{IndexReader, IndexWriter};
 pub use manifest::{Counts, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
+pub use restorable::{Extent, Restorable};
 pub use retention::{Fate, Retention, RetentionPlan, plan};
+pub use spool::{Sorted, Spool};
+pub use subset::{NoSubset, Subset, SubsetRule};
 pub use trust::{Trust, TrustAnchor};
 pub use witness::{Remembered, Standing, Witness};
 
@@ -101,6 +107,9 @@ pub enum RepoError {
         /// The file.
         file: String,
     },
+    /// Records that wait on this host's disk cannot be written or read.
+    #[error("records cannot be spooled on this host: {0}")]
+    Spool(std::io::Error),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -165,7 +174,11 @@ impl Repository {
         }
         let signature = signer.sign(namespace, &bytes);
         self.put_same(&layout::signature(name), Bytes::from(signature.clone())).await?;
-        self.storage.put_new(name, bytes).await?;
+        match self.storage.put_new(name, bytes.clone()).await {
+            // A retry of our own write whose answer was lost: its random id is nobody else's.
+            Err(StorageError::AlreadyExists { .. }) if self.storage.get(name).await? == bytes => {}
+            other => other?,
+        }
         Ok(signature)
     }
 

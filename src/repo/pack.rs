@@ -1,6 +1,6 @@
 //! Packs: `age(zstd(JSON lines))`, one version's value each.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use base64::{Engine, display::Base64Display, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -77,7 +77,7 @@ impl PackReader {
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`].
     pub fn open(file: &str, sealed: Bytes, opener: Opener<'_>) -> Result<Self, RepoError> {
-        Lines::open(file, sealed, opener).map(Self)
+        Lines::open(file, io::Cursor::new(sealed), opener).map(Self)
     }
 }
 
@@ -122,8 +122,8 @@ struct ReadLine {
     binary: Option<Zeroizing<String>>,
 }
 
-/// The text goes straight into a wiped string. serde_json's own scratch buffer, used for text with escapes,
-/// is beyond reach.
+/// The text goes straight into a wiped string. serde_json's own scratch buffer, used for text with escapes, is left to
+/// the program's allocator.
 fn wiped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zeroizing<String>>, D::Error> {
     String::deserialize(deserializer).map(|text| Some(Zeroizing::new(text)))
 }

@@ -35,6 +35,7 @@ pub(super) struct Tally<'a> {
     unreadable: u64,
     read_now: u64,
     oldest: Option<Timestamp>,
+    by_pack: BTreeMap<Digest, u64>,
     dangling: Vec<Fault>,
 }
 
@@ -58,6 +59,7 @@ impl<'a> Tally<'a> {
             unreadable: 0,
             read_now: 0,
             oldest: None,
+            by_pack: BTreeMap::new(),
             dangling: Vec::new(),
         }
     }
@@ -73,6 +75,7 @@ impl<'a> Tally<'a> {
             match &version.value {
                 ValueState::Stored { pack, line, kind } => {
                     self.stored += 1;
+                    *self.by_pack.entry(*pack).or_default() += 1;
                     if !self.packs.contains(pack) {
                         let detail = format!("a record refers to pack {}, which it does not list", pack.short());
                         self.dangling.push(Fault::new(&self.file(), FaultKind::Dangling, detail));
@@ -93,6 +96,11 @@ impl<'a> Tally<'a> {
     /// References looked at.
     pub(super) fn references(&self) -> u64 {
         self.stored
+    }
+
+    /// How many values each pack holds of this snapshot.
+    pub(super) fn take_by_pack(&mut self) -> BTreeMap<Digest, u64> {
+        std::mem::take(&mut self.by_pack)
     }
 
     /// Dangling references, and counts that are not those of the manifest.

@@ -1,5 +1,7 @@
 //! Carries a plan out. Makes no choices: what to do was decided, and every step may be repeated.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
@@ -54,7 +56,8 @@ pub enum ExecuteError {
     Repository(#[from] RepoError),
 }
 
-/// Executes `plan`: AWSCURRENT of everything first, then the rest.
+/// Executes `plan`: AWSCURRENT of everything first, the most urgent first of all; then other versions, labels and tags;
+/// last what may shut the door.
 ///
 /// # Errors
 /// See [`ExecuteError`]; a write that one secret refuses is in the [`Execution`].
@@ -68,13 +71,22 @@ pub async fn execute(
     if found != plan.target {
         return Err(ExecuteError::OtherTarget { planned: plan.target.clone(), found });
     }
+    let mut urgent: Vec<&SecretPlan> = plan.secrets.iter().collect();
+    urgent.sort_by_key(|secret| secret.rank);
+    let phases: [(&'static str, fn(&SecretPlan) -> &[Planned]); 3] = [
+        ("restore current versions", |secret| &secret.first),
+        ("restore other versions, labels, tags", |secret| &secret.then),
+        ("restore replicas, rotation, policies", |secret| &secret.last),
+    ];
     let mut execution = Execution::default();
-    let first: Vec<_> = plan.secrets.iter().map(|secret| (secret, secret.first.as_slice())).collect();
-    run(first, "restore current versions", values, target, progress, &mut execution).await?;
-    let failed = |secret: &SecretPlan| execution.failed.iter().any(|step| step.name == secret.desired.name);
-    let then: Vec<_> =
-        plan.secrets.iter().filter(|secret| !failed(secret)).map(|secret| (secret, secret.then.as_slice())).collect();
-    run(then, "restore other versions, labels, policies", values, target, progress, &mut execution).await?;
+    for (phase, writes) in phases {
+        let failed: BTreeSet<String> = execution.failed.iter().map(|step| step.name.clone()).collect();
+        let whole = urgent.iter().filter(|secret| !failed.contains(&secret.desired.name));
+        let work: Vec<_> = whole.map(|secret| (*secret, writes(secret))).filter(|(_, it)| !it.is_empty()).collect();
+        if !work.is_empty() {
+            run(work, phase, values, target, progress, &mut execution).await?;
+        }
+    }
     Ok(execution)
 }
 

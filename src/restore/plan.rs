@@ -4,27 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::steps;
+use super::{
+    desire::{self, Wish, Wishing},
+    look::Found,
+    options::{OnConflict, OnScheduled, Options},
+    state::State,
+    steps::{self, Relation},
+};
 use crate::{
     crypto::Opener,
-    model::{AWSCURRENT, Digest, Place, Record, SnapshotId, Step, Tag, ValueKind, ValueState, Version},
-    provider::Existing,
+    model::{
+        AWSCURRENT, Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version,
+    },
+    provider::Presence,
     repo::{IndexReader, RepoError, Repository, VerifiedManifest},
 };
-
-/// The most versions a secret can hold when all of them are younger than a day (AWS: quotas of Secrets Manager).
-const MOST_VERSIONS: usize = 100;
-
-/// What to restore and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Name patterns (`*`, `?`); empty means all.
-    pub names: Vec<String>,
-    /// Keys of the source by keys of the target.
-    pub kms: BTreeMap<String, String>,
-    /// Whether the place the secrets came from may be the target.
-    pub allow_source: bool,
-}
 
 /// A complete restore, ready to be shown, stored or executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +32,24 @@ pub struct Plan {
     pub source: Place,
     /// Where they go.
     pub target: Place,
+    /// A number for everything of these names that was in the target.
+    pub inventory: Digest,
     /// One entry for each secret of the snapshot that was asked for, by name.
     pub secrets: Vec<SecretPlan>,
+    /// Keys, principals and other ARNs that the restored secrets refer to, and whether the target has them.
+    pub references: Vec<Reference>,
+}
+
+/// Something outside a secret that it needs or lets in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The key, or the ARN.
+    pub reference: String,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// The secrets that refer to it, by their names in the target.
+    pub secrets: Vec<String>,
 }
 
 /// What happens to one secret.
@@ -50,10 +60,18 @@ pub struct SecretPlan {
     pub desired: Desired,
     /// What is done about it.
     pub outcome: Outcome,
+    /// What has its name in the target.
+    pub before: Option<State>,
+    /// Its place in the order of urgency, from 0.
+    pub rank: usize,
     /// The writes that bring AWSCURRENT back: done for every secret before anything else is.
     pub first: Vec<Planned>,
-    /// The other writes, in order.
+    /// Versions, labels, tags.
     pub then: Vec<Planned>,
+    /// What may shut the door or start a clock: replicas, rotation, the policy, deletion.
+    pub last: Vec<Planned>,
+    /// Versions of another secret of this name that stay, without labels.
+    pub kept: Vec<String>,
     /// What of it cannot come back, and why.
     pub lost: Vec<Lost>,
     /// What the operator should know.
@@ -70,6 +88,12 @@ pub enum Outcome {
     Complete,
     /// It is there with the same versions and labels: only verified.
     Present,
+    /// Another secret is there and gets the snapshot's AWSCURRENT as a version; all else of it stays.
+    NewVersion,
+    /// Another secret is there and is made what the snapshot says.
+    Replace,
+    /// What is scheduled for deletion under its name is destroyed for good, and it is created.
+    Recreate,
     /// Something else is there: nothing is done.
     Conflict(String),
     /// Left out by rule: nothing is done, and nothing is missing.
@@ -82,8 +106,10 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Desired {
-    /// The name.
+    /// The name in the target.
     pub name: String,
+    /// The name in the source.
+    pub source_name: String,
     /// The provider's identifier in the source.
     pub source_arn: String,
     /// Free text.
@@ -92,12 +118,20 @@ pub struct Desired {
     pub kms_key: Option<String>,
     /// The tags.
     pub tags: Vec<Tag>,
-    /// The resource policy.
+    /// The resource policy, its ARNs rewritten.
     pub policy: Option<String>,
+    /// Whether the provider shall refuse the policy if it lets everyone in.
+    pub block_public: bool,
     /// The type of a managed external secret.
     pub secret_type: Option<String>,
     /// The versions, oldest first.
     pub versions: Vec<DesiredVersion>,
+    /// Rotation to switch on.
+    pub rotation: Option<Rotation>,
+    /// Replicas to make.
+    pub replicas: Vec<Replica>,
+    /// The recovery window of a secret that is to be scheduled for deletion, in days.
+    pub deletion_days: Option<i64>,
 }
 
 /// A version as it is to be.
@@ -153,6 +187,16 @@ pub enum PlanError {
     /// Nothing in the snapshot matches.
     #[error("no secret of the snapshot matches {0}")]
     NothingMatches(String),
+    /// Two secrets of the snapshot would get one name.
+    #[error("{first} and {second} would both be named {name}")]
+    Clash {
+        /// The name in the target.
+        name: String,
+        /// A name in the source.
+        first: String,
+        /// Another.
+        second: String,
+    },
 }
 
 /// Reads every record of a snapshot.
@@ -175,10 +219,8 @@ pub async fn records(
 }
 
 /// The records a restore is asked for.
-pub fn wanted<'a>(records: &'a [Record], options: &Options) -> Vec<&'a Record> {
-    let patterns: Vec<_> = options.names.iter().map(|pattern| wildmatch::WildMatch::new(pattern)).collect();
-    let matches = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name));
-    records.iter().filter(|record| matches(&record.secret.name)).collect()
+pub(super) fn wanted<'a>(records: &'a [Record], options: &Options) -> Vec<&'a Record> {
+    records.iter().filter(|record| options.wants(&record.secret.name)).collect()
 }
 
 /// Makes the plan from the snapshot, what is in the target, and the options.
@@ -188,30 +230,37 @@ pub fn wanted<'a>(records: &'a [Record], options: &Options) -> Vec<&'a Record> {
 pub fn make(
     manifest: &VerifiedManifest,
     records: &[Record],
-    target: &Place,
-    existing: &[Existing],
+    found: &Found,
     options: &Options,
 ) -> Result<Plan, PlanError> {
     let source = &manifest.manifest().source;
-    if source == target && !options.allow_source {
-        return Err(PlanError::TargetIsSource(target.clone()));
+    if *source == found.place && !options.allow_source {
+        return Err(PlanError::TargetIsSource(found.place.clone()));
     }
     let wanted = wanted(records, options);
-    if wanted.is_empty() && !options.names.is_empty() {
+    if wanted.is_empty() && !(options.names.is_empty() && options.exclude.is_empty()) {
         return Err(PlanError::NothingMatches(options.names.join(", ")));
     }
-    let by_name: BTreeMap<&str, &Existing> =
-        existing.iter().map(|existing| (existing.secret.name.as_str(), existing)).collect();
-    let plan_one = |record: &&Record| {
-        let there = by_name.get(record.secret.name.as_str()).copied();
-        plan_secret(record, there, source, target, options)
-    };
+    refuse_clashes(&wanted, options)?;
+    let moved = found.moved(records, source, options);
+    let wishing = Wishing { source, found, options, moved: &moved, time: manifest.manifest().time };
+    let states: BTreeMap<&str, State> = found.existing.iter().map(|it| (&*it.secret.name, State::of(it))).collect();
+    let mut secrets: Vec<SecretPlan> = wanted.iter().map(|record| plan_secret(record, &states, &wishing)).collect();
+    secrets.sort_by(|a, b| a.desired.name.cmp(&b.desired.name));
+    if let Some(version) = &options.version
+        && secrets.iter().all(|secret| matches!(secret.outcome, Outcome::LeftOut(_)))
+    {
+        return Err(PlanError::NothingMatches(format!("version {version}")));
+    }
+    let references = desire::references(&secrets, &wishing);
     Ok(Plan {
         snapshot: manifest.manifest().snapshot,
         manifest: manifest.digest(),
         source: source.clone(),
-        target: target.clone(),
-        secrets: wanted.iter().map(plan_one).collect(),
+        target: found.place.clone(),
+        inventory: inventory(&secrets),
+        secrets,
+        references,
     })
 }
 
@@ -225,6 +274,32 @@ impl Plan {
     pub fn is_complete(&self) -> bool {
         self.secrets.iter().all(|secret| secret.lost.is_empty() && !secret.is_refused())
     }
+
+    /// How many secrets have each outcome, by its name.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for secret in &self.secrets {
+            *counts.entry(secret.outcome.name()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl Outcome {
+    /// One word for it, as in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create => "created",
+            Self::Complete => "completed",
+            Self::Present => "identical",
+            Self::NewVersion => "new_version",
+            Self::Replace => "replaced",
+            Self::Recreate => "recreated",
+            Self::Conflict(_) => "conflict",
+            Self::LeftOut(_) => "left_out",
+            Self::Impossible(_) => "cannot",
+        }
+    }
 }
 
 impl SecretPlan {
@@ -235,157 +310,188 @@ impl SecretPlan {
 
     /// Whether it is there afterwards, so that it can be verified.
     pub fn is_verified(&self) -> bool {
-        matches!(self.outcome, Outcome::Create | Outcome::Complete | Outcome::Present)
+        !self.is_refused() && !matches!(self.outcome, Outcome::LeftOut(_))
+    }
+
+    /// Every write, in order.
+    pub fn writes(&self) -> impl Iterator<Item = &Planned> {
+        self.first.iter().chain(&self.then).chain(&self.last)
     }
 }
 
-fn plan_secret(
-    record: &Record,
-    existing: Option<&Existing>,
-    source: &Place,
-    target: &Place,
-    options: &Options,
-) -> SecretPlan {
-    let mut lost = Vec::new();
-    let mut notes = Vec::new();
-    let desired = desire(record, source, target, options, &mut lost, &mut notes);
-    let mut plan = SecretPlan { desired, outcome: Outcome::Create, first: Vec::new(), then: Vec::new(), lost, notes };
-    plan.outcome = match refusal(record) {
-        Some(outcome) => outcome,
-        None => match existing {
-            None => Outcome::Create,
-            Some(existing) => steps::compare(&plan.desired, existing),
-        },
+/// A number for what was found under the plan's names.
+pub(super) fn inventory(secrets: &[SecretPlan]) -> Digest {
+    let mut all = Vec::new();
+    for secret in secrets {
+        all.extend_from_slice(secret.desired.name.as_bytes());
+        all.push(0);
+        all.extend_from_slice(secret.before.clone().unwrap_or_default().digest().as_bytes());
+    }
+    Digest::of(&all)
+}
+
+fn refuse_clashes(wanted: &[&Record], options: &Options) -> Result<(), PlanError> {
+    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    for record in wanted {
+        let name = &record.secret.name;
+        if let Some(first) = taken.insert(options.maps.name(name), name) {
+            let (first, second) = (first.to_owned(), name.clone());
+            return Err(PlanError::Clash { name: options.maps.name(name), first, second });
+        }
+    }
+    Ok(())
+}
+
+fn plan_secret(record: &Record, states: &BTreeMap<&str, State>, wishing: &Wishing<'_>) -> SecretPlan {
+    let Wish { desired, lost, mut notes, refusal } = desire::wish(record, wishing);
+    let before = states.get(desired.name.as_str()).cloned();
+    let refusal = refuse(record, wishing.options).or_else(|| refusal.map(Outcome::Impossible));
+    let outcome = match (refusal, &before) {
+        (Some(outcome), _) => outcome,
+        (None, None) => Outcome::Create,
+        (None, Some(state)) => decide(&desired, state, wishing, &mut notes),
     };
-    match plan.outcome {
-        Outcome::Create => steps::create(&mut plan),
-        Outcome::Complete => steps::complete(&mut plan, existing.expect("only what exists is completed")),
+    let mut plan = SecretPlan {
+        rank: wishing.options.rank(&desired.source_name),
+        desired,
+        outcome,
+        before,
+        first: Vec::new(),
+        then: Vec::new(),
+        last: Vec::new(),
+        kept: Vec::new(),
+        lost,
+        notes,
+    };
+    steps::fill(&mut plan);
+    if !plan.is_verified() {
         // Nothing of a refused secret comes back: the reason stands in the outcome.
-        _ => plan.lost.retain(|_| matches!(plan.outcome, Outcome::Present)),
+        plan.lost.clear();
     }
     plan
 }
 
+/// What is done about a secret of this name that is there.
+fn decide(desired: &Desired, state: &State, wishing: &Wishing<'_>, notes: &mut Vec<String>) -> Outcome {
+    let existing = wishing.found.existing.iter().find(|it| it.secret.name == desired.name);
+    if let Some(existing) = existing {
+        if let Some(service) = &existing.secret.owning_service {
+            return Outcome::Impossible(format!("a secret of this name is there and managed by {service}"));
+        }
+        let primary = existing.secret.primary_region.as_deref();
+        if let Some(primary) = primary.filter(|primary| *primary != wishing.found.place.region) {
+            let reason = format!("a replica of {primary} has this name: promote or remove it first");
+            return Outcome::Impossible(reason);
+        }
+    }
+    if !state.scheduled {
+        return resolve(steps::relate(desired, state), desired, wishing.options.on_conflict);
+    }
+    if desired.deletion_days.is_some()
+        && matches!(steps::relate(desired, &state.assuming(desired.policy.as_ref())), Relation::Same)
+    {
+        return Outcome::Present;
+    }
+    match wishing.options.on_scheduled {
+        OnScheduled::Fail => Outcome::Conflict(SCHEDULED.into()),
+        OnScheduled::ForceReplace => {
+            notes.push(format!(
+                "what is scheduled for deletion under this name is destroyed for good: {}",
+                versions(state)
+            ));
+            Outcome::Recreate
+        }
+        OnScheduled::Undelete => {
+            if !state.hidden.is_empty() {
+                let hidden: Vec<&str> = state.hidden.iter().map(String::as_str).collect();
+                notes.push(format!("not shown while it is scheduled for deletion: {}", hidden.join(", ")));
+            }
+            let live = State { scheduled: false, ..state.clone() };
+            match resolve(steps::relate(desired, &live), desired, wishing.options.on_conflict) {
+                // Taking it back is a write.
+                Outcome::Present => Outcome::Complete,
+                other => other,
+            }
+        }
+    }
+}
+
+const SCHEDULED: &str = "a secret of this name is scheduled for deletion in the target";
+
+/// How many versions, for a note.
+fn versions(state: &State) -> String {
+    format!("{} versions", state.versions.len())
+}
+
+fn resolve(relation: Relation, desired: &Desired, on_conflict: OnConflict) -> Outcome {
+    let differences = match relation {
+        Relation::Same => return Outcome::Present,
+        Relation::Begun => return Outcome::Complete,
+        Relation::Other(differences) => differences,
+    };
+    let reason = format!("another secret of this name is there: {}", differences.join(", "));
+    let has_value = desired.versions.iter().any(|version| version.has(AWSCURRENT));
+    match on_conflict {
+        OnConflict::NewVersion | OnConflict::Replace if !has_value => {
+            Outcome::Conflict(format!("{reason}; the snapshot has no value to put there"))
+        }
+        OnConflict::NewVersion => Outcome::NewVersion,
+        OnConflict::Replace => Outcome::Replace,
+        OnConflict::Fail | OnConflict::Skip => Outcome::Conflict(reason),
+    }
+}
+
 /// Why a record is not restored, whatever the target holds.
-fn refusal(record: &Record) -> Option<Outcome> {
+fn refuse(record: &Record, options: &Options) -> Option<Outcome> {
     let secret = &record.secret;
-    if secret.deleted.is_some() {
+    if secret.deleted.is_some() && !options.deletion {
         return Some(Outcome::LeftOut("scheduled for deletion in the source".into()));
     }
-    if let Some(service) = &secret.owning_service {
-        return Some(Outcome::Impossible(format!("managed by {service}: recreate it in that service")));
+    if let Some(service) = &secret.owning_service
+        && options.maps.name(&secret.name) == secret.name
+    {
+        let reason = format!(
+            "managed by {service}: recreate it in that service, or restore its value under another name (--name-map)"
+        );
+        return Some(Outcome::Impossible(reason));
     }
     if record.versions.is_empty() && !secret.unreadable.is_empty() {
         return Some(Outcome::Impossible(format!("it could not be read: {}", secret.unreadable[0].reason)));
     }
-    let current = record.versions.iter().find(|version| version.has(AWSCURRENT));
-    match current.map(|version| &version.value) {
-        Some(ValueState::Unreadable { reason }) => {
-            Some(Outcome::Impossible(format!("its AWSCURRENT value could not be read: {reason}")))
-        }
-        Some(ValueState::Stored { .. }) => None,
-        Some(_) => Some(Outcome::Impossible("its AWSCURRENT value is not in the backup".into())),
+    if let Some(wanted) = &options.version {
+        return match record.versions.iter().find(|version| version.id == *wanted || version.has(wanted)) {
+            None => Some(Outcome::LeftOut(format!("it has no version {wanted}"))),
+            Some(version) => unavailable(version, wanted),
+        };
+    }
+    match record.versions.iter().find(|version| version.has(AWSCURRENT)) {
+        Some(current) => unavailable(current, AWSCURRENT),
         // The first value put into a secret always becomes AWSCURRENT, so the others cannot be put back as they were.
         None if record.versions.iter().any(is_stored) => {
-            Some(Outcome::Impossible("no version of it is labelled AWSCURRENT".into()))
+            Some(Outcome::Impossible("no version of it is labelled AWSCURRENT (--version restores one of them)".into()))
         }
         None => None,
     }
 }
 
-fn desire(
-    record: &Record,
-    source: &Place,
-    target: &Place,
-    options: &Options,
-    lost: &mut Vec<Lost>,
-    notes: &mut Vec<String>,
-) -> Desired {
-    let secret = &record.secret;
-    for part in &secret.unreadable {
-        lost.push(Lost { what: part.part.clone(), reason: part.reason.clone() });
-    }
-    let (system, tags): (Vec<Tag>, Vec<Tag>) =
-        secret.tags.iter().cloned().partition(|tag| tag.key.to_lowercase().starts_with("aws:"));
-    if !system.is_empty() {
-        notes.push(format!(
-            "{} system tags (aws:…) belong to the services that set them and are left out",
-            system.len()
-        ));
-    }
-    if secret.rotation.as_ref().is_some_and(|rotation| rotation.enabled) {
-        notes.push("rotation was on; it is left off so that nothing rotates a live credential".into());
-    }
-    if !secret.replicas.is_empty() {
-        notes.push("replicas are not restored".into());
-    }
-    Desired {
-        name: secret.name.clone(),
-        source_arn: secret.arn.clone(),
-        description: secret.description.clone(),
-        kms_key: map_key(secret.kms_key.as_deref(), source, target, options, notes),
-        tags,
-        policy: secret.policy.clone(),
-        secret_type: secret.secret_type.clone(),
-        versions: desired_versions(record, lost, notes),
-    }
-}
-
-fn desired_versions(record: &Record, lost: &mut Vec<Lost>, notes: &mut Vec<String>) -> Vec<DesiredVersion> {
-    let mut versions = Vec::new();
-    let mut ordered: Vec<&Version> = record.versions.iter().collect();
-    ordered.sort_by_key(|version| (version.created, version.id.clone()));
-    for version in ordered {
-        match &version.value {
-            ValueState::Stored { pack, line, kind } => versions.push(DesiredVersion {
-                id: version.id.clone(),
-                stages: version.stages.clone(),
-                value: ValueRef { pack: *pack, line: *line, kind: *kind },
-            }),
-            ValueState::None => notes.push(format!("version {} holds no value and is not recreated", version.id)),
-            ValueState::ScheduledForDeletion => {
-                lost.push(Lost {
-                    what: version.id.clone(),
-                    reason: "not readable while scheduled for deletion".into(),
-                });
-            }
-            ValueState::Unreadable { reason } => {
-                lost.push(Lost { what: version.id.clone(), reason: format!("it could not be read: {reason}") });
-            }
+fn unavailable(version: &Version, what: &str) -> Option<Outcome> {
+    match &version.value {
+        ValueState::Stored { .. } => None,
+        ValueState::Unreadable { reason } => {
+            Some(Outcome::Impossible(format!("its {what} value could not be read: {reason}")))
         }
+        ValueState::None => Some(Outcome::Impossible(format!("its {what} version holds no value"))),
+        ValueState::ScheduledForDeletion => Some(Outcome::Impossible(format!("its {what} value is not in the backup"))),
     }
-    let mut surplus = versions.len().saturating_sub(MOST_VERSIONS);
-    versions.retain(|version| {
-        let drop = surplus > 0 && version.stages.is_empty();
-        if drop {
-            surplus -= 1;
-            let reason = format!("a secret takes {MOST_VERSIONS} versions in a day");
-            lost.push(Lost { what: version.id.clone(), reason });
-        }
-        !drop
-    });
-    versions
-}
-
-/// A key of one region or account does not exist in another; an alias and a multi-Region key may.
-fn map_key(
-    key: Option<&str>,
-    source: &Place,
-    target: &Place,
-    options: &Options,
-    notes: &mut Vec<String>,
-) -> Option<String> {
-    let key = key?;
-    if let Some(mapped) = options.kms.get(key) {
-        return Some(mapped.clone());
-    }
-    if source == target || key.starts_with("alias/") {
-        return Some(key.to_owned());
-    }
-    notes.push(format!("its key {key} belongs to {source}; the target's default key is used (--kms-map changes that)"));
-    None
 }
 
 fn is_stored(version: &Version) -> bool {
     matches!(version.value, ValueState::Stored { .. })
+}
+
+impl DesiredVersion {
+    /// Whether `label` is to be attached.
+    pub fn has(&self, label: &str) -> bool {
+        self.stages.iter().any(|stage| stage == label)
+    }
 }

@@ -3,160 +3,261 @@
 //! AWS gives a label to one version at a time, and a put always carries at least one label. So an unlabelled
 //! version is put under a scratch label that the next such put takes over and a last step removes.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::plan::{Desired, DesiredVersion, Outcome, Planned, SecretPlan};
-use crate::{
-    model::{AWSCURRENT, AWSPREVIOUS, Step},
-    provider::Existing,
+use super::{
+    plan::{Desired, DesiredVersion, Outcome, Planned, SecretPlan},
+    state::State,
 };
+use crate::model::{AWSCURRENT, AWSPREVIOUS, Replica, Step, Tag};
 
 /// The label that unlabelled versions pass through.
 pub(super) const SCRATCH: &str = "lifeboat-restore";
 /// Labels a secret can have at once (AWS: quotas of Secrets Manager).
 const MOST_LABELS: usize = 20;
 
-/// The labels and versions a secret has at a point of the plan.
-#[derive(Default)]
-struct State {
-    labels: BTreeMap<String, String>,
-    versions: BTreeSet<String>,
+/// How what is there relates to what is to be.
+pub(super) enum Relation {
+    /// There is nothing to do.
+    Same,
+    /// An earlier run of this restore began it; nothing that is there is in the way.
+    Begun,
+    /// It is another secret, in these respects.
+    Other(Vec<String>),
 }
 
-/// What is there, against what is to be.
-pub(super) fn compare(desired: &Desired, existing: &Existing) -> Outcome {
-    if existing.secret.deleted.is_some() {
-        return Outcome::Conflict("a secret of this name is scheduled for deletion in the target".into());
-    }
+/// Compares without values: a version id stands for its value.
+pub(super) fn relate(desired: &Desired, state: &State) -> Relation {
+    let mut differences = Vec::new();
     let ours = |id: &str| desired.versions.iter().any(|version| version.id == id);
-    if let Some(foreign) = existing.versions.iter().find(|version| !ours(&version.id)) {
-        return Outcome::Conflict(format!("a secret of this name with another version ({}) is there", foreign.id));
+    let foreign = state.versions.iter().filter(|id| !ours(id)).count();
+    if foreign > 0 {
+        differences.push(format!("versions that are not in the snapshot ({foreign})"));
     }
-    let state = State::of(existing);
-    let current = desired.versions.iter().find(|version| has(version, AWSCURRENT)).map(|version| &version.id);
-    if state.labels.get(AWSCURRENT) != current {
-        return Outcome::Conflict("a secret of this name with another AWSCURRENT version is there".into());
+    let current = desired.versions.iter().find(|version| version.has(AWSCURRENT)).map(|version| version.id.as_str());
+    if state.holder(AWSCURRENT) != current {
+        differences.push("AWSCURRENT on another version".into());
     }
-    if existing.secret.description.as_deref().unwrap_or("") != desired.description.as_deref().unwrap_or("") {
-        return Outcome::Conflict("a secret of this name with another description is there".into());
-    }
-    if existing.secret.policy.is_some() && existing.secret.policy != desired.policy {
-        return Outcome::Conflict("a secret of this name with another resource policy is there".into());
-    }
-    if missing(desired, existing).is_empty() { Outcome::Present } else { Outcome::Complete }
-}
-
-/// Fills in the writes of a secret that is not there.
-pub(super) fn create(plan: &mut SecretPlan) {
-    let desired = &plan.desired;
-    let current = desired.versions.iter().find(|version| has(version, AWSCURRENT));
-    let write = Step::Create {
-        name: desired.name.clone(),
-        version: current.map(|version| version.id.clone()),
-        description: desired.description.clone(),
-        kms_key: desired.kms_key.clone(),
-        tags: desired.tags.clone(),
-        secret_type: desired.secret_type.clone(),
+    let misplaced = |label: &&String, id: &String| {
+        *label != AWSCURRENT && *label != SCRATCH && !desired.versions.iter().any(|it| it.id == *id && it.has(label))
     };
-    plan.first = vec![Planned { write, value: current.map(|version| version.value) }];
-    let mut state = State::default();
-    if let Some(current) = current {
-        state.put(&current.id, &[AWSCURRENT.to_owned()]);
+    let labels: Vec<&str> =
+        state.labels.iter().filter(|(label, id)| misplaced(label, id)).map(|(label, _)| label.as_str()).collect();
+    if !labels.is_empty() {
+        differences.push(format!("labels elsewhere ({})", labels.join(", ")));
     }
-    plan.then = versions(desired, &mut state);
-    plan.then.extend(policy(desired));
+    if state.description != desired.description {
+        differences.push("description".into());
+    }
+    if state.tags != tag_map(&desired.tags) {
+        differences.push("tags".into());
+    }
+    if state.policy.is_some() && state.policy != desired.policy {
+        differences.push("resource policy".into());
+    }
+    if state.secret_type != desired.secret_type {
+        differences.push("type".into());
+    }
+    if !differences.is_empty() {
+        return Relation::Other(differences);
+    }
+    let mut state = state.clone();
+    let begun = !then(desired, &mut state, false).is_empty() || !last(desired, &state, false).is_empty();
+    if begun { Relation::Begun } else { Relation::Same }
 }
 
-/// Fills in the writes that an earlier run did not get to.
-pub(super) fn complete(plan: &mut SecretPlan, existing: &Existing) {
-    plan.then = missing(&plan.desired, existing);
+/// Fills in the writes that the outcome asks for.
+pub(super) fn fill(plan: &mut SecretPlan) {
+    let desired = &plan.desired;
+    let mut state = plan.before.clone().unwrap_or_default();
+    let mut first = Vec::new();
+    let mut exact = false;
+    match plan.outcome {
+        Outcome::Create | Outcome::Complete => {}
+        Outcome::Replace | Outcome::NewVersion => {
+            exact = true;
+            plan.kept =
+                state.versions.iter().filter(|id| desired.versions.iter().all(|it| it.id != **id)).cloned().collect();
+        }
+        Outcome::Recreate => push(&mut first, &mut state, plain(Step::Destroy { name: desired.name.clone() })),
+        Outcome::Present | Outcome::Conflict(_) | Outcome::LeftOut(_) | Outcome::Impossible(_) => return,
+    }
+    if state.scheduled {
+        push(&mut first, &mut state, plain(Step::Undelete { name: desired.name.clone() }));
+    }
+    if let Some(planned) = current(desired, &state) {
+        push(&mut first, &mut state, planned);
+    }
+    plan.first = first;
+    if plan.outcome != Outcome::NewVersion {
+        plan.then = then(desired, &mut state, exact);
+        plan.last = last(desired, &state, exact);
+    }
 }
 
-fn missing(desired: &Desired, existing: &Existing) -> Vec<Planned> {
+/// The write that brings AWSCURRENT back.
+fn current(desired: &Desired, state: &State) -> Option<Planned> {
+    let current = desired.versions.iter().find(|version| version.has(AWSCURRENT));
+    if !state.there {
+        let write = Step::Create {
+            name: desired.name.clone(),
+            version: current.map(|version| version.id.clone()),
+            description: desired.description.clone(),
+            kms_key: desired.kms_key.clone(),
+            tags: desired.tags.clone(),
+            secret_type: desired.secret_type.clone(),
+        };
+        return Some(Planned { write, value: current.map(|version| version.value) });
+    }
+    let current = current?;
+    let holder = state.holder(AWSCURRENT);
+    if holder == Some(&current.id) {
+        return None;
+    }
+    if state.versions.contains(&current.id) {
+        return Some(plain(move_stage(desired, AWSCURRENT, Some(&current.id), holder)));
+    }
+    Some(put(desired, current, vec![AWSCURRENT.to_owned()]))
+}
+
+/// Versions, labels, tags, description and key; `exact` also takes away what is not to be.
+fn then(desired: &Desired, state: &mut State, exact: bool) -> Vec<Planned> {
     let mut writes = Vec::new();
-    let absent: Vec<_> = desired.tags.iter().filter(|tag| !existing.secret.tags.contains(tag)).cloned().collect();
-    if !absent.is_empty() {
-        writes.push(plain(Step::Tag { name: desired.name.clone(), tags: absent }));
+    if exact {
+        remove_labels(desired, state, &mut writes);
+        update(desired, state, &mut writes);
     }
-    writes.extend(versions(desired, &mut State::of(existing)));
-    if existing.secret.policy.is_none() {
-        writes.extend(policy(desired));
+    versions(desired, state, &mut writes);
+    labels(desired, state, &mut writes);
+    let wrong = |tag: &&Tag| state.tags.get(&tag.key) != Some(&tag.value);
+    let tags: Vec<Tag> = desired.tags.iter().filter(wrong).cloned().collect();
+    let wanted = tag_map(&desired.tags);
+    let keys: Vec<String> = state.tags.keys().filter(|key| exact && !wanted.contains_key(*key)).cloned().collect();
+    // Tags go before they come: there is room for fifty.
+    if !keys.is_empty() {
+        push(&mut writes, state, plain(Step::Untag { name: desired.name.clone(), keys }));
+    }
+    if !tags.is_empty() {
+        push(&mut writes, state, plain(Step::Tag { name: desired.name.clone(), tags }));
     }
     writes
 }
 
-/// The writes for versions and labels: AWSPREVIOUS, then the unlabelled ones, then the rest, then label moves.
-fn versions(desired: &Desired, state: &mut State) -> Vec<Planned> {
+/// Replicas, rotation, policy, deletion.
+fn last(desired: &Desired, state: &State, exact: bool) -> Vec<Planned> {
+    let name = || desired.name.clone();
     let mut writes = Vec::new();
-    let put = |version: &DesiredVersion, stages: Vec<String>, state: &mut State, writes: &mut Vec<Planned>| {
-        if state.versions.contains(&version.id) {
-            return;
+    let missing = |replica: &&Replica| !state.replicas.contains(&replica.region);
+    let replicas: Vec<Replica> = desired.replicas.iter().filter(missing).cloned().collect();
+    if !replicas.is_empty() {
+        writes.push(plain(Step::Replicate { name: name(), replicas }));
+    }
+    if let Some(rotation) = desired.rotation.clone().filter(|_| !state.rotates) {
+        writes.push(plain(Step::Rotate { name: name(), rotation }));
+    }
+    match &desired.policy {
+        Some(policy) if state.policy.as_ref() != Some(policy) => {
+            let block_public = desired.block_public;
+            writes.push(plain(Step::PutPolicy { name: name(), policy: policy.clone(), block_public }));
         }
-        state.put(&version.id, &stages);
-        let write = Step::PutVersion { name: desired.name.clone(), version: version.id.clone(), stages };
-        writes.push(Planned { write, value: Some(version.value) });
+        None if exact && state.policy.is_some() => writes.push(plain(Step::DeletePolicy { name: name() })),
+        _ => {}
+    }
+    if let Some(days) = desired.deletion_days.filter(|_| !state.scheduled) {
+        writes.push(plain(Step::ScheduleDeletion { name: name(), days }));
+    }
+    writes
+}
+
+/// Labels that no version is to have; AWSCURRENT always has a version and moves instead.
+fn remove_labels(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
+    let unwanted = |label: &String| label != AWSCURRENT && desired.versions.iter().all(|version| !version.has(label));
+    let labels: Vec<(String, String)> =
+        state.labels.iter().filter(|(label, _)| unwanted(label)).map(|(l, id)| (l.clone(), id.clone())).collect();
+    for (label, holder) in labels {
+        push(writes, state, plain(move_stage(desired, &label, None, Some(&holder))));
+    }
+}
+
+fn update(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
+    if state.description != desired.description || !same_key(desired.kms_key.as_deref(), state.kms_key.as_deref()) {
+        let (description, kms_key) = (desired.description.clone(), desired.kms_key.clone());
+        push(writes, state, plain(Step::Update { name: desired.name.clone(), description, kms_key }));
+    }
+}
+
+/// Whether two names of a key may mean the same: an id, an alias and an ARN of either can stand for each other.
+pub(super) fn same_key(one: Option<&str>, other: Option<&str>) -> bool {
+    let normal = |key: Option<&str>| {
+        let key = key.filter(|key| !key.ends_with("alias/aws/secretsmanager"))?;
+        Some(key.rsplit(':').next().unwrap_or(key).trim_start_matches("key/").to_owned())
     };
+    normal(one) == normal(other)
+}
+
+/// AWSPREVIOUS, then the unlabelled ones, then the rest.
+fn versions(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
     let (unlabelled, labelled): (Vec<_>, Vec<_>) =
         desired.versions.iter().partition(|version| version.stages.is_empty());
+    let (previous, others): (Vec<_>, Vec<_>) = labelled.into_iter().partition(|version| version.has(AWSPREVIOUS));
+    let absent = |version: &DesiredVersion, state: &State| !state.versions.contains(&version.id);
     // The scratch label needs a free place among the labels, so with all of them in use it goes first.
     let labels: usize = desired.versions.iter().map(|version| version.stages.len()).sum();
-    let (previous, others): (Vec<_>, Vec<_>) = labelled.into_iter().partition(|version| has(version, AWSPREVIOUS));
     if labels < MOST_LABELS {
         for version in &previous {
-            put(version, version.stages.clone(), state, &mut writes);
+            if absent(version, state) {
+                push(writes, state, put(desired, version, version.stages.clone()));
+            }
         }
     }
-    for version in &unlabelled {
-        put(version, vec![SCRATCH.to_owned()], state, &mut writes);
+    for version in unlabelled {
+        if absent(version, state) {
+            push(writes, state, put(desired, version, vec![SCRATCH.to_owned()]));
+        }
     }
-    if let Some(holder) = state.labels.remove(SCRATCH) {
-        writes.push(plain(move_stage(desired, SCRATCH, None, Some(holder))));
+    if let Some(holder) = state.labels.get(SCRATCH).cloned() {
+        push(writes, state, plain(move_stage(desired, SCRATCH, None, Some(&holder))));
     }
     for version in previous.iter().chain(&others) {
-        put(version, version.stages.clone(), state, &mut writes);
+        if absent(version, state) {
+            push(writes, state, put(desired, version, version.stages.clone()));
+        }
     }
+}
+
+/// Every label to the version that is to have it.
+fn labels(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
     for version in &desired.versions {
         for stage in &version.stages {
             let holder = state.labels.get(stage).cloned();
             if holder.as_deref() != Some(&version.id) {
-                writes.push(plain(move_stage(desired, stage, Some(version.id.clone()), holder)));
-                state.labels.insert(stage.clone(), version.id.clone());
+                push(writes, state, plain(move_stage(desired, stage, Some(&version.id), holder.as_deref())));
             }
         }
     }
-    writes
 }
 
-fn policy(desired: &Desired) -> Option<Planned> {
-    let policy = desired.policy.clone()?;
-    Some(plain(Step::PutPolicy { name: desired.name.clone(), policy }))
+fn push(writes: &mut Vec<Planned>, state: &mut State, planned: Planned) {
+    state.apply(&planned.write);
+    writes.push(planned);
 }
 
-fn move_stage(desired: &Desired, stage: &str, to: Option<String>, from: Option<String>) -> Step {
-    Step::MoveStage { name: desired.name.clone(), stage: stage.to_owned(), to, from }
+fn put(desired: &Desired, version: &DesiredVersion, stages: Vec<String>) -> Planned {
+    let write = Step::PutVersion { name: desired.name.clone(), version: version.id.clone(), stages };
+    Planned { write, value: Some(version.value) }
+}
+
+fn move_stage(desired: &Desired, stage: &str, to: Option<&str>, from: Option<&str>) -> Step {
+    Step::MoveStage {
+        name: desired.name.clone(),
+        stage: stage.to_owned(),
+        to: to.map(str::to_owned),
+        from: from.map(str::to_owned),
+    }
 }
 
 fn plain(write: Step) -> Planned {
     Planned { write, value: None }
 }
 
-fn has(version: &DesiredVersion, label: &str) -> bool {
-    version.stages.iter().any(|stage| stage == label)
-}
-
-impl State {
-    fn of(existing: &Existing) -> Self {
-        let mut state = Self::default();
-        for version in &existing.versions {
-            state.put(&version.id, &version.stages);
-        }
-        state
-    }
-
-    fn put(&mut self, version: &str, stages: &[String]) {
-        self.versions.insert(version.to_owned());
-        for stage in stages {
-            self.labels.insert(stage.clone(), version.to_owned());
-        }
-    }
+fn tag_map(tags: &[Tag]) -> std::collections::BTreeMap<String, String> {
+    tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect()
 }

@@ -1,19 +1,23 @@
-//! Reads everything back and compares it with the snapshot: ids, values, labels, tags, description, policy.
+//! Reads everything back and compares it with the plan: ids, values, labels, tags, description, policy and the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{
+    arns::Rewriting,
     execute::ExecuteError,
-    plan::{Desired, DesiredVersion, Plan, SecretPlan},
+    options::Maps,
+    plan::{DesiredVersion, Outcome, Plan, SecretPlan},
+    state::own_tags,
+    steps::same_key,
     values::Values,
 };
 use crate::{
-    model::Tag,
+    model::{AWSCURRENT, Tag},
     progress::Progress,
-    provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError, Source},
+    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Listed, ProviderError, Source},
 };
 
 const CONCURRENT_SECRETS: usize = 32;
@@ -37,6 +41,12 @@ pub struct Verification {
     pub policies: u64,
     /// Everything that is not as it was.
     pub differences: Vec<Difference>,
+    /// Each version, and how it is.
+    pub states: Vec<VersionState>,
+    /// Old ARNs by new ones, of the secrets that are there.
+    pub arns: BTreeMap<String, String>,
+    /// Values and policies that still contain an ARN of the old place.
+    pub old_arns: Vec<OldArns>,
 }
 
 /// One thing that is not as it was.
@@ -46,13 +56,36 @@ pub struct Difference {
     pub name: String,
     /// The version, when it is about one.
     pub version: Option<String>,
-    /// What: `value`, `labels`, `tags`, `description`, `policy`, `missing`, `extra`, `unreadable`.
+    /// What: `value`, `labels`, `tags`, `description`, `policy`, `type`, `key`, `rotation`, `replicas`, `deletion`,
+    /// `missing`, `extra`, `unreadable`.
     pub what: &'static str,
     /// More, never a value.
     pub detail: String,
 }
 
-/// Compares every secret of `plan` that should be there now.
+/// How one version is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct VersionState {
+    /// The secret.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// `restored` by this run, `identical` before it, `different`, `missing`, or `unread`: it may not be read any more.
+    pub state: &'static str,
+}
+
+/// A place where an ARN of the old place is left.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OldArns {
+    /// The secret.
+    pub name: String,
+    /// The version whose value it is in; `None` for the policy.
+    pub version: Option<String>,
+    /// The ARNs of a policy; what a value says is never told.
+    pub arns: Vec<String>,
+}
+
+/// Compares every secret of `plan` that should be there now. Each is read by its name: a listing may be minutes behind.
 ///
 /// # Errors
 /// The target or the repository fails as a whole; what differs is in the [`Verification`].
@@ -62,36 +95,35 @@ pub async fn verify(
     target: &dyn Source,
     progress: &dyn Progress,
 ) -> Result<Verification, ExecuteError> {
-    let due: BTreeMap<&str, &SecretPlan> = plan
-        .secrets
-        .iter()
-        .filter(|secret| secret.is_verified())
-        .map(|secret| (secret.desired.name.as_str(), secret))
-        .collect();
+    let due: Vec<&SecretPlan> = plan.secrets.iter().filter(|secret| secret.is_verified()).collect();
     progress.begin("verify", Some(due.len() as u64));
-    let listed: Vec<Listed> = target
-        .list()
-        .try_filter(|listed| std::future::ready(due.contains_key(listed.name.as_str())))
-        .try_collect()
-        .await?;
+    let moved = moved(plan);
+    let maps = Maps::default();
+    let rewriting = Rewriting { maps: &maps, source: &plan.source, target: &plan.target, moved: &moved };
     let mut verification = Verification::default();
-    let there: BTreeSet<String> = listed.iter().map(|listed| listed.name.clone()).collect();
-    for name in due.keys().filter(|name| !there.contains(**name)) {
-        verification.differ(name, None, "missing", String::new());
-    }
-    let mut reads = stream::iter(listed)
-        .map(|listed| async move {
-            let fetched = target.fetch(&listed, &|_| false).await;
-            (listed, fetched)
+    let mut reads = stream::iter(due)
+        .map(|secret| async move {
+            let fetched = target.fetch(&Listed::named(&secret.desired.name), &|_| false).await;
+            (secret, fetched)
         })
         .buffer_unordered(CONCURRENT_SECRETS);
-    while let Some((listed, fetched)) = reads.next().await {
-        let secret = due[listed.name.as_str()];
-        compare(&secret.desired, fetched, values, &mut verification).await?;
+    while let Some((secret, fetched)) = reads.next().await {
+        Comparing { secret, values, rewriting: &rewriting, verification: &mut verification }.all(fetched).await?;
         progress.advance(1);
     }
     verification.differences.sort();
+    verification.states.sort();
+    verification.old_arns.sort();
     Ok(verification)
+}
+
+/// The ARNs that are gone: those of the snapshot that nothing had under the planned names.
+fn moved(plan: &Plan) -> BTreeMap<String, String> {
+    let gone = plan.secrets.iter().filter(|secret| {
+        let arn = secret.before.as_ref().and_then(|state| state.arn.as_ref());
+        arn != Some(&secret.desired.source_arn) || secret.outcome == Outcome::Recreate
+    });
+    gone.map(|secret| (secret.desired.source_arn.clone(), String::new())).collect()
 }
 
 impl Verification {
@@ -100,94 +132,196 @@ impl Verification {
         self.secrets > 0 && self.differences.is_empty()
     }
 
-    fn differ(&mut self, name: &str, version: Option<&str>, what: &'static str, detail: String) {
-        self.differences.push(Difference { name: name.into(), version: version.map(Into::into), what, detail });
-    }
-}
-
-async fn compare(
-    desired: &Desired,
-    fetched: Result<Fetched, ProviderError>,
-    values: &Values<'_>,
-    verification: &mut Verification,
-) -> Result<(), ExecuteError> {
-    let name = &desired.name;
-    let fetched = match fetched {
-        Ok(fetched) => fetched,
-        Err(error) => {
-            verification.differ(name, None, "unreadable", error.to_string());
-            return Ok(());
+    /// How many versions are in each state.
+    pub fn version_counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for state in &self.states {
+            *counts.entry(state.state).or_default() += 1;
         }
-    };
-    verification.secrets += 1;
-    compare_metadata(desired, &fetched, verification);
-    let mut there: BTreeMap<&str, &FetchedVersion> =
-        fetched.versions.iter().map(|version| (version.id.as_str(), version)).collect();
-    for version in &desired.versions {
-        match there.remove(version.id.as_str()) {
-            Some(found) => compare_version(desired, version, found, values, verification).await?,
-            None => verification.differ(name, Some(&version.id), "missing", String::new()),
+        counts
+    }
+}
+
+/// One secret under comparison.
+struct Comparing<'a, 'v> {
+    secret: &'a SecretPlan,
+    values: &'a Values<'a>,
+    rewriting: &'a Rewriting<'a>,
+    verification: &'v mut Verification,
+}
+
+impl<'a> Comparing<'a, '_> {
+    async fn all(mut self, fetched: Result<Fetched, ProviderError>) -> Result<(), ExecuteError> {
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                self.differ(None, "missing", String::new());
+                self.due_versions().iter().for_each(|version| self.state(version, "missing"));
+                return Ok(());
+            }
+            Err(error) => {
+                self.differ(None, "unreadable", error.to_string());
+                return Ok(());
+            }
+        };
+        let secret = self.secret;
+        self.verification.secrets += 1;
+        self.verification.arns.insert(secret.desired.source_arn.clone(), fetched.secret.arn.clone());
+        let whole = secret.outcome != Outcome::NewVersion;
+        if whole {
+            self.metadata(&fetched);
+            self.settings(&fetched);
         }
-    }
-    for id in there.keys() {
-        verification.differ(name, Some(id), "extra", "a version that was not in the snapshot".into());
-    }
-    Ok(())
-}
-
-fn compare_metadata(desired: &Desired, fetched: &Fetched, verification: &mut Verification) {
-    let (name, secret) = (&desired.name, &fetched.secret);
-    for part in &secret.unreadable {
-        verification.differ(name, None, "unreadable", format!("{}: {}", part.part, part.reason));
-    }
-    verification.tags += desired.tags.len() as u64;
-    let sorted = |tags: &[Tag]| tags.iter().cloned().collect::<BTreeSet<_>>();
-    if sorted(&desired.tags) != sorted(&secret.tags) {
-        verification.differ(
-            name,
-            None,
-            "tags",
-            format!("{} expected, {} found", desired.tags.len(), secret.tags.len()),
-        );
-    }
-    verification.descriptions += u64::from(desired.description.is_some());
-    if desired.description.as_deref().unwrap_or("") != secret.description.as_deref().unwrap_or("") {
-        verification.differ(name, None, "description", String::new());
-    }
-    verification.policies += u64::from(desired.policy.is_some());
-    if desired.policy != secret.policy {
-        verification.differ(name, None, "policy", String::new());
-    }
-    if desired.secret_type != secret.secret_type {
-        verification.differ(name, None, "type", String::new());
-    }
-}
-
-async fn compare_version(
-    desired: &Desired,
-    version: &DesiredVersion,
-    found: &FetchedVersion,
-    values: &Values<'_>,
-    verification: &mut Verification,
-) -> Result<(), ExecuteError> {
-    let name = &desired.name;
-    verification.versions += 1;
-    verification.labels += version.stages.len() as u64;
-    let sorted = |stages: &[String]| stages.iter().cloned().collect::<BTreeSet<_>>();
-    if sorted(&version.stages) != sorted(&found.stages) {
-        let detail = format!("expected [{}], found [{}]", version.stages.join(", "), found.stages.join(", "));
-        verification.differ(name, Some(&version.id), "labels", detail);
-    }
-    match &found.value {
-        FetchedValue::Value(value) => {
-            let expected = values.get(&version.value, &desired.source_arn, &version.id).await?;
-            verification.values += 1;
-            if !expected.same_as(value) {
-                verification.differ(name, Some(&version.id), "value", "the bytes are not those of the snapshot".into());
+        let mut there: BTreeMap<&str, &FetchedVersion> =
+            fetched.versions.iter().map(|version| (version.id.as_str(), version)).collect();
+        for version in self.due_versions() {
+            match there.remove(version.id.as_str()) {
+                Some(found) => self.version(version, found).await?,
+                None => {
+                    self.differ(Some(&version.id), "missing", String::new());
+                    self.state(version, "missing");
+                }
             }
         }
-        FetchedValue::Unreadable(reason) => verification.differ(name, Some(&version.id), "unreadable", reason.clone()),
-        _ => verification.differ(name, Some(&version.id), "value", "it holds no value".into()),
+        // What another secret of this name had stays, and must have lost its labels.
+        let stays =
+            |id: &str, extra: &FetchedVersion| secret.kept.iter().any(|kept| kept == id) && extra.stages.is_empty();
+        for (id, _) in there.iter().filter(|(id, extra)| whole && !stays(id, extra)) {
+            self.differ(Some(id), "extra", "a version that was not in the snapshot".into());
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The versions that are to be as in the snapshot.
+    fn due_versions(&self) -> Vec<&'a DesiredVersion> {
+        let only_current = self.secret.outcome == Outcome::NewVersion;
+        self.secret.desired.versions.iter().filter(|version| !only_current || version.has(AWSCURRENT)).collect()
+    }
+
+    fn metadata(&mut self, fetched: &Fetched) {
+        let (desired, secret) = (&self.secret.desired, &fetched.secret);
+        for part in &secret.unreadable {
+            self.differ(None, "unreadable", format!("{}: {}", part.part, part.reason));
+        }
+        self.verification.tags += desired.tags.len() as u64;
+        let wanted: BTreeSet<&Tag> = desired.tags.iter().collect();
+        let found: BTreeSet<&Tag> = own_tags(&secret.tags).collect();
+        if wanted != found {
+            self.differ(None, "tags", format!("{} expected, {} found", wanted.len(), found.len()));
+        }
+        self.verification.descriptions += u64::from(desired.description.is_some());
+        if desired.description.as_deref().unwrap_or("") != secret.description.as_deref().unwrap_or("") {
+            self.differ(None, "description", String::new());
+        }
+        let unshown = secret.deleted.is_some() && desired.deletion_days.is_some();
+        if !unshown {
+            self.verification.policies += u64::from(desired.policy.is_some());
+            if desired.policy != secret.policy {
+                self.differ(None, "policy", String::new());
+            }
+        }
+        if let Some(policy) = &desired.policy {
+            self.old_arns(None, policy.as_bytes());
+        }
+    }
+
+    fn settings(&mut self, fetched: &Fetched) {
+        let (desired, secret) = (&self.secret.desired, &fetched.secret);
+        if desired.secret_type != secret.secret_type {
+            self.differ(None, "type", String::new());
+        }
+        let (wanted, found) = (desired.kms_key.as_deref(), secret.kms_key.as_deref());
+        // An alias and a key's id cannot be compared; that there is a key at all can.
+        if !same_key(wanted, found) && (same_key(wanted, None) || same_key(found, None)) {
+            let name = |key: Option<&str>| key.unwrap_or("the default key").to_owned();
+            self.differ(None, "key", format!("expected {}, found {}", name(wanted), name(found)));
+        }
+        if let Some(wanted) = &desired.rotation {
+            let same = secret.rotation.as_ref().is_some_and(|found| {
+                found.enabled && found.lambda == wanted.lambda && found.schedule == wanted.schedule
+            });
+            if !same {
+                self.differ(None, "rotation", String::new());
+            }
+        }
+        for replica in &desired.replicas {
+            let found = secret.replicas.iter().find(|found| found.region == replica.region);
+            match found.map(|found| found.status.as_deref().unwrap_or("unknown")) {
+                Some("Failed") => self.differ(None, "replicas", format!("{}: Failed", replica.region)),
+                Some(_) => {}
+                None => self.differ(None, "replicas", format!("{} is missing", replica.region)),
+            }
+        }
+        if desired.deletion_days.is_some() != secret.deleted.is_some() {
+            self.differ(None, "deletion", String::new());
+        }
+    }
+
+    async fn version(&mut self, version: &DesiredVersion, found: &FetchedVersion) -> Result<(), ExecuteError> {
+        let before = self.verification.differences.len();
+        self.verification.versions += 1;
+        let mut expected: BTreeSet<&str> = version.stages.iter().map(String::as_str).collect();
+        let mut labels: BTreeSet<&str> = found.stages.iter().map(String::as_str).collect();
+        if self.secret.outcome == Outcome::NewVersion {
+            expected.retain(|label| *label == AWSCURRENT);
+            labels.retain(|label| *label == AWSCURRENT);
+        }
+        self.verification.labels += expected.len() as u64;
+        if expected != labels {
+            let list = |labels: &BTreeSet<&str>| labels.iter().copied().collect::<Vec<_>>().join(", ");
+            let detail = format!("expected [{}], found [{}]", list(&expected), list(&labels));
+            self.differ(Some(&version.id), "labels", detail);
+        }
+        let read = self.value(version, found).await?;
+        let written = self.secret.writes().any(|planned| planned.write.writes_version() == Some(version.id.as_str()));
+        let state = match (self.verification.differences.len() > before, read, written) {
+            (true, ..) => "different",
+            (false, false, _) => "unread",
+            (false, true, true) => "restored",
+            (false, true, false) => "identical",
+        };
+        self.state(version, state);
+        Ok(())
+    }
+
+    /// Compares the value; tells whether it could be read at all.
+    async fn value(&mut self, version: &DesiredVersion, found: &FetchedVersion) -> Result<bool, ExecuteError> {
+        let desired = &self.secret.desired;
+        match &found.value {
+            FetchedValue::Value(value) => {
+                let expected = self.values.get(&version.value, &desired.source_arn, &version.id).await?;
+                self.verification.values += 1;
+                if !expected.same_as(value) {
+                    let detail = "the bytes are not those of the snapshot".into();
+                    self.differ(Some(&version.id), "value", detail);
+                }
+                self.old_arns(Some(&version.id), expected.expose());
+                return Ok(true);
+            }
+            FetchedValue::ScheduledForDeletion if desired.deletion_days.is_some() => return Ok(false),
+            FetchedValue::Unreadable(reason) => self.differ(Some(&version.id), "unreadable", reason.clone()),
+            _ => self.differ(Some(&version.id), "value", "it holds no value".into()),
+        }
+        Ok(true)
+    }
+
+    fn old_arns(&mut self, version: Option<&str>, text: &[u8]) {
+        let arns = self.rewriting.old(text);
+        if !arns.is_empty() {
+            // What a value says is never told.
+            let arns = if version.is_some() { Vec::new() } else { arns.into_iter().collect() };
+            let name = self.secret.desired.name.clone();
+            self.verification.old_arns.push(OldArns { name, version: version.map(Into::into), arns });
+        }
+    }
+
+    fn differ(&mut self, version: Option<&str>, what: &'static str, detail: String) {
+        let name = self.secret.desired.name.clone();
+        self.verification.differences.push(Difference { name, version: version.map(Into::into), what, detail });
+    }
+
+    fn state(&mut self, version: &DesiredVersion, state: &'static str) {
+        let name = self.secret.desired.name.clone();
+        self.verification.states.push(VersionState { name, version: version.id.clone(), state });
+    }
 }

@@ -29,7 +29,7 @@ pub use gather::{Gathering, Progress, Rejection};
 pub use quorum::{NoQuorum, Quorum};
 pub use register::{Holder, Register};
 pub use split::{Share, SplitError, split};
-pub use untrusted::{ShareFault, UntrustedShare};
+pub use untrusted::{ShareFault, Suggestion, UntrustedShare};
 
 /// The random identity of one share set, shown as two groups: `A1B2-C3D4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -119,6 +119,17 @@ fn checks(number: usize, data: &str) -> Option<[char; CHECKS]> {
     Some(remainder.map(|element| element.to_char().to_ascii_uppercase()))
 }
 
+/// Row `number` (from 1) of a body.
+pub(super) fn part(body: &str, number: usize) -> Option<&str> {
+    let before = LENGTHS.get(..number.checked_sub(1)?)?.iter().sum::<usize>();
+    body.get(before..before + LENGTHS.get(number - 1)?)
+}
+
+/// The rows in which two bodies differ.
+pub(super) fn differing(one: &str, two: &str) -> Vec<usize> {
+    (1..=LENGTHS.len()).filter(|&number| part(one, number) != part(two, number)).collect()
+}
+
 /// Takes `2:`, `2.`, `Row 2)` or `2 ` off the front. Without punctuation it is a label only when the rest has the
 /// length of a row.
 fn split_label(line: &str) -> (Option<usize>, &str) {

@@ -6,7 +6,7 @@ use super::{
     KeyFingerprint, ShareSetId,
     bytes::ShareBytes,
     finding::{self, Attempt},
-    rows::{LENGTHS, RowFault},
+    rows::{self, RowFault},
     text,
 };
 use crate::model::Digest;
@@ -19,6 +19,12 @@ use crate::model::Digest;
 /// println!("{share:?}");
 /// ```
 pub struct UntrustedShare(ShareBytes);
+
+/// A share close to a misread text. No Debug, Clone or Serialize; wiped on drop.
+pub struct Suggestion {
+    body: Zeroizing<String>,
+    rows: Vec<usize>,
+}
 
 /// Why a presented text is not a share. Never holds a character of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,11 +74,18 @@ impl UntrustedShare {
     ///
     /// A suggestion to be compared with the paper by a person and then presented like any other text: with more than
     /// 4 wrong characters it may be a share nobody made. `None` also when the text needs no correction.
-    pub fn suggest(text: &str) -> Option<Zeroizing<String>> {
+    pub fn suggest(text: &str) -> Option<Suggestion> {
         if !finding::intact(text).is_empty() {
             return None;
         }
-        corrected(&finding::attempt(text)?).map(|body| text::whole(&body))
+        let attempt = finding::attempt(text)?;
+        let body = corrected(&attempt)?;
+        // A letter that the alphabet avoids is a fault of its row even where the body is read as if it were right.
+        let mut rows = faulty(&attempt, RowFault::Misread);
+        rows.extend(attempt.body().map(|typed| rows::differing(&typed, &body)).unwrap_or_default());
+        rows.sort_unstable();
+        rows.dedup();
+        Some(Suggestion { body, rows })
     }
 
     /// The index x.
@@ -106,6 +119,23 @@ impl UntrustedShare {
     }
 }
 
+impl Suggestion {
+    /// The whole text, `LB1…`.
+    pub fn text(&self) -> Zeroizing<String> {
+        text::whole(&self.body)
+    }
+
+    /// The rows (from 1) that were typed wrongly.
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// Row `number` (from 1), for a person to compare with the paper.
+    pub fn row(&self, number: usize) -> Option<&str> {
+        rows::part(&self.body, number)
+    }
+}
+
 /// What is wrong with a text that holds no intact share.
 fn diagnosis(text: &str) -> ShareFault {
     let Some(attempt) = finding::attempt(text) else { return ShareFault::NotAShare };
@@ -122,7 +152,7 @@ fn diagnosis(text: &str) -> ShareFault {
     if let (Attempt::Rows(_), true, Some(corrected), Some(body)) =
         (&attempt, rows.is_empty(), &corrected, attempt.body())
     {
-        rows = differing(&body, corrected);
+        rows = rows::differing(&body, corrected);
     }
     ShareFault::Misread { rows, correctable: corrected.is_some() }
 }
@@ -142,20 +172,6 @@ fn faulty(attempt: &Attempt, fault: RowFault) -> Vec<usize> {
         }
         Attempt::SomeRows(_) | Attempt::Whole(_) => Vec::new(),
     }
-}
-
-/// The rows in which two bodies differ.
-fn differing(one: &str, two: &str) -> Vec<usize> {
-    let mut from = 0;
-    (1..)
-        .zip(LENGTHS)
-        .filter(|(_, length)| {
-            let row = from..from + length;
-            from = row.end;
-            one[row.clone()] != two[row]
-        })
-        .map(|(number, _)| number)
-        .collect()
 }
 
 fn rows_text(rows: &[usize]) -> String {

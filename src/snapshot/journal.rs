@@ -42,7 +42,9 @@ impl Journal {
     /// Notes a pack that is stored.
     pub(super) fn note(&self, pack: &FileRef, records: &[Record], key: &IndexKey) -> io::Result<()> {
         let mut writer = IndexWriter::new(&[key.recipient()]);
-        records.iter().for_each(|record| writer.push(record));
+        for record in records {
+            writer.push(record);
+        }
         fsutil::create_folder(&self.folder, Access::Private)?;
         let path = self.folder.join(format!("{}-{}.age", self.epoch, pack.sha256));
         fsutil::write(&path, &writer.finish().bytes, Access::Private, Existing::Replace)

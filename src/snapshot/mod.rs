@@ -2,15 +2,17 @@
 //!
 //! The manifest is the last write. Whatever stops a run before it leaves packs that nothing refers to.
 
-mod carried;
 mod journal;
+mod known;
 mod sweep;
+mod tally;
 mod writer;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use futures::{SinkExt, StreamExt, channel::mpsc};
+use futures::TryStreamExt;
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 
 use crate::{
     clock::{Clock, to_seconds},
@@ -18,15 +20,13 @@ use crate::{
     model::{Place, Record, SnapshotId},
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
-    repo::{
-        Chain, Counts, Excluded, Manifest, Readings, Remembered, RepoError, Repository, Trust, UnreadableCount,
-        VerifiedManifest, Witness,
-    },
+    repo::{Chain, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Trust, VerifiedManifest, Witness},
 };
-use carried::Carried;
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
+use known::{Known, Previous, Unfinished};
 use sweep::Sweep;
+use tally::Tally;
 use writer::Writer;
 
 /// How many secrets are read at once; the provider's limiter paces the calls.
@@ -56,6 +56,8 @@ pub struct Request<'a> {
     pub sweep_days: u32,
     /// Where this host notes what an unfinished run has sealed; without it an interrupted run starts over.
     pub journal: Option<&'a Path>,
+    /// A folder of this host for records that do not fit in memory; they are sealed there, and gone when the run ends.
+    pub scratch: Option<&'a Path>,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Watches.
@@ -126,21 +128,24 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let chain = request.repository.chain(request.trust).await?;
     check_witness(request.witness, &chain)?;
 
-    let mut carried = Carried::load(request.repository, request.trust, &chain, &place, request.index_key).await;
     let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient));
-    if let Some(journal) = journal() {
-        carried.resume(journal.load(request.repository, request.index_key).await);
-    }
-    let packs = vec![epoch.recipient.clone()];
+    let mut previous = Previous::new(request.repository, request.trust, &chain, &place, request.index_key);
+    let unfinished = match journal() {
+        Some(journal) => Unfinished::of(journal.load(request.repository, request.index_key).await),
+        None => Unfinished::default(),
+    };
+    let unfinished = Arc::new(unfinished);
     let noted = journal().map(|journal| (journal, request.index_key));
-    let mut writer = Writer::new(request.repository, packs, started, noted);
+    let spool = Spool::new(request.scratch);
+    let mut writer = Writer::new(request.repository, vec![epoch.recipient.clone()], started, spool, noted);
     let mut tally = Tally::default();
-    read_all(request, &place, &carried, &mut writer, &mut tally).await?;
+    let entries = list(request).await?;
+    read_all(request, &place, entries, &mut previous, &unfinished, &mut writer, &mut tally).await?;
 
-    let recipients = [epoch.recipient.clone(), request.index_key.recipient()];
     request.progress.begin("write index", None);
-    let written = writer.finish(&recipients).await?;
-    let unreadable = unreadable_items(&written.records);
+    let packs = previous.packs().chain(unfinished.packs());
+    let recipients = [epoch.recipient.clone(), request.index_key.recipient()];
+    let written = writer.finish(&recipients, packs, &mut tally).await?;
     let manifest = Manifest {
         version: crate::repo::FORMAT_VERSION,
         repository: request.repository.id(),
@@ -152,95 +157,126 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         epoch: epoch.number,
         signer: request.signer.public(),
         source: place,
-        counts: count(&written.records, &tally, written.values_read),
-        readings: Some(readings(&written.records, started)),
-        packs: carried.sizes(&written.packs, &written.records)?,
+        counts: tally.counts(written.values_read),
+        readings: Some(tally.readings()),
+        packs: written.packs,
         indexes: written.indexes,
-        excluded: tally.excluded.into_iter().map(|(rule, secrets)| Excluded { rule, secrets }).collect(),
-        unreadable: unreadable_counts(&unreadable),
+        excluded: tally.excluded(),
+        unreadable: tally.unreadable_counts(),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
     let manifest = request.repository.put_manifest(manifest, request.signer).await?;
     if let Some(Err(error)) = journal().map(|journal| journal.clear()) {
         tracing::warn!(%error, "the journal of the run cannot be cleared");
     }
-    Ok(Report { manifest, unreadable, history: chain.faults })
+    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: chain.faults })
 }
 
-/// What happened to the secrets that have no record.
-#[derive(Default)]
-struct Tally {
-    listed: u64,
-    vanished: u64,
-    excluded: BTreeMap<String, u64>,
+/// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
+/// while it was listed is there twice.
+async fn list(request: &Request<'_>) -> Result<(u64, Sorted), SnapshotError> {
+    request.progress.begin("list secrets", None);
+    let mut spool = Spool::new(request.scratch);
+    let mut entries = request.source.list();
+    let mut count = 0;
+    while let Some(Listed { secret, fingerprint, .. }) = entries.try_next().await? {
+        let record = Record { secret, versions: Vec::new(), read: Timestamp::UNIX_EPOCH, listing: fingerprint };
+        spool.push(record).map_err(RepoError::Spool)?;
+        count += 1;
+        request.progress.advance(1);
+    }
+    Ok((count, spool.sorted()?))
 }
 
-/// What becomes of one entry of the listing.
-enum Outcome<'a> {
-    Excluded(String),
-    Kept(&'a Record),
-    Read(Result<Fetched, ProviderError>),
+/// One secret that was read, and what was known of it before.
+struct Read {
+    listed: Listed,
+    known: Known,
+    fetched: Result<Fetched, ProviderError>,
 }
 
-/// Lists and reads in parallel; one writer takes what arrives, so that memory is bounded by the queue.
+/// Walks through the listing and the earlier index side by side; secrets are read in parallel and written as they come, so
+/// that memory is bounded by what is in flight.
 async fn read_all(
     request: &Request<'_>,
     place: &Place,
-    carried: &Carried,
+    (count, entries): (u64, Sorted),
+    previous: &mut Previous<'_>,
+    unfinished: &Arc<Unfinished>,
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {
-    request.progress.begin("read secrets", None);
-    let (mut sender, mut receiver) = mpsc::channel(CONCURRENT_SECRETS);
+    request.progress.begin("read secrets", Some(count));
     let sweep = Sweep::new(request.sweep_days, writer.started());
-    let source = &request.source;
-    let producer = async move {
-        let mut reads = source
-            .list()
-            .map(|listed| async move {
-                let listed = listed?;
-                let outcome = match (exclusion(&listed, place, request.exclude), carried.keeps(&listed, &sweep)) {
-                    (Some(rule), _) => Outcome::Excluded(rule),
-                    (None, Some(record)) => Outcome::Kept(record),
-                    (None, None) => {
-                        Outcome::Read(source.fetch(&listed, &|version| carried.has(&listed.arn, version)).await)
-                    }
-                };
-                Ok::<_, ProviderError>((listed, outcome))
-            })
-            .buffer_unordered(CONCURRENT_SECRETS);
-        while let Some(read) = reads.next().await {
-            if sender.send(read).await.is_err() {
-                break;
+    let mut entries = entries.map(|entry| entry.map(listed));
+    let mut last = None;
+    let mut reads = JoinSet::new();
+    let mut failures = Failures::default();
+    loop {
+        while reads.len() < CONCURRENT_SECRETS {
+            let Some(listed) = entries.next().transpose()? else { break };
+            if last.replace(listed.arn.clone()).is_some_and(|last| last == listed.arn) {
+                continue;
             }
-        }
-    };
-    let consumer = async move {
-        let mut failures = 0;
-        while let Some(read) = receiver.next().await {
-            let (listed, outcome) = read?;
             tally.listed += 1;
-            request.progress.advance(1);
-            match outcome {
-                Outcome::Excluded(rule) => *tally.excluded.entry(rule).or_default() += 1,
-                Outcome::Kept(record) => writer.push_kept(record),
-                Outcome::Read(Err(error)) if error.kind == ErrorKind::NotFound => tally.vanished += 1,
-                Outcome::Read(Err(error)) => {
-                    failures += 1;
-                    if error.kind == ErrorKind::Credentials || failures >= GIVE_UP_AFTER {
-                        return Err(error.into());
-                    }
-                    writer.push_unread(carried.record(&listed.arn), listed, &error);
+            if let Some(rule) = exclusion(&listed, place, request.exclude) {
+                tally.exclude(rule);
+                request.progress.advance(1);
+                continue;
+            }
+            let known = Known::new(previous.find(&listed).await, unfinished);
+            match known.kept(&listed, &sweep) {
+                Ok(record) => {
+                    writer.push_kept(record)?;
+                    request.progress.advance(1);
                 }
-                Outcome::Read(Ok(fetched)) => {
-                    failures = 0;
-                    writer.push(fetched, listed.fingerprint, carried).await?;
+                Err(known) => {
+                    reads.spawn(read(request.source.clone(), listed, known));
                 }
             }
         }
-        Ok(())
-    };
-    futures::join!(producer, consumer).1
+        let Some(read) = reads.join_next().await else { return Ok(()) };
+        take(read.expect("reading does not panic"), writer, tally, &mut failures).await?;
+        request.progress.advance(1);
+    }
+}
+
+async fn read(source: Arc<dyn Source>, listed: Listed, known: Known) -> Read {
+    let fetched = source.fetch(&listed, &|version| known.has(&listed.arn, version)).await;
+    Read { listed, known, fetched }
+}
+
+/// Failures in a row.
+#[derive(Default)]
+struct Failures(usize);
+
+async fn take(
+    read: Read,
+    writer: &mut Writer<'_>,
+    tally: &mut Tally,
+    failures: &mut Failures,
+) -> Result<(), SnapshotError> {
+    let Read { listed, known, fetched } = read;
+    match fetched {
+        Err(error) if error.kind == ErrorKind::NotFound => tally.vanished += 1,
+        Err(error) => {
+            failures.0 += 1;
+            if error.kind == ErrorKind::Credentials || failures.0 >= GIVE_UP_AFTER {
+                return Err(error.into());
+            }
+            writer.push_unread(known, listed, &error)?;
+        }
+        Ok(fetched) => {
+            failures.0 = 0;
+            writer.push(fetched, listed.fingerprint, &known).await?;
+        }
+    }
+    Ok(())
+}
+
+fn listed(entry: Record) -> Listed {
+    let Record { secret, listing, .. } = entry;
+    Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint: listing }
 }
 
 fn exclusion(listed: &Listed, place: &Place, patterns: &[String]) -> Option<String> {
@@ -270,81 +306,6 @@ fn check_witness(witness: Option<&Witness>, chain: &Chain) -> Result<(), Snapsho
         Some(fault) => Err(SnapshotError::OtherHistory(fault.detail)),
         None => Ok(()),
     }
-}
-
-fn unreadable_items(records: &[Record]) -> Vec<UnreadableItem> {
-    let mut items = Vec::new();
-    for record in records {
-        let name = &record.secret.name;
-        for part in &record.secret.unreadable {
-            items.push(UnreadableItem {
-                name: name.clone(),
-                version: None,
-                operation: part.part.clone(),
-                reason: part.reason.clone(),
-            });
-        }
-        for version in &record.versions {
-            if let crate::model::ValueState::Unreadable { reason } = &version.value {
-                items.push(UnreadableItem {
-                    name: name.clone(),
-                    version: Some(version.id.clone()),
-                    operation: "GetSecretValue".into(),
-                    reason: reason.clone(),
-                });
-            }
-        }
-    }
-    items
-}
-
-fn unreadable_counts(items: &[UnreadableItem]) -> Vec<UnreadableCount> {
-    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for item in items {
-        *counts.entry((&item.operation, &item.reason)).or_default() += 1;
-    }
-    let count = |((operation, reason), count): ((&str, &str), u64)| UnreadableCount {
-        operation: operation.into(),
-        reason: reason.into(),
-        count,
-    };
-    counts.into_iter().map(count).collect()
-}
-
-fn count(records: &[Record], tally: &Tally, values_read: u64) -> Counts {
-    use crate::model::ValueState;
-    let mut counts = Counts {
-        listed: tally.listed,
-        excluded: tally.excluded.values().sum(),
-        vanished: tally.vanished,
-        values_read,
-        ..Counts::default()
-    };
-    let mut stored = 0;
-    for record in records {
-        if record.is_incomplete() {
-            counts.unreadable += 1;
-        } else {
-            counts.captured += 1;
-        }
-        for version in &record.versions {
-            counts.versions += 1;
-            match version.value {
-                ValueState::Stored { .. } => stored += 1,
-                ValueState::None | ValueState::ScheduledForDeletion => counts.values_absent += 1,
-                ValueState::Unreadable { .. } => counts.values_unreadable += 1,
-            }
-        }
-    }
-    counts.values_carried = stored - values_read;
-    counts
-}
-
-/// How old the readings are.
-fn readings(records: &[Record], started: Timestamp) -> Readings {
-    let now = records.iter().filter(|record| record.read == started).count() as u64;
-    let oldest = records.iter().map(|record| record.read).min();
-    Readings { now, kept: records.len() as u64 - now, oldest }
 }
 
 fn random_id() -> SnapshotId {

@@ -1,23 +1,27 @@
-//! Seals values as they arrive and keeps the records until their packs are named.
+//! Seals values as they arrive; the records wait in a spool until every pack has its name.
+
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Carried, Journal};
+use super::{Journal, Known, Tally};
 use crate::{
     crypto::{IndexKey, Recipient},
     model::{Digest, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
-    repo::{FileRef, IndexWriter, PackWriter, RepoError, Repository},
+    repo::{FileRef, IndexWriter, PackWriter, RepoError, Repository, Spool},
 };
 
 /// Plaintext after which a pack is ended: thousands of ordinary values, and little to hold in memory.
 const PACK_PLAINTEXT: u64 = 4 << 20;
+/// Plaintext after which an index file is ended and the next one goes on with the names after it.
+const INDEX_PLAINTEXT: u64 = 8 << 20;
 
 pub(super) struct Writer<'a> {
     repository: &'a Repository,
     recipients: Vec<Recipient>,
     read: Timestamp,
-    records: Vec<Record>,
+    records: Spool,
     packs: Vec<FileRef>,
     values_read: u64,
     open: Option<OpenPack>,
@@ -25,16 +29,23 @@ pub(super) struct Writer<'a> {
 }
 
 pub(super) struct Written {
-    pub(super) records: Vec<Record>,
+    /// Every pack the records refer to: the new ones, and the earlier ones still in use.
     pub(super) packs: Vec<FileRef>,
     pub(super) indexes: Vec<FileRef>,
     pub(super) values_read: u64,
 }
 
-/// A pack that has no digest yet, and the versions waiting for it: (record, version) positions.
+/// A pack that has no digest yet, and what it holds.
 struct OpenPack {
     pack: PackWriter,
-    waiting: Vec<(usize, usize)>,
+    values: Vec<Sealed>,
+}
+
+/// A value of the open pack.
+struct Sealed {
+    arn: String,
+    version: String,
+    value: ValueState,
 }
 
 impl<'a> Writer<'a> {
@@ -42,9 +53,10 @@ impl<'a> Writer<'a> {
         repository: &'a Repository,
         recipients: Vec<Recipient>,
         read: Timestamp,
+        records: Spool,
         journal: Option<(Journal, &'a IndexKey)>,
     ) -> Self {
-        Self { repository, recipients, read, records: vec![], packs: vec![], values_read: 0, open: None, journal }
+        Self { repository, recipients, read, records, packs: vec![], values_read: 0, open: None, journal }
     }
 
     /// Takes one secret as read; its new values are sealed and wiped before this returns.
@@ -52,16 +64,15 @@ impl<'a> Writer<'a> {
         &mut self,
         mut fetched: Fetched,
         listing: Option<Digest>,
-        carried: &Carried,
+        known: &Known,
     ) -> Result<(), RepoError> {
-        keep_policy(&mut fetched.secret, carried);
-        let arn = fetched.secret.arn.clone();
-        let position = self.records.len();
+        keep_policy(&mut fetched.secret, known);
+        let arn = &fetched.secret.arn;
         let mut versions = Vec::with_capacity(fetched.versions.len());
-        for (number, version) in fetched.versions.into_iter().enumerate() {
-            let value = match carried.value(&arn, &version.id) {
+        for version in fetched.versions {
+            let value = match known.value(arn, &version.id) {
                 Some(known) => known.clone(),
-                None => self.seal(&arn, &version, (position, number)),
+                None => self.seal(arn, &version),
             };
             versions.push(Version {
                 id: version.id,
@@ -71,7 +82,7 @@ impl<'a> Writer<'a> {
                 value,
             });
         }
-        self.records.push(Record { secret: fetched.secret, versions, read: self.read, listing });
+        self.spool(Record { secret: fetched.secret, versions, read: self.read, listing })?;
         if self.open.as_ref().is_some_and(|open| open.pack.plaintext_len() >= PACK_PLAINTEXT) {
             self.end_pack().await?;
         }
@@ -84,13 +95,13 @@ impl<'a> Writer<'a> {
     }
 
     /// Takes over a record whose secret was not read, as it is.
-    pub(super) fn push_kept(&mut self, known: &Record) {
-        self.records.push(known.clone());
+    pub(super) fn push_kept(&mut self, record: Record) -> Result<(), RepoError> {
+        self.spool(record)
     }
 
     /// Takes a secret that could not be read at all: what an earlier snapshot knows of it stays referred to.
-    pub(super) fn push_unread(&mut self, known: Option<&Record>, listed: Listed, error: &ProviderError) {
-        let mut record = known.cloned().unwrap_or_else(|| Record {
+    pub(super) fn push_unread(&mut self, known: Known, listed: Listed, error: &ProviderError) -> Result<(), RepoError> {
+        let mut record = known.into_record().unwrap_or_else(|| Record {
             secret: listed.secret,
             versions: Vec::new(),
             read: self.read,
@@ -98,80 +109,119 @@ impl<'a> Writer<'a> {
         });
         record.listing = None;
         record.secret.unreadable = vec![Unreadable { part: error.operation.to_owned(), reason: error.code.clone() }];
-        self.records.push(record);
+        self.spool(record)
     }
 
-    pub(super) async fn finish(mut self, index_recipients: &[Recipient]) -> Result<Written, RepoError> {
+    /// Ends the last pack and writes the index. `earlier` are packs that are there already.
+    pub(super) async fn finish(
+        mut self,
+        index_recipients: &[Recipient],
+        earlier: impl Iterator<Item = FileRef>,
+        tally: &mut Tally,
+    ) -> Result<Written, RepoError> {
         self.end_pack().await?;
-        self.records.sort_by(|a, b| (&a.secret.name, &a.secret.arn).cmp(&(&b.secret.name, &b.secret.arn)));
+        let known: HashMap<Digest, FileRef> =
+            earlier.chain(self.packs.iter().copied()).map(|file| (file.sha256, file)).collect();
+        let mut used = BTreeSet::new();
+        let mut indexes = Vec::new();
         let mut index = IndexWriter::new(index_recipients);
-        for record in &self.records {
-            index.push(record);
+        for record in self.records.sorted()? {
+            let mut record = record?;
+            for version in &mut record.versions {
+                if let ValueState::Stored { pack, .. } = &mut version.value {
+                    *pack = final_name(*pack, &self.packs);
+                    used.insert(*known.get(pack).ok_or_else(|| unlisted(*pack))?);
+                }
+            }
+            tally.add(&record, self.read);
+            if index.plaintext_len() >= INDEX_PLAINTEXT {
+                let sealed = std::mem::replace(&mut index, IndexWriter::new(index_recipients)).finish();
+                indexes.push(sealed.file);
+                self.repository.put_index(sealed).await?;
+            }
+            index.push(&record);
         }
         let sealed = index.finish();
-        let indexes = vec![sealed.file];
+        indexes.push(sealed.file);
         self.repository.put_index(sealed).await?;
-        Ok(Written { records: self.records, packs: self.packs, indexes, values_read: self.values_read })
+        Ok(Written { packs: used.into_iter().collect(), indexes, values_read: self.values_read })
     }
 
-    fn seal(&mut self, arn: &str, version: &FetchedVersion, position: (usize, usize)) -> ValueState {
+    fn spool(&mut self, record: Record) -> Result<(), RepoError> {
+        self.records.push(record).map_err(RepoError::Spool)
+    }
+
+    fn seal(&mut self, arn: &str, version: &FetchedVersion) -> ValueState {
         let value = match &version.value {
             FetchedValue::Value(value) => value,
             FetchedValue::None => return ValueState::None,
             FetchedValue::ScheduledForDeletion => return ValueState::ScheduledForDeletion,
             FetchedValue::Unreadable(reason) => return ValueState::Unreadable { reason: reason.clone() },
-            // Only said of versions that `carried` knows, and those never come here.
+            // Only said of versions that are known, and those never come here.
             FetchedValue::Known => return ValueState::Unreadable { reason: "NotRead".into() },
         };
         let open =
-            self.open.get_or_insert_with(|| OpenPack { pack: PackWriter::new(&self.recipients), waiting: Vec::new() });
+            self.open.get_or_insert_with(|| OpenPack { pack: PackWriter::new(&self.recipients), values: Vec::new() });
         let line = open.pack.push(arn, &version.id, value);
-        open.waiting.push(position);
+        let value = ValueState::Stored { pack: name_to_come(self.packs.len()), line, kind: value.kind() };
+        open.values.push(Sealed { arn: arn.to_owned(), version: version.id.clone(), value: value.clone() });
         self.values_read += 1;
-        ValueState::Stored { pack: UNNAMED, line, kind: value.kind() }
+        value
     }
 
     async fn end_pack(&mut self) -> Result<(), RepoError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let sealed = open.pack.finish();
-        let waiting = open.waiting;
-        for &(record, version) in &waiting {
-            if let ValueState::Stored { pack, .. } = &mut self.records[record].versions[version].value {
-                *pack = sealed.file.sha256;
-            }
-        }
         let file = sealed.file;
         self.packs.push(file);
         self.repository.put_pack(sealed).await?;
         if let Some((journal, key)) = &self.journal {
+            let noted: Vec<Record> = open.values.into_iter().map(|value| self.as_noted(value)).collect();
             // Without it the work is done again should the run be interrupted; the run itself goes on.
-            if let Err(error) = journal.note(&file, &self.sealed_in(&waiting), key) {
+            if let Err(error) = journal.note(&file, &noted, key) {
                 tracing::warn!(%error, "the journal of the run cannot be written");
             }
         }
         Ok(())
     }
 
-    /// Where the values of one pack are, as far as a later run needs to know.
-    fn sealed_in(&self, waiting: &[(usize, usize)]) -> Vec<Record> {
-        let of = |&(record, version): &(usize, usize)| {
-            let Record { secret, versions, .. } = &self.records[record];
-            let Version { id, value, .. } = &versions[version];
-            let version =
-                Version { id: id.clone(), stages: vec![], created: None, kms_keys: vec![], value: value.clone() };
-            let secret = Secret { arn: secret.arn.clone(), ..Secret::default() };
-            Record { secret, versions: vec![version], read: self.read, listing: None }
-        };
-        waiting.iter().map(of).collect()
+    /// Where a value is, as far as a later run needs to know.
+    fn as_noted(&self, Sealed { arn, version, mut value }: Sealed) -> Record {
+        if let ValueState::Stored { pack, .. } = &mut value {
+            *pack = final_name(*pack, &self.packs);
+        }
+        let version = Version { id: version, stages: vec![], created: None, kms_keys: vec![], value };
+        let secret = Secret { arn, ..Secret::default() };
+        Record { secret, versions: vec![version], read: self.read, listing: None }
     }
 }
 
 /// A policy that cannot be read while its secret is scheduled for deletion is the one that was read before.
-fn keep_policy(secret: &mut Secret, carried: &Carried) {
+fn keep_policy(secret: &mut Secret, known: &Known) {
     if secret.deleted.is_some() && secret.raw.get("GetResourcePolicy").is_none() && secret.policy.is_none() {
-        secret.policy = carried.record(&secret.arn).and_then(|record| record.secret.policy.clone());
+        secret.policy = known.record().and_then(|record| record.secret.policy.clone());
     }
 }
 
-/// Stands for the digest of the pack that is still open.
-const UNNAMED: crate::model::Digest = crate::model::Digest::from_bytes([0; 32]);
+/// Stands for the digest of this run's pack of that number until the pack is ended: no SHA-256 has 24 zero bytes in front.
+fn name_to_come(number: usize) -> Digest {
+    let mut bytes = [0; 32];
+    bytes[24..].copy_from_slice(&(number as u64).to_be_bytes());
+    Digest::from_bytes(bytes)
+}
+
+fn final_name(name: Digest, packs: &[FileRef]) -> Digest {
+    let (front, number) = name.as_bytes().split_at(24);
+    if front.iter().any(|byte| *byte != 0) {
+        return name;
+    }
+    let number = u64::from_be_bytes(number.try_into().expect("eight bytes are left"));
+    usize::try_from(number).ok().and_then(|number| packs.get(number)).map_or(name, |file| file.sha256)
+}
+
+fn unlisted(pack: Digest) -> RepoError {
+    RepoError::Damaged {
+        file: format!("packs/{pack}"),
+        reason: "an index refers to it and its manifest does not list it".into(),
+    }
+}

@@ -154,7 +154,7 @@ pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         facts.history.iter().map(|fault| finding(Severity::of(fault.kind), "history", &fault.detail)).collect();
     findings.extend(snapshot(facts.snapshot.as_ref(), limits, now));
-    findings.extend(facts.copies.iter().flat_map(|copy| self::copy(copy, limits, now)));
+    findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, limits, now)));
     findings.extend(drill(facts.drill.as_ref(), limits, now));
     if !facts.due.is_empty() {
         findings.push(attention("sheets", format!("sheets are to be proven readable: {}", facts.due.join(", "))));

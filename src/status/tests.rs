@@ -59,7 +59,7 @@ fn all_is_well_when_nothing_is_late() {
     assert_eq!(found(|_| {}), []);
     assert_eq!(found(|facts| facts.running = true), [], "a run at work is no finding");
     let fresh = |facts: &mut Facts| {
-        (facts.copies[0].behind, facts.copies[0].newest) = (1, Some(CopyHead { sequence: 3, time: ago(25) }))
+        (facts.copies[0].behind, facts.copies[0].newest) = (1, Some(CopyHead { sequence: 3, time: ago(25) }));
     };
     assert_eq!(found(fresh), [], "a copy may lag for as long as a snapshot may be old");
 }

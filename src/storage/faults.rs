@@ -82,13 +82,11 @@ impl Faults {
     pub(super) fn on_remove(&self, _name: &str) -> Option<fn(&Storage, &str) -> StorageError> {
         let count = self.removes.fetch_add(1, Ordering::SeqCst) + 1;
         let (_, locked) = self.remove.filter(|(n, _)| count >= *n)?;
-        Some(match locked {
-            true => |storage, name| {
-                let (address, name) = (storage.address().to_owned(), name.to_owned());
-                StorageError::Refused { address, name, reason: REASON.into() }
-            },
-            false => |storage, name| storage.unavailable(name, REASON),
-        })
+        let refused: fn(&Storage, &str) -> StorageError = |storage, name| {
+            let (address, name) = (storage.address().to_owned(), name.to_owned());
+            StorageError::Refused { address, name, reason: REASON.into() }
+        };
+        Some(if locked { refused } else { |storage, name| storage.unavailable(name, REASON) })
     }
 
     /// The reason, and whether the file is stored all the same.

@@ -92,7 +92,7 @@ pub enum StorageError {
 
 enum Place {
     Local { address: String, folder: LocalFolder },
-    Bucket { address: String, bucket: Bucket, connected: OnceCell<Connected>, isolation: Option<Arc<Isolation>> },
+    Bucket { address: String, bucket: Bucket, connected: OnceCell<Box<Connected>>, isolation: Option<Arc<Isolation>> },
     Memory(Arc<dyn ObjectStore>),
 }
 
@@ -291,8 +291,10 @@ impl Storage {
     /// The bucket's connection, made when it is first needed.
     async fn connected(&self, name: &str) -> Result<Option<&Connected>, StorageError> {
         let Place::Bucket { bucket, connected, isolation, .. } = &*self.place else { return Ok(None) };
-        let made = connected.get_or_try_init(|| bucket::connect(bucket, isolation.clone())).await;
-        made.map(Some).map_err(|error| self.error(name, &error))
+        let connect = async || bucket::connect(bucket, isolation.clone()).await.map(Box::new);
+        // Boxed, or every read of a folder would carry the room for it.
+        let made = Box::pin(connected.get_or_try_init(connect)).await;
+        made.map(|connected| Some(&**connected)).map_err(|error| self.error(name, &error))
     }
 
     fn not_found(&self, name: &str) -> StorageError {

@@ -113,7 +113,7 @@ fn steps(fetched: &Fetched) -> Vec<Step> {
             steps.push(Step::PutVersion { name, version: id, stages: version.stages.clone() });
         }
     }
-    steps.extend(fetched.secret.policy.clone().map(|policy| Step::PutPolicy { name, policy }));
+    steps.extend(fetched.secret.policy.clone().map(|policy| Step::PutPolicy { name, policy, block_public: true }));
     steps
 }
 

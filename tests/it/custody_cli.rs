@@ -1,12 +1,15 @@
 //! The life of the sheets by the command line: proven alone, replaced in two phases, never without a working set.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use lifeboat::emulator::Sandbox;
 
 use crate::{
     cli::estate,
-    command::{Desk, SHEETS, files},
+    command::{Desk, SHEETS, binary, files},
 };
 
 const ACCOUNT: &str = "111111111111";
@@ -234,6 +237,39 @@ async fn given_up_sheets_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sheets_read_back_at_two_desks_at_once_are_all_remembered() {
+    let (sandbox, desk) = desk().await;
+    desk.run(&format!("custody reshare {NEW} {SHEETS}")).expect(0);
+    let sheets = ["01-ana.txt", "02-bo.txt", "03-fay.txt"];
+    let mut waiting = sheets.to_vec();
+    while !waiting.is_empty() {
+        let running: Vec<_> = waiting
+            .iter()
+            .map(|sheet| {
+                let mut command = desk.command(binary());
+                command.args(["custody", "reshare", "--confirm", "--share", &format!("new/{sheet}")]);
+                command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+            })
+            .collect();
+        let codes: Vec<_> = running.into_iter().map(|mut child| child.wait().unwrap().code().unwrap()).collect();
+        assert!(codes.iter().all(|code| [3, 7].contains(code)) && codes.contains(&3), "{codes:?}");
+        let mut codes = codes.iter();
+        waiting.retain(|_| *codes.next().unwrap() == 7);
+    }
+    let left = desk.run("custody reshare --confirm --json").expect(3).json();
+    assert_eq!((left["confirmed"].as_array().unwrap().len(), &left["missing"][0]), (3, &"Gus".into()));
+
+    let state = files(&desk.path("state")).into_iter().find(|(path, _)| path.extension().unwrap() == "lock").unwrap().0;
+    let lock = lifeboat::fsutil::lock(&state).unwrap().unwrap();
+    for words in ["--confirm --share new/04-gus.txt", "--abort"] {
+        desk.run(&format!("custody reshare {words}")).expect(7);
+    }
+    drop(lock);
+    desk.run("custody reshare --confirm --share new/04-gus.txt").expect(0);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_switch_with_an_unreachable_copy_is_incomplete_and_says_keep() {
     let (sandbox, desk) = desk().await;
     desk.run(&format!("custody reshare {NEW} {SHEETS}")).expect(0);
@@ -352,7 +388,7 @@ fn a_rehearsal_needs_no_repository_and_opens_none() {
         .filter(|path| path.extension().unwrap() == "txt")
         .collect();
     assert_eq!(sheets.len(), 3);
-    assert!(sheets.iter().all(|sheet| text(sheet).contains("REHEARSAL")));
+    assert!(sheets.iter().all(|sheet| text(sheet).starts_with("LIFEBOAT REHEARSAL SHEET: OPENS NOTHING")));
     let public = text(&desk.path("new/rehearsal.json"));
     assert!(sheets.iter().all(|sheet| !public.contains(&share(sheet)[20..60])));
     let confirm = |files: &[&PathBuf]| {
@@ -367,7 +403,15 @@ fn a_rehearsal_needs_no_repository_and_opens_none() {
     std::fs::write(desk.path("slip.txt"), rows(&sheets[0])[..3].join("\n")).unwrap();
     confirm(&[&desk.path("slip.txt")]).expect(5);
     desk.run("custody rehearse --confirm --sheets nowhere").expect(2);
-    assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 2, "nothing but the sheets and the slip");
+    let script = text(&desk.path("new-ceremony.txt"));
+    assert!(
+        script.contains("REHEARSAL: a key that opens nothing") && !script.contains("lifeboat snapshot"),
+        "{script}"
+    );
+    let lock = lifeboat::fsutil::lock(&desk.path("new/rehearsal.lock")).unwrap().unwrap();
+    confirm(&[&sheets[0]]).expect(7);
+    drop(lock);
+    assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 3, "nothing but sheets, script and slip");
 }
 
 #[tokio::test(flavor = "multi_thread")]

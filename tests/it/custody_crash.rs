@@ -79,7 +79,12 @@ impl House {
 }
 
 fn successor(threshold: u8) -> Successor {
-    Successor { threshold, custodians: ["Ana", "Bo", "Fay", "Gus"].map(String::from).into(), created: now() }
+    Successor {
+        threshold,
+        custodians: ["Ana", "Bo", "Fay", "Gus"].map(String::from).into(),
+        created: now(),
+        paper: custody::Paper::default(),
+    }
 }
 
 /// The key, when the sheets are taken and the repository's epochs reach it.
@@ -165,6 +170,67 @@ fn a_rotation_cut_anywhere_leaves_what_the_host_believes_working() {
         let ceremony = custody::rotate(&successor(2), &trust).unwrap();
         assert_ne!(ceremony.epoch.recipient, house.old.epoch.recipient);
         assert_ne!(ceremony.epoch.root, house.old.epoch.root);
+    });
+}
+
+#[test]
+fn other_signers_cut_anywhere_leave_the_same_sheets_working() {
+    let house = House::new();
+    let second = Signer::generate();
+    block_on(async {
+        let (_, trust) = house.open(&house.storage).await;
+        let signers = |names: &[(&str, &Signer)]| -> Vec<AllowedSigner> {
+            names.iter().map(|(name, signer)| AllowedSigner { name: (*name).into(), key: signer.public() }).collect()
+        };
+        let key = house.key().await;
+        for wrong in
+            [signers(&[]), signers(&[("a", &second), ("a", &house.signer)]), signers(&[("a", &second), ("b", &second)])]
+        {
+            assert!(custody::change_signers(&key, &wrong, now(), &trust).is_err());
+        }
+        let both = signers(&[("host", &house.signer), ("second", &second)]);
+        assert!(custody::change_signers(&RecoveryKey::generate(), &both, now(), &trust).is_err());
+        let changed = custody::change_signers(&key, &both, now(), &trust).unwrap();
+        let pending = Pending::new(Kind::Signers, &changed);
+        for n in 1..=2 {
+            for faults in cuts(n) {
+                let storage = altered(&house.storage, |_, bytes| Some(bytes)).await;
+                let (repository, trust) = house.open(&storage.with_faults(Arc::new(faults))).await;
+                assert!(pending.switch(&repository, &trust).await.is_err(), "put {n}");
+                let old = [1, 3, 4].map(|at| &house.old.sheets[at]);
+                assert!(recovered(&storage, &old).await.is_some(), "put {n}: the sheets work at any moment");
+                let (repository, trust) = house.open(&storage).await;
+                assert_eq!(repository.check(&trust, CheckDepth::Structure).await.unwrap().faults, [], "put {n}");
+                pending.switch(&repository, &trust).await.unwrap();
+                let (_, trust) = house.open(&storage).await;
+                assert!(trust.current().number == 2 && trust.allows(2, &second.public()));
+                assert!(!trust.allows(1, &second.public()));
+                assert!(recovered(&storage, &old).await.is_some());
+                let entries = custody::entries(trust.epochs(), &[], now());
+                assert_eq!(entries.iter().filter(|entry| entry.current).count(), 5);
+                assert_eq!(entries.len(), 5, "one set of sheets is listed once");
+                let report = custody::verify(&old[0].text, trust.epochs(), None).unwrap();
+                assert_eq!((report.state, report.epoch), (SheetState::Current, Some(2)));
+            }
+        }
+    });
+}
+
+#[test]
+fn other_sheets_do_not_pass_for_other_signers() {
+    let house = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pending.json");
+    block_on(async {
+        let (pending, new) = house.reshared().await;
+        pending.save(&path).unwrap();
+        let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
+        std::fs::write(&path, text.replace("\"reshare\"", "\"signers\"")).unwrap();
+        let pending = Pending::load(&path).unwrap().unwrap();
+        let (repository, trust) = house.open(&house.storage).await;
+        let refused = pending.switch(&repository, &trust).await;
+        assert!(matches!(refused, Err(RepoError::Untrusted { reason, .. }) if reason.contains("none was read back")));
+        assert_eq!(house.working(&house.storage, &new).await, (true, false));
     });
 }
 

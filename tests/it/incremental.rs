@@ -11,9 +11,9 @@ use lifeboat::{
         Source,
         memory::{HeldVersion, Memory},
     },
-    repo::IndexReader,
-    snapshot::{self, Report},
-    storage::Storage,
+    repo::{CheckDepth, IndexReader, Repository},
+    snapshot::{self, Report, SnapshotError},
+    storage::{Storage, faults::Faults},
 };
 
 use crate::{
@@ -112,7 +112,7 @@ async fn a_killed_run_is_resumed_from_what_it_sealed() {
         || files(&desk.path("state")).into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "age"));
     let begun = std::time::Instant::now();
     while !desk.path("state").exists() || journal().count() < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(60) && run.try_wait().unwrap().is_none(), "no pack was sealed");
+        assert!(begun.elapsed() < Duration::from_mins(1) && run.try_wait().unwrap().is_none(), "no pack was sealed");
         std::thread::sleep(Duration::from_millis(5));
     }
     run.kill().unwrap();
@@ -160,11 +160,25 @@ impl Host {
     }
 
     async fn run(&self, time: &str, sweep_days: u32) -> Report {
+        self.run_on(&self.sample.repository, time, sweep_days, None).await.unwrap()
+    }
+
+    async fn run_with(&self, time: &str, sweep_days: u32, scratch: Option<&Path>) -> Report {
+        self.run_on(&self.sample.repository, time, sweep_days, scratch).await.unwrap()
+    }
+
+    async fn run_on(
+        &self,
+        repository: &Repository,
+        time: &str,
+        sweep_days: u32,
+        scratch: Option<&Path>,
+    ) -> Result<Report, SnapshotError> {
         let sample = &self.sample;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let source: Arc<dyn Source> = Arc::<Memory>::clone(&self.source);
         snapshot::run(&snapshot::Request {
-            repository: &sample.repository,
+            repository,
             source,
             account: None,
             trust: &trust,
@@ -174,11 +188,11 @@ impl Host {
             exclude: &[],
             sweep_days,
             journal: None,
+            scratch,
             clock: &FixedClock(time.parse().unwrap()),
             progress: &Silent,
         })
         .await
-        .unwrap()
     }
 
     async fn record(&self, report: &Report, name: &str) -> Record {
@@ -223,6 +237,41 @@ async fn what_a_listing_does_not_show_is_seen_by_the_sweep_and_its_age_is_told()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_estate_is_sorted_outside_memory_into_several_indexes() {
+    const SECRETS: usize = 9_000;
+    let host = Host::new();
+    for number in 0..SECRETS {
+        // Listed in this order, which is not the order of names.
+        let name = format!("large/{:05}", number * 7_919 % SECRETS);
+        let secret = Secret { name, description: Some("d".repeat(2_000)), ..Secret::default() };
+        host.source.insert(secret, vec![HeldVersion::text("v1", &["AWSCURRENT"], "one")]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Some(folder.path());
+    let first = host.run_with("2026-11-01T03:00:00Z", 1000, scratch).await;
+    let manifest = first.manifest.manifest();
+    assert!(manifest.indexes.len() >= 3, "{} indexes", manifest.indexes.len());
+    let mut names = Vec::new();
+    for file in &manifest.indexes {
+        let sealed = host.sample.repository.index(file).await.unwrap();
+        let records = IndexReader::open("i", sealed, Opener::Index(&host.sample.index)).unwrap();
+        names.extend(records.map(|record| record.unwrap().secret.name));
+    }
+    assert_eq!(names.len(), SECRETS + 60);
+    assert!(names.is_sorted(), "one order across all indexes");
+
+    host.source.edit("large/04000", |secret| secret.description = Some("new".into()));
+    let second = host.run_with("2026-11-01T04:00:00Z", 1000, scratch).await;
+    assert_eq!(second.manifest.manifest().readings.unwrap().now, 1);
+    assert_eq!(second.manifest.manifest().counts.values_carried, SECRETS as u64 + 60);
+    let trust = host.sample.repository.trust(&host.sample.anchor()).await.unwrap();
+    let depth = lifeboat::repo::CheckDepth::Index(&host.sample.index);
+    let report = host.sample.repository.check(&trust, depth).await.unwrap();
+    assert_eq!(report.faults, []);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_incomplete_is_read_again_at_once() {
     let host = Host::new();
     host.source.refuse("s01", "GetSecretValue", "AccessDeniedException");
@@ -256,4 +305,39 @@ async fn a_clock_that_is_off_or_jumps_back_costs_a_reading_and_no_order() {
     let chain = host.sample.repository.chain(&trust).await.unwrap();
     assert_eq!(chain.head().unwrap().manifest().sequence, 3, "the chain says what is newest, not the clock");
     assert!(chain.faults.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_single_write_may_fail() {
+    for n in 1..=4 {
+        for faults in [Faults::from_put(n), Faults::put(n), Faults::put_unanswered(n)] {
+            let host = Host::new();
+            host.run("2026-11-01T03:00:00Z", 30).await;
+            let changed = vec![HeldVersion::text("v2", &["AWSCURRENT"], "two")];
+            host.source.insert(Secret { name: "s05".into(), ..Secret::default() }, changed);
+            let repository = &host.sample.repository;
+            let cut = Repository::open(repository.storage().with_faults(Arc::new(faults))).await.unwrap();
+            let outcome = host.run_on(&cut, "2026-11-01T04:00:00Z", 30, None).await;
+            assert!(matches!(outcome, Err(SnapshotError::Repository(_))), "put {n}");
+            let trust = repository.trust(&host.sample.anchor()).await.unwrap();
+            let check = async || repository.check(&trust, CheckDepth::Values(&host.sample.recovery)).await.unwrap();
+            let report = check().await;
+            assert_eq!(report.faults, [], "put {n}");
+            // The last write is the manifest: it exists also when its answer was lost.
+            assert!(report.snapshots == 1 || (report.snapshots == 2 && n == 4), "put {n}");
+            host.run("2026-11-01T05:00:00Z", 30).await;
+            let report = check().await;
+            assert_eq!((report.faults.len(), report.values), (0, 61), "put {n}");
+        }
+    }
+    let host = Host::new();
+    host.run("2026-11-01T03:00:00Z", 30).await;
+    let faults = Arc::new(Faults::none());
+    let counted = Repository::open(host.sample.repository.storage().with_faults(Arc::clone(&faults))).await.unwrap();
+    host.source.insert(
+        Secret { name: "s05".into(), ..Secret::default() },
+        vec![HeldVersion::text("v2", &["AWSCURRENT"], "two")],
+    );
+    host.run_on(&counted, "2026-11-01T04:00:00Z", 30, None).await.unwrap();
+    assert_eq!(faults.puts(), 4, "a pack, an index, a signature, a manifest: each was cut");
 }

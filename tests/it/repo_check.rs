@@ -5,23 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lifeboat::{
     crypto::{IndexKey, RecoveryKey},
-    model::{Record, ValueKind, ValueState},
-    repo::{CheckDepth, CheckReport, Fault, FaultKind, RepoError, Repository, Trust, TrustAnchor},
+    model::{Record, Secret, SecretValue, ValueKind, ValueState, Version},
+    progress::Silent,
+    repo::{
+        CheckDepth, CheckReport, Extent, Fault, FaultKind, PackWriter, RepoError, Repository, Restorable, Subset, Trust,
+    },
     storage::{Storage, faults::Faults},
 };
 
-use crate::repo_sample::{Sample, altered, block_on, values};
-
-/// What a reader sees first: opening, trust, then check.
-async fn look(storage: Storage, anchor: &TrustAnchor) -> Result<CheckReport, RepoError> {
-    let repository = Repository::open(storage).await?;
-    let trust = repository.trust(anchor).await?;
-    repository.check(&trust, CheckDepth::Structure).await
-}
-
-fn noticed(outcome: &Result<CheckReport, RepoError>) -> bool {
-    outcome.as_ref().map_or(true, |report| !report.faults.is_empty())
-}
+use crate::repo_sample::{Sample, altered, block_on, time, values};
 
 async fn depth(repository: &Repository, trust: &Trust, depth: CheckDepth<'_>) -> CheckReport {
     repository.check(trust, depth).await.unwrap()
@@ -43,103 +35,6 @@ fn a_sound_repository_has_no_fault_at_any_depth() {
         let report = check(CheckDepth::Values(&sample.recovery)).await;
         assert_eq!((report.values, report.faults.len()), (values().len() as u64, 0));
         assert!(report.unopened.is_empty());
-    });
-}
-
-#[test]
-fn every_flipped_byte_is_noticed() {
-    let sample = Sample::new(Storage::memory(), 1);
-    block_on(sample.drill());
-    let anchor = sample.anchor();
-    block_on(async {
-        let storage = sample.repository.storage();
-        for entry in storage.list("").await.unwrap() {
-            let bytes = storage.get(&entry.name).await.unwrap();
-            let step = if bytes.len() > 4096 { 97 } else { 1 };
-            let faults = Arc::new(Faults::none());
-            let seen = storage.with_faults(Arc::clone(&faults));
-            for at in (0..bytes.len()).step_by(step) {
-                let bit = [0x01, 0x20, 0x80, 0x02][at % 4];
-                let mut flipped = bytes.to_vec();
-                flipped[at] ^= bit;
-                faults.alter(&entry.name, flipped.into());
-                let outcome = look(seen.clone(), &anchor).await;
-                assert!(noticed(&outcome), "{} byte {at} bit {bit:#x}", entry.name);
-            }
-        }
-    });
-}
-
-#[test]
-fn every_shorter_or_longer_file_is_noticed() {
-    let sample = Sample::new(Storage::memory(), 1);
-    block_on(sample.drill());
-    let anchor = sample.anchor();
-    block_on(async {
-        let storage = sample.repository.storage();
-        for entry in storage.list("").await.unwrap() {
-            let bytes = storage.get(&entry.name).await.unwrap();
-            let faults = Arc::new(Faults::none());
-            let seen = storage.with_faults(Arc::clone(&faults));
-            let step = if bytes.len() > 4096 { 101 } else { 1 };
-            for end in (0..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
-                faults.alter(&entry.name, bytes.slice(..end));
-                assert!(noticed(&look(seen.clone(), &anchor).await), "{} cut to {end}", entry.name);
-            }
-            faults.alter(&entry.name, [&bytes[..], b"\n"].concat().into());
-            assert!(noticed(&look(seen.clone(), &anchor).await), "{} with a newline more", entry.name);
-        }
-    });
-}
-
-#[test]
-fn every_removed_file_is_noticed_but_for_the_newest_signed_ones() {
-    let sample = Sample::new(Storage::memory(), 1);
-    block_on(sample.drill());
-    let anchor = sample.anchor();
-    block_on(async {
-        let storage = sample.repository.storage();
-        for removed in storage.list("").await.unwrap() {
-            let seen = altered(storage, |name, bytes| (name != removed.name).then_some(bytes)).await;
-            let outcome = look(seen, &anchor).await;
-            // The newest manifest and a drill record: only who remembers them can miss them.
-            let head = ["snapshots/", "drills/"].iter().any(|folder| removed.name.starts_with(folder))
-                && !removed.name.ends_with(".json.sig");
-            assert_eq!(noticed(&outcome), !head, "{}", removed.name);
-        }
-    });
-}
-
-#[test]
-fn swapped_files_are_noticed() {
-    let sample = Sample::new(Storage::memory(), 2);
-    let anchor = sample.anchor();
-    block_on(async {
-        let storage = sample.repository.storage();
-        for (folder, ending) in [("packs", ".age"), ("indexes", ".age"), ("snapshots", ".json"), ("snapshots", ".sig")]
-        {
-            let names: Vec<String> = storage
-                .list(folder)
-                .await
-                .unwrap()
-                .into_iter()
-                .map(|e| e.name)
-                .filter(|n| n.ends_with(ending))
-                .collect();
-            let [one, two] = &names[..] else { panic!("two files {ending} in {folder}") };
-            let (first, second) = (storage.get(one).await.unwrap(), storage.get(two).await.unwrap());
-            let seen = altered(storage, |name, bytes| {
-                Some(if name == one {
-                    second.clone()
-                } else if name == two {
-                    first.clone()
-                } else {
-                    bytes
-                })
-            });
-            let report = look(seen.await, &anchor).await.unwrap();
-            assert!(report.faults.len() >= 2, "{folder} {ending}: {:?}", report.faults);
-        }
     });
 }
 
@@ -251,4 +146,107 @@ fn a_failing_storage_is_not_a_fault() {
             assert!(matches!(outcome, Err(RepoError::Storage(_))), "{prefix}");
         });
     }
+}
+
+/// Forty packs of a value each, in one snapshot.
+fn many_packs() -> (Sample, Trust) {
+    let sample = Sample::empty(Storage::memory());
+    block_on(async {
+        let (mut records, mut packs) = (Vec::new(), Vec::new());
+        for number in 0..40 {
+            let (name, version) = (format!("s{number:02}"), "v".to_owned());
+            let value = SecretValue::string(format!("value {number}"));
+            let mut writer = PackWriter::new(&[sample.recovery.recipient()]);
+            let line = writer.push(&name, &version, &value);
+            let sealed = writer.finish();
+            packs.push(sealed.file);
+            let value = ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind() };
+            let version = Version { id: version, stages: vec![], created: None, kms_keys: vec![], value };
+            let secret = Secret { name: name.clone(), arn: name, ..Secret::default() };
+            records.push(Record { secret, versions: vec![version], read: time(1), listing: None });
+            sample.repository.put_pack(sealed).await.unwrap();
+        }
+        packs.sort();
+        sample.snapshot(1, None, &records, &packs).await;
+    });
+    let trust = sample.trust();
+    (sample, trust)
+}
+
+#[test]
+fn the_parts_together_read_everything_once() {
+    let (sample, trust) = many_packs();
+    block_on(async {
+        let storage = sample.repository.storage();
+        let rotten = storage.list("packs").await.unwrap()[17].name.clone();
+        let faults = Arc::new(Faults::none());
+        let bytes = storage.get(&rotten).await.unwrap();
+        faults.alter(&rotten, bytes.iter().map(|byte| byte ^ 1).collect::<Vec<_>>().into());
+        let seen = Repository::open(storage.with_faults(faults)).await.unwrap();
+        let (mut values, mut read, mut found) = (0, 0, 0);
+        for part in 1..=7 {
+            let subset = Subset { part, of: 7 };
+            let depth = CheckDepth::Values(&sample.recovery);
+            let report = seen.check_part(&trust, depth, Some(subset), &Silent).await.unwrap();
+            values += report.values;
+            read += 40 - report.skipped;
+            found += u64::from(!report.faults.is_empty());
+            assert_eq!(report.references, 40, "every reference is resolved every time");
+        }
+        assert_eq!((values, read, found), (39, 40, 1));
+    });
+}
+
+#[test]
+fn what_is_not_read_is_still_looked_at() {
+    let (sample, trust) = many_packs();
+    block_on(async {
+        let storage = sample.repository.storage();
+        let gone = storage.list("packs").await.unwrap()[3].name.clone();
+        for content in [None, Some(Bytes::from_static(b"short"))] {
+            let seen = altered(storage, |name, bytes| if name == gone { content.clone() } else { Some(bytes) }).await;
+            let seen = Repository::open(seen).await.unwrap();
+            for part in 1..=12 {
+                let subset = Some(Subset { part, of: 12 });
+                let report = seen.check_part(&trust, CheckDepth::Structure, subset, &Silent).await.unwrap();
+                assert_eq!(report.faults.len(), 1, "part {part}: {:?}", report.faults);
+                assert_eq!(report.faults[0].file, gone);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_report_says_what_can_still_be_restored() {
+    let (sample, trust) = many_packs();
+    block_on(async {
+        let head = sample.repository.chain(&trust).await.unwrap().head().unwrap().digest();
+        let (records, packs) = sample.seal().await;
+        sample.snapshot(2, Some(head), &records, &packs).await;
+        let extents = async |gone: &str, depth: CheckDepth<'_>| {
+            let seen = altered(sample.repository.storage(), |name, bytes| (name != gone).then_some(bytes)).await;
+            let report = Repository::open(seen).await.unwrap().check(&trust, depth).await.unwrap();
+            let of = |each: &Restorable| (each.sequence, each.extent, each.bad_packs, each.values_lost);
+            report.restorable.iter().map(of).collect::<Vec<_>>()
+        };
+        let second = format!("packs/{}/{}.age", &packs[0].sha256.to_string()[..2], packs[0].sha256);
+        assert_eq!(
+            extents("", CheckDepth::Structure).await,
+            [(1, Extent::Whole, 0, None), (2, Extent::Whole, 0, None)]
+        );
+        assert_eq!(
+            extents(&second, CheckDepth::Structure).await,
+            [(1, Extent::Whole, 0, None), (2, Extent::Partly, 1, None)]
+        );
+        assert_eq!(
+            extents(&second, CheckDepth::Index(&sample.index)).await,
+            [(1, Extent::Whole, 0, Some(0)), (2, Extent::Partly, 1, Some(3))]
+        );
+        let chain = sample.repository.chain(&trust).await.unwrap();
+        let index = format!("indexes/{}.age", chain.manifests[0].manifest().indexes[0].sha256);
+        assert_eq!(
+            extents(&index, CheckDepth::Index(&sample.index)).await,
+            [(1, Extent::Nothing, 0, None), (2, Extent::Whole, 0, Some(0))]
+        );
+    });
 }

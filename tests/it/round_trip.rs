@@ -8,7 +8,7 @@ use lifeboat::{
     model::{RepositoryId, Secret, SecretValue, Tag, ValueState},
     progress::Silent,
     provider::{
-        Source, Target,
+        Source,
         memory::{HeldVersion, Memory},
     },
     repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor, Witness},
@@ -76,6 +76,7 @@ impl World {
             exclude,
             sweep_days: 0,
             journal: None,
+            scratch: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })
@@ -85,10 +86,8 @@ impl World {
     async fn plan(&self, report: &Report, target: &Memory, options: &Options) -> Result<Plan, PlanError> {
         let opener = Opener::Recovery(&self.key);
         let records = restore::records(&self.repository, &report.manifest, opener).await.unwrap();
-        let names = records.iter().map(|record| record.secret.name.clone()).collect();
-        let existing = target.inventory(&names).await.unwrap();
-        let place = Target::place(target).await.unwrap();
-        restore::make(&report.manifest, &records, &place, &existing, options)
+        let found = restore::look(target, &report.manifest, &records, options).await.unwrap();
+        restore::make(&report.manifest, &records, &found, options)
     }
 
     async fn restore(&self, report: &Report, target: &Memory) -> (Plan, Verification) {

@@ -174,6 +174,15 @@ fn what_cannot_be_split_is_refused() {
 }
 
 #[test]
+fn the_largest_set_is_whole_or_nothing() {
+    let key = RecoveryKey::generate();
+    let shares = split(&key, 255, 255).unwrap();
+    let all: Vec<&Share> = shares.iter().collect();
+    assert_eq!(gather(vec![], &all).quorum().unwrap().recover().unwrap().recipient(), key.recipient());
+    assert!(matches!(gather(vec![], &all[1..]).quorum(), Err(NoQuorum::TooFew { have: 254, need: 255 })));
+}
+
+#[test]
 fn no_rejection_holds_a_character_of_the_share() {
     let (own, other) = (RecoveryKey::generate(), RecoveryKey::generate());
     let (own, other) = (split(&own, 2, 3).unwrap(), split(&other, 2, 3).unwrap());

@@ -93,9 +93,17 @@ async fn the_main_job_from_an_object_locked_bucket_when_the_primary_is_gone() {
     assert!(versions.as_array().unwrap().len() > 10);
     assert!(versions.as_array().unwrap().iter().all(|version| version["removed"] == false), "{versions}");
 
-    // Whoever has the copy's keys can hide files, and no more: taking the markers away brings them back.
-    let storage_copy = format!("check --repo {copy}");
-    desk.run(&storage_copy).expect(0);
+    // What is forgotten is hidden there and no more: without the markers it is back.
+    desk.run("forget --keep-last 1 --undo-days 0 --yes").expect(0);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    desk.run("snapshot").expect(0);
+    let swept = desk.run("forget --keep-last 9 --yes --json").expect(0).json();
+    assert_eq!(swept["swept"][1]["report"]["snapshots"], 1, "{swept}");
+    let checked = desk.run(&format!("check --json --repo {copy}")).expect(0).json();
+    assert_eq!(checked["snapshots"], 2);
+    assert!(owner("undelete", "prod/west/").as_u64().unwrap() >= 3);
+    let checked = desk.run(&format!("check --json --repo {copy}")).expect(0).json();
+    assert_eq!(checked["snapshots"], 3);
     desk.run(&format!("check --depth values --repo {copy} {SHEETS}")).expect(0);
 
     sandbox.control().set_region_down("eu-central-1", true);
@@ -170,6 +178,14 @@ async fn moto_as_the_secondary_region_gives_everything_back() {
     let copy = format!("s3://backups/west?region=eu-west-1&profile=copy&endpoint={}", moto.endpoint);
     set_copy(&desk, &format!("url = \"{copy}\""));
     desk.run("snapshot").expect(0);
+    let encrypted = |options: &str, prefix: &str| {
+        let url = format!("s3://backups/{prefix}?region=eu-west-1&profile=copy&endpoint={}&{options}", moto.endpoint);
+        desk.run(&format!("copy --to {url}")).expect(0);
+        let words = ["head", &moto.endpoint, "eu-west-1", "backups", "test", "test"];
+        s3_bucket(&[&words[..], &[&format!("{prefix}/lifeboat.json")]].concat())["ServerSideEncryption"].clone()
+    };
+    assert_eq!(encrypted("sse=AES256", "sse"), "AES256");
+    assert_eq!(encrypted("kms=arn%3Aaws%3Akms%3Aeu-west-1%3A1%3Akey%2Fk", "kms"), "aws:kms");
     std::fs::remove_dir_all(desk.path("repository")).unwrap();
     sandbox.control().set_region_down("eu-central-1", true);
     desk.run(&format!("check --repo {copy} --depth values {SHEETS}")).expect(0);

@@ -42,13 +42,15 @@ pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) ->
     let complete = recorded.is_ok() && copies.iter().all(Copied::is_up_to_date);
     let value = json!({
         "kind": pending.kind(), "epoch": epoch.number, "in_force": true, "missing": [], "threshold": epoch.threshold,
-        "copies": copies.iter().map(Copied::json).collect::<Vec<_>>(), "complete": complete,
+        "signers": epoch.signers, "copies": copies.iter().map(Copied::json).collect::<Vec<_>>(), "complete": complete,
     });
-    context.output.result(&value, || {
-        format!(
+    let names: Vec<&str> = epoch.signers.iter().map(|signer| signer.name.as_str()).collect();
+    context.output.result(&value, || match pending.kind() {
+        Kind::Signers => format!("epoch {} is in force; who may sign: {}", epoch.number, names.join(", ")),
+        _ => format!(
             "every new sheet was read back: epoch {} is in force, any {} of {} sheets open the backup",
             epoch.number, epoch.threshold, epoch.total
-        )
+        ),
     });
     context
         .output
@@ -64,10 +66,14 @@ fn what_now(kind: Kind, old: u32) -> String {
              still opens old and new snapshots, with the tool's recover.py at the least. If one of them may have been copied,\n\
              destroying is not enough: make a new key with `lifeboat custody rotate`."
         ),
+        Kind::Signers => {
+            "\nThe sheets stay the same; what they say of their epoch is older, and does not matter.".to_owned()
+        }
         Kind::Rotate | Kind::Rehearse => format!(
             "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Snapshots taken before stay sealed to the\n\
              key of epoch {old}: keep its sheets as long as those are wanted, then destroy them. Whoever had a quorum of them can read\n\
-             those snapshots: change the secrets themselves if that may have happened. Other hosts need the new [trust] too."
+             those snapshots: change the secrets themselves if that may have happened. Other hosts need the new [trust] too.\n\
+             What the source gives no more is only in those snapshots: `lifeboat custody rotate --reseal` with the old sheets."
         ),
     }
 }

@@ -5,6 +5,8 @@ mod reading;
 mod register;
 mod rehearse;
 mod renew;
+mod reseal;
+mod signer;
 mod verify;
 
 use super::{Context, Exit, Failure};
@@ -24,6 +26,7 @@ enum Action {
     Reshare(renew::ReshareArgs),
     Rotate(renew::RotateArgs),
     Rehearse(rehearse::Args),
+    Signer(signer::Args),
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -34,5 +37,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Action::Reshare(args) => renew::reshare(context, args).await,
         Action::Rotate(args) => renew::rotate(context, args).await,
         Action::Rehearse(args) => rehearse::run(context, args),
+        Action::Signer(args) => signer::run(context, args).await,
     }
 }

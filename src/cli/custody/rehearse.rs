@@ -6,9 +6,14 @@ use serde_json::json;
 
 use super::reading;
 use crate::{
-    cli::{Context, Exit, Failure, init, output::plural},
+    cli::{
+        Context, Exit, Failure,
+        handover::{check_empty, write_sheets},
+        output::plural,
+    },
     clock::{Clock, SystemClock, to_seconds},
-    custody::{self, Kind, Pending, Successor},
+    custody::{self, Held, Kind, Paper, Pending, Successor},
+    fsutil::{self, Access, Existing},
 };
 
 /// What is waiting to be read back, beside the sheets of the rehearsal.
@@ -45,24 +50,39 @@ pub(super) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     if args.confirm {
         return confirm(context, &waiting, &args.shares);
     }
-    super::renew::check_empty(&args.sheets)?;
+    check_empty(&args.sheets)?;
     let threshold = args.threshold.ok_or_else(|| Failure::usage("--threshold is needed"))?;
     let created = to_seconds(SystemClock.now());
-    let ceremony = custody::rehearse(&Successor { threshold, custodians: args.custodians, created })?;
+    let ceremony = custody::rehearse(&Successor { threshold, custodians: args.custodians, created, paper: Paper::A4 })?;
     Pending::new(Kind::Rehearse, &ceremony).save(&waiting)?;
-    let sheets = init::write_sheets(&args.sheets, &ceremony)?;
-    let value = json!({ "kind": Kind::Rehearse, "threshold": threshold, "sheets": sheets });
+    let sheets = write_sheets(&args.sheets, &ceremony)?;
+    let script = beside(&args.sheets);
+    let held = Held { kind: Some(Kind::Rehearse), folder: Some(&args.sheets), sealed: &[] };
+    fsutil::write(&script, custody::script(&ceremony.epoch, held).as_bytes(), Access::Public, Existing::Replace)?;
+    let value = json!({ "kind": Kind::Rehearse, "threshold": threshold, "sheets": sheets, "script": script });
     context.output.result(&value, || {
         let paths: Vec<String> = sheets.iter().map(|sheet| format!("  {}", sheet.pdf.display())).collect();
-        format!("{} of a rehearsal:\n{}", plural(u64::from(ceremony.epoch.total), "sheet"), paths.join("\n"))
+        let count = plural(u64::from(ceremony.epoch.total), "sheet");
+        format!("{count} of a rehearsal:\n{}\nscript of the ceremony {}", paths.join("\n"), script.display())
     });
     Ok(Exit::Complete)
 }
 
+/// The script, beside the folder of sheets: what is in there is read back.
+fn beside(sheets: &Path) -> PathBuf {
+    let mut name = sheets.file_name().unwrap_or_default().to_owned();
+    name.push("-ceremony.txt");
+    sheets.with_file_name(name)
+}
+
 fn confirm(context: &Context, waiting: &Path, shares: &[PathBuf]) -> Result<Exit, Failure> {
-    let pending = Pending::load(waiting)?.filter(|pending| pending.kind() == Kind::Rehearse);
-    let Some(mut pending) = pending else {
+    let load = || Ok::<_, Failure>(Pending::load(waiting)?.filter(|pending| pending.kind() == Kind::Rehearse));
+    if load()?.is_none() {
         return Err(Failure::usage(format!("there is no rehearsal at {}", waiting.display())));
+    }
+    let lock = fsutil::lock(&waiting.with_extension("lock"))?;
+    let (Some(_lock), Some(mut pending)) = (lock, load()?) else {
+        return Err(Failure::new(Exit::Locked, "another run reads sheets of this rehearsal back"));
     };
     let (mut taken, mut rejected) = (Vec::new(), Vec::new());
     for (origin, text) in reading::sheets(shares)? {

@@ -1,20 +1,22 @@
 //! `lifeboat custody reshare` and `lifeboat custody rotate`: print, read every sheet back, only then switch.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{finish, reading};
+use super::{finish, reading, reseal};
 use crate::{
     app::Host,
     cli::{
-        Context, Exit, Failure, init,
+        Context, Exit, Failure,
+        handover::{Handover, HandoverArgs},
+        init,
         output::plural,
         quorum::{self, ShareArgs},
     },
     clock::{Clock, SystemClock, to_seconds},
-    custody::{self, Ceremony, Kind, Pending, Successor},
-    fsutil,
+    custody::{self, Ceremony, Held, Kind, Pending, Successor},
+    fsutil::{self, Access, Existing},
     model::Digest,
     repo::{Repository, Trust},
     storage::Storage,
@@ -45,34 +47,39 @@ pub(super) struct ReshareArgs {
 Examples:
   lifeboat custody rotate --threshold 3 --custodian Ana --custodian Bo --custodian Cy --custodian Dee --sheets ./new
   lifeboat custody rotate --confirm --share scans/
+  lifeboat custody rotate --reseal --share old/02-bo.pdf --share old/04-dee.pdf --share old/05-eli.pdf
   lifeboat custody rotate --abort
 
-No old sheet is needed. At the switch [trust] in the configuration is rewritten, and the next snapshot reads every value
-again. Snapshots taken before stay sealed to the old key: keep the old sheets as long as those are wanted.")]
+No old sheet is needed to rotate. At the switch [trust] in the configuration is rewritten, and the next snapshot reads every value
+again. Snapshots taken before stay sealed to the old key: keep the old sheets as long as those are wanted. What the source
+does not give any more (a secret scheduled for deletion, a value that cannot be read) is then only in those: --reseal,
+with a quorum of the old sheets, seals it to the new key as a new snapshot.")]
 pub(super) struct RotateArgs {
     #[command(flatten)]
     renewal: Renewal,
-    /// With --confirm: a new sheet, or a folder of them, or `-` for stdin (repeat)
-    #[arg(long = "share", value_name = "FILE", requires = "confirm")]
+    /// Seal what only the old sheets open to the new key, with a quorum of the old ones present
+    #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "print", "seal_to", "confirm", "abort"])]
+    reseal: bool,
+    /// With --confirm a new sheet, with --reseal an old one: a file, a folder of them, or `-` for stdin (repeat)
+    #[arg(long = "share", value_name = "FILE")]
     shares: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 struct Renewal {
     /// How many of the new sheets open the backup
-    #[arg(long, value_name = "K", required_unless_present_any = ["confirm", "abort"])]
+    #[arg(long, value_name = "K")]
     threshold: Option<u8>,
     /// The name of a custodian of the new set (repeat)
-    #[arg(long = "custodian", value_name = "NAME", required_unless_present_any = ["confirm", "abort"])]
+    #[arg(long = "custodian", value_name = "NAME")]
     custodians: Vec<String>,
-    /// The folder the new sheets are written to
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["confirm", "abort"])]
-    sheets: Option<PathBuf>,
+    #[command(flatten)]
+    handover: HandoverArgs,
     /// Read new sheets back; the last one puts the new set in force
-    #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "abort"])]
+    #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "print", "seal_to", "abort"])]
     confirm: bool,
     /// Give the new set up; the old one stays in force
-    #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets"])]
+    #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "print", "seal_to"])]
     abort: bool,
     /// Do not ask
     #[arg(long)]
@@ -85,6 +92,8 @@ pub(super) struct Desk {
     pub(super) repository: Repository,
     pub(super) trust: Trust,
     pub(super) pending_path: PathBuf,
+    /// Two renewals, or a renewal and a snapshot, wait for each other.
+    _lock: fsutil::Lock,
 }
 
 pub(super) async fn reshare(context: &Context, args: ReshareArgs) -> Result<Exit, Failure> {
@@ -95,11 +104,11 @@ pub(super) async fn reshare(context: &Context, args: ReshareArgs) -> Result<Exit
     if args.renewal.confirm {
         return confirm(context, &desk, Kind::Reshare, &args.shares.shares).await;
     }
-    let (successor, folder) = prepare(context, &desk, args.renewal)?;
+    let (successor, handover) = prepare(context, &desk, args.renewal)?;
     let opened = quorum::open(context, &desk.repository, &args.shares).await?;
     let ceremony = custody::reshare(&opened.key, &successor, &desk.trust)?;
     drop(opened);
-    desk.print(context, Kind::Reshare, &ceremony, &folder)
+    desk.print(context, Kind::Reshare, &ceremony, &handover)
 }
 
 pub(super) async fn rotate(context: &Context, args: RotateArgs) -> Result<Exit, Failure> {
@@ -110,13 +119,19 @@ pub(super) async fn rotate(context: &Context, args: RotateArgs) -> Result<Exit, 
     if args.renewal.confirm {
         return confirm(context, &desk, Kind::Rotate, &args.shares).await;
     }
-    let (successor, folder) = prepare(context, &desk, args.renewal)?;
+    if args.reseal {
+        return reseal::run(context, &desk, args.shares).await;
+    }
+    if !args.shares.is_empty() {
+        return Err(Failure::usage("--share goes with --confirm or --reseal").hint("no old sheet is needed to rotate"));
+    }
+    let (successor, handover) = prepare(context, &desk, args.renewal)?;
     let ceremony = custody::rotate(&successor, &desk.trust)?;
-    desk.print(context, Kind::Rotate, &ceremony, &folder)
+    desk.print(context, Kind::Rotate, &ceremony, &handover)
 }
 
 impl Desk {
-    async fn open(context: &Context) -> Result<Self, Failure> {
+    pub(super) async fn open(context: &Context) -> Result<Self, Failure> {
         let host = context.host()?;
         if let Some(asked) = &context.global.repo
             && Storage::open(asked)?.address() != Storage::open(&host.config.repository.url)?.address()
@@ -124,9 +139,13 @@ impl Desk {
             return Err(Failure::usage("sheets are replaced in the configured repository, never in a copy")
                 .hint("leave --repo out; the copies are brought up to date afterwards"));
         }
+        let (repository, _) = host.repository().await?;
+        let lock = host.lock(repository.id())?;
+        // What ran until the lock was free may have changed both.
+        let host = context.host()?;
         let (repository, trust) = host.repository().await?;
         let pending_path = host.pending_path(repository.id());
-        Ok(Self { host, repository, trust, pending_path })
+        Ok(Self { host, repository, trust, pending_path, _lock: lock })
     }
 
     /// Whether the pending epoch is the one in force: a run was interrupted after the switch.
@@ -155,52 +174,57 @@ impl Desk {
         Ok(Exit::Complete)
     }
 
-    /// Remembers what is to be confirmed, then writes the sheets. In this order no sheet exists that nothing knows of.
-    fn print(&self, context: &Context, kind: Kind, ceremony: &Ceremony, folder: &Path) -> Result<Exit, Failure> {
+    /// Remembers what is to be confirmed, then hands the sheets over. In this order no sheet exists that nothing knows of.
+    fn print(&self, context: &Context, kind: Kind, ceremony: &Ceremony, handover: &Handover) -> Result<Exit, Failure> {
         Pending::new(kind, ceremony).save(&self.pending_path)?;
-        let sheets = init::write_sheets(folder, ceremony).inspect_err(|_| {
+        let delivered = handover.deliver(ceremony).inspect_err(|_| {
             let _ = fsutil::remove(&self.pending_path);
-            context.output.warn(&format!("nothing is pending; destroy what was written to {}", folder.display()));
+            context.output.warn("nothing is pending; destroy what was written or printed");
         })?;
         let epoch = &ceremony.epoch;
-        let value = json!({
+        let script = init::beside(&context.global.config, &format!("ceremony-epoch-{}.txt", epoch.number));
+        let held = Held { kind: Some(kind), folder: delivered.clear_folder(), sealed: delivered.sealed() };
+        // An earlier one is of sheets that were given up.
+        fsutil::write(&script, custody::script(epoch, held).as_bytes(), Access::Public, Existing::Replace)?;
+        let mut value = json!({
             "kind": kind, "epoch": epoch.number, "share_set": epoch.share_set, "threshold": epoch.threshold,
-            "sheets": sheets, "in_force": false,
+            "in_force": false, "script": script,
         });
+        delivered.add_to(&mut value);
         context.output.result(&value, || {
-            let sheets: Vec<String> = sheets.iter().map(|sheet| format!("  {}", sheet.pdf.display())).collect();
             let count = plural(u64::from(epoch.total), "new sheet");
-            format!("{count}, any {} of them will open the backup:\n{}", epoch.threshold, sheets.join("\n"))
+            format!(
+                "{count}, any {} of them will open the backup:\n{}\nscript of the ceremony {}",
+                epoch.threshold,
+                delivered.lines(),
+                script.display()
+            )
         });
         let command = if kind == Kind::Reshare { "reshare" } else { "rotate" };
         context.output.note(&format!(
-            "\nNot in force yet: the sheets of epoch {} stay the ones to use. Print each new sheet, then read every one back\n\
-             from the paper: lifeboat custody {command} --confirm --share FILE",
-            self.trust.current().number
+            "\nNot in force yet: the sheets of epoch {} stay the ones to use. Read every new one back, from the paper:\n\
+             lifeboat custody {command} --confirm --share FILE\n\n{}",
+            self.trust.current().number,
+            delivered.remains()
         ));
         Ok(Exit::Complete)
     }
 }
 
-/// Sheets of two sets in one folder would be mixed up.
-pub(super) fn check_empty(folder: &Path) -> Result<(), Failure> {
-    if folder.is_dir() && std::fs::read_dir(folder)?.next().is_some() {
-        let message = format!("the folder {} is not empty", folder.display());
-        return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
-    }
-    Ok(())
-}
-
 /// Everything that can be refused is refused before there is a key.
-fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successor, PathBuf), Failure> {
-    let (Some(threshold), Some(folder)) = (renewal.threshold, renewal.sheets) else {
-        return Err(Failure::usage("--threshold and --sheets are needed"));
+fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successor, Handover), Failure> {
+    let Some(threshold) = renewal.threshold.filter(|_| !renewal.custodians.is_empty()) else {
+        return Err(Failure::usage("--threshold and --custodian are needed").hint("or --confirm, or --abort"));
     };
     if let Some(pending) = Pending::load(&desk.pending_path)? {
+        if pending.kind() == Kind::Signers {
+            return Err(Failure::new(Exit::Refused, "a change of the signers was cut off")
+                .hint("run `lifeboat custody signer add` or `remove` again: it finishes that first"));
+        }
         let message = format!("the sheets of epoch {} wait to be read back already", pending.epoch().number);
         return Err(Failure::new(Exit::Refused, message).hint("--confirm finishes that, --abort gives it up"));
     }
-    check_empty(&folder)?;
+    let handover = renewal.handover.prepare(&renewal.custodians)?;
     if let Some(advice) = custody::advice(threshold, renewal.custodians.len()) {
         context.output.warn(&advice);
     }
@@ -208,7 +232,7 @@ fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successo
     let question = format!("Print sheets for {count} custodians, {threshold} needed, to replace those in force?");
     quorum::confirm(context, &question, renewal.yes)?;
     let created = to_seconds(SystemClock.now());
-    Ok((Successor { threshold, custodians: renewal.custodians, created }, folder))
+    Ok((Successor { threshold, custodians: renewal.custodians, created, paper: handover.paper }, handover))
 }
 
 /// Reads sheets back and remembers each; when none is missing, switches.

@@ -13,22 +13,24 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::estate::{DATABASE, Estate};
-use super::{Context, Exit, Failure, drill::summary, init, output::plural, restore as cli_restore, watch::Watch};
+use super::{
+    Context, Exit, Failure, drill::summary, handover, init, output::plural, restore as cli_restore, watch::Watch,
+};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, RepositorySection, RetentionSection, SourceSection, StatusSection,
-        TrustSection,
+        Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, RepositorySection, RestoreSection, RetentionSection,
+        SourceSection, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
-    custody::{self, CeremonyRequest, Paper},
+    custody::{self, CeremonyRequest, Held, Paper},
     drill::{self, Verdict},
     emulator::{Sandbox, SandboxOptions},
     fsutil::{self, Access, Existing},
     isolation::Isolation,
     model::RepositoryId,
     provider::{
-        Source, Target,
+        Source,
         aws::{Aws, AwsSettings, StaticCredentials},
     },
     repo::{self, AllowedSigner, Repository, Trust},
@@ -143,12 +145,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let state = if held { "Every comparison held." } else { "A COMPARISON FAILED: see the warnings above." };
         format!(
             "\n{}\n{state}\n\nRTO {:.1} s (region lost → everything restored and verified), RPO {:.1} s (age of the snapshot)\n{}\n\n\
-             sheets      {}\nrepository  {}\nrecord      {}",
+             sheets      {}\nscript      {}\nrepository  {}\nrecord      {}",
             cli_restore::verified_table(&recovery.verification),
             recovery.rto_seconds,
             recovery.rpo_seconds,
             summary(&record, &stored),
             scene.out.join("sheets").display(),
+            scene.out.join("ceremony.txt").display(),
             scene.out.join("region-b/repository").display(),
             record_file.display(),
         )
@@ -193,7 +196,11 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
         created: to_seconds(SystemClock.now()),
         paper: Paper::A4,
     })?;
-    let sheets = init::write_sheets(&scene.out.join("sheets"), &ceremony)?;
+    let folder = scene.out.join("sheets");
+    let sheets = handover::write_sheets(&folder, &ceremony)?;
+    let held = Held { kind: None, folder: Some(&folder), sealed: &[] };
+    let script = custody::script(&ceremony.epoch, held);
+    fsutil::write(&scene.out.join("ceremony.txt"), script.as_bytes(), Access::Public, Existing::Keep)?;
     let sheets = sheets.into_iter().map(|sheet| sheet.text).collect();
     let config_path = scene.out.join("lifeboat.toml");
     let keys = init::write_keys(&config_path, &signer, &index_key)?;
@@ -221,6 +228,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         },
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
+        restore: RestoreSection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
         drill: DrillSection::default(),
@@ -245,6 +253,7 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             exclude: &[],
             sweep_days: DEFAULT_SWEEP_DAYS,
             journal: None,
+            scratch: None,
             clock: &SystemClock,
             progress: &scene.watch,
         })
@@ -302,11 +311,10 @@ async fn recover(
     let manifest = super::show::find(&copy, &trust, "latest").await?;
     let records = restore::records(&copy, &manifest, Opener::Recovery(&key)).await?;
     let target = scene.provider(ACCOUNT, REGION_B).await?;
-    let place = Target::place(&target).await?;
-    let names = records.iter().map(|record| record.secret.name.clone()).collect();
-    let existing = target.inventory(&names).await?;
-    let plan = restore::make(&manifest, &records, &place, &existing, &Options::default())?;
-    context.output.note(&format!("\n{}", cli_restore::describe(&plan)));
+    let options = Options::default();
+    let found = restore::look(&target, &manifest, &records, &options).await?;
+    let plan = restore::make(&manifest, &records, &found, &options)?;
+    context.output.note(&format!("\n{}", cli_restore::describe(&plan, 0.9)));
 
     let values = Values::new(&copy, &key);
     let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;

@@ -47,6 +47,15 @@ pub(super) const HOW_TO_COMPARE: &str =
     "Fingerprint of the key. All sheets have the same words; read them aloud over the phone to compare. Not secret.";
 
 impl Content<'_> {
+    /// What it is, in capitals. Only the epoch of a rehearsal has nobody who may sign.
+    pub(super) fn title(&self) -> &'static str {
+        if self.epoch.signers.is_empty() {
+            "LIFEBOAT REHEARSAL SHEET: OPENS NOTHING"
+        } else {
+            "LIFEBOAT RECOVERY SHEET"
+        }
+    }
+
     /// `2 of 5`.
     pub(super) fn number(&self) -> String {
         format!("{} of {}", self.share.index(), self.epoch.total)
@@ -97,8 +106,9 @@ impl Content<'_> {
             Section {
                 title: "What never to do",
                 paragraphs: prose(
-                    "Never photograph, scan, copy, e-mail or type it anywhere except at a recovery. Never keep it \
-                     beside another sheet. If it is lost, or somebody may have seen it, say so the same day.",
+                    "Never photograph, scan, copy, e-mail or type it, except at a recovery or a check that you came \
+                     to. Never keep it beside another sheet. If it is lost, or somebody may have seen it, say so the \
+                     same day.",
                 ),
             },
             Section {
@@ -153,8 +163,8 @@ impl Content<'_> {
     /// The sheet as text; the buffer is large enough that no copy of the share is left behind by growing.
     pub(super) fn text(&self) -> Zeroizing<String> {
         let mut page = Zeroizing::new(String::with_capacity(16384));
-        line(&mut page, "LIFEBOAT RECOVERY SHEET");
-        line(&mut page, "=======================");
+        line(&mut page, self.title());
+        line(&mut page, &"=".repeat(self.title().len()));
         line(&mut page, "");
         fact(&mut page, "Held by", self.custodian);
         fact(&mut page, "Sheet", &self.number());

@@ -43,6 +43,14 @@ pub(super) enum Operation {
     TagResource,
     PutResourcePolicy,
     DeleteSecret,
+    UpdateSecret,
+    UntagResource,
+    ReplicateSecretToRegions,
+    RotateSecret,
+    ValidateResourcePolicy,
+    DeleteResourcePolicy,
+    RestoreSecret,
+    DescribeKey,
     GetCallerIdentity,
 }
 
@@ -61,6 +69,14 @@ impl Operation {
             Self::TagResource => "TagResource",
             Self::PutResourcePolicy => "PutResourcePolicy",
             Self::DeleteSecret => "DeleteSecret",
+            Self::UpdateSecret => "UpdateSecret",
+            Self::UntagResource => "UntagResource",
+            Self::ReplicateSecretToRegions => "ReplicateSecretToRegions",
+            Self::RotateSecret => "RotateSecret",
+            Self::ValidateResourcePolicy => "ValidateResourcePolicy",
+            Self::DeleteResourcePolicy => "DeleteResourcePolicy",
+            Self::RestoreSecret => "RestoreSecret",
+            Self::DescribeKey => "DescribeKey",
             Self::GetCallerIdentity => "GetCallerIdentity",
         }
     }
@@ -76,11 +92,20 @@ impl Operation {
             Self::DescribeSecret => Bucket::Describe,
             Self::ListSecretVersionIds => Bucket::VersionIds,
             Self::GetSecretValue => Bucket::Value,
-            Self::GetResourcePolicy | Self::PutResourcePolicy => Bucket::Policy,
+            Self::GetResourcePolicy
+            | Self::PutResourcePolicy
+            | Self::ValidateResourcePolicy
+            | Self::DeleteResourcePolicy => Bucket::Policy,
             Self::CreateSecret => Bucket::Create,
-            Self::PutSecretValue | Self::UpdateSecretVersionStage => Bucket::Write,
-            Self::TagResource => Bucket::Tag,
+            Self::PutSecretValue
+            | Self::UpdateSecret
+            | Self::UpdateSecretVersionStage
+            | Self::ReplicateSecretToRegions => Bucket::Write,
+            Self::TagResource | Self::UntagResource => Bucket::Tag,
             Self::DeleteSecret => Bucket::Delete,
+            Self::RestoreSecret => Bucket::Undelete,
+            Self::RotateSecret => Bucket::Rotate,
+            Self::DescribeKey => Bucket::Key,
             Self::GetCallerIdentity => Bucket::Identity,
         }
     }

@@ -128,7 +128,7 @@ fn kind_of(code: &str) -> ErrorKind {
         | "PublicPolicyException"
         | "OptInRequired"
         | "NotAuthorized" => ErrorKind::Denied,
-        "ResourceNotFoundException" => ErrorKind::NotFound,
+        "ResourceNotFoundException" | "NotFoundException" => ErrorKind::NotFound,
         "ResourceExistsException" => ErrorKind::Conflict,
         "LimitExceededException" => ErrorKind::Limit,
         "ThrottlingException"

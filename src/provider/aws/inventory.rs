@@ -9,7 +9,7 @@ use futures::{
 
 use super::{AT_ONCE, Aws, answers::ListedVersion, failure::Failure};
 use crate::{
-    model::{ValueState, Version},
+    model::{Unreadable, ValueState, Version},
     provider::{ErrorKind, Existing, ProviderError},
 };
 
@@ -58,12 +58,18 @@ impl Aws {
                     return Err(Failure::own(ErrorKind::Unavailable, operation, &name, &code, "the pages repeat"));
                 }
             },
-            Err(failure) if tolerable(&failure) => Vec::new(),
+            Err(failure) if tolerable(&failure) => {
+                secret.unreadable.push(unreadable(&failure));
+                Vec::new()
+            }
             Err(failure) => return Err(failure),
         };
         secret.policy = match policy {
             Ok((policy, _)) => policy,
-            Err(failure) if tolerable(&failure) => None,
+            Err(failure) if tolerable(&failure) => {
+                secret.unreadable.push(unreadable(&failure));
+                None
+            }
             Err(failure) => return Err(failure),
         };
         let unlisted = described.stages.iter().filter(|(id, _)| entries.iter().all(|entry| &entry.id != *id));
@@ -78,4 +84,9 @@ impl Aws {
         });
         Ok(Some(Existing { versions: versions.collect(), secret }))
     }
+}
+
+/// A part that a secret scheduled for deletion does not show.
+fn unreadable(failure: &Failure) -> Unreadable {
+    Unreadable { part: failure.error.operation.to_owned(), reason: failure.error.code.clone() }
 }

@@ -29,11 +29,14 @@ pub(super) enum Bucket {
     Create,
     Delete,
     Tag,
+    Undelete,
+    Rotate,
+    Key,
     Identity,
 }
 
 impl Bucket {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Describe,
         Self::Value,
         Self::List,
@@ -43,6 +46,9 @@ impl Bucket {
         Self::Create,
         Self::Delete,
         Self::Tag,
+        Self::Undelete,
+        Self::Rotate,
+        Self::Key,
         Self::Identity,
     ];
 
@@ -51,8 +57,15 @@ impl Bucket {
         match self {
             Self::Describe => 40_000.0,
             Self::Value => 10_000.0,
-            Self::List | Self::Identity => 100.0,
-            Self::VersionIds | Self::Policy | Self::Write | Self::Create | Self::Delete | Self::Tag => 50.0,
+            Self::List | Self::Key | Self::Identity => 100.0,
+            Self::VersionIds
+            | Self::Policy
+            | Self::Write
+            | Self::Create
+            | Self::Delete
+            | Self::Tag
+            | Self::Undelete
+            | Self::Rotate => 50.0,
         }
     }
 }

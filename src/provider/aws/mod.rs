@@ -4,11 +4,14 @@
 //! (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, …) apply, so that it connects as every other AWS tool does.
 
 mod answers;
+mod ask;
 mod call;
 mod failure;
 mod guarded;
+mod iam;
 mod inventory;
 mod limiter;
+mod probe;
 mod read;
 mod write;
 
@@ -28,7 +31,11 @@ use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use self::{call::Operation, failure::Failure, limiter::Limiter};
-use super::{ErrorKind, Existing, Fetched, Known, Listed, ProviderError, Source, Target};
+pub use self::{
+    iam::{Grant, Role, policy as iam_policy},
+    probe::{Allowed, Permission},
+};
+use super::{ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target};
 use crate::{
     isolation::Isolation,
     model::{Place, SecretValue, Step},
@@ -84,6 +91,7 @@ impl AwsSettings {
 #[derive(Clone)]
 pub struct Aws {
     client: aws_sdk_secretsmanager::Client,
+    kms: aws_sdk_kms::Client,
     sts: aws_sdk_sts::Client,
     region: String,
     limiter: Arc<Limiter>,
@@ -108,7 +116,9 @@ impl Aws {
         let config = sdk_config(&settings).await;
         let secrets = aws_sdk_secretsmanager::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         let sts = aws_sdk_sts::config::Builder::from(&config).retry_config(RetryConfig::disabled());
+        let kms = aws_sdk_kms::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         Ok(Self {
+            kms: aws_sdk_kms::Client::from_conf(kms.build()),
             client: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             limiter: Arc::new(Limiter::new(settings.rate_share, Instant::now())),
@@ -155,6 +165,14 @@ impl Target for Aws {
 
     async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError> {
         self.existing(wanted).await
+    }
+
+    async fn presence(&self, reference: &str) -> Result<Presence, ProviderError> {
+        self.ask_presence(reference).await
+    }
+
+    async fn judge_policy(&self, policy: &str) -> Result<PolicyVerdict, ProviderError> {
+        self.ask_policy(policy).await
     }
 
     async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {

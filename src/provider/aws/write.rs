@@ -1,12 +1,21 @@
 //! Writing: one step of a plan, so that applying it twice is the same as once.
 
-use aws_sdk_secretsmanager::{primitives::Blob, types::Tag as SdkTag};
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::{
+    primitives::Blob,
+    types::{ReplicaRegionType, RotationRulesType, Tag as SdkTag},
+};
 
 use super::{Aws, call::Operation, failure::Failure};
 use crate::{
-    model::{SecretValue, Step, Tag},
+    model::{Replica, Rotation, SecretValue, Step, Tag},
     provider::ErrorKind,
 };
+
+/// How often, and how far apart, it is asked whether a destroyed secret has given its name back.
+const GONE_ATTEMPTS: u32 = 30;
+const GONE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Aws {
     /// Applies one step.
@@ -20,7 +29,16 @@ impl Aws {
                 self.move_stage(name, stage, to.as_deref(), from.as_deref()).await
             }
             Step::Tag { name, tags } => self.tag(name, tags).await,
-            Step::PutPolicy { name, policy } => self.put_policy(name, policy).await,
+            Step::Update { name, description, kms_key } => {
+                self.update(name, description.as_deref(), kms_key.as_deref()).await
+            }
+            Step::Untag { name, keys } => self.untag(name, keys).await,
+            Step::Replicate { name, replicas } => self.replicate(name, replicas).await,
+            Step::Rotate { name, rotation } => Box::pin(self.rotate(name, rotation)).await,
+            Step::PutPolicy { name, policy, block_public } => self.put_policy(name, policy, *block_public).await,
+            Step::DeletePolicy { name } => self.delete_policy(name).await,
+            Step::ScheduleDeletion { name, days } => self.schedule_deletion(name, *days).await,
+            Step::Undelete { name } => self.undelete(name).await,
             Step::Destroy { name } => self.destroy(name).await,
         }
     }
@@ -45,13 +63,19 @@ impl Aws {
                 .set_secret_binary(bytes)
                 .send()
         };
-        match self.call(operation, Some(name), send).await {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.kind() == ErrorKind::Conflict => {
-                self.accept_existing(name, version.as_deref(), value, failure).await
+        for _ in 0..GONE_ATTEMPTS {
+            let failure = match self.call(operation, Some(name), send).await {
+                Ok(_) => return Ok(()),
+                Err(failure) if failure.kind() == ErrorKind::Conflict => failure,
+                Err(failure) => return Err(failure),
+            };
+            if self.accept_existing(name, version.as_deref(), value, failure).await? == Found::Same {
+                return Ok(());
             }
-            Err(failure) => Err(failure),
+            // The name is taken and nothing has it: what was destroyed a moment ago is not wholly gone.
+            tokio::time::sleep(GONE_PAUSE).await;
         }
+        Err(Failure::own(ErrorKind::Conflict, operation, name, "StillThere", "a destroyed secret still holds the name"))
     }
 
     async fn put_version(
@@ -83,7 +107,7 @@ impl Aws {
         match self.call(operation, Some(name), send).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.kind() == ErrorKind::Conflict => {
-                self.accept_existing(name, Some(version), value, failure).await
+                self.accept_existing(name, Some(version), value, failure).await.map(drop)
             }
             Err(failure) => Err(failure),
         }
@@ -96,10 +120,10 @@ impl Aws {
         version: Option<&str>,
         value: Option<&SecretValue>,
         failure: Failure,
-    ) -> Result<(), Failure> {
+    ) -> Result<Found, Failure> {
         let described = match self.describe(name, name).await {
             Ok(described) => described,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(failure),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
         let conflict = |message| Failure::conflict(&failure, message);
@@ -108,12 +132,12 @@ impl Aws {
         }
         match (version, value) {
             (Some(version), Some(value)) => match self.value(name, name, version).await {
-                Ok(Some(existing)) if existing.same_as(value) => Ok(()),
+                Ok(Some(existing)) if existing.same_as(value) => Ok(Found::Same),
                 Ok(_) => Err(conflict("it exists with this version id and another value")),
                 Err(error) if error.kind() == ErrorKind::NotFound => Err(conflict("it exists without this version")),
                 Err(error) => Err(error),
             },
-            _ if described.stages.is_empty() => Ok(()),
+            _ if described.stages.is_empty() => Ok(Found::Same),
             _ => Err(conflict("it exists and has versions")),
         }
     }
@@ -148,18 +172,105 @@ impl Aws {
         self.call(Operation::TagResource, Some(name), send).await.map(drop)
     }
 
-    async fn put_policy(&self, name: &str, policy: &str) -> Result<(), Failure> {
-        let send = || self.client.put_resource_policy().secret_id(name).resource_policy(policy).send();
+    async fn update(&self, name: &str, description: Option<&str>, kms_key: Option<&str>) -> Result<(), Failure> {
+        let send = || {
+            let update = self.client.update_secret().secret_id(name).description(description.unwrap_or_default());
+            // An empty key is AWS's way to say the default one.
+            update.kms_key_id(kms_key.unwrap_or_default()).send()
+        };
+        self.call(Operation::UpdateSecret, Some(name), send).await.map(drop)
+    }
+
+    async fn untag(&self, name: &str, keys: &[String]) -> Result<(), Failure> {
+        let send = || self.client.untag_resource().secret_id(name).set_tag_keys(Some(keys.to_vec())).send();
+        self.call(Operation::UntagResource, Some(name), send).await.map(drop)
+    }
+
+    async fn replicate(&self, name: &str, replicas: &[Replica]) -> Result<(), Failure> {
+        let region = |replica: &Replica| {
+            ReplicaRegionType::builder().region(&replica.region).set_kms_key_id(replica.kms_key.clone()).build()
+        };
+        let send = || {
+            let regions = replicas.iter().map(region).collect();
+            self.client.replicate_secret_to_regions().secret_id(name).set_add_replica_regions(Some(regions)).send()
+        };
+        self.call(Operation::ReplicateSecretToRegions, Some(name), send).await.map(drop)
+    }
+
+    /// Switches rotation on. `RotateImmediately` defaults to true at AWS, so it is always said to be false.
+    async fn rotate(&self, name: &str, rotation: &Rotation) -> Result<(), Failure> {
+        // AWS derives the days from a schedule, and takes one of the two.
+        let days = rotation.after_days.filter(|_| rotation.schedule.is_none());
+        let rules = RotationRulesType::builder()
+            .set_schedule_expression(rotation.schedule.clone())
+            .set_duration(rotation.window.clone())
+            .set_automatically_after_days(days)
+            .build();
+        let send = || {
+            let rotate = self.client.rotate_secret().secret_id(name).set_rotation_lambda_arn(rotation.lambda.clone());
+            rotate.rotation_rules(rules.clone()).rotate_immediately(false).send()
+        };
+        self.call(Operation::RotateSecret, Some(name), send).await.map(drop)
+    }
+
+    async fn put_policy(&self, name: &str, policy: &str, block_public: bool) -> Result<(), Failure> {
+        let send = || {
+            let put = self.client.put_resource_policy().secret_id(name).resource_policy(policy);
+            put.block_public_policy(block_public).send()
+        };
         self.call(Operation::PutResourcePolicy, Some(name), send).await.map(drop)
+    }
+
+    async fn delete_policy(&self, name: &str) -> Result<(), Failure> {
+        let send = || self.client.delete_resource_policy().secret_id(name).send();
+        self.call(Operation::DeleteResourcePolicy, Some(name), send).await.map(drop)
+    }
+
+    async fn schedule_deletion(&self, name: &str, days: i64) -> Result<(), Failure> {
+        let send = || self.client.delete_secret().secret_id(name).recovery_window_in_days(days).send();
+        match self.call(Operation::DeleteSecret, Some(name), send).await {
+            // It is scheduled already: an earlier run did this.
+            Err(failure) if failure.kind() == ErrorKind::Conflict => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    async fn undelete(&self, name: &str) -> Result<(), Failure> {
+        let send = || self.client.restore_secret().secret_id(name).send();
+        self.call(Operation::RestoreSecret, Some(name), send).await.map(drop)
     }
 
     async fn destroy(&self, name: &str) -> Result<(), Failure> {
         let send = || self.client.delete_secret().secret_id(name).force_delete_without_recovery(true).send();
         match self.call(Operation::DeleteSecret, Some(name), send).await {
-            Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(()),
-            other => other.map(drop),
+            Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map(drop)?,
         }
+        // AWS answers before the name is free.
+        for _ in 0..GONE_ATTEMPTS {
+            match self.describe(name, name).await {
+                Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(()),
+                Err(failure) => return Err(failure),
+                Ok(_) => tokio::time::sleep(GONE_PAUSE).await,
+            }
+        }
+        Err(Failure::own(
+            ErrorKind::Conflict,
+            Operation::DeleteSecret,
+            name,
+            "StillThere",
+            "it is destroyed and still there",
+        ))
     }
+}
+
+/// What a write that met something found.
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// Exactly what the write makes.
+    Same,
+    /// Nothing of that name after all.
+    Nothing,
 }
 
 /// The value as the request carries it; made anew for every attempt, so no copy waits between them.

@@ -68,7 +68,10 @@ def row_checks(number, row):
             product ^= (0b101001 << (i - 5)) * (product >> i & 1)
         return product
     high = low = 0
-    for value in [number] + [ALPHABET.find(c) for c in row]:
+    values = [number] + [ALPHABET.find(c) for c in row]
+    if -1 in values:
+        return "a letter that the alphabet avoids"
+    for value in values:
         lead = value ^ high
         high, low = low ^ times(lead, 2 ^ 4), times(lead, times(2, 4))
     return ALPHABET[high] + ALPHABET[low]
@@ -81,20 +84,23 @@ def letters(text):
 
 
 def rows_of(text):
-    """Typed rows: 1: QQQQ QQQQ ... = XX"""
-    return re.findall(r"^\W*([1-4])\s*[:.)]?\s+([A-Za-z0-9 \t]+?)\s*=\s*([A-Za-z0-9]{2})\s*$", text, re.M)
+    """Lines that may be typed rows, as (number or 0, characters, check or ""): 1: QQQQ QQQQ ... = XX"""
+    row = r"^[^A-Za-z0-9\n]*(?:([1-4])[ \t]*[:.)]?[ \t]+)?([A-Za-z0-9][A-Za-z0-9 \t]*?)[ \t]*(?:=[ \t]*([A-Za-z0-9]{2}))?\s*$"
+    return [(int(n or 0), letters(row), check.upper()) for n, row, check in re.findall(row, text, re.M)]
 
 
 def shares_in(text, origin):
     """Every share of a text, as (head, x, y, fingerprint)."""
     bodies = [letters(text[m.end():])[:87] for m in re.finditer("LB1", text, re.I)]
-    rows = [(int(n), letters(row), check.upper()) for n, row, check in rows_of(text)]
+    rows = rows_of(text)
     for at in range(len(rows) - 3):
-        if [row[0] for row in rows[at:at + 4]] == [1, 2, 3, 4]:
-            bodies.append("".join(row[1] for row in rows[at:at + 4]))
+        four = rows[at:at + 4]
+        numbered = sorted(row[0] for row in four) == [1, 2, 3, 4]
+        bodies.append("".join(row[1] for row in (sorted(four) if numbered else four)))
     good = sorted({body for body in bodies if share_checksum_holds(body)})
     if not good:
-        bad = [str(n) for n, row, check in rows if row_checks(n, row) != check or len(row) != (15 if n == 4 else 24)]
+        bad = [str(n) for n, row, check in rows
+               if n and check and (row_checks(n, row) != check or len(row) != (15 if n == 4 else 24))]
         stop(f"{origin}: no share found" + (f"; look at row {', '.join(bad)} again" if bad else " (LB1 and 87 characters)"))
     return [share_fields(body, origin) for body in good]
 
@@ -317,7 +323,7 @@ class Repository:
         """Verified manifests by sequence number."""
         found, epoch, last, digest, gone = [], 0, 0, None, self.forgotten()
         manifests = [(self.parsed(name), name) for name in self.names("snapshots")]
-        manifests = [m for m in manifests if self.has(m, "version", "repository", "sequence", "epoch", "signer", "packs", "indexes")]
+        manifests = [m for m in manifests if self.has(m, "version", "repository", "sequence", "epoch", "signer", "packs", "indexes", "time", "snapshot")]
         for manifest, name in sorted(manifests, key=lambda m: (m[0]["sequence"], m[1])):
             if manifest["version"] != 1 or manifest["repository"] != self.identity["repository"]:
                 self.faults.append(f"{name} is of another version or repository")
@@ -325,6 +331,8 @@ class Repository:
             signers = [signer["key"] for signer in self.epochs.get(manifest["epoch"], {"signers": []})["signers"]]
             if manifest["signer"] not in signers or manifest["epoch"] < epoch:
                 self.faults.append(f"{name} names a signer that may not sign for epoch {manifest['epoch']}")
+            elif name != f"snapshots/{re.sub('[-:]', '', str(manifest['time']))}-{str(manifest['snapshot'])[:8]}.json":
+                self.faults.append(f"{name} has the name of another snapshot")
             elif self.signed_by(name, manifest["signer"], "lifeboat-manifest"):
                 while manifest["sequence"] != last + 1 and gone.get(last + 1, ("", ""))[1] == digest:
                     last, digest = last + 1, gone[last + 1][0]

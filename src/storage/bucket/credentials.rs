@@ -13,7 +13,7 @@ use object_store::{CredentialProvider, aws::AwsCredential};
 use tokio::sync::Mutex;
 
 /// How long before they expire credentials are asked for again.
-const EARLY: Duration = Duration::from_secs(300);
+const EARLY: Duration = Duration::from_mins(5);
 
 /// Asks the SDK once, and again when what it gave is about to expire.
 pub(super) struct SdkCredentials {

@@ -1,0 +1,161 @@
+//! `lifeboat custody signer`: which hosts may sign snapshots, drills and proofs.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{finish, renew::Desk};
+use crate::{
+    cli::{
+        Context, Exit, Failure,
+        output::table,
+        quorum::{self, ShareArgs},
+    },
+    clock::{Clock, SystemClock, to_seconds},
+    crypto::PublicKey,
+    custody::{self, Kind, Pending},
+    fsutil,
+    repo::AllowedSigner,
+};
+
+/// Show, add or remove the hosts that may sign: for a backup host that is new, replaced or not trusted any more
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat custody signer list
+  lifeboat custody signer add --name backup-2 --key /tmp/backup-2.pub --share bo.pdf --share dee.pdf --share eli.pdf
+  lifeboat custody signer remove --name 'backup host' --share bo.pdf --share dee.pdf --share eli.pdf
+
+A quorum signs the new list as the next key epoch. The sheets stay the same. What a removed signer signs from then on does not
+count; what it signed before still does.")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Who may sign, by name and fingerprint
+    List,
+    /// Let one more host sign
+    Add(AddArgs),
+    /// Let a host sign no longer
+    Remove(RemoveArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// What to call it
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Its public key: the text `ssh-ed25519 AAAA…`, or a file with it
+    #[arg(long, value_name = "KEY")]
+    key: String,
+    #[command(flatten)]
+    shares: ShareArgs,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct RemoveArgs {
+    /// Which one, as `list` calls it
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    shares: ShareArgs,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    match args.action {
+        Action::List => list(context).await,
+        Action::Add(args) => add(context, args).await,
+        Action::Remove(args) => remove(context, args).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    let (_, trust) = context.repository(&host).await?;
+    let own = host.signer()?.public();
+    let signers = &trust.current().signers;
+    context.output.result(&json!({ "epoch": trust.current().number, "signers": signers, "this_host": own }), || {
+        let here = |signer: &AllowedSigner| if signer.key == own { "this host" } else { "" };
+        let row = |signer: &AllowedSigner| vec![signer.name.clone(), signer.key.fingerprint(), here(signer).to_owned()];
+        table(&["signer", "key", ""], signers.iter().map(row).collect())
+    });
+    Ok(Exit::Complete)
+}
+
+async fn add(context: &Context, args: AddArgs) -> Result<Exit, Failure> {
+    let key = read_key(&args.key)?;
+    let desk = Desk::open(context).await?;
+    let mut signers = desk.trust.current().signers.clone();
+    if let Some(known) = signers.iter().find(|signer| signer.name == args.name || signer.key == key) {
+        return Err(Failure::usage(format!("{} is a signer already ({})", known.name, known.key.fingerprint())));
+    }
+    let question = format!("Let {} sign, with the key {}?", args.name, key.fingerprint());
+    signers.push(AllowedSigner { name: args.name, key });
+    change(context, &desk, &signers, &args.shares, &question, args.yes).await
+}
+
+async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
+    let desk = Desk::open(context).await?;
+    let current = &desk.trust.current().signers;
+    let signers: Vec<AllowedSigner> = current.iter().filter(|signer| signer.name != args.name).cloned().collect();
+    if signers.len() == current.len() {
+        let names: Vec<&str> = current.iter().map(|signer| signer.name.as_str()).collect();
+        return Err(Failure::usage(format!("no signer is called {:?}", args.name)).hint(names.join(", ")));
+    }
+    if signers.is_empty() {
+        return Err(Failure::usage(format!("{} is the only signer", args.name)).hint("add the new one first"));
+    }
+    let own = desk.host.signer()?.public();
+    if !signers.iter().any(|signer| signer.key == own) {
+        context.output.warn("this is the signer of this host: it can take no snapshot afterwards");
+    }
+    let question = format!("Let {} sign no longer?", args.name);
+    change(context, &desk, &signers, &args.shares, &question, args.yes).await
+}
+
+/// Signed, remembered, then stored: a run that was cut in between is finished by the next one, without a quorum.
+async fn change(
+    context: &Context,
+    desk: &Desk,
+    signers: &[AllowedSigner],
+    shares: &ShareArgs,
+    question: &str,
+    yes: bool,
+) -> Result<Exit, Failure> {
+    if let Some(pending) = Pending::load(&desk.pending_path)? {
+        if pending.kind() != Kind::Signers {
+            return Err(Failure::new(Exit::Refused, "new sheets wait to be read back")
+                .hint("finish that with --confirm or give it up with --abort first"));
+        }
+        context
+            .output
+            .warn("an earlier change of the signers was cut off: it is finished now, and this one was not begun");
+        return finish::switch(context, desk, &pending).await;
+    }
+    quorum::confirm(context, question, yes)?;
+    let opened = quorum::open(context, &desk.repository, shares).await?;
+    let ceremony = custody::change_signers(&opened.key, signers, to_seconds(SystemClock.now()), &desk.trust)?;
+    drop(opened);
+    let pending = Pending::new(Kind::Signers, &ceremony);
+    drop(ceremony);
+    pending.save(&desk.pending_path)?;
+    finish::switch(context, desk, &pending).await
+}
+
+/// The key itself, or the file that holds it.
+fn read_key(key: &str) -> Result<PublicKey, Failure> {
+    let parsed = key.parse().or_else(|error| match fsutil::read(Path::new(key)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).parse(),
+        Err(_) => Err(error),
+    });
+    parsed.map_err(|error| Failure::usage(format!("--key is {error}")).hint("`ssh-keygen -t ed25519` makes one"))
+}

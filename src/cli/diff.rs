@@ -1,0 +1,119 @@
+//! `lifeboat diff`
+
+use serde_json::json;
+
+use super::{
+    Context, Exit, Failure,
+    output::table,
+    quorum::ShareArgs,
+    show::{self, Trusted},
+    watch::Watch,
+};
+use crate::{
+    config::ProviderAddress,
+    model::Place,
+    provider::{
+        Source,
+        aws::{Aws, AwsSettings},
+    },
+    restore::{self, Change, Diff, Side, SideError, Values},
+};
+
+/// Show what changed between two snapshots, or since a snapshot; values only as the same or different
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat diff                      the newest snapshot against the source as it is now
+  lifeboat diff 3f2a91c0             that snapshot against the source
+  lifeboat diff 3f2a91c0 latest      two snapshots
+  lifeboat diff --share sheets/      values too
+
+Exit codes: 0 nothing differs, 3 something differs or could not be read, 4 the source is another account or region.")]
+pub struct Args {
+    /// The older side: `latest` or the beginning of a snapshot's id
+    #[arg(default_value = "latest")]
+    older: String,
+    /// The newer side: a snapshot; without it, the source as it is now
+    newer: Option<String>,
+    /// The source (default: the configured one)
+    #[arg(long, value_name = "aws:REGION", conflicts_with = "newer")]
+    source: Option<ProviderAddress>,
+    #[command(flatten)]
+    shares: ShareArgs,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let trusted = show::trusted(context, &args.shares).await?;
+    let repository = trusted.repository();
+    let manifest = show::find(repository, trusted.trust(), &args.older).await?;
+    let older = Side::of(restore::records(repository, &manifest, trusted.opener()?).await?);
+    let watch = Watch::new(context.output.json);
+    let (newer, against) = match &args.newer {
+        Some(wanted) => {
+            let manifest = show::find(repository, trusted.trust(), wanted).await?;
+            let records = restore::records(repository, &manifest, trusted.opener()?).await?;
+            (Side::of(records), manifest.manifest().snapshot.short())
+        }
+        None => {
+            let source = source(context, &args).await?;
+            refuse_other(&source.place().await?, &manifest.manifest().source)?;
+            let with_values = matches!(trusted, Trusted::Quorum(..));
+            let side = restore::live(&source, with_values, &watch).await.map_err(SideError::from)?;
+            (side, "the source".to_owned())
+        }
+    };
+    let values = match &trusted {
+        Trusted::Quorum(repository, opened) => Some(Values::new(repository, &opened.key)),
+        Trusted::Host(..) => None,
+    };
+    let diff = restore::diff(&older, &newer, values.as_ref()).await.map_err(SideError::from)?;
+    watch.done();
+    let older = manifest.manifest().snapshot.short();
+    let value = json!({ "older": older, "newer": against, "differs": !diff.is_empty(), "diff": diff });
+    context.output.result(&value, || describe(&older, &against, &diff));
+    let complete = diff.is_empty() && diff.unread.is_empty();
+    Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+}
+
+async fn source(context: &Context, args: &Args) -> Result<Aws, Failure> {
+    let mut settings = match &args.source {
+        Some(source) => AwsSettings::region(&source.region),
+        None => AwsSettings::region(&context.host()?.config.source.url.region),
+    };
+    if args.source.is_none() {
+        settings.rate_share = context.host()?.config.source.rate_share;
+    }
+    Ok(Aws::connect(settings).await?)
+}
+
+fn refuse_other(live: &Place, captured: &Place) -> Result<(), Failure> {
+    if live == captured {
+        return Ok(());
+    }
+    let message = format!("the snapshot is of {captured}, the credentials lead to {live}");
+    Err(Failure::new(Exit::Refused, message).hint("use the credentials and the region of the source"))
+}
+
+fn describe(older: &str, newer: &str, diff: &Diff) -> String {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    rows.extend(diff.removed.iter().map(|name| vec![name.clone(), String::new(), "only in the older".into()]));
+    rows.extend(diff.added.iter().map(|name| vec![name.clone(), String::new(), "only in the newer".into()]));
+    rows.extend(diff.changes.iter().map(|change: &Change| {
+        let what = format!("{} {}", change.what, change.detail).trim_end().to_owned();
+        vec![change.name.clone(), change.version.clone().unwrap_or_default(), what]
+    }));
+    rows.extend(diff.unread.iter().map(|name| vec![name.clone(), String::new(), "could not be read whole".into()]));
+    let unknown = match diff.values_unknown {
+        0 => String::new(),
+        count => format!("; {count} values not compared (a quorum opens them: --share)"),
+    };
+    let summary = format!(
+        "{older} → {newer}: {} added, {} removed, {} changes, {} secrets the same, {} values the same{unknown}",
+        diff.added.len(),
+        diff.removed.len(),
+        diff.changes.len(),
+        diff.same,
+        diff.values_same,
+    );
+    if rows.is_empty() { summary } else { format!("{}\n{summary}", table(&["secret", "version", "what"], rows)) }
+}

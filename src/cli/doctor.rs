@@ -1,0 +1,254 @@
+//! `lifeboat doctor`
+
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+
+use super::{Context, Exit, Failure, output::table};
+use crate::{
+    app::Host,
+    clock::{Clock, SystemClock},
+    config::ProviderAddress,
+    provider::{
+        Source,
+        aws::{Allowed, Aws, AwsSettings, Grant, Role, iam_policy},
+    },
+    repo::{Repository, Trust},
+    storage::Storage,
+};
+
+/// AWS refuses requests whose time is further off than this.
+const MOST_SKEW_SECONDS: f64 = 300.0;
+/// What is worth a word.
+const SOME_SKEW_SECONDS: f64 = 30.0;
+
+/// Check this host before it matters: configuration, keys, repository, copies, permissions, clock; print IAM policies
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat doctor
+  AWS_PROFILE=restorer lifeboat doctor --to aws:eu-west-1
+  AWS_PROFILE=sandbox lifeboat doctor --to aws:eu-west-1 --drill --name-prefix drill/
+  lifeboat doctor --policy backup > backup-host.json
+  lifeboat doctor --policy restore --to aws:eu-west-1 --rotation
+  lifeboat doctor --policy drill --to aws:eu-west-1 --account 222222222222 --name-prefix drill/
+
+Asks about names that do not exist, so nothing is changed. Exit codes: 0 all is well, 3 something is not.")]
+pub struct Args {
+    /// Check a restore target instead of this host
+    #[arg(long, value_name = "aws:REGION")]
+    to: Option<ProviderAddress>,
+    /// The target is a drill's sandbox
+    #[arg(long, requires = "to")]
+    drill: bool,
+    /// Print the least IAM policy for this and stop
+    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "restore", "drill"]))]
+    policy: Option<String>,
+    /// The account of the policy (default: the configured one, or the one the credentials lead to)
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    /// Only names beginning so
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    name_prefix: String,
+    /// A key's ARN in the policy (repeat; default: every key of the account, through Secrets Manager only)
+    #[arg(long = "kms-key", value_name = "ARN")]
+    kms_keys: Vec<String>,
+    /// The policy allows `restore --rotation`
+    #[arg(long)]
+    rotation: bool,
+    /// The policy allows `restore --replication`
+    #[arg(long)]
+    replication: bool,
+    /// The policy allows `restore --on-conflict replace` and `--on-scheduled undelete`
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    if let Some(wanted) = &args.policy {
+        return print_policy(context, &args, wanted).await;
+    }
+    let mut findings = Findings::default();
+    match &args.to {
+        Some(to) => {
+            let target = Aws::connect(AwsSettings::region(&to.region)).await?;
+            let role = if args.drill { Role::Drill } else { Role::Restore };
+            findings.provider(&target, "target", None, role, &args.name_prefix).await;
+        }
+        None => findings.host(&context.host()?).await,
+    }
+    let well = findings.rows.iter().all(|row| row.state != State::Wrong && row.state != State::Unknown);
+    context.output.result(&json!({ "checks": findings.json(), "well": well }), || {
+        let row = |row: &Row| vec![row.what.clone(), row.state.word().to_owned(), row.detail.clone()];
+        table(&["check", "state", ""], findings.rows.iter().map(row).collect())
+    });
+    Ok(if well { Exit::Complete } else { Exit::Incomplete })
+}
+
+async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Exit, Failure> {
+    let role = match wanted {
+        "backup" => Role::Backup,
+        "restore" => Role::Restore,
+        _ => Role::Drill,
+    };
+    let host = if context.global.config.exists() { Some(context.host()?) } else { None };
+    let source = host.as_ref().map(|host| &host.config.source);
+    let region = match (&args.to, role, source) {
+        (Some(to), ..) => to.region.clone(),
+        (None, Role::Backup, Some(source)) => source.url.region.clone(),
+        _ => return Err(Failure::usage("the region of the policy is missing").hint("--to aws:REGION")),
+    };
+    let configured = source.and_then(|source| source.account.clone()).filter(|_| role == Role::Backup);
+    let account = match args.account.clone().or(configured) {
+        Some(account) => account,
+        None => Source::place(&Aws::connect(AwsSettings::region(&region)).await?).await?.account,
+    };
+    let grant = Grant {
+        region,
+        account,
+        name_prefix: args.name_prefix.clone(),
+        keys: args.kms_keys.clone(),
+        rotation: args.rotation,
+        replication: args.replication,
+        replace: args.replace,
+    };
+    let policy = iam_policy(role, &grant);
+    context.output.result(&policy, || serde_json::to_string_pretty(&policy).expect("a policy is plain data"));
+    Ok(Exit::Complete)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Well,
+    Remark,
+    Unknown,
+    Wrong,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Well => "ok",
+            Self::Remark => "note",
+            Self::Unknown => "unknown",
+            Self::Wrong => "WRONG",
+        }
+    }
+}
+
+struct Row {
+    what: String,
+    state: State,
+    detail: String,
+}
+
+#[derive(Default)]
+struct Findings {
+    rows: Vec<Row>,
+}
+
+impl Findings {
+    fn add(&mut self, what: impl Into<String>, state: State, detail: impl Into<String>) {
+        self.rows.push(Row { what: what.into(), state, detail: detail.into() });
+    }
+
+    /// Adds what an attempt came to, and gives what it gave.
+    fn attempt<T, E: Into<Failure>>(&mut self, what: &str, outcome: Result<T, E>) -> Option<T> {
+        match outcome {
+            Ok(value) => {
+                self.add(what, State::Well, "");
+                Some(value)
+            }
+            Err(error) => {
+                let Failure { message, hint, .. } = error.into();
+                self.add(what, State::Wrong, hint.map_or(message.clone(), |hint| format!("{message}; {hint}")));
+                None
+            }
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let row =
+            |row: &Row| json!({ "check": row.what, "state": row.state.word().to_lowercase(), "detail": row.detail });
+        self.rows.iter().map(row).collect()
+    }
+
+    async fn host(&mut self, host: &Host) {
+        self.add("configuration", State::Well, "");
+        let signer = self.attempt("signing key", host.signer());
+        self.attempt("index key", host.index_key());
+        let opened = self.attempt("repository", host.repository().await);
+        if let (Some((_, trust)), Some(signer)) = (&opened, signer) {
+            let epoch = trust.current().number;
+            match trust.allows(epoch, &signer.public()) {
+                true => self.add("signer allowed", State::Well, format!("by epoch {epoch}")),
+                false => {
+                    self.add("signer allowed", State::Wrong, format!("epoch {epoch} does not name this host's key"));
+                }
+            }
+        }
+        if let Some((repository, trust)) = &opened {
+            self.history(repository, trust).await;
+        }
+        for copy in &host.config.copies {
+            let outcome = async { Repository::open(Storage::open(&copy.url)?).await }.await;
+            self.attempt(&format!("copy {}", copy.url), outcome);
+        }
+        let expected = host.config.source.account.as_deref();
+        if let Some(source) = self.attempt("credentials", host.source().await) {
+            self.provider(&source, "source", expected, Role::Backup, "").await;
+        }
+    }
+
+    async fn history(&mut self, repository: &Repository, trust: &Trust) {
+        let Some(chain) = self.attempt("history", repository.chain(trust).await) else { return };
+        if let Some(fault) = chain.faults.first() {
+            self.add("history", State::Wrong, format!("{}: {}", fault.file, fault.detail));
+        }
+        match chain.head() {
+            Some(head) => self.add("newest snapshot", State::Well, head.manifest().time.to_string()),
+            None => self.add("newest snapshot", State::Remark, "there is none yet"),
+        }
+    }
+
+    /// Who it is, what it allows, what time it has.
+    async fn provider(&mut self, aws: &Aws, what: &str, expected: Option<&str>, role: Role, prefix: &str) {
+        let Some(place) = self.attempt(what, Source::place(aws).await) else { return };
+        match expected {
+            Some(expected) if expected != place.account => {
+                let detail = format!("{place}; the configuration says account {expected}");
+                self.add("account", State::Wrong, detail);
+            }
+            _ => self.add("account", State::Well, place.to_string()),
+        }
+        match aws.permissions(role, prefix).await {
+            Ok(permissions) => {
+                for permission in permissions {
+                    let (state, detail) = match permission.allowed {
+                        Allowed::Yes => (State::Well, String::new()),
+                        Allowed::No => {
+                            (State::Wrong, "denied; `lifeboat doctor --policy` prints what is needed".into())
+                        }
+                        Allowed::Unknown(code) => (State::Unknown, code),
+                    };
+                    self.add(permission.operation, state, detail);
+                }
+            }
+            Err(error) => drop(self.attempt::<(), _>("permissions", Err(error))),
+        }
+        self.clock(aws.time().await.ok().flatten());
+    }
+
+    fn clock(&mut self, theirs: Option<jiff::Timestamp>) {
+        let Some(theirs) = theirs else {
+            return self.add("clock", State::Unknown, "the provider's answer has no time");
+        };
+        let seconds = SystemClock.now().duration_since(theirs).as_secs_f64();
+        let state = match seconds.abs() {
+            apart if apart > MOST_SKEW_SECONDS => State::Wrong,
+            apart if apart > SOME_SKEW_SECONDS => State::Remark,
+            _ => State::Well,
+        };
+        let detail = format!("{seconds:+.0} s against the provider; AWS refuses requests more than 5 min apart");
+        self.add("clock", state, detail);
+    }
+}

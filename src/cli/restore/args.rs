@@ -1,0 +1,194 @@
+//! The arguments of `lifeboat restore`, and the options they stand for.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::Timestamp;
+use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as ValueError};
+
+use super::super::{Failure, quorum::ShareArgs};
+use crate::{
+    config::ProviderAddress,
+    fsutil,
+    restore::{Maps, OnConflict, OnScheduled, Options, Policies},
+};
+
+/// Restore into a region: plan, confirm, execute, verify
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 --share ana.txt --share cy.txt --share eli.txt
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:us-west-2 --share a.jpg --share b.pdf --share -
+  lifeboat restore --to aws:eu-west-1 --at 2026-11-01T03:00Z --include 'orrange-p2p/*' --share sheets/ --yes
+  lifeboat restore --to aws:eu-west-1 --plan-out plan.json
+  lifeboat restore --plan plan.json --share sheets/ --yes
+  lifeboat restore --to aws:eu-west-1 --include app/database --version AWSPREVIOUS --on-conflict new-version --share sheets/
+  lifeboat restore --to aws:eu-west-1 --name-prefix restored/ --kms-map alias/app=alias/app-west --share sheets/
+
+Needs no configuration file. Interrupted or failed, it is run again: what is there already is not written twice.
+Nothing is ever rotated, and nothing is destroyed unless --on-scheduled force-replace says so.")]
+pub struct Args {
+    /// Where to restore to
+    #[arg(long, value_name = "aws:REGION")]
+    pub to: Option<ProviderAddress>,
+    /// `latest` or the beginning of a snapshot's id
+    #[arg(long, value_name = "ID", default_value = "latest")]
+    pub snapshot: String,
+    /// The newest snapshot of this moment or before: 2026-11-01T03:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
+    pub at: Option<Timestamp>,
+    /// Only names that match, with `*` and `?` (repeat)
+    #[arg(long = "include", visible_alias = "name", value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Not the names that match (repeat)
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Only this version of each secret, by id or label, as its AWSCURRENT
+    #[arg(long, value_name = "ID|LABEL")]
+    pub version: Option<String>,
+    /// Names to bring back before all others, most urgent first (repeat; before those of [restore] first)
+    #[arg(long, value_name = "PATTERN")]
+    pub first: Vec<String>,
+    /// What to do about another secret of the same name
+    #[arg(long, value_name = "WHAT", default_value = "fail",
+        value_parser = words::<OnConflict, 4>(["fail", "skip", "new-version", "replace"]))]
+    pub on_conflict: OnConflict,
+    /// What to do about a name that is scheduled for deletion in the target; force-replace cannot be undone
+    #[arg(long, value_name = "WHAT", default_value = "fail",
+        value_parser = words::<OnScheduled, 3>(["fail", "undelete", "force-replace"]))]
+    pub on_scheduled: OnScheduled,
+    /// Which resource policies come back; safe leaves out those that are public or would lock you out
+    #[arg(long, value_name = "WHICH", default_value = "safe",
+        value_parser = words::<Policies, 3>(["safe", "all", "none"]))]
+    pub policies: Policies,
+    #[command(flatten)]
+    pub maps: MapArgs,
+    /// Allow the very account and region the secrets came from
+    #[arg(long, visible_alias = "allow-source")]
+    pub into_source: bool,
+    /// Switch rotation on where it was on; nothing is rotated by it
+    #[arg(long)]
+    pub rotation: bool,
+    /// Make replicas again
+    #[arg(long)]
+    pub replication: bool,
+    /// Restore what was scheduled for deletion too, and schedule it again
+    #[arg(long)]
+    pub deletion_state: bool,
+    /// Write old ARNs and the new ones instead of them, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub arn_map: Option<PathBuf>,
+    /// Show the plan and stop; with FILE, execute the plan in it
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    pub plan: Option<String>,
+    /// Write the plan to a file, to be approved and executed later, and stop
+    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    pub plan_out: Option<PathBuf>,
+    /// The share of the target's request quotas to use, above 0 and at most 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    pub rate_share: f64,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub shares: ShareArgs,
+}
+
+/// From the source's names to the target's.
+#[derive(Debug, clap::Args)]
+pub struct MapArgs {
+    /// A mapping file (TOML: name_prefix, and the tables name, kms, account, region, lambda); flags add to it
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// Put this before every name
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    name_prefix: String,
+    /// A name, or `old/*`, and the name instead of it (repeat)
+    #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
+    name_map: Vec<(String, String)>,
+    /// A key of the source, and the target's key or `default` (repeat)
+    #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
+    kms_map: Vec<(String, String)>,
+    /// An account in policies (repeat)
+    #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
+    account_map: Vec<(String, String)>,
+    /// A region in policies and of replicas (repeat)
+    #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
+    region_map: Vec<(String, String)>,
+    /// A rotation function's ARN (repeat)
+    #[arg(long, visible_alias = "rotation-lambda-map", value_name = "OLD=NEW", value_parser = pair)]
+    lambda_map: Vec<(String, String)>,
+}
+
+impl Args {
+    /// The plan file to execute.
+    pub fn plan_file(&self) -> Option<&Path> {
+        self.plan.as_deref().filter(|path| !path.is_empty()).map(Path::new)
+    }
+
+    /// Whether nothing is to be written to the target.
+    pub fn only_plans(&self) -> bool {
+        self.plan_out.is_some() || (self.plan.is_some() && self.plan_file().is_none())
+    }
+
+    /// The choices; `first` are the configuration's.
+    pub fn options(&self, first: &[String]) -> Result<Options, Failure> {
+        Ok(Options {
+            names: self.include.clone(),
+            exclude: self.exclude.clone(),
+            version: self.version.clone(),
+            first: self.first.iter().chain(first).cloned().collect(),
+            on_conflict: self.on_conflict,
+            on_scheduled: self.on_scheduled,
+            policies: self.policies,
+            maps: self.maps.maps()?,
+            allow_source: self.into_source,
+            rotation: self.rotation,
+            replication: self.replication,
+            deletion: self.deletion_state,
+        })
+    }
+}
+
+impl MapArgs {
+    fn maps(&self) -> Result<Maps, Failure> {
+        let mut maps = match &self.map {
+            Some(path) => read_maps(path)?,
+            None => Maps::default(),
+        };
+        if !self.name_prefix.is_empty() {
+            maps.name_prefix.clone_from(&self.name_prefix);
+        }
+        maps.name.extend(self.name_map.iter().cloned());
+        maps.kms.extend(self.kms_map.iter().cloned());
+        maps.account.extend(self.account_map.iter().cloned());
+        maps.region.extend(self.region_map.iter().cloned());
+        maps.lambda.extend(self.lambda_map.iter().cloned());
+        Ok(maps)
+    }
+}
+
+fn read_maps(path: &Path) -> Result<Maps, Failure> {
+    let text = String::from_utf8(fsutil::read(path)?.to_vec()).unwrap_or_default();
+    toml::from_str(&text).map_err(|error| {
+        let first = error.to_string().lines().last().unwrap_or_default().to_owned();
+        Failure::usage(format!("{}: {first}", path.display())).hint(
+            "name_prefix = \"…\", and the tables [name], [kms], [account], [region], [lambda] of \"old\" = \"new\"",
+        )
+    })
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.to_owned(), new.to_owned())),
+        _ => Err("expected OLD=NEW".into()),
+    }
+}
+
+/// The words of an option, as its library type reads them.
+fn words<T: DeserializeOwned + Clone + Send + Sync + 'static, const N: usize>(
+    words: [&'static str; N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words)
+        .try_map(|word| T::deserialize(IntoDeserializer::<ValueError>::into_deserializer(word)))
+}

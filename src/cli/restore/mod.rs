@@ -1,0 +1,190 @@
+//! `lifeboat restore`
+
+mod args;
+mod view;
+
+use std::time::Instant;
+
+use serde_json::json;
+
+pub use self::args::Args;
+pub(super) use self::view::{describe, differences, verified_table};
+use super::{
+    Context, Exit, Failure,
+    output::plural,
+    quorum::{self, Opened},
+    show::{self, Trusted},
+    watch::Watch,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    fsutil::{self, Access, Existing},
+    provider::aws::{Aws, AwsSettings},
+    repo::{Repository, VerifiedManifest},
+    restore::{self, Execution, OnConflict, Options, Outcome, Plan, PlanFile, Values, Verification},
+    storage::Storage,
+};
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let approved = args.plan_file().map(|path| read_plan(&args, path)).transpose()?;
+    let opened = open(context, &args).await?;
+    let (repository, target) = (opened.repository(), connect(&args, approved.as_ref()).await?);
+    let (manifest, options) = match &approved {
+        Some(file) => (approved_snapshot(repository, &opened, file).await?, file.options.clone()),
+        None => (wanted(repository, &opened, &args).await?, args.options(&configured_first(context)?)?),
+    };
+    let records = restore::records(repository, &manifest, opened.opener()?).await?;
+    let found = restore::look(&target, &manifest, &records, &options).await?;
+    let plan = restore::make(&manifest, &records, &found, &options)?;
+    if let Some(file) = &approved {
+        file.agree(&plan)?;
+    }
+    if args.only_plans() {
+        return show_plan(context, &args, repository, options, plan);
+    }
+    let Trusted::Quorum(_, quorum) = &opened else { return Err(Failure::usage("a restore needs a quorum")) };
+    context.output.note(&describe(&plan, args.rate_share));
+    refuse_conflicts(&plan, options.on_conflict)?;
+    quorum::confirm(context, &format!("Restore into {}?", plan.target), args.yes)?;
+    carry_out(context, &args, &plan, &Values::new(repository, &quorum.key), &target).await
+}
+
+/// Opens the repository: to plan, the host's index key is enough; to restore, a quorum is needed.
+async fn open(context: &Context, args: &Args) -> Result<Trusted, Failure> {
+    if args.only_plans() && args.shares.shares.is_empty() && context.global.config.exists() {
+        return show::trusted(context, &args.shares).await;
+    }
+    let address = match &context.global.repo {
+        Some(address) => address.clone(),
+        None => context.host()?.config.repository.url,
+    };
+    let repository = Repository::open(Storage::open(&address)?).await?;
+    let opened: Opened = quorum::open(context, &repository, &args.shares).await?;
+    Ok(Trusted::Quorum(repository, Box::new(opened)))
+}
+
+async fn connect(args: &Args, approved: Option<&PlanFile>) -> Result<Aws, Failure> {
+    let region = match (&args.to, approved) {
+        (_, Some(file)) => file.plan.target.region.clone(),
+        (Some(to), None) => to.region.clone(),
+        (None, None) => return Err(Failure::usage("where to restore to is missing").hint("--to aws:REGION")),
+    };
+    Ok(Aws::connect(AwsSettings { rate_share: args.rate_share, ..AwsSettings::region(&region) }).await?)
+}
+
+/// The priority of the configuration, where there is one.
+fn configured_first(context: &Context) -> Result<Vec<String>, Failure> {
+    if !context.global.config.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(context.host()?.config.restore.first)
+}
+
+async fn wanted(repository: &Repository, opened: &Trusted, args: &Args) -> Result<VerifiedManifest, Failure> {
+    match args.at {
+        Some(at) => show::find_at(repository, opened.trust(), at).await,
+        None => show::find(repository, opened.trust(), &args.snapshot).await,
+    }
+}
+
+fn read_plan(args: &Args, path: &std::path::Path) -> Result<PlanFile, Failure> {
+    if args.options(&[])? != Options::default() || args.to.is_some() || args.at.is_some() || args.snapshot != "latest" {
+        return Err(Failure::usage("a plan file says what is restored and where").hint("leave the other options out"));
+    }
+    Ok(PlanFile::parse(&fsutil::read(path)?)?)
+}
+
+async fn approved_snapshot(
+    repository: &Repository,
+    opened: &Trusted,
+    file: &PlanFile,
+) -> Result<VerifiedManifest, Failure> {
+    if file.repository != repository.id() {
+        return Err(restore::StalePlan::OtherRepository(file.repository).into());
+    }
+    let manifest = show::find(repository, opened.trust(), &file.plan.snapshot.to_string()).await?;
+    if manifest.digest() == file.plan.manifest { Ok(manifest) } else { Err(restore::StalePlan::OtherSnapshot.into()) }
+}
+
+fn show_plan(
+    context: &Context,
+    args: &Args,
+    repository: &Repository,
+    options: Options,
+    plan: Plan,
+) -> Result<Exit, Failure> {
+    let exit = if plan.is_complete() { Exit::Complete } else { Exit::Incomplete };
+    let mut value = serde_json::to_value(&plan).expect("a plan is plain data");
+    value["counts"] = json!(plan.counts());
+    value["estimate"] = json!(plan.estimate(args.rate_share));
+    value["complete"] = plan.is_complete().into();
+    let text = describe(&plan, args.rate_share);
+    if let Some(path) = &args.plan_out {
+        let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan);
+        fsutil::write(path, &file.to_bytes(), Access::Private, Existing::Keep)?;
+        context.output.note(&format!("the plan is in {}: lifeboat restore --plan {0}", path.display()));
+    }
+    context.output.result(&value, || text);
+    Ok(exit)
+}
+
+fn refuse_conflicts(plan: &Plan, on_conflict: OnConflict) -> Result<(), Failure> {
+    let conflicts: Vec<String> = plan
+        .secrets
+        .iter()
+        .filter_map(|secret| match &secret.outcome {
+            Outcome::Conflict(reason) => Some(format!("{}: {reason}", secret.desired.name)),
+            _ => None,
+        })
+        .collect();
+    if on_conflict == OnConflict::Skip || conflicts.is_empty() {
+        return Ok(());
+    }
+    let count = plural(conflicts.len() as u64, "conflict");
+    Err(Failure::new(Exit::Refused, format!("{count} in the target, nothing was written: {}", conflicts.join("; ")))
+        .hint("--on-conflict skip|new-version|replace, for names scheduled for deletion --on-scheduled undelete"))
+}
+
+async fn carry_out(
+    context: &Context,
+    args: &Args,
+    plan: &Plan,
+    values: &Values<'_>,
+    target: &Aws,
+) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let watch = Watch::new(context.output.json);
+    let execution = restore::execute(plan, values, target, &watch).await;
+    let verification = match &execution {
+        Ok(_) => restore::verify(plan, values, target, &watch).await,
+        Err(_) => Ok(Verification::default()),
+    };
+    watch.done();
+    let (execution, verification) = (execution?, verification?);
+    if let Some(path) = &args.arn_map {
+        let bytes = serde_json::to_vec_pretty(&verification.arns).expect("ARNs are plain data");
+        fsutil::write(path, &bytes, Access::Private, Existing::Replace)?;
+    }
+    Ok(print(context, plan, &execution, &verification, started.elapsed().as_secs_f64()))
+}
+
+fn print(context: &Context, plan: &Plan, execution: &Execution, verification: &Verification, seconds: f64) -> Exit {
+    for failed in &execution.failed {
+        context.output.warn(&format!("{} is not whole: {}", failed.name, failed.reason));
+    }
+    for line in differences(verification).iter().chain(&view::old_arns(verification)) {
+        context.output.warn(line);
+    }
+    let nothing_to_do = plan.secrets.iter().all(|secret| !secret.is_verified()) && plan.is_complete();
+    let complete = execution.failed.is_empty() && plan.is_complete() && (verification.passed() || nothing_to_do);
+    let value = json!({
+        "snapshot": plan.snapshot, "target": plan.target, "writes": execution.done, "failed": execution.failed,
+        "counts": plan.counts(), "versions": verification.version_counts(), "verification": verification,
+        "seconds": seconds, "complete": complete,
+    });
+    context.output.result(&value, || {
+        let state = if complete { "restored and verified" } else { "INCOMPLETE" };
+        format!("{}\n{}\n{state} in {seconds:.1} s", verified_table(verification), view::versions(verification))
+    });
+    if complete { Exit::Complete } else { Exit::Incomplete }
+}

@@ -1,0 +1,135 @@
+//! Plans and verifications as people read them.
+
+use super::super::output::{plural, table};
+use crate::{
+    provider::Presence,
+    restore::{self, Outcome, Plan, Reference, SecretPlan, Verification},
+};
+
+/// Secrets and lines shown; `--json` shows all.
+const MOST_LINES: usize = 200;
+
+/// The plan as people read it: what happens to each secret, what cannot come back, what is referred to and not there.
+pub(in super::super) fn describe(plan: &Plan, rate_share: f64) -> String {
+    let mut text = format!(
+        "Plan: snapshot {} of {} → {}\n{}",
+        plan.snapshot.short(),
+        plan.source,
+        plan.target,
+        table(&["secret", "versions", "writes", "what"], plan.secrets.iter().take(MOST_LINES).map(row).collect())
+    );
+    if let Some(more) = plan.secrets.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
+        text.push_str(&format!("\n… and {more} more (--json shows all)"));
+    }
+    for line in plan.secrets.iter().flat_map(remarks).chain(plan.references.iter().filter_map(refers)).take(MOST_LINES)
+    {
+        text.push_str(&format!("\n{line}"));
+    }
+    let counts: Vec<String> =
+        plan.counts().iter().map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
+    let estimate = plan.estimate(rate_share);
+    text.push_str(&format!(
+        "\n{}; {}; at AWS's quotas {} until everything is current, {} in all",
+        counts.join(", "),
+        plural(estimate.writes, "write"),
+        duration(estimate.current_seconds),
+        duration(estimate.total_seconds),
+    ));
+    text
+}
+
+fn row(secret: &SecretPlan) -> Vec<String> {
+    let what = match &secret.outcome {
+        Outcome::Create => "create".to_owned(),
+        Outcome::Complete => "complete".to_owned(),
+        Outcome::Present => "identical".to_owned(),
+        Outcome::NewVersion => "new version".to_owned(),
+        Outcome::Replace => "REPLACE".to_owned(),
+        Outcome::Recreate => "DESTROY and create".to_owned(),
+        Outcome::Conflict(reason) => format!("CONFLICT: {reason}"),
+        Outcome::LeftOut(reason) => format!("left out: {reason}"),
+        Outcome::Impossible(reason) => format!("CANNOT: {reason}"),
+    };
+    let name = match &secret.desired {
+        desired if desired.name == desired.source_name => desired.name.clone(),
+        desired => format!("{}\n(was {})", desired.name, desired.source_name),
+    };
+    vec![name, secret.desired.versions.len().to_string(), secret.writes().count().to_string(), what]
+}
+
+fn remarks(secret: &SecretPlan) -> Vec<String> {
+    let name = &secret.desired.name;
+    let mut lines: Vec<String> =
+        secret.lost.iter().map(|lost| format!("not restorable: {name} {}: {}", lost.what, lost.reason)).collect();
+    lines.extend(secret.notes.iter().map(|note| format!("note: {name}: {note}")));
+    if !secret.kept.is_empty() {
+        let kept = plural(secret.kept.len() as u64, "version");
+        lines.push(format!("note: {name}: {kept} not in the snapshot stay: AWS removes none"));
+    }
+    lines
+}
+
+fn refers(reference: &Reference) -> Option<String> {
+    let state = match &reference.presence {
+        Presence::There => return None,
+        Presence::Missing => "is not in the target".to_owned(),
+        Presence::Unusable(state) => format!("is {state} in the target"),
+        Presence::Unknown(reason) => format!("may not be in the target: {reason}"),
+    };
+    Some(format!("refers to: {} {state} ({})", reference.reference, reference.secrets.join(", ")))
+}
+
+fn duration(seconds: f64) -> String {
+    if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
+
+/// Values and policies that still name the old place.
+pub(super) fn old_arns(verification: &Verification) -> Vec<String> {
+    let line = |old: &restore::OldArns| match &old.version {
+        Some(version) => format!("{} version {version}: its value contains an ARN of the old place", old.name),
+        None => format!("{}: its policy names {}", old.name, old.arns.join(", ")),
+    };
+    verification.old_arns.iter().map(line).collect()
+}
+
+/// How many versions are restored, identical, different, missing.
+pub(super) fn versions(verification: &Verification) -> String {
+    let counts = verification.version_counts();
+    let count = |state: &str| format!("{} {state}", counts.get(state).unwrap_or(&0));
+    let mut states: Vec<String> = ["restored", "identical", "different", "missing"].map(count).into();
+    states.extend(counts.contains_key("unread").then(|| count("unread")));
+    format!("versions: {}", states.join(", "))
+}
+
+/// One line for each thing that is not as it was.
+pub(in super::super) fn differences(verification: &Verification) -> Vec<String> {
+    let line = |difference: &restore::Difference| {
+        let version = difference.version.as_ref().map(|id| format!(" version {id}")).unwrap_or_default();
+        format!("{}{version}: {} differs: {}", difference.name, difference.what, difference.detail)
+            .replace("missing differs: ", "is missing")
+            .trim_end_matches(": ")
+            .to_owned()
+    };
+    verification.differences.iter().map(line).collect()
+}
+
+/// What, how many, verified.
+pub(in super::super) fn verified_table(verification: &Verification) -> String {
+    let wrong = |what: &[&str]| {
+        verification.differences.iter().filter(|difference| what.contains(&difference.what)).count() as u64
+    };
+    let rows = [
+        ("secrets", verification.secrets, wrong(&["missing", "unreadable"])),
+        ("version ids", verification.versions, wrong(&["missing", "extra"])),
+        ("values", verification.values, wrong(&["value"])),
+        ("labels", verification.labels, wrong(&["labels"])),
+        ("tags", verification.tags, wrong(&["tags"])),
+        ("descriptions", verification.descriptions, wrong(&["description"])),
+        ("policies", verification.policies, wrong(&["policy"])),
+    ];
+    let row = |(what, count, wrong): &(&str, u64, u64)| {
+        let state = if *wrong == 0 { "all equal".to_owned() } else { format!("{wrong} DIFFER") };
+        vec![(*what).to_owned(), count.to_string(), state]
+    };
+    table(&["what", "how many", "verified"], rows.iter().map(row).collect())
+}

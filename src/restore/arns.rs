@@ -1,0 +1,183 @@
+//! ARNs inside policies and values: found, rewritten, or named as left from the old place.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use serde_json::Value as Json;
+
+use super::options::Maps;
+use crate::model::Place;
+
+/// Characters that end an ARN in a text.
+const ENDS: &[u8] = b"\"'`<>()[]{},;| \t\r\n\\";
+
+/// How ARNs of the old place become ARNs of the new one.
+pub(super) struct Rewriting<'a> {
+    pub maps: &'a Maps,
+    pub source: &'a Place,
+    pub target: &'a Place,
+    /// Old ARNs of secrets by what stands for them: the new name with `-??????`, since AWS chooses the six characters.
+    pub moved: &'a BTreeMap<String, String>,
+}
+
+impl Rewriting<'_> {
+    /// The policy for the new place. Only ARNs change, every other character stays; a text that is no JSON stays whole.
+    pub fn policy(&self, text: &str) -> String {
+        let Ok(json) = serde_json::from_str::<Json>(text) else { return text.to_owned() };
+        let mut resources = BTreeSet::new();
+        collect_resources(&json, &mut resources);
+        let mut rewritten = String::with_capacity(text.len());
+        let mut from = 0;
+        for at in find(text.as_bytes()) {
+            let arn = &text[at.clone()];
+            rewritten.push_str(&text[from..at.start]);
+            rewritten.push_str(&self.arn(arn, resources.contains(arn)));
+            from = at.end;
+        }
+        rewritten.push_str(&text[from..]);
+        // An account may stand alone, as a principal or in a condition.
+        self.maps
+            .account
+            .iter()
+            .fold(rewritten, |text, (old, new)| text.replace(&format!("\"{old}\""), &format!("\"{new}\"")))
+    }
+
+    /// One ARN. A pattern is understood in `Resource` and nowhere else, so elsewhere a secret's old ARN stays.
+    fn arn(&self, arn: &str, is_resource: bool) -> String {
+        if let Some(new) = self.maps.kms.get(arn).or_else(|| self.maps.lambda.get(arn)) {
+            return new.clone();
+        }
+        if let Some(new) = self.moved.get(arn) {
+            return if is_resource { new.clone() } else { arn.to_owned() };
+        }
+        let mut parts: Vec<&str> = arn.splitn(6, ':').collect();
+        if parts.len() < 6 {
+            return arn.to_owned();
+        }
+        let whole_place = parts[2] == "secretsmanager" && parts[5].contains('*');
+        if whole_place && parts[3] == self.source.region && parts[4] == self.source.account {
+            (parts[3], parts[4]) = (&self.target.region, &self.target.account);
+        } else {
+            parts[3] = self.maps.region.get(parts[3]).map_or(parts[3], String::as_str);
+            parts[4] = self.maps.account.get(parts[4]).map_or(parts[4], String::as_str);
+        }
+        parts.join(":")
+    }
+
+    /// The ARNs in a text that lead back to the old place.
+    pub fn old(&self, text: &[u8]) -> BTreeSet<String> {
+        let arns = find(text).into_iter().filter_map(|at| std::str::from_utf8(&text[at]).ok());
+        arns.filter(|arn| self.is_old(arn)).map(str::to_owned).collect()
+    }
+
+    fn is_old(&self, arn: &str) -> bool {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let [_, _, _, region, account, _] = parts[..] else { return false };
+        let left = |part: &str, old: &str, new: &str| part == old && old != new;
+        self.moved.contains_key(arn)
+            || left(region, &self.source.region, &self.target.region)
+            || left(account, &self.source.account, &self.target.account)
+    }
+}
+
+/// Every ARN in a policy.
+pub(super) fn all(text: &str) -> BTreeSet<String> {
+    find(text.as_bytes()).into_iter().map(|at| text[at].to_owned()).collect()
+}
+
+/// Where ARNs are in a text: `arn:`, at a word's beginning, up to a character that cannot be in one.
+fn find(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = text[from..].windows(4).position(|window| window == b"arn:").map(|at| at + from) {
+        let end = text[at..].iter().position(|byte| ENDS.contains(byte) || !byte.is_ascii_graphic());
+        let end = end.map_or(text.len(), |end| at + end);
+        let begins = at == 0 || !text[at - 1].is_ascii_alphanumeric();
+        if begins && text[at..end].iter().filter(|byte| **byte == b':').count() >= 5 {
+            found.push(at..end);
+        }
+        from = end.max(at + 4);
+    }
+    found
+}
+
+/// The ARNs that stand in `Resource` or `NotResource`.
+fn collect_resources(json: &Json, found: &mut BTreeSet<String>) {
+    match json {
+        Json::Object(map) => {
+            for (key, value) in map {
+                if key == "Resource" || key == "NotResource" {
+                    let texts = value.as_array().map_or_else(|| vec![value], |list| list.iter().collect());
+                    found.extend(texts.into_iter().filter_map(Json::as_str).map(str::to_owned));
+                } else if key != "Condition" {
+                    collect_resources(value, found);
+                }
+            }
+        }
+        Json::Array(list) => list.iter().for_each(|item| collect_resources(item, found)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:app-AbCdEf";
+    const NEW: &str = "arn:aws:secretsmanager:eu-west-1:222222222222:secret:app-??????";
+
+    fn place(account: &str, region: &str) -> Place {
+        Place { provider: "aws".into(), account: account.into(), region: region.into() }
+    }
+
+    fn rewritten(text: &str, maps: &Maps) -> (String, BTreeSet<String>) {
+        let (source, target) = (place("111111111111", "eu-central-1"), place("222222222222", "eu-west-1"));
+        let moved = BTreeMap::from([(OLD.to_owned(), NEW.to_owned())]);
+        let rewriting = Rewriting { maps, source: &source, target: &target, moved: &moved };
+        let text = rewriting.policy(text);
+        let old = rewriting.old(text.as_bytes());
+        (text, old)
+    }
+
+    #[test]
+    fn only_arns_change_and_what_is_left_is_named() {
+        let maps = Maps { account: [("111111111111".to_owned(), "222222222222".to_owned())].into(), ..Maps::default() };
+        let text = format!(
+            "{{ \"Statement\":[{{\"Principal\":{{\"AWS\":[\"arn:aws:iam::111111111111:role/app\",\"111111111111\"]}},\
+             \n\"Resource\":\"{OLD}\",\"Condition\":{{\"ArnEquals\":{{\"x\":\"{OLD}\"}}}}}}]  }}"
+        );
+        let (new, old) = rewritten(&text, &maps);
+        let expected = text
+            .replacen(OLD, NEW, 1)
+            .replace("iam::111111111111", "iam::222222222222")
+            .replace("\"111111111111\"", "\"222222222222\"");
+        assert_eq!(new, expected);
+        assert_eq!(old, BTreeSet::from([OLD.to_owned()]), "a pattern in a condition would mean something else");
+    }
+
+    #[test]
+    fn without_a_map_a_foreign_account_stays_and_is_named() {
+        let text = r#"{"Statement":[{"Principal":{"AWS":"arn:aws:iam::111111111111:root"},"Resource":"*"}]}"#;
+        let (new, old) = rewritten(text, &Maps::default());
+        assert_eq!(new, text);
+        assert_eq!(old.len(), 1);
+    }
+
+    #[test]
+    fn patterns_of_the_old_place_follow_and_texts_that_are_no_json_stay() {
+        let wide = r#"{"Resource":"arn:aws:secretsmanager:eu-central-1:111111111111:secret:app/*"}"#;
+        let (new, old) = rewritten(wide, &Maps::default());
+        assert!(new.contains("eu-west-1:222222222222:secret:app/*") && old.is_empty(), "{new}");
+        assert_eq!(rewritten(&format!("no json {OLD}"), &Maps::default()).0, format!("no json {OLD}"));
+    }
+
+    #[test]
+    fn arns_are_found_in_any_bytes() {
+        let text =
+            [b"\xff\0arn:aws:iam::1:role/x\0barn:aws:iam::1:role/y ", OLD.as_bytes(), b"\xff arn: arn:a:b"].concat();
+        let found: Vec<_> = find(&text).into_iter().map(|at| String::from_utf8_lossy(&text[at]).into_owned()).collect();
+        assert_eq!(found, ["arn:aws:iam::1:role/x", OLD]);
+    }
+}

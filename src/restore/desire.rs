@@ -1,0 +1,410 @@
+//! From a record to the state it is to have in the target: key, tags, versions, policy, rotation, replicas, deletion.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{
+    arns::{self, Rewriting},
+    look::Found,
+    options::{Options, Policies},
+    plan::{Desired, DesiredVersion, Lost, Reference, SecretPlan, ValueRef},
+    policy,
+    state::is_system,
+};
+use crate::{
+    model::{AWSCURRENT, AWSPENDING, Place, Record, Replica, Rotation, Secret, Tag, ValueState, Version},
+    provider::{PolicyVerdict, Presence},
+};
+
+/// The most versions put into a secret at once: AWS keeps about a hundred and prunes none younger than a day, and the
+/// next rotation needs room (AWS: quotas of Secrets Manager).
+pub(super) const MOST_VERSIONS: usize = 98;
+/// AWS's own bounds of a recovery window, in days.
+const WINDOW: (i64, i64) = (7, 30);
+const HOURS_PER_DAY: i64 = 24;
+
+/// What every wish depends on.
+pub(super) struct Wishing<'a> {
+    pub source: &'a Place,
+    pub found: &'a Found,
+    pub options: &'a Options,
+    /// Old ARNs by what stands for them.
+    pub moved: &'a BTreeMap<String, String>,
+    /// The recovery point.
+    pub time: Timestamp,
+}
+
+/// What a secret is to be, and what of it cannot be.
+pub(super) struct Wish {
+    pub desired: Desired,
+    pub lost: Vec<Lost>,
+    pub notes: Vec<String>,
+    /// Why nothing of it can come back.
+    pub refusal: Option<String>,
+}
+
+/// The state a record is to have in the target.
+pub(super) fn wish(record: &Record, wishing: &Wishing<'_>) -> Wish {
+    let secret = &record.secret;
+    let mut wish = Wish {
+        desired: Desired {
+            name: wishing.options.maps.name(&secret.name),
+            source_name: secret.name.clone(),
+            source_arn: secret.arn.clone(),
+            description: secret.description.clone().filter(|text| !text.is_empty()),
+            kms_key: None,
+            tags: Vec::new(),
+            policy: None,
+            block_public: wishing.options.policies != Policies::All,
+            secret_type: secret.secret_type.clone(),
+            versions: Vec::new(),
+            rotation: None,
+            replicas: Vec::new(),
+            deletion_days: None,
+        },
+        lost: Vec::new(),
+        notes: Vec::new(),
+        refusal: None,
+    };
+    for part in &secret.unreadable {
+        wish.lose(&part.part, &part.reason);
+    }
+    wish.tags(secret);
+    wish.key(secret, wishing);
+    match &wishing.options.version {
+        Some(wanted) => wish.one_version(record, wanted),
+        None => wish.versions(record),
+    }
+    wish.policy(secret, wishing);
+    wish.rotation(secret, wishing);
+    wish.replicas(secret, wishing);
+    wish.deletion(secret, wishing);
+    wish.unknown_fields(secret);
+    if secret.owning_service.is_some() {
+        wish.note("a managed secret's value under another name: no service keeps it up to date");
+    }
+    wish
+}
+
+impl Wish {
+    fn lose(&mut self, what: &str, reason: &str) {
+        self.lost.push(Lost { what: what.to_owned(), reason: reason.to_owned() });
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    fn tags(&mut self, secret: &Secret) {
+        let (system, own): (Vec<Tag>, Vec<Tag>) = secret.tags.iter().cloned().partition(is_system);
+        if !system.is_empty() {
+            let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
+            self.note(format!(
+                "system tags belong to the services that set them and are left out: {}",
+                keys.join(", ")
+            ));
+        }
+        self.desired.tags = own;
+    }
+
+    fn key(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+        let Some(key) = secret.kms_key.as_deref() else { return };
+        let Candidate { key: candidate, asked_for } =
+            candidate(key, wishing.source, &wishing.found.place, wishing.options);
+        let Some(candidate) = candidate else {
+            if !asked_for {
+                self.note(format!("{} (--kms-map changes that)", default_instead(key, "belongs to", wishing.source)));
+            }
+            return;
+        };
+        let trouble = match wishing.found.presence(&candidate) {
+            Presence::There => None,
+            Presence::Missing => Some("does not exist in the target".to_owned()),
+            Presence::Unusable(state) => Some(format!("is {state} in the target")),
+            Presence::Unknown(reason) => {
+                self.note(format!("whether its key {candidate} is in the target is unknown: {reason}"));
+                None
+            }
+        };
+        match trouble {
+            None => self.desired.kms_key = Some(candidate),
+            Some(trouble) if asked_for => {
+                self.refusal = Some(format!("its key {candidate} {trouble} (--kms-map names another one, or default)"));
+            }
+            Some(trouble) => {
+                let note =
+                    format!("its key {candidate} {trouble}; the target's default key is used (--kms-map changes that)");
+                self.note(note);
+            }
+        }
+    }
+
+    /// Only the version asked for, as the current one.
+    fn one_version(&mut self, record: &Record, wanted: &str) {
+        let found = record.versions.iter().find(|version| version.id == wanted || version.has(wanted));
+        let Some(version) = found else { return };
+        if let Some(value) = stored(version) {
+            let stages = vec![AWSCURRENT.to_owned()];
+            self.desired.versions.push(DesiredVersion { id: version.id.clone(), stages, value });
+        }
+        let others = record.versions.len() - 1;
+        self.note(format!(
+            "only version {} is restored, as AWSCURRENT; {others} others stay in the backup",
+            version.id
+        ));
+    }
+
+    fn versions(&mut self, record: &Record) {
+        let mut ordered: Vec<&Version> = record.versions.iter().collect();
+        ordered.sort_by_key(|version| (version.created, version.id.clone()));
+        let mut versions = Vec::new();
+        for version in ordered {
+            match (&version.value, stored(version)) {
+                (_, Some(value)) => {
+                    versions.push(DesiredVersion { id: version.id.clone(), stages: version.stages.clone(), value });
+                }
+                (ValueState::Unreadable { reason }, _) => {
+                    self.lose(&version.id, &format!("it could not be read: {reason}"));
+                }
+                (ValueState::ScheduledForDeletion, _) => {
+                    self.lose(&version.id, "not readable while scheduled for deletion")
+                }
+                _ => self.note(format!("version {} holds no value and is not recreated", version.id)),
+            }
+        }
+        if versions.iter().any(|version| version.has(AWSPENDING) && !version.has(AWSCURRENT)) {
+            self.note("AWSPENDING comes back: a rotation was under way, and must be ended before the next one");
+        }
+        self.drop_surplus(&mut versions);
+        self.desired.versions = versions;
+    }
+
+    /// The oldest unlabelled ones first.
+    fn drop_surplus(&mut self, versions: &mut Vec<DesiredVersion>) {
+        let mut surplus = versions.len().saturating_sub(MOST_VERSIONS);
+        versions.retain(|version| {
+            let drop = surplus > 0 && version.stages.is_empty();
+            if drop {
+                surplus -= 1;
+                self.lose(&version.id, &format!("no more than {MOST_VERSIONS} versions are put into a secret at once"));
+            }
+            !drop
+        });
+    }
+
+    fn policy(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+        let Some(original) = &secret.policy else { return };
+        if wishing.options.policies == Policies::None {
+            self.lose("policy", "left out as asked (--policies none)");
+            return;
+        }
+        let rewriting = wishing.rewriting();
+        let policy = rewriting.policy(original);
+        for arn in rewriting.old(policy.as_bytes()) {
+            self.note(format!("its policy still names {arn}"));
+        }
+        let faults = match wishing.found.policies.get(&policy) {
+            Some(PolicyVerdict::Refused(faults)) => faults.clone(),
+            Some(PolicyVerdict::Accepted) => Vec::new(),
+            Some(PolicyVerdict::Unknown(_)) | None => policy::faults(&policy, &wishing.found.place.account),
+        };
+        if let Some(PolicyVerdict::Unknown(reason)) = wishing.found.policies.get(&policy) {
+            self.note(format!("the target did not judge its policy ({reason}); only its text was looked at"));
+        }
+        match (faults.is_empty(), wishing.options.policies) {
+            (false, Policies::All) => self.note(format!("its policy comes back as asked: {}", faults.join("; "))),
+            (false, _) => {
+                self.lose("policy", &format!("{} (--policies all restores it)", faults.join("; ")));
+                return;
+            }
+            (true, _) => {}
+        }
+        self.desired.policy = Some(policy);
+    }
+
+    fn rotation(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+        let Some(rotation) = secret.rotation.as_ref().filter(|rotation| rotation.enabled) else {
+            if secret.rotation.is_some() {
+                self.note("rotation was off; its settings stay in the backup");
+            }
+            return;
+        };
+        if !wishing.options.rotation {
+            self.note("rotation was on; it is left off so that nothing rotates a live credential (--rotation)");
+            return;
+        }
+        let pending = self.desired.versions.iter().any(|version| version.has(AWSPENDING) && !version.has(AWSCURRENT));
+        let (lambda, refused) = match &rotation.lambda {
+            None => (None, Some("it has no rotation function; managed rotation is set up in its service".to_owned())),
+            Some(lambda) => function(lambda, wishing),
+        };
+        if let Some(reason) = refused {
+            self.lose("rotation", &reason);
+        } else if pending {
+            self.lose("rotation", "AWSPENDING is on another version than AWSCURRENT, so AWS refuses it");
+        } else {
+            let derived = rotation.schedule.as_deref().is_none_or(|schedule| schedule.starts_with("rate("));
+            if derived {
+                self.note("AWS may still run a rotation that was due at this rate; a cron() schedule would not");
+            }
+            self.desired.rotation = Some(Rotation { lambda, ..rotation.clone() });
+        }
+    }
+
+    fn replicas(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+        if secret.replicas.is_empty() {
+            return;
+        }
+        let maps = &wishing.options.maps;
+        let regions = secret.replicas.iter().map(|replica| {
+            let region = maps.region.get(&replica.region).unwrap_or(&replica.region).clone();
+            let key = replica.kms_key.as_deref().filter(|key| !key.ends_with("alias/aws/secretsmanager"));
+            let key = key.and_then(|key| maps.kms.get(key).cloned().or_else(|| alias(key)));
+            Replica { region, kms_key: key.filter(|key| key.as_str() != "default"), status: None }
+        });
+        let (here, elsewhere): (Vec<Replica>, Vec<Replica>) =
+            regions.partition(|replica| replica.region == wishing.found.place.region);
+        let names: Vec<&str> = elsewhere.iter().map(|replica| replica.region.as_str()).collect();
+        if wishing.options.replication {
+            if !here.is_empty() {
+                self.note("its replica in the target's own region is the restored secret now");
+            }
+            self.desired.replicas = elsewhere;
+        } else if !names.is_empty() {
+            self.note(format!("its replicas are not made again (--replication): {}", names.join(", ")));
+        }
+    }
+
+    fn deletion(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+        if let Some(deleted) = secret.deleted.filter(|_| wishing.options.deletion) {
+            let days = deleted.duration_since(wishing.time).as_hours() / HOURS_PER_DAY;
+            self.desired.deletion_days = Some(days.clamp(WINDOW.0, WINDOW.1));
+            self.note("scheduled for deletion again at the end; its values cannot be read back then");
+        }
+    }
+
+    /// What AWS told and this version does not understand is in the backup, and said.
+    fn unknown_fields(&mut self, secret: &Secret) {
+        let Some(answer) = secret.raw["DescribeSecret"].as_object() else { return };
+        let unknown: Vec<&str> = answer.keys().map(String::as_str).filter(|key| !KNOWN_FIELDS.contains(key)).collect();
+        if !unknown.is_empty() {
+            self.note(format!("kept in the backup and not restored: {}", unknown.join(", ")));
+        }
+    }
+}
+
+/// The fields of a DescribeSecret answer that are restored, or are the provider's own.
+const KNOWN_FIELDS: [&str; 21] = [
+    "ARN",
+    "CreatedDate",
+    "DeletedDate",
+    "Description",
+    "KmsKeyId",
+    "LastAccessedDate",
+    "LastChangedDate",
+    "LastRotatedDate",
+    "Name",
+    "NextRotationDate",
+    "OwningService",
+    "PrimaryRegion",
+    "ReplicationStatus",
+    "RotationEnabled",
+    "RotationLambdaARN",
+    "RotationRules",
+    "Tags",
+    "Type",
+    "VersionIdsToStages",
+    "SecretVersionsToStages",
+    "ResponseMetadata",
+];
+
+/// The key that may stand for a source's key.
+pub(super) struct Candidate {
+    /// The key; `None` is the default key.
+    pub key: Option<String>,
+    /// Whether it must be this one: a person said so, or it is the same place.
+    pub asked_for: bool,
+}
+
+/// A key of one region or account does not exist in another; an alias and a multi-Region key may.
+pub(super) fn candidate(key: &str, source: &Place, target: &Place, options: &Options) -> Candidate {
+    if let Some(mapped) = options.maps.kms.get(key) {
+        return Candidate { key: Some(mapped.clone()).filter(|key| key.as_str() != "default"), asked_for: true };
+    }
+    if source == target {
+        return Candidate { key: Some(key.to_owned()), asked_for: true };
+    }
+    let id = key.rsplit('/').next().unwrap_or(key);
+    let same_account = source.account == target.account;
+    let multi_region = (id.starts_with("mrk-") && same_account).then(|| id.to_owned());
+    Candidate { key: alias(key).or(multi_region), asked_for: false }
+}
+
+fn alias(key: &str) -> Option<String> {
+    let at = key.find("alias/")?;
+    (at == 0 || key[..at].ends_with(':')).then(|| key[at..].to_owned())
+}
+
+fn default_instead(key: &str, why: &str, place: &Place) -> String {
+    format!("its key {key} {why} {place}; the target's default key is used")
+}
+
+/// The rotation function in the target, or why there is none.
+fn function(lambda: &str, wishing: &Wishing<'_>) -> (Option<String>, Option<String>) {
+    let maps = &wishing.options.maps;
+    let mapped = maps.lambda.get(lambda).cloned().unwrap_or_else(|| {
+        let mut parts: Vec<&str> = lambda.split(':').collect();
+        if let [_, _, _, region, account, ..] = &mut parts[..] {
+            *region = maps.region.get(*region).map_or(*region, String::as_str);
+            *account = maps.account.get(*account).map_or(*account, String::as_str);
+        }
+        parts.join(":")
+    });
+    let here = format!(":{}:{}:", wishing.found.place.region, wishing.found.place.account);
+    if mapped.contains(&here) {
+        (Some(mapped), None)
+    } else {
+        (None, Some(format!("its function {mapped} is not of the target (--lambda-map)")))
+    }
+}
+
+fn stored(version: &Version) -> Option<ValueRef> {
+    match &version.value {
+        ValueState::Stored { pack, line, kind } => Some(ValueRef { pack: *pack, line: *line, kind: *kind }),
+        _ => None,
+    }
+}
+
+impl Wishing<'_> {
+    pub(super) fn rewriting(&self) -> Rewriting<'_> {
+        Rewriting { maps: &self.options.maps, source: self.source, target: &self.found.place, moved: self.moved }
+    }
+}
+
+/// Keys and ARNs that the restored secrets refer to.
+pub(super) fn references(secrets: &[SecretPlan], wishing: &Wishing<'_>) -> Vec<Reference> {
+    let mut users: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for secret in secrets.iter().filter(|secret| secret.is_verified()) {
+        let desired = &secret.desired;
+        let mut refers = referred(desired.policy.as_deref());
+        refers.extend(desired.kms_key.clone());
+        refers.extend(desired.rotation.as_ref().and_then(|rotation| rotation.lambda.clone()));
+        for reference in refers {
+            users.entry(reference).or_default().insert(&desired.name);
+        }
+    }
+    let reference = |(reference, users): (String, BTreeSet<&str>)| Reference {
+        presence: wishing.found.presence(&reference),
+        secrets: users.into_iter().map(str::to_owned).collect(),
+        reference,
+    };
+    users.into_iter().map(reference).collect()
+}
+
+/// The ARNs in a policy that name one thing; patterns name none.
+pub(super) fn referred(policy: Option<&str>) -> BTreeSet<String> {
+    let mut arns = policy.map(arns::all).unwrap_or_default();
+    arns.retain(|arn| !arn.contains(['*', '?']));
+    arns
+}

@@ -1,0 +1,133 @@
+//! A plan as a file, to be looked at and approved by one person and executed by another.
+//!
+//! It holds no value. Whoever executes it makes the plan anew from the snapshot and the options in the file; the file is
+//! only what that has to agree with. So a file changed by hand cannot make anything happen.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    options::Options,
+    plan::{self, Plan, SecretPlan},
+    state::State,
+};
+use crate::model::{Place, RepositoryId};
+
+const FORMAT: &str = "lifeboat-plan";
+const VERSION: u32 = 1;
+
+/// A plan, and what it was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFile {
+    format: String,
+    version: u32,
+    /// The repository the values are in.
+    pub repository: RepositoryId,
+    /// When it was made.
+    pub made: Timestamp,
+    /// The choices.
+    pub options: Options,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// A plan file that is not executed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StalePlan {
+    /// Not a plan, or a newer one.
+    #[error("it is not a plan of this version of lifeboat: {0}")]
+    Unreadable(String),
+    /// For another repository.
+    #[error("it was made for repository {0}")]
+    OtherRepository(RepositoryId),
+    /// For another target.
+    #[error("it is for {planned}, the target is {found}")]
+    OtherTarget {
+        /// The plan's.
+        planned: Place,
+        /// The target's own word.
+        found: Place,
+    },
+    /// The snapshot it names is another one.
+    #[error("the snapshot is not the one it was made from")]
+    OtherSnapshot,
+    /// The target changed.
+    #[error("the target changed since it was made: {0}")]
+    TargetChanged(String),
+    /// Nothing changed, and yet it says something else.
+    #[error("it is not what lifeboat would do: {0}")]
+    NotOurs(String),
+}
+
+impl PlanFile {
+    /// Wraps a plan.
+    pub fn new(repository: RepositoryId, made: Timestamp, options: Options, plan: Plan) -> Self {
+        Self { format: FORMAT.into(), version: VERSION, repository, made, options, plan }
+    }
+
+    /// The file's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("a plan is plain data");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`StalePlan::Unreadable`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, StalePlan> {
+        let file: Self = serde_json::from_slice(bytes).map_err(|error| StalePlan::Unreadable(error.to_string()))?;
+        if file.format != FORMAT || file.version != VERSION {
+            return Err(StalePlan::Unreadable(format!("{} {}", file.format, file.version)));
+        }
+        Ok(file)
+    }
+
+    /// Whether `fresh`, made now with the same options, is this plan or the rest of it. What is there must be what was
+    /// there, or a state that this plan itself leads through: an interrupted execution goes on.
+    ///
+    /// # Errors
+    /// See [`StalePlan`].
+    pub fn agree(&self, fresh: &Plan) -> Result<(), StalePlan> {
+        let planned = &self.plan;
+        if planned.target != fresh.target {
+            return Err(StalePlan::OtherTarget { planned: planned.target.clone(), found: fresh.target.clone() });
+        }
+        if (planned.snapshot, planned.manifest, &planned.source) != (fresh.snapshot, fresh.manifest, &fresh.source) {
+            return Err(StalePlan::OtherSnapshot);
+        }
+        if planned.inventory != plan::inventory(&planned.secrets) {
+            return Err(StalePlan::NotOurs("its inventory does not add up".into()));
+        }
+        let ours: BTreeMap<&str, &SecretPlan> =
+            planned.secrets.iter().map(|secret| (secret.desired.name.as_str(), secret)).collect();
+        if ours.len() != fresh.secrets.len() {
+            return Err(StalePlan::NotOurs("it is about other secrets".into()));
+        }
+        for secret in &fresh.secrets {
+            let name = &secret.desired.name;
+            let planned = ours.get(name.as_str()).ok_or_else(|| StalePlan::NotOurs(name.clone()))?;
+            if secret.before == planned.before {
+                if secret != *planned {
+                    return Err(StalePlan::NotOurs(name.clone()));
+                }
+            } else if !leads_through(planned, &secret.before.clone().unwrap_or_default()) || secret.is_refused() {
+                return Err(StalePlan::TargetChanged(name.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the plan brings the secret into this state at some point.
+fn leads_through(planned: &SecretPlan, now: &State) -> bool {
+    let mut state = planned.before.clone().unwrap_or_default();
+    planned.writes().any(|planned| {
+        state.apply(&planned.write);
+        state.is_like(now)
+    })
+}

@@ -1,0 +1,154 @@
+//! What to restore and how: the choices a person makes before a plan is made.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What to restore and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Patterns (`*`, `?`) of names in the snapshot; empty means all.
+    pub names: Vec<String>,
+    /// Patterns of names to leave where they are.
+    pub exclude: Vec<String>,
+    /// One version of each secret, by id or label, to be its AWSCURRENT; `None` restores every version.
+    pub version: Option<String>,
+    /// Patterns of names whose AWSCURRENT comes back before the others', most urgent first.
+    pub first: Vec<String>,
+    /// What to do about another secret of the same name.
+    pub on_conflict: OnConflict,
+    /// What to do about a name that is scheduled for deletion in the target.
+    pub on_scheduled: OnScheduled,
+    /// Which resource policies come back.
+    pub policies: Policies,
+    /// From the source's names to the target's.
+    pub maps: Maps,
+    /// Whether the place the secrets came from may be the target.
+    pub allow_source: bool,
+    /// Whether rotation is switched on where it was on. Nothing is ever rotated by it.
+    pub rotation: bool,
+    /// Whether replicas are made again.
+    pub replication: bool,
+    /// Whether secrets that were scheduled for deletion come back, scheduled for deletion.
+    pub deletion: bool,
+}
+
+/// What to do about another secret of the same name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnConflict {
+    /// Write nothing at all.
+    #[default]
+    Fail,
+    /// Leave it as it is and restore the rest.
+    Skip,
+    /// Add the snapshot's AWSCURRENT to it as a version and make that the current one; leave all else.
+    NewVersion,
+    /// Make it what the snapshot says; versions it has besides stay, without labels.
+    Replace,
+}
+
+/// What to do about a name that is scheduled for deletion in the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnScheduled {
+    /// It is a conflict.
+    #[default]
+    Fail,
+    /// Take it back, then treat it as a secret that is there.
+    Undelete,
+    /// Destroy it for good and create the secret anew.
+    ForceReplace,
+}
+
+/// Which resource policies come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policies {
+    /// All but those that let everyone in or would lock the restorer out.
+    #[default]
+    Safe,
+    /// All.
+    All,
+    /// None.
+    None,
+}
+
+/// From the source's names to the target's; the form of a mapping file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Maps {
+    /// Put before every name.
+    pub name_prefix: String,
+    /// Names, or `old/*` to `new/*`.
+    pub name: BTreeMap<String, String>,
+    /// Keys as the source states them; the target's key, or `default`.
+    pub kms: BTreeMap<String, String>,
+    /// Accounts in policies.
+    pub account: BTreeMap<String, String>,
+    /// Regions in policies and of replicas.
+    pub region: BTreeMap<String, String>,
+    /// Rotation functions.
+    pub lambda: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// Whether a name of the snapshot is asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, name));
+        (self.names.is_empty() || any(&self.names)) && !any(&self.exclude)
+    }
+
+    /// The place of a name in the order of urgency, from 0.
+    pub(super) fn rank(&self, name: &str) -> usize {
+        self.first.iter().position(|pattern| matches(pattern, name)).unwrap_or(self.first.len())
+    }
+}
+
+impl Maps {
+    /// The name in the target.
+    pub fn name(&self, source: &str) -> String {
+        let mapped = self.name.get(source).cloned().or_else(|| {
+            let fits = self.name.iter().filter_map(|(from, to)| {
+                let rest = source.strip_prefix(from.strip_suffix('*')?)?;
+                Some((from.len(), format!("{}{rest}", to.strip_suffix('*').unwrap_or(to))))
+            });
+            // The longest pattern is the most particular one.
+            fits.max_by_key(|(length, _)| *length).map(|(_, name)| name)
+        });
+        format!("{}{}", self.name_prefix, mapped.as_deref().unwrap_or(source))
+    }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    wildmatch::WildMatch::new(pattern).matches(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_particular_name_wins() {
+        let mut maps = Maps { name_prefix: "dr/".into(), ..Maps::default() };
+        for (from, to) in [("prod/*", "west/*"), ("prod/db/*", "data/*"), ("prod/db/one", "single")] {
+            maps.name.insert(from.into(), to.into());
+        }
+        for (from, to) in [
+            ("prod/api", "dr/west/api"),
+            ("prod/db/two", "dr/data/two"),
+            ("prod/db/one", "dr/single"),
+            ("prod", "dr/prod"),
+            ("other", "dr/other"),
+        ] {
+            assert_eq!(maps.name(from), to);
+        }
+    }
+
+    #[test]
+    fn excluding_wins_over_including() {
+        let options = Options { names: vec!["app/*".into()], exclude: vec!["*/scratch".into()], ..Options::default() };
+        assert!(options.wants("app/db") && !options.wants("app/scratch") && !options.wants("web/db"));
+    }
+}

@@ -1,0 +1,175 @@
+//! What an earlier snapshot of the same place already holds.
+//!
+//! A version's value is immutable within one incarnation of a secret (its ARN), so a value sealed once is
+//! referred to ever after. Without an earlier index, or without the key to it, the run is a full one and nothing else changes.
+//! So it is after a change of the recovery key: what is sealed to the old one would be lost with the old sheets.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use super::{Sweep, journal::SealedBefore};
+use crate::{
+    crypto::{IndexKey, Opener},
+    model::{Place, Record, ValueState, Version},
+    provider::Listed,
+    repo::{Chain, FileRef, IndexReader, RepoError, Repository, Trust},
+};
+
+/// The newest verified index of the place, read once from the first name to the last.
+pub(super) struct Previous<'a> {
+    repository: &'a Repository,
+    key: &'a IndexKey,
+    packs: Vec<FileRef>,
+    ahead: VecDeque<FileRef>,
+    open: Option<IndexReader>,
+    head: Option<Record>,
+}
+
+/// What an unfinished run sealed.
+#[derive(Default)]
+pub(super) struct Unfinished {
+    packs: Vec<FileRef>,
+    /// By secret and version.
+    values: HashMap<(String, String), ValueState>,
+}
+
+/// What is known of one secret.
+pub(super) struct Known {
+    record: Option<Record>,
+    unfinished: Arc<Unfinished>,
+}
+
+impl<'a> Previous<'a> {
+    /// The newest verified snapshot of `place`, if what it refers to is sealed to the key of today.
+    pub(super) fn new(
+        repository: &'a Repository,
+        trust: &Trust,
+        chain: &Chain,
+        place: &Place,
+        key: &'a IndexKey,
+    ) -> Self {
+        let usable = |number: u32| {
+            let epoch = trust.epochs().iter().find(|epoch| epoch.number == number);
+            epoch.is_some_and(|epoch| epoch.recipient == trust.current().recipient)
+        };
+        let newest = chain.manifests.iter().rev().map(|manifest| manifest.manifest());
+        let newest = newest.into_iter().find(|manifest| manifest.source == *place).filter(|found| usable(found.epoch));
+        let packs = newest.map(|manifest| manifest.packs.clone()).unwrap_or_default();
+        let ahead = newest.map(|manifest| manifest.indexes.iter().copied().collect()).unwrap_or_default();
+        Self { repository, key, packs, ahead, open: None, head: None }
+    }
+
+    /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier.
+    pub(super) async fn find(&mut self, listed: &Listed) -> Option<Record> {
+        let wanted = (listed.name.as_str(), listed.arn.as_str());
+        loop {
+            if self.head.is_none() {
+                self.head = self.next().await;
+            }
+            let head = &self.head.as_ref()?.secret;
+            match (head.name.as_str(), head.arn.as_str()).cmp(&wanted) {
+                std::cmp::Ordering::Less => self.head = None,
+                std::cmp::Ordering::Equal => return self.head.take(),
+                std::cmp::Ordering::Greater => return None,
+            }
+        }
+    }
+
+    /// The packs that the records refer to.
+    pub(super) fn packs(&self) -> impl Iterator<Item = FileRef> {
+        self.packs.iter().copied()
+    }
+
+    /// The next record; whatever prevents that makes the rest of the run a full one.
+    async fn next(&mut self) -> Option<Record> {
+        match self.advance().await {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!(%error, "the earlier index cannot be read; reading every value again");
+                self.open = None;
+                self.ahead.clear();
+                None
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<Option<Record>, RepoError> {
+        loop {
+            if let Some(record) = self.open.as_mut().and_then(Iterator::next) {
+                return record.map(Some);
+            }
+            let Some(file) = self.ahead.pop_front() else { return Ok(None) };
+            let sealed = self.repository.index(&file).await?;
+            self.open = Some(IndexReader::open(&file.sha256.to_string(), sealed, Opener::Index(self.key))?);
+        }
+    }
+}
+
+impl Unfinished {
+    pub(super) fn of(sealed: Vec<SealedBefore>) -> Self {
+        let mut unfinished = Self::default();
+        for SealedBefore { pack, records } in sealed {
+            unfinished.packs.push(pack);
+            for Record { secret, versions, .. } in records {
+                let arn = secret.arn;
+                let values = versions.into_iter().map(|version| ((arn.clone(), version.id), version.value));
+                unfinished.values.extend(values);
+            }
+        }
+        unfinished
+    }
+
+    /// The packs it stored.
+    pub(super) fn packs(&self) -> impl Iterator<Item = FileRef> {
+        self.packs.iter().copied()
+    }
+}
+
+impl Known {
+    pub(super) fn new(record: Option<Record>, unfinished: &Arc<Unfinished>) -> Self {
+        Self { record, unfinished: unfinished.clone() }
+    }
+
+    /// The record to keep as it is, when its secret need not be read: the listing says the same as when it was last read,
+    /// nothing of it was missing, and it is not its turn in the sweep.
+    pub(super) fn kept(self, listed: &Listed, sweep: &Sweep) -> Result<Record, Self> {
+        let whole = |version: &Version| match version.value {
+            ValueState::Stored { .. } => true,
+            ValueState::ScheduledForDeletion => listed.secret.deleted.is_some(),
+            ValueState::None | ValueState::Unreadable { .. } => false,
+        };
+        let keeps = |record: &Record| {
+            let same = listed.fingerprint.is_some() && record.listing == listed.fingerprint;
+            same && !record.is_incomplete() && record.versions.iter().all(whole) && !sweep.is_due(record)
+        };
+        match self.record {
+            Some(record) if keeps(&record) => Ok(record),
+            record => Err(Self { record, ..self }),
+        }
+    }
+
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    pub(super) fn into_record(self) -> Option<Record> {
+        self.record
+    }
+
+    /// Where the value of a version is, if it is sealed already.
+    pub(super) fn value(&self, arn: &str, version: &str) -> Option<&ValueState> {
+        let stored = |value: &&ValueState| matches!(value, ValueState::Stored { .. });
+        let earlier = self.record.as_ref().and_then(|record| record.versions.iter().find(|known| known.id == version));
+        let unfinished = || match self.unfinished.values.is_empty() {
+            true => None,
+            false => self.unfinished.values.get(&(arn.to_owned(), version.to_owned())),
+        };
+        earlier.map(|known| &known.value).filter(stored).or_else(unfinished)
+    }
+
+    pub(super) fn has(&self, arn: &str, version: &str) -> bool {
+        self.value(arn, version).is_some()
+    }
+}

@@ -1,0 +1,65 @@
+//! What a run counts while it goes: the manifest's completeness counts, and what could not be read, by name.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::UnreadableItem;
+use crate::{
+    model::Record,
+    repo::{Counts, Excluded, Readings, UnreadableCount},
+};
+
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) listed: u64,
+    pub(super) vanished: u64,
+    excluded: BTreeMap<String, u64>,
+    records: Counts,
+    read_now: u64,
+    oldest: Option<Timestamp>,
+    unreadable: Vec<UnreadableItem>,
+}
+
+impl Tally {
+    /// Counts a secret that a rule leaves out.
+    pub(super) fn exclude(&mut self, rule: String) {
+        *self.excluded.entry(rule).or_default() += 1;
+    }
+
+    /// Counts a record of the new index.
+    pub(super) fn add(&mut self, record: &Record, started: Timestamp) {
+        self.records.add(record);
+        self.read_now += u64::from(record.read == started);
+        self.oldest = Some(self.oldest.map_or(record.read, |oldest| oldest.min(record.read)));
+        self.unreadable.extend(record.refused().map(|(operation, version, reason)| UnreadableItem {
+            name: record.secret.name.clone(),
+            version: version.map(Into::into),
+            operation: operation.into(),
+            reason: reason.into(),
+        }));
+    }
+
+    pub(super) fn counts(&self, values_read: u64) -> Counts {
+        let excluded = self.excluded.values().sum();
+        Counts { listed: self.listed, excluded, vanished: self.vanished, ..self.records }.with_read(values_read)
+    }
+
+    /// How old the readings are.
+    pub(super) fn readings(&self) -> Readings {
+        let records = self.records.captured + self.records.unreadable;
+        Readings { now: self.read_now, kept: records - self.read_now, oldest: self.oldest }
+    }
+
+    pub(super) fn excluded(&self) -> Vec<Excluded> {
+        self.excluded.iter().map(|(rule, secrets)| Excluded { rule: rule.clone(), secrets: *secrets }).collect()
+    }
+
+    pub(super) fn unreadable_counts(&self) -> Vec<UnreadableCount> {
+        UnreadableCount::of(self.unreadable.iter().map(|item| (item.operation.as_str(), item.reason.as_str())))
+    }
+
+    pub(super) fn into_unreadable(self) -> Vec<UnreadableItem> {
+        self.unreadable
+    }
+}
