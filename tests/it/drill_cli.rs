@@ -12,6 +12,7 @@ use lifeboat::{
 use crate::{
     cli::estate,
     command::{Desk, SHEETS, binary},
+    servers::{Moto, SEAWEED_KEY, Seaweed},
 };
 
 const ACCOUNT: &str = "111111111111";
@@ -351,4 +352,59 @@ async fn unattended_a_drill_opens_canaries_and_nothing_else() {
     desk.run("check --depth index").expect(0);
     desk.run("drill verify").expect(0);
     sandbox.shutdown().await;
+}
+
+/// On servers that nobody here wrote: moto as source and, through a role of another account, as target; SeaweedFS as copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regional_outage_on_moto_and_seaweedfs_with_a_quorum_and_without_anybody() {
+    let (moto, seaweed) = tokio::task::block_in_place(|| (Moto::start(), Seaweed::start(None)));
+    let desk = Desk::new(&moto.endpoint, "test");
+    let [key, secret] = SEAWEED_KEY;
+    std::fs::create_dir_all(desk.path(".aws")).unwrap();
+    let profile = format!("[copy]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
+    std::fs::write(desk.path(".aws/credentials"), profile).unwrap();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/moto_round_trip.py");
+    let mut python = desk.command(crate::servers::program("python"));
+    desk.finish(python.arg("-B").arg(&script).args(["seed", &moto.endpoint, "eu-central-1"])).expect(0);
+    desk.init();
+    let recipient = desk.run("drill key --json").expect(0).json()["recipient"].clone();
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    let kept = config.split("[[copy]]").next().unwrap();
+    let copy = format!("s3://backups/prod?region=eu-west-1&profile=copy&endpoint={}", seaweed.endpoint);
+    let drill = format!("[drill]\naccounts = [\"999999999999\"]\nrecipient = {recipient}\nkey = \"keys/drill.age\"\ncanaries = [\"*1\"]\n");
+    std::fs::write(desk.path("lifeboat.toml"), format!("{kept}{drill}\n[[copy]]\nurl = {copy:?}\n")).unwrap();
+    desk.run("snapshot").expect(0);
+    std::fs::rename(desk.path("repository"), desk.path("gone")).unwrap();
+    let target = "[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\nrole = \"arn:aws:iam::999999999999:role/drill\"\nprefix = \"outage/\"\n";
+    let head = "scenario = \"eu-central-1 is gone\"\n[lost]\nregions = [\"eu-central-1\"]\n";
+    write(&desk, "quorum", &format!("{head}{target}"));
+    write(&desk, "canary", &format!("{head}{target}[restore]\nwhat = \"canaries\"\n[open]\nby = \"canary\"\n"));
+    for (name, shares, least) in [("quorum", SHEETS, 120), ("canary", "", 10)] {
+        let record = desk.run(&format!("drill run {name} --json {shares}")).expect(0).json()["record"].clone();
+        assert!(record["sample"]["restored"].as_u64().unwrap() >= least, "{}", record["sample"]);
+        assert_eq!((&record["target"]["account"], &record["clean_up"]["left_over"]), (&"999999999999".into(), &serde_json::json!([])));
+        let contacted = record["isolation"]["contacted"].to_string();
+        assert!(contacted.contains("s3://backups/prod") && !contacted.contains("/repository"), "{contacted}");
+        assert_eq!(record["isolation"]["refused"], 2);
+    }
+}
+
+/// `cargo test --test it five_thousand -- --ignored --nocapture` says how long it takes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes: AWS's own request quotas pace it"]
+async fn five_thousand_secrets_and_three() {
+    for count in [3, 5_000] {
+        let sandbox = Sandbox::start(Default::default()).await.unwrap();
+        for number in 0..count {
+            sandbox.control().put(ACCOUNT, "eu-central-1", &format!("app/{number:04}"), &format!("value {number}")).unwrap();
+        }
+        let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+        desk.init();
+        desk.run("snapshot").expect(0);
+        let begun = std::time::Instant::now();
+        let drill = desk.run(&format!("drill run --target sandbox --json --html r.html --pdf r.pdf {SHEETS}")).expect(0).json();
+        println!("{count} secrets: RTO {} s, whole drill {:.0} s, page {} bytes", drill["record"]["rto_seconds"], begun.elapsed().as_secs_f64(), std::fs::metadata(desk.path("r.html")).unwrap().len());
+        assert_eq!(drill["record"]["sample"]["restored"], count);
+        sandbox.shutdown().await;
+    }
 }
