@@ -11,7 +11,10 @@ use serde_json::json;
 use super::{Context, Exit, Failure, output::plural, quorum};
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, KeysSection, ProviderAddress, RepositorySection, RestoreSection, SourceSection, TrustSection},
+    config::{
+        Config, CopySection, KeysSection, ProviderAddress, RepositorySection, RestoreSection, SourceSection,
+        TrustSection,
+    },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Paper},
     fsutil::{self, Access, Existing},

@@ -112,8 +112,12 @@ pub(super) async fn find_at(
     let found = chain.manifests.iter().rev().find(|found| found.manifest().time <= at);
     if let Some(fault) = chain.faults.first() {
         // What is missing may be the very snapshot that was asked for.
-        let message = format!("the history has faults, so what was newest at {at} is not known; {}: {}", fault.file, fault.detail);
-        return Err(Failure::new(Exit::Refused, message).hint("name a snapshot by its id (--snapshot ID), or use a copy (--repo)"));
+        let message = format!(
+            "the history has faults, so what was newest at {at} is not known; {}: {}",
+            fault.file, fault.detail
+        );
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("name a snapshot by its id (--snapshot ID), or use a copy (--repo)"));
     }
     found.cloned().ok_or_else(|| {
         Failure::usage(format!("there is no snapshot of {at} or before")).hint("`lifeboat list` shows them")

@@ -63,7 +63,9 @@ impl Keys {
         let state = match broken.get(key) {
             None => "Enabled",
             Some(KeyState::Disabled) => "Disabled",
-            Some(KeyState::Missing) => return Err(Refusal::new("NotFoundException", format!("Key '{key}' does not exist"))),
+            Some(KeyState::Missing) => {
+                return Err(Refusal::new("NotFoundException", format!("Key '{key}' does not exist")));
+            }
             Some(KeyState::Denied) => {
                 return Err(Refusal::new("AccessDeniedException", "not authorized to perform: kms:DescribeKey"));
             }

@@ -158,7 +158,8 @@ impl Source for Memory {
 
     async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
         let state = self.begin("DescribeSecret", Some(&listed.name))?;
-        let held = state.secrets.get(&listed.name).filter(|held| [&held.secret.arn, &listed.name].contains(&&listed.arn));
+        let held =
+            state.secrets.get(&listed.name).filter(|held| [&held.secret.arn, &listed.name].contains(&&listed.arn));
         let held = held.ok_or_else(|| not_found("DescribeSecret", &listed.name))?;
         let mut secret = held.secret.clone();
         for part in ["DescribeSecret", "ListSecretVersionIds", "GetResourcePolicy"] {
@@ -371,9 +372,8 @@ fn operation(step: &Step) -> &'static str {
         Step::Rotate { .. } => "RotateSecret",
         Step::PutPolicy { .. } => "PutResourcePolicy",
         Step::DeletePolicy { .. } => "DeleteResourcePolicy",
-        Step::ScheduleDeletion { .. } => "DeleteSecret",
         Step::Undelete { .. } => "RestoreSecret",
-        Step::Destroy { .. } => "DeleteSecret",
+        Step::ScheduleDeletion { .. } | Step::Destroy { .. } => "DeleteSecret",
     }
 }
 

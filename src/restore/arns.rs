@@ -95,7 +95,7 @@ fn find(text: &[u8]) -> Vec<Range<usize>> {
         let end = text[at..].iter().position(|byte| ENDS.contains(byte) || !byte.is_ascii_graphic());
         let end = end.map_or(text.len(), |end| at + end);
         let begins = at == 0 || !text[at - 1].is_ascii_alphanumeric();
-        if begins && text[at..end].iter().filter(|byte| **byte == b':').count() >= 5 {
+        if begins && text[at..end].split(|byte| *byte == b':').count() >= 6 {
             found.push(at..end);
         }
         from = end.max(at + 4);
@@ -143,10 +143,7 @@ mod tests {
 
     #[test]
     fn only_arns_change_and_what_is_left_is_named() {
-        let maps = Maps {
-            account: [("111111111111".to_owned(), "222222222222".to_owned())].into(),
-            ..Maps::default()
-        };
+        let maps = Maps { account: [("111111111111".to_owned(), "222222222222".to_owned())].into(), ..Maps::default() };
         let text = format!(
             "{{ \"Statement\":[{{\"Principal\":{{\"AWS\":[\"arn:aws:iam::111111111111:role/app\",\"111111111111\"]}},\
              \n\"Resource\":\"{OLD}\",\"Condition\":{{\"ArnEquals\":{{\"x\":\"{OLD}\"}}}}}}]  }}"
@@ -178,7 +175,8 @@ mod tests {
 
     #[test]
     fn arns_are_found_in_any_bytes() {
-        let text = [b"\xff\0arn:aws:iam::1:role/x\0barn:aws:iam::1:role/y ", OLD.as_bytes(), b"\xff arn: arn:a:b"].concat();
+        let text =
+            [b"\xff\0arn:aws:iam::1:role/x\0barn:aws:iam::1:role/y ", OLD.as_bytes(), b"\xff arn: arn:a:b"].concat();
         let found: Vec<_> = find(&text).into_iter().map(|at| String::from_utf8_lossy(&text[at]).into_owned()).collect();
         assert_eq!(found, ["arn:aws:iam::1:role/x", OLD]);
     }

@@ -100,14 +100,18 @@ impl Wish {
         let (system, own): (Vec<Tag>, Vec<Tag>) = secret.tags.iter().cloned().partition(is_system);
         if !system.is_empty() {
             let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
-            self.note(format!("system tags belong to the services that set them and are left out: {}", keys.join(", ")));
+            self.note(format!(
+                "system tags belong to the services that set them and are left out: {}",
+                keys.join(", ")
+            ));
         }
         self.desired.tags = own;
     }
 
     fn key(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
         let Some(key) = secret.kms_key.as_deref() else { return };
-        let Candidate { key: candidate, asked_for } = candidate(key, wishing.source, &wishing.found.place, wishing.options);
+        let Candidate { key: candidate, asked_for } =
+            candidate(key, wishing.source, &wishing.found.place, wishing.options);
         let Some(candidate) = candidate else {
             if !asked_for {
                 self.note(format!("{} (--kms-map changes that)", default_instead(key, "belongs to", wishing.source)));
@@ -129,7 +133,8 @@ impl Wish {
                 self.refusal = Some(format!("its key {candidate} {trouble} (--kms-map names another one, or default)"));
             }
             Some(trouble) => {
-                let note = format!("its key {candidate} {trouble}; the target's default key is used (--kms-map changes that)");
+                let note =
+                    format!("its key {candidate} {trouble}; the target's default key is used (--kms-map changes that)");
                 self.note(note);
             }
         }
@@ -144,7 +149,10 @@ impl Wish {
             self.desired.versions.push(DesiredVersion { id: version.id.clone(), stages, value });
         }
         let others = record.versions.len() - 1;
-        self.note(format!("only version {} is restored, as AWSCURRENT; {others} others stay in the backup", version.id));
+        self.note(format!(
+            "only version {} is restored, as AWSCURRENT; {others} others stay in the backup",
+            version.id
+        ));
     }
 
     fn versions(&mut self, record: &Record) {
@@ -159,7 +167,9 @@ impl Wish {
                 (ValueState::Unreadable { reason }, _) => {
                     self.lose(&version.id, &format!("it could not be read: {reason}"));
                 }
-                (ValueState::ScheduledForDeletion, _) => self.lose(&version.id, "not readable while scheduled for deletion"),
+                (ValueState::ScheduledForDeletion, _) => {
+                    self.lose(&version.id, "not readable while scheduled for deletion");
+                }
                 _ => self.note(format!("version {} holds no value and is not recreated", version.id)),
             }
         }

@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn excluding_wins_over_including() {
-        let options =
-            Options { names: vec!["app/*".into()], exclude: vec!["*/scratch".into()], ..Options::default() };
+        let options = Options { names: vec!["app/*".into()], exclude: vec!["*/scratch".into()], ..Options::default() };
         assert!(options.wants("app/db") && !options.wants("app/scratch") && !options.wants("web/db"));
     }
 }

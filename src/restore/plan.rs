@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     crypto::Opener,
-    model::{AWSCURRENT, Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version},
+    model::{
+        AWSCURRENT, Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version,
+    },
     provider::Presence,
     repo::{IndexReader, RepoError, Repository, VerifiedManifest},
 };
@@ -385,13 +387,18 @@ fn decide(desired: &Desired, state: &State, wishing: &Wishing<'_>, notes: &mut V
     if !state.scheduled {
         return resolve(steps::relate(desired, state), desired, wishing.options.on_conflict);
     }
-    if desired.deletion_days.is_some() && matches!(steps::relate(desired, &state.assuming(desired.policy.as_ref())), Relation::Same) {
+    if desired.deletion_days.is_some()
+        && matches!(steps::relate(desired, &state.assuming(desired.policy.as_ref())), Relation::Same)
+    {
         return Outcome::Present;
     }
     match wishing.options.on_scheduled {
         OnScheduled::Fail => Outcome::Conflict(SCHEDULED.into()),
         OnScheduled::ForceReplace => {
-            notes.push(format!("what is scheduled for deletion under this name is destroyed for good: {}", versions(state)));
+            notes.push(format!(
+                "what is scheduled for deletion under this name is destroyed for good: {}",
+                versions(state)
+            ));
             Outcome::Recreate
         }
         OnScheduled::Undelete => {

@@ -43,9 +43,8 @@ fn meets(statement: &Json, account: &str) -> bool {
 }
 
 fn denies(statement: &Json, action: &str) -> bool {
-    let fits = |pattern: &&str| {
-        wildmatch::WildMatch::new(&pattern.to_ascii_lowercase()).matches(&action.to_ascii_lowercase())
-    };
+    let fits =
+        |pattern: &&str| wildmatch::WildMatch::new(&pattern.to_ascii_lowercase()).matches(&action.to_ascii_lowercase());
     match statement.get("NotAction") {
         Some(spared) => !texts(spared).iter().any(fits),
         None => texts(&statement["Action"]).iter().any(fits),

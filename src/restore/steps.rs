@@ -74,7 +74,8 @@ pub(super) fn fill(plan: &mut SecretPlan) {
         Outcome::Create | Outcome::Complete => {}
         Outcome::Replace | Outcome::NewVersion => {
             exact = true;
-            plan.kept = state.versions.iter().filter(|id| desired.versions.iter().all(|it| it.id != **id)).cloned().collect();
+            plan.kept =
+                state.versions.iter().filter(|id| desired.versions.iter().all(|it| it.id != **id)).cloned().collect();
         }
         Outcome::Recreate => push(&mut first, &mut state, plain(Step::Destroy { name: desired.name.clone() })),
         Outcome::Present | Outcome::Conflict(_) | Outcome::LeftOut(_) | Outcome::Impossible(_) => return,

@@ -101,7 +101,8 @@ impl Bench {
             running
         };
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Self::on(moto.endpoint.clone(), None, Some(moto), format!("{:012}", 300_000_000_000_u64 + u64::from(number))).await
+        Self::on(moto.endpoint.clone(), None, Some(moto), format!("{:012}", 300_000_000_000_u64 + u64::from(number)))
+            .await
     }
 
     async fn on(endpoint: String, sandbox: Option<Sandbox>, moto: Option<Arc<Moto>>, account: String) -> Self {
@@ -274,11 +275,12 @@ impl Bench {
     pub fn violations(&self) -> Vec<WriteCall> {
         let Some(sandbox) = &self.sandbox else { return Vec::new() };
         let after = sandbox.control().writes().into_iter().skip(self.seeded.unwrap_or_default());
-        after.filter(|call| {
-            let to_source = call.account == self.account && call.region == SOURCE && self.seeded.is_some();
-            call.rotates_at_once || (call.by_force && !self.may.destroy) || (to_source && !self.may.write_to_source)
-        })
-        .collect()
+        after
+            .filter(|call| {
+                let to_source = call.account == self.account && call.region == SOURCE && self.seeded.is_some();
+                call.rotates_at_once || (call.by_force && !self.may.destroy) || (to_source && !self.may.write_to_source)
+            })
+            .collect()
     }
 }
 
@@ -306,9 +308,10 @@ pub fn reason(secret: &SecretPlan) -> &str {
 /// The version ids of a live secret and their labels, unlabelled ones included.
 pub async fn labels(client: &Client, name: &str) -> BTreeMap<String, BTreeSet<String>> {
     let answer = client.list_secret_version_ids().secret_id(name).include_deprecated(true).send().await.unwrap();
-    let versions = answer.versions().iter().map(|version| {
-        (version.version_id().unwrap().to_owned(), version.version_stages().iter().cloned().collect())
-    });
+    let versions = answer
+        .versions()
+        .iter()
+        .map(|version| (version.version_id().unwrap().to_owned(), version.version_stages().iter().cloned().collect()));
     versions.collect()
 }
 

@@ -84,8 +84,12 @@ async fn case_14_the_suffix_of_an_arn_changes() {
     assert_eq!(planned(&restored.plan, "app").desired.policy, Some(policy.replace(&arn, &pattern)));
     let new = &restored.verification.arns[&arn];
     assert!(new.starts_with(&format!("arn:aws:secretsmanager:{TARGET}:{ACCOUNT}:secret:app-")) && *new != arn);
-    let old: Vec<_> =
-        restored.verification.old_arns.iter().map(|old| (old.name.as_str(), old.version.is_some(), old.arns.len())).collect();
+    let old: Vec<_> = restored
+        .verification
+        .old_arns
+        .iter()
+        .map(|old| (old.name.as_str(), old.version.is_some(), old.arns.len()))
+        .collect();
     assert_eq!(old, [("refers", true, 0)], "named, and what the value says is not told");
 }
 
@@ -197,7 +201,11 @@ async fn case_21_replicas() {
     bench.seed(&simple("replica", &json!({ "PrimaryRegion": "ap-south-1" })));
     let report = bench.snapshot().await;
     let excluded = &report.manifest.manifest().excluded;
-    assert_eq!((excluded.len(), excluded[0].rule.as_str()), (1, "replica of another region"), "it is captured where its primary is");
+    assert_eq!(
+        (excluded.len(), excluded[0].rule.as_str()),
+        (1, "replica of another region"),
+        "it is captured where its primary is"
+    );
     let plan = bench.plan(&report, &Options::default()).await;
     assert!(reason(planned(&plan, "primary")).contains("a replica of eu-central-1"), "a replica cannot be written to");
 
@@ -213,8 +221,11 @@ async fn case_21_replicas() {
 }
 
 fn rotating(name: &str, schedule: &str) -> Json {
-    simple(name, &json!({ "RotationEnabled": true, "RotationLambdaARN": LAMBDA,
-        "RotationRules": { "ScheduleExpression": schedule, "Duration": "3h" } }))
+    simple(
+        name,
+        &json!({ "RotationEnabled": true, "RotationLambdaARN": LAMBDA,
+        "RotationRules": { "ScheduleExpression": schedule, "Duration": "3h" } }),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +243,12 @@ async fn case_22_rotation_is_off_unless_asked_and_never_at_once() {
     assert!(bench.control().writes().iter().all(|call| call.operation != "RotateSecret"));
 
     let foreign = bench.plan(&report, &Options { rotation: true, ..Options::default() }).await;
-    assert!(planned(&foreign, "app").lost.iter().any(|lost| lost.what == "rotation" && lost.reason.contains("--lambda-map")));
+    assert!(
+        planned(&foreign, "app")
+            .lost
+            .iter()
+            .any(|lost| lost.what == "rotation" && lost.reason.contains("--lambda-map"))
+    );
 
     let west = LAMBDA.replace(SOURCE, TARGET);
     let lambda = [(LAMBDA.to_owned(), west.clone())].into();
@@ -246,7 +262,8 @@ async fn case_22_rotation_is_off_unless_asked_and_never_at_once() {
     assert_eq!(found.rotation_rules().unwrap().schedule_expression(), Some("cron(0 8 1 * ? *)"));
     assert_eq!(bench.control().immediate_rotations(), 0);
     assert_eq!(labels(&bench.client(TARGET).await, "app").await.len(), 1, "nothing was rotated");
-    let rotations: Vec<_> = bench.control().writes().into_iter().filter(|call| call.operation == "RotateSecret").collect();
+    let rotations: Vec<_> =
+        bench.control().writes().into_iter().filter(|call| call.operation == "RotateSecret").collect();
     assert!(rotations.len() == 2 && rotations.iter().all(|call| !call.rotates_at_once));
 }
 
@@ -306,7 +323,9 @@ async fn case_26_a_server_with_other_manners() {
 async fn fifty_tags(bench: &mut Bench) {
     let source = bench.client(SOURCE).await;
     let tag = |key: String, value: &str| Tag::builder().key(key).value(value).build();
-    let tags = (0..48).map(|number| tag(format!("key-{number}"), "v")).chain([tag("Case".into(), ""), tag("case".into(), "x")]);
+    let tags = (0..48)
+        .map(|number| tag(format!("key-{number}"), "v"))
+        .chain([tag("Case".into(), ""), tag("case".into(), "x")]);
     let create = source.create_secret().name("app").client_request_token(id(1)).secret_string("x");
     create.set_tags(Some(tags.collect())).send().await.unwrap();
     let restored = bench.round_trip().await;
@@ -380,9 +399,13 @@ async fn case_29_keys_missing_disabled_and_foreign_in_the_target() {
     for (state, says) in [(KeyState::Missing, "does not exist"), (KeyState::Disabled, "Disabled")] {
         bench.control().set_key_state("alias/west", Some(state));
         let kms = [(KEY.to_owned(), "alias/west".to_owned())].into();
-        let mapped = Options { names: vec!["foreign".into()], maps: Maps { kms, ..Maps::default() }, ..Options::default() };
+        let mapped =
+            Options { names: vec!["foreign".into()], maps: Maps { kms, ..Maps::default() }, ..Options::default() };
         let plan = bench.plan(&report, &mapped).await;
-        assert!(reason(planned(&plan, "foreign")).contains(says), "a key that was asked for is not replaced by another");
+        assert!(
+            reason(planned(&plan, "foreign")).contains(says),
+            "a key that was asked for is not replaced by another"
+        );
         assert_eq!(planned(&plan, "foreign").writes().count(), 0);
     }
     bench.control().set_key_state("alias/app", Some(KeyState::Denied));
@@ -413,7 +436,10 @@ async fn case_30_labels_that_move_while_they_are_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn case_31_only_the_current_version_may_be_read() {
-    use lifeboat::provider::{FetchedValue, Listed, Source, aws::{Aws, AwsSettings, StaticCredentials}};
+    use lifeboat::provider::{
+        FetchedValue, Listed, Source,
+        aws::{Aws, AwsSettings, StaticCredentials},
+    };
     let (old, new) = (id(1), id(2));
     let script = move |operation: &str, body: &Json| match operation {
         "DescribeSecret" => Reply::Ok(json!({ "ARN": "arn:aws:secretsmanager:r:1:secret:app-AbCdEf", "Name": "app",
@@ -430,7 +456,10 @@ async fn case_31_only_the_current_version_may_be_read() {
     let fetched = aws.fetch(&Listed::named("app"), &|_| false).await.unwrap();
     let value = |id: String| &fetched.versions.iter().find(|version| version.id == id).unwrap().value;
     assert!(matches!(value(id(2)), FetchedValue::Value(_)));
-    assert!(matches!(value(id(1)), FetchedValue::Unreadable(code) if code == "AccessDeniedException"), "named, not skipped");
+    assert!(
+        matches!(value(id(1)), FetchedValue::Unreadable(code) if code == "AccessDeniedException"),
+        "named, not skipped"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -443,7 +472,9 @@ async fn case_32_one_refused_value_among_many() {
     let report = bench.snapshot().await;
     assert_eq!(report.unreadable.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["b"]);
     let records = bench.records(&report.manifest).await;
-    assert!(records.iter().any(|it| matches!(&it.versions[0].value, ValueState::Unreadable { reason } if reason == "AccessDeniedException")));
+    assert!(records.iter().any(
+        |it| matches!(&it.versions[0].value, ValueState::Unreadable { reason } if reason == "AccessDeniedException")
+    ));
     assert!(!bench.control().calls().contains_key("BatchGetSecretValue"), "the call that hides refusals is not used");
     bench.control().clear_faults();
     let plan = bench.plan(&report, &Options::default()).await;

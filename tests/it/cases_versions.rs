@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_secretsmanager::{Client, primitives::Blob};
 use lifeboat::{
     model::{Record, ValueKind, ValueState},
-    restore::{Options, OnConflict, OnScheduled, Outcome},
+    restore::{OnConflict, OnScheduled, Options, Outcome},
 };
 
 use crate::bench::{Bench, SOURCE, TARGET, id, labels, planned, reason};
@@ -241,7 +241,8 @@ async fn scheduled_target(bench: &mut Bench) {
     for name in ["undeleted", "replaced", "same"] {
         create(&source, name, 1, "the backup's").await;
     }
-    for (name, number, value) in [("undeleted", 8, "another"), ("replaced", 9, "another"), ("same", 1, "the backup's")] {
+    for (name, number, value) in [("undeleted", 8, "another"), ("replaced", 9, "another"), ("same", 1, "the backup's")]
+    {
         create(&target, name, number, value).await;
         target.delete_secret().secret_id(name).recovery_window_in_days(7).send().await.unwrap();
     }
@@ -265,11 +266,8 @@ async fn scheduled_target(bench: &mut Bench) {
     assert_eq!((found.arn(), found.deleted_date()), (Some(arn.as_str()), None), "it keeps its ARN");
     assert_eq!(text(&target, "undeleted", 1).await, "the backup's");
 
-    let force = Options {
-        names: vec!["replaced".into()],
-        on_scheduled: OnScheduled::ForceReplace,
-        ..Options::default()
-    };
+    let force =
+        Options { names: vec!["replaced".into()], on_scheduled: OnScheduled::ForceReplace, ..Options::default() };
     let restored = bench.restore(&report, &force).await.expect_complete();
     assert_eq!(planned(&restored.plan, "replaced").outcome, Outcome::Recreate);
     assert_eq!(labels(&target, "replaced").await.into_keys().collect::<Vec<_>>(), [id(1)]);

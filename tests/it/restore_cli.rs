@@ -80,6 +80,39 @@ async fn killed_at_any_point_it_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn interrupted_without_network_or_with_expired_credentials_it_goes_on() {
+    let (sandbox, desk) = backed_up(8).await;
+    let restore = format!("restore --repo west --to aws:{TARGET} --yes --json {SHEETS}");
+    let control = sandbox.control();
+    let expired = FaultKind::Error { code: "ExpiredTokenException".into(), message: "expired".into() };
+    let (operation, when) = (Some("PutSecretValue".into()), FaultWhen::Nth(4));
+    control.add_fault(Fault { operation, secret: None, account: None, region: None, when, kind: expired });
+    let stopped = desk.run(&restore).expect(1);
+    assert!(stopped.err.contains("ExpiredTokenException") && stopped.err.contains("credentials"), "{}", stopped.err);
+    control.clear_faults();
+
+    let down = |control: &lifeboat::emulator::Control| control.set_region_down(TARGET, true);
+    control.on_call("UpdateSecretVersionStage", 2, Box::new(down)).unwrap();
+    let stopped = desk.run(&restore).expect(1);
+    assert!(stopped.err.contains("run again to go on"), "{}", stopped.err);
+    control.set_region_down(TARGET, false);
+
+    control.set_latency(Duration::from_millis(300));
+    let mut running = desk.command(binary());
+    running.args(restore.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = running.spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    let pid = running.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    control.set_latency(Duration::ZERO);
+
+    let done = desk.run(&restore).expect(0).json();
+    assert_eq!((&done["complete"], &done["verification"]["versions"]), (&true.into(), &24.into()));
+    audit(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_file_is_approved_executed_resumed_and_refused_when_stale() {
     let (sandbox, desk) = backed_up(6).await;
     let plan = desk.run(&format!("restore --to aws:{TARGET} --plan-out plan.json --json")).expect(0).json();
@@ -124,7 +157,12 @@ async fn what_is_there_already_is_refused_skipped_or_replaced_as_told() {
     assert_eq!((&replaced["counts"]["replaced"], &replaced["counts"]["identical"]), (&1.into(), &1.into()));
     let arns: Json = serde_json::from_slice(&std::fs::read(desk.path("arns.json")).unwrap()).unwrap();
     assert_eq!(arns.as_object().unwrap().len(), 2);
-    assert!(arns.as_object().unwrap().iter().all(|(old, new)| old.contains(SOURCE) && new.as_str().unwrap().contains(TARGET)));
+    assert!(
+        arns.as_object()
+            .unwrap()
+            .iter()
+            .all(|(old, new)| old.contains(SOURCE) && new.as_str().unwrap().contains(TARGET))
+    );
     desk.run(&format!("restore --to aws:{SOURCE} --yes {SHEETS}")).expect(4).says("the source itself");
     audit(&sandbox);
 }
@@ -139,7 +177,8 @@ async fn a_moment_a_selection_and_a_mapping_file() {
     desk.run("snapshot").expect(0);
     std::fs::write(desk.path("map.toml"), "name_prefix = \"dr/\"\n[name]\n\"app/*\" = \"web/*\"\n").unwrap();
     let select = "--include app/* --exclude app/02 --map map.toml";
-    let restored = desk.run(&format!("restore --to aws:{TARGET} --at {first} {select} --yes --json {SHEETS}")).expect(0).json();
+    let restored =
+        desk.run(&format!("restore --to aws:{TARGET} --at {first} {select} --yes --json {SHEETS}")).expect(0).json();
     assert_eq!(restored["verification"]["versions"], 6, "the moment before the fourth version");
     let names: Vec<&str> =
         restored["verification"]["states"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
@@ -162,7 +201,8 @@ async fn diff_names_what_changed_and_never_a_value() {
     control.put(ACCOUNT, SOURCE, "new", "marker-five").unwrap();
     let live = desk.run("diff --json").expect(3).json();
     assert_eq!(live["diff"]["added"], json!(["new"]));
-    let whats: Vec<&str> = live["diff"]["changes"].as_array().unwrap().iter().map(|it| it["what"].as_str().unwrap()).collect();
+    let whats: Vec<&str> =
+        live["diff"]["changes"].as_array().unwrap().iter().map(|it| it["what"].as_str().unwrap()).collect();
     assert!(whats.contains(&"version added") && whats.contains(&"labels"), "{whats:?}");
     assert_eq!(live["diff"]["values_unknown"], 9, "without a quorum values are not compared");
 
@@ -193,7 +233,8 @@ async fn doctor_finds_what_is_wrong_before_it_matters() {
         all.iter().map(|it| (text(it, "check"), text(it, "state"))).collect()
     };
     let well = checks(desk.run("doctor --json").expect(0).json());
-    for wanted in ["configuration", "signing key", "signer allowed", "repository", "account", "GetSecretValue", "clock"] {
+    for wanted in ["configuration", "signing key", "signer allowed", "repository", "account", "GetSecretValue", "clock"]
+    {
         assert!(well.contains(&(wanted.into(), "ok".into())), "{wanted}: {well:?}");
     }
     desk.run(&format!("doctor --to aws:{TARGET}")).expect(0);
@@ -236,7 +277,8 @@ async fn doctor_prints_policies_for_the_actual_configuration() {
     let deny = backup["Statement"].as_array().unwrap().iter().find(|it| it["Effect"] == "Deny").unwrap();
     assert!(deny["Action"].to_string().contains("secretsmanager:Put*"));
     desk.run("doctor --policy restore").expect(2).says("region");
-    let restore = desk.run(&format!("doctor --policy restore --to aws:{TARGET} --rotation --json")).expect(0).json().to_string();
+    let restore =
+        desk.run(&format!("doctor --policy restore --to aws:{TARGET} --rotation --json")).expect(0).json().to_string();
     assert!(restore.contains("\"secretsmanager:RotateImmediately\":\"false\""), "{restore}");
     let drill = "doctor --policy drill --to aws:eu-west-1 --account 222222222222 --name-prefix drill/ --json";
     let drill = desk.run(drill).expect(0).json().to_string();

@@ -8,11 +8,7 @@ use lifeboat::{
     provider::{Presence, Target, aws::Aws},
     restore::{self, Maps, OnConflict, Options, Outcome, PlanError, PlanFile, StalePlan},
 };
-use proptest::{
-    prelude::*,
-    strategy::ValueTree,
-    test_runner::TestRunner,
-};
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value as Json, json};
 
 use crate::bench::{ACCOUNT, Bench, NOW, OTHER, SOURCE, TARGET, id, labels, planned, reason};
@@ -54,7 +50,9 @@ async fn a_conflict_is_told_with_every_difference_and_nothing_is_written_to_it()
     for mode in [OnConflict::Fail, OnConflict::Skip] {
         let plan = bench.plan(&report, &with(mode)).await;
         let app = planned(&plan, "app");
-        for difference in ["versions that are not in the snapshot (2)", "AWSCURRENT", "BLUE", "description", "tags", "policy"] {
+        for difference in
+            ["versions that are not in the snapshot (2)", "AWSCURRENT", "BLUE", "description", "tags", "policy"]
+        {
             assert!(reason(app).contains(difference), "{difference} in {}", reason(app));
         }
         assert_eq!(app.writes().count(), 0);
@@ -73,7 +71,9 @@ async fn a_new_version_leaves_everything_else_as_it_is() {
     let target = bench.client(TARGET).await;
     let found = labels(&target, "app").await;
     assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), BTreeSet::from([id(2), id(8), id(9)]));
-    assert!(found[&id(2)].contains("AWSCURRENT") && found[&id(9)].contains("AWSPREVIOUS") && found[&id(8)].contains("BLUE"));
+    assert!(
+        found[&id(2)].contains("AWSCURRENT") && found[&id(9)].contains("AWSPREVIOUS") && found[&id(8)].contains("BLUE")
+    );
     let described = target.describe_secret().secret_id("app").send().await.unwrap();
     assert_eq!(described.description(), Some("theirs"));
     let current = target.get_secret_value().secret_id("app").send().await.unwrap();
@@ -111,7 +111,10 @@ async fn one_version_is_restored_as_the_current_one() {
     let one = Options { version: Some("AWSPREVIOUS".into()), names: vec!["free".into()], ..Options::default() };
     bench.restore(&report, &one).await.expect_complete();
     let target = bench.client(TARGET).await;
-    assert_eq!(labels(&target, "free").await.into_iter().collect::<Vec<_>>(), [(id(1), BTreeSet::from(["AWSCURRENT".into()]))]);
+    assert_eq!(
+        labels(&target, "free").await.into_iter().collect::<Vec<_>>(),
+        [(id(1), BTreeSet::from(["AWSCURRENT".into()]))]
+    );
     let by_id = Options { version: Some(id(1)), names: vec!["app".into()], ..with(OnConflict::NewVersion) };
     bench.restore(&report, &by_id).await.expect_complete();
     assert!(labels(&target, "app").await[&id(1)].contains("AWSCURRENT"));
@@ -141,7 +144,12 @@ async fn names_accounts_and_regions_are_mapped_and_clashes_refused() {
     assert!(matches!(principal.presence, Presence::Unknown(_)), "it cannot be asked for, and is not guessed");
 
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-    let maps = Maps { name_prefix: "dr/".into(), account: map(&[(ACCOUNT, OTHER)]), name: map(&[("prod/*", "west/*")]), ..Maps::default() };
+    let maps = Maps {
+        name_prefix: "dr/".into(),
+        account: map(&[(ACCOUNT, OTHER)]),
+        name: map(&[("prod/*", "west/*")]),
+        ..Maps::default()
+    };
     let options = Options { maps, ..Options::default() };
     let restored = bench.restore_to(&report, &target, &options).await.expect_complete();
     let desired = &planned(&restored.plan, "dr/west/app").desired;
@@ -265,7 +273,9 @@ async fn a_plan_changed_by_hand_is_not_ours() {
         let verdict = file.agree(&fresh(&bench, &report, &target, &file).await);
         assert!(matches!(verdict, Err(StalePlan::NotOurs(_))), "{what}: {verdict:?}");
     }
-    for (what, text) in [("no plan", "{}".to_owned()), ("newer", good.to_string().replace("\"version\":1", "\"version\":2"))] {
+    for (what, text) in
+        [("no plan", "{}".to_owned()), ("newer", good.to_string().replace("\"version\":1", "\"version\":2"))]
+    {
         assert!(matches!(PlanFile::parse(text.as_bytes()), Err(StalePlan::Unreadable(_))), "{what}");
     }
 }

@@ -169,11 +169,13 @@ impl MapArgs {
 }
 
 fn read_maps(path: &Path) -> Result<Maps, Failure> {
-    let text = String::from_utf8(fsutil::read(path)?.to_vec()).unwrap_or_default();
+    let bytes = fsutil::read(path)?;
+    let text = String::from_utf8_lossy(&bytes);
     toml::from_str(&text).map_err(|error| {
         let first = error.to_string().lines().last().unwrap_or_default().to_owned();
-        Failure::usage(format!("{}: {first}", path.display()))
-            .hint("name_prefix = \"…\", and the tables [name], [kms], [account], [region], [lambda] of \"old\" = \"new\"")
+        Failure::usage(format!("{}: {first}", path.display())).hint(
+            "name_prefix = \"…\", and the tables [name], [kms], [account], [region], [lambda] of \"old\" = \"new\"",
+        )
     })
 }
 
@@ -188,5 +190,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
 fn words<T: DeserializeOwned + Clone + Send + Sync + 'static, const N: usize>(
     words: [&'static str; N],
 ) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(words).try_map(|word| T::deserialize(IntoDeserializer::<ValueError>::into_deserializer(word)))
+    PossibleValuesParser::new(words)
+        .try_map(|word| T::deserialize(IntoDeserializer::<ValueError>::into_deserializer(word)))
 }

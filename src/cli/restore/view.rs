@@ -21,7 +21,8 @@ pub(in super::super) fn describe(plan: &Plan, rate_share: f64) -> String {
     if let Some(more) = plan.secrets.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
         text.push_str(&format!("\n… and {more} more (--json shows all)"));
     }
-    for line in plan.secrets.iter().flat_map(remarks).chain(plan.references.iter().filter_map(refers)).take(MOST_LINES) {
+    for line in plan.secrets.iter().flat_map(remarks).chain(plan.references.iter().filter_map(refers)).take(MOST_LINES)
+    {
         text.push_str(&format!("\n{line}"));
     }
     let counts: Vec<String> =

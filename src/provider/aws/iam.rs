@@ -102,9 +102,11 @@ fn restore(grant: &Grant) -> Vec<Json> {
             "Action": "secretsmanager:ReplicateSecretToRegions", "Resource": grant.secrets() }));
     }
     if grant.rotation {
-        statements.push(json!({ "Sid": "RotationNeverAtOnce", "Effect": "Allow", "Action": "secretsmanager:RotateSecret",
+        statements.push(
+            json!({ "Sid": "RotationNeverAtOnce", "Effect": "Allow", "Action": "secretsmanager:RotateSecret",
             "Resource": grant.secrets(),
-            "Condition": { "Bool": { "secretsmanager:RotateImmediately": "false" } } }));
+            "Condition": { "Bool": { "secretsmanager:RotateImmediately": "false" } } }),
+        );
         let functions = format!("arn:{}:lambda:{}:{}:function:*", grant.partition(), grant.region, grant.account);
         statements.push(json!({ "Sid": "RotationFunctions", "Effect": "Allow", "Action": "lambda:InvokeFunction",
             "Resource": functions }));

@@ -29,11 +29,11 @@ use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
+use self::{call::Operation, failure::Failure, limiter::Limiter};
 pub use self::{
     iam::{Grant, Role, policy as iam_policy},
     probe::{Allowed, Permission},
 };
-use self::{call::Operation, failure::Failure, limiter::Limiter};
 use super::{ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target};
 use crate::model::{Place, SecretValue, Step};
 

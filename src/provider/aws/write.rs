@@ -254,7 +254,13 @@ impl Aws {
                 Ok(_) => tokio::time::sleep(GONE_PAUSE).await,
             }
         }
-        Err(Failure::own(ErrorKind::Conflict, Operation::DeleteSecret, name, "StillThere", "it is destroyed and still there"))
+        Err(Failure::own(
+            ErrorKind::Conflict,
+            Operation::DeleteSecret,
+            name,
+            "StillThere",
+            "it is destroyed and still there",
+        ))
     }
 }
 
