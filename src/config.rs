@@ -25,6 +25,9 @@ pub struct Config {
     /// Which snapshots `forget` keeps.
     #[serde(default, skip_serializing_if = "RetentionSection::is_default")]
     pub retention: RetentionSection,
+    /// Restore drills.
+    #[serde(default, skip_serializing_if = "DrillSection::is_default")]
+    pub drill: DrillSection,
     /// How a restore goes about it.
     #[serde(default, skip_serializing_if = "RestoreSection::is_default")]
     pub restore: RestoreSection,
@@ -52,6 +55,27 @@ pub struct RetentionSection {
     pub keep_within_days: Option<u32>,
     /// Days in which a forgetting can be undone.
     pub undo_days: u32,
+}
+
+/// `[drill]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrillSection {
+    /// The accounts drills may write to; empty allows every one but the source's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<String>,
+    /// The drill key's recipient, `age1…`: canaries are sealed to it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// The drill key: a file, relative to the configuration file. Only where drills run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// The names of canaries and of the configured sample, with `*` and `?`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<String>,
+    /// Seal every value to the drill key, not canaries alone: whoever has it can read every secret.
+    #[serde(skip_serializing_if = "is_false")]
+    pub full: bool,
 }
 
 /// `[status]`
@@ -228,6 +252,12 @@ impl Default for RetentionSection {
     }
 }
 
+impl DrillSection {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl RetentionSection {
     fn is_default(&self) -> bool {
         *self == Self::default()
@@ -241,7 +271,7 @@ impl StatusSection {
 }
 
 /// serde's words, and the known key that an unknown one resembles.
-fn with_suggestion(words: &str) -> String {
+pub fn with_suggestion(words: &str) -> String {
     let words = words.trim_end();
     match suggestion(words) {
         Some(known) => format!("{words}\ndid you mean `{known}`?"),
@@ -334,6 +364,7 @@ mod tests {
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },
             keys: KeysSection { signer: "signer".into(), index: "index.age".into() },
             retention: RetentionSection { keep_last: 3, keep_within_days: Some(9), ..RetentionSection::default() },
+            drill: DrillSection::default(),
             status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
             restore: RestoreSection { first: vec!["app/*".into()] },
             copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],

@@ -8,8 +8,8 @@
 //! | 4 | [`app`] | from configuration to objects |
 //! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
-//! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] [`scan`] | adapters and primitives |
-//! | 0 | [`model`] [`clock`] [`fsutil`] [`progress`] | leaves |
+//! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
+//! | 0 | [`model`] [`clock`] [`fsutil`] [`isolation`] [`progress`] | leaves |
 //!
 //! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory.
 
@@ -22,7 +22,9 @@ pub mod custody;
 pub mod drill;
 pub mod emulator;
 pub mod fsutil;
+pub mod isolation;
 pub mod model;
+pub mod paper;
 pub mod progress;
 pub mod provider;
 pub mod repo;

@@ -1,6 +1,7 @@
 //! The composition root: from configuration to objects.
 
 mod apart;
+mod drill;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{Config, ConfigError},
     crypto::{IndexKey, KeyFileError, PublicKey, Recipient, RecipientError, Signer},
+    drill::DrillFileError,
     fsutil::{self, Access, Existing},
     model::RepositoryId,
     provider::{
@@ -26,6 +28,7 @@ use crate::{
     storage::{Storage, StorageError},
 };
 
+pub use self::drill::Site;
 pub use apart::{TooClose, Whereabouts, apart, whereabouts};
 
 const LOCK_TRIES: u32 = 5;
@@ -57,6 +60,14 @@ pub enum HostError {
         path: PathBuf,
         /// What is wrong.
         error: ConfigError,
+    },
+    /// A drill file does not parse.
+    #[error("{path}: {error}")]
+    Drill {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: DrillFileError,
     },
     /// A file cannot be read or written.
     #[error(transparent)]

@@ -79,6 +79,7 @@ impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let exit = match error {
             StorageError::Address { .. } => Exit::Usage,
+            StorageError::Lost(_) => Exit::Refused,
             StorageError::Refused { .. } => Exit::Refused,
             _ => Exit::Failed,
         };
@@ -125,6 +126,10 @@ impl From<HostError> for Failure {
 
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
+        if error.code == "Lost" {
+            return Self::new(Exit::Refused, error.to_string())
+                .hint("[lost] of the drill file names what must not be reached; the target is part of it");
+        }
         let hint = match error.kind {
             ErrorKind::Credentials => "give credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
             ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to go on",
@@ -257,9 +262,12 @@ impl From<DrillError> for Failure {
             DrillError::Repository(error) => error.into(),
             DrillError::Execute(error) => error.into(),
             DrillError::Plan(error) => error.into(),
-            DrillError::SourceAccount(_) => {
-                Self::new(Exit::Refused, message).hint("use the credentials of a sandbox account")
+            DrillError::NotASandbox(_) => {
+                Self::new(Exit::Refused, message).hint("use the credentials and the region of a sandbox account")
             }
+            DrillError::NoSnapshot(_) => Self::new(Exit::Failed, message).hint("`lifeboat list` shows them"),
+            DrillError::Control(_) => Self::new(Exit::Refused, message).hint("nothing was restored; please report this"),
+            DrillError::Io(error) => error.into(),
             DrillError::NotEmpty(_) => Self::new(Exit::Refused, message).hint("empty the sandbox, then run again"),
         }
     }

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DEFAULT_SWEEP_DAYS, KeysSection, ProviderAddress, RepositorySection, RestoreSection,
-        RetentionSection, SourceSection, StatusSection, TrustSection,
+        Config, CopySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, ProviderAddress, RepositorySection,
+        RestoreSection, RetentionSection, SourceSection, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},
@@ -113,6 +113,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         restore: RestoreSection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
+        drill: DrillSection::default(),
         copies: args.copies.iter().map(|url| CopySection::new(absolute(url))).collect(),
     };
     let repository = Repository::create(storage, &ceremony.epoch, &ceremony.root).await?;

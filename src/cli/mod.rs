@@ -142,7 +142,8 @@ pub fn main() -> ExitCode {
         }
     };
     // The sandbox is meant to be stopped by ^C and sees to it itself.
-    let stops_itself = matches!(cli.command, Command::Sandbox(_));
+    // So is a drill, which has to clean up.
+    let stops_itself = matches!(cli.command, Command::Sandbox(_) | Command::Drill(_));
     let exit = runtime.block_on(async {
         tokio::select! {
             outcome = dispatch(cli) => outcome.unwrap_or_else(|failure| {

@@ -34,8 +34,8 @@ pub(super) struct Opened {
     pub key: RecoveryKey,
     /// The epochs that reach it.
     pub trust: Trust,
-    /// How many sheets gave it.
-    pub sheets: usize,
+    /// Whose sheets gave it.
+    pub present: Vec<String>,
 }
 
 /// Gathers sheets until there is a quorum, then verifies the repository's epochs against the key.
@@ -53,11 +53,10 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
     };
     let progress = gathering.progress();
     let quorum = gathering.quorum().map_err(|error| too_few(&error.to_string(), &progress, &rejected))?;
-    let sheets = quorum.sheets();
     let key = quorum.recover()?;
     warn_if_exposed(context, &key);
     let trust = repository.trust(&custody::anchor(&key)).await?;
-    Ok(Opened { key, trust, sheets })
+    Ok(Opened { key, trust, present: progress.present })
 }
 
 /// Goes on where the system refuses, and says so.

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::{
     Context, Exit, Failure,
-    drill::{self, Judged},
     output::{plural, table},
     survey::{self, CopyView},
 };
@@ -16,7 +15,7 @@ use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::StatusSection,
     custody,
-    drill::Verdict,
+    drill::{self, Past, Verdict},
     fsutil::{self, Access, Existing},
     repo::{Chain, Fault, Repository, Trust},
     status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, Severity, span},
@@ -84,7 +83,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     let (repository, trust) = context.repository(&host).await?;
     let chain = repository.chain(&trust).await?;
     let copies = survey::copies(&host, repository.id()).await?;
-    let drills = drill::judged_in(&repository, &trust).await?;
+    let drills = super::drill::judged_in(&repository, &trust).await?;
     let remembered = survey::remembered(host.witness(repository.id())?, &copies, &drills);
     let mut history = chain.faults.clone();
     history.extend(chain.compare(&remembered));
@@ -147,18 +146,17 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
 }
 
 /// The newest record that verifies; one that does not proves nothing.
-fn newest_drill(drills: &[Judged]) -> Option<Drill> {
-    let verified = drills.iter().filter(|judged| judged.fault.is_none());
-    let verified: Vec<_> = verified.filter_map(|judged| Some((&judged.stored.name, judged.record.as_ref()?))).collect();
-    let began = |record: &crate::drill::Record| record.phases.first().map(|phase| to_seconds(phase.start));
-    let passed = |record: &crate::drill::Record| record.result == Verdict::Passed;
+fn newest_drill(drills: &[Past]) -> Option<Drill> {
+    let verified: Vec<_> = drills.iter().filter_map(|past| Some((&past.stored.name, past.verified()?))).collect();
+    let passed = |facts: &drill::Facts| facts.result == Verdict::Passed;
+    let began = |facts: &drill::Facts| facts.started().map(to_seconds);
     let (name, newest) = verified.last()?;
     Some(Drill {
         name: (*name).clone(),
         time: began(newest)?,
         passed: passed(newest),
-        rto_seconds: newest.rto_seconds,
-        last_passed: verified.iter().rev().find(|(_, record)| passed(record)).and_then(|(_, record)| began(record)),
+        rto_seconds: newest.rto_seconds.unwrap_or_default(),
+        last_passed: verified.iter().rev().find(|(_, facts)| passed(facts)).and_then(|(_, facts)| began(facts)),
     })
 }
 

@@ -3,10 +3,11 @@
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::{Failure, drill::Judged};
+use super::Failure;
 use crate::{
     app::{CopySeen, Host},
     config::CopySection,
+    drill::Past,
     model::RepositoryId,
     repo::{Chain, Fault, Remembered, RepoError, Witness},
 };
@@ -68,7 +69,7 @@ pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<
 }
 
 /// Every head that somebody outside the repository remembers.
-pub(super) fn remembered(host: Option<Witness>, copies: &[CopyView], drills: &[Judged]) -> Vec<Remembered> {
+pub(super) fn remembered(host: Option<Witness>, copies: &[CopyView], drills: &[Past]) -> Vec<Remembered> {
     let own = host.map(|head| Remembered { by: "this host".into(), head, holds: false });
     let copied = copies.iter().filter_map(|copy| {
         let head = copy.chain.as_ref().ok()?.witness()?;
@@ -77,8 +78,8 @@ pub(super) fn remembered(host: Option<Witness>, copies: &[CopyView], drills: &[J
     own.into_iter().chain(copied).chain(drills.iter().filter_map(of_drill)).collect()
 }
 
-fn of_drill(judged: &Judged) -> Option<Remembered> {
-    let record = judged.record.as_ref().filter(|_| judged.fault.is_none())?;
-    let head = Witness { sequence: record.sequence, manifest: record.manifest };
-    Some(Remembered { by: format!("drill {}", judged.stored.name), head, holds: false })
+fn of_drill(past: &Past) -> Option<Remembered> {
+    let facts = past.verified()?;
+    let head = Witness { sequence: facts.sequence, manifest: facts.manifest };
+    Some(Remembered { by: format!("drill {}", past.stored.name), head, holds: false })
 }

@@ -13,6 +13,44 @@ use super::Recipient;
 /// ```
 pub struct IndexKey(age::x25519::Identity);
 
+/// The age identity of a sandbox: opens what snapshots sealed to it for drills, and nothing else. No Debug, Clone or
+/// Serialize; wiped on drop.
+///
+/// ```compile_fail
+/// let key = lifeboat::crypto::DrillKey::generate();
+/// println!("{key:?}");
+/// ```
+pub struct DrillKey(IndexKey);
+
+impl DrillKey {
+    /// A new random key.
+    pub fn generate() -> Self {
+        Self(IndexKey::generate())
+    }
+
+    /// Reads the text of an age identity file.
+    ///
+    /// # Errors
+    /// When there is not exactly one identity.
+    pub fn from_file(text: &str) -> Result<Self, KeyFileError> {
+        IndexKey::from_file(text).map(Self)
+    }
+
+    /// The identity file's text.
+    pub fn to_file(&self) -> Zeroizing<String> {
+        self.0.to_file()
+    }
+
+    /// The recipient that snapshots seal to.
+    pub fn recipient(&self) -> Recipient {
+        self.0.recipient()
+    }
+
+    pub(super) fn as_age(&self) -> &age::x25519::Identity {
+        self.0.as_age()
+    }
+}
+
 /// A key file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("not {expected}")]

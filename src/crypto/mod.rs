@@ -12,7 +12,7 @@ mod wiping;
 
 pub use custodian_key::{CustodianKey, CustodianKeyError};
 pub use harden::{Hardening, harden_process};
-pub use host_keys::{IndexKey, KeyFileError};
+pub use host_keys::{DrillKey, IndexKey, KeyFileError};
 pub use recipient::{Recipient, RecipientError};
 pub use recovery::RecoveryKey;
 pub use seal::{OpenError, Opener, Sealer, open};

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read, Write};
 use age::stream::{StreamReader, StreamWriter};
 use zeroize::Zeroizing;
 
-use super::{IndexKey, Recipient, RecoveryKey};
+use super::{DrillKey, IndexKey, Recipient, RecoveryKey};
 
 /// Measured on 32 MiB of JSON lines, each a random password in a small JSON document: level 1 made it 6.04 times
 /// smaller at 827 MB/s, level 3 only 5.38 times at 351 MB/s (random text in repeating frames does not reward
@@ -24,6 +24,8 @@ pub enum Opener<'a> {
     Recovery(&'a RecoveryKey),
     /// Opens indexes.
     Index(&'a IndexKey),
+    /// Opens the packs that were sealed to it too.
+    Drill(&'a DrillKey),
 }
 
 /// A sealed file that does not open.
@@ -88,6 +90,7 @@ pub fn open<'a, R: Read + 'a>(opener: Opener<'_>, sealed: R) -> Result<Box<dyn R
     let stream = match opener {
         Opener::Recovery(key) => file.decrypt(std::iter::once(&key.to_age() as _)),
         Opener::Index(key) => file.decrypt(std::iter::once(key.as_age() as _)),
+        Opener::Drill(key) => file.decrypt(std::iter::once(key.as_age() as _)),
     }
     .map_err(|error| header_error(&error))?;
     let frame = zstd::Decoder::with_buffer(WipedBuffer::new(stream))

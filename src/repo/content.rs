@@ -76,6 +76,16 @@ impl Repository {
         Ok(StoredDrill { name, bytes, signature })
     }
 
+    /// Stores a record that another storage of this repository holds, as it is; storing it again is no error.
+    ///
+    /// # Errors
+    /// [`RepoError::Damaged`] when another record has its name, [`RepoError::Storage`].
+    pub async fn put_stored_drill(&self, drill: &StoredDrill) -> Result<bool, RepoError> {
+        let file = layout::record(layout::DRILLS, &drill.name);
+        self.put_same(&layout::signature(&file), Bytes::from(drill.signature.clone())).await?;
+        self.put_same(&file, drill.bytes.clone()).await
+    }
+
     /// Every drill record, oldest first. None of them is believed: the reader verifies the signatures.
     ///
     /// # Errors

@@ -14,10 +14,10 @@ use crate::{
 /// Packs kept open: enough for neighbours, and a bounded amount of plaintext in memory.
 const OPEN_PACKS: usize = 8;
 
-/// Reads values with the recovery key.
+/// Reads values with a key that opens their packs.
 pub struct Values<'a> {
     repository: &'a Repository,
-    key: &'a RecoveryKey,
+    opener: Opener<'a>,
     open: Mutex<VecDeque<(Digest, Arc<Vec<PackEntry>>)>>,
 }
 
@@ -30,7 +30,12 @@ pub struct Value {
 impl<'a> Values<'a> {
     /// Prepares; reads nothing.
     pub fn new(repository: &'a Repository, key: &'a RecoveryKey) -> Self {
-        Self { repository, key, open: Mutex::new(VecDeque::new()) }
+        Self::with(repository, Opener::Recovery(key))
+    }
+
+    /// The same with another key.
+    pub fn with(repository: &'a Repository, opener: Opener<'a>) -> Self {
+        Self { repository, opener, open: Mutex::new(VecDeque::new()) }
     }
 
     /// The value at `at`, which must be that of `version` of `secret` (the provider's identifier).
@@ -57,7 +62,7 @@ impl<'a> Values<'a> {
             return Ok(Arc::clone(pack));
         }
         let sealed = self.repository.pack(digest).await?;
-        let reader = PackReader::open(&file_of(digest), sealed, Opener::Recovery(self.key))?;
+        let reader = PackReader::open(&file_of(digest), sealed, self.opener)?;
         let pack = Arc::new(reader.collect::<Result<Vec<_>, _>>()?);
         if open.len() == OPEN_PACKS {
             open.pop_front();

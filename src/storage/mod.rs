@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, memory::InMemory, path::Path};
 use tokio::sync::OnceCell;
 
+use crate::isolation::{Isolation, Refused};
 use address::{Address, Bucket, Target};
 use bucket::Connected;
 use faults::Faults;
@@ -64,6 +65,9 @@ pub enum StorageError {
         /// The file.
         name: String,
     },
+    /// It counts as lost in this run.
+    #[error(transparent)]
+    Lost(#[from] Refused),
     /// The storage does not let this be removed: permission, or a retention lock.
     #[error("{name} in {address} may not be removed: {reason}")]
     Refused {
@@ -88,7 +92,7 @@ pub enum StorageError {
 
 enum Place {
     Local { address: String, folder: LocalFolder },
-    Bucket { address: String, bucket: Bucket, connected: OnceCell<Box<Connected>> },
+    Bucket { address: String, bucket: Bucket, connected: OnceCell<Box<Connected>>, isolation: Option<Arc<Isolation>> },
     Memory(Arc<dyn ObjectStore>),
 }
 
@@ -102,7 +106,31 @@ impl Storage {
         let Address { shown: address, target } = Address::parse(address)?;
         let place = match target {
             Target::Folder(folder) => Place::Local { address, folder: LocalFolder::new(folder) },
-            Target::Bucket(bucket) => Place::Bucket { address, bucket, connected: OnceCell::new() },
+            Target::Bucket(bucket) => Place::Bucket { address, bucket, connected: OnceCell::new(), isolation: None },
+        };
+        Ok(Self { place: Arc::new(place), faults: None })
+    }
+
+    /// The same for an address that is in `region`, as far as anyone says, behind a guard.
+    ///
+    /// # Errors
+    /// [`StorageError::Lost`] when it counts as lost, [`StorageError::Address`].
+    pub fn open_within(
+        address: &str,
+        region: Option<&str>,
+        isolation: &Arc<Isolation>,
+    ) -> Result<Self, StorageError> {
+        let Address { shown: address, target } = Address::parse(address)?;
+        let named = match &target {
+            Target::Bucket(bucket) => bucket.option("region"),
+            Target::Folder(_) => None,
+        };
+        isolation.admit_storage(&address, named.or(region))?;
+        let place = match target {
+            Target::Folder(folder) => Place::Local { address, folder: LocalFolder::new(folder) },
+            Target::Bucket(bucket) => {
+                Place::Bucket { address, bucket, connected: OnceCell::new(), isolation: Some(Arc::clone(isolation)) }
+            }
         };
         Ok(Self { place: Arc::new(place), faults: None })
     }
@@ -262,9 +290,10 @@ impl Storage {
 
     /// The bucket's connection, made when it is first needed.
     async fn connected(&self, name: &str) -> Result<Option<&Connected>, StorageError> {
-        let Place::Bucket { bucket, connected, .. } = &*self.place else { return Ok(None) };
+        let Place::Bucket { bucket, connected, isolation, .. } = &*self.place else { return Ok(None) };
+        let connect = async || bucket::connect(bucket, isolation.clone()).await.map(Box::new);
         // Boxed, or every read of a folder would carry the room for it.
-        let made = Box::pin(connected.get_or_try_init(async || bucket::connect(bucket).await.map(Box::new))).await;
+        let made = Box::pin(connected.get_or_try_init(connect)).await;
         made.map(|connected| Some(&**connected)).map_err(|error| self.error(name, &error))
     }
 

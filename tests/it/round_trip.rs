@@ -1,11 +1,10 @@
-//! Snapshot, restore and drill from end to end, on a provider in memory: what comes back is what was there.
+//! Snapshot and restore from end to end, on a provider in memory: what comes back is what was there.
 
 use std::sync::Arc;
 
 use lifeboat::{
     clock::FixedClock,
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
-    drill::{self, DrillError, Verdict},
     model::{RepositoryId, Secret, SecretValue, Tag, ValueState},
     progress::Silent,
     provider::{
@@ -19,19 +18,19 @@ use lifeboat::{
 };
 use proptest::prelude::*;
 
-const NOW: &str = "2026-11-24T06:00:00Z";
+pub const NOW: &str = "2026-11-24T06:00:00Z";
 
 /// A host, its repository in memory, and the key that a quorum would give.
-struct World {
-    repository: Repository,
-    trust: Trust,
-    key: RecoveryKey,
-    signer: Signer,
-    index_key: IndexKey,
+pub struct World {
+    pub repository: Repository,
+    pub trust: Trust,
+    pub key: RecoveryKey,
+    pub signer: Signer,
+    pub index_key: IndexKey,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let (key, signer) = (RecoveryKey::generate(), Signer::generate());
         let root = key.root_signer();
         let epoch = Epoch {
@@ -54,7 +53,7 @@ impl World {
         Self { repository, trust, key, signer, index_key: IndexKey::generate() }
     }
 
-    async fn snapshot(&self, source: &Arc<Memory>) -> Result<Report, SnapshotError> {
+    pub async fn snapshot(&self, source: &Arc<Memory>) -> Result<Report, SnapshotError> {
         self.snapshot_with(source, None, &[], None).await
     }
 
@@ -101,16 +100,16 @@ impl World {
     }
 }
 
-fn id(number: usize) -> String {
+pub fn id(number: usize) -> String {
     format!("version-{number:032}")
 }
 
-fn secret(name: &str) -> Secret {
+pub fn secret(name: &str) -> Secret {
     Secret { name: name.into(), description: Some(format!("about {name}")), ..Secret::default() }
 }
 
 /// Current on an older version (a rollback), a previous, a custom label, two unlabelled, a binary that is valid text.
-fn estate(place: &Memory) {
+pub fn estate(place: &Memory) {
     let mut first = secret("app/database");
     first.tags =
         vec![Tag { key: "team".into(), value: "core".into() }, Tag { key: "Team".into(), value: String::new() }];
@@ -341,64 +340,6 @@ async fn rules_leave_out_and_are_counted() {
     assert_eq!((manifest.counts.listed, manifest.counts.excluded, manifest.counts.captured), (4, 2, 2));
     let rules: Vec<_> = manifest.excluded.iter().map(|excluded| excluded.rule.as_str()).collect();
     assert_eq!(rules, ["app/e*", "replica of another region"]);
-}
-
-async fn drill(
-    world: &World,
-    report: &Report,
-    sandbox: &Memory,
-    spoil: &(dyn Fn() + Sync),
-) -> Result<drill::Record, DrillError> {
-    let request = drill::Request {
-        repository: &world.repository,
-        manifest: &report.manifest,
-        key: &world.key,
-        sheets: 2,
-        target: sandbox,
-        readback: sandbox,
-        signer: &world.signer,
-        clock: &FixedClock(NOW.parse().unwrap()),
-        progress: &Silent,
-        before_verify: spoil,
-    };
-    Ok(drill::run(&request).await?.0)
-}
-
-#[tokio::test]
-async fn a_drill_passes_cleans_up_and_can_fail() {
-    let world = World::new().await;
-    let source = Arc::new(Memory::new("1", "eu-central-1"));
-    estate(&source);
-    let report = world.snapshot(&source).await.unwrap();
-    let sandbox = Memory::new("2", "eu-central-1");
-    let record = drill(&world, &report, &sandbox, &|| {}).await.unwrap();
-    assert_eq!(record.result, Verdict::Passed);
-    assert_eq!((record.clean_up.created, record.clean_up.destroyed), (3, 3));
-    assert!(sandbox.names().is_empty());
-
-    let spoil = || sandbox.edit("app/database", |secret| secret.policy = None);
-    let record = drill(&world, &report, &sandbox, &spoil).await.unwrap();
-    assert_eq!(record.result, Verdict::Failed);
-    assert_eq!(record.differences[0].what, "policy");
-    assert!(record.previous.is_some(), "records are chained");
-    assert!(sandbox.names().is_empty());
-    assert_eq!(world.repository.drills().await.unwrap().len(), 2);
-}
-
-#[tokio::test]
-async fn a_drill_never_touches_the_source_account_or_a_full_sandbox() {
-    let world = World::new().await;
-    let source = Arc::new(Memory::new("1", "eu-central-1"));
-    estate(&source);
-    let report = world.snapshot(&source).await.unwrap();
-    let same_account = Memory::new("1", "ap-southeast-2");
-    let refused = drill(&world, &report, &same_account, &|| {}).await;
-    assert!(matches!(refused, Err(DrillError::SourceAccount(_))));
-    assert!(same_account.names().is_empty());
-    let used = Memory::new("2", "eu-central-1");
-    used.insert(secret("app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "kept")]);
-    assert!(matches!(drill(&world, &report, &used, &|| {}).await, Err(DrillError::NotEmpty(_))));
-    assert!(used.holds("app/single", &id(1), &SecretValue::string("kept".into())));
 }
 
 /// A random secret: up to 12 versions, labels on distinct versions, any bytes.

@@ -19,14 +19,15 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, DEFAULT_SWEEP_DAYS, KeysSection, RepositorySection, RestoreSection, RetentionSection, SourceSection,
-        StatusSection, TrustSection,
+        Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, RepositorySection, RestoreSection, RetentionSection,
+        SourceSection, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
     drill::{self, Verdict},
     emulator::{Sandbox, SandboxOptions},
     fsutil::{self, Access, Existing},
+    isolation::Isolation,
     model::RepositoryId,
     provider::{
         Source,
@@ -230,6 +231,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         restore: RestoreSection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
+        drill: DrillSection::default(),
         copies: Vec::new(),
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)
@@ -343,18 +345,38 @@ async fn hold_drill(
     recovery: &Recovery,
 ) -> Result<(drill::Record, repo::StoredDrill), Failure> {
     let target = scene.provider(SANDBOX_ACCOUNT, REGION_B).await?;
-    let manifest = super::show::find(&recovery.copy, &recovery.trust, "latest").await?;
-    Ok(drill::run(&drill::Request {
+    let file = drill::DrillFile::parse(DRILL).expect("the text is a constant that parses");
+    let request = drill::Request {
+        name: "demo",
+        file: &file,
+        digests: drill::Digests::default(),
         repository: &recovery.copy,
-        manifest: &manifest,
-        key: &recovery.key,
-        sheets: PRESENT.len(),
+        is_copy: true,
+        trust: &recovery.trust,
         target: &target,
         readback: &target,
+        allowed_accounts: &[SANDBOX_ACCOUNT.to_owned()],
+        canaries: &[],
+        isolation: &Isolation::default(),
         signer: &host.signer,
+        past: &[],
+        plants: &drill::PLANTS,
+        journal: None,
         clock: &SystemClock,
         progress: &scene.watch,
         before_verify: &|| {},
-    })
-    .await?)
+    };
+    let ready = drill::preflight(&request).await?;
+    let approval =
+        drill::Approval { operator: "lifeboat demo".into(), how: "--yes".into(), time: SystemClock.now() };
+    let custodians = PRESENT.map(|position| CUSTODIANS[position].to_owned()).to_vec();
+    let opening = drill::Opening::Quorum { key: &recovery.key, custodians };
+    let outcome = drill::hold(&request, ready, approval, &opening, std::future::pending()).await?;
+    match outcome.error {
+        Some(error) => Err(error.into()),
+        None => Ok((outcome.record, outcome.stored)),
+    }
 }
+
+/// The drill of the demo.
+const DRILL: &str = "scenario = \"the region is gone\"\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n";

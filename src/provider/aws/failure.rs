@@ -7,7 +7,10 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::call::Operation;
-use crate::provider::{ErrorKind, ProviderError};
+use crate::{
+    isolation::Refused,
+    provider::{ErrorKind, ProviderError},
+};
 
 /// A failed call, and whether the service itself refused it.
 #[derive(Debug)]
@@ -83,6 +86,9 @@ impl Failure {
                 (ErrorKind::Unavailable, "BadAnswer".into(), "the answer is cut or not JSON", true)
             }
             SdkError::TimeoutError(_) => (ErrorKind::Unavailable, "Timeout".into(), "no answer in time", false),
+            _ if chain(error).any(<dyn Error>::is::<Refused>) => {
+                (ErrorKind::Denied, "Lost".into(), "it counts as lost in this run; no connection was made", false)
+            }
             _ if chain(error).any(<dyn Error>::is::<CredentialsError>) => {
                 (ErrorKind::Credentials, "NoCredentials".into(), "no usable AWS credentials", false)
             }

@@ -7,6 +7,7 @@ mod answers;
 mod ask;
 mod call;
 mod failure;
+mod guarded;
 mod iam;
 mod inventory;
 mod limiter;
@@ -35,7 +36,10 @@ pub use self::{
     probe::{Allowed, Permission},
 };
 use super::{ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target};
-use crate::model::{Place, SecretValue, Step};
+use crate::{
+    isolation::Isolation,
+    model::{Place, SecretValue, Step},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,6 +60,8 @@ pub struct AwsSettings {
     pub credentials: Option<StaticCredentials>,
     /// The share of every AWS quota to use, above 0 and up to 1.
     pub rate_share: f64,
+    /// What every connection has to pass.
+    pub isolation: Option<Arc<Isolation>>,
 }
 
 /// Fixed credentials of a sandbox.
@@ -76,6 +82,7 @@ impl AwsSettings {
             role: None,
             credentials: None,
             rate_share: 0.9,
+            isolation: None,
         }
     }
 }
@@ -179,6 +186,9 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
         .timeout_config(timeouts);
+    if let Some(isolation) = &settings.isolation {
+        loader = loader.http_client(guarded::client(Arc::clone(isolation)));
+    }
     if let Some(endpoint) = &settings.endpoint {
         loader = loader.endpoint_url(endpoint);
     }

@@ -18,6 +18,7 @@ use object_store::{
 };
 
 use super::address::{Bucket, Service};
+use crate::isolation::Isolation;
 use credentials::SdkCredentials;
 use retention::{Observer, Seen};
 
@@ -41,8 +42,11 @@ impl Connected {
 }
 
 /// Prepares the connection by the provider's own tools' settings. Nothing of the bucket is touched yet.
-pub(super) async fn connect(bucket: &Bucket) -> object_store::Result<Connected> {
-    let seen = Seen::default();
+pub(super) async fn connect(
+    bucket: &Bucket,
+    isolation: Option<Arc<Isolation>>,
+) -> object_store::Result<Connected> {
+    let seen = Seen::guarded(isolation);
     let (store, sdk): (Arc<dyn ObjectStore>, _) = match bucket.service {
         Service::S3 => {
             let sdk = sdk_config(bucket).await;

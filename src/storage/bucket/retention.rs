@@ -9,14 +9,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use object_store::{
     ClientOptions,
-    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector},
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector},
 };
+
+use crate::isolation::Isolation;
 
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";
 
 /// The retention that the last answer named.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Arc<Mutex<Option<Timestamp>>>);
+pub(super) struct Seen {
+    until: Arc<Mutex<Option<Timestamp>>>,
+    isolation: Option<Arc<Isolation>>,
+}
 
 /// Connects as usual and looks at the answers' headers.
 #[derive(Debug)]
@@ -29,8 +34,13 @@ struct Observed {
 }
 
 impl Seen {
+    /// With a guard that every request has to pass.
+    pub(super) fn guarded(isolation: Option<Arc<Isolation>>) -> Self {
+        Self { isolation, ..Self::default() }
+    }
+
     pub(super) fn locked_until(&self) -> Option<Timestamp> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn forget(&self) {
@@ -38,7 +48,7 @@ impl Seen {
     }
 
     fn note(&self, until: Option<Timestamp>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 }
 
@@ -58,6 +68,10 @@ impl HttpConnector for Observer {
 #[async_trait]
 impl HttpService for Observed {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if let Some(isolation) = &self.seen.isolation {
+            let host = request.uri().authority().map_or("", |authority| authority.as_str());
+            isolation.admit(host, None).map_err(|refused| HttpError::new(HttpErrorKind::Unknown, refused))?;
+        }
         let answer = self.client.execute(request).await?;
         if let Some(until) = answer.headers().get(UNTIL).and_then(|value| value.to_str().ok()) {
             self.seen.note(until.parse().ok());

@@ -4,8 +4,6 @@
 //! beside the code again, in the opposite corner, so that one stain or fold does not spoil both. What the text needs is
 //! measured first, and the space that is left is shared among the gaps.
 
-mod face;
-
 use krilla::{
     Document, SerializeSettings,
     geom::{PathBuilder, Rect},
@@ -15,8 +13,8 @@ use krilla::{
 use qrcode::{Color, EcLevel, QrCode};
 use zeroize::Zeroizing;
 
-use self::face::{Face, Line};
 use super::sheet::{BLANKS, Content, HOW_TO_COMPARE, HOW_TO_READ, Paragraph, Section};
+use crate::paper::{Face, Line};
 
 /// A paper size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use krilla::{
 use rustybuzz::UnicodeBuffer;
 use zeroize::Zeroizing;
 
-/// The three voices of a sheet.
+/// The three voices of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Face {
+pub enum Face {
     /// Noto Sans.
     Prose,
     /// Noto Sans Bold.
@@ -24,7 +24,7 @@ pub(super) enum Face {
 }
 
 /// One line of text, shaped. The characters are wiped when this goes; the glyph numbers are not.
-pub(super) struct Line {
+pub struct Line {
     runs: Vec<Run>,
 }
 
@@ -47,7 +47,7 @@ struct Loaded {
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
         [$(Embedded {
-            compressed: include_bytes!(concat!("../fonts/", $name, ".ttf.zst")),
+            compressed: include_bytes!(concat!("fonts/", $name, ".ttf.zst")),
             loaded: OnceLock::new(),
         }),*]
     };
@@ -95,7 +95,7 @@ impl Face {
 impl Line {
     /// Shapes `text`. Runs follow each other from left to right, which is right for a name in one direction and for
     /// one with a part in the other.
-    pub(super) fn new(face: Face, text: &str) -> Self {
+    pub fn new(face: Face, text: &str) -> Self {
         let mut runs: Vec<(&'static Loaded, Zeroizing<String>)> = Vec::new();
         for character in text.chars() {
             let font = match runs.last() {
@@ -118,7 +118,7 @@ impl Line {
     }
 
     /// The first character that no font could draw.
-    pub(super) fn missing(&self) -> Option<char> {
+    pub fn missing(&self) -> Option<char> {
         self.runs.iter().find_map(|run| {
             let glyph = run.glyphs.iter().find(|glyph| glyph.glyph_id.to_u32() == 0)?;
             run.text[glyph.text_range.start..].chars().next()
@@ -126,12 +126,12 @@ impl Line {
     }
 
     /// The width at a font size, in points.
-    pub(super) fn width(&self, size: f32) -> f32 {
+    pub fn width(&self, size: f32) -> f32 {
         self.runs.iter().map(|run| run.width(size)).sum()
     }
 
     /// Draws the line with its baseline beginning at `(x, y)`.
-    pub(super) fn draw(&self, surface: &mut Surface<'_>, mut x: f32, y: f32, size: f32) {
+    pub fn draw(&self, surface: &mut Surface<'_>, mut x: f32, y: f32, size: f32) {
         for run in &self.runs {
             surface.draw_glyphs(Point::from_xy(x, y), &run.glyphs, run.font.font.clone(), &run.text, size, false);
             x += run.width(size);

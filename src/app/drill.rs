@@ -1,0 +1,124 @@
+//! What a drill needs of the host: its file, its key, and what counts as lost for it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{Host, HostError};
+use crate::{
+    crypto::{DrillKey, Recipient},
+    drill::{DrillFile, DrillFileError},
+    fsutil,
+    isolation::{Isolation, Lost},
+    model::{Digest, RepositoryId},
+    repo::{Repository, Trust},
+    storage::Storage,
+};
+
+/// A storage of this host's repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Its address.
+    pub url: String,
+    /// Its region, as far as the configuration says.
+    pub region: Option<String>,
+    /// Whether it is a copy.
+    pub is_copy: bool,
+}
+
+impl Host {
+    /// Reads `drills/NAME.toml` beside the configuration, and its digest.
+    ///
+    /// # Errors
+    /// [`HostError::Drill`]; [`HostError::Io`] when there is none.
+    pub fn drill_file(&self, name: &str) -> Result<(DrillFile, Digest), HostError> {
+        let path = self.path(&format!("drills/{name}.toml"));
+        let bytes = fsutil::read(&path)?;
+        let file = DrillFile::parse(&String::from_utf8_lossy(&bytes));
+        let file = file.map_err(|error: DrillFileError| HostError::Drill { path, error })?;
+        Ok((file, Digest::of(&bytes)))
+    }
+
+    /// The drill files there are, by name.
+    pub fn drill_names(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path("drills")) else { return Vec::new() };
+        let stems = entries.filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+            is_toml.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
+        });
+        let mut names: Vec<String> = stems.collect();
+        names.sort();
+        names
+    }
+
+    /// A path as the configuration and drill files write it.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.join(relative)
+    }
+
+    /// The drill key; `None` when the configuration names none.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no key.
+    pub fn drill_key(&self) -> Result<Option<DrillKey>, HostError> {
+        let path = self.config.drill.key.as_ref();
+        path.map(|path| self.key(path, DrillKey::from_file)).transpose()
+    }
+
+    /// The recipient that canaries are sealed to; `None` when the configuration names none.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn drill_recipient(&self) -> Result<Option<Recipient>, HostError> {
+        Ok(self.config.drill.recipient.as_ref().map(|text| text.parse()).transpose()?)
+    }
+
+    /// The file in which a drill that is under way is remembered.
+    pub fn drill_journal(&self, repository: RepositoryId) -> PathBuf {
+        self.state_file(repository, "drill.json")
+    }
+
+    /// Keeps other drills of this host out while the answer is held.
+    ///
+    /// # Errors
+    /// [`HostError::Locked`].
+    pub fn drill_lock(&self, repository: RepositoryId) -> Result<fsutil::Lock, HostError> {
+        fsutil::create_folder(&self.path("state"), fsutil::Access::Private)?;
+        fsutil::lock(&self.state_file(repository, "drill.lock"))?.ok_or(HostError::Locked(repository))
+    }
+
+    /// The repository, then its copies.
+    pub fn sites(&self) -> Vec<Site> {
+        let url = self.config.repository.url.clone();
+        let own = Site { region: Storage::open(&url).ok().and_then(|it| it.region().map(str::to_owned)), url, is_copy: false };
+        let copies = self.config.copies.iter().map(|copy| Site {
+            url: copy.url.clone(),
+            region: copy.region.clone(),
+            is_copy: true,
+        });
+        std::iter::once(own).chain(copies).collect()
+    }
+
+    /// What a drill counts as lost. With the source's region goes the repository, unless its address names another one;
+    /// a copy goes with its own.
+    pub fn lost(&self, file: &DrillFile) -> Lost {
+        let mut lost = file.lost.clone();
+        let source = &self.config.source.url.region;
+        let gone = |site: &Site| {
+            let region = site.region.as_ref().or((!site.is_copy).then_some(source));
+            region.is_some_and(|region| file.lost.regions.contains(region))
+        };
+        lost.storages.extend(self.sites().into_iter().filter(gone).map(|site| site.url));
+        lost
+    }
+
+    /// Opens a site behind a guard.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub async fn site(&self, site: &Site, isolation: &Arc<Isolation>) -> Result<(Repository, Trust), HostError> {
+        let storage = Storage::open_within(&site.url, site.region.as_deref(), isolation)?;
+        let repository = Repository::open(storage).await?;
+        let trust = repository.trust(&self.anchor()?).await?;
+        Ok((repository, trust))
+    }
+}

@@ -1,0 +1,99 @@
+//! `lifeboat drill evidence`
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use jiff::civil::Date;
+use serde_json::json;
+
+use super::{
+    super::{Context, Exit, Failure},
+    records,
+};
+use crate::{
+    app::Host,
+    drill::evidence,
+    fsutil::{self, Access, Existing},
+    repo::Repository,
+};
+
+/// Write one archive with the evidence of an audit period, verifiable offline with stock tools
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat drill evidence --from 2026-01-01 --to 2026-12-31 evidence-2026.tar
+
+Exit code 3: a drill that was due was not held and [missed] of its drill file does not say why, or a record does not verify.
+The archive says so too.")]
+pub(super) struct Args {
+    /// The first day
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Date,
+    /// The last day
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    to: Date,
+    /// The archive to write (.tar)
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    if args.to < args.from {
+        return Err(Failure::usage("the last day is before the first"));
+    }
+    let to = args.to.tomorrow().map_err(|error| Failure::usage(error.to_string()))?;
+    let (repository, trust) = context.repository(&host).await?;
+    let past = records::judged_everywhere(context).await?;
+    let plans = plans(&host)?;
+    let attestations = attestations(&repository, args.from, to).await?;
+    let epochs = repository.epochs().await?;
+    let request = evidence::Request {
+        from: args.from,
+        to,
+        past: &past,
+        plans: &plans,
+        attestations: &attestations,
+        epochs: &epochs,
+        trust: &trust,
+    };
+    let summary = evidence::summary(&request);
+    fsutil::write(&args.out, &evidence::archive(&request, &summary), Access::Public, Existing::Replace)?;
+    for plan in &summary.plans {
+        for turn in plan.turns.iter().filter(|turn| turn.is_missed()) {
+            context.output.warn(&format!("{} was not held in {}, and nothing says why", plan.name, turn.turn));
+        }
+    }
+    summary.faults.iter().for_each(|fault| context.output.warn(fault));
+    context.output.result(&json!({ "file": args.out, "summary": summary }), || {
+        format!("{}: {} drills, {} passed, {} attestations", args.out.display(), summary.drills, summary.passed, summary.attestations)
+    });
+    Ok(if summary.is_complete() { Exit::Complete } else { Exit::Incomplete })
+}
+
+fn plans(host: &Host) -> Result<BTreeMap<String, crate::drill::DrillFile>, Failure> {
+    let mut plans = BTreeMap::new();
+    for name in host.drill_names() {
+        let (file, _) = host.drill_file(&name)?;
+        plans.insert(name, file);
+    }
+    Ok(plans)
+}
+
+/// The files of the period, by the time in their names.
+async fn attestations(
+    repository: &Repository,
+    from: Date,
+    to: Date,
+) -> Result<BTreeMap<String, bytes::Bytes>, Failure> {
+    let mut files = BTreeMap::new();
+    let day = |name: &str| -> Option<Date> {
+        let digits = name.strip_prefix("attestations/")?.get(..8)?;
+        format!("{}-{}-{}", &digits[..4], &digits[4..6], &digits[6..8]).parse().ok()
+    };
+    for entry in repository.storage().list("attestations").await? {
+        if day(&entry.name).is_some_and(|day| (from..to).contains(&day)) {
+            files.insert(entry.name.clone(), repository.storage().get(&entry.name).await?);
+        }
+    }
+    Ok(files)
+}

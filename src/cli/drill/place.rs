@@ -1,0 +1,192 @@
+//! Where a drill restores from and to: sites behind the guard, an account or the embedded sandbox.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::super::{Context, Exit, Failure};
+use crate::{
+    app::{Host, Site},
+    drill::{self, DrillError, DrillFile, Past},
+    emulator::{Sandbox, SandboxOptions},
+    isolation::Isolation,
+    provider::{
+        ErrorKind, Source,
+        aws::{Aws, AwsSettings, StaticCredentials},
+    },
+    repo::{Repository, StoredDrill, Trust},
+    storage::{Storage, StorageError},
+};
+
+const SANDBOX_ACCOUNTS: [&str; 2] = ["999999999999", "888888888888"];
+const SANDBOX_REGIONS: [&str; 2] = ["eu-west-1", "eu-central-1"];
+
+/// The repository or copy a drill restores from, and the others that may be reached.
+pub(super) struct From {
+    pub(super) repository: Repository,
+    pub(super) trust: Trust,
+    pub(super) is_copy: bool,
+    /// Of this repository, not lost, and reachable.
+    pub(super) others: Vec<Repository>,
+    /// Every record that can be reached.
+    pub(super) past: Vec<Past>,
+}
+
+/// Opens the site that the drill file names, or the first that is not lost.
+pub(super) async fn from(
+    context: &Context,
+    host: &Host,
+    file: &DrillFile,
+    isolation: &Arc<Isolation>,
+) -> Result<From, Failure> {
+    let sites = sites(context, host);
+    let chosen = match &file.snapshot.from {
+        Some(wanted) if context.global.repo.is_none() => named(&sites, wanted)?,
+        _ => reachable(&sites, isolation)?,
+    };
+    let (repository, trust) = host.site(&sites[chosen], isolation).await?;
+    let mut stored = repository.drills().await?;
+    let mut others = Vec::new();
+    for (position, site) in sites.iter().enumerate().filter(|(position, _)| *position != chosen) {
+        if isolation.lost().storages.contains(&site.url) {
+            continue;
+        }
+        match records_of(host, site, isolation, &repository).await {
+            Ok((other, mut records)) => {
+                stored.append(&mut records);
+                others.push(other);
+            }
+            Err(failure) => context.output.note(&format!("{} was not asked: {}", sites[position].url, failure.message)),
+        }
+    }
+    let past = drill::judge(stored, &trust);
+    Ok(From { repository, is_copy: sites[chosen].is_copy, trust, others, past })
+}
+
+fn sites(context: &Context, host: &Host) -> Vec<Site> {
+    let mut sites = host.sites();
+    if let Some(url) = &context.global.repo {
+        match sites.iter().position(|site| site.url == *url) {
+            Some(position) => sites.swap(0, position),
+            None => sites.insert(0, Site { url: url.clone(), region: None, is_copy: true }),
+        }
+    }
+    sites
+}
+
+fn named(sites: &[Site], wanted: &str) -> Result<usize, Failure> {
+    let of = |site: &Site| {
+        let region = site.region.clone().or_else(|| Storage::open(&site.url).ok()?.region().map(str::to_owned));
+        site.url == wanted || region.as_deref() == Some(wanted) || (wanted == "repository" && !site.is_copy)
+    };
+    sites.iter().position(of).ok_or_else(|| {
+        let known: Vec<&str> = sites.iter().map(|site| site.url.as_str()).collect();
+        Failure::usage(format!("[snapshot] from = {wanted:?} is no repository or copy of this host"))
+            .hint(format!("known: {}; a copy's region works too", known.join(", ")))
+    })
+}
+
+fn reachable(sites: &[Site], isolation: &Isolation) -> Result<usize, Failure> {
+    let is_lost = |site: &Site| isolation.lost().storages.contains(&site.url);
+    sites.iter().position(|site| !is_lost(site)).ok_or_else(|| {
+        Failure::new(Exit::Refused, "the repository and every copy count as lost in this drill")
+            .hint("say in [[copy]] region where copies are, and keep one elsewhere")
+    })
+}
+
+async fn records_of(
+    host: &Host,
+    site: &Site,
+    isolation: &Arc<Isolation>,
+    repository: &Repository,
+) -> Result<(Repository, Vec<StoredDrill>), Failure> {
+    let (other, _) = host.site(site, isolation).await?;
+    if other.id() != repository.id() {
+        return Err(Failure::new(Exit::Refused, "another repository is there"));
+    }
+    let records = other.drills().await?;
+    Ok((other, records))
+}
+
+/// Brings every record to every site that may be reached; what could not be written, in sentences.
+pub(super) async fn deliver(from: &From) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut all: Vec<StoredDrill> = from.past.iter().map(|past| past.stored.clone()).collect();
+    match from.repository.drills().await {
+        Ok(stored) => all.extend(stored),
+        Err(error) => faults.push(error.to_string()),
+    }
+    for site in from.others.iter().chain([&from.repository]) {
+        for stored in &all {
+            if let Err(error) = site.put_stored_drill(stored).await {
+                faults.push(format!("record {} was not stored in {}: {error}", stored.name, site.storage().address()));
+            }
+        }
+    }
+    faults
+}
+
+/// A target, and the sandbox behind it if it is the embedded one.
+pub(super) struct To {
+    pub(super) target: Aws,
+    /// Held so that it lives as long as the drill.
+    pub(super) sandbox: Option<Sandbox>,
+}
+
+/// Connects to the target of a drill, behind the guard.
+pub(super) async fn to(
+    host: &Host,
+    file: &mut DrillFile,
+    isolation: &Arc<Isolation>,
+) -> Result<To, Failure> {
+    if !file.target.sandbox {
+        let region = file.target.region.clone().unwrap_or_default();
+        let mut settings = AwsSettings::region(&region);
+        settings.endpoint.clone_from(&file.target.endpoint);
+        settings.profile.clone_from(&file.target.profile);
+        settings.role.clone_from(&file.target.role);
+        settings.isolation = Some(Arc::clone(isolation));
+        return Ok(To { target: Aws::connect(settings).await?, sandbox: None });
+    }
+    let sandbox = Sandbox::start(SandboxOptions::default()).await?;
+    let source = &host.config.source;
+    let account = SANDBOX_ACCOUNTS.iter().find(|account| source.account.as_deref() != Some(account));
+    let lost = &isolation.lost().regions;
+    let usable = |region: &&&str| !lost.iter().any(|lost| lost == **region) && source.url.region != **region;
+    let region = SANDBOX_REGIONS.iter().find(usable).copied().unwrap_or("sandbox-1");
+    let mut settings = AwsSettings::region(region);
+    settings.endpoint = Some(sandbox.endpoint());
+    settings.credentials = Some(credentials(account.copied().unwrap_or_default()));
+    settings.isolation = Some(Arc::clone(isolation));
+    Ok(To { target: Aws::connect(settings).await?, sandbox: Some(sandbox) })
+}
+
+fn credentials(access_key: &str) -> StaticCredentials {
+    StaticCredentials { access_key: access_key.to_owned(), secret_key: Zeroizing::new("sandbox".to_owned()) }
+}
+
+/// Tries to reach everything that counts as lost, and fails if it is let through: the guard is proven before it is needed.
+pub(super) async fn prove(isolation: &Arc<Isolation>) -> Result<(), Failure> {
+    let through = |what: &str| Failure::from(DrillError::Control(format!("a connection to {what} was let through")));
+    let lost = isolation.lost();
+    let regions = lost.regions.iter().map(|region| (region.as_str(), None));
+    let endpoints = lost.endpoints.iter().map(|endpoint| (SANDBOX_REGIONS[0], Some(endpoint)));
+    for (region, endpoint) in regions.chain(endpoints) {
+        let mut settings = AwsSettings::region(region);
+        settings.endpoint = endpoint.map(|url| if url.contains("://") { url.clone() } else { format!("https://{url}") });
+        // Credentials of nobody: should it get through, it would still be refused there.
+        settings.credentials = Some(credentials("lifeboat-guard-probe"));
+        settings.isolation = Some(Arc::clone(isolation));
+        match Source::place(&Aws::connect(settings).await?).await {
+            Err(error) if error.kind == ErrorKind::Denied && error.code == "Lost" => {}
+            _ => return Err(through(endpoint.map_or(region, String::as_str))),
+        }
+    }
+    for url in &isolation.lost().storages {
+        match Storage::open_within(url, None, isolation) {
+            Err(StorageError::Lost(_)) => {}
+            _ => return Err(through(url)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,349 @@
+//! `lifeboat drill run`
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::json;
+
+use super::{
+    super::{
+        Context, Exit, Failure, asked_to_stop,
+        quorum::{self, ShareArgs},
+        watch::Watch,
+    },
+    place,
+};
+use crate::{
+    app::Host,
+    clock::{Clock, SystemClock},
+    config::ProviderAddress,
+    drill::{self, Approval, Digests, DrillFile, On, OpenedBy, Opening, Past, Record, Request, State, Verdict, report},
+    fsutil::{self, Access, Existing},
+    isolation::Isolation,
+    model::Digest,
+    repo::StoredDrill,
+};
+
+/// Restore into a sandbox, compare everything, try it, clean up, and leave a signed record
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat drill run monthly                                 as drills/monthly.toml says
+  lifeboat drill run outage --target sandbox --share sheets/ on the embedded sandbox: no account, no cost
+  AWS_PROFILE=sandbox lifeboat drill run --to aws:eu-west-1 --share sheets/
+
+Exit code 0: passed. 3: failed, partial, or out of time. 4: the target is no sandbox, or the drill is void because a planted
+fault was not caught. 130: interrupted, and cleaned up.")]
+pub(super) struct Args {
+    /// The drill file, drills/NAME.toml beside the configuration
+    #[arg(value_name = "NAME", required_unless_present_any = ["to", "target"])]
+    name: Option<String>,
+    /// Without a drill file: any region of an account that is not the source's
+    #[arg(long, value_name = "aws:REGION", conflicts_with_all = ["name", "target"])]
+    to: Option<ProviderAddress>,
+    /// The embedded sandbox, whatever the drill file says
+    #[arg(long, value_enum, value_name = "WHERE")]
+    target: Option<Where>,
+    /// `latest` or the beginning of a snapshot's id, whatever the drill file says
+    #[arg(long, value_name = "ID")]
+    snapshot: Option<String>,
+    #[command(flatten)]
+    shares: ShareArgs,
+    /// Who holds the drill, for the record (default: the user of this process)
+    #[arg(long, value_name = "NAME", env = "LIFEBOAT_OPERATOR")]
+    operator: Option<String>,
+    /// Approve without being asked
+    #[arg(long)]
+    yes: bool,
+    /// Leave names of secrets out of the record and of every report
+    #[arg(long)]
+    redact_names: bool,
+    /// Also write the report as one page that needs no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Also write the report to print
+    #[arg(long, value_name = "FILE")]
+    pdf: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Where {
+    /// A Secrets Manager of this process
+    Sandbox,
+}
+
+/// Opened keys, held while the drill lasts.
+enum Opened {
+    Quorum(quorum::Opened),
+    DrillKey(crate::crypto::DrillKey, crate::crypto::IndexKey),
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    let (mut file, digest) = described(&host, &args)?;
+    let isolation = Arc::new(Isolation::new(host.lost(&file)));
+    prepare_and_hold(context, &host, &args, &mut file, digest, &isolation).await
+}
+
+async fn prepare_and_hold(
+    context: &Context,
+    host: &Host,
+    args: &Args,
+    file: &mut DrillFile,
+    digest: Option<Digest>,
+    isolation: &Arc<Isolation>,
+) -> Result<Exit, Failure> {
+    place::prove(isolation).await?;
+    let from = place::from(context, host, file, isolation).await?;
+    let to = place::to(host, file, isolation).await?;
+    let _lock = host.drill_lock(from.repository.id())?;
+    let (signer, journal) = (host.signer()?, host.drill_journal(from.repository.id()));
+    let watch = Watch::new(context.output.json);
+    let request = Request {
+        name: args.name.as_deref().unwrap_or_default(),
+        file,
+        digests: digests(context, host, file, digest),
+        repository: &from.repository,
+        is_copy: from.is_copy,
+        trust: &from.trust,
+        target: &to.target,
+        readback: &to.target,
+        allowed_accounts: &host.config.drill.accounts,
+        canaries: &host.config.drill.canaries,
+        isolation,
+        signer: &signer,
+        past: &from.past,
+        plants: &drill::PLANTS,
+        journal: Some(&journal),
+        clock: &SystemClock,
+        progress: &watch,
+        before_verify: &|| {},
+    };
+    let ready = drill::preflight(&request).await?;
+    for sentence in ready.sentences() {
+        context.output.note(&format!("  {sentence}"));
+    }
+    let approval = approve(context, args)?;
+    let opened = open(context, host, args, &request).await?;
+    tell(context, file, On::Start, &json!({ "drill": request.name, "event": "start" })).await;
+    let outcome = drill::hold(&request, ready, approval, &opening(&opened), asked_to_stop()).await;
+    watch.done();
+    drop(opened);
+    let outcome = outcome?;
+    let undelivered = place::deliver(&from).await;
+    let file_faults = reports(host, args, file, &outcome.record, &outcome.stored, &from.past);
+    if let Some(sandbox) = to.sandbox {
+        sandbox.shutdown().await;
+    }
+    let exit = exit(&outcome.record);
+    announce(context, &outcome.record, &outcome.stored);
+    let event = if exit == Exit::Complete { On::Success } else { On::Failure };
+    let summary = json!({ "event": event, "text": summary(&outcome.record, &outcome.stored), "record": outcome.stored.name,
+        "drill": outcome.record.plan.name, "result": outcome.record.result, "rto_seconds": outcome.record.rto_seconds });
+    let unheard = tell(context, file, event, &summary).await;
+    let faults: Vec<String> = undelivered.into_iter().chain(file_faults).chain(unheard).collect();
+    faults.iter().for_each(|fault| context.output.warn(fault));
+    let value = json!({ "record": outcome.record, "file": format!("drills/{}.json", outcome.stored.name), "faults": faults });
+    if let Some(error) = outcome.error {
+        context.output.note(&summary_of(&outcome.record, &outcome.stored));
+        return Err(error.into());
+    }
+    context.output.result(&value, || summary_of(&outcome.record, &outcome.stored));
+    Ok(if exit == Exit::Complete && !faults.is_empty() { Exit::Incomplete } else { exit })
+}
+
+/// The drill file, or one made of the command line; with what the command line says otherwise.
+fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Failure> {
+    let (mut file, digest) = match &args.name {
+        Some(name) => {
+            let known = host.drill_names();
+            if !known.contains(name) {
+                let failure = Failure::usage(format!("there is no drill file {}", host.path(&format!("drills/{name}.toml")).display()));
+                let hint = if known.is_empty() {
+                    "docs/examples/drills has three to begin with".to_owned()
+                } else {
+                    format!("there are: {}", known.join(", "))
+                };
+                return Err(failure.hint(hint));
+            }
+            let (file, digest) = host.drill_file(name)?;
+            (file, Some(digest))
+        }
+        None => (DrillFile::parse("scenario = \"everything is restored into a sandbox\"\n[target]\nsandbox = true").expect("the text is a constant that parses"), None),
+    };
+    if let Some(to) = &args.to {
+        file.target.sandbox = false;
+        file.target.region = Some(to.region.clone());
+    }
+    if args.target == Some(Where::Sandbox) {
+        let prefix = std::mem::take(&mut file.target.prefix);
+        file.target = drill::TargetSection { sandbox: true, prefix, ..drill::TargetSection::default() };
+    }
+    match args.snapshot.as_deref() {
+        None => {}
+        Some("latest") => file.snapshot = drill::SnapshotSection { from: file.snapshot.from.take(), ..Default::default() },
+        Some(id) => {
+            let (select, id, from) = (drill::Select::Id, Some(id.to_owned()), file.snapshot.from.take());
+            file.snapshot = drill::SnapshotSection { select, id, from, ..Default::default() };
+        }
+    }
+    file.report.redact_names |= args.redact_names;
+    Ok((file, digest))
+}
+
+fn digests(context: &Context, host: &Host, file: &DrillFile, digest: Option<Digest>) -> Digests {
+    let of = |path: &Path| fsutil::read(path).ok().map(|bytes| Digest::of(&bytes));
+    Digests {
+        tool: std::env::current_exe().ok().and_then(|path| of(&path)),
+        config: of(&context.global.config),
+        file: digest,
+        runbook: file.runbook.as_ref().and_then(|path| of(&host.path(&path.to_string_lossy()))),
+    }
+}
+
+/// Asks whoever is at the terminal. Without a terminal the schedule that started the drill is its approval.
+fn approve(context: &Context, args: &Args) -> Result<Approval, Failure> {
+    let how = if args.yes {
+        "--yes"
+    } else if std::io::stdin().is_terminal() {
+        quorum::confirm(context, "This drill will be held.", false)?;
+        "prompt"
+    } else {
+        "unattended"
+    };
+    Ok(Approval { operator: operator(args), how: how.into(), time: SystemClock.now() })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+fn operator(args: &Args) -> String {
+    let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok().filter(|user| !user.is_empty());
+    args.operator.clone().or_else(user).unwrap_or_else(|| "the schedule".into())
+}
+
+async fn open(context: &Context, host: &Host, args: &Args, request: &Request<'_>) -> Result<Opened, Failure> {
+    if request.file.open.by == OpenedBy::Quorum {
+        return Ok(Opened::Quorum(quorum::open(context, request.repository, &args.shares).await?));
+    }
+    let key = host.drill_key()?.ok_or_else(|| {
+        Failure::usage("this drill is opened by the drill key, and [drill] key of the configuration names none")
+            .hint("`lifeboat drill key` makes one; or say [open] by = \"quorum\"")
+    })?;
+    Ok(Opened::DrillKey(key, host.index_key()?))
+}
+
+fn opening(opened: &Opened) -> Opening<'_> {
+    match opened {
+        Opened::Quorum(opened) => Opening::Quorum { key: &opened.key, custodians: opened.present.clone() },
+        Opened::DrillKey(key, index) => Opening::DrillKey { key, index },
+    }
+}
+
+async fn tell(context: &Context, file: &DrillFile, on: On, summary: &serde_json::Value) -> Vec<String> {
+    let faults = drill::tell(&file.notifiers, on, summary).await;
+    if on == On::Start {
+        faults.iter().for_each(|fault| context.output.warn(fault));
+    }
+    faults
+}
+
+fn announce(context: &Context, record: &Record, stored: &StoredDrill) {
+    for difference in &record.differences {
+        let version = difference.version.as_deref().unwrap_or_default();
+        context.output.warn(&format!("{} {version}: {} differs", difference.name, difference.what));
+    }
+    for reason in &record.not_restored {
+        context.output.warn(&format!("not restored: {} ({})", reason.reason, reason.count));
+    }
+    for deviation in &record.deviations {
+        context.output.warn(&format!("{}: {}", deviation.what, deviation.cause));
+    }
+    if record.result == Verdict::Void {
+        context.output.note(&format!("drill {} proves nothing: a planted fault was not caught", stored.name));
+    }
+}
+
+fn exit(record: &Record) -> Exit {
+    match record.result {
+        Verdict::Passed => Exit::Complete,
+        Verdict::Failed | Verdict::Partial | Verdict::TimedOut => Exit::Incomplete,
+        Verdict::Void => Exit::Refused,
+        Verdict::Aborted => Exit::Interrupted,
+    }
+}
+
+/// What a drill found, in a few lines.
+pub(in crate::cli) fn summary(record: &Record, stored: &StoredDrill) -> String {
+    summary_of(record, stored)
+}
+
+fn summary_of(record: &Record, stored: &StoredDrill) -> String {
+    let verdict = match record.result {
+        Verdict::Passed => "passed".to_owned(),
+        other => other.as_str().to_uppercase(),
+    };
+    let equal = |aspect| record.checks.iter().find(|check| check.name == aspect).map_or(0, |check| check.equal);
+    let caught = record.negative_controls.iter().filter(|control| control.caught).count();
+    let probes = record.probes.iter().filter(|probe| probe.state == State::Passed).count();
+    let rto = record.rto_seconds.map_or_else(|| "not measured".into(), report::duration);
+    format!(
+        "drill {verdict}: {} secrets, {} versions, {} values compared in {}; {} created and {} destroyed\n\
+         {caught} of {} planted faults caught; {probes} of {} probes passed\n\
+         measured RTO {rto}, RPO {}\nrecord drills/{}.json, signed",
+        record.sample.restored,
+        equal(drill::Aspect::Ids),
+        equal(drill::Aspect::Values) + equal(drill::Aspect::Binary),
+        record.target,
+        record.clean_up.created,
+        record.clean_up.destroyed,
+        record.negative_controls.len(),
+        record.probes.len(),
+        report::duration(record.rpo_seconds),
+        stored.name,
+    )
+}
+
+/// Writes the reports that drill file and command line ask for; what could not be written, in sentences.
+fn reports(
+    host: &Host,
+    args: &Args,
+    file: &DrillFile,
+    record: &Record,
+    stored: &StoredDrill,
+    past: &[Past],
+) -> Vec<String> {
+    let named = |pattern: &Option<String>| pattern.as_ref().map(|text| host.path(&text.replace("{drill}", &stored.name)));
+    let wanted = [
+        (named(&file.report.html), named(&file.report.pdf)),
+        (args.html.clone(), args.pdf.clone()),
+    ];
+    let write = |(html, pdf): &(Option<PathBuf>, Option<PathBuf>)| {
+        write_reports(record, past, html.as_deref(), pdf.as_deref()).err().map(|failure| failure.message)
+    };
+    wanted.iter().filter_map(write).collect()
+}
+
+/// Writes a report in the asked-for forms; folders are made.
+pub(super) fn write_reports(
+    record: &Record,
+    past: &[Past],
+    html: Option<&Path>,
+    pdf: Option<&Path>,
+) -> Result<(), Failure> {
+    let write = |path: &Path, bytes: &[u8]| {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fsutil::create_folder(folder, Access::Public)?;
+        }
+        fsutil::write(path, bytes, Access::Public, Existing::Replace)
+    };
+    if let Some(path) = html {
+        write(path, report::html(record, past).as_bytes())?;
+    }
+    if let Some(path) = pdf {
+        let bytes = report::pdf(record, past).map_err(|error| Failure::new(Exit::Failed, error))?;
+        write(path, &bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! Negative controls: faults planted beside a drill, in a repository and a place of their own in memory. A drill whose
+//! comparison does not catch them proves nothing.
+
+use jiff::Timestamp;
+
+use super::{DrillError, record::NegativeControl};
+use crate::{
+    crypto::{IndexKey, Opener, RecoveryKey, Signer},
+    model::{AWSCURRENT, AWSPREVIOUS, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version},
+    progress::Silent,
+    provider::memory::{HeldVersion, Memory},
+    repo::{
+        AllowedSigner, Counts, Epoch, FORMAT_VERSION, IndexWriter, Manifest, PackWriter, Repository, Trust,
+        TrustAnchor, VerifiedManifest,
+    },
+    restore::{self, Options, Plan, Values},
+    share::{self, Gathering},
+    storage::Storage,
+};
+
+const NAME: &str = "lifeboat/negative-control";
+
+/// A fault to plant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// A restored value with one wrong byte.
+    WrongValue,
+    /// A version that is not there.
+    MissingVersion,
+    /// A label on another version.
+    MovedLabel,
+    /// A manifest signed by a key that may not sign.
+    ForgedManifest,
+    /// A sheet with one wrong character.
+    BadShare,
+    /// No fault at all, so that nothing can be caught: a test sees by it that the drill is void then.
+    TestOnlyNothing,
+}
+
+/// The faults of every drill.
+pub const PLANTS: [Plant; 5] =
+    [Plant::WrongValue, Plant::MissingVersion, Plant::MovedLabel, Plant::ForgedManifest, Plant::BadShare];
+
+/// A repository with one secret of three versions, of which nobody keeps the key.
+struct Throwaway {
+    repository: Repository,
+    trust: Trust,
+    key: RecoveryKey,
+    plan: Plan,
+}
+
+/// Plants one fault in a restore of its own and says whether it was caught.
+///
+/// # Errors
+/// When the throw-away repository cannot be made or does not verify before the fault is planted.
+pub async fn plant(fault: Plant) -> Result<NegativeControl, DrillError> {
+    let made = Throwaway::new().await?;
+    let control = |planted: &str, expected: &str, found: String| NegativeControl {
+        planted: planted.into(),
+        expected: expected.into(),
+        caught: found == expected,
+        found,
+    };
+    Ok(match fault {
+        Plant::WrongValue => control("a wrong value", "value", made.spoiled(wrong_value).await?),
+        Plant::MissingVersion => control("a missing version", "missing", made.spoiled(missing_version).await?),
+        Plant::MovedLabel => control("a moved label", "labels, labels", made.spoiled(moved_label).await?),
+        Plant::ForgedManifest => control("a forged manifest", "untrusted", made.forged().await?),
+        Plant::BadShare => control("a bad share", "not taken", made.bad_share()?),
+        Plant::TestOnlyNothing => control("nothing", "value", made.spoiled(|_| {}).await?),
+    })
+}
+
+fn versions(values: [&str; 3], stages: [&[&str]; 3]) -> Vec<HeldVersion> {
+    let held = values.into_iter().zip(stages).enumerate();
+    held.map(|(number, (value, stages))| HeldVersion::text(&id(number), stages, value)).collect()
+}
+
+const VALUES: [&str; 3] = ["first", "second", "third"];
+const STAGES: [&[&str]; 3] = [&[], &[AWSPREVIOUS], &[AWSCURRENT]];
+
+fn wrong_value(place: &Memory) {
+    place.insert(secret(), versions(["first", "second", "thirD"], STAGES));
+}
+
+fn missing_version(place: &Memory) {
+    let mut held = versions(VALUES, STAGES);
+    held.remove(0);
+    place.insert(secret(), held);
+}
+
+fn moved_label(place: &Memory) {
+    place.insert(secret(), versions(VALUES, [&[], &[AWSCURRENT], &[AWSPREVIOUS]]));
+}
+
+fn id(number: usize) -> String {
+    format!("negative-control-{number:020}")
+}
+
+fn secret() -> Secret {
+    Secret { name: NAME.into(), arn: format!("arn:{NAME}"), ..Secret::default() }
+}
+
+fn source() -> Place {
+    Place { provider: "aws".into(), account: "control-a".into(), region: "a".into() }
+}
+
+fn failed(error: impl std::fmt::Display) -> DrillError {
+    DrillError::Control(error.to_string())
+}
+
+impl Throwaway {
+    async fn new() -> Result<Self, DrillError> {
+        let (key, signer) = (RecoveryKey::generate(), Signer::generate());
+        let root = key.root_signer();
+        let epoch = epoch(&key, &root, &signer);
+        let repository = Repository::create(Storage::memory(), &epoch, &root).await?;
+        let trust = repository.trust(&TrustAnchor { root: root.public(), recipient: key.recipient() }).await?;
+        let manifest = snapshot(&repository, &key, &signer).await?;
+        let records = restore::records(&repository, &manifest, Opener::Recovery(&key)).await?;
+        let options = Options::default();
+        let found = restore::look(&Memory::new("control-b", "a"), &manifest, &records, &options).await?;
+        let plan = restore::make(&manifest, &records, &found, &options)?;
+        Ok(Self { repository, trust, key, plan })
+    }
+
+    /// Restores, compares, spoils, compares: what the second comparison found.
+    async fn spoiled(&self, spoil: fn(&Memory)) -> Result<String, DrillError> {
+        let place = Memory::new("control-b", "a");
+        let values = Values::new(&self.repository, &self.key);
+        restore::execute(&self.plan, &values, &place, &Silent).await?;
+        let before = restore::verify(&self.plan, &values, &place, &Silent).await?;
+        if !before.passed() || before.values != 3 {
+            return Err(failed("an undisturbed restore does not verify"));
+        }
+        spoil(&place);
+        let after = restore::verify(&self.plan, &values, &place, &Silent).await?;
+        Ok(after.differences.iter().map(|found| found.what).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Adds a snapshot by a stranger, who knows everything but a key that may sign.
+    async fn forged(&self) -> Result<String, DrillError> {
+        let forged = snapshot(&self.repository, &self.key, &Signer::generate()).await?;
+        let chain = self.repository.chain(&self.trust).await?;
+        let believed = chain.manifests.iter().any(|found| found.digest() == forged.digest());
+        let kinds = chain.faults.iter().map(|fault| fault.kind);
+        let refused = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count() == 1;
+        Ok(if refused && !believed { "untrusted" } else { "believed" }.into())
+    }
+
+    fn bad_share(&self) -> Result<String, DrillError> {
+        let shares = share::split(&self.key, 2, 3).map_err(failed)?;
+        let (good, other) = (shares[0].text(), shares[1].text());
+        let at = good.len() / 2;
+        let wrong = if good.as_bytes()[at] == b'Q' { "P" } else { "Q" };
+        let bad = zeroize::Zeroizing::new([&good[..at], wrong, &good[at + 1..]].concat());
+        let mut gathering = Gathering::new(Vec::new());
+        let taken = gathering.add("a bad sheet", &bad).is_ok();
+        gathering.add("a good sheet", &other).map_err(failed)?;
+        let opened = gathering.quorum().is_ok_and(|quorum| quorum.recover().is_ok());
+        Ok(if taken || opened { "taken" } else { "not taken" }.into())
+    }
+}
+
+fn epoch(key: &RecoveryKey, root: &Signer, signer: &Signer) -> Epoch {
+    Epoch {
+        version: FORMAT_VERSION,
+        repository: RepositoryId::from_bytes([0; 16]),
+        number: 1,
+        created: Timestamp::UNIX_EPOCH,
+        recipient: key.recipient(),
+        root: root.public(),
+        threshold: 2,
+        total: 3,
+        share_set: "00000000".into(),
+        custodians: Vec::new(),
+        signers: vec![AllowedSigner { name: "control".into(), key: signer.public() }],
+        previous: None,
+    }
+}
+
+/// One secret, sealed and signed as a snapshot does it.
+async fn snapshot(
+    repository: &Repository,
+    key: &RecoveryKey,
+    signer: &Signer,
+) -> Result<VerifiedManifest, DrillError> {
+    let recipients = [key.recipient(), IndexKey::generate().recipient()];
+    let mut pack = PackWriter::new(&recipients[..1]);
+    let values = VALUES.map(|value| SecretValue::string(value.into()));
+    let lines: Vec<u32> =
+        values.iter().enumerate().map(|(number, value)| pack.push(&secret().arn, &id(number), value)).collect();
+    let pack = pack.finish();
+    let version = |(number, line): (usize, u32)| Version {
+        id: id(number),
+        stages: STAGES[number].iter().map(ToString::to_string).collect(),
+        created: None,
+        kms_keys: Vec::new(),
+        value: ValueState::Stored { pack: pack.file.sha256, line, kind: values[number].kind() },
+    };
+    let versions = lines.into_iter().enumerate().map(version).collect();
+    let mut index = IndexWriter::new(&recipients);
+    index.push(&Record { secret: secret(), versions, read: Timestamp::UNIX_EPOCH, listing: None });
+    let index = index.finish();
+    let mut snapshot = [0; 16];
+    getrandom::fill(&mut snapshot).expect("the operating system gives randomness");
+    let manifest = Manifest {
+        version: FORMAT_VERSION,
+        repository: repository.id(),
+        snapshot: SnapshotId::from_bytes(snapshot),
+        sequence: 1,
+        previous: None,
+        time: Timestamp::UNIX_EPOCH,
+        finished: Timestamp::UNIX_EPOCH,
+        epoch: 1,
+        signer: signer.public(),
+        source: source(),
+        packs: vec![pack.file],
+        indexes: vec![index.file],
+        counts: Counts { listed: 1, captured: 1, versions: 3, values_read: 3, ..Counts::default() },
+        readings: None,
+        excluded: Vec::new(),
+        unreadable: Vec::new(),
+        tool: String::new(),
+    };
+    repository.put_pack(pack).await?;
+    repository.put_index(index).await?;
+    Ok(repository.put_manifest(manifest, signer).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_fault_is_caught_and_no_fault_is_not() {
+        for fault in PLANTS {
+            let control = plant(fault).await.unwrap();
+            assert!(control.caught, "{control:?}");
+        }
+        let nothing = plant(Plant::TestOnlyNothing).await.unwrap();
+        assert!(!nothing.caught, "{nothing:?}");
+    }
+}

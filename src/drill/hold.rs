@@ -1,0 +1,400 @@
+//! The drill itself, from its approval to its record.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    DrillError, Opening, Request,
+    checks::{self, Completeness},
+    choose,
+    file::{Probe, What},
+    journal::{self, Unfinished},
+    leftovers,
+    probe::{self, Ended},
+    ready::Ready,
+    record::{Approval, CleanUp, Phase, ProbeResult, Reason, Record as DrillRecord, State, Verdict},
+    redact, seconds, verdict,
+};
+use crate::{
+    clock::to_seconds,
+    model::{AWSCURRENT, Digest, Record, SecretValue, SnapshotId},
+    provider::{FetchedValue, Listed, Source},
+    repo::StoredDrill,
+    restore::{self, Maps, Options, Plan, Values, Verification},
+};
+
+/// Files fetched at once.
+const PARALLEL: usize = 4;
+
+/// A drill that was held.
+pub struct Outcome {
+    /// What is stored.
+    pub record: DrillRecord,
+    /// How it is stored.
+    pub stored: StoredDrill,
+    /// The record of an earlier drill that had been killed.
+    pub aborted: Option<StoredDrill>,
+    /// What ended it early.
+    pub error: Option<DrillError>,
+}
+
+/// What a drill has done so far; it outlives the work that is given up.
+#[derive(Default)]
+struct Work {
+    phase: &'static str,
+    plan: Option<Plan>,
+    /// The names in the snapshot, for redaction.
+    names: Vec<String>,
+    verification: Verification,
+}
+
+enum End {
+    Done,
+    Failed(DrillError),
+    Stopped,
+    Late,
+}
+
+/// Holds a drill. From the first write on there will be a record and a clean-up, whatever happens short of the end of
+/// the process; and then the next drill does both.
+///
+/// # Errors
+/// [`DrillError::NotEmpty`] and errors before the first write: then there is no record. An error after it is in the
+/// [`Outcome`], beside a record that says that the drill did not pass.
+pub async fn hold(
+    request: &Request<'_>,
+    mut ready: Ready,
+    approval: Approval,
+    opening: &Opening<'_>,
+    stop: impl Future<Output = ()>,
+) -> Result<Outcome, DrillError> {
+    let draft = &mut ready.draft;
+    draft.phases.push(Phase {
+        name: "approve".into(),
+        start: draft.phases.last().map_or(draft.started, |phase| phase.end),
+        end: request.clock.now(),
+    });
+    draft.approval = approval;
+    describe_opening(request, opening, draft);
+    let before = request.journal.map(journal::unfinished).transpose()?.flatten();
+    journal::note(request.journal, draft)?;
+    let aborted = remove_leftovers(request, &mut ready, before).await?;
+
+    let mut work = Work::default();
+    let end = run_until(request, &mut ready, opening, &mut work, stop).await;
+    if let End::Failed(error @ DrillError::NotEmpty(_)) = end {
+        request.journal.map(journal::forget_unfinished).transpose()?;
+        return Err(error);
+    }
+    let cleaned = clean_up(request, &mut ready, work.plan.as_ref()).await;
+    let error = settle(request, &mut ready, &work, end, cleaned);
+    let stored = store(request, &mut ready, &work).await?;
+    request.journal.map(journal::forget_unfinished).transpose()?;
+    Ok(Outcome { record: ready.draft, stored, aborted, error })
+}
+
+fn describe_opening(request: &Request<'_>, opening: &Opening<'_>, draft: &mut DrillRecord) {
+    let (by, recipient, custodians) = match opening {
+        Opening::Quorum { key, custodians } => ("quorum", key.recipient(), custodians.clone()),
+        Opening::DrillKey { key, .. } => match request.file.open.by {
+            super::OpenedBy::DrillKey => ("drill-key", key.recipient(), Vec::new()),
+            _ => ("canary", key.recipient(), Vec::new()),
+        },
+    };
+    draft.opening.by = by.into();
+    draft.opening.recipient = recipient.to_string();
+    draft.opening.sheets = custodians.len() as u64;
+    draft.opening.custodians = custodians;
+}
+
+/// Destroys what earlier drills left, and records the one that was killed.
+async fn remove_leftovers(
+    request: &Request<'_>,
+    ready: &mut Ready,
+    before: Option<Unfinished>,
+) -> Result<Option<StoredDrill>, DrillError> {
+    let start = request.clock.now();
+    if !ready.leftovers.is_empty() {
+        let (target, readback) = (request.target, request.readback);
+        let left = leftovers::destroy(&ready.leftovers, None, target, readback, request.progress).await?;
+        if let Some(name) = left.first() {
+            return Err(DrillError::NotEmpty(name.clone()));
+        }
+        ready.draft.phases.push(Phase { name: "remove leftovers".into(), start, end: request.clock.now() });
+    }
+    let removed = ready.leftovers.len() as u64;
+    ready.draft.isolation.leftovers_removed = removed;
+    // One that was stored and not yet forgotten has its record.
+    let stored = |id: SnapshotId| request.past.iter().any(|past| past.stored.name.ends_with(&id.short()));
+    let ours = |unfinished: &Unfinished| {
+        unfinished.record.repository == request.repository.id() && !stored(unfinished.record.drill)
+    };
+    let Some(unfinished) = before.filter(ours) else { return Ok(None) };
+    let mut record = unfinished.closed(removed, &ready.draft);
+    record.signer = request.signer.public();
+    // Its place in the chain is after every record there is.
+    let last = request.past.last().and_then(|past| past.facts.as_ref()?.started());
+    let at = if last.is_some_and(|last| last >= record.started) { ready.draft.started } else { record.started };
+    let bytes = Bytes::from(record.to_bytes());
+    let at = to_seconds(at);
+    let stored = request.repository.put_drill(at, record.drill, bytes, request.signer).await?;
+    ready.draft.previous = Some(Digest::of(&stored.bytes));
+    Ok(Some(stored))
+}
+
+/// Works until it is done, asked to stop, or late.
+async fn run_until(
+    request: &Request<'_>,
+    ready: &mut Ready,
+    opening: &Opening<'_>,
+    work: &mut Work,
+    stop: impl Future<Output = ()>,
+) -> End {
+    let limit = Duration::try_from(request.file.time_limit).unwrap_or_default();
+    tokio::select! {
+        // On the heap: it holds everything a restore holds.
+        done = Box::pin(body(request, ready, opening, work)) => match done {
+            Ok(()) => End::Done,
+            Err(error) => End::Failed(error),
+        },
+        () = stop => End::Stopped,
+        () = tokio::time::sleep(limit) => End::Late,
+    }
+}
+
+async fn body(
+    request: &Request<'_>,
+    ready: &mut Ready,
+    opening: &Opening<'_>,
+    work: &mut Work,
+) -> Result<(), DrillError> {
+    let draft = &mut ready.draft;
+    let manifest = ready.manifest.manifest();
+    draft.recovery_point.files = phase(request, draft, work, "fetch", fetch(request, manifest)).await?;
+    let opened = restore::records(request.repository, &ready.manifest, opening.index());
+    let records = phase(request, draft, work, "open", opened).await?;
+    let completeness = Completeness {
+        stated_secrets: manifest.counts.captured + manifest.counts.unreadable,
+        stated_versions: manifest.counts.versions,
+        found_secrets: records.len() as u64,
+        found_versions: records.iter().map(|record| record.versions.len() as u64).sum(),
+    };
+    work.names = records.iter().map(|record| record.secret.name.clone()).collect();
+    let drill = draft.drill;
+    let plan = phase(request, draft, work, "plan", plan(request, &ready.manifest, records, drill)).await;
+    let (plan, sample) = plan?;
+    draft.sample = sample;
+    work.plan = Some(plan.clone());
+
+    let values = Values::with(request.repository, opening.packs());
+    let restoring = restore::execute(&plan, &values, request.target, request.progress);
+    let execution = phase(request, draft, work, "restore", restoring).await?;
+    (request.before_verify)();
+    let comparing = restore::verify(&plan, &values, request.readback, request.progress);
+    work.verification = phase(request, draft, work, "verify", comparing).await?;
+    draft.rto_seconds = Some(seconds(draft.started, request.clock.now()));
+    draft.left_out = verdict::left_out(&plan);
+    draft.not_restored = verdict::not_restored(&plan, &execution);
+    draft.sample.restored = work.verification.secrets;
+    draft.checks = checks::all(&plan, &work.verification, completeness, &request.file.checks.run);
+    draft.differences = checks::differences(&plan, &work.verification, &request.file.checks.run);
+    if !request.file.probes.is_empty() {
+        draft.probes = phase(request, draft, work, "probe", probes(request)).await?;
+    }
+    draft.negative_controls = phase(request, draft, work, "controls", async {
+        let mut all = Vec::new();
+        for fault in request.plants {
+            all.push(Box::pin(super::plant(*fault)).await?);
+        }
+        Ok::<_, DrillError>(all)
+    })
+    .await?;
+    Ok(())
+}
+
+async fn phase<T>(
+    request: &Request<'_>,
+    draft: &mut DrillRecord,
+    work: &mut Work,
+    name: &'static str,
+    doing: impl Future<Output = T>,
+) -> T {
+    work.phase = name;
+    let start = request.clock.now();
+    let outcome = Box::pin(doing).await;
+    draft.phases.push(Phase { name: name.into(), start, end: request.clock.now() });
+    if let Err(error) = journal::note(request.journal, draft) {
+        tracing::warn!(%error, "the drill's journal cannot be written");
+    }
+    outcome
+}
+
+/// Reads every file of the snapshot once and holds it against its digest.
+async fn fetch(request: &Request<'_>, manifest: &crate::repo::Manifest) -> Result<u64, DrillError> {
+    request.progress.begin("fetch", Some((manifest.indexes.len() + manifest.packs.len()) as u64));
+    for index in &manifest.indexes {
+        request.repository.index(index).await?;
+        request.progress.advance(1);
+    }
+    let mut packs = stream::iter(&manifest.packs)
+        .map(|pack| request.repository.pack(&pack.sha256))
+        .buffer_unordered(PARALLEL);
+    while packs.try_next().await?.is_some() {
+        request.progress.advance(1);
+    }
+    Ok((manifest.indexes.len() + manifest.packs.len()) as u64)
+}
+
+/// Chooses, renames and marks records, and plans their restore into an empty place.
+async fn plan(
+    request: &Request<'_>,
+    manifest: &crate::repo::VerifiedManifest,
+    records: Vec<Record>,
+    drill: SnapshotId,
+) -> Result<(Plan, super::Sample), DrillError> {
+    let section = &request.file.restore;
+    let seed = section.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(super::random())));
+    let population = records.len() as u64;
+    let names = choose::names(&records, section, request.canaries, seed);
+    let mut chosen: Vec<Record> =
+        records.into_iter().filter(|record| names.contains(&record.secret.name)).collect();
+    chosen.retain_mut(|record| leftovers::mark(record, drill));
+    let sample = super::Sample {
+        population,
+        chosen: names.len() as u64,
+        restored: 0,
+        method: match section.what {
+            What::All => "all",
+            What::Sample => "sample",
+            What::Canaries => "canaries",
+        }
+        .into(),
+        seed: (section.what == What::Sample).then_some(seed),
+    };
+    let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
+    let options = Options { maps, ..Options::default() };
+    let found = restore::look(request.target, manifest, &chosen, &options).await?;
+    if let Some(there) = found.existing.first() {
+        return Err(DrillError::NotEmpty(there.secret.name.clone()));
+    }
+    Ok((restore::make(manifest, &chosen, &found, &options)?, sample))
+}
+
+/// Gives each probe the current value of its restored secret, one after the other.
+async fn probes(request: &Request<'_>) -> Result<Vec<ProbeResult>, DrillError> {
+    let wanted = |listed: &Listed| {
+        let source_name = listed.name.strip_prefix(&request.file.target.prefix);
+        source_name.is_some_and(|name| request.file.probes.iter().any(|probe| probe.secret == name))
+    };
+    let listed: Vec<Listed> =
+        request.readback.list().try_filter(|listed| std::future::ready(wanted(listed))).try_collect().await?;
+    let mut results = Vec::new();
+    for probe in &request.file.probes {
+        let name = format!("{}{}", request.file.target.prefix, probe.secret);
+        let begun = Instant::now();
+        let (state, detail) = match listed.iter().find(|listed| listed.name == name) {
+            Some(listed) => match current(request.readback, listed).await? {
+                Some(value) => judge(probe, probe::run(&probe.command, value.expose(), probe.time_limit).await),
+                None => (State::NotRun, "its secret has no current value".into()),
+            },
+            None => (State::NotRun, "its secret was not restored".into()),
+        };
+        results.push(ProbeResult { name: probe.name.clone(), state, detail, seconds: begun.elapsed().as_secs_f64() });
+    }
+    Ok(results)
+}
+
+async fn current(readback: &dyn Source, listed: &Listed) -> Result<Option<SecretValue>, DrillError> {
+    let fetched = readback.fetch(listed, &|_| false).await?;
+    let current = fetched.versions.into_iter().find(|version| version.stages.iter().any(|stage| stage == AWSCURRENT));
+    Ok(current.and_then(|version| match version.value {
+        FetchedValue::Value(value) => Some(value),
+        _ => None,
+    }))
+}
+
+fn judge(probe: &Probe, ended: Ended) -> (State, String) {
+    match ended {
+        Ended::Code(code) if code == probe.exit => (State::Passed, format!("ended with {code}")),
+        Ended::Code(code) => (State::Failed, format!("ended with {code}, not with {}", probe.exit)),
+        Ended::Signal => (State::Failed, "was ended by a signal".into()),
+        Ended::Late => (State::Failed, format!("did not end within {:#}", probe.time_limit)),
+        Ended::NotStarted(error) => (State::Failed, format!("could not be started: {error}")),
+    }
+}
+
+/// Destroys what this drill made: what its plan was to create, and whatever has its tag.
+async fn clean_up(request: &Request<'_>, ready: &mut Ready, plan: Option<&Plan>) -> Result<CleanUp, DrillError> {
+    let start = request.clock.now();
+    let drill = Some(ready.draft.drill);
+    let found = leftovers::find(request.readback, drill).await?;
+    let mut names = found.clone();
+    let created = plan.into_iter().flat_map(|plan| &plan.secrets);
+    let created = created.filter(|secret| secret.outcome == restore::Outcome::Create);
+    names.extend(created.map(|secret| secret.desired.name.clone()));
+    let left = leftovers::destroy(&names, drill, request.target, request.readback, request.progress).await?;
+    let created = found.len() as u64;
+    ready.draft.phases.push(Phase { name: "clean up".into(), start, end: request.clock.now() });
+    Ok(CleanUp { created, destroyed: created - left.len() as u64, left_over: left.into_iter().collect() })
+}
+
+/// Writes down how it ended, and gives the error that ended it.
+fn settle(
+    request: &Request<'_>,
+    ready: &mut Ready,
+    work: &Work,
+    end: End,
+    cleaned: Result<CleanUp, DrillError>,
+) -> Option<DrillError> {
+    let draft = &mut ready.draft;
+    let mut error = None;
+    match cleaned {
+        Ok(cleaned) => draft.clean_up = cleaned,
+        Err(failure) => {
+            verdict::deviate(request, draft, "the clean-up failed", &failure.to_string());
+            error = Some(failure);
+        }
+    }
+    let base = match end {
+        End::Done => None,
+        End::Stopped => {
+            verdict::deviate(request, draft, "it was interrupted", &format!("asked to stop during {:?}", work.phase));
+            Some(Verdict::Aborted)
+        }
+        End::Late => {
+            let limit = format!("{:#} were over during {:?}", request.file.time_limit, work.phase);
+            verdict::deviate(request, draft, "it was given up at its time limit", &limit);
+            Some(Verdict::TimedOut)
+        }
+        End::Failed(failure) => {
+            verdict::deviate(request, draft, &format!("phase {:?} failed", work.phase), &failure.to_string());
+            error = Some(failure);
+            Some(Verdict::Failed)
+        }
+    };
+    verdict::decide(request, draft, &ready.history_faults, base);
+    error
+}
+
+async fn store(request: &Request<'_>, ready: &mut Ready, work: &Work) -> Result<StoredDrill, DrillError> {
+    let draft = &mut ready.draft;
+    draft.isolation.refused = request.isolation.refused();
+    draft.isolation.contacted = request.isolation.contacted();
+    draft.ended = request.clock.now();
+    if draft.redacted {
+        redact::names(draft, &work.names);
+    }
+    let (at, bytes) = (to_seconds(draft.started), Bytes::from(draft.to_bytes()));
+    Ok(request.repository.put_drill(at, draft.drill, bytes, request.signer).await?)
+}
+
+/// How many secrets a plan leaves out or cannot restore, by reason.
+pub(super) fn tally(reasons: impl Iterator<Item = String>) -> Vec<Reason> {
+    let mut counts = std::collections::BTreeMap::new();
+    for reason in reasons {
+        *counts.entry(reason).or_insert(0) += 1;
+    }
+    counts.into_iter().map(|(reason, count)| Reason { reason, count }).collect()
+}

@@ -1,0 +1,195 @@
+//! Drills that were held: which records count, in which order, and when one is missing. Pure.
+
+use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use super::record::{Record, Verdict};
+use crate::{
+    crypto::{self, Namespace, PublicKey},
+    model::Digest,
+    repo::{StoredDrill, Trust},
+};
+
+/// A record of any version, as far as lists and trends need it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Facts {
+    /// The format version.
+    pub version: u32,
+    /// Who signs.
+    pub signer: PublicKey,
+    /// SHA-256 of the record before it.
+    pub previous: Option<Digest>,
+    /// The place in the chain of the snapshot that was restored.
+    pub sequence: u64,
+    /// SHA-256 of its manifest.
+    pub manifest: Digest,
+    /// The verdict.
+    pub result: Verdict,
+    /// Seconds, where it was measured.
+    pub rto_seconds: Option<f64>,
+    /// Seconds.
+    pub rpo_seconds: f64,
+    /// When it began; of version 1 the first phase says so.
+    started: Option<Timestamp>,
+    #[serde(default)]
+    phases: Vec<Start>,
+    plan: Option<Name>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Start {
+    start: Timestamp,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Name {
+    name: String,
+}
+
+/// One stored record: what it says, and what is wrong with its signature or its place in the chain.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// As stored.
+    pub stored: StoredDrill,
+    /// What it says.
+    pub facts: Option<Facts>,
+    /// Why it does not count.
+    pub fault: Option<String>,
+}
+
+impl Facts {
+    /// When the drill began.
+    pub fn started(&self) -> Option<Timestamp> {
+        self.started.or_else(|| self.phases.first().map(|phase| phase.start))
+    }
+
+    /// The name of its plan; empty for one described on the command line, and in version 1.
+    pub fn plan(&self) -> &str {
+        self.plan.as_ref().map_or("", |plan| &plan.name)
+    }
+}
+
+impl Past {
+    /// What it says, if it counts.
+    pub fn verified(&self) -> Option<&Facts> {
+        self.facts.as_ref().filter(|_| self.fault.is_none())
+    }
+
+    /// The whole record, if it counts and is of this version.
+    pub fn record(&self) -> Option<Record> {
+        self.verified().and_then(|_| Record::parse(&self.stored.bytes))
+    }
+}
+
+/// Judges records, oldest first: each one's signature, and that it names the one before it.
+pub fn judge(stored: Vec<StoredDrill>, trust: &Trust) -> Vec<Past> {
+    let mut previous = None;
+    let mut judged = Vec::with_capacity(stored.len());
+    for (stored, facts) in chained(stored) {
+        let fault = fault(&stored, facts.as_ref(), previous, trust);
+        previous = Some(Digest::of(&stored.bytes));
+        judged.push(Past { stored, facts, fault });
+    }
+    judged
+}
+
+/// In the order in which they name each other; where that breaks, the oldest by name goes on.
+fn chained(mut stored: Vec<StoredDrill>) -> Vec<(StoredDrill, Option<Facts>)> {
+    stored.sort_by(|a, b| (&a.name, &a.bytes).cmp(&(&b.name, &b.bytes)));
+    stored.dedup_by(|a, b| a.name == b.name && a.bytes == b.bytes);
+    let facts = stored.iter().map(|stored| serde_json::from_slice::<Facts>(&stored.bytes).ok()).collect::<Vec<_>>();
+    let mut left: Vec<_> = stored.into_iter().zip(facts).collect();
+    let mut ordered: Vec<(StoredDrill, Option<Facts>)> = Vec::with_capacity(left.len());
+    let mut last = None;
+    while !left.is_empty() {
+        let names_last = |facts: &Option<Facts>| facts.as_ref().is_some_and(|facts| facts.previous == last);
+        let next = left.iter().position(|(_, facts)| names_last(facts)).unwrap_or(0);
+        let found = left.remove(next);
+        last = Some(Digest::of(&found.0.bytes));
+        ordered.push(found);
+    }
+    ordered
+}
+
+fn fault(stored: &StoredDrill, facts: Option<&Facts>, previous: Option<Digest>, trust: &Trust) -> Option<String> {
+    let Some(facts) = facts else { return Some("not a drill record".into()) };
+    if !trust.epochs().iter().any(|epoch| trust.allows(epoch.number, &facts.signer)) {
+        return Some("signed by a key that may not sign".into());
+    }
+    if let Err(error) = crypto::verify(&facts.signer, Namespace::Drill, &stored.bytes, &stored.signature) {
+        return Some(error.to_string());
+    }
+    (facts.previous != previous).then(|| "the record before it was removed or replaced".into())
+}
+
+/// A turn at which a drill was to be held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Turn {
+    /// `2026-09` for monthly drills, the first day otherwise.
+    pub name: String,
+    /// Its first day.
+    pub from: Date,
+    /// The day after its last.
+    pub to: Date,
+}
+
+/// Whole months for drills of 28 to 31 days, else so many days each, that lie in `from..to` and are over.
+pub fn turns(from: Date, to: Date, every_days: u32) -> Vec<Turn> {
+    let monthly = (28..=31).contains(&every_days);
+    let mut start = if monthly { from.first_of_month() } else { from };
+    let mut turns = Vec::new();
+    loop {
+        let step = if monthly { 1.month() } else { i64::from(every_days.max(1)).days() };
+        let Ok(end) = start.checked_add(step) else { return turns };
+        if end > to {
+            return turns;
+        }
+        let day = start.to_string();
+        let name = if monthly { day[..7].to_owned() } else { day };
+        turns.push(Turn { name, from: start, to: end });
+        start = end;
+    }
+}
+
+/// The turns in which no drill was held. `held` are the starts of drills that count.
+pub fn missed(from: Date, to: Date, every_days: u32, held: &[Timestamp]) -> Vec<Turn> {
+    let days: Vec<Date> = held.iter().map(|time| TimeZone::UTC.to_datetime(*time).date()).collect();
+    let is_held = |turn: &Turn| days.iter().any(|day| (turn.from..turn.to).contains(day));
+    turns(from, to, every_days).into_iter().filter(|turn| !is_held(turn)).collect()
+}
+
+/// Days as a duration.
+pub(super) fn days(count: u32) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn a_month_without_a_drill_is_missed_and_the_running_one_is_not() {
+        let held: Vec<Timestamp> = ["2026-01-31T23:59:59Z", "2026-03-01T00:00:00Z", "2026-03-20T00:00:00Z"]
+            .map(|time| time.parse().unwrap())
+            .into();
+        let missed: Vec<String> = missed(date(2026, 1, 15), date(2026, 5, 20), 31, &held)
+            .into_iter()
+            .map(|turn| turn.name)
+            .collect();
+        assert_eq!(missed, ["2026-02", "2026-04"]);
+        assert!(super::missed(date(2026, 5, 1), date(2026, 5, 31), 31, &[]).is_empty(), "May is not over");
+    }
+
+    #[test]
+    fn other_rhythms_count_days() {
+        let held = ["2026-01-03T12:00:00Z".parse().unwrap()];
+        let names = |every| -> Vec<String> {
+            missed(date(2026, 1, 1), date(2026, 1, 22), every, &held).into_iter().map(|turn| turn.name).collect()
+        };
+        assert_eq!(names(7), ["2026-01-08", "2026-01-15"]);
+        assert_eq!(names(92), Vec::<String>::new());
+        assert_eq!(turns(date(2026, 1, 1), date(2026, 1, 4), 1).len(), 3);
+    }
+}

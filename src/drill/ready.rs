@@ -1,0 +1,230 @@
+//! Before a drill: which snapshot, and whether the target is a sandbox. Writes nothing.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{
+    DrillError, Request, choose, leftovers,
+    past::days,
+    record::{
+        Approval, CleanUp, History, Inventory, IsolationFacts, ObjectiveFacts, OpeningFacts, Phase, PlanFacts, RECORD_VERSION, Reason,
+        Record, RecoveryPoint, Sample, Verdict, controls,
+    },
+    random, seconds,
+    target::{self, Claim},
+};
+use crate::{
+    clock::{Clock, to_seconds},
+    model::{Digest, Place, SnapshotId},
+    repo::{Manifest, Trust, VerifiedManifest},
+};
+
+/// Records of the same plan that a trend looks at.
+const TREND: usize = 12;
+
+/// A drill that may be held: the target is a sandbox, the snapshot is chosen and its history verified.
+pub struct Ready {
+    /// The record so far.
+    pub(super) draft: Record,
+    pub(super) manifest: VerifiedManifest,
+    /// What earlier drills left there.
+    pub(super) leftovers: BTreeSet<String>,
+    /// Faults of the history.
+    pub(super) history_faults: Vec<String>,
+}
+
+impl Ready {
+    /// The snapshot that will be restored.
+    pub fn manifest(&self) -> &VerifiedManifest {
+        &self.manifest
+    }
+
+    /// The sandbox.
+    pub fn target(&self) -> &Place {
+        &self.draft.target
+    }
+
+    /// What is going to happen, in sentences, for whoever approves it.
+    pub fn sentences(&self) -> Vec<String> {
+        let Record { plan, recovery_point: point, isolation, .. } = &self.draft;
+        let mut lines = vec![
+            plan.scenario.clone(),
+            format!("snapshot {} of {} ({}), from {}", self.draft.snapshot, point.time, point.selected, point.storage),
+            format!("into {}", self.draft.target),
+        ];
+        if !isolation.lost.is_empty() {
+            lines.push(format!("lost: {}", isolation.lost));
+        }
+        if !self.leftovers.is_empty() {
+            lines.push(format!("{} secrets that earlier drills left there are removed first", self.leftovers.len()));
+        }
+        lines
+    }
+}
+
+/// Chooses the snapshot and asks the target who it is. Writes nothing.
+///
+/// # Errors
+/// See [`DrillError`]: everything that speaks against the target is named at once.
+pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
+    let started = request.clock.now();
+    let chain = request.repository.chain(request.trust).await?;
+    let chance = u64::from(u32::from_le_bytes(random()));
+    let chosen = choose::snapshot(&chain, &request.file.snapshot, chance);
+    let chosen = chosen.ok_or_else(|| no_snapshot(request))?;
+    let selected = request.clock.now();
+
+    let place = request.target.place().await?;
+    let source = &chosen.manifest.manifest().source;
+    let sure = target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?;
+    let leftovers = leftovers::find(request.readback, None).await?;
+    let manifest = chosen.manifest.clone();
+    let mut draft = draft(request, &manifest, place, started, chosen.how);
+    draft.isolation.made_sure = sure;
+    draft.phases = vec![
+        Phase { name: "select".into(), start: started, end: selected },
+        Phase { name: "preflight".into(), start: selected, end: request.clock.now() },
+    ];
+    let history_faults = chain.faults.iter().map(|fault| format!("{}: {}", fault.file, fault.detail)).collect();
+    Ok(Ready { draft, manifest, leftovers, history_faults })
+}
+
+fn no_snapshot(request: &Request<'_>) -> DrillError {
+    let storage = request.repository.storage().address();
+    DrillError::NoSnapshot(format!("none in {storage} is as [snapshot] says"))
+}
+
+fn claim<'a>(request: &Request<'a>, source: &'a Place, landed: &'a Place) -> Claim<'a> {
+    let target = &request.file.target;
+    Claim {
+        source,
+        landed,
+        account: target.account.as_deref(),
+        allowed: if target.sandbox { &[] } else { request.allowed_accounts },
+        role: target.role.as_deref(),
+        endpoint: target.endpoint.as_deref(),
+        prefix: &target.prefix,
+        embedded: target.sandbox,
+        lost: request.isolation.lost(),
+    }
+}
+
+fn draft(request: &Request<'_>, found: &VerifiedManifest, target: Place, started: Timestamp, how: String) -> Record {
+    let manifest = found.manifest();
+    Record {
+        version: RECORD_VERSION,
+        drill: SnapshotId::from_bytes(random()),
+        repository: request.repository.id(),
+        tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
+        tool_sha256: request.digests.tool,
+        config_sha256: request.digests.config,
+        plan: plan(request),
+        approval: Approval { operator: String::new(), how: String::new(), time: started },
+        controls: controls(),
+        signer: request.signer.public(),
+        previous: request.past.last().map(|past| Digest::of(&past.stored.bytes)),
+        started,
+        ended: started,
+        phases: Vec::new(),
+        source: manifest.source.clone(),
+        target,
+        isolation: IsolationFacts {
+            lost: request.isolation.lost().clone(),
+            prefix: request.file.target.prefix.clone(),
+            ..IsolationFacts::default()
+        },
+        snapshot: manifest.snapshot,
+        manifest: found.digest(),
+        sequence: manifest.sequence,
+        recovery_point: RecoveryPoint {
+            time: manifest.time,
+            selected: how,
+            signer: manifest.signer.fingerprint(),
+            epoch: manifest.epoch,
+            storage: request.repository.storage().address().to_owned(),
+            is_copy: request.is_copy,
+            files: 0,
+        },
+        opening: OpeningFacts {
+            by: String::new(),
+            recipient: String::new(),
+            sheets: 0,
+            threshold: threshold(request.trust, manifest.epoch),
+            custodians: Vec::new(),
+        },
+        inventory: inventory(manifest),
+        sample: Sample::default(),
+        left_out: Vec::new(),
+        not_restored: Vec::new(),
+        checks: Vec::new(),
+        negative_controls: Vec::new(),
+        probes: Vec::new(),
+        differences: Vec::new(),
+        redacted: request.file.report.redact_names,
+        rto_seconds: None,
+        rpo_seconds: seconds(manifest.time, to_seconds(started)),
+        objectives: ObjectiveFacts {
+            rto_seconds: request.file.objectives.rto.map(|rto| rto.as_secs_f64()),
+            rpo_seconds: request.file.objectives.rpo.map(|rpo| rpo.as_secs_f64()),
+            ..ObjectiveFacts::default()
+        },
+        result: Verdict::Aborted,
+        deviations: Vec::new(),
+        clean_up: CleanUp::default(),
+        history: history(request),
+    }
+}
+
+fn threshold(trust: &Trust, number: u32) -> u8 {
+    trust.epochs().iter().find(|epoch| epoch.number == number).map_or(0, |epoch| epoch.threshold)
+}
+
+fn plan(request: &Request<'_>) -> PlanFacts {
+    let file = request.file;
+    PlanFacts {
+        name: request.name.to_owned(),
+        version: file.version.clone(),
+        sha256: request.digests.file,
+        scenario: file.scenario.clone(),
+        every_days: file.every_days,
+        owner: file.owner.clone(),
+        reviewer: file.reviewer.clone(),
+        runbook_sha256: request.digests.runbook,
+        retention: file.retention.clone(),
+    }
+}
+
+fn inventory(manifest: &Manifest) -> Inventory {
+    let counts = manifest.counts;
+    let excluded = manifest.excluded.iter().map(|each| Reason { reason: each.rule.clone(), count: each.secrets });
+    let unreadable = manifest.unreadable.iter().map(|each| Reason {
+        reason: format!("{}: {}", each.operation, each.reason),
+        count: each.count,
+    });
+    Inventory {
+        listed: counts.listed,
+        captured: counts.captured,
+        excluded: excluded.collect(),
+        unreadable: unreadable.collect(),
+        vanished: counts.vanished,
+        versions: counts.versions,
+    }
+}
+
+/// The last drills of the same plan.
+fn history(request: &Request<'_>) -> History {
+    let same: Vec<_> =
+        request.past.iter().filter_map(super::Past::verified).filter(|facts| facts.plan() == request.name).collect();
+    let recent = &same[same.len().saturating_sub(TREND)..];
+    History {
+        drills: recent.len() as u64,
+        passed: recent.iter().filter(|facts| facts.result == Verdict::Passed).count() as u64,
+        rto_seconds: recent.iter().filter_map(|facts| facts.rto_seconds).collect(),
+    }
+}
+
+/// When the next drill shows whether something is mended.
+pub(super) fn retest(every_days: Option<u32>, clock: &dyn Clock) -> Option<Timestamp> {
+    to_seconds(clock.now()).checked_add(days(every_days?)).ok()
+}

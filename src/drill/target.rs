@@ -1,0 +1,169 @@
+//! Whether a target is a sandbox: judged before the first write, from what the target itself says. Pure.
+
+use crate::{isolation::Lost, model::Place};
+
+/// What is known about a target.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Where the secrets came from, by the signed manifest.
+    pub source: &'a Place,
+    /// Where writes would land, by the target's own word.
+    pub landed: &'a Place,
+    /// The account the drill file names.
+    pub account: Option<&'a str>,
+    /// The accounts the configuration allows; empty allows every one but the source's.
+    pub allowed: &'a [String],
+    /// The role that was taken.
+    pub role: Option<&'a str>,
+    /// The endpoint, when it is not the provider's own.
+    pub endpoint: Option<&'a str>,
+    /// Put before every name.
+    pub prefix: &'a str,
+    /// The embedded sandbox of this process.
+    pub embedded: bool,
+    /// What counts as lost.
+    pub lost: &'a Lost,
+}
+
+/// What was made sure of, or everything that speaks against the target.
+///
+/// # Errors
+/// The sentences that speak against it, at least one.
+pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
+    let Claim { source, landed, .. } = claim;
+    let mut against = Vec::new();
+    let mut sure = Vec::new();
+    let mut rule = |broken: bool, words: String, made_sure: String| {
+        if broken { against.push(words) } else { sure.push(made_sure) }
+    };
+    rule(
+        landed.account == source.account,
+        format!(
+            "the drill's target is account {}, where the secrets came from; a drill needs another account",
+            landed.account
+        ),
+        format!("account {} is not the source's, {}", landed.account, source.account),
+    );
+    if let Some(account) = claim.account {
+        rule(
+            account != landed.account,
+            format!("the drill file names account {account}, the credentials lead to {}", landed.account),
+            format!("account {account} is the one the drill file names"),
+        );
+    }
+    if !claim.allowed.is_empty() {
+        rule(
+            !claim.allowed.contains(&landed.account),
+            format!("account {} is not in [drill] accounts of the configuration", landed.account),
+            format!("account {} is in the configuration's list", landed.account),
+        );
+    }
+    if let Some(role) = claim.role {
+        rule(
+            role.split(':').nth(4) != Some(&landed.account),
+            format!("the role {role} is not of account {}, where it led", landed.account),
+            format!("the role is of account {}", landed.account),
+        );
+    }
+    rule(
+        !claim.embedded && landed.region == source.region && claim.prefix.is_empty(),
+        format!("the target is in {}, the source's region, and names have no prefix", landed.region),
+        if claim.prefix.is_empty() {
+            format!("region {} is not the source's, {}", landed.region, source.region)
+        } else {
+            format!("every name begins with {:?}", claim.prefix)
+        },
+    );
+    rule(
+        claim.lost.regions.contains(&landed.region),
+        format!("the target is in {}, which counts as lost", landed.region),
+        "the target is in no region that counts as lost".into(),
+    );
+    if let Some(endpoint) = claim.endpoint {
+        rule(
+            is_primary(endpoint, source, claim.lost),
+            format!("the endpoint {endpoint} is the primary's"),
+            format!("the endpoint {endpoint} is not the primary's"),
+        );
+    }
+    if against.is_empty() { Ok(sure) } else { Err(against) }
+}
+
+/// An endpoint named after the source's region, or one that counts as lost.
+fn is_primary(endpoint: &str, source: &Place, lost: &Lost) -> bool {
+    let host = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split(['/', '?']).next().unwrap_or_default().to_ascii_lowercase()
+    };
+    let own = host(endpoint);
+    let name = own.rsplit_once(':').map_or(own.as_str(), |(name, _)| name);
+    name.split('.').any(|label| label == source.region) || lost.endpoints.iter().any(|lost| host(lost) == own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(account: &str, region: &str) -> Place {
+        Place { provider: "aws".into(), account: account.into(), region: region.into() }
+    }
+
+    /// Every misconfiguration by itself, and all of them together: each is named, and none hides another.
+    #[test]
+    fn all_combinations_of_mistakes_are_refused_and_named() {
+        let source = place("111111111111", "eu-central-1");
+        let allowed = ["999999999999".to_owned()];
+        for mistakes in 0..32_u8 {
+            let made = |bit: u8| mistakes & (1 << bit) != 0;
+            let account = if made(0) { "111111111111" } else { "999999999999" };
+            let landed = place(account, if made(1) { "eu-central-1" } else { "eu-west-1" });
+            let lost = Lost { endpoints: vec!["http://127.0.0.1:1".into()], ..Lost::default() };
+            let claim = Claim {
+                source: &source,
+                landed: &landed,
+                account: None,
+                allowed: if made(4) { &[] } else { &allowed },
+                role: Some(if made(2) {
+                    "arn:aws:iam::222222222222:role/x"
+                } else if made(0) {
+                    "arn:aws:iam::111111111111:role/x"
+                } else {
+                    "arn:aws:iam::999999999999:role/x"
+                }),
+                endpoint: Some(if made(3) { "http://127.0.0.1:1/" } else { "http://127.0.0.1:2" }),
+                prefix: "",
+                embedded: false,
+                lost: &lost,
+            };
+            let expected = usize::from(made(0)) * (1 + usize::from(!made(4)))
+                + usize::from(made(1))
+                + usize::from(made(2))
+                + usize::from(made(3));
+            match judge(&claim) {
+                Ok(sure) => assert!(expected == 0 && sure.len() >= 4, "{mistakes:05b}: {sure:?}"),
+                Err(against) => assert_eq!(against.len(), expected, "{mistakes:05b}: {against:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_region_the_primary_by_name_and_another_account_than_named() {
+        let (source, landed) = (place("1", "eu-central-1"), place("2", "eu-west-1"));
+        let lost = Lost { regions: vec!["eu-west-1".into()], ..Lost::default() };
+        let claim = Claim {
+            source: &source,
+            landed: &landed,
+            account: Some("3"),
+            allowed: &[],
+            role: None,
+            endpoint: Some("https://secretsmanager.EU-central-1.amazonaws.com"),
+            prefix: "drill/",
+            embedded: false,
+            lost: &lost,
+        };
+        assert_eq!(judge(&claim).unwrap_err().len(), 3);
+        let same_region = place("2", "eu-central-1");
+        let fine = Claim { landed: &same_region, account: Some("2"), endpoint: None, lost: &Lost::default(), ..claim };
+        assert!(judge(&fine).is_ok(), "a prefix makes the source's region usable");
+    }
+}

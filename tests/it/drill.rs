@@ -1,0 +1,350 @@
+//! A drill on a provider in memory: it passes, it can fail in every way, and it leaves nothing behind.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::{
+    clock::Clock,
+    drill::{
+        self, Approval, Aspect, Digests, DrillError, DrillFile, Opening, Outcome, PLANTS, Plant, Record, Request, State,
+        Verdict,
+    },
+    isolation::Isolation,
+    model::{SecretValue, Tag},
+    progress::Silent,
+    provider::memory::{HeldVersion, Memory},
+    snapshot::Report,
+};
+
+use crate::round_trip::{NOW, World, estate, id, secret};
+
+pub const FILE: &str = "scenario = \"a test\"\nevery_days = 31\nowner = \"the owner\"\n[target]\naccount = \"222222222222\"\nregion = \"eu-west-1\"\nprefix = \"drill/\"\n";
+
+/// A clock on which every look takes a second.
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        let start: Timestamp = NOW.parse().unwrap();
+        start.checked_add(SignedDuration::from_secs(self.0.fetch_add(1, Ordering::SeqCst))).unwrap()
+    }
+}
+
+pub struct Scene {
+    pub world: World,
+    pub sandbox: Memory,
+    pub file: DrillFile,
+    plants: Vec<Plant>,
+    journal: Option<std::path::PathBuf>,
+}
+
+impl Scene {
+    pub async fn new() -> Self {
+        let world = World::new().await;
+        let source = Arc::new(Memory::new("111111111111", "eu-central-1"));
+        estate(&source);
+        let report = world.snapshot(&source).await.unwrap();
+        assert_eq!(report.unreadable, []);
+        Self::of(world)
+    }
+
+    pub fn of(world: World) -> Self {
+        let sandbox = Memory::new("222222222222", "eu-west-1");
+        let file = DrillFile::parse(FILE).unwrap();
+        Self { world, sandbox, file, plants: PLANTS.to_vec(), journal: None }
+    }
+
+    async fn drill(&self, spoil: &(dyn Fn() + Sync)) -> Result<Outcome, DrillError> {
+        self.drill_until(spoil, std::future::pending()).await
+    }
+
+    async fn drill_until(
+        &self,
+        spoil: &(dyn Fn() + Sync),
+        stop: impl Future<Output = ()>,
+    ) -> Result<Outcome, DrillError> {
+        let past = drill::judge(self.world.repository.drills().await.unwrap(), &self.world.trust);
+        assert!(past.iter().all(|past| past.fault.is_none()));
+        let request = Request {
+            name: "test",
+            file: &self.file,
+            digests: Digests::default(),
+            repository: &self.world.repository,
+            is_copy: false,
+            trust: &self.world.trust,
+            target: &self.sandbox,
+            readback: &self.sandbox,
+            allowed_accounts: &["222222222222".to_owned()],
+            canaries: &[],
+            isolation: &Isolation::default(),
+            signer: &self.world.signer,
+            past: &past,
+            plants: &self.plants,
+            journal: self.journal.as_deref(),
+            clock: &Ticking(AtomicI64::new(3600)),
+            progress: &Silent,
+            before_verify: spoil,
+        };
+        let ready = drill::preflight(&request).await?;
+        let approval = Approval { operator: "tester".into(), how: "--yes".into(), time: NOW.parse().unwrap() };
+        let opening = Opening::Quorum { key: &self.world.key, custodians: vec!["Ana".into(), "Bo".into()] };
+        drill::hold(&request, ready, approval, &opening, stop).await
+    }
+
+    pub async fn record(&self, spoil: &(dyn Fn() + Sync)) -> Record {
+        let outcome = self.drill(spoil).await.unwrap();
+        assert!(outcome.error.is_none());
+        assert_eq!(Record::parse(&outcome.stored.bytes).unwrap(), outcome.record);
+        outcome.record
+    }
+}
+
+fn failed(record: &Record) -> Vec<Aspect> {
+    record.checks.iter().filter(|check| check.state == State::Failed).map(|check| check.name).collect()
+}
+
+#[tokio::test]
+async fn a_drill_passes_cleans_up_and_is_chained() {
+    let scene = Scene::new().await;
+    let record = scene.record(&|| {}).await;
+    assert_eq!((record.result, &record.deviations), (Verdict::Passed, &vec![]));
+    assert_eq!((record.clean_up.created, record.clean_up.destroyed), (3, 3));
+    assert!(scene.sandbox.names().is_empty());
+    assert!(record.checks.iter().all(|check| check.state == State::Passed), "{:?}", record.checks);
+    assert_eq!(record.negative_controls.iter().filter(|control| control.caught).count(), 5);
+    assert_eq!((record.sample.population, record.sample.restored), (4, 3));
+    assert_eq!(record.left_out[0].reason, "scheduled for deletion in the source");
+    let names: Vec<_> = record.phases.iter().map(|phase| phase.name.as_str()).collect();
+    let expected =
+        ["select", "preflight", "approve", "fetch", "open", "plan", "restore", "verify", "controls", "clean up"];
+    assert_eq!(names, expected);
+    assert!(record.phases.windows(2).all(|two| two[0].end <= two[1].start && two[0].start <= two[0].end));
+    assert_eq!(record.opening.custodians, ["Ana", "Bo"]);
+    assert_eq!(record.rpo_seconds, 3600.0);
+
+    let second = scene.record(&|| {}).await;
+    assert!(second.previous.is_some());
+    assert_eq!((second.history.drills, second.history.passed), (1, 1));
+    let third = scene.record(&|| scene.sandbox.remove("drill/app/single")).await;
+    assert_eq!((third.result, third.history.drills), (Verdict::Failed, 2));
+}
+
+#[tokio::test]
+async fn each_thing_by_itself_makes_the_drill_fail_and_is_named() {
+    let text = |value: &str, stages: &[&str]| vec![HeldVersion::text(&id(1), stages, value)];
+    let good = "same id, other secret";
+    let spoils: [(&[Aspect], &(dyn Fn(&Memory) + Sync)); 8] = [
+        (&[Aspect::Values], &|to| to.insert(marked(to, "single"), text("same id, other secre.", &["AWSCURRENT"]))),
+        (&[Aspect::Labels], &|to| to.insert(marked(to, "single"), text(good, &["AWSCURRENT", "EXTRA"]))),
+        (&[Aspect::Ids], &|to| {
+            let mut versions = text(good, &["AWSCURRENT"]);
+            versions.push(HeldVersion::text(&id(2), &[], "more"));
+            to.insert(marked(to, "single"), versions);
+        }),
+        (&[Aspect::Ids], &|to| to.remove("drill/app/empty")),
+        (&[Aspect::Tags], &|to| to.edit("drill/app/database", |secret| secret.tags[1].value = "x".into())),
+        (&[Aspect::Descriptions], &|to| to.edit("drill/app/database", |secret| secret.description = None)),
+        (&[Aspect::Policies], &|to| to.edit("drill/app/database", |secret| secret.policy = None)),
+        (&[Aspect::Binary], &|to| to.insert(marked(to, "database"), database(b"{\"text\":2}"))),
+    ];
+    for (aspects, spoil) in spoils {
+        let scene = Scene::new().await;
+        let record = scene.record(&|| spoil(&scene.sandbox)).await;
+        assert_eq!((record.result, failed(&record)), (Verdict::Failed, aspects.to_vec()), "{:?}", record.differences);
+        assert_eq!(record.deviations.len(), 1, "{:?}", record.deviations);
+        assert_eq!(record.deviations[0].owner.as_deref(), Some("the owner"));
+        assert!(record.deviations[0].retest.is_some());
+        assert!(scene.sandbox.names().is_empty(), "{:?}", scene.sandbox.names());
+    }
+}
+
+/// The secret as the drill made it, its tag included.
+fn marked(sandbox: &Memory, name: &str) -> lifeboat::model::Secret {
+    let mut found = None;
+    sandbox.edit(&format!("drill/app/{name}"), |secret| found = Some(secret.clone()));
+    found.unwrap()
+}
+
+fn database(binary: &[u8]) -> Vec<HeldVersion> {
+    vec![
+        HeldVersion::text(&id(1), &[], "one\r\n"),
+        HeldVersion::text(&id(2), &["AWSCURRENT", "BLUE", "GREEN"], "zwei — \u{1f6a3}\0 "),
+        HeldVersion::text(&id(3), &["AWSPREVIOUS"], "{\"a\":1,\"a\":2}"),
+        HeldVersion::text(&id(4), &[], ""),
+        HeldVersion { value: Some(SecretValue::binary(binary.to_vec())), ..HeldVersion::text(&id(5), &["ROLL"], "") },
+    ]
+}
+
+#[tokio::test]
+async fn a_check_that_is_not_run_is_recorded_as_such() {
+    let mut scene = Scene::new().await;
+    scene.file.checks.run = vec![Aspect::Values, Aspect::Ids];
+    let record = scene.record(&|| scene.sandbox.edit("drill/app/database", |secret| secret.policy = None)).await;
+    assert_eq!(record.result, Verdict::Passed);
+    let not_run = record.checks.iter().filter(|check| check.state == State::NotRun).count();
+    assert_eq!((not_run, record.differences.len()), (6, 0));
+}
+
+#[tokio::test]
+async fn probes_objectives_and_leftovers_make_it_fail() {
+    let probe = |command: &str| format!("{FILE}[[probe]]\nname = \"login\"\nsecret = \"app/single\"\ncommand = [\"/bin/sh\", \"-c\", {command:?}]\ntime_limit = \"2s\"\n");
+    let mut scene = Scene::new().await;
+    scene.file = DrillFile::parse(&probe("test \"$(cat)\" = 'same id, other secret'")).unwrap();
+    let record = scene.record(&|| {}).await;
+    assert_eq!((record.result, record.probes[0].state), (Verdict::Passed, State::Passed));
+    for (command, detail) in [("exit 3", "ended with 3, not with 0"), ("sleep 9", "did not end within 2s")] {
+        scene.file = DrillFile::parse(&probe(command)).unwrap();
+        let record = scene.record(&|| {}).await;
+        assert_eq!((record.result, record.probes[0].detail.as_str()), (Verdict::Failed, detail));
+    }
+    scene.file = DrillFile::parse(&probe("true").replace("app/single", "app/nobody")).unwrap();
+    assert_eq!(scene.record(&|| {}).await.probes[0].state, State::NotRun);
+
+    for (objective, what) in [("rto = \"1s\"", "the RTO was missed"), ("rpo = \"59m\"", "the RPO was missed")] {
+        scene.file = DrillFile::parse(&format!("{FILE}[objectives]\n{objective}\n")).unwrap();
+        let record = scene.record(&|| {}).await;
+        assert_eq!((record.result, record.deviations[0].what.as_str()), (Verdict::Failed, what));
+    }
+    scene.file = DrillFile::parse(&format!("{FILE}[objectives]\nrto = \"1h\"\nrpo = \"1h\"\n")).unwrap();
+    assert_eq!(scene.record(&|| {}).await.result, Verdict::Passed);
+
+    scene.sandbox.refuse("drill/app/single", "DeleteSecret", "AccessDeniedException");
+    let record = scene.record(&|| {}).await;
+    assert_eq!((record.result, record.clean_up.left_over.as_slice()), (Verdict::Failed, ["drill/app/single".to_owned()].as_slice()));
+    assert!(matches!(scene.drill(&|| {}).await, Err(DrillError::NotEmpty(name)) if name == "drill/app/single"));
+    scene.sandbox.heal();
+    let record = scene.record(&|| {}).await;
+    assert_eq!((record.result, record.isolation.leftovers_removed), (Verdict::Passed, 1));
+}
+
+#[tokio::test]
+async fn a_fault_that_is_not_caught_and_no_fault_at_all_make_it_void() {
+    let mut scene = Scene::new().await;
+    scene.plants.push(Plant::TestOnlyNothing);
+    let record = scene.record(&|| {}).await;
+    assert_eq!(record.result, Verdict::Void);
+    assert_eq!(record.deviations[0].what, "a planted fault was not caught");
+    scene.plants.clear();
+    assert_eq!(scene.record(&|| {}).await.result, Verdict::Void);
+}
+
+#[tokio::test]
+async fn nothing_compared_is_never_a_pass() {
+    let mut scene = Scene::new().await;
+    scene.file = DrillFile::parse(&format!("{FILE}[restore]\nwhat = \"canaries\"\ncanaries = [\"nobody/*\"]\n")).unwrap();
+    let record = scene.record(&|| {}).await;
+    assert_eq!((record.result, record.sample.chosen), (Verdict::Failed, 0));
+    assert_eq!(record.deviations[0].what, "nothing was compared");
+
+    scene.file = DrillFile::parse(&format!("{FILE}[checks]\nrun = [\"completeness\", \"tags\"]\n")).unwrap();
+    assert_eq!(scene.record(&|| {}).await.result, Verdict::Failed, "tags alone prove nothing about values");
+}
+
+#[tokio::test]
+async fn what_could_not_be_captured_makes_it_partial() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("111111111111", "eu-central-1"));
+    estate(&source);
+    source.refuse("app/single", "GetSecretValue", "DecryptionFailure");
+    let report: Report = world.snapshot(&source).await.unwrap();
+    assert_eq!(report.unreadable.len(), 1);
+    let record = Scene::of(world).record(&|| {}).await;
+    assert_eq!(record.result, Verdict::Partial);
+    assert!(record.not_restored[0].reason.contains("DecryptionFailure"));
+    assert_eq!(record.inventory.unreadable.len(), 1);
+}
+
+#[tokio::test]
+async fn stopped_or_late_it_cleans_up_and_says_so() {
+    let scene = Scene::new().await;
+    let outcome = scene.drill_until(&|| {}, std::future::ready(())).await.unwrap();
+    assert_eq!(outcome.record.result, Verdict::Aborted);
+    let mut scene = Scene::new().await;
+    scene.file.time_limit = SignedDuration::from_nanos(1);
+    let record = scene.record(&|| {}).await;
+    assert_eq!(record.result, Verdict::TimedOut);
+    assert!(record.deviations[0].what.contains("time limit") && scene.sandbox.names().is_empty());
+}
+
+#[tokio::test]
+async fn a_target_that_fails_midway_is_recorded_and_cleaned_up() {
+    for calls in 2..12 {
+        let scene = Scene::new().await;
+        scene.sandbox.fail_after(calls);
+        let outcome = scene.drill(&|| scene.sandbox.heal()).await;
+        scene.sandbox.heal();
+        if let Ok(outcome) = outcome {
+            assert_ne!(outcome.record.result, Verdict::Void);
+            assert!(outcome.error.is_none() || outcome.record.result == Verdict::Failed);
+        }
+        let next = scene.record(&|| {}).await;
+        assert_eq!(next.result, Verdict::Passed, "after {calls} calls");
+        assert!(scene.sandbox.names().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_none_or_is_full_is_left_alone() {
+    let mut scene = Scene::new().await;
+    scene.sandbox.insert(secret("drill/app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "kept")]);
+    assert!(matches!(scene.drill(&|| {}).await, Err(DrillError::NotEmpty(_))));
+    assert!(scene.sandbox.holds("drill/app/single", &id(1), &SecretValue::string("kept".into())));
+    for (account, region, says) in [
+        ("111111111111", "ap-southeast-2", "another account"),
+        ("333333333333", "eu-west-1", "not in [drill] accounts"),
+    ] {
+        scene.sandbox = Memory::new(account, region);
+        match scene.drill(&|| {}).await {
+            Err(DrillError::NotASandbox(reasons)) => assert!(reasons.join(" ").contains(says), "{reasons:?}"),
+            _ => panic!("{account} was taken"),
+        }
+        assert!(scene.sandbox.names().is_empty());
+    }
+    assert!(scene.world.repository.drills().await.unwrap().is_empty(), "what did not take place has no record");
+}
+
+#[tokio::test]
+async fn a_drill_that_was_killed_is_recorded_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut scene = Scene::new().await;
+    scene.journal = Some(folder.path().join("drill.json"));
+    let journal = scene.journal.clone().unwrap();
+    let copy = folder.path().join("copy.json");
+    // What the process that is killed before it verifies leaves: its journal and its secrets.
+    scene.record(&|| { std::fs::copy(&journal, &copy).unwrap(); }).await;
+    assert!(!journal.exists());
+    let text = std::fs::read_to_string(&copy).unwrap();
+    let own = drill::unfinished(&copy).unwrap().unwrap().record.drill.to_string();
+    std::fs::write(&journal, text.replace(&own, &"ab".repeat(16))).unwrap();
+    let mut left = secret("drill/app/single");
+    let killed = drill::unfinished(&journal).unwrap().unwrap().record;
+    left.tags.push(Tag { key: drill::TAG.into(), value: killed.drill.to_string() });
+    scene.sandbox.insert(left, Vec::new());
+
+    let outcome = scene.drill(&|| {}).await.unwrap();
+    assert_eq!(outcome.record.result, Verdict::Passed);
+    let aborted = Record::parse(&outcome.aborted.unwrap().bytes).unwrap();
+    assert_eq!((aborted.result, aborted.clean_up.destroyed), (Verdict::Aborted, 1));
+    assert!(aborted.deviations[0].what.contains("restore"), "{:?}", aborted.deviations);
+    assert!(scene.sandbox.names().is_empty());
+    // The end between the record and the forgetting of the journal: nothing is recorded twice.
+    std::fs::copy(&copy, &journal).unwrap();
+    assert!(scene.drill(&|| {}).await.unwrap().aborted.is_none());
+    let past = drill::judge(scene.world.repository.drills().await.unwrap(), &scene.world.trust);
+    assert!(past.iter().all(|past| past.fault.is_none()));
+}
+
+#[tokio::test]
+async fn redacted_records_name_nothing() {
+    let mut scene = Scene::new().await;
+    scene.file.report.redact_names = true;
+    scene.sandbox.refuse("drill/app/empty", "CreateSecret", "AccessDeniedException");
+    let record = scene.record(&|| scene.sandbox.edit("drill/app/database", |secret| secret.policy = None)).await;
+    assert_eq!(record.differences.iter().find(|found| found.what == "policy").unwrap().name, "secret 1");
+    assert!(record.not_restored[0].reason.contains("secret 2"), "{:?}", record.not_restored);
+    let text = String::from_utf8(record.to_bytes()).unwrap();
+    assert!(!text.contains("app/database") && !text.contains("app/empty"), "{text}");
+}

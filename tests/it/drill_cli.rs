@@ -1,0 +1,255 @@
+//! `lifeboat drill` by hand, against the embedded sandbox and its own.
+
+use futures::TryStreamExt;
+use lifeboat::{
+    emulator::{Fault, FaultKind, FaultWhen, Sandbox},
+    provider::{
+        Source,
+        aws::{Aws, AwsSettings, StaticCredentials},
+    },
+};
+
+use crate::{
+    cli::estate,
+    command::{Desk, SHEETS, binary},
+};
+
+const ACCOUNT: &str = "111111111111";
+
+/// Writes a drill file.
+fn write(desk: &Desk, name: &str, text: &str) {
+    std::fs::create_dir_all(desk.path("drills")).unwrap();
+    std::fs::write(desk.path(&format!("drills/{name}.toml")), text).unwrap();
+}
+
+const OUTAGE: &str = "scenario = \"eu-central-1 is gone\"\nevery_days = 31\n[lost]\nregions = [\"eu-central-1\"]\n[target]\nsandbox = true\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regional_outage_touches_nothing_that_is_lost() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    write(&desk, "outage", OUTAGE);
+    sandbox.control().reset_calls();
+    std::fs::rename(desk.path("repository"), desk.path("gone")).unwrap();
+    let drill = desk.run(&format!("drill run outage --json {SHEETS}")).expect(0).json();
+    assert!(sandbox.control().calls().is_empty(), "{:?}", sandbox.control().calls());
+    let isolation = &drill["record"]["isolation"];
+    assert_eq!(isolation["refused"], 2, "the region and the storage, tried once each");
+    let contacted: Vec<&str> = isolation["contacted"].as_array().unwrap().iter().map(|host| host.as_str().unwrap()).collect();
+    assert!(contacted.len() == 2 && contacted[1].starts_with("127.0.0.1:") && contacted[0].ends_with("/west"), "{contacted:?}");
+    assert!(!contacted[1].ends_with(&sandbox.address().port().to_string()));
+    assert_eq!(drill["record"]["recovery_point"]["is_copy"], true);
+    std::fs::rename(desk.path("gone"), desk.path("repository")).unwrap();
+    desk.run("drill verify").expect(0);
+    desk.run("drill run outage --json --share sheets/").expect(0);
+    assert!(desk.run("drill list").expect(0).out.contains("outage"));
+    sandbox.shutdown().await;
+}
+
+/// A drill file for account 999999999999 at the same endpoint, opened by a quorum.
+fn into_account(more: &str) -> String {
+    format!("scenario = \"a test\"\nevery_days = 31\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n{more}")
+}
+
+/// What is in an account of the sandbox.
+async fn names(sandbox: &Sandbox, account: &str, region: &str) -> Vec<String> {
+    let mut settings = AwsSettings::region(region);
+    settings.endpoint = Some(sandbox.endpoint());
+    let secret_key = zeroize::Zeroizing::new("x".to_owned());
+    settings.credentials = Some(StaticCredentials { access_key: account.into(), secret_key });
+    let target = Aws::connect(settings).await.unwrap();
+    let listed: Vec<_> = target.list().try_collect().await.unwrap();
+    listed.into_iter().map(|listed| listed.name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misconfigured_target_is_refused_in_all_combinations_before_any_write() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    for mistakes in 0..16_u8 {
+        let made = |bit: u8| mistakes & (1 << bit) != 0;
+        let region = if made(1) { "eu-central-1" } else { "eu-west-1" };
+        let mut text = format!("scenario = \"a test\"\n[target]\naccount = \"999999999999\"\nregion = {region:?}\n");
+        if made(2) {
+            text.push_str("role = \"arn:aws:iam::222222222222:role/elsewhere\"\n");
+        }
+        if made(3) {
+            text.push_str(&format!("endpoint = {0:?}\n[lost]\nendpoints = [{0:?}]\n", sandbox.endpoint()));
+        }
+        write(&desk, "mistake", &text);
+        sandbox.control().reset_calls();
+        let account = if made(0) { ACCOUNT } else { "999999999999" };
+        let ran = desk.run_as(account, &format!("drill run mistake --yes {SHEETS}"));
+        let ran = ran.expect(if mistakes == 0 { 0 } else { 4 });
+        let calls = sandbox.control().calls();
+        let writes: u64 = calls.iter().filter(|(name, _)| !["ListSecrets", "DescribeSecret"].contains(&name.as_str())).map(|(_, count)| count).sum();
+        assert_eq!(writes == 0, mistakes != 0, "{mistakes:04b}: {calls:?}\n{}", ran.err);
+    }
+    assert_eq!(names(&sandbox, ACCOUNT, "eu-central-1").await.len(), 2);
+    sandbox.shutdown().await;
+}
+
+/// Starts a drill and waits until its journal says that `phase` is over.
+fn started(desk: &Desk, sandbox: &Sandbox, phase: &str) -> std::process::Child {
+    sandbox.control().set_latency(std::time::Duration::from_millis(60));
+    let mut command = desk.command(binary());
+    command.env("AWS_ACCESS_KEY_ID", "999999999999").args(["drill", "run", "slow", "--yes"]);
+    command.args(SHEETS.split(' ')).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let state = desk.path("state");
+    let begun = std::time::Instant::now();
+    loop {
+        let journal = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        let journal = journal.filter(|path| path.to_string_lossy().ends_with(".drill.json")).find_map(|path| std::fs::read_to_string(path).ok());
+        if journal.is_some_and(|text| text.contains(&format!("\"name\": {phase:?}"))) {
+            return child;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before {phase} was over");
+        assert!(begun.elapsed().as_secs() < 60, "{phase} is never over");
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_any_phase_the_next_drill_cleans_up_and_keeps_its_record() {
+    let sandbox = estate().await;
+    for number in 0..12 {
+        sandbox.control().put(ACCOUNT, "eu-central-1", &format!("more/{number}"), "value").unwrap();
+    }
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    write(&desk, "slow", &into_account(""));
+    let mut left_something = 0;
+    for phase in ["approve", "fetch", "open", "plan", "restore", "verify", "controls"] {
+        let mut child = started(&desk, &sandbox, phase);
+        if phase == "plan" {
+            // In the middle of the restore.
+            std::thread::sleep(std::time::Duration::from_millis(150));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        sandbox.control().set_latency(std::time::Duration::ZERO);
+        left_something += usize::from(!names(&sandbox, "999999999999", "eu-west-1").await.is_empty());
+        let next = desk.run_as("999999999999", &format!("drill run slow --yes --json {SHEETS}")).expect(0).json();
+        assert_eq!(next["record"]["result"], "passed", "after {phase}");
+        assert!(names(&sandbox, "999999999999", "eu-west-1").await.is_empty(), "after {phase}");
+    }
+    assert!(left_something >= 3, "the kill never came in time: {left_something}");
+    let drills = desk.run("drill list --json").expect(0).json();
+    let results: Vec<&str> = drills["drills"].as_array().unwrap().iter().map(|drill| drill["record"]["result"].as_str().unwrap()).collect();
+    assert_eq!(results.iter().filter(|result| **result == "aborted").count(), 7, "{results:?}");
+
+    let mut child = started(&desk, &sandbox, "plan");
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    sandbox.control().set_latency(std::time::Duration::ZERO);
+    assert!(names(&sandbox, "999999999999", "eu-west-1").await.is_empty(), "^C cleans up");
+    assert!(desk.run("drill show").expect(0).out.contains("asked to stop during"));
+    desk.run("drill verify").expect(0);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_target_and_a_bad_value_end_in_a_record() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    let notify = "[[notify]]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> heard\"]\n[[notify]]\ncommand = [\"/bin/false\"]\non = [\"failure\"]\n";
+    write(&desk, "told", &into_account(notify));
+    let fault = |operation: &str, when, kind| Fault {
+        operation: Some(operation.into()),
+        secret: None,
+        account: Some("999999999999".into()),
+        region: None,
+        when,
+        kind,
+    };
+    sandbox.control().add_fault(fault("PutSecretValue", FaultWhen::Nth(1), FaultKind::Error { code: "ThrottlingException".into(), message: String::new() }));
+    let drill = desk.run_as("999999999999", &format!("drill run told --json {SHEETS}")).expect(0).json();
+    assert_eq!(drill["record"]["approval"]["how"], "unattended");
+    let heard = std::fs::read_to_string(desk.path("heard")).unwrap();
+    assert!(heard.contains("\"event\":\"start\"") && heard.contains("\"event\":\"success\""), "{heard}");
+
+    sandbox.control().clear_faults();
+    let control = sandbox.control();
+    sandbox.control().on_call("PutSecretValue", 1, Box::new(move |_| { let _ = control.corrupt_value("999999999999", "eu-west-1", "app/api", None); })).unwrap();
+    let ran = desk.run_as("999999999999", &format!("drill run told --json {SHEETS}")).expect(3);
+    assert!(ran.err.contains("app/api") && ran.err.contains("value differs"), "{}", ran.err);
+    assert!(ran.err.contains("the notifier /bin/false ended with 1"), "{}", ran.err);
+    assert_eq!(ran.json()["record"]["result"], "failed");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    write(&desk, "outage", OUTAGE);
+    for _ in 0..2 {
+        desk.run(&format!("drill run outage {SHEETS}")).expect(0);
+    }
+    desk.run("custody verify sheets/01-ana.txt").expect(0);
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let month = today[..7].to_owned();
+    desk.run(&format!("drill evidence --from {month}-01 --to {today} one.tar")).expect(0);
+    desk.run(&format!("drill evidence --from {month}-01 --to {today} two.tar")).expect(0);
+    assert_eq!(std::fs::read(desk.path("one.tar")).unwrap(), std::fs::read(desk.path("two.tar")).unwrap());
+    desk.finish(desk.command("tar").args(["-xf", "one.tar"])).expect(0);
+    let root = std::fs::read_dir(desk.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let root = root.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with("lifeboat-evidence")).unwrap();
+    let verify = || desk.finish(desk.command("sh").arg(root.join("verify.sh")));
+    assert!(verify().expect(0).out.contains("everything verifies"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(readme.contains("2 records, 2 passed (100 %). 1 custody attestations"), "{readme}");
+
+    let record = std::fs::read_dir(root.join("drills")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().unwrap() == "json").unwrap();
+    let good = std::fs::read(&record).unwrap();
+    std::fs::write(&record, String::from_utf8(good.clone()).unwrap().replace("\"passed\"", "\"failed\"")).unwrap();
+    assert!(verify().expect(1).out.contains("does not verify"));
+    std::fs::write(&record, &good).unwrap();
+    verify().expect(0);
+
+    // Half a year in which nothing was held is said, explained or not.
+    let missed = desk.run("drill evidence --from 2026-01-01 --to 2026-02-28 past.tar --json").expect(3);
+    assert!(missed.err.contains("outage was not held in 2026-01") && missed.err.contains("2026-02"), "{}", missed.err);
+    write(&desk, "outage", &OUTAGE.replace("[lost]", "[missed]\n\"2026-01\" = \"moved\"\n\"2026-02\" = \"moved\"\n[lost]"));
+    desk.run("drill evidence --from 2026-01-01 --to 2026-02-28 past.tar").expect(0);
+    sandbox.shutdown().await;
+}
+
+#[test]
+fn schedules_are_accepted_by_their_own_tools() {
+    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    desk.run("init --repo repository --source aws:eu-central-1 --threshold 2 --custodian A --custodian B --custodian C --sheets sheets --yes");
+    write(&desk, "outage", OUTAGE);
+    desk.run("drill schedule outage --systemd").expect(2).says("quorum");
+    desk.run("drill schedule outage").expect(2);
+    write(&desk, "monthly", include_str!("../../docs/examples/drills/canary.toml"));
+    for kind in ["systemd", "cron", "github", "ecs"] {
+        desk.run(&format!("drill schedule monthly --{kind} --out units")).expect(0);
+    }
+    let units = desk.path("units");
+    let text = |name: &str| std::fs::read_to_string(units.join(name)).unwrap();
+    let mut checked = desk.command("systemd-analyze");
+    checked.args(["verify", "--man=no"]).args(["service", "timer"].map(|kind| units.join(format!("lifeboat-drill-monthly.{kind}"))));
+    if std::path::Path::new("/usr/bin/systemd-analyze").exists() {
+        desk.finish(&mut checked).expect(0);
+    }
+    for name in ["lifeboat-drill-monthly.task-definition.json", "lifeboat-drill-monthly.schedule.json"] {
+        serde_json::from_str::<serde_json::Value>(&text(name)).unwrap();
+    }
+    let mut python = desk.command(crate::servers::program("python"));
+    python.args(["-c", "import yaml; w = yaml.safe_load(open('units/lifeboat-drill-monthly.yml')); assert w[True]['schedule'][0]['cron'].endswith('3 2 * *'), w; assert w['jobs']['drill']['steps'][-1]['if'] == 'always()'"]);
+    desk.finish(&mut python).expect(0);
+    let cron = text("lifeboat-drill-monthly");
+    assert!(cron.lines().last().unwrap().contains(" 3 2 * * root cd "), "{cron}");
+}
