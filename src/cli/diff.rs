@@ -48,19 +48,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let manifest = show::find(repository, trusted.trust(), &args.older).await?;
     let older = Side::of(restore::records(repository, &manifest, trusted.opener()?).await?);
     let watch = Watch::new(context.output.json);
-    let (newer, against) = match &args.newer {
-        Some(wanted) => {
-            let manifest = show::find(repository, trusted.trust(), wanted).await?;
-            let records = restore::records(repository, &manifest, trusted.opener()?).await?;
-            (Side::of(records), manifest.manifest().snapshot.short())
-        }
-        None => {
-            let source = source(context, &args).await?;
-            refuse_other(&source.place().await?, &manifest.manifest().source)?;
-            let with_values = matches!(trusted, Trusted::Quorum(..));
-            let side = restore::live(&source, with_values, &watch).await.map_err(SideError::from)?;
-            (side, "the source".to_owned())
-        }
+    let (newer, against) = if let Some(wanted) = &args.newer {
+        let manifest = show::find(repository, trusted.trust(), wanted).await?;
+        let records = restore::records(repository, &manifest, trusted.opener()?).await?;
+        (Side::of(records), manifest.manifest().snapshot.short())
+    } else {
+        let source = source(context, &args).await?;
+        refuse_other(&source.place().await?, &manifest.manifest().source)?;
+        let with_values = matches!(trusted, Trusted::Quorum(..));
+        let side = restore::live(&source, with_values, &watch).await.map_err(SideError::from)?;
+        (side, "the source".to_owned())
     };
     let values = match &trusted {
         Trusted::Quorum(repository, opened) => Some(Values::new(repository, &opened.key)),

@@ -12,7 +12,7 @@ use crate::{
         Source,
         aws::{Allowed, Aws, AwsSettings, Grant, Role, iam_policy},
     },
-    repo::{Repository, Trust},
+    repo::{RepoError, Repository, Trust},
     storage::Storage,
 };
 
@@ -179,19 +179,22 @@ impl Findings {
         let opened = self.attempt("repository", host.repository().await);
         if let (Some((_, trust)), Some(signer)) = (&opened, signer) {
             let epoch = trust.current().number;
-            match trust.allows(epoch, &signer.public()) {
-                true => self.add("signer allowed", State::Well, format!("by epoch {epoch}")),
-                false => {
-                    self.add("signer allowed", State::Wrong, format!("epoch {epoch} does not name this host's key"));
-                }
+            if trust.allows(epoch, &signer.public()) {
+                self.add("signer allowed", State::Well, format!("by epoch {epoch}"));
+            } else {
+                self.add("signer allowed", State::Wrong, format!("epoch {epoch} does not name this host's key"));
             }
         }
+        let mut empty = false;
         if let Some((repository, trust)) = &opened {
-            self.history(repository, trust).await;
+            empty = self.history(repository, trust).await;
         }
         for copy in &host.config.copies {
-            let outcome = async { Repository::open(Storage::open(&copy.url)?).await }.await;
-            self.attempt(&format!("copy {}", copy.url), outcome);
+            let what = format!("copy {}", copy.url);
+            match async { Repository::open(Storage::open(&copy.url)?).await }.await {
+                Err(RepoError::NotARepository(_)) if empty => self.add(what, State::Remark, "nothing was copied yet"),
+                outcome => drop(self.attempt(&what, outcome)),
+            }
         }
         let expected = host.config.source.account.as_deref();
         if let Some(source) = self.attempt("credentials", host.source().await) {
@@ -199,8 +202,9 @@ impl Findings {
         }
     }
 
-    async fn history(&mut self, repository: &Repository, trust: &Trust) {
-        let Some(chain) = self.attempt("history", repository.chain(trust).await) else { return };
+    /// Tells whether there is no snapshot yet.
+    async fn history(&mut self, repository: &Repository, trust: &Trust) -> bool {
+        let Some(chain) = self.attempt("history", repository.chain(trust).await) else { return false };
         if let Some(fault) = chain.faults.first() {
             self.add("history", State::Wrong, format!("{}: {}", fault.file, fault.detail));
         }
@@ -208,6 +212,7 @@ impl Findings {
             Some(head) => self.add("newest snapshot", State::Well, head.manifest().time.to_string()),
             None => self.add("newest snapshot", State::Remark, "there is none yet"),
         }
+        chain.manifests.is_empty() && chain.faults.is_empty()
     }
 
     /// Who it is, what it allows, what time it has.
@@ -228,6 +233,7 @@ impl Findings {
                         Allowed::No => {
                             (State::Wrong, "denied; `lifeboat doctor --policy` prints what is needed".into())
                         }
+                        Allowed::Untold => (State::Remark, "only making a secret would tell".into()),
                         Allowed::Unknown(code) => (State::Unknown, code),
                     };
                     self.add(permission.operation, state, detail);

@@ -89,7 +89,7 @@ enum Command {
     Status(status::Args),
     Copy(copy::Args),
     Forget(forget::Args),
-    Restore(restore::Args),
+    Restore(Box<restore::Args>),
     Drill(drill::Args),
     Custody(custody::Args),
     Doctor(doctor::Args),
@@ -184,7 +184,7 @@ pub fn command() -> clap::Command {
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let context = Context { output: Output { json: cli.global.json }, global: cli.global };
     match cli.command {
-        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Demo(args) => Box::pin(demo::run(&context, args)).await,
         Command::Sandbox(args) => sandbox::run(&context, args).await,
         Command::Init(args) => init::run(&context, args).await,
         Command::Snapshot(args) => snapshot::run(&context, args).await,
@@ -195,7 +195,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&context, args).await,
         Command::Copy(args) => copy::run(&context, args).await,
         Command::Forget(args) => forget::run(&context, args).await,
-        Command::Restore(args) => restore::run(&context, args).await,
+        Command::Restore(args) => Box::pin(restore::run(&context, *args)).await,
         Command::Drill(args) => drill::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,

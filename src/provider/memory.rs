@@ -379,9 +379,8 @@ fn operation(step: &Step) -> &'static str {
         Step::Rotate { .. } => "RotateSecret",
         Step::PutPolicy { .. } => "PutResourcePolicy",
         Step::DeletePolicy { .. } => "DeleteResourcePolicy",
-        Step::ScheduleDeletion { .. } => "DeleteSecret",
         Step::Undelete { .. } => "RestoreSecret",
-        Step::Destroy { .. } => "DeleteSecret",
+        Step::ScheduleDeletion { .. } | Step::Destroy { .. } => "DeleteSecret",
     }
 }
 

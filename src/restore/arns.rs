@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use serde_json::Value as Json;
+use serde::de::IgnoredAny;
 
 use super::options::Maps;
 use crate::model::Place;
@@ -25,15 +25,17 @@ pub(super) struct Rewriting<'a> {
 impl Rewriting<'_> {
     /// The policy for the new place. Only ARNs change, every other character stays; a text that is no JSON stays whole.
     pub fn policy(&self, text: &str) -> String {
-        let Ok(json) = serde_json::from_str::<Json>(text) else { return text.to_owned() };
-        let mut resources = BTreeSet::new();
-        collect_resources(&json, &mut resources);
+        if serde_json::from_str::<IgnoredAny>(text).is_err() {
+            return text.to_owned();
+        }
+        let conditions = conditions(text.as_bytes());
         let mut rewritten = String::with_capacity(text.len());
         let mut from = 0;
         for at in find(text.as_bytes()) {
             let arn = &text[at.clone()];
             rewritten.push_str(&text[from..at.start]);
-            rewritten.push_str(&self.arn(arn, resources.contains(arn)));
+            let in_condition = conditions.iter().any(|range| range.contains(&at.start));
+            rewritten.push_str(&self.arn(arn, !in_condition));
             from = at.end;
         }
         rewritten.push_str(&text[from..]);
@@ -44,13 +46,13 @@ impl Rewriting<'_> {
             .fold(rewritten, |text, (old, new)| text.replace(&format!("\"{old}\""), &format!("\"{new}\"")))
     }
 
-    /// One ARN. A pattern is understood in `Resource` and nowhere else, so elsewhere a secret's old ARN stays.
-    fn arn(&self, arn: &str, is_resource: bool) -> String {
+    /// One ARN. A pattern is understood in `Resource` and not in every condition, so there a secret's old ARN stays.
+    fn arn(&self, arn: &str, takes_pattern: bool) -> String {
         if let Some(new) = self.maps.kms.get(arn).or_else(|| self.maps.lambda.get(arn)) {
             return new.clone();
         }
         if let Some(new) = self.moved.get(arn) {
-            return if is_resource { new.clone() } else { arn.to_owned() };
+            return if takes_pattern { new.clone() } else { arn.to_owned() };
         }
         let mut parts: Vec<&str> = arn.splitn(6, ':').collect();
         if parts.len() < 6 {
@@ -95,7 +97,7 @@ fn find(text: &[u8]) -> Vec<Range<usize>> {
         let end = text[at..].iter().position(|byte| ENDS.contains(byte) || !byte.is_ascii_graphic());
         let end = end.map_or(text.len(), |end| at + end);
         let begins = at == 0 || !text[at - 1].is_ascii_alphanumeric();
-        if begins && text[at..end].iter().filter(|byte| **byte == b':').count() >= 5 {
+        if begins && text[at..end].split(|byte| *byte == b':').count() >= 6 {
             found.push(at..end);
         }
         from = end.max(at + 4);
@@ -103,22 +105,32 @@ fn find(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// The ARNs that stand in `Resource` or `NotResource`.
-fn collect_resources(json: &Json, found: &mut BTreeSet<String>) {
-    match json {
-        Json::Object(map) => {
-            for (key, value) in map {
-                if key == "Resource" || key == "NotResource" {
-                    let texts = value.as_array().map_or_else(|| vec![value], |list| list.iter().collect());
-                    found.extend(texts.into_iter().filter_map(Json::as_str).map(str::to_owned));
-                } else if key != "Condition" {
-                    collect_resources(value, found);
+/// Where the objects of `Condition` are in a policy, which is known to be JSON.
+fn conditions(text: &[u8]) -> Vec<Range<usize>> {
+    const KEY: &[u8] = b"\"Condition\"";
+    let starts = text.windows(KEY.len()).enumerate().filter(|(_, window)| *window == KEY).map(|(at, _)| at + KEY.len());
+    starts.filter_map(|at| Some(at..object_end(text, at)?)).collect()
+}
+
+/// The end of the object that begins after `from`.
+fn object_end(text: &[u8], from: usize) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0_u32, false, false);
+    for (at, byte) in text.iter().enumerate().skip(from) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' if !in_string => depth += 1,
+            b'}' if !in_string => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at + 1);
                 }
             }
+            _ => {}
         }
-        Json::Array(list) => list.iter().for_each(|item| collect_resources(item, found)),
-        _ => {}
     }
+    None
 }
 
 #[cfg(test)]
@@ -163,6 +175,15 @@ mod tests {
         let (new, old) = rewritten(text, &Maps::default());
         assert_eq!(new, text);
         assert_eq!(old.len(), 1);
+    }
+
+    #[test]
+    fn conditions_end_where_they_end() {
+        let text = br#"{"Condition" : {"a":{"b":"}\"}"}},"Resource":"x"}"#;
+        let found = conditions(text);
+        assert_eq!(found.len(), 1);
+        assert_eq!(&text[found[0].end..], br#","Resource":"x"}"#);
+        assert!(conditions(br#"{"Resource":"Condition"}"#).is_empty());
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Wish {
                     self.lose(&version.id, &format!("it could not be read: {reason}"));
                 }
                 (ValueState::ScheduledForDeletion, _) => {
-                    self.lose(&version.id, "not readable while scheduled for deletion")
+                    self.lose(&version.id, "not readable while scheduled for deletion");
                 }
                 _ => self.note(format!("version {} holds no value and is not recreated", version.id)),
             }

@@ -209,15 +209,12 @@ async fn compare_values(
         diff.values_same += 1;
         return Ok(());
     }
-    let same = match (bytes(old, values).await?, bytes(new, values).await?) {
-        (Some(one), Some(other)) => one.value().same_as(other.value()),
-        _ => {
-            let holds = |held: Held<'_>| stored(held.2).is_some();
-            diff.values_unknown += u64::from(holds(old) || holds(new));
-            return Ok(());
-        }
+    let (Some(one), Some(other)) = (bytes(old, values).await?, bytes(new, values).await?) else {
+        let holds = |held: Held<'_>| stored(held.2).is_some();
+        diff.values_unknown += u64::from(holds(old) || holds(new));
+        return Ok(());
     };
-    if same {
+    if one.value().same_as(other.value()) {
         diff.values_same += 1;
     } else {
         diff.change(&old.1.secret.name, Some(&old.2.id), "value", String::new());

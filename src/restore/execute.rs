@@ -19,6 +19,9 @@ use crate::{
 /// Secrets written at once; the provider's limiter paces the calls.
 const CONCURRENT_SECRETS: usize = 16;
 
+/// A pass over all secrets: its name, and its writes of one secret.
+type Phase = (&'static str, fn(&SecretPlan) -> &[Planned]);
+
 /// What came of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Execution {
@@ -73,7 +76,7 @@ pub async fn execute(
     }
     let mut urgent: Vec<&SecretPlan> = plan.secrets.iter().collect();
     urgent.sort_by_key(|secret| secret.rank);
-    let phases: [(&'static str, fn(&SecretPlan) -> &[Planned]); 3] = [
+    let phases: [Phase; 3] = [
         ("restore current versions", |secret| &secret.first),
         ("restore other versions, labels, tags", |secret| &secret.then),
         ("restore replicas, rotation, policies", |secret| &secret.last),

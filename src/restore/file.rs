@@ -47,9 +47,9 @@ pub enum StalePlan {
     #[error("it is for {planned}, the target is {found}")]
     OtherTarget {
         /// The plan's.
-        planned: Place,
+        planned: Box<Place>,
         /// The target's own word.
-        found: Place,
+        found: Box<Place>,
     },
     /// The snapshot it names is another one.
     #[error("the snapshot is not the one it was made from")]
@@ -95,7 +95,10 @@ impl PlanFile {
     pub fn agree(&self, fresh: &Plan) -> Result<(), StalePlan> {
         let planned = &self.plan;
         if planned.target != fresh.target {
-            return Err(StalePlan::OtherTarget { planned: planned.target.clone(), found: fresh.target.clone() });
+            return Err(StalePlan::OtherTarget {
+                planned: Box::new(planned.target.clone()),
+                found: Box::new(fresh.target.clone()),
+            });
         }
         if (planned.snapshot, planned.manifest, &planned.source) != (fresh.snapshot, fresh.manifest, &fresh.source) {
             return Err(StalePlan::OtherSnapshot);

@@ -1,6 +1,7 @@
 //! Restore: look at the target, plan (pure), then execute, then verify by reading everything back.
 
 mod arns;
+mod decide;
 mod desire;
 mod diff;
 mod estimate;

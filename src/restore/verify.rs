@@ -175,12 +175,11 @@ impl<'a> Comparing<'a, '_> {
         let mut there: BTreeMap<&str, &FetchedVersion> =
             fetched.versions.iter().map(|version| (version.id.as_str(), version)).collect();
         for version in self.due_versions() {
-            match there.remove(version.id.as_str()) {
-                Some(found) => self.version(version, found).await?,
-                None => {
-                    self.differ(Some(&version.id), "missing", String::new());
-                    self.state(version, "missing");
-                }
+            if let Some(found) = there.remove(version.id.as_str()) {
+                self.version(version, found).await?;
+            } else {
+                self.differ(Some(&version.id), "missing", String::new());
+                self.state(version, "missing");
             }
         }
         // What another secret of this name had stays, and must have lost its labels.

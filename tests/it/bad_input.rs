@@ -69,7 +69,7 @@ async fn a_corrupt_pack_a_truncated_index_a_changed_manifest() {
 async fn a_newer_format_no_repository_and_a_foreign_one() {
     let (_sandbox, desk) = scene().await;
     desk.run("list --repo nowhere").expect(1).says("no repository");
-    desk.run("list --repo s3://bucket/prefix").expect(2).says("s3://");
+    desk.run("list --repo sftp://host/prefix").expect(2).says("s3://");
     let identity = desk.path("repository/lifeboat.json");
     alter(&identity, |bytes| {
         *bytes = String::from_utf8_lossy(bytes).replace("\"version\": 1", "\"version\": 9").into_bytes();

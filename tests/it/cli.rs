@@ -1,6 +1,6 @@
 //! The subcommands by hand, against the embedded sandbox.
 
-use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions};
+use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions, WriteCall};
 
 use crate::command::{Desk, SHEETS, binary};
 
@@ -49,6 +49,9 @@ async fn the_main_job_by_hand() {
     assert_eq!(restored["complete"], true);
     let again = desk.run(&format!("{restore} --yes --json")).expect(0).json();
     assert_eq!(again["writes"], 0, "nothing is written twice");
+    let writes = sandbox.control().writes();
+    let bad = |call: &&WriteCall| call.rotates_at_once || call.by_force || call.region == "eu-central-1";
+    assert_eq!(writes.iter().filter(bad).count(), 0, "{writes:?}");
     sandbox.shutdown().await;
 }
 
@@ -62,6 +65,9 @@ async fn a_drill_leaves_a_record_that_ssh_keygen_accepts() {
     let drill = desk.run_as("999999999999", &format!("drill run --json --to aws:us-east-1 {SHEETS}")).expect(0).json();
     assert_eq!(drill["record"]["result"], "passed");
     assert_eq!(drill["record"]["clean_up"]["destroyed"], 2);
+    let writes = sandbox.control().writes();
+    let bad = |call: &&WriteCall| call.rotates_at_once || call.account != "999999999999";
+    assert_eq!(writes.iter().filter(bad).count(), 0, "a drill writes to its sandbox alone: {writes:?}");
     desk.run("drill list").expect(0);
     desk.run("drill verify").expect(0);
     let file = desk.path("repository").join(drill["file"].as_str().unwrap());

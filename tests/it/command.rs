@@ -62,6 +62,13 @@ impl Desk {
         self.finish(self.command(binary()).env("AWS_ACCESS_KEY_ID", account).args(words.split_whitespace()))
     }
 
+    /// Runs with these credentials.
+    pub fn run_with(&self, access_key: &str, secret_key: &str, words: &str) -> Ran {
+        let mut command = self.command(binary());
+        command.env("AWS_ACCESS_KEY_ID", access_key).env("AWS_SECRET_ACCESS_KEY", secret_key);
+        self.finish(command.args(words.split_whitespace()))
+    }
+
     /// Runs a prepared command and remembers what it printed.
     pub fn finish(&self, command: &mut Command) -> Ran {
         let output = command.output().expect("it starts");

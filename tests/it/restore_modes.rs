@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::bench::{ACCOUNT, Bench, NOW, OTHER, SOURCE, TARGET, id, labels, planned, reason};
 
 fn version(number: usize, value: &str, stages: &[&str]) -> Json {
-    json!({ "VersionId": id(number), "SecretString": value, "VersionStages": stages, "CreatedDate": number as u32 })
+    json!({ "VersionId": id(number), "SecretString": value, "VersionStages": stages, "CreatedDate": number })
 }
 
 /// Two versions in the backup.

@@ -147,6 +147,25 @@ pub fn s3_bucket(words: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A ministack server of its own that evaluates IAM policies, gone when dropped.
+pub struct Ministack {
+    /// Where it listens.
+    pub endpoint: String,
+    _server: Server,
+}
+
+impl Ministack {
+    /// Starts it and waits until it answers.
+    pub fn start(folder: &Path) -> Self {
+        let port = free_port();
+        let mut command = Command::new(program("ministack"));
+        command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string()).env("AUTH", "true");
+        command.env("IOT_MTLS_ENABLED", "0").env("S3_DATA_DIR", folder).current_dir(folder);
+        let server = Server::start(&mut command, port);
+        Self { endpoint: format!("http://127.0.0.1:{port}"), _server: server }
+    }
+}
+
 /// A port nobody listens on.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -167,8 +186,13 @@ fn low_port() -> u16 {
 /// The peer's program: of `LIFEBOAT_TEST_VENV`, of `target/venv`, or of the PATH.
 #[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where their peers are")]
 pub fn program(name: &str) -> PathBuf {
-    let venv = std::env::var_os("LIFEBOAT_TEST_VENV").map(|folder| PathBuf::from(folder).join("bin"));
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin");
+    // ministack pins other versions than the other peers, and lives beside them.
+    let suffix = if name == "ministack" { "-ministack" } else { "" };
+    let venv = std::env::var_os("LIFEBOAT_TEST_VENV").map(|mut folder| {
+        folder.push(suffix);
+        PathBuf::from(folder).join("bin")
+    });
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/venv{suffix}/bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = venv.into_iter().chain([own]).chain(std::env::split_paths(&path));
     let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());

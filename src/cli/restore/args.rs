@@ -169,7 +169,8 @@ impl MapArgs {
 }
 
 fn read_maps(path: &Path) -> Result<Maps, Failure> {
-    let text = String::from_utf8(fsutil::read(path)?.to_vec()).unwrap_or_default();
+    let bytes = fsutil::read(path)?;
+    let text = String::from_utf8_lossy(&bytes);
     toml::from_str(&text).map_err(|error| {
         let first = error.to_string().lines().last().unwrap_or_default().to_owned();
         Failure::usage(format!("{}: {first}", path.display())).hint(

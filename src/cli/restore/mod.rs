@@ -46,6 +46,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     context.output.note(&describe(&plan, args.rate_share));
     refuse_conflicts(&plan, options.on_conflict)?;
     quorum::confirm(context, &format!("Restore into {}?", plan.target), args.yes)?;
+    if !args.yes {
+        // Somebody may have taken a while to say yes.
+        let now = restore::look(&target, &manifest, &records, &options).await?;
+        if restore::make(&manifest, &records, &now, &options)?.inventory != plan.inventory {
+            return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
+        }
+    }
     carry_out(context, &args, &plan, &Values::new(repository, &quorum.key), &target).await
 }
 

@@ -186,11 +186,11 @@ mod tests {
     fn a_backup_may_not_write_and_a_restore_may_not_destroy() {
         let backup = allowed(&policy(Role::Backup, &grant()));
         for write in WRITES.iter().chain(&CHANGES).chain(&["DeleteSecret", "RotateSecret"]) {
-            assert!(!backup.contains(write), "{write}");
+            assert!(!backup.contains(&format!("\"secretsmanager:{write}\"")), "{write}");
         }
         let restore = allowed(&policy(Role::Restore, &grant()));
         for never in CHANGES.iter().chain(&["DeleteSecret", "RotateSecret", "ReplicateSecretToRegions"]) {
-            assert!(!restore.contains(never), "{never}");
+            assert!(!restore.contains(&format!("\"secretsmanager:{never}\"")), "{never}");
         }
     }
 

@@ -5,7 +5,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_secretsmanager::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_secretsmanager::{
+    config::{ConfigBag, Intercept, RuntimeComponents},
+    types::Tag,
+};
 use aws_smithy_runtime_api::{
     box_error::BoxError, client::interceptors::context::AfterDeserializationInterceptorContextRef,
 };
@@ -29,6 +32,8 @@ pub enum Allowed {
     No,
     /// The answer does not tell.
     Unknown(String),
+    /// The request was refused before the permission was looked at; only making a secret would tell.
+    Untold,
 }
 
 /// One permission.
@@ -75,13 +80,13 @@ impl Aws {
             Operation::GetResourcePolicy => ask!(client.get_resource_policy().secret_id(id)),
             Operation::CreateSecret => ask!(client.create_secret().name(id).client_request_token(BAD_TOKEN)),
             Operation::PutSecretValue => {
-                ask!(client.put_secret_value().secret_id(id).client_request_token(BAD_TOKEN).secret_string("-"))
+                ask!(client.put_secret_value().secret_id(id).secret_string("-"))
             }
             Operation::UpdateSecretVersionStage => {
                 ask!(client.update_secret_version_stage().secret_id(id).version_stage("lifeboat-doctor"))
             }
             Operation::TagResource => {
-                ask!(client.tag_resource().secret_id(id).set_tags(Some(Vec::new())))
+                ask!(client.tag_resource().secret_id(id).tags(Tag::builder().key("lifeboat-doctor").value("").build()))
             }
             Operation::ValidateResourcePolicy => {
                 ask!(client.validate_resource_policy().secret_id(id).resource_policy(NO_POLICY))
@@ -137,6 +142,11 @@ fn judge(operation: Operation, answer: Result<(), Failure>) -> Result<Permission
     let allowed = match answer {
         Ok(()) => Allowed::Yes,
         Err(failure) => match failure.kind() {
+            ErrorKind::Invalid
+                if operation == Operation::CreateSecret && failure.error.code == "ValidationException" =>
+            {
+                Allowed::Untold
+            }
             ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Conflict => Allowed::Yes,
             ErrorKind::Denied => Allowed::No,
             ErrorKind::Credentials => return Err(failure.into()),

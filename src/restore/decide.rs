@@ -1,0 +1,128 @@
+//! What is done about one secret: whether it can come back at all, and what becomes of a secret that has its name.
+
+use super::{
+    desire::Wishing,
+    options::{OnConflict, OnScheduled, Options},
+    plan::{Desired, Outcome},
+    state::State,
+    steps::{self, Relation},
+};
+use crate::model::{AWSCURRENT, Record, ValueState, Version};
+
+/// What is done about a secret of this name that is there.
+pub(super) fn decide(desired: &Desired, state: &State, wishing: &Wishing<'_>, notes: &mut Vec<String>) -> Outcome {
+    let existing = wishing.found.existing.iter().find(|it| it.secret.name == desired.name);
+    if let Some(existing) = existing {
+        if let Some(service) = &existing.secret.owning_service {
+            return Outcome::Impossible(format!("a secret of this name is there and managed by {service}"));
+        }
+        let primary = existing.secret.primary_region.as_deref();
+        if let Some(primary) = primary.filter(|primary| *primary != wishing.found.place.region) {
+            let reason = format!("a replica of {primary} has this name: promote or remove it first");
+            return Outcome::Impossible(reason);
+        }
+    }
+    if !state.scheduled {
+        return resolve(steps::relate(desired, state), desired, wishing.options.on_conflict);
+    }
+    if desired.deletion_days.is_some()
+        && matches!(steps::relate(desired, &state.assuming(desired.policy.as_ref())), Relation::Same)
+    {
+        return Outcome::Present;
+    }
+    match wishing.options.on_scheduled {
+        OnScheduled::Fail => Outcome::Conflict(SCHEDULED.into()),
+        OnScheduled::ForceReplace => {
+            notes.push(format!(
+                "what is scheduled for deletion under this name is destroyed for good: {}",
+                versions(state)
+            ));
+            Outcome::Recreate
+        }
+        OnScheduled::Undelete => {
+            if !state.hidden.is_empty() {
+                let hidden: Vec<&str> = state.hidden.iter().map(String::as_str).collect();
+                notes.push(format!("not shown while it is scheduled for deletion: {}", hidden.join(", ")));
+            }
+            let live = State { scheduled: false, ..state.clone() };
+            match resolve(steps::relate(desired, &live), desired, wishing.options.on_conflict) {
+                // Taking it back is a write.
+                Outcome::Present => Outcome::Complete,
+                other => other,
+            }
+        }
+    }
+}
+
+const SCHEDULED: &str = "a secret of this name is scheduled for deletion in the target";
+
+/// How many versions, for a note.
+fn versions(state: &State) -> String {
+    format!("{} versions", state.versions.len())
+}
+
+fn resolve(relation: Relation, desired: &Desired, on_conflict: OnConflict) -> Outcome {
+    let differences = match relation {
+        Relation::Same => return Outcome::Present,
+        Relation::Begun => return Outcome::Complete,
+        Relation::Other(differences) => differences,
+    };
+    let reason = format!("another secret of this name is there: {}", differences.join(", "));
+    let has_value = desired.versions.iter().any(|version| version.has(AWSCURRENT));
+    match on_conflict {
+        OnConflict::NewVersion | OnConflict::Replace if !has_value => {
+            Outcome::Conflict(format!("{reason}; the snapshot has no value to put there"))
+        }
+        OnConflict::NewVersion => Outcome::NewVersion,
+        OnConflict::Replace => Outcome::Replace,
+        OnConflict::Fail | OnConflict::Skip => Outcome::Conflict(reason),
+    }
+}
+
+/// Why a record is not restored, whatever the target holds.
+pub(super) fn refuse(record: &Record, options: &Options) -> Option<Outcome> {
+    let secret = &record.secret;
+    if secret.deleted.is_some() && !options.deletion {
+        return Some(Outcome::LeftOut("scheduled for deletion in the source".into()));
+    }
+    if let Some(service) = &secret.owning_service
+        && options.maps.name(&secret.name) == secret.name
+    {
+        let reason = format!(
+            "managed by {service}: recreate it in that service, or restore its value under another name (--name-map)"
+        );
+        return Some(Outcome::Impossible(reason));
+    }
+    if record.versions.is_empty() && !secret.unreadable.is_empty() {
+        return Some(Outcome::Impossible(format!("it could not be read: {}", secret.unreadable[0].reason)));
+    }
+    if let Some(wanted) = &options.version {
+        return match record.versions.iter().find(|version| version.id == *wanted || version.has(wanted)) {
+            None => Some(Outcome::LeftOut(format!("it has no version {wanted}"))),
+            Some(version) => unavailable(version, wanted),
+        };
+    }
+    match record.versions.iter().find(|version| version.has(AWSCURRENT)) {
+        Some(current) => unavailable(current, AWSCURRENT),
+        // The first value put into a secret always becomes AWSCURRENT, so the others cannot be put back as they were.
+        None if record.versions.iter().any(is_stored) => {
+            Some(Outcome::Impossible("no version of it is labelled AWSCURRENT (--version restores one of them)".into()))
+        }
+        None => None,
+    }
+}
+
+fn unavailable(version: &Version, what: &str) -> Option<Outcome> {
+    match &version.value {
+        ValueState::Stored { .. } => None,
+        ValueState::Unreadable { reason } => {
+            Some(Outcome::Impossible(format!("its {what} value could not be read: {reason}")))
+        }
+        ValueState::None => Some(Outcome::Impossible(format!("its {what} version holds no value"))),
+        ValueState::ScheduledForDeletion => Some(Outcome::Impossible(format!("its {what} value is not in the backup"))),
+    }
+}
+
+fn is_stored(version: &Version) -> bool {
+    matches!(version.value, ValueState::Stored { .. })
+}
