@@ -252,6 +252,13 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     std::fs::write(&record, &good).unwrap();
     verify().expect(0);
 
+    let runbook = desk.run("runbook --to aws:eu-west-1").expect(0).out;
+    for words in
+        ["any 3 of these 5", "| 4 | Dee |", "west`", "--to aws:eu-west-1 --share sheets/ --plan", "as in the drill of"]
+    {
+        assert!(runbook.contains(words), "{words} in\n{runbook}");
+    }
+
     // Half a year in which nothing was held is said, explained or not.
     let missed = desk.run("drill evidence --from 2026-01-01 --to 2026-02-28 past.tar --json").expect(3);
     assert!(missed.err.contains("outage was not held in 2026-01") && missed.err.contains("2026-02"), "{}", missed.err);
@@ -371,7 +378,9 @@ async fn a_regional_outage_on_moto_and_seaweedfs_with_a_quorum_and_without_anybo
     let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
     let kept = config.split("[[copy]]").next().unwrap();
     let copy = format!("s3://backups/prod?region=eu-west-1&profile=copy&endpoint={}", seaweed.endpoint);
-    let drill = format!("[drill]\naccounts = [\"999999999999\"]\nrecipient = {recipient}\nkey = \"keys/drill.age\"\ncanaries = [\"*1\"]\n");
+    let drill = format!(
+        "[drill]\naccounts = [\"999999999999\"]\nrecipient = {recipient}\nkey = \"keys/drill.age\"\ncanaries = [\"*1\"]\n"
+    );
     std::fs::write(desk.path("lifeboat.toml"), format!("{kept}{drill}\n[[copy]]\nurl = {copy:?}\n")).unwrap();
     desk.run("snapshot").expect(0);
     std::fs::rename(desk.path("repository"), desk.path("gone")).unwrap();
@@ -382,7 +391,10 @@ async fn a_regional_outage_on_moto_and_seaweedfs_with_a_quorum_and_without_anybo
     for (name, shares, least) in [("quorum", SHEETS, 120), ("canary", "", 10)] {
         let record = desk.run(&format!("drill run {name} --json {shares}")).expect(0).json()["record"].clone();
         assert!(record["sample"]["restored"].as_u64().unwrap() >= least, "{}", record["sample"]);
-        assert_eq!((&record["target"]["account"], &record["clean_up"]["left_over"]), (&"999999999999".into(), &serde_json::json!([])));
+        assert_eq!(
+            (&record["target"]["account"], &record["clean_up"]["left_over"]),
+            (&"999999999999".into(), &serde_json::json!([]))
+        );
         let contacted = record["isolation"]["contacted"].to_string();
         assert!(contacted.contains("s3://backups/prod") && !contacted.contains("/repository"), "{contacted}");
         assert_eq!(record["isolation"]["refused"], 2);
@@ -396,14 +408,23 @@ async fn five_thousand_secrets_and_three() {
     for count in [3, 5_000] {
         let sandbox = Sandbox::start(Default::default()).await.unwrap();
         for number in 0..count {
-            sandbox.control().put(ACCOUNT, "eu-central-1", &format!("app/{number:04}"), &format!("value {number}")).unwrap();
+            sandbox
+                .control()
+                .put(ACCOUNT, "eu-central-1", &format!("app/{number:04}"), &format!("value {number}"))
+                .unwrap();
         }
         let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
         desk.init();
         desk.run("snapshot").expect(0);
         let begun = std::time::Instant::now();
-        let drill = desk.run(&format!("drill run --target sandbox --json --html r.html --pdf r.pdf {SHEETS}")).expect(0).json();
-        println!("{count} secrets: RTO {} s, whole drill {:.0} s, page {} bytes", drill["record"]["rto_seconds"], begun.elapsed().as_secs_f64(), std::fs::metadata(desk.path("r.html")).unwrap().len());
+        let drill =
+            desk.run(&format!("drill run --target sandbox --json --html r.html --pdf r.pdf {SHEETS}")).expect(0).json();
+        println!(
+            "{count} secrets: RTO {} s, whole drill {:.0} s, page {} bytes",
+            drill["record"]["rto_seconds"],
+            begun.elapsed().as_secs_f64(),
+            std::fs::metadata(desk.path("r.html")).unwrap().len()
+        );
         assert_eq!(drill["record"]["sample"]["restored"], count);
         sandbox.shutdown().await;
     }

@@ -112,7 +112,9 @@ fn run_everything(desk: &Desk, sandbox: &Sandbox) {
     let drills = desk.path("drills");
     std::fs::create_dir_all(&drills).unwrap();
     let probe = "[[probe]]\nname = \"p\"\nsecret = \"app/marked\"\ncommand = [\"/bin/sh\", \"-c\", \"cat; cat >&2\"]\n";
-    let file = format!("scenario = \"s\"\nevery_days = 31\n[target]\nsandbox = true\n{probe}[[notify]]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> heard\"]\n");
+    let file = format!(
+        "scenario = \"s\"\nevery_days = 31\n[target]\nsandbox = true\n{probe}[[notify]]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> heard\"]\n"
+    );
     std::fs::write(drills.join("marked.toml"), file).unwrap();
     desk.run(&format!("drill run marked {SHEETS} --html report.html --pdf report.pdf")).expect(0);
     desk.run("drill verify").expect(0);
