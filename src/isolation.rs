@@ -74,10 +74,11 @@ impl Isolation {
     pub fn admit(&self, host: &str, region: Option<&str>) -> Result<(), Refused> {
         let lost_region = self.lost.regions.iter().find(|lost| is_of(host, lost) || region == Some(lost));
         let lost_endpoint = || self.lost.endpoints.iter().find(|lost| leads_to(host, lost));
-        match lost_region.or_else(lost_endpoint) {
-            Some(because) => Err(self.refuse(host, because)),
-            None => Ok(self.note(host)),
+        if let Some(because) = lost_region.or_else(lost_endpoint) {
+            return Err(self.refuse(host, because));
         }
+        self.note(host);
+        Ok(())
     }
 
     /// Lets a storage at `address` be opened, `region` being the one its address or configuration names.
@@ -90,10 +91,11 @@ impl Isolation {
             address.strip_prefix(lost).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         };
         let lost_region = self.lost.regions.iter().find(|lost| region == Some(lost));
-        match lost_region.or_else(|| self.lost.storages.iter().find(|lost| below(lost))) {
-            Some(because) => Err(self.refuse(address, because)),
-            None => Ok(self.note(plain(address))),
+        if let Some(because) = lost_region.or_else(|| self.lost.storages.iter().find(|lost| below(lost))) {
+            return Err(self.refuse(address, because));
         }
+        self.note(plain(address));
+        Ok(())
     }
 
     fn refuse(&self, what: &str, because: &str) -> Refused {

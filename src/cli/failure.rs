@@ -79,8 +79,7 @@ impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let exit = match error {
             StorageError::Address { .. } => Exit::Usage,
-            StorageError::Lost(_) => Exit::Refused,
-            StorageError::Refused { .. } => Exit::Refused,
+            StorageError::Lost(_) | StorageError::Refused { .. } => Exit::Refused,
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

@@ -198,7 +198,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Copy(args) => copy::run(&context, args).await,
         Command::Forget(args) => forget::run(&context, args).await,
         Command::Restore(args) => Box::pin(restore::run(&context, *args)).await,
-        Command::Drill(args) => drill::run(&context, args).await,
+        Command::Drill(args) => Box::pin(drill::run(&context, args)).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,

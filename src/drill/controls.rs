@@ -68,7 +68,7 @@ pub async fn plant(fault: Plant) -> Result<NegativeControl, DrillError> {
         Plant::MissingVersion => control("a missing version", "missing", made.spoiled(missing_version).await?),
         Plant::MovedLabel => control("a moved label", "labels, labels", made.spoiled(moved_label).await?),
         Plant::ForgedManifest => control("a forged manifest", "untrusted", made.forged().await?),
-        Plant::BadShare => control("a bad share", "not taken", made.bad_share()?),
+        Plant::BadShare => control("a bad share", "not taken", made.bad_share().map_err(failed)?),
         Plant::TestOnlyNothing => control("nothing", "value", made.spoiled(|_| {}).await?),
     })
 }
@@ -150,15 +150,15 @@ impl Throwaway {
         Ok(if refused && !believed { "untrusted" } else { "believed" }.into())
     }
 
-    fn bad_share(&self) -> Result<String, DrillError> {
-        let shares = share::split(&self.key, 2, 3).map_err(failed)?;
+    fn bad_share(&self) -> Result<String, String> {
+        let shares = share::split(&self.key, 2, 3).map_err(|error| error.to_string())?;
         let (good, other) = (shares[0].text(), shares[1].text());
         let at = good.len() / 2;
         let wrong = if good.as_bytes()[at] == b'Q' { "P" } else { "Q" };
         let bad = zeroize::Zeroizing::new([&good[..at], wrong, &good[at + 1..]].concat());
         let mut gathering = Gathering::new(Vec::new());
         let taken = gathering.add("a bad sheet", &bad).is_ok();
-        gathering.add("a good sheet", &other).map_err(failed)?;
+        gathering.add("a good sheet", &other).map_err(|error| error.to_string())?;
         let opened = gathering.quorum().is_ok_and(|quorum| quorum.recover().is_ok());
         Ok(if taken || opened { "taken" } else { "not taken" }.into())
     }

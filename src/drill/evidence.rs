@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
@@ -116,7 +116,7 @@ pub fn summary(request: &Request<'_>) -> Summary {
         drills,
         passed,
         pass_rate,
-        attestations: request.attestations.keys().filter(|name| name.ends_with(".json")).count() as u64,
+        attestations: request.attestations.keys().filter_map(|name| name.strip_suffix(".json")).count() as u64,
         faults: faults.collect(),
         controls: controls(),
     }
@@ -204,7 +204,10 @@ fn allowed_signers(trust: &Trust) -> String {
 /// The archive.
 pub fn archive(request: &Request<'_>, summary: &Summary) -> Vec<u8> {
     let mut files = files(request, summary);
-    let sums: String = files.iter().map(|(name, bytes)| format!("{}  {name}\n", Digest::of(bytes))).collect();
+    let mut sums = String::new();
+    for (name, bytes) in &files {
+        sums.push_str(&format!("{}  {name}\n", Digest::of(bytes)));
+    }
     files.insert("SHA256SUMS".into(), sums.into_bytes());
     let root = format!("lifeboat-evidence-{}-{}", request.from, request.to);
     let mut tar = tar::Builder::new(Vec::new());
@@ -213,8 +216,7 @@ pub fn archive(request: &Request<'_>, summary: &Summary) -> Vec<u8> {
         header.set_size(bytes.len() as u64);
         header.set_mode(if name == "verify.sh" { 0o755 } else { 0o644 });
         header.set_mtime(
-            u64::try_from(TimeZone::UTC.to_timestamp(request.to.into()).map_or(0, |time| time.as_second()))
-                .unwrap_or(0),
+            u64::try_from(TimeZone::UTC.to_timestamp(request.to.into()).map_or(0, Timestamp::as_second)).unwrap_or(0),
         );
         header.set_uid(0);
         header.set_gid(0);

@@ -142,7 +142,9 @@ impl Counts {
     pub fn of_records(self, records: &[Record], read: u64) -> Self {
         let Self { listed, excluded, vanished, .. } = self;
         let mut counts = Self { listed, excluded, vanished, ..Self::default() };
-        records.iter().for_each(|record| counts.add(record));
+        for record in records {
+            counts.add(record);
+        }
         counts.with_read(read)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     crypto::{IndexKey, Opener, Recipient},
     model::{Digest, Place, Record, ValueState, Version},
     provider::Listed,
-    repo::{Chain, DrillSeal, FileRef, IndexReader, RepoError, Repository, Trust},
+    repo::{Chain, DrillSeal, FileRef, IndexReader, RepoError, Repository, Trust, VerifiedManifest},
 };
 
 /// The newest verified index of the place, read once from the first name to the last.
@@ -57,7 +57,7 @@ impl<'a> Previous<'a> {
             let epoch = trust.epochs().iter().find(|epoch| epoch.number == number);
             epoch.is_some_and(|epoch| epoch.recipient == trust.current().recipient)
         };
-        let newest = chain.manifests.iter().rev().map(|manifest| manifest.manifest());
+        let newest = chain.manifests.iter().rev().map(VerifiedManifest::manifest);
         let newest = newest.into_iter().find(|manifest| manifest.source == *place).filter(|found| usable(found.epoch));
         let packs = newest.map(|manifest| manifest.packs.clone()).unwrap_or_default();
         let ahead = newest.map(|manifest| manifest.indexes.iter().copied().collect()).unwrap_or_default();
@@ -163,7 +163,7 @@ impl Known {
 
     /// The record to keep as it is, when its secret need not be read: the listing says the same as when it was last read,
     /// nothing of it was missing, and it is not its turn in the sweep.
-    pub(super) fn kept(mut self, listed: &Listed, sweep: &Sweep) -> Result<Record, Self> {
+    pub(super) fn kept(&mut self, listed: &Listed, sweep: &Sweep) -> Option<Record> {
         let whole = |version: &Version| match version.value {
             ValueState::Stored { .. } => self.counts(&version.value),
             ValueState::ScheduledForDeletion => listed.secret.deleted.is_some(),
@@ -173,10 +173,7 @@ impl Known {
             let same = listed.fingerprint.is_some() && record.listing == listed.fingerprint;
             same && !record.is_incomplete() && record.versions.iter().all(whole) && !sweep.is_due(record)
         };
-        match self.record.as_ref().is_some_and(keeps).then(|| self.record.take()).flatten() {
-            Some(record) => Ok(record),
-            None => Err(self),
-        }
+        if self.record.as_ref().is_some_and(keeps) { self.record.take() } else { None }
     }
 
     pub(super) fn record(&self) -> Option<&Record> {
@@ -190,9 +187,12 @@ impl Known {
     /// Where the value of a version is, if it is sealed already.
     pub(super) fn value(&self, arn: &str, version: &str) -> Option<&ValueState> {
         let earlier = self.record.as_ref().and_then(|record| record.versions.iter().find(|known| known.id == version));
-        let unfinished = || match self.unfinished.values.is_empty() {
-            true => None,
-            false => self.unfinished.values.get(&(arn.to_owned(), version.to_owned())),
+        let unfinished = || {
+            if self.unfinished.values.is_empty() {
+                None
+            } else {
+                self.unfinished.values.get(&(arn.to_owned(), version.to_owned()))
+            }
         };
         let counts = |value: &&ValueState| self.counts(value);
         earlier.map(|known| &known.value).filter(counts).or_else(|| unfinished().filter(counts))

@@ -255,13 +255,13 @@ async fn read_all(
                 continue;
             }
             let for_drills = opened.filter(|_| request.drill.is_some_and(|drill| drill.opens(&listed.name))).cloned();
-            let known = Known::new(previous.find(&listed).await, unfinished).for_drills(for_drills);
+            let mut known = Known::new(previous.find(&listed).await, unfinished).for_drills(for_drills);
             match known.kept(&listed, &sweep) {
-                Ok(record) => {
+                Some(record) => {
                     writer.push_kept(record)?;
                     request.progress.advance(1);
                 }
-                Err(known) => {
+                None => {
                     reads.spawn(read(request.source.clone(), listed, known));
                 }
             }

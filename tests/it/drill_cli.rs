@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 use lifeboat::{
-    emulator::{Fault, FaultKind, FaultWhen, Sandbox},
+    emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions},
     provider::{
         Source,
         aws::{Aws, AwsSettings, StaticCredentials},
@@ -406,7 +406,7 @@ async fn a_regional_outage_on_moto_and_seaweedfs_with_a_quorum_and_without_anybo
 #[ignore = "minutes: AWS's own request quotas pace it"]
 async fn five_thousand_secrets_and_three() {
     for count in [3, 5_000] {
-        let sandbox = Sandbox::start(Default::default()).await.unwrap();
+        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
         for number in 0..count {
             sandbox
                 .control()

@@ -32,7 +32,7 @@ enum Action {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.action {
-        Action::Run(args) => run::run(context, *args).await,
+        Action::Run(args) => Box::pin(run::run(context, *args)).await,
         Action::List(_) => records::list(context).await,
         Action::Verify(_) => records::verify(context).await,
         Action::Schedule(args) => schedule::run(context, &args),

@@ -85,7 +85,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let host = context.host()?;
     let (mut file, digest) = described(&host, &args)?;
     let isolation = Arc::new(Isolation::new(host.lost(&file)));
-    prepare_and_hold(context, &host, &args, &mut file, digest, &isolation).await
+    Box::pin(prepare_and_hold(context, &host, &args, &mut file, digest, &isolation)).await
 }
 
 async fn prepare_and_hold(
@@ -145,7 +145,9 @@ async fn prepare_and_hold(
         "drill": outcome.record.plan.name, "result": outcome.record.result, "rto_seconds": outcome.record.rto_seconds });
     let unheard = tell(context, file, event, &summary).await;
     let faults: Vec<String> = undelivered.into_iter().chain(file_faults).chain(unheard).collect();
-    faults.iter().for_each(|fault| context.output.warn(fault));
+    for fault in &faults {
+        context.output.warn(fault);
+    }
     let value =
         json!({ "record": outcome.record, "file": format!("drills/{}.json", outcome.stored.name), "faults": faults });
     if let Some(error) = outcome.error {
@@ -254,7 +256,9 @@ fn opening(opened: &Opened) -> Opening<'_> {
 async fn tell(context: &Context, file: &DrillFile, on: On, summary: &serde_json::Value) -> Vec<String> {
     let faults = drill::tell(&file.notifiers, on, summary).await;
     if on == On::Start {
-        faults.iter().for_each(|fault| context.output.warn(fault));
+        for fault in &faults {
+            context.output.warn(fault);
+        }
     }
     faults
 }

@@ -293,7 +293,9 @@ fn draw(pages: &[Vec<Mark>]) -> Result<Vec<u8>, String> {
         let settings = PageSettings::from_wh(WIDTH, HEIGHT).ok_or("the page has no size")?;
         let mut page = document.start_page_with(settings);
         let mut surface = page.surface();
-        marks.iter().for_each(|mark| mark.draw(&mut surface));
+        for mark in marks {
+            mark.draw(&mut surface);
+        }
         surface.finish();
         page.finish();
     }
