@@ -83,7 +83,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     let (repository, trust) = context.repository(&host).await?;
     let chain = repository.chain(&trust).await?;
     let copies = survey::copies(&host, repository.id()).await?;
-    let drills = super::drill::judged_in(&repository, &trust).await?;
+    let drills = super::drill::judged_of(context, &host, &repository, &trust).await?;
     let remembered = survey::remembered(host.witness(repository.id())?, &copies, &drills);
     let mut history = chain.faults.clone();
     history.extend(chain.compare(&remembered));

@@ -154,13 +154,14 @@ async fn run_until(
 ) -> End {
     let limit = Duration::try_from(request.file.time_limit).unwrap_or_default();
     tokio::select! {
+        biased;
+        () = stop => End::Stopped,
+        () = tokio::time::sleep(limit) => End::Late,
         // On the heap: it holds everything a restore holds.
         done = Box::pin(body(request, ready, opening, work)) => match done {
             Ok(()) => End::Done,
             Err(error) => End::Failed(error),
         },
-        () = stop => End::Stopped,
-        () = tokio::time::sleep(limit) => End::Late,
     }
 }
 

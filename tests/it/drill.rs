@@ -272,7 +272,7 @@ async fn stopped_or_late_it_cleans_up_and_says_so() {
     assert_eq!(outcome.record.result, Verdict::Aborted);
     let mut scene = Scene::new().await;
     scene.file.time_limit = SignedDuration::from_nanos(1);
-    let record = scene.record(&|| {}).await;
+    let record = scene.record(&|| std::thread::sleep(std::time::Duration::from_millis(30))).await;
     assert_eq!(record.result, Verdict::TimedOut);
     assert!(record.deviations[0].what.contains("time limit") && scene.sandbox.names().is_empty());
 }

@@ -41,14 +41,24 @@ pub(in crate::cli) async fn judged_in(repository: &Repository, trust: &Trust) ->
 }
 
 /// The records of the repository and of every copy that answers, each once.
-pub(super) async fn judged_everywhere(context: &Context) -> Result<Vec<Past>, Failure> {
+pub(in crate::cli) async fn judged_everywhere(context: &Context) -> Result<Vec<Past>, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
+    judged_of(context, &host, &repository, &trust).await
+}
+
+/// The same for a repository that is open.
+pub(in crate::cli) async fn judged_of(
+    context: &Context,
+    host: &Host,
+    repository: &Repository,
+    trust: &Trust,
+) -> Result<Vec<Past>, Failure> {
     let mut stored = repository.drills().await?;
     if context.global.repo.is_none() {
-        stored.extend(elsewhere(context, &host, &repository).await);
+        stored.extend(elsewhere(context, host, repository).await);
     }
-    Ok(drill::judge(stored, &trust))
+    Ok(drill::judge(stored, trust))
 }
 
 /// What copies hold; one that does not answer is said and left out.
