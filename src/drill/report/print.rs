@@ -27,6 +27,7 @@ const STATE_ROOM: f32 = 46.0;
 const TEXT: (f32, f32) = (8.8, 12.0);
 
 type Color = [u8; 3];
+const PAPER: Color = [0xff, 0xff, 0xff];
 const INK: Color = [0x1d, 0x24, 0x29];
 const SOFT: Color = [0x66, 0x70, 0x7a];
 const LINE: Color = [0xdf, 0xe3, 0xe6];
@@ -115,17 +116,6 @@ impl Layout {
         let height = 84.0;
         self.heading("RTO of the last drills of this plan", height + 34.0);
         let base = self.y + height;
-        for bar in &plot.bars {
-            let (x, width, tall) =
-                (MARGIN + narrow(bar.x) * ROOM, narrow(bar.width) * ROOM, narrow(bar.height) * height);
-            self.fill(x, base - tall, width, tall, if bar.passed { GOOD_BAR } else { BAD_BAR });
-            self.centred(6.6, x + width / 2.0, base - tall - 3.0, &bar.text, SOFT);
-            self.centred(6.6, x + width / 2.0, base + 9.0, bar.label.get(2..).unwrap_or_default(), SOFT);
-            if !bar.passed {
-                self.centred(6.6, x + width / 2.0, base + 17.5, "not passed", BAD);
-            }
-        }
-        self.fill(MARGIN, base, ROOM, 0.6, SOFT);
         if let Some(objective) = plot.objective {
             let y = base - narrow(objective) * height;
             let mut x = MARGIN;
@@ -136,6 +126,20 @@ impl Layout {
             let word = Line::new(Face::Prose, "objective");
             self.text(Face::Prose, 6.6, MARGIN + ROOM - word.width(6.6), y - 3.0, "objective", SOFT);
         }
+        for bar in &plot.bars {
+            let (x, width, tall) =
+                (MARGIN + narrow(bar.x) * ROOM, narrow(bar.width) * ROOM, narrow(bar.height) * height);
+            self.fill(x, base - tall, width, tall, if bar.passed { GOOD_BAR } else { BAD_BAR });
+            // So that a line behind it does not strike it through.
+            let label = Line::new(Face::Prose, &bar.text).width(6.6) + 3.0;
+            self.fill(x + (width - label) / 2.0, base - tall - 9.0, label, 8.0, PAPER);
+            self.centred(6.6, x + width / 2.0, base - tall - 3.0, &bar.text, SOFT);
+            self.centred(6.6, x + width / 2.0, base + 9.0, bar.label.get(2..).unwrap_or_default(), SOFT);
+            if !bar.passed {
+                self.centred(6.6, x + width / 2.0, base + 17.5, "not passed", BAD);
+            }
+        }
+        self.fill(MARGIN, base, ROOM, 0.6, SOFT);
         self.y = base + 20.0;
     }
 
