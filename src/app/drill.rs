@@ -89,7 +89,11 @@ impl Host {
     /// The repository, then its copies.
     pub fn sites(&self) -> Vec<Site> {
         let url = self.config.repository.url.clone();
-        let own = Site { region: Storage::open(&url).ok().and_then(|it| it.region().map(str::to_owned)), url, is_copy: false };
+        let own = Site {
+            region: Storage::open(&url).ok().and_then(|it| it.region().map(str::to_owned)),
+            url,
+            is_copy: false,
+        };
         let copies = self.config.copies.iter().map(|copy| Site {
             url: copy.url.clone(),
             region: copy.region.clone(),

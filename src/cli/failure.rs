@@ -266,7 +266,9 @@ impl From<DrillError> for Failure {
                 Self::new(Exit::Refused, message).hint("use the credentials and the region of a sandbox account")
             }
             DrillError::NoSnapshot(_) => Self::new(Exit::Failed, message).hint("`lifeboat list` shows them"),
-            DrillError::Control(_) => Self::new(Exit::Refused, message).hint("nothing was restored; please report this"),
+            DrillError::Control(_) => {
+                Self::new(Exit::Refused, message).hint("nothing was restored; please report this")
+            }
             DrillError::Io(error) => error.into(),
             DrillError::NotEmpty(_) => Self::new(Exit::Refused, message).hint("empty the sandbox, then run again"),
         }

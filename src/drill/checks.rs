@@ -19,12 +19,7 @@ pub(super) struct Completeness {
 }
 
 /// One check for each aspect; those not in `run` are recorded as not run.
-pub(super) fn all(
-    plan: &Plan,
-    verification: &Verification,
-    completeness: Completeness,
-    run: &[Aspect],
-) -> Vec<Check> {
+pub(super) fn all(plan: &Plan, verification: &Verification, completeness: Completeness, run: &[Aspect]) -> Vec<Check> {
     Aspect::ALL.map(|aspect| one(aspect, plan, verification, completeness, run.contains(&aspect))).into()
 }
 
@@ -33,7 +28,9 @@ fn one(aspect: Aspect, plan: &Plan, found: &Verification, completeness: Complete
     let differing = found.differences.iter().filter(|difference| aspect_of(difference, plan) == aspect).count() as u64;
     let expected = match aspect {
         Aspect::Completeness => stated_secrets + stated_versions,
-        other => plan.secrets.iter().filter(|secret| secret.is_verified()).map(|secret| count(other, &secret.desired)).sum(),
+        other => {
+            plan.secrets.iter().filter(|secret| secret.is_verified()).map(|secret| count(other, &secret.desired)).sum()
+        }
     };
     let equal = match aspect {
         Aspect::Completeness => found_secrets.min(stated_secrets) + found_versions.min(stated_versions),

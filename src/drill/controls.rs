@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use super::{DrillError, record::NegativeControl};
 use crate::{
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
-    model::{AWSCURRENT, AWSPREVIOUS, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version},
+    model::{
+        AWSCURRENT, AWSPREVIOUS, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version,
+    },
     progress::Silent,
     provider::memory::{HeldVersion, Memory},
     repo::{
@@ -180,11 +182,7 @@ fn epoch(key: &RecoveryKey, root: &Signer, signer: &Signer) -> Epoch {
 }
 
 /// One secret, sealed and signed as a snapshot does it.
-async fn snapshot(
-    repository: &Repository,
-    key: &RecoveryKey,
-    signer: &Signer,
-) -> Result<VerifiedManifest, DrillError> {
+async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -> Result<VerifiedManifest, DrillError> {
     let recipients = [key.recipient(), IndexKey::generate().recipient()];
     let mut pack = PackWriter::new(&recipients[..1]);
     let values = VALUES.map(|value| SecretValue::string(value.into()));

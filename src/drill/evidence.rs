@@ -212,7 +212,10 @@ pub fn archive(request: &Request<'_>, summary: &Summary) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(if name == "verify.sh" { 0o755 } else { 0o644 });
-        header.set_mtime(u64::try_from(TimeZone::UTC.to_timestamp(request.to.into()).map_or(0, |time| time.as_second())).unwrap_or(0));
+        header.set_mtime(
+            u64::try_from(TimeZone::UTC.to_timestamp(request.to.into()).map_or(0, |time| time.as_second()))
+                .unwrap_or(0),
+        );
         header.set_uid(0);
         header.set_gid(0);
         tar.append_data(&mut header, format!("{root}/{name}"), bytes.as_slice()).expect("memory does not fail");
@@ -243,7 +246,8 @@ fn readme(summary: &Summary) -> String {
                 text.push_str(&format!("| {} | {record} | {} |\n", turn.turn, verdict.as_str()));
             }
             if turn.held.is_empty() {
-                let why = turn.explained.as_ref().map_or("NOT HELD, not explained".into(), |why| format!("not held: {why}"));
+                let why =
+                    turn.explained.as_ref().map_or("NOT HELD, not explained".into(), |why| format!("not held: {why}"));
                 text.push_str(&format!("| {} | – | {why} |\n", turn.turn));
             }
         }

@@ -238,9 +238,8 @@ async fn fetch(request: &Request<'_>, manifest: &crate::repo::Manifest) -> Resul
         request.repository.index(index).await?;
         request.progress.advance(1);
     }
-    let mut packs = stream::iter(&manifest.packs)
-        .map(|pack| request.repository.pack(&pack.sha256))
-        .buffer_unordered(PARALLEL);
+    let mut packs =
+        stream::iter(&manifest.packs).map(|pack| request.repository.pack(&pack.sha256)).buffer_unordered(PARALLEL);
     while packs.try_next().await?.is_some() {
         request.progress.advance(1);
     }
@@ -258,8 +257,7 @@ async fn plan(
     let seed = section.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(super::random())));
     let population = records.len() as u64;
     let names = choose::names(&records, section, request.canaries, seed);
-    let mut chosen: Vec<Record> =
-        records.into_iter().filter(|record| names.contains(&record.secret.name)).collect();
+    let mut chosen: Vec<Record> = records.into_iter().filter(|record| names.contains(&record.secret.name)).collect();
     chosen.retain_mut(|record| leftovers::mark(record, drill));
     let sample = super::Sample {
         population,

@@ -20,7 +20,8 @@ impl DrillFile {
     /// # Errors
     /// See [`DrillFileError`].
     pub fn parse(text: &str) -> Result<Self, DrillFileError> {
-        let file: Self = toml::from_str(text).map_err(|error| DrillFileError::Syntax(with_suggestion(&error.to_string())))?;
+        let file: Self =
+            toml::from_str(text).map_err(|error| DrillFileError::Syntax(with_suggestion(&error.to_string())))?;
         match file.contradiction() {
             Some(contradiction) => Err(DrillFileError::Meaning(contradiction)),
             None => Ok(file),
@@ -40,18 +41,27 @@ impl DrillFile {
             (!target.sandbox && target.region.is_none(), "[target] region is missing"),
             (target.account.as_ref().is_some_and(|account| !is_account(account)), "[target] account has twelve digits"),
             ((snapshot.select == Select::Id) != snapshot.id.is_some(), "[snapshot] id goes with select = \"id\""),
-            ((snapshot.select == Select::Time) != snapshot.time.is_some(), "[snapshot] time goes with select = \"time\""),
+            (
+                (snapshot.select == Select::Time) != snapshot.time.is_some(),
+                "[snapshot] time goes with select = \"time\"",
+            ),
             (
                 (snapshot.select == Select::Random) != snapshot.last.is_some(),
                 "[snapshot] last goes with select = \"random\"",
             ),
             (snapshot.last == Some(0), "[snapshot] last must be at least 1"),
-            ((restore.what == What::Sample) != restore.sample.is_some(), "[restore] sample goes with what = \"sample\""),
+            (
+                (restore.what == What::Sample) != restore.sample.is_some(),
+                "[restore] sample goes with what = \"sample\"",
+            ),
             (
                 restore.what != What::Sample && !restore.always.is_empty(),
                 "[restore] always goes with what = \"sample\"",
             ),
-            (restore.sample.as_ref().is_some_and(Size::is_impossible), "[restore] sample is a number or \"1%\" to \"100%\""),
+            (
+                restore.sample.as_ref().is_some_and(Size::is_impossible),
+                "[restore] sample is a number or \"1%\" to \"100%\"",
+            ),
             (
                 self.open.by == OpenedBy::Canary && restore.what != What::Canaries,
                 "[open] by = \"canary\" opens canaries only: say [restore] what = \"canaries\"",

@@ -174,10 +174,8 @@ mod tests {
         let held: Vec<Timestamp> = ["2026-01-31T23:59:59Z", "2026-03-01T00:00:00Z", "2026-03-20T00:00:00Z"]
             .map(|time| time.parse().unwrap())
             .into();
-        let missed: Vec<String> = missed(date(2026, 1, 15), date(2026, 5, 20), 31, &held)
-            .into_iter()
-            .map(|turn| turn.name)
-            .collect();
+        let missed: Vec<String> =
+            missed(date(2026, 1, 15), date(2026, 5, 20), 31, &held).into_iter().map(|turn| turn.name).collect();
         assert_eq!(missed, ["2026-02", "2026-04"]);
         assert!(super::missed(date(2026, 5, 1), date(2026, 5, 31), 31, &[]).is_empty(), "May is not over");
     }

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use super::{
     DrillError, Request, choose, leftovers,
     past::days,
+    random,
     record::{
-        Approval, CleanUp, History, Inventory, IsolationFacts, ObjectiveFacts, OpeningFacts, Phase, PlanFacts, RECORD_VERSION, Reason,
-        Record, RecoveryPoint, Sample, Verdict, controls,
+        Approval, CleanUp, History, Inventory, IsolationFacts, ObjectiveFacts, OpeningFacts, Phase, PlanFacts,
+        RECORD_VERSION, Reason, Record, RecoveryPoint, Sample, Verdict, controls,
     },
-    random, seconds,
+    seconds,
     target::{self, Claim},
 };
 use crate::{
@@ -198,10 +199,10 @@ fn plan(request: &Request<'_>) -> PlanFacts {
 fn inventory(manifest: &Manifest) -> Inventory {
     let counts = manifest.counts;
     let excluded = manifest.excluded.iter().map(|each| Reason { reason: each.rule.clone(), count: each.secrets });
-    let unreadable = manifest.unreadable.iter().map(|each| Reason {
-        reason: format!("{}: {}", each.operation, each.reason),
-        count: each.count,
-    });
+    let unreadable = manifest
+        .unreadable
+        .iter()
+        .map(|each| Reason { reason: format!("{}: {}", each.operation, each.reason), count: each.count });
     Inventory {
         listed: counts.listed,
         captured: counts.captured,

@@ -55,7 +55,10 @@ mod tests {
 
     #[test]
     fn a_name_is_replaced_as_a_word() {
-        assert_eq!(replaced("PutSecretValue of a: a failure", "a", "secret 1"), "PutSecretValue of secret 1: secret 1 failure");
+        assert_eq!(
+            replaced("PutSecretValue of a: a failure", "a", "secret 1"),
+            "PutSecretValue of secret 1: secret 1 failure"
+        );
         assert_eq!(replaced("arn:x:secret:app/db-AbCdEf", "app/db", "secret 2"), "arn:x:secret:secret 2-AbCdEf");
         assert_eq!(replaced("app/dbx", "app/db", "secret 2"), "app/dbx");
         assert_eq!(replaced("é", "é", "secret 3"), "secret 3");

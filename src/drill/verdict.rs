@@ -18,8 +18,12 @@ pub(super) fn decide(request: &Request<'_>, draft: &mut Record, history_faults: 
     for (what, cause) in &found {
         deviate(request, draft, what, cause);
     }
-    let uncaught: Vec<String> =
-        draft.negative_controls.iter().filter(|control| !control.caught).map(|control| control.planted.clone()).collect();
+    let uncaught: Vec<String> = draft
+        .negative_controls
+        .iter()
+        .filter(|control| !control.caught)
+        .map(|control| control.planted.clone())
+        .collect();
     for planted in &uncaught {
         deviate(request, draft, "a planted fault was not caught", planted);
     }

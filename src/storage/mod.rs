@@ -115,11 +115,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`StorageError::Lost`] when it counts as lost, [`StorageError::Address`].
-    pub fn open_within(
-        address: &str,
-        region: Option<&str>,
-        isolation: &Arc<Isolation>,
-    ) -> Result<Self, StorageError> {
+    pub fn open_within(address: &str, region: Option<&str>, isolation: &Arc<Isolation>) -> Result<Self, StorageError> {
         let Address { shown: address, target } = Address::parse(address)?;
         let named = match &target {
             Target::Bucket(bucket) => bucket.option("region"),

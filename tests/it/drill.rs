@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     clock::Clock,
     drill::{
-        self, Approval, Aspect, Digests, DrillError, DrillFile, Opening, Outcome, PLANTS, Plant, Record, Request, State,
-        Verdict,
+        self, Approval, Aspect, Digests, DrillError, DrillFile, Opening, Outcome, PLANTS, Plant, Record, Request,
+        State, Verdict,
     },
     isolation::Isolation,
     model::{SecretValue, Tag},
@@ -190,7 +190,11 @@ async fn a_check_that_is_not_run_is_recorded_as_such() {
 
 #[tokio::test]
 async fn probes_objectives_and_leftovers_make_it_fail() {
-    let probe = |command: &str| format!("{FILE}[[probe]]\nname = \"login\"\nsecret = \"app/single\"\ncommand = [\"/bin/sh\", \"-c\", {command:?}]\ntime_limit = \"2s\"\n");
+    let probe = |command: &str| {
+        format!(
+            "{FILE}[[probe]]\nname = \"login\"\nsecret = \"app/single\"\ncommand = [\"/bin/sh\", \"-c\", {command:?}]\ntime_limit = \"2s\"\n"
+        )
+    };
     let mut scene = Scene::new().await;
     scene.file = DrillFile::parse(&probe("test \"$(cat)\" = 'same id, other secret'")).unwrap();
     let record = scene.record(&|| {}).await;
@@ -213,7 +217,10 @@ async fn probes_objectives_and_leftovers_make_it_fail() {
 
     scene.sandbox.refuse("drill/app/single", "DeleteSecret", "AccessDeniedException");
     let record = scene.record(&|| {}).await;
-    assert_eq!((record.result, record.clean_up.left_over.as_slice()), (Verdict::Failed, ["drill/app/single".to_owned()].as_slice()));
+    assert_eq!(
+        (record.result, record.clean_up.left_over.as_slice()),
+        (Verdict::Failed, ["drill/app/single".to_owned()].as_slice())
+    );
     assert!(matches!(scene.drill(&|| {}).await, Err(DrillError::NotEmpty(name)) if name == "drill/app/single"));
     scene.sandbox.heal();
     let record = scene.record(&|| {}).await;
@@ -234,7 +241,8 @@ async fn a_fault_that_is_not_caught_and_no_fault_at_all_make_it_void() {
 #[tokio::test]
 async fn nothing_compared_is_never_a_pass() {
     let mut scene = Scene::new().await;
-    scene.file = DrillFile::parse(&format!("{FILE}[restore]\nwhat = \"canaries\"\ncanaries = [\"nobody/*\"]\n")).unwrap();
+    scene.file =
+        DrillFile::parse(&format!("{FILE}[restore]\nwhat = \"canaries\"\ncanaries = [\"nobody/*\"]\n")).unwrap();
     let record = scene.record(&|| {}).await;
     assert_eq!((record.result, record.sample.chosen), (Verdict::Failed, 0));
     assert_eq!(record.deviations[0].what, "nothing was compared");
@@ -314,7 +322,11 @@ async fn a_drill_that_was_killed_is_recorded_by_the_next() {
     let journal = scene.journal.clone().unwrap();
     let copy = folder.path().join("copy.json");
     // What the process that is killed before it verifies leaves: its journal and its secrets.
-    scene.record(&|| { std::fs::copy(&journal, &copy).unwrap(); }).await;
+    scene
+        .record(&|| {
+            std::fs::copy(&journal, &copy).unwrap();
+        })
+        .await;
     assert!(!journal.exists());
     let text = std::fs::read_to_string(&copy).unwrap();
     let own = drill::unfinished(&copy).unwrap().unwrap().record.drill.to_string();

@@ -37,8 +37,12 @@ async fn a_regional_outage_touches_nothing_that_is_lost() {
     assert!(sandbox.control().calls().is_empty(), "{:?}", sandbox.control().calls());
     let isolation = &drill["record"]["isolation"];
     assert_eq!(isolation["refused"], 2, "the region and the storage, tried once each");
-    let contacted: Vec<&str> = isolation["contacted"].as_array().unwrap().iter().map(|host| host.as_str().unwrap()).collect();
-    assert!(contacted.len() == 2 && contacted[1].starts_with("127.0.0.1:") && contacted[0].ends_with("/west"), "{contacted:?}");
+    let contacted: Vec<&str> =
+        isolation["contacted"].as_array().unwrap().iter().map(|host| host.as_str().unwrap()).collect();
+    assert!(
+        contacted.len() == 2 && contacted[1].starts_with("127.0.0.1:") && contacted[0].ends_with("/west"),
+        "{contacted:?}"
+    );
     assert!(!contacted[1].ends_with(&sandbox.address().port().to_string()));
     assert_eq!(drill["record"]["recovery_point"]["is_copy"], true);
     std::fs::rename(desk.path("gone"), desk.path("repository")).unwrap();
@@ -50,7 +54,9 @@ async fn a_regional_outage_touches_nothing_that_is_lost() {
 
 /// A drill file for account 999999999999 at the same endpoint, opened by a quorum.
 fn into_account(more: &str) -> String {
-    format!("scenario = \"a test\"\nevery_days = 31\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n{more}")
+    format!(
+        "scenario = \"a test\"\nevery_days = 31\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n{more}"
+    )
 }
 
 /// What is in an account of the sandbox.
@@ -86,7 +92,11 @@ async fn a_misconfigured_target_is_refused_in_all_combinations_before_any_write(
         let ran = desk.run_as(account, &format!("drill run mistake --yes {SHEETS}"));
         let ran = ran.expect(if mistakes == 0 { 0 } else { 4 });
         let calls = sandbox.control().calls();
-        let writes: u64 = calls.iter().filter(|(name, _)| !["ListSecrets", "DescribeSecret"].contains(&name.as_str())).map(|(_, count)| count).sum();
+        let writes: u64 = calls
+            .iter()
+            .filter(|(name, _)| !["ListSecrets", "DescribeSecret"].contains(&name.as_str()))
+            .map(|(_, count)| count)
+            .sum();
         assert_eq!(writes == 0, mistakes != 0, "{mistakes:04b}: {calls:?}\n{}", ran.err);
     }
     assert_eq!(names(&sandbox, ACCOUNT, "eu-central-1").await.len(), 2);
@@ -104,7 +114,9 @@ fn started(desk: &Desk, sandbox: &Sandbox, phase: &str) -> std::process::Child {
     let begun = std::time::Instant::now();
     loop {
         let journal = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
-        let journal = journal.filter(|path| path.to_string_lossy().ends_with(".drill.json")).find_map(|path| std::fs::read_to_string(path).ok());
+        let journal = journal
+            .filter(|path| path.to_string_lossy().ends_with(".drill.json"))
+            .find_map(|path| std::fs::read_to_string(path).ok());
         if journal.is_some_and(|text| text.contains(&format!("\"name\": {phase:?}"))) {
             return child;
         }
@@ -141,7 +153,8 @@ async fn killed_in_any_phase_the_next_drill_cleans_up_and_keeps_its_record() {
     }
     assert!(left_something >= 3, "the kill never came in time: {left_something}");
     let drills = desk.run("drill list --json").expect(0).json();
-    let results: Vec<&str> = drills["drills"].as_array().unwrap().iter().map(|drill| drill["record"]["result"].as_str().unwrap()).collect();
+    let results: Vec<&str> =
+        drills["drills"].as_array().unwrap().iter().map(|drill| drill["record"]["result"].as_str().unwrap()).collect();
     assert_eq!(results.iter().filter(|result| **result == "aborted").count(), 7, "{results:?}");
 
     let mut child = started(&desk, &sandbox, "plan");
@@ -171,7 +184,11 @@ async fn a_throttled_target_and_a_bad_value_end_in_a_record() {
         when,
         kind,
     };
-    sandbox.control().add_fault(fault("PutSecretValue", FaultWhen::Nth(1), FaultKind::Error { code: "ThrottlingException".into(), message: String::new() }));
+    sandbox.control().add_fault(fault(
+        "PutSecretValue",
+        FaultWhen::Nth(1),
+        FaultKind::Error { code: "ThrottlingException".into(), message: String::new() },
+    ));
     let drill = desk.run_as("999999999999", &format!("drill run told --json {SHEETS}")).expect(0).json();
     assert_eq!(drill["record"]["approval"]["how"], "unattended");
     let heard = std::fs::read_to_string(desk.path("heard")).unwrap();
@@ -179,7 +196,16 @@ async fn a_throttled_target_and_a_bad_value_end_in_a_record() {
 
     sandbox.control().clear_faults();
     let control = sandbox.control();
-    sandbox.control().on_call("PutSecretValue", 1, Box::new(move |_| { let _ = control.corrupt_value("999999999999", "eu-west-1", "app/api", None); })).unwrap();
+    sandbox
+        .control()
+        .on_call(
+            "PutSecretValue",
+            1,
+            Box::new(move |_| {
+                let _ = control.corrupt_value("999999999999", "eu-west-1", "app/api", None);
+            }),
+        )
+        .unwrap();
     let ran = desk.run_as("999999999999", &format!("drill run told --json {SHEETS}")).expect(3);
     assert!(ran.err.contains("app/api") && ran.err.contains("value differs"), "{}", ran.err);
     assert!(ran.err.contains("the notifier /bin/false ended with 1"), "{}", ran.err);
@@ -205,13 +231,20 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     assert_eq!(std::fs::read(desk.path("one.tar")).unwrap(), std::fs::read(desk.path("two.tar")).unwrap());
     desk.finish(desk.command("tar").args(["-xf", "one.tar"])).expect(0);
     let root = std::fs::read_dir(desk.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-    let root = root.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with("lifeboat-evidence")).unwrap();
+    let root = root
+        .into_iter()
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("lifeboat-evidence"))
+        .unwrap();
     let verify = || desk.finish(desk.command("sh").arg(root.join("verify.sh")));
     assert!(verify().expect(0).out.contains("everything verifies"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     assert!(readme.contains("2 records, 2 passed (100 %). 1 custody attestations"), "{readme}");
 
-    let record = std::fs::read_dir(root.join("drills")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().unwrap() == "json").unwrap();
+    let record = std::fs::read_dir(root.join("drills"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().unwrap() == "json")
+        .unwrap();
     let good = std::fs::read(&record).unwrap();
     std::fs::write(&record, String::from_utf8(good.clone()).unwrap().replace("\"passed\"", "\"failed\"")).unwrap();
     assert!(verify().expect(1).out.contains("does not verify"));
@@ -221,7 +254,11 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     // Half a year in which nothing was held is said, explained or not.
     let missed = desk.run("drill evidence --from 2026-01-01 --to 2026-02-28 past.tar --json").expect(3);
     assert!(missed.err.contains("outage was not held in 2026-01") && missed.err.contains("2026-02"), "{}", missed.err);
-    write(&desk, "outage", &OUTAGE.replace("[lost]", "[missed]\n\"2026-01\" = \"moved\"\n\"2026-02\" = \"moved\"\n[lost]"));
+    write(
+        &desk,
+        "outage",
+        &OUTAGE.replace("[lost]", "[missed]\n\"2026-01\" = \"moved\"\n\"2026-02\" = \"moved\"\n[lost]"),
+    );
     desk.run("drill evidence --from 2026-01-01 --to 2026-02-28 past.tar").expect(0);
     sandbox.shutdown().await;
 }
@@ -240,7 +277,9 @@ fn schedules_are_accepted_by_their_own_tools() {
     let units = desk.path("units");
     let text = |name: &str| std::fs::read_to_string(units.join(name)).unwrap();
     let mut checked = desk.command("systemd-analyze");
-    checked.args(["verify", "--man=no"]).args(["service", "timer"].map(|kind| units.join(format!("lifeboat-drill-monthly.{kind}"))));
+    checked
+        .args(["verify", "--man=no"])
+        .args(["service", "timer"].map(|kind| units.join(format!("lifeboat-drill-monthly.{kind}"))));
     if std::path::Path::new("/usr/bin/systemd-analyze").exists() {
         desk.finish(&mut checked).expect(0);
     }

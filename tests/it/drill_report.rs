@@ -27,7 +27,8 @@ pub async fn with_history(scene: &Scene, last: &Record) -> Vec<Past> {
         record.drill = SnapshotId::from_bytes(id);
         record.started = at(last.started, month - 11);
         record.previous = previous;
-        record.rto_seconds = Some([31.0, 29.5, 33.0, 30.2, 28.0, 52.0, 27.0, 26.5, 24.0, 25.1, 22.8][usize::from(id[0]) - 1]);
+        record.rto_seconds =
+            Some([31.0, 29.5, 33.0, 30.2, 28.0, 52.0, 27.0, 26.5, 24.0, 25.1, 22.8][usize::from(id[0]) - 1]);
         record.result = if month == 5 { Verdict::Failed } else { Verdict::Passed };
         let bytes = Bytes::from(record.to_bytes());
         previous = Some(Digest::of(&bytes));
@@ -50,7 +51,11 @@ fn folder() -> PathBuf {
 
 async fn good_and_bad() -> [(&'static str, Record, Vec<Past>); 2] {
     let mut scene = Scene::new().await;
-    scene.file = DrillFile::parse(&format!("{FILE}{OBJECTIVES}").replace("a test", "The region is gone, and everything comes back from the copy.")).unwrap();
+    scene.file = DrillFile::parse(
+        &format!("{FILE}{OBJECTIVES}")
+            .replace("a test", "The region is gone, and everything comes back from the copy."),
+    )
+    .unwrap();
     let good = scene.record(&|| {}).await;
     assert_eq!(good.result, Verdict::Passed, "{:?}", good.deviations);
     let past = with_history(&Scene::of(clone_of(&scene).await), &good).await;
@@ -83,7 +88,16 @@ async fn reports_are_complete_reproducible_and_load_nothing() {
         std::fs::write(folder().join(format!("{name}.html")), &page).unwrap();
         std::fs::write(folder().join(format!("{name}.pdf")), &print).unwrap();
 
-        for words in ["RTO", "objective", "SOC 2 A1.3", "Article 12", "Reviewed by", "a wrong value", "made sure", "every 31 days"] {
+        for words in [
+            "RTO",
+            "objective",
+            "SOC 2 A1.3",
+            "Article 12",
+            "Reviewed by",
+            "a wrong value",
+            "made sure",
+            "every 31 days",
+        ] {
             assert!(page.contains(words), "{words} is missing in {name}");
         }
         assert_eq!(page.matches("<rect ").count(), past.len() + 1);

@@ -65,7 +65,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     summary.faults.iter().for_each(|fault| context.output.warn(fault));
     context.output.result(&json!({ "file": args.out, "summary": summary }), || {
-        format!("{}: {} drills, {} passed, {} attestations", args.out.display(), summary.drills, summary.passed, summary.attestations)
+        format!(
+            "{}: {} drills, {} passed, {} attestations",
+            args.out.display(),
+            summary.drills,
+            summary.passed,
+            summary.attestations
+        )
     });
     Ok(if summary.is_complete() { Exit::Complete } else { Exit::Incomplete })
 }

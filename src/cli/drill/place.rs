@@ -134,11 +134,7 @@ pub(super) struct To {
 }
 
 /// Connects to the target of a drill, behind the guard.
-pub(super) async fn to(
-    host: &Host,
-    file: &mut DrillFile,
-    isolation: &Arc<Isolation>,
-) -> Result<To, Failure> {
+pub(super) async fn to(host: &Host, file: &mut DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
     if !file.target.sandbox {
         let region = file.target.region.clone().unwrap_or_default();
         let mut settings = AwsSettings::region(&region);
@@ -173,7 +169,8 @@ pub(super) async fn prove(isolation: &Arc<Isolation>) -> Result<(), Failure> {
     let endpoints = lost.endpoints.iter().map(|endpoint| (SANDBOX_REGIONS[0], Some(endpoint)));
     for (region, endpoint) in regions.chain(endpoints) {
         let mut settings = AwsSettings::region(region);
-        settings.endpoint = endpoint.map(|url| if url.contains("://") { url.clone() } else { format!("https://{url}") });
+        settings.endpoint =
+            endpoint.map(|url| if url.contains("://") { url.clone() } else { format!("https://{url}") });
         // Credentials of nobody: should it get through, it would still be refused there.
         settings.credentials = Some(credentials("lifeboat-guard-probe"));
         settings.isolation = Some(Arc::clone(isolation));

@@ -61,7 +61,9 @@ async fn elsewhere(context: &Context, host: &Host, repository: &Repository) -> V
         };
         match asked.await {
             Ok(mut drills) => found.append(&mut drills),
-            Err(failure) => context.output.note(&format!("the copy at {} was not asked: {}", copy.url, failure.message)),
+            Err(failure) => {
+                context.output.note(&format!("the copy at {} was not asked: {}", copy.url, failure.message))
+            }
         }
     }
     found

@@ -146,7 +146,8 @@ async fn prepare_and_hold(
     let unheard = tell(context, file, event, &summary).await;
     let faults: Vec<String> = undelivered.into_iter().chain(file_faults).chain(unheard).collect();
     faults.iter().for_each(|fault| context.output.warn(fault));
-    let value = json!({ "record": outcome.record, "file": format!("drills/{}.json", outcome.stored.name), "faults": faults });
+    let value =
+        json!({ "record": outcome.record, "file": format!("drills/{}.json", outcome.stored.name), "faults": faults });
     if let Some(error) = outcome.error {
         context.output.note(&summary_of(&outcome.record, &outcome.stored));
         return Err(error.into());
@@ -161,7 +162,10 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
         Some(name) => {
             let known = host.drill_names();
             if !known.contains(name) {
-                let failure = Failure::usage(format!("there is no drill file {}", host.path(&format!("drills/{name}.toml")).display()));
+                let failure = Failure::usage(format!(
+                    "there is no drill file {}",
+                    host.path(&format!("drills/{name}.toml")).display()
+                ));
                 let hint = if known.is_empty() {
                     "docs/examples/drills has three to begin with".to_owned()
                 } else {
@@ -172,7 +176,11 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
             let (file, digest) = host.drill_file(name)?;
             (file, Some(digest))
         }
-        None => (DrillFile::parse("scenario = \"everything is restored into a sandbox\"\n[target]\nsandbox = true").expect("the text is a constant that parses"), None),
+        None => (
+            DrillFile::parse("scenario = \"everything is restored into a sandbox\"\n[target]\nsandbox = true")
+                .expect("the text is a constant that parses"),
+            None,
+        ),
     };
     if let Some(to) = &args.to {
         file.target.sandbox = false;
@@ -184,7 +192,9 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
     }
     match args.snapshot.as_deref() {
         None => {}
-        Some("latest") => file.snapshot = drill::SnapshotSection { from: file.snapshot.from.take(), ..Default::default() },
+        Some("latest") => {
+            file.snapshot = drill::SnapshotSection { from: file.snapshot.from.take(), ..Default::default() }
+        }
         Some(id) => {
             let (select, id, from) = (drill::Select::Id, Some(id.to_owned()), file.snapshot.from.take());
             file.snapshot = drill::SnapshotSection { select, id, from, ..Default::default() };
@@ -314,11 +324,9 @@ fn reports(
     stored: &StoredDrill,
     past: &[Past],
 ) -> Vec<String> {
-    let named = |pattern: &Option<String>| pattern.as_ref().map(|text| host.path(&text.replace("{drill}", &stored.name)));
-    let wanted = [
-        (named(&file.report.html), named(&file.report.pdf)),
-        (args.html.clone(), args.pdf.clone()),
-    ];
+    let named =
+        |pattern: &Option<String>| pattern.as_ref().map(|text| host.path(&text.replace("{drill}", &stored.name)));
+    let wanted = [(named(&file.report.html), named(&file.report.pdf)), (args.html.clone(), args.pdf.clone())];
     let write = |(html, pdf): &(Option<PathBuf>, Option<PathBuf>)| {
         write_reports(record, past, html.as_deref(), pdf.as_deref()).err().map(|failure| failure.message)
     };

@@ -118,7 +118,14 @@ fn sentence(record: &Record) -> String {
         Verdict::Aborted => format!("The drill of {when} ended before its end. What it had left was removed."),
         Verdict::TimedOut => format!("The drill of {when} was given up at its time limit and cleaned up."),
         Verdict::Failed | Verdict::Partial => {
-            format!("The drill of {when} found {}.", counted(record.deviations.len() as u64, "thing that is not as planned", "things that are not as planned"))
+            format!(
+                "The drill of {when} found {}.",
+                counted(
+                    record.deviations.len() as u64,
+                    "thing that is not as planned",
+                    "things that are not as planned"
+                )
+            )
         }
     }
 }
@@ -136,9 +143,13 @@ fn objectives(record: &Record) -> Vec<Objective> {
         name,
         meaning,
         measured: measured.map_or_else(|| "not measured".into(), duration),
-        against: against.map_or_else(|| "no objective set".into(), |seconds| format!("objective {}", duration(seconds))),
+        against: against
+            .map_or_else(|| "no objective set".into(), |seconds| format!("objective {}", duration(seconds))),
         met,
-        share: measured.zip(against).filter(|(_, against)| *against > 0.0).map(|(found, against)| (found / against).min(1.0)),
+        share: measured
+            .zip(against)
+            .filter(|(_, against)| *against > 0.0)
+            .map(|(found, against)| (found / against).min(1.0)),
     };
     let set = &record.objectives;
     vec![
@@ -157,9 +168,9 @@ fn trend(record: &Record, past: &[Past]) -> Vec<Point> {
         verdict: result.as_str(),
     };
     let same = past.iter().filter_map(Past::verified).filter(|facts| facts.plan() == record.plan.name);
-    let earlier = same.filter_map(|facts| facts.started().filter(|time| *time < record.started).map(|time| (time, facts)));
-    let mut points: Vec<Point> =
-        earlier.map(|(time, facts)| point(time, facts.rto_seconds, facts.result)).collect();
+    let earlier =
+        same.filter_map(|facts| facts.started().filter(|time| *time < record.started).map(|time| (time, facts)));
+    let mut points: Vec<Point> = earlier.map(|(time, facts)| point(time, facts.rto_seconds, facts.result)).collect();
     points.push(point(record.started, record.rto_seconds, record.result));
     points.split_off(points.len().saturating_sub(TREND))
 }
@@ -186,7 +197,11 @@ fn sections(record: &Record) -> Vec<Section> {
         stated(check.name.as_str(), text, check.state)
     });
     let probes = record.probes.iter().map(|probe| {
-        stated(format!("probe: {}", probe.name), format!("{} after {}", probe.detail, duration(probe.seconds)), probe.state)
+        stated(
+            format!("probe: {}", probe.name),
+            format!("{} after {}", probe.detail, duration(probe.seconds)),
+            probe.state,
+        )
     });
     let planted = record.negative_controls.iter().map(|control| {
         let state = if control.caught { State::Passed } else { State::Failed };
@@ -215,16 +230,45 @@ fn restored(record: &Record) -> Vec<Row> {
         row("recovery point", format!("{}, snapshot {} ({})", point.time, record.snapshot.short(), point.selected)),
         row("manifest", format!("number {}, SHA-256 {}", record.sequence, record.manifest)),
         row("signature", format!("reaches the root of key epoch {}; signer {}", point.epoch, point.signer)),
-        row("fetched from", format!("{} ({}), {} files held against their digests", point.storage, if point.is_copy { "a copy" } else { "the repository" }, point.files)),
-        row("inventory", format!("{} listed, {} captured, {} left out by rule, {} unreadable, {} vanished; {} versions", inventory.listed, inventory.captured, total(&inventory.excluded), total(&inventory.unreadable), inventory.vanished, inventory.versions)),
-        row("sample", format!("{} of {} secrets, by {}{seed}; {} restored", sample.chosen, sample.population, sample.method, sample.restored)),
+        row(
+            "fetched from",
+            format!(
+                "{} ({}), {} files held against their digests",
+                point.storage,
+                if point.is_copy { "a copy" } else { "the repository" },
+                point.files
+            ),
+        ),
+        row(
+            "inventory",
+            format!(
+                "{} listed, {} captured, {} left out by rule, {} unreadable, {} vanished; {} versions",
+                inventory.listed,
+                inventory.captured,
+                total(&inventory.excluded),
+                total(&inventory.unreadable),
+                inventory.vanished,
+                inventory.versions
+            ),
+        ),
+        row(
+            "sample",
+            format!(
+                "{} of {} secrets, by {}{seed}; {} restored",
+                sample.chosen, sample.population, sample.method, sample.restored
+            ),
+        ),
         row("opened by", opened_by(record)),
     ];
     for reason in inventory.excluded.iter().chain(&record.left_out) {
         rows.push(row("left out", format!("{}: {}", reason.count, reason.reason)));
     }
     for reason in inventory.unreadable.iter().chain(&record.not_restored) {
-        rows.push(Row { label: "missing".into(), text: format!("{}: {}", reason.count, reason.reason), state: "failed" });
+        rows.push(Row {
+            label: "missing".into(),
+            text: format!("{}: {}", reason.count, reason.reason),
+            state: "failed",
+        });
     }
     rows
 }
@@ -236,7 +280,9 @@ fn total(reasons: &[crate::drill::Reason]) -> u64 {
 fn opened_by(record: &Record) -> String {
     let opening = &record.opening;
     match opening.by.as_str() {
-        "quorum" => format!("a quorum of {} ({} needed): {}", opening.sheets, opening.threshold, opening.custodians.join(", ")),
+        "quorum" => {
+            format!("a quorum of {} ({} needed): {}", opening.sheets, opening.threshold, opening.custodians.join(", "))
+        }
         "drill-key" => format!("the drill key, to which everything is sealed, {}", opening.recipient),
         _ => format!("the drill key, which opens canaries alone, {}", opening.recipient),
     }
@@ -248,7 +294,10 @@ fn isolation(record: &Record) -> Vec<Row> {
     rows.extend(facts.made_sure.iter().map(|words| row("made sure", words.clone())));
     if !facts.lost.is_empty() {
         rows.push(row("counted as lost", facts.lost.to_string()));
-        rows.push(row("refused", counted(facts.refused, "connection to it was refused", "connections to it were refused")));
+        rows.push(row(
+            "refused",
+            counted(facts.refused, "connection to it was refused", "connections to it were refused"),
+        ));
     }
     rows.push(row("contacted", facts.contacted.join(", ")));
     if facts.leftovers_removed > 0 {
@@ -267,9 +316,20 @@ fn phases(record: &Record) -> Vec<Row> {
 
 fn clean_up(record: &Record) -> Vec<Row> {
     let clean_up = &record.clean_up;
-    let mut rows =
-        vec![row("sandbox", format!("{} created, {} destroyed, {} left over", clean_up.created, clean_up.destroyed, clean_up.left_over.len()))];
-    rows.extend(clean_up.left_over.iter().map(|name| Row { label: "left over".into(), text: name.clone(), state: "failed" }));
+    let mut rows = vec![row(
+        "sandbox",
+        format!(
+            "{} created, {} destroyed, {} left over",
+            clean_up.created,
+            clean_up.destroyed,
+            clean_up.left_over.len()
+        ),
+    )];
+    rows.extend(clean_up.left_over.iter().map(|name| Row {
+        label: "left over".into(),
+        text: name.clone(),
+        state: "failed",
+    }));
     rows
 }
 
@@ -280,7 +340,15 @@ fn plan(record: &Record) -> Vec<Row> {
     vec![
         row("plan", format!("version {}, SHA-256 {}", text(&plan.version), digest(plan.sha256))),
         row("rhythm", plan.every_days.map_or_else(|| "–".into(), |days| format!("every {days} days"))),
-        row("approved", format!("by {} ({}) at {}", approval.operator, approval.how, approval.time.strftime("%Y-%m-%d %H:%M:%S UTC"))),
+        row(
+            "approved",
+            format!(
+                "by {} ({}) at {}",
+                approval.operator,
+                approval.how,
+                approval.time.strftime("%Y-%m-%d %H:%M:%S UTC")
+            ),
+        ),
         row("owner, reviewer", format!("{}, {}", text(&plan.owner), text(&plan.reviewer))),
         row("runbook", digest(plan.runbook_sha256)),
         row("program", digest(record.tool_sha256)),

@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn everything_stays_within_the_square() {
-        for (times, objective) in [(vec![Some(1.0), None, Some(900.0)], Some(10.0)), (vec![Some(0.0)], None), (vec![None; 12], Some(0.0))] {
+        for (times, objective) in
+            [(vec![Some(1.0), None, Some(900.0)], Some(10.0)), (vec![Some(0.0)], None), (vec![None; 12], Some(0.0))]
+        {
             let points: Vec<Point> = times.into_iter().map(point).collect();
             let plot = plot(&points, objective);
             for bar in &plot.bars {

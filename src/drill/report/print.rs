@@ -116,7 +116,8 @@ impl Layout {
         self.heading("RTO of the last drills of this plan", height + 34.0);
         let base = self.y + height;
         for bar in &plot.bars {
-            let (x, width, tall) = (MARGIN + narrow(bar.x) * ROOM, narrow(bar.width) * ROOM, narrow(bar.height) * height);
+            let (x, width, tall) =
+                (MARGIN + narrow(bar.x) * ROOM, narrow(bar.width) * ROOM, narrow(bar.height) * height);
             self.fill(x, base - tall, width, tall, if bar.passed { GOOD_BAR } else { BAD_BAR });
             self.centred(6.6, x + width / 2.0, base - tall - 3.0, &bar.text, SOFT);
             self.centred(6.6, x + width / 2.0, base + 9.0, bar.label.get(2..).unwrap_or_default(), SOFT);

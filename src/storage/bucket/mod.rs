@@ -42,10 +42,7 @@ impl Connected {
 }
 
 /// Prepares the connection by the provider's own tools' settings. Nothing of the bucket is touched yet.
-pub(super) async fn connect(
-    bucket: &Bucket,
-    isolation: Option<Arc<Isolation>>,
-) -> object_store::Result<Connected> {
+pub(super) async fn connect(bucket: &Bucket, isolation: Option<Arc<Isolation>>) -> object_store::Result<Connected> {
     let seen = Seen::guarded(isolation);
     let (store, sdk): (Arc<dyn ObjectStore>, _) = match bucket.service {
         Service::S3 => {
