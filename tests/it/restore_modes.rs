@@ -207,6 +207,24 @@ async fn the_most_urgent_come_first_and_currents_before_all_else() {
     assert!(estimate.total_seconds > estimate.current_seconds && estimate.writes == 41 * 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn under_awss_quotas_it_takes_about_the_estimated_time() {
+    let mut bench = Bench::new().await;
+    for number in 0..60 {
+        bench.seed(&backed_up(&format!("app/{number:02}")));
+    }
+    let report = bench.snapshot().await;
+    bench.control().set_quotas(true);
+    let target = bench.provider(TARGET).await;
+    let plan = bench.plan_for(&report, &target, &Options::default()).await.unwrap();
+    let estimate = plan.estimate(0.9).total_seconds;
+    let begun = std::time::Instant::now();
+    bench.restore_to(&report, &target, &Options::default()).await.expect_complete();
+    let took = begun.elapsed().as_secs_f64();
+    println!("estimated {estimate:.1} s, took {took:.1} s");
+    assert!(took > estimate * 0.8 && took < estimate * 3.0 + 5.0, "estimated {estimate:.1} s, took {took:.1} s");
+}
+
 async fn fresh(bench: &Bench, report: &lifeboat::snapshot::Report, target: &Aws, file: &PlanFile) -> restore::Plan {
     bench.plan_for(report, target, &file.options).await.unwrap()
 }
