@@ -10,6 +10,7 @@ use crate::{
     isolation::{Isolation, Lost},
     model::{Digest, RepositoryId},
     repo::{Repository, Trust},
+    snapshot::DrillSealing,
     storage::Storage,
 };
 
@@ -64,12 +65,15 @@ impl Host {
         path.map(|path| self.key(path, DrillKey::from_file)).transpose()
     }
 
-    /// The recipient that canaries are sealed to; `None` when the configuration names none.
+    /// What snapshots seal to the drill key too; `None` when the configuration says nothing.
     ///
     /// # Errors
-    /// When it is none.
-    pub fn drill_recipient(&self) -> Result<Option<Recipient>, HostError> {
-        Ok(self.config.drill.recipient.as_ref().map(|text| text.parse()).transpose()?)
+    /// When the recipient is none.
+    pub fn drill_sealing(&self) -> Result<Option<DrillSealing>, HostError> {
+        let section = &self.config.drill;
+        let Some(text) = &section.recipient else { return Ok(None) };
+        let recipient: Recipient = text.parse()?;
+        Ok(Some(DrillSealing { recipient, names: section.canaries.clone(), full: section.full }))
     }
 
     /// The file in which a drill that is under way is remembered.

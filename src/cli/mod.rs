@@ -18,6 +18,7 @@ mod list;
 mod output;
 mod quorum;
 mod restore;
+mod runbook;
 mod sandbox;
 mod sheets;
 mod show;
@@ -91,6 +92,7 @@ enum Command {
     Forget(forget::Args),
     Restore(Box<restore::Args>),
     Drill(drill::Args),
+    Runbook(runbook::Args),
     Custody(custody::Args),
     Doctor(doctor::Args),
     Completions(generate::CompletionsArgs),
@@ -197,6 +199,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Forget(args) => forget::run(&context, args).await,
         Command::Restore(args) => Box::pin(restore::run(&context, *args)).await,
         Command::Drill(args) => drill::run(&context, args).await,
+        Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Completions(args) => Ok(generate::completions(&context, &args)),

@@ -40,6 +40,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let (signer, index_key) = (host.signer()?, host.index_key()?);
     let witness = host.witness(repository.id())?;
     let source: Arc<dyn Source> = host.source().await?;
+    let sealing = host.drill_sealing()?;
+    if host.config.drill.full && sealing.is_some() {
+        context
+            .output
+            .note("every value is sealed to the drill key too ([drill] full): whoever has it can read every secret");
+    }
     let watch = Watch::new(context.output.json);
     let report = snapshot::run(&Request {
         repository: &repository,
@@ -53,6 +59,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         sweep_days: if args.full { 0 } else { host.config.source.sweep_days },
         journal: Some(&host.journal_path(repository.id())),
         scratch: Some(&host.scratch()),
+        drill: sealing.as_ref(),
         clock: &SystemClock,
         progress: &watch,
     })

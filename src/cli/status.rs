@@ -99,6 +99,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         witnesses: remembered.len() as u64,
         copies: copies.iter().map(|copy| of_copy(copy, &chain)).collect(),
         drill: newest_drill(&drills),
+        missed_drills: missed_drills(&host, &drills, now)?,
         sheets: sheets.0,
         due: sheets.1,
         next_proof: sheets.2,
@@ -143,6 +144,22 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
         error,
         fault: faults.iter().map(|fault| fault.kind).max_by_key(|kind| Severity::of(*kind)),
     }
+}
+
+/// Turns without a drill, for each drill file, since its first record; what the file explains does not count.
+fn missed_drills(host: &Host, drills: &[Past], now: Timestamp) -> Result<Vec<String>, Failure> {
+    let day = |time: Timestamp| jiff::tz::TimeZone::UTC.to_datetime(time).date();
+    let mut missed = Vec::new();
+    for name in host.drill_names() {
+        let (file, _) = host.drill_file(&name)?;
+        let own = drills.iter().filter_map(Past::verified).filter(|facts| facts.plan() == name);
+        let held: Vec<Timestamp> = own.filter_map(drill::Facts::started).collect();
+        let (Some(every), Some(first)) = (file.every_days, held.first()) else { continue };
+        let turns = drill::missed(day(*first), day(now), every, &held);
+        let unexplained = turns.into_iter().filter(|turn| !file.missed.contains_key(&turn.name));
+        missed.extend(unexplained.map(|turn| format!("{name} in {}", turn.name)));
+    }
+    Ok(missed)
 }
 
 /// The newest record that verifies; one that does not proves nothing.

@@ -217,6 +217,7 @@ async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -
         indexes: vec![index.file],
         counts: Counts { listed: 1, captured: 1, versions: 3, values_read: 3, ..Counts::default() },
         readings: None,
+        drill: None,
         excluded: Vec::new(),
         unreadable: Vec::new(),
         tool: String::new(),

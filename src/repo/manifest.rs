@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Witness;
 use crate::{
-    crypto::PublicKey,
+    crypto::{PublicKey, Recipient},
     model::{Digest, Place, Record, RepositoryId, SnapshotId, ValueState},
 };
 
@@ -44,12 +44,28 @@ pub struct Manifest {
     /// How old the readings are that the records rest on; missing in manifests of the first builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readings: Option<Readings>,
+    /// What a drill key opens; missing when no drill key is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillSeal>,
     /// What was left out by rule.
     pub excluded: Vec<Excluded>,
     /// What could not be read, by reason. The names are in the index.
     pub unreadable: Vec<UnreadableCount>,
     /// The tool that wrote it, such as `lifeboat 0.1.0`.
     pub tool: String,
+}
+
+/// The packs that are sealed to a drill key beside the recovery key. They hold canaries and the configured sample, and nothing
+/// else unless the owner asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillSeal {
+    /// The drill key's recipient.
+    pub recipient: Recipient,
+    /// Whether every value was to be sealed to it.
+    pub full: bool,
+    /// Of `packs`, those it opens, sorted.
+    pub packs: Vec<Digest>,
 }
 
 /// A pack or an index by its ciphertext.

@@ -5,16 +5,16 @@
 //! So it is after a change of the recovery key: what is sealed to the old one would be lost with the old sheets.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
 use super::{Sweep, journal::SealedBefore};
 use crate::{
-    crypto::{IndexKey, Opener},
-    model::{Place, Record, ValueState, Version},
+    crypto::{IndexKey, Opener, Recipient},
+    model::{Digest, Place, Record, ValueState, Version},
     provider::Listed,
-    repo::{Chain, FileRef, IndexReader, RepoError, Repository, Trust},
+    repo::{Chain, DrillSeal, FileRef, IndexReader, RepoError, Repository, Trust},
 };
 
 /// The newest verified index of the place, read once from the first name to the last.
@@ -22,6 +22,7 @@ pub(super) struct Previous<'a> {
     repository: &'a Repository,
     key: &'a IndexKey,
     packs: Vec<FileRef>,
+    drill: Option<DrillSeal>,
     ahead: VecDeque<FileRef>,
     open: Option<IndexReader>,
     head: Option<Record>,
@@ -39,6 +40,8 @@ pub(super) struct Unfinished {
 pub(super) struct Known {
     record: Option<Record>,
     unfinished: Arc<Unfinished>,
+    /// For a secret that drills open: the packs that the drill key opens. What is elsewhere is read and sealed again.
+    for_drills: Option<Arc<BTreeSet<Digest>>>,
 }
 
 impl<'a> Previous<'a> {
@@ -58,7 +61,8 @@ impl<'a> Previous<'a> {
         let newest = newest.into_iter().find(|manifest| manifest.source == *place).filter(|found| usable(found.epoch));
         let packs = newest.map(|manifest| manifest.packs.clone()).unwrap_or_default();
         let ahead = newest.map(|manifest| manifest.indexes.iter().copied().collect()).unwrap_or_default();
-        Self { repository, key, packs, ahead, open: None, head: None }
+        let drill = newest.and_then(|manifest| manifest.drill.clone());
+        Self { repository, key, packs, drill, ahead, open: None, head: None }
     }
 
     /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier.
@@ -75,6 +79,12 @@ impl<'a> Previous<'a> {
                 std::cmp::Ordering::Greater => return None,
             }
         }
+    }
+
+    /// The packs that the drill key of today opens.
+    pub(super) fn drill_packs(&self, recipient: &Recipient) -> BTreeSet<Digest> {
+        let seal = self.drill.as_ref().filter(|seal| seal.recipient == *recipient);
+        seal.into_iter().flat_map(|seal| seal.packs.iter().copied()).collect()
     }
 
     /// The packs that the records refer to.
@@ -129,14 +139,33 @@ impl Unfinished {
 
 impl Known {
     pub(super) fn new(record: Option<Record>, unfinished: &Arc<Unfinished>) -> Self {
-        Self { record, unfinished: unfinished.clone() }
+        Self { record, unfinished: unfinished.clone(), for_drills: None }
+    }
+
+    /// Of a secret that drills open: only what is in `packs` counts as sealed.
+    pub(super) fn for_drills(self, packs: Option<Arc<BTreeSet<Digest>>>) -> Self {
+        Self { for_drills: packs, ..self }
+    }
+
+    /// Whether drills open it.
+    pub(super) fn is_for_drills(&self) -> bool {
+        self.for_drills.is_some()
+    }
+
+    /// Whether a value is where it has to be.
+    fn counts(&self, value: &ValueState) -> bool {
+        match (value, &self.for_drills) {
+            (ValueState::Stored { pack, .. }, Some(packs)) => packs.contains(pack),
+            (ValueState::Stored { .. }, None) => true,
+            _ => false,
+        }
     }
 
     /// The record to keep as it is, when its secret need not be read: the listing says the same as when it was last read,
     /// nothing of it was missing, and it is not its turn in the sweep.
-    pub(super) fn kept(self, listed: &Listed, sweep: &Sweep) -> Result<Record, Self> {
+    pub(super) fn kept(mut self, listed: &Listed, sweep: &Sweep) -> Result<Record, Self> {
         let whole = |version: &Version| match version.value {
-            ValueState::Stored { .. } => true,
+            ValueState::Stored { .. } => self.counts(&version.value),
             ValueState::ScheduledForDeletion => listed.secret.deleted.is_some(),
             ValueState::None | ValueState::Unreadable { .. } => false,
         };
@@ -144,9 +173,9 @@ impl Known {
             let same = listed.fingerprint.is_some() && record.listing == listed.fingerprint;
             same && !record.is_incomplete() && record.versions.iter().all(whole) && !sweep.is_due(record)
         };
-        match self.record {
-            Some(record) if keeps(&record) => Ok(record),
-            record => Err(Self { record, ..self }),
+        match self.record.as_ref().is_some_and(keeps).then(|| self.record.take()).flatten() {
+            Some(record) => Ok(record),
+            None => Err(self),
         }
     }
 
@@ -160,13 +189,13 @@ impl Known {
 
     /// Where the value of a version is, if it is sealed already.
     pub(super) fn value(&self, arn: &str, version: &str) -> Option<&ValueState> {
-        let stored = |value: &&ValueState| matches!(value, ValueState::Stored { .. });
         let earlier = self.record.as_ref().and_then(|record| record.versions.iter().find(|known| known.id == version));
         let unfinished = || match self.unfinished.values.is_empty() {
             true => None,
             false => self.unfinished.values.get(&(arn.to_owned(), version.to_owned())),
         };
-        earlier.map(|known| &known.value).filter(stored).or_else(unfinished)
+        let counts = |value: &&ValueState| self.counts(value);
+        earlier.map(|known| &known.value).filter(counts).or_else(|| unfinished().filter(counts))
     }
 
     pub(super) fn has(&self, arn: &str, version: &str) -> bool {

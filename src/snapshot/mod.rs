@@ -8,7 +8,7 @@ mod sweep;
 mod tally;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -16,18 +16,20 @@ use tokio::task::JoinSet;
 
 use crate::{
     clock::{Clock, to_seconds},
-    crypto::{IndexKey, Signer},
-    model::{Place, Record, SnapshotId},
+    crypto::{IndexKey, Recipient, Signer},
+    model::{Digest, Place, Record, SnapshotId},
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
-    repo::{Chain, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Trust, VerifiedManifest, Witness},
+    repo::{
+        Chain, DrillSeal, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Trust, VerifiedManifest, Witness,
+    },
 };
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
 use known::{Known, Previous, Unfinished};
 use sweep::Sweep;
 use tally::Tally;
-use writer::Writer;
+use writer::{Writer, Written};
 
 /// How many secrets are read at once; the provider's limiter paces the calls.
 const CONCURRENT_SECRETS: usize = 64;
@@ -58,10 +60,35 @@ pub struct Request<'a> {
     pub journal: Option<&'a Path>,
     /// A folder of this host for records that do not fit in memory; they are sealed there, and gone when the run ends.
     pub scratch: Option<&'a Path>,
+    /// What a drill key opens.
+    pub drill: Option<&'a DrillSealing>,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Watches.
     pub progress: &'a dyn Progress,
+}
+
+/// What is sealed to a drill key beside the recovery key.
+#[derive(Clone, Debug)]
+pub struct DrillSealing {
+    /// The drill key's recipient.
+    pub recipient: Recipient,
+    /// Names, with `*` and `?`.
+    pub names: Vec<String>,
+    /// Every name.
+    pub full: bool,
+}
+
+impl DrillSealing {
+    fn opens(&self, name: &str) -> bool {
+        self.full || self.names.iter().any(|pattern| wildmatch::WildMatch::new(pattern).matches(name))
+    }
+
+    fn seal(&self, written: &Written, earlier: Option<&BTreeSet<Digest>>) -> DrillSeal {
+        let opens = |pack: &Digest| written.drill_packs.contains(pack) || earlier.is_some_and(|it| it.contains(pack));
+        let packs = written.packs.iter().map(|file| file.sha256).filter(opens).collect();
+        DrillSeal { recipient: self.recipient.clone(), full: self.full, packs }
+    }
 }
 
 /// A snapshot that exists.
@@ -137,10 +164,12 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let unfinished = Arc::new(unfinished);
     let noted = journal().map(|journal| (journal, request.index_key));
     let spool = Spool::new(request.scratch);
-    let mut writer = Writer::new(request.repository, vec![epoch.recipient.clone()], started, spool, noted);
+    let mut writer = Writer::new(request.repository, vec![epoch.recipient.clone()], started, spool, noted)
+        .with_drill(request.drill.map(|drill| drill.recipient.clone()));
+    let opened = request.drill.map(|drill| Arc::new(previous.drill_packs(&drill.recipient)));
     let mut tally = Tally::default();
     let entries = list(request).await?;
-    read_all(request, &place, entries, &mut previous, &unfinished, &mut writer, &mut tally).await?;
+    read_all(request, &place, entries, &mut previous, (&unfinished, opened.as_ref()), &mut writer, &mut tally).await?;
 
     request.progress.begin("write index", None);
     let packs = previous.packs().chain(unfinished.packs());
@@ -159,6 +188,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         source: place,
         counts: tally.counts(written.values_read),
         readings: Some(tally.readings()),
+        drill: request.drill.map(|drill| drill.seal(&written, opened.as_deref())),
         packs: written.packs,
         indexes: written.indexes,
         excluded: tally.excluded(),
@@ -202,7 +232,7 @@ async fn read_all(
     place: &Place,
     (count, entries): (u64, Sorted),
     previous: &mut Previous<'_>,
-    unfinished: &Arc<Unfinished>,
+    (unfinished, opened): (&Arc<Unfinished>, Option<&Arc<BTreeSet<Digest>>>),
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {
@@ -224,7 +254,8 @@ async fn read_all(
                 request.progress.advance(1);
                 continue;
             }
-            let known = Known::new(previous.find(&listed).await, unfinished);
+            let for_drills = opened.filter(|_| request.drill.is_some_and(|drill| drill.opens(&listed.name))).cloned();
+            let known = Known::new(previous.find(&listed).await, unfinished).for_drills(for_drills);
             match known.kept(&listed, &sweep) {
                 Ok(record) => {
                     writer.push_kept(record)?;

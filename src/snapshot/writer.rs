@@ -22,21 +22,31 @@ pub(super) struct Writer<'a> {
     recipients: Vec<Recipient>,
     read: Timestamp,
     records: Spool,
-    packs: Vec<FileRef>,
+    /// Ended packs by their number.
+    packs: HashMap<u64, FileRef>,
+    /// The number of the next pack.
+    next: u64,
     values_read: u64,
     open: Option<OpenPack>,
+    /// The open pack of what the drill key opens, and all of them by digest.
+    drill: Option<OpenPack>,
+    drill_recipient: Option<Recipient>,
+    drill_packs: BTreeSet<Digest>,
     journal: Option<(Journal, &'a IndexKey)>,
 }
 
 pub(super) struct Written {
     /// Every pack the records refer to: the new ones, and the earlier ones still in use.
     pub(super) packs: Vec<FileRef>,
+    /// Of the new packs, those that the drill key opens.
+    pub(super) drill_packs: BTreeSet<Digest>,
     pub(super) indexes: Vec<FileRef>,
     pub(super) values_read: u64,
 }
 
 /// A pack that has no digest yet, and what it holds.
 struct OpenPack {
+    number: u64,
     pack: PackWriter,
     values: Vec<Sealed>,
 }
@@ -56,10 +66,30 @@ impl<'a> Writer<'a> {
         records: Spool,
         journal: Option<(Journal, &'a IndexKey)>,
     ) -> Self {
-        Self { repository, recipients, read, records, packs: vec![], values_read: 0, open: None, journal }
+        Self {
+            repository,
+            recipients,
+            read,
+            records,
+            packs: HashMap::new(),
+            next: 0,
+            values_read: 0,
+            open: None,
+            drill: None,
+            drill_recipient: None,
+            drill_packs: BTreeSet::new(),
+            journal,
+        }
     }
 
-    /// Takes one secret as read; its new values are sealed and wiped before this returns.
+    /// Puts values that are asked for it into packs of their own, which `recipient` opens too.
+    pub(super) fn with_drill(mut self, recipient: Option<Recipient>) -> Self {
+        self.drill_recipient = recipient;
+        self
+    }
+
+    /// Takes one secret as read; its new values are sealed and wiped before this returns. What `known` says is the drill
+    /// key's goes into packs of its own.
     pub(super) async fn push(
         &mut self,
         mut fetched: Fetched,
@@ -72,7 +102,7 @@ impl<'a> Writer<'a> {
         for version in fetched.versions {
             let value = match known.value(arn, &version.id) {
                 Some(known) => known.clone(),
-                None => self.seal(arn, &version),
+                None => self.seal(arn, &version, known.is_for_drills()),
             };
             versions.push(Version {
                 id: version.id,
@@ -83,8 +113,10 @@ impl<'a> Writer<'a> {
             });
         }
         self.spool(Record { secret: fetched.secret, versions, read: self.read, listing })?;
-        if self.open.as_ref().is_some_and(|open| open.pack.plaintext_len() >= PACK_PLAINTEXT) {
-            self.end_pack().await?;
+        let full =
+            |open: &Option<OpenPack>| open.as_ref().is_some_and(|open| open.pack.plaintext_len() >= PACK_PLAINTEXT);
+        if full(&self.open) || full(&self.drill) {
+            self.end_packs().await?;
         }
         Ok(())
     }
@@ -119,9 +151,9 @@ impl<'a> Writer<'a> {
         earlier: impl Iterator<Item = FileRef>,
         tally: &mut Tally,
     ) -> Result<Written, RepoError> {
-        self.end_pack().await?;
+        self.end_packs().await?;
         let known: HashMap<Digest, FileRef> =
-            earlier.chain(self.packs.iter().copied()).map(|file| (file.sha256, file)).collect();
+            earlier.chain(self.packs.values().copied()).map(|file| (file.sha256, file)).collect();
         let mut used = BTreeSet::new();
         let mut indexes = Vec::new();
         let mut index = IndexWriter::new(index_recipients);
@@ -144,14 +176,15 @@ impl<'a> Writer<'a> {
         let sealed = index.finish();
         indexes.push(sealed.file);
         self.repository.put_index(sealed).await?;
-        Ok(Written { packs: used.into_iter().collect(), indexes, values_read: self.values_read })
+        let (packs, drill_packs) = (used.into_iter().collect(), self.drill_packs);
+        Ok(Written { packs, drill_packs, indexes, values_read: self.values_read })
     }
 
     fn spool(&mut self, record: Record) -> Result<(), RepoError> {
         self.records.push(record).map_err(RepoError::Spool)
     }
 
-    fn seal(&mut self, arn: &str, version: &FetchedVersion) -> ValueState {
+    fn seal(&mut self, arn: &str, version: &FetchedVersion, for_drills: bool) -> ValueState {
         let value = match &version.value {
             FetchedValue::Value(value) => value,
             FetchedValue::None => return ValueState::None,
@@ -160,20 +193,36 @@ impl<'a> Writer<'a> {
             // Only said of versions that are known, and those never come here.
             FetchedValue::Known => return ValueState::Unreadable { reason: "NotRead".into() },
         };
-        let open =
-            self.open.get_or_insert_with(|| OpenPack { pack: PackWriter::new(&self.recipients), values: Vec::new() });
+        let own = self.drill_recipient.as_ref().filter(|_| for_drills);
+        let recipients = self.recipients.iter().chain(own).cloned().collect::<Vec<_>>();
+        let place = if own.is_some() { &mut self.drill } else { &mut self.open };
+        let open = place.get_or_insert_with(|| {
+            self.next += 1;
+            OpenPack { number: self.next, pack: PackWriter::new(&recipients), values: Vec::new() }
+        });
         let line = open.pack.push(arn, &version.id, value);
-        let value = ValueState::Stored { pack: name_to_come(self.packs.len()), line, kind: value.kind() };
+        let value = ValueState::Stored { pack: name_to_come(open.number), line, kind: value.kind() };
         open.values.push(Sealed { arn: arn.to_owned(), version: version.id.clone(), value: value.clone() });
         self.values_read += 1;
         value
     }
 
-    async fn end_pack(&mut self) -> Result<(), RepoError> {
-        let Some(open) = self.open.take() else { return Ok(()) };
+    async fn end_packs(&mut self) -> Result<(), RepoError> {
+        if let Some(open) = self.open.take() {
+            self.end_pack(open).await?;
+        }
+        if let Some(open) = self.drill.take() {
+            let number = open.number;
+            self.end_pack(open).await?;
+            self.drill_packs.insert(self.packs[&number].sha256);
+        }
+        Ok(())
+    }
+
+    async fn end_pack(&mut self, open: OpenPack) -> Result<(), RepoError> {
         let sealed = open.pack.finish();
         let file = sealed.file;
-        self.packs.push(file);
+        self.packs.insert(open.number, file);
         self.repository.put_pack(sealed).await?;
         if let Some((journal, key)) = &self.journal {
             let noted: Vec<Record> = open.values.into_iter().map(|value| self.as_noted(value)).collect();
@@ -204,19 +253,19 @@ fn keep_policy(secret: &mut Secret, known: &Known) {
 }
 
 /// Stands for the digest of this run's pack of that number until the pack is ended: no SHA-256 has 24 zero bytes in front.
-fn name_to_come(number: usize) -> Digest {
+fn name_to_come(number: u64) -> Digest {
     let mut bytes = [0; 32];
-    bytes[24..].copy_from_slice(&(number as u64).to_be_bytes());
+    bytes[24..].copy_from_slice(&number.to_be_bytes());
     Digest::from_bytes(bytes)
 }
 
-fn final_name(name: Digest, packs: &[FileRef]) -> Digest {
+fn final_name(name: Digest, packs: &HashMap<u64, FileRef>) -> Digest {
     let (front, number) = name.as_bytes().split_at(24);
     if front.iter().any(|byte| *byte != 0) {
         return name;
     }
     let number = u64::from_be_bytes(number.try_into().expect("eight bytes are left"));
-    usize::try_from(number).ok().and_then(|number| packs.get(number)).map_or(name, |file| file.sha256)
+    packs.get(&number).map_or(name, |file| file.sha256)
 }
 
 fn unlisted(pack: Digest) -> RepoError {

@@ -41,6 +41,8 @@ pub struct Facts {
     pub copies: Vec<Copy>,
     /// The newest drill record that verifies.
     pub drill: Option<Drill>,
+    /// Turns at which a drill file wants a drill and none was held nor explained, such as `monthly in 2026-09`.
+    pub missed_drills: Vec<String>,
     /// Sheets in force.
     pub sheets: u64,
     /// Who is to prove a sheet, by name.
@@ -156,6 +158,9 @@ pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     findings.extend(snapshot(facts.snapshot.as_ref(), limits, now));
     findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, limits, now)));
     findings.extend(drill(facts.drill.as_ref(), limits, now));
+    if !facts.missed_drills.is_empty() {
+        findings.push(attention("drill", format!("not held: {}", facts.missed_drills.join(", "))));
+    }
     if !facts.due.is_empty() {
         findings.push(attention("sheets", format!("sheets are to be proven readable: {}", facts.due.join(", "))));
     }

@@ -41,6 +41,7 @@ fn good() -> Facts {
             rto_seconds: 1.5,
             last_passed: Some(ago(300)),
         }),
+        missed_drills: Vec::new(),
         sheets: 5,
         due: Vec::new(),
         next_proof: None,

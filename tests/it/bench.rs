@@ -222,6 +222,7 @@ impl Bench {
             sweep_days: 0,
             journal: None,
             scratch: None,
+            drill: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })

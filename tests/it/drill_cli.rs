@@ -12,6 +12,7 @@ use lifeboat::{
 use crate::{
     cli::estate,
     command::{Desk, SHEETS, binary},
+    servers::{Moto, SEAWEED_KEY, Seaweed},
 };
 
 const ACCOUNT: &str = "111111111111";
@@ -251,6 +252,13 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     std::fs::write(&record, &good).unwrap();
     verify().expect(0);
 
+    let runbook = desk.run("runbook --to aws:eu-west-1").expect(0).out;
+    for words in
+        ["any 3 of these 5", "| 4 | Dee |", "west`", "--to aws:eu-west-1 --share sheets/ --plan", "as in the drill of"]
+    {
+        assert!(runbook.contains(words), "{words} in\n{runbook}");
+    }
+
     // Half a year in which nothing was held is said, explained or not.
     let missed = desk.run("drill evidence --from 2026-01-01 --to 2026-02-28 past.tar --json").expect(3);
     assert!(missed.err.contains("outage was not held in 2026-01") && missed.err.contains("2026-02"), "{}", missed.err);
@@ -291,4 +299,133 @@ fn schedules_are_accepted_by_their_own_tools() {
     desk.finish(&mut python).expect(0);
     let cron = text("lifeboat-drill-monthly");
     assert!(cron.lines().last().unwrap().contains(" 3 2 * * root cd "), "{cron}");
+}
+
+const UNATTENDED: &str = "scenario = \"eu-central-1 is gone, and nobody is there\"\nevery_days = 31\n[lost]\nregions = [\"eu-central-1\"]\n[target]\nsandbox = true\n[restore]\nwhat = \"canaries\"\n[open]\nby = \"canary\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unattended_a_drill_opens_canaries_and_nothing_else() {
+    let sandbox = estate().await;
+    for value in ["canary one", "canary two"] {
+        sandbox.control().put(ACCOUNT, "eu-central-1", "canary/one", value).unwrap();
+    }
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    write(&desk, "canary", UNATTENDED);
+    desk.run("drill run canary").expect(2).says("[drill] key");
+    let key = desk.run("drill key --json").expect(0).json();
+    assert!(desk.run("drill key").code != Some(0), "a key is never overwritten");
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    let with = |more: &str| {
+        let drill = format!(
+            "\n[drill]\nrecipient = {}\nkey = \"keys/drill.age\"\ncanaries = [\"canary/*\"]\n{more}",
+            key["recipient"]
+        );
+        std::fs::write(desk.path("lifeboat.toml"), format!("{config}{drill}")).unwrap();
+    };
+    with("");
+    // The older snapshot's packs are not for drills, and a drill says so instead of passing.
+    let refused = desk.run("drill run canary --json").expect(1);
+    assert!(refused.err.contains("sealed to another key"), "{}", refused.err);
+
+    let counts = |ran: crate::command::Ran| {
+        let json = ran.expect(0).json();
+        (json["counts"]["values_read"].as_u64().unwrap(), json["counts"]["values_carried"].as_u64().unwrap())
+    };
+    assert_eq!(counts(desk.run("snapshot --json")), (2, 5), "canaries are sealed anew, and nothing else");
+    assert_eq!(counts(desk.run("snapshot --json")), (0, 7), "and then they are known");
+    std::fs::remove_dir_all(desk.path("sheets")).unwrap();
+    sandbox.control().reset_calls();
+    let drill = desk.run("drill run canary --json").expect(0).json();
+    assert!(sandbox.control().calls().is_empty());
+    let record = &drill["record"];
+    assert_eq!((&record["result"], &record["opening"]["by"]), (&"passed".into(), &"canary".into()));
+    assert_eq!((&record["sample"]["restored"], &record["sample"]["population"]), (&1.into(), &3.into()));
+
+    let all = UNATTENDED.replace("\"canaries\"", "\"all\"").replace("\"canary\"", "\"drill-key\"");
+    write(&desk, "all", &all);
+    let refused = desk.run("drill run all").expect(1);
+    assert!(refused.err.contains("sealed to another key"), "{}", refused.err);
+    with("full = true\n");
+    let full = desk.run("snapshot --json").expect(0);
+    assert!(full.err.contains("can read every secret"), "{}", full.err);
+    assert_eq!(counts(full), (5, 2));
+    let drill = desk.run("drill run all --json").expect(0).json();
+    assert_eq!(
+        (&drill["record"]["sample"]["restored"], &drill["record"]["opening"]["by"]),
+        (&3.into(), &"drill-key".into())
+    );
+    desk.run("check --depth index").expect(0);
+    desk.run("drill verify").expect(0);
+    sandbox.shutdown().await;
+}
+
+/// On servers that nobody here wrote: moto as source and, through a role of another account, as target; SeaweedFS as copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regional_outage_on_moto_and_seaweedfs_with_a_quorum_and_without_anybody() {
+    let (moto, seaweed) = tokio::task::block_in_place(|| (Moto::start(), Seaweed::start(None)));
+    let desk = Desk::new(&moto.endpoint, "test");
+    let [key, secret] = SEAWEED_KEY;
+    std::fs::create_dir_all(desk.path(".aws")).unwrap();
+    let profile = format!("[copy]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
+    std::fs::write(desk.path(".aws/credentials"), profile).unwrap();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/moto_round_trip.py");
+    let mut python = desk.command(crate::servers::program("python"));
+    desk.finish(python.arg("-B").arg(&script).args(["seed", &moto.endpoint, "eu-central-1"])).expect(0);
+    desk.init();
+    let recipient = desk.run("drill key --json").expect(0).json()["recipient"].clone();
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    let kept = config.split("[[copy]]").next().unwrap();
+    let copy = format!("s3://backups/prod?region=eu-west-1&profile=copy&endpoint={}", seaweed.endpoint);
+    let drill = format!(
+        "[drill]\naccounts = [\"999999999999\"]\nrecipient = {recipient}\nkey = \"keys/drill.age\"\ncanaries = [\"*1\"]\n"
+    );
+    std::fs::write(desk.path("lifeboat.toml"), format!("{kept}{drill}\n[[copy]]\nurl = {copy:?}\n")).unwrap();
+    desk.run("snapshot").expect(0);
+    std::fs::rename(desk.path("repository"), desk.path("gone")).unwrap();
+    let target = "[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\nrole = \"arn:aws:iam::999999999999:role/drill\"\nprefix = \"outage/\"\n";
+    let head = "scenario = \"eu-central-1 is gone\"\n[lost]\nregions = [\"eu-central-1\"]\n";
+    write(&desk, "quorum", &format!("{head}{target}"));
+    write(&desk, "canary", &format!("{head}{target}[restore]\nwhat = \"canaries\"\n[open]\nby = \"canary\"\n"));
+    for (name, shares, least) in [("quorum", SHEETS, 120), ("canary", "", 10)] {
+        let record = desk.run(&format!("drill run {name} --json {shares}")).expect(0).json()["record"].clone();
+        assert!(record["sample"]["restored"].as_u64().unwrap() >= least, "{}", record["sample"]);
+        assert_eq!(
+            (&record["target"]["account"], &record["clean_up"]["left_over"]),
+            (&"999999999999".into(), &serde_json::json!([]))
+        );
+        let contacted = record["isolation"]["contacted"].to_string();
+        assert!(contacted.contains("s3://backups/prod") && !contacted.contains("/repository"), "{contacted}");
+        assert_eq!(record["isolation"]["refused"], 2);
+    }
+}
+
+/// `cargo test --test it five_thousand -- --ignored --nocapture` says how long it takes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes: AWS's own request quotas pace it"]
+async fn five_thousand_secrets_and_three() {
+    for count in [3, 5_000] {
+        let sandbox = Sandbox::start(Default::default()).await.unwrap();
+        for number in 0..count {
+            sandbox
+                .control()
+                .put(ACCOUNT, "eu-central-1", &format!("app/{number:04}"), &format!("value {number}"))
+                .unwrap();
+        }
+        let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+        desk.init();
+        desk.run("snapshot").expect(0);
+        let begun = std::time::Instant::now();
+        let drill =
+            desk.run(&format!("drill run --target sandbox --json --html r.html --pdf r.pdf {SHEETS}")).expect(0).json();
+        println!(
+            "{count} secrets: RTO {} s, whole drill {:.0} s, page {} bytes",
+            drill["record"]["rto_seconds"],
+            begun.elapsed().as_secs_f64(),
+            std::fs::metadata(desk.path("r.html")).unwrap().len()
+        );
+        assert_eq!(drill["record"]["sample"]["restored"], count);
+        sandbox.shutdown().await;
+    }
 }

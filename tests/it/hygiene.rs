@@ -109,5 +109,17 @@ fn run_everything(desk: &Desk, sandbox: &Sandbox) {
     desk.run(&format!("restore --repo west --to aws:us-west-1 {SHEETS} --yes")).expect(3);
     desk.run_as("999999999999", &format!("drill run --to aws:us-east-1 {SHEETS} --json")).expect(0);
     desk.run("drill show").expect(0);
+    let drills = desk.path("drills");
+    std::fs::create_dir_all(&drills).unwrap();
+    let probe = "[[probe]]\nname = \"p\"\nsecret = \"app/marked\"\ncommand = [\"/bin/sh\", \"-c\", \"cat; cat >&2\"]\n";
+    let file = format!(
+        "scenario = \"s\"\nevery_days = 31\n[target]\nsandbox = true\n{probe}[[notify]]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> heard\"]\n"
+    );
+    std::fs::write(drills.join("marked.toml"), file).unwrap();
+    desk.run(&format!("drill run marked {SHEETS} --html report.html --pdf report.pdf")).expect(0);
+    desk.run("drill verify").expect(0);
+    desk.run("drill evidence --from 2020-01-01 --to 2020-01-31 evidence.tar").expect(3);
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    desk.run(&format!("drill evidence --from {today} --to {today} evidence.tar")).expect(0);
     desk.run("frobnicate --share LB1QQQ").expect(2);
 }

@@ -189,6 +189,7 @@ impl Host {
             sweep_days,
             journal: None,
             scratch,
+            drill: None,
             clock: &FixedClock(time.parse().unwrap()),
             progress: &Silent,
         })

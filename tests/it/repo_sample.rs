@@ -157,6 +157,7 @@ impl Sample {
             indexes: vec![index],
             counts,
             readings: None,
+            drill: None,
             excluded: vec![],
             unreadable: vec![],
             tool: "lifeboat test".into(),

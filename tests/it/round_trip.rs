@@ -77,6 +77,7 @@ impl World {
             sweep_days: 0,
             journal: None,
             scratch: None,
+            drill: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })

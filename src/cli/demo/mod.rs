@@ -254,6 +254,7 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             sweep_days: DEFAULT_SWEEP_DAYS,
             journal: None,
             scratch: None,
+            drill: None,
             clock: &SystemClock,
             progress: &scene.watch,
         })

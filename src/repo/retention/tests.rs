@@ -29,6 +29,7 @@ fn snapshot(sequence: u64, time: Timestamp, complete: bool) -> VerifiedManifest 
         indexes: vec![],
         counts: Counts { unreadable: u64::from(!complete), ..Counts::default() },
         readings: None,
+        drill: None,
         excluded: vec![],
         unreadable: vec![],
         tool: String::new(),

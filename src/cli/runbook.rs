@@ -1,0 +1,95 @@
+//! `lifeboat runbook`
+
+use std::{fmt::Write, path::PathBuf};
+
+use serde_json::json;
+
+use super::{Context, Exit, Failure};
+use crate::{
+    app::Host,
+    clock::{Clock, SystemClock},
+    config::CopySection,
+    drill::{self, report},
+    fsutil::{self, Access, Existing},
+    repo::Epoch,
+};
+
+/// Print the recovery procedure of this configuration: who, which sheets, which copy, which commands, how long
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat runbook --to aws:eu-west-1 --out runbook.md
+
+It holds nothing secret. Print it, and keep it where the region that may be lost is not.")]
+pub struct Args {
+    /// The region to restore to
+    #[arg(long, value_name = "aws:REGION")]
+    to: crate::config::ProviderAddress,
+    /// The file to write, replaced if it is there (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    let (repository, trust) = context.repository(&host).await?;
+    let past = drill::judge(repository.drills().await?, &trust);
+    let last = past.iter().rev().filter_map(drill::Past::verified).find(|facts| facts.result == drill::Verdict::Passed);
+    let text = text(&host, trust.current(), &args.to.to_string(), last);
+    if let Some(path) = &args.out {
+        fsutil::write(path, text.as_bytes(), Access::Public, Existing::Replace)?;
+        context.output.result(&json!({ "file": path }), || path.display().to_string());
+    } else {
+        context.output.result(&json!({ "runbook": text }), || text.clone());
+    }
+    Ok(Exit::Complete)
+}
+
+fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>) -> String {
+    let source = &host.config.source;
+    let account = source.account.as_deref().map_or(String::new(), |account| format!(" of account {account}"));
+    let mut text = format!(
+        "# When {}{account} is gone\n\nMade by `lifeboat runbook` on {}; make it anew after a change of sheets or copies.\n\n",
+        source.url,
+        SystemClock.now().strftime("%Y-%m-%d"),
+    );
+    let mut line = |words: String| writeln!(text, "{words}").expect("writing to a string does not fail");
+    line(format!("## 1  Call: any {} of these {}\n", epoch.threshold, epoch.total));
+    line("| sheet | custodian | telephone | called | coming |\n|---|---|---|---|---|".into());
+    for custodian in &epoch.custodians {
+        line(format!("| {} | {} | | | |", custodian.share, custodian.name));
+    }
+    let set = epoch.share_set.to_uppercase();
+    let (first, second) = set.split_at(set.len() / 2);
+    line(format!(
+        "\nTheir sheets say: key epoch {}, share set {first}-{second}. Other sheets do not open it.\n",
+        epoch.number
+    ));
+    line("## 2  A clean machine, with\n\n- the program `lifeboat`, nothing else is needed of the old host;".into());
+    line(format!("- credentials of AWS for the account, `{to}`;\n- one of these copies:\n"));
+    for CopySection { url, region, .. } in &host.config.copies {
+        line(format!("  - `{url}`{}", region.as_ref().map_or(String::new(), |region| format!(" in {region}"))));
+    }
+    if host.config.copies.is_empty() {
+        line("  - **none is configured**: with the repository everything is lost".into());
+    }
+    let copy = host.config.copies.first().map_or("COPY", |copy| &copy.url);
+    line(format!(
+        "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to} --share sheets/ --plan\n\n\
+         Sheets are photos, PDFs or text files in the folder `sheets`; without it they are asked for.\n"
+    ));
+    line(format!("## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to} --share sheets/\n"));
+    line(
+        "Current versions come first. When it stops, run it again. Exit code 0: everything is there and equal.\n"
+            .into(),
+    );
+    line(match last.and_then(|facts| Some((facts.rto_seconds?, facts.started()?))) {
+        Some((seconds, time)) => {
+            format!("Expected: {}, as in the drill of {}.\n", report::duration(seconds), time.strftime("%Y-%m-%d"))
+        }
+        None => "Expected: nobody knows, no drill has passed yet.\n".into(),
+    });
+    line("## 5  Afterwards\n\nARNs have new suffixes; rotation is off; destroy files of sheets. docs/runbook.md says more.\n".into());
+    line("| who | what | when | signature |\n|---|---|---|---|\n| | | | |\n| | | | |".into());
+    text
+}
