@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -101,6 +101,45 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
         Ok(()) => Ok(false),
         Err(fs::TryLockError::WouldBlock) => Ok(true),
         Err(fs::TryLockError::Error(error)) => Err(at(path, &error)),
+    }
+}
+
+/// A file without a name: it is gone when it is dropped, or when the process ends however it ends.
+#[derive(Debug)]
+pub struct Scratch(File);
+
+/// Makes a file without a name in `folder`, which is made when it is not there.
+///
+/// # Errors
+/// The system's error, its message naming the folder.
+pub fn scratch(folder: &Path) -> io::Result<Scratch> {
+    create_folder(folder, Access::Private)?;
+    tempfile::tempfile_in(folder).map(Scratch).map_err(|error| at(folder, &error))
+}
+
+impl Scratch {
+    /// Goes back to the first byte.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn rewind(&mut self) -> io::Result<()> {
+        self.0.seek(SeekFrom::Start(0)).map(drop)
+    }
+}
+
+impl Read for Scratch {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

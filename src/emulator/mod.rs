@@ -12,6 +12,7 @@
 //!   way a well-behaved function would, and is counted in [`Control::immediate_rotations`].
 //! - Resource policies are stored, checked for syntax and public access, and decide whether another account may come in
 //!   by ARN; `Deny` statements and single actions are not evaluated (use a [`Fault`]).
+//! - KMS answers DescribeKey only: every key is there and enabled unless [`Control::set_key_state`] says otherwise.
 //! - `DeletedDate` is the end of the recovery window; nothing is purged when it passes.
 //! - `LastChangedDate` moves on every modification, always forward.
 

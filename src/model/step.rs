@@ -50,7 +50,8 @@ pub enum Step {
         /// The tags.
         tags: Vec<Tag>,
     },
-    /// Sets description and key, and nothing about the values. Both as they are to be: `None` is empty, or the default key.
+    /// Changes description and key and nothing about the values: `None` leaves it, an empty text is none, or the default
+    /// key.
     Update {
         /// The name in the target.
         name: String,

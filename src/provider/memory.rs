@@ -298,8 +298,9 @@ impl Held {
             Step::MoveStage { stage, to: None, .. } => self.detach(stage),
             Step::Tag { tags, .. } => tags.iter().for_each(|tag| set_tag(&mut self.secret.tags, tag)),
             Step::Update { description, kms_key, .. } => {
-                self.secret.description.clone_from(description);
-                self.secret.kms_key.clone_from(kms_key);
+                let filled = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+                self.secret.description = description.as_ref().map_or(self.secret.description.take(), filled);
+                self.secret.kms_key = kms_key.as_ref().map_or(self.secret.kms_key.take(), filled);
             }
             Step::Untag { keys, .. } => self.secret.tags.retain(|tag| !keys.contains(&tag.key)),
             Step::Replicate { replicas, .. } => self.secret.replicas.extend(replicas.iter().cloned()),

@@ -1,9 +1,6 @@
 //! Indexes: `age(zstd(JSON lines))`, one record each, sorted by name.
 
-use std::{
-    fs::File,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use bytes::Bytes;
 
@@ -13,6 +10,7 @@ use super::{
 };
 use crate::{
     crypto::{Opener, Recipient, Sealer},
+    fsutil::Scratch,
     model::Record,
 };
 
@@ -87,7 +85,7 @@ impl IndexReader {
         Ok(Self { lines: Lines::open(file, io::Cursor::new(sealed), opener)?, last: None })
     }
 
-    pub(super) fn from_file(name: &str, sealed: File, opener: Opener<'_>) -> Result<Self, RepoError> {
+    pub(super) fn from_scratch(name: &str, sealed: Scratch, opener: Opener<'_>) -> Result<Self, RepoError> {
         Ok(Self { lines: Lines::open(name, sealed, opener)?, last: None })
     }
 }

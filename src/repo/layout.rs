@@ -18,9 +18,11 @@ pub(super) const GUIDES: [(&str, &str); 2] =
     [("RECOVER.md", include_str!("recover/RECOVER.md")), ("recover.py", include_str!("recover/recover.py"))];
 
 /// Digests of what earlier releases brought along: a release that changes a guide adds the old one's.
-const EARLIER_GUIDES: [&str; 1] = [
+const EARLIER_GUIDES: [&str; 2] = [
     // recover.py before snapshots could be forgotten.
     "660d01dded6bfe6822d84ad1d40023be545430c012eb79f41512955c62c315b6",
+    // recover.py before rows could be typed without checks.
+    "1aeade7c12e6b162f3930b09e3e20604d29dfdad2f7e25855a634c13364cbc1c",
 ];
 
 /// Whether a release wrote this guide.

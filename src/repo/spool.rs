@@ -4,15 +4,14 @@
 //! be read, or is left, after the process ends however it ends.
 
 use std::{
-    fs::File,
-    io::{self, Seek},
+    io,
     path::{Path, PathBuf},
 };
 
 use super::{IndexReader, IndexWriter, RepoError};
 use crate::{
     crypto::{IndexKey, Opener},
-    fsutil::{self, Access},
+    fsutil::{self, Scratch},
     model::Record,
 };
 
@@ -28,7 +27,7 @@ pub struct Spool {
     key: IndexKey,
     held: Vec<Record>,
     held_bytes: usize,
-    runs: Vec<File>,
+    runs: Vec<Scratch>,
 }
 
 /// Gives the records back, sorted by name and then by identifier; equal ones stay side by side.
@@ -98,10 +97,9 @@ impl Spool {
         Ok(())
     }
 
-    fn write(&self, records: impl Iterator<Item = Result<Record, RepoError>>) -> Result<File, RepoError> {
+    fn write(&self, records: impl Iterator<Item = Result<Record, RepoError>>) -> Result<Scratch, RepoError> {
         let folder = self.folder.as_deref().expect("only a spool with a folder writes");
-        fsutil::create_folder(folder, Access::Private).map_err(unspooled)?;
-        let file = tempfile::tempfile_in(folder).map_err(unspooled)?;
+        let file = fsutil::scratch(folder).map_err(unspooled)?;
         let mut writer = IndexWriter::to(&[self.key.recipient()], file).map_err(unspooled)?;
         for record in records {
             writer.write(&record?).map_err(unspooled)?;
@@ -149,8 +147,8 @@ fn order(record: &Record) -> (&str, &str) {
     (&record.secret.name, &record.secret.arn)
 }
 
-fn read(run: File, key: &IndexKey) -> Result<Box<dyn Iterator<Item = Result<Record, RepoError>>>, RepoError> {
-    Ok(Box::new(IndexReader::from_file("the spool", run, Opener::Index(key))?))
+fn read(run: Scratch, key: &IndexKey) -> Result<Box<dyn Iterator<Item = Result<Record, RepoError>>>, RepoError> {
+    Ok(Box::new(IndexReader::from_scratch("the spool", run, Opener::Index(key))?))
 }
 
 /// Bytes of JSON, roughly: what dominates is the provider's own answer.

@@ -89,8 +89,9 @@ impl State {
             Step::Tag { tags, .. } => self.set_tags(tags),
             Step::Untag { keys, .. } => self.tags.retain(|key, _| !keys.contains(key)),
             Step::Update { description, kms_key, .. } => {
-                self.description = description.clone().filter(|text| !text.is_empty());
-                self.kms_key.clone_from(kms_key);
+                let filled = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+                self.description = description.as_ref().map_or(self.description.take(), filled);
+                self.kms_key = kms_key.as_ref().map_or(self.kms_key.take(), filled);
             }
             Step::Replicate { replicas, .. } => {
                 self.replicas.extend(replicas.iter().map(|replica| replica.region.clone()));

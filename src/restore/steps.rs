@@ -178,8 +178,11 @@ fn remove_labels(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>
 }
 
 fn update(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
-    if state.description != desired.description || !same_key(desired.kms_key.as_deref(), state.kms_key.as_deref()) {
-        let (description, kms_key) = (desired.description.clone(), desired.kms_key.clone());
+    let described = state.description == desired.description;
+    let keyed = same_key(desired.kms_key.as_deref(), state.kms_key.as_deref());
+    if !(described && keyed) {
+        let description = (!described).then(|| desired.description.clone().unwrap_or_default());
+        let kms_key = (!keyed).then(|| desired.kms_key.clone().unwrap_or_default());
         push(writes, state, plain(Step::Update { name: desired.name.clone(), description, kms_key }));
     }
 }

@@ -1,6 +1,7 @@
 //! `restore`, `diff` and `doctor` as a person runs them: plan files, kill -9, the line between refused and incomplete.
 
 use std::{
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -8,7 +9,10 @@ use std::{
 use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions};
 use serde_json::{Value as Json, json};
 
-use crate::command::{Desk, SHEETS, binary};
+use crate::{
+    command::{Desk, SHEETS, binary},
+    servers::program,
+};
 
 const ACCOUNT: &str = "111111111111";
 const SOURCE: &str = "eu-central-1";
@@ -140,6 +144,19 @@ async fn a_plan_file_is_approved_executed_resumed_and_refused_when_stale() {
     let before = written(&sandbox);
     desk.run(&format!("restore --plan stale.json --yes {SHEETS}")).expect(4).says("app/03");
     assert_eq!(written(&sandbox), before);
+    audit(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_changes_before_the_yes_is_not_written_to() {
+    let (sandbox, desk) = backed_up(2).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/confirm_late.py");
+    let mut command = desk.command(program("python"));
+    command.arg("-B").arg(script).args([sandbox.endpoint().as_str(), TARGET, "app/01"]).arg(binary());
+    command.args(format!("restore --to aws:{TARGET} {SHEETS}").split_whitespace());
+    let ran = desk.finish(&mut command).expect(4);
+    assert!(ran.out.contains("the target changed since it was made"), "{}", ran.out);
+    assert_eq!(written(&sandbox), 1, "only what somebody else put there");
     audit(&sandbox);
 }
 

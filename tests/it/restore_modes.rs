@@ -207,6 +207,24 @@ async fn the_most_urgent_come_first_and_currents_before_all_else() {
     assert!(estimate.total_seconds > estimate.current_seconds && estimate.writes == 41 * 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn under_awss_quotas_it_takes_about_the_estimated_time() {
+    let mut bench = Bench::new().await;
+    for number in 0..60 {
+        bench.seed(&backed_up(&format!("app/{number:02}")));
+    }
+    let report = bench.snapshot().await;
+    bench.control().set_quotas(true);
+    let target = bench.provider(TARGET).await;
+    let plan = bench.plan_for(&report, &target, &Options::default()).await.unwrap();
+    let estimate = plan.estimate(0.9).total_seconds;
+    let begun = std::time::Instant::now();
+    bench.restore_to(&report, &target, &Options::default()).await.expect_complete();
+    let took = begun.elapsed().as_secs_f64();
+    println!("estimated {estimate:.1} s, took {took:.1} s");
+    assert!(took > estimate * 0.8 && took < estimate * 3.0 + 5.0, "estimated {estimate:.1} s, took {took:.1} s");
+}
+
 async fn fresh(bench: &Bench, report: &lifeboat::snapshot::Report, target: &Aws, file: &PlanFile) -> restore::Plan {
     bench.plan_for(report, target, &file.options).await.unwrap()
 }
@@ -428,6 +446,58 @@ async fn any_estate_comes_back_equal_through_the_real_provider() {
         let again = bench.restore(&report, &Options::default()).await.expect_complete();
         assert_eq!(again.execution.done, 0, "round {round}");
     }
+}
+
+/// Whatever has the name, the snapshot's state comes of it: the plan's own rules for labels are those of the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_other_secret_can_be_replaced_or_given_a_new_version() {
+    let mut runner = TestRunner::deterministic();
+    for round in 0..10 {
+        let mut bench = Bench::new().await;
+        let mut ours = any_secret().new_tree(&mut runner).unwrap().current();
+        let mut theirs = any_secret().new_tree(&mut runner).unwrap().current();
+        for (number, version) in theirs["Versions"].as_array_mut().unwrap().iter_mut().enumerate() {
+            version["VersionId"] = id(100 + number).into();
+        }
+        theirs["KmsKeyId"] = "alias/theirs".into();
+        (ours["Name"], theirs["Name"]) = ("app".into(), "app".into());
+        bench.seed(&ours);
+        let report = bench.snapshot().await;
+        for (region, mode) in [(TARGET, OnConflict::Replace), ("us-east-1", OnConflict::NewVersion)] {
+            bench.control().seed_raw(ACCOUNT, region, &theirs).unwrap();
+            let target = bench.provider(region).await;
+            let restored = bench.restore_to(&report, &target, &with(mode)).await;
+            assert_eq!(restored.execution.failed, [], "round {round}");
+            assert!(restored.verification.passed(), "round {round}: {:#?}", restored.verification.differences);
+        }
+        let target = bench.provider(TARGET).await;
+        let again = bench.restore_to(&report, &target, &with(OnConflict::Replace)).await.expect_complete();
+        assert_eq!(again.execution.done, 0, "round {round}: {:#?}", again.plan.secrets[0].then);
+    }
+}
+
+/// The same on a server nobody here wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_replaced_on_moto() {
+    let mut bench = Bench::moto().await;
+    let (source, target) = (bench.client(SOURCE).await, bench.client(TARGET).await);
+    for (client, first) in [(&source, 1), (&target, 11)] {
+        let create = client.create_secret().name("app").client_request_token(id(first)).description(first.to_string());
+        create.secret_string(format!("value {first}")).send().await.unwrap();
+        for number in first + 1..first + 4 {
+            let put = client.put_secret_value().secret_id("app").client_request_token(id(number));
+            put.secret_string(format!("value {number}")).send().await.unwrap();
+        }
+    }
+    let pin = target.update_secret_version_stage().secret_id("app").version_stage("PINNED").move_to_version_id(id(12));
+    pin.send().await.unwrap();
+    let report = bench.snapshot().await;
+    assert!(reason(planned(&bench.plan(&report, &Options::default()).await, "app")).contains("PINNED"));
+    bench.restore(&report, &with(OnConflict::Replace)).await.expect_complete();
+    let found = labels(&target, "app").await;
+    assert!(found[&id(4)].contains("AWSCURRENT") && found[&id(3)].contains("AWSPREVIOUS"), "{found:?}");
+    assert!((11..15).all(|number| found[&id(number)].is_empty()), "{found:?}");
+    assert_eq!(found.len(), 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

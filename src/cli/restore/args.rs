@@ -46,7 +46,7 @@ pub struct Args {
     /// Only this version of each secret, by id or label, as its AWSCURRENT
     #[arg(long, value_name = "ID|LABEL")]
     pub version: Option<String>,
-    /// Names to bring back before all others, most urgent first (repeat; before those of [restore] first)
+    /// Names to bring back before all others, most urgent first (repeat; before the configured ones)
     #[arg(long, value_name = "PATTERN")]
     pub first: Vec<String>,
     /// What to do about another secret of the same name

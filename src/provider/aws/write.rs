@@ -174,9 +174,8 @@ impl Aws {
 
     async fn update(&self, name: &str, description: Option<&str>, kms_key: Option<&str>) -> Result<(), Failure> {
         let send = || {
-            let update = self.client.update_secret().secret_id(name).description(description.unwrap_or_default());
-            // An empty key is AWS's way to say the default one.
-            update.kms_key_id(kms_key.unwrap_or_default()).send()
+            let update = self.client.update_secret().secret_id(name).set_description(description.map(str::to_owned));
+            update.set_kms_key_id(kms_key.map(str::to_owned)).send()
         };
         self.call(Operation::UpdateSecret, Some(name), send).await.map(drop)
     }
