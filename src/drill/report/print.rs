@@ -24,7 +24,7 @@ const LABEL_ROOM: f32 = 118.0;
 const STATE_ROOM: f32 = 46.0;
 
 /// Text: size and distance of lines, in points.
-const TEXT: (f32, f32) = (8.8, 12.0);
+const TEXT: (f32, f32) = (8.6, 11.4);
 
 type Color = [u8; 3];
 const PAPER: Color = [0xff, 0xff, 0xff];
@@ -155,14 +155,14 @@ impl Layout {
         let room = ROOM - LABEL_ROOM - STATE_ROOM;
         let label = wrap(&row.label, TEXT.0, LABEL_ROOM - 10.0);
         let text = wrap(&row.text, TEXT.0, room);
-        let tall = TEXT.1 * lines(label.len().max(text.len())) + 6.0;
+        let tall = TEXT.1 * lines(label.len().max(text.len())) + 4.6;
         self.need(tall);
         let color = if row.state == "failed" { INK } else { SOFT };
         for (position, line) in label.iter().enumerate() {
-            self.text(Face::Prose, TEXT.0, MARGIN, self.y + 11.5 + TEXT.1 * lines(position), line, color);
+            self.text(Face::Prose, TEXT.0, MARGIN, self.y + 10.6 + TEXT.1 * lines(position), line, color);
         }
         for (position, line) in text.iter().enumerate() {
-            self.text(Face::Prose, TEXT.0, MARGIN + LABEL_ROOM, self.y + 11.5 + TEXT.1 * lines(position), line, INK);
+            self.text(Face::Prose, TEXT.0, MARGIN + LABEL_ROOM, self.y + 10.6 + TEXT.1 * lines(position), line, INK);
         }
         let (face, color) = match row.state {
             "passed" => (Face::Prose, GOOD),
@@ -170,7 +170,7 @@ impl Layout {
             _ => (Face::Prose, SOFT),
         };
         let state = Line::new(face, row.state);
-        self.text(face, 8.2, MARGIN + ROOM - state.width(8.2), self.y + 11.5, row.state, color);
+        self.text(face, 8.2, MARGIN + ROOM - state.width(8.2), self.y + 10.6, row.state, color);
         self.y += tall;
         self.fill(MARGIN, self.y - 0.5, ROOM, 0.5, LINE);
     }
