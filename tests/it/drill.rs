@@ -360,3 +360,46 @@ async fn redacted_records_name_nothing() {
     let text = String::from_utf8(record.to_bytes()).unwrap();
     assert!(!text.contains("app/database") && !text.contains("app/empty"), "{text}");
 }
+
+#[tokio::test]
+async fn an_index_that_holds_less_than_the_manifest_says_fails_and_nothing_else_is_wrong() {
+    let world = World::new().await;
+    let source = Arc::new(Memory::new("111111111111", "eu-central-1"));
+    estate(&source);
+    let report = world.snapshot(&source).await.unwrap();
+    let mut stated = report.manifest.manifest().clone();
+    (stated.sequence, stated.previous) = (2, Some(report.manifest.digest()));
+    stated.snapshot = lifeboat::model::SnapshotId::from_bytes([7; 16]);
+    (stated.counts.captured, stated.counts.listed) = (stated.counts.captured + 1, stated.counts.listed + 1);
+    world.repository.put_manifest(stated, &world.signer).await.unwrap();
+    let record = Scene::of(world).record(&|| {}).await;
+    assert_eq!((record.result, failed(&record)), (Verdict::Failed, vec![Aspect::Completeness]));
+    assert_eq!(record.deviations.len(), 1, "{:?}", record.deviations);
+}
+
+/// A webhook is curl with the summary on its stdin, and the summary has the `text` that chats show.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_told_and_one_that_refuses_is_reported() {
+    use std::io::{Read, Write};
+    for (answer, faults) in [("200 OK", 0), ("500 Broken", 1)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let heard = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).unwrap();
+                request.extend_from_slice(&piece[..read]);
+            }
+            write!(stream, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let command = ["curl", "--fail", "--silent", "--data", "@-", &url].map(String::from).to_vec();
+        let notifier = drill::Notifier { command, time_limit: SignedDuration::from_secs(5), on: vec![] };
+        let summary = serde_json::json!({ "text": "drill passed" });
+        let found = drill::tell(&[notifier], drill::On::Success, &summary).await;
+        assert_eq!(found.len(), faults, "{found:?}");
+        assert!(heard.join().unwrap().ends_with("{\"text\":\"drill passed\"}"));
+    }
+}

@@ -221,7 +221,7 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     desk.init();
     desk.run("snapshot").expect(0);
     write(&desk, "outage", OUTAGE);
-    for _ in 0..2 {
+    for _ in 0..3 {
         desk.run(&format!("drill run outage {SHEETS}")).expect(0);
     }
     desk.run("custody verify sheets/01-ana.txt").expect(0);
@@ -239,7 +239,7 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     let verify = || desk.finish(desk.command("sh").arg(root.join("verify.sh")));
     assert!(verify().expect(0).out.contains("everything verifies"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    assert!(readme.contains("2 records, 2 passed (100 %). 1 custody attestations"), "{readme}");
+    assert!(readme.contains("3 records, 3 passed (100 %). 1 custody attestations"), "{readme}");
 
     let record = std::fs::read_dir(root.join("drills"))
         .unwrap()

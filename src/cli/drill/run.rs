@@ -128,7 +128,7 @@ async fn prepare_and_hold(
     }
     let approval = approve(context, args)?;
     let opened = open(context, host, args, &request).await?;
-    tell(context, file, On::Start, &json!({ "drill": request.name, "event": "start" })).await;
+    tell(context, file, On::Start, &begins(&request)).await;
     let outcome = drill::hold(&request, ready, approval, &opening(&opened), asked_to_stop()).await;
     watch.done();
     drop(opened);
@@ -261,6 +261,10 @@ async fn tell(context: &Context, file: &DrillFile, on: On, summary: &serde_json:
         }
     }
     faults
+}
+
+fn begins(request: &Request<'_>) -> serde_json::Value {
+    json!({ "event": On::Start, "drill": request.name, "text": format!("restore drill {} begins", request.name) })
 }
 
 fn announce(context: &Context, record: &Record, stored: &StoredDrill) {
