@@ -49,7 +49,7 @@ pub struct Args {
     /// Keep everything so many days older than the newest snapshot
     #[arg(long, value_name = "DAYS")]
     keep_within_days: Option<u32>,
-    /// Days in which it can be undone (default: [retention] undo_days)
+    /// Days in which it can be undone (default: undo_days of the configuration)
     #[arg(long, value_name = "DAYS")]
     undo_days: Option<u32>,
     /// Only show what would be forgotten

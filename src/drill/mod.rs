@@ -1,7 +1,7 @@
 //! A drill: a restore into a sandbox, compared, tried, cleaned up, measured and signed.
 //!
 //! There is no second restore path: plan, execution and verification are [`crate::restore`]'s. [`preflight`] writes
-//! nothing; [`hold`] does the rest and leaves a record whatever happens.
+//! nothing; [`hold()`] does the rest and leaves a record whatever happens.
 
 mod checks;
 mod choose;

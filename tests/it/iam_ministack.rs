@@ -65,7 +65,7 @@ fn the_printed_policies_are_enough_and_what_they_lack_is_denied() {
 
     let blind = run("blind", "doctor --json").expect(3);
     assert_eq!(in_state(&blind, "wrong"), ["GetResourcePolicy"], "exactly what is lacking is named");
-    let partial = run("blind", "snapshot --json").expect(3);
+    let partial = run("blind", "snapshot --full --json").expect(3);
     assert!(partial.err.contains("GetResourcePolicy"), "{}", partial.err);
 
     let target = format!("doctor --json --to aws:{REGION}");
