@@ -35,8 +35,9 @@ pub enum Plant {
     ForgedManifest,
     /// A sheet with one wrong character.
     BadShare,
-    /// No fault at all, so that nothing can be caught: a test sees by it that the drill is void then.
-    TestOnlyNothing,
+    /// The fault of that place in [`PLANTS`] is looked for and was never planted, so that it cannot be caught: a test sees
+    /// by it that the drill is void then.
+    TestOnlyMissed(usize),
 }
 
 /// The faults of every drill.
@@ -48,6 +49,7 @@ struct Throwaway {
     repository: Repository,
     trust: Trust,
     key: RecoveryKey,
+    signer: Signer,
     plan: Plan,
 }
 
@@ -57,20 +59,22 @@ struct Throwaway {
 /// When the throw-away repository cannot be made or does not verify before the fault is planted.
 pub async fn plant(fault: Plant) -> Result<NegativeControl, DrillError> {
     let made = Throwaway::new().await?;
-    let control = |planted: &str, expected: &str, found: String| NegativeControl {
-        planted: planted.into(),
-        expected: expected.into(),
-        caught: found == expected,
-        found,
+    let (fault, planted) = match fault {
+        Plant::TestOnlyMissed(place) => (PLANTS[place], false),
+        fault => (fault, true),
     };
-    Ok(match fault {
-        Plant::WrongValue => control("a wrong value", "value", made.spoiled(wrong_value).await?),
-        Plant::MissingVersion => control("a missing version", "missing", made.spoiled(missing_version).await?),
-        Plant::MovedLabel => control("a moved label", "labels, labels", made.spoiled(moved_label).await?),
-        Plant::ForgedManifest => control("a forged manifest", "untrusted", made.forged().await?),
-        Plant::BadShare => control("a bad share", "not taken", made.bad_share().map_err(failed)?),
-        Plant::TestOnlyNothing => control("nothing", "value", made.spoiled(|_| {}).await?),
-    })
+    let spoil = |spoil: fn(&Memory)| if planted { spoil } else { |_: &Memory| {} };
+    let (planted, expected, found) = match fault {
+        Plant::WrongValue => ("a wrong value", "value", made.spoiled(spoil(wrong_value)).await?),
+        Plant::MissingVersion => ("a missing version", "missing", made.spoiled(spoil(missing_version)).await?),
+        Plant::MovedLabel => ("a moved label", "labels, labels", made.spoiled(spoil(moved_label)).await?),
+        Plant::ForgedManifest => ("a forged manifest", "untrusted", made.forged(planted).await?),
+        Plant::BadShare | Plant::TestOnlyMissed(_) => {
+            ("a bad share", "not taken", made.bad_share(planted).map_err(failed)?)
+        }
+    };
+    let caught = found == expected;
+    Ok(NegativeControl { planted: planted.into(), expected: expected.into(), found, caught })
 }
 
 fn versions(values: [&str; 3], stages: [&[&str]; 3]) -> Vec<HeldVersion> {
@@ -123,7 +127,7 @@ impl Throwaway {
         let options = Options::default();
         let found = restore::look(&Memory::new("control-b", "a"), &manifest, &records, &options).await?;
         let plan = restore::make(&manifest, &records, &found, &options)?;
-        Ok(Self { repository, trust, key, plan })
+        Ok(Self { repository, trust, key, signer, plan })
     }
 
     /// Restores, compares, spoils, compares: what the second comparison found.
@@ -141,8 +145,9 @@ impl Throwaway {
     }
 
     /// Adds a snapshot by a stranger, who knows everything but a key that may sign.
-    async fn forged(&self) -> Result<String, DrillError> {
-        let forged = snapshot(&self.repository, &self.key, &Signer::generate()).await?;
+    async fn forged(&self, planted: bool) -> Result<String, DrillError> {
+        let stranger = Signer::generate();
+        let forged = snapshot(&self.repository, &self.key, if planted { &stranger } else { &self.signer }).await?;
         let chain = self.repository.chain(&self.trust).await?;
         let believed = chain.manifests.iter().any(|found| found.digest() == forged.digest());
         let kinds = chain.faults.iter().map(|fault| fault.kind);
@@ -150,11 +155,15 @@ impl Throwaway {
         Ok(if refused && !believed { "untrusted" } else { "believed" }.into())
     }
 
-    fn bad_share(&self) -> Result<String, String> {
+    fn bad_share(&self, planted: bool) -> Result<String, String> {
         let shares = share::split(&self.key, 2, 3).map_err(|error| error.to_string())?;
         let (good, other) = (shares[0].text(), shares[1].text());
         let at = good.len() / 2;
-        let wrong = if good.as_bytes()[at] == b'Q' { "P" } else { "Q" };
+        let wrong = match good.as_bytes()[at] {
+            _ if !planted => &good[at..=at],
+            b'Q' => "P",
+            _ => "Q",
+        };
         let bad = zeroize::Zeroizing::new([&good[..at], wrong, &good[at + 1..]].concat());
         let mut gathering = Gathering::new(Vec::new());
         let taken = gathering.add("a bad sheet", &bad).is_ok();
@@ -233,11 +242,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_fault_is_caught_and_no_fault_is_not() {
-        for fault in PLANTS {
+        for (place, fault) in PLANTS.into_iter().enumerate() {
             let control = plant(fault).await.unwrap();
             assert!(control.caught, "{control:?}");
+            let missed = plant(Plant::TestOnlyMissed(place)).await.unwrap();
+            assert!(!missed.caught && missed.planted == control.planted, "{missed:?}");
         }
-        let nothing = plant(Plant::TestOnlyNothing).await.unwrap();
-        assert!(!nothing.caught, "{nothing:?}");
     }
 }

@@ -230,10 +230,15 @@ async fn probes_objectives_and_leftovers_make_it_fail() {
 #[tokio::test]
 async fn a_fault_that_is_not_caught_and_no_fault_at_all_make_it_void() {
     let mut scene = Scene::new().await;
-    scene.plants.push(Plant::TestOnlyNothing);
-    let record = scene.record(&|| {}).await;
-    assert_eq!(record.result, Verdict::Void);
-    assert_eq!(record.deviations[0].what, "a planted fault was not caught");
+    let names = ["a wrong value", "a missing version", "a moved label", "a forged manifest", "a bad share"];
+    for (place, name) in names.into_iter().enumerate() {
+        scene.plants = drill::PLANTS.to_vec();
+        scene.plants[place] = Plant::TestOnlyMissed(place);
+        let record = scene.record(&|| {}).await;
+        assert_eq!(record.result, Verdict::Void, "{name}");
+        let said: Vec<_> = record.deviations.iter().map(|it| (it.what.as_str(), it.cause.as_str())).collect();
+        assert_eq!(said, [("a planted fault was not caught", name)]);
+    }
     scene.plants.clear();
     assert_eq!(scene.record(&|| {}).await.result, Verdict::Void);
 }
@@ -377,29 +382,89 @@ async fn an_index_that_holds_less_than_the_manifest_says_fails_and_nothing_else_
     assert_eq!(record.deviations.len(), 1, "{:?}", record.deviations);
 }
 
+/// A server that answers one request after another and keeps their first lines and bodies.
+fn listener(answer: &'static str) -> (String, std::sync::mpsc::Receiver<(String, String)>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let (mut first, mut length) = (String::new(), 0);
+            stream.read_line(&mut first).unwrap();
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                if let Some(found) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+                    length = found.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            write!(stream.get_mut(), "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            if sender.send((first.trim().to_owned(), String::from_utf8(body).unwrap())).is_err() {
+                break;
+            }
+        }
+    });
+    (url, heard)
+}
+
+fn notifier(command: &[&str], on: Vec<drill::On>) -> drill::Notifier {
+    let command = command.iter().map(ToString::to_string).collect();
+    drill::Notifier { command, time_limit: SignedDuration::from_secs(30), on }
+}
+
 /// A webhook is curl with the summary on its stdin, and the summary has the `text` that chats show.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_is_told_and_one_that_refuses_is_reported() {
-    use std::io::{Read, Write};
     for (answer, faults) in [("200 OK", 0), ("500 Broken", 1)] {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let heard = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"}") {
-                let mut piece = [0; 4096];
-                let read = stream.read(&mut piece).unwrap();
-                request.extend_from_slice(&piece[..read]);
-            }
-            write!(stream, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
-            String::from_utf8(request).unwrap()
-        });
-        let command = ["curl", "--fail", "--silent", "--data", "@-", &url].map(String::from).to_vec();
-        let notifier = drill::Notifier { command, time_limit: SignedDuration::from_secs(5), on: vec![] };
+        let (url, heard) = listener(answer);
+        let hook = notifier(&["curl", "--fail", "--silent", "--data", "@-", &format!("{url}/hook")], vec![]);
         let summary = serde_json::json!({ "text": "drill passed" });
-        let found = drill::tell(&[notifier], drill::On::Success, &summary).await;
+        let found = drill::tell(&[hook], drill::On::Success, &summary).await;
         assert_eq!(found.len(), faults, "{found:?}");
-        assert!(heard.join().unwrap().ends_with("{\"text\":\"drill passed\"}"));
+        assert_eq!(heard.recv().unwrap(), ("POST /hook HTTP/1.1".into(), "{\"text\":\"drill passed\"}".into()));
+    }
+}
+
+/// A monitor that waits for a ping hears of the start, and then of a success or a failure, never of both.
+#[tokio::test(flavor = "multi_thread")]
+async fn pings_of_start_success_and_failure_each_go_where_they_should() {
+    let (url, heard) = listener("200 OK");
+    let ping = |path: &str, on| notifier(&["curl", "--fail", "--silent", &format!("{url}/check{path}")], vec![on]);
+    let pings = [ping("/start", drill::On::Start), ping("", drill::On::Success), ping("/fail", drill::On::Failure)];
+    for (on, path) in
+        [(drill::On::Start, "/check/start"), (drill::On::Success, "/check"), (drill::On::Failure, "/check/fail")]
+    {
+        assert_eq!(drill::tell(&pings, on, &serde_json::json!({})).await, Vec::<String>::new());
+        assert_eq!(heard.recv().unwrap().0, format!("GET {path} HTTP/1.1"));
+        assert!(heard.try_recv().is_err(), "one ping only");
+    }
+}
+
+/// SNS is the aws command, which signs the request and reads the summary from its stdin.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_gets_the_summary() {
+    let moto = crate::servers::Moto::start();
+    let aws = crate::servers::program("aws").display().to_string();
+    let env = ["env", "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=s", "AWS_DEFAULT_REGION=eu-west-1", aws.as_str()];
+    let endpoint = ["--endpoint-url", moto.endpoint.as_str(), "sns"];
+    let run = |words: &[&str]| {
+        let words: Vec<&str> = env.iter().chain(&endpoint).chain(words).copied().collect();
+        std::process::Command::new(words[0]).args(&words[1..]).output().unwrap()
+    };
+    assert!(run(&["create-topic", "--name", "drills"]).status.success());
+    for (topic, faults) in [("drills", 0), ("nowhere", 1)] {
+        let arn = format!("arn:aws:sns:eu-west-1:123456789012:{topic}");
+        let publish = ["publish", "--topic-arn", &arn, "--message", "file:///dev/stdin"];
+        let words: Vec<&str> = env.iter().chain(&endpoint).chain(&publish).copied().collect();
+        let summary = serde_json::json!({ "text": "drill passed" });
+        let found = drill::tell(&[notifier(&words, vec![])], drill::On::Success, &summary).await;
+        assert_eq!(found.len(), faults, "{topic}: {found:?}");
     }
 }

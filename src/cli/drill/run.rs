@@ -35,8 +35,8 @@ Examples:
   lifeboat drill run outage --target sandbox --share sheets/ on the embedded sandbox: no account, no cost
   AWS_PROFILE=sandbox lifeboat drill run --to aws:eu-west-1 --share sheets/
 
-Exit code 0: passed. 3: failed, partial, or out of time. 4: the target is no sandbox, or the drill is void because a planted
-fault was not caught. 130: interrupted, and cleaned up.")]
+Exit code 0: passed. 3: failed, partial, out of time, or void because a planted fault was not caught. 4: the target is no
+sandbox. 130: interrupted, and cleaned up.")]
 pub(super) struct Args {
     /// The drill file, drills/NAME.toml beside the configuration
     #[arg(value_name = "NAME", required_unless_present_any = ["to", "target"])]
@@ -286,8 +286,7 @@ fn announce(context: &Context, record: &Record, stored: &StoredDrill) {
 fn exit(record: &Record) -> Exit {
     match record.result {
         Verdict::Passed => Exit::Complete,
-        Verdict::Failed | Verdict::Partial | Verdict::TimedOut => Exit::Incomplete,
-        Verdict::Void => Exit::Refused,
+        Verdict::Failed | Verdict::Partial | Verdict::TimedOut | Verdict::Void => Exit::Incomplete,
         Verdict::Aborted => Exit::Interrupted,
     }
 }
