@@ -154,6 +154,19 @@ async fn fields_unknown_today_survive_and_values_stay_out_of_the_raw_answers() {
 }
 
 #[tokio::test]
+async fn a_version_that_was_not_written_is_no_success() {
+    let stub = Stub::start(|operation, _| match operation {
+        "PutSecretValue" => Reply::Error("ResourceExistsException", "a version of this id exists"),
+        _ => Reply::Error("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
+    })
+    .await;
+    let step = Step::PutVersion { name: "app".into(), version: V1.into(), stages: vec!["AWSCURRENT".into()] };
+    let value = SecretValue::string("value".into());
+    let error = connect(&stub.endpoint).await.apply(&step, Some(&value)).await.unwrap_err();
+    assert_eq!((error.kind, error.operation), (ErrorKind::Conflict, "PutSecretValue"));
+}
+
+#[tokio::test]
 async fn throttling_passes_and_a_limit_does_not() {
     let mut refusals = 3;
     let stub = Stub::start(move |operation, body| {

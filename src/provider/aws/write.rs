@@ -69,11 +69,11 @@ impl Aws {
                 Err(failure) if failure.kind() == ErrorKind::Conflict => failure,
                 Err(failure) => return Err(failure),
             };
-            if self.accept_existing(name, version.as_deref(), value, failure).await? == Found::Same {
-                return Ok(());
+            match self.accept_existing(name, version.as_deref(), value, &failure).await {
+                // The name is taken and nothing has it: what was destroyed a moment ago is not wholly gone.
+                Err(gone) if gone.kind() == ErrorKind::NotFound => tokio::time::sleep(GONE_PAUSE).await,
+                done => return done,
             }
-            // The name is taken and nothing has it: what was destroyed a moment ago is not wholly gone.
-            tokio::time::sleep(GONE_PAUSE).await;
         }
         Err(Failure::own(ErrorKind::Conflict, operation, name, "StillThere", "a destroyed secret still holds the name"))
     }
@@ -107,37 +107,37 @@ impl Aws {
         match self.call(operation, Some(name), send).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.kind() == ErrorKind::Conflict => {
-                self.accept_existing(name, Some(version), value, failure).await.map(drop)
+                match self.accept_existing(name, Some(version), value, &failure).await {
+                    Err(gone) if gone.kind() == ErrorKind::NotFound => Err(failure),
+                    done => done,
+                }
             }
             Err(failure) => Err(failure),
         }
     }
 
-    /// A write met something that exists: it is success only when that is what the write makes.
+    /// A write met something that exists: it is success only when that is what the write makes. `NotFound`: nothing has
+    /// the name after all.
     async fn accept_existing(
         &self,
         name: &str,
         version: Option<&str>,
         value: Option<&SecretValue>,
-        failure: Failure,
-    ) -> Result<Found, Failure> {
-        let described = match self.describe(name, name).await {
-            Ok(described) => described,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
-            Err(error) => return Err(error),
-        };
-        let conflict = |message| Failure::conflict(&failure, message);
+        failure: &Failure,
+    ) -> Result<(), Failure> {
+        let described = self.describe(name, name).await?;
+        let conflict = |message| Failure::conflict(failure, message);
         if described.secret.deleted.is_some() {
             return Err(conflict("it is scheduled for deletion"));
         }
         match (version, value) {
             (Some(version), Some(value)) => match self.value(name, name, version).await {
-                Ok(Some(existing)) if existing.same_as(value) => Ok(Found::Same),
+                Ok(Some(existing)) if existing.same_as(value) => Ok(()),
                 Ok(_) => Err(conflict("it exists with this version id and another value")),
                 Err(error) if error.kind() == ErrorKind::NotFound => Err(conflict("it exists without this version")),
                 Err(error) => Err(error),
             },
-            _ if described.stages.is_empty() => Ok(Found::Same),
+            _ if described.stages.is_empty() => Ok(()),
             _ => Err(conflict("it exists and has versions")),
         }
     }
@@ -261,15 +261,6 @@ impl Aws {
             "it is destroyed and still there",
         ))
     }
-}
-
-/// What a write that met something found.
-#[derive(PartialEq, Eq)]
-enum Found {
-    /// Exactly what the write makes.
-    Same,
-    /// Nothing of that name after all.
-    Nothing,
 }
 
 /// The value as the request carries it; made anew for every attempt, so no copy waits between them.
