@@ -20,16 +20,16 @@ pub struct Config {
     /// The host's own keys.
     pub keys: KeysSection,
     /// How old things may be before `status` says so.
-    #[serde(default, skip_serializing_if = "StatusSection::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub status: StatusSection,
     /// Which snapshots `forget` keeps.
-    #[serde(default, skip_serializing_if = "RetentionSection::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retention: RetentionSection,
     /// Restore drills.
-    #[serde(default, skip_serializing_if = "DrillSection::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub drill: DrillSection,
     /// How a restore goes about it.
-    #[serde(default, skip_serializing_if = "RestoreSection::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub restore: RestoreSection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
@@ -74,7 +74,7 @@ pub struct DrillSection {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub canaries: Vec<String>,
     /// Seal every value to the drill key, not canaries alone: whoever has it can read every secret.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     pub full: bool,
 }
 
@@ -147,12 +147,6 @@ pub struct RestoreSection {
     pub first: Vec<String>,
 }
 
-impl RestoreSection {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// `[[copy]]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -166,10 +160,10 @@ pub struct CopySection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// Accept the region of the source.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub allow_same_region: bool,
     /// Accept the account of the source.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub allow_same_account: bool,
 }
 
@@ -252,24 +246,6 @@ impl Default for RetentionSection {
     }
 }
 
-impl DrillSection {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl RetentionSection {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl StatusSection {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// serde's words, and the known key that an unknown one resembles.
 pub fn with_suggestion(words: &str) -> String {
     let words = words.trim_end();
@@ -334,9 +310,8 @@ impl fmt::Display for ProviderAddress {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
-fn is_false(flag: &bool) -> bool {
-    !flag
+fn is_default<T: Default + PartialEq>(section: &T) -> bool {
+    *section == T::default()
 }
 
 fn default_sweep_days() -> u32 {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     config::{Config, ConfigError},
@@ -31,6 +31,10 @@ use crate::{
 pub use self::drill::Site;
 pub use apart::{TooClose, Whereabouts, apart, whereabouts};
 
+/// What a host remembers of a repository.
+const HEAD: &str = "head.json";
+/// What a host remembers of its copies.
+const COPIES: &str = "copies.json";
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -204,9 +208,8 @@ impl Host {
     /// # Errors
     /// [`HostError::Locked`] when another process holds the lock.
     pub fn lock(&self, repository: RepositoryId) -> Result<fsutil::Lock, HostError> {
-        let folder = self.folder.join("state");
-        fsutil::create_folder(&folder, Access::Private)?;
-        let path = folder.join(format!("{repository}.lock"));
+        fsutil::create_folder(&self.scratch(), Access::Private)?;
+        let path = self.state_file(repository, "lock");
         for _ in 0..LOCK_TRIES {
             if let Some(lock) = fsutil::lock(&path)? {
                 return Ok(lock);
@@ -230,12 +233,7 @@ impl Host {
     /// # Errors
     /// When the file exists and cannot be read.
     pub fn witness(&self, repository: RepositoryId) -> Result<Option<Witness>, HostError> {
-        let path = self.witness_path(repository);
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| HostError::Witness(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        self.recall(repository, HEAD)
     }
 
     /// Remembers a snapshot.
@@ -243,11 +241,7 @@ impl Host {
     /// # Errors
     /// When the file cannot be written.
     pub fn remember(&self, manifest: &VerifiedManifest) -> Result<(), HostError> {
-        let path = self.witness_path(manifest.manifest().repository);
-        let witness = manifest.witness();
-        let bytes = serde_json::to_vec(&witness).expect("a witness is plain data");
-        fsutil::create_folder(path.parent().unwrap_or(Path::new(".")), Access::Private)?;
-        Ok(fsutil::write(&path, &bytes, Access::Private, Existing::Replace)?)
+        self.keep(manifest.manifest().repository, HEAD, &manifest.witness())
     }
 
     /// What each copy held when this host last looked, by address.
@@ -255,12 +249,7 @@ impl Host {
     /// # Errors
     /// When the file exists and cannot be read.
     pub fn copies_seen(&self, repository: RepositoryId) -> Result<BTreeMap<String, CopySeen>, HostError> {
-        let path = self.state_file(repository, "copies.json");
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| HostError::Witness(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.recall(repository, COPIES)?.unwrap_or_default())
     }
 
     /// Remembers what copies hold now; the others stay as they were.
@@ -270,10 +259,7 @@ impl Host {
     pub fn remember_copies(&self, repository: RepositoryId, seen: BTreeMap<String, CopySeen>) -> Result<(), HostError> {
         let mut all = self.copies_seen(repository)?;
         all.extend(seen);
-        let path = self.state_file(repository, "copies.json");
-        let bytes = serde_json::to_vec(&all).expect("witnesses are plain data");
-        fsutil::create_folder(path.parent().unwrap_or(Path::new(".")), Access::Private)?;
-        Ok(fsutil::write(&path, &bytes, Access::Private, Existing::Replace)?)
+        self.keep(repository, COPIES, &all)
     }
 
     /// The file of a next epoch that waits for confirmation; public, and gone when it is in force or given up.
@@ -291,8 +277,19 @@ impl Host {
         self.folder.join("state")
     }
 
-    fn witness_path(&self, repository: RepositoryId) -> PathBuf {
-        self.state_file(repository, "head.json")
+    fn recall<T: DeserializeOwned>(&self, repository: RepositoryId, name: &str) -> Result<Option<T>, HostError> {
+        let path = self.state_file(repository, name);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| HostError::Witness(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn keep<T: Serialize>(&self, repository: RepositoryId, name: &str, state: &T) -> Result<(), HostError> {
+        let bytes = serde_json::to_vec(state).expect("what a host remembers is plain data");
+        fsutil::create_folder(&self.scratch(), Access::Private)?;
+        Ok(fsutil::write(&self.state_file(repository, name), &bytes, Access::Private, Existing::Replace)?)
     }
 
     fn state_file(&self, repository: RepositoryId, name: &str) -> PathBuf {

@@ -48,13 +48,14 @@ pub(super) async fn copy_to(
     trust: &Trust,
     copies: &[CopySection],
 ) -> Result<Vec<Copied>, Failure> {
+    if copies.is_empty() {
+        return Ok(Vec::new());
+    }
     // Before copying: what appears while it runs is the next run's.
     let chain = repository.chain(trust).await?;
     let seen = host.copies_seen(repository.id())?;
     let watch = Watch::new(context.output.json);
-    if !copies.is_empty() {
-        watch.begin("copy", None);
-    }
+    watch.begin("copy", None);
     let runs = copies.iter().map(|section| async {
         let outcome = one(host, repository, section, &watch).await;
         let held = if outcome.is_ok() { u64::MAX } else { seen.get(&section.url).map_or(0, |seen| seen.head.sequence) };

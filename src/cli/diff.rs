@@ -46,11 +46,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let trusted = show::trusted(context, &args.shares).await?;
     let repository = trusted.repository();
     let manifest = show::find(repository, trusted.trust(), &args.older).await?;
-    let older = Side::of(restore::records(repository, &manifest, trusted.opener()?).await?);
+    let older = Side::of(repository.records(&manifest, trusted.opener()?).await?);
     let watch = Watch::new(context.output.json);
     let (newer, against) = if let Some(wanted) = &args.newer {
         let manifest = show::find(repository, trusted.trust(), wanted).await?;
-        let records = restore::records(repository, &manifest, trusted.opener()?).await?;
+        let records = repository.records(&manifest, trusted.opener()?).await?;
         (Side::of(records), manifest.manifest().snapshot.short())
     } else {
         let source = source(context, &args).await?;

@@ -87,10 +87,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 
     let account = account(context, &args.source).await;
     let (signer, index_key) = (Signer::generate(), IndexKey::generate());
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).expect("the operating system gives randomness");
     let ceremony = custody::hold(&CeremonyRequest {
-        repository: RepositoryId::from_bytes(id),
+        repository: RepositoryId::random(),
         threshold: args.threshold,
         custodians: args.custodians,
         signers: vec![AllowedSigner { name: "backup host".into(), key: signer.public() }],

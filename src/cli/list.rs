@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             json!({
                 "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
                 "source": manifest.source, "epoch": manifest.epoch, "counts": manifest.counts,
-                "complete": manifest.counts.unreadable == 0,
+                "complete": manifest.counts.is_complete(),
                 "forgotten": chain.forgotten(verified).map(|each| each.record.after),
             })
         }).collect::<Vec<_>>(),
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             let manifest = verified.manifest();
             let counts = &manifest.counts;
             let complete =
-                if counts.unreadable == 0 { "complete".into() } else { format!("{} not readable", counts.unreadable) };
+                if counts.is_complete() { "complete".into() } else { format!("{} not readable", counts.unreadable) };
             let complete = match chain.forgotten(verified) {
                 Some(each) => format!("{complete}; forgotten, removed after {}", each.record.after),
                 None => complete,

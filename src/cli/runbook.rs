@@ -32,8 +32,8 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
-    let (_, trust) = context.repository(&host).await?;
-    let past = super::drill::judged_everywhere(context).await?;
+    let (repository, trust) = context.repository(&host).await?;
+    let past = super::drill::judged_of(context, &host, &repository, &trust).await?;
     let last = past.iter().rev().filter_map(drill::Past::verified).find(|facts| facts.result == drill::Verdict::Passed);
     let text = text(&host, trust.current(), &args.to.to_string(), last);
     if let Some(path) = &args.out {

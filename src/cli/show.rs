@@ -11,7 +11,6 @@ use crate::{
     crypto::{IndexKey, Opener},
     model::{Record, ValueState},
     repo::{Repository, Trust, VerifiedManifest},
-    restore,
     storage::Storage,
 };
 
@@ -142,7 +141,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let trusted = trusted(context, &args.shares).await?;
     let (repository, trust) = (trusted.repository(), trusted.trust());
     let manifest = find(repository, trust, &args.snapshot).await?;
-    let records = restore::records(repository, &manifest, trusted.opener()?).await?;
+    let records = repository.records(&manifest, trusted.opener()?).await?;
     let value = json!({ "manifest": manifest.manifest(), "digest": manifest.digest(), "records": records });
     context.output.result(&value, || {
         let rows = records.iter().flat_map(rows).collect();

@@ -201,7 +201,7 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
 fn snapshot_line(facts: &Facts, now: Timestamp) -> String {
     let Some(newest) = &facts.snapshot else { return "none yet".into() };
     let counts = &newest.counts;
-    let state = if newest.is_complete() { "complete" } else { "INCOMPLETE" };
+    let state = if newest.counts.is_complete() { "complete" } else { "INCOMPLETE" };
     format!(
         "number {}, {} old, {state}: {} of {} secrets, {}",
         newest.sequence,

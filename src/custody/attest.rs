@@ -19,12 +19,10 @@ pub fn attestation(
     result: Finding,
     signer: PublicKey,
 ) -> Attestation {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).expect("the operating system gives randomness");
     Attestation {
         version: FORMAT_VERSION,
         repository,
-        attestation: SnapshotId::from_bytes(id),
+        attestation: SnapshotId::random(),
         epoch,
         share: custodian.share,
         custodian: custodian.name.clone(),

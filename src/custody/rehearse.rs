@@ -20,11 +20,9 @@ const MARK: &str = "REHEARSAL";
 /// # Panics
 /// When the operating system gives no randomness.
 pub fn rehearse(successor: &Successor) -> Result<Ceremony, CeremonyError> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).expect("the operating system gives randomness");
     hold(&CeremonyRequest {
         paper: successor.paper,
-        repository: RepositoryId::from_bytes(id),
+        repository: RepositoryId::random(),
         threshold: successor.threshold,
         custodians: successor.custodians.iter().map(|name| format!("{MARK} {name}")).collect(),
         signers: Vec::new(),

@@ -4,7 +4,7 @@
 //! point; it is the newest by its number. Packs, index, manifest, in that order: a run that was cut leaves packs that
 //! nothing refers to, and the next one does all of it again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -13,13 +13,10 @@ use crate::{
     model::{Digest, Place, Record, SnapshotId, ValueState},
     progress::Progress,
     repo::{
-        Chain, Counts, Fault, FileRef, IndexReader, IndexWriter, Manifest, PackEntry, PackReader, PackWriter,
-        RepoError, Repository, Trust, UnreadableCount, VerifiedManifest,
+        Chain, Counts, DrillSeal, Fault, FileRef, Manifest, PackEntry, PackWriter, RepoError, Repository, Standing,
+        Trust, UnreadableCount, VerifiedManifest, Witness, pack_name,
     },
 };
-
-/// Plaintext after which a pack is ended, as in a snapshot.
-const PACK_PLAINTEXT: u64 = 4 << 20;
 
 /// What resealing needs.
 pub struct Reseal<'a> {
@@ -34,7 +31,7 @@ pub struct Reseal<'a> {
     /// Signs the new manifest.
     pub signer: &'a Signer,
     /// The newest manifest this host knows of; a repository without it was rolled back.
-    pub known: Option<Digest>,
+    pub known: Option<Witness>,
     /// When the run began.
     pub now: Timestamp,
     /// Watches.
@@ -106,7 +103,8 @@ pub async fn reseal(request: &Reseal<'_>) -> Result<Resealed, ResealError> {
         return Err(ResealError::NotASigner(current.number));
     }
     let mut chain = request.repository.chain(request.trust).await?;
-    if request.known.is_some_and(|known| !chain.manifests.iter().any(|manifest| manifest.digest() == known)) {
+    let is_there = |head| matches!(chain.standing(&head), Standing::Contained { .. });
+    if request.known.is_some_and(|head| !is_there(head)) {
         return Err(ResealError::RolledBack);
     }
     let mut places: Vec<Place> = Vec::new();
@@ -134,12 +132,12 @@ async fn reseal_place(
     let Some(newest) = of_place().next() else { return Ok(None) };
     let earlier = of_place().find(|manifest| request.is_sealed_to(manifest, &request.key.recipient()));
     let Some(earlier) = earlier else { return Ok(None) };
-    let old = request.records(earlier, Opener::Recovery(request.key)).await?;
+    let old = request.repository.records(earlier, Opener::Recovery(request.key)).await?;
     let (mut records, needed) = if newest.digest() == earlier.digest() {
         let needed = every_value(&old);
         (old, needed)
     } else if request.is_sealed_to(newest, &request.trust.current().recipient) {
-        let mut records = request.records(newest, Opener::Index(request.index_key)).await?;
+        let mut records = request.repository.records(newest, Opener::Index(request.index_key)).await?;
         let needed = what_is_missing(&mut records, &old);
         (records, needed)
     } else {
@@ -163,17 +161,6 @@ impl Reseal<'_> {
         epochs.any(|epoch| epoch.number == manifest.manifest().epoch && epoch.recipient == *recipient)
     }
 
-    async fn records(&self, manifest: &VerifiedManifest, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
-        let mut records = Vec::new();
-        for file in &manifest.manifest().indexes {
-            let sealed = self.repository.index(file).await?;
-            for record in IndexReader::open(&file.sha256.to_string(), sealed, opener)? {
-                records.push(record?);
-            }
-        }
-        Ok(records)
-    }
-
     /// Opens each earlier pack once and writes what is needed of it into new ones, whose names the records get.
     async fn seal_again(
         &self,
@@ -189,9 +176,9 @@ impl Reseal<'_> {
                 lines.entry(needed.line).or_default().push(needed);
                 lines
             });
-            let file = format!("packs/{}/{pack}.age", &pack.to_string()[..2]);
-            let sealed = self.repository.pack(&pack).await?;
-            for (line, entry) in (0..).zip(PackReader::open(&file, sealed, Opener::Recovery(self.key))?) {
+            let file = pack_name(&pack);
+            let entries = self.repository.open_pack(&pack, Opener::Recovery(self.key)).await?;
+            for (line, entry) in (0..).zip(entries) {
                 let entry = entry?;
                 for needed in wanted.remove(&line).unwrap_or_default() {
                     let record = &records[needed.record];
@@ -200,7 +187,7 @@ impl Reseal<'_> {
                     waiting.push((needed.record, needed.version, open.push(&record.secret.arn, id, &entry.value)));
                     self.progress.advance(1);
                 }
-                if open.plaintext_len() >= PACK_PLAINTEXT {
+                if open.is_full() {
                     let full = std::mem::replace(&mut open, PackWriter::new(&recipients));
                     packs.push(self.end(full, &mut waiting, records).await?);
                 }
@@ -242,35 +229,37 @@ impl Reseal<'_> {
         values: u64,
     ) -> Result<VerifiedManifest, RepoError> {
         let current = self.trust.current();
-        let mut index = IndexWriter::new(&[current.recipient.clone(), self.index_key.recipient()]);
-        for record in &records {
-            index.push(record);
-        }
-        let sealed = index.finish();
-        let indexes = vec![sealed.file];
-        self.repository.put_index(sealed).await?;
         packs.sort_unstable();
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).expect("the operating system gives randomness");
         let counts: Counts = base.counts.of_records(&records, values);
         let unreadable = records.iter().flat_map(Record::refused);
+        let unreadable = UnreadableCount::of(unreadable.map(|(operation, _, reason)| (operation, reason)));
+        let recipients = [current.recipient.clone(), self.index_key.recipient()];
+        let indexes = self.repository.put_records(&recipients, records.into_iter().map(Ok)).await?;
         let head = chain.head();
         let manifest = Manifest {
-            snapshot: SnapshotId::from_bytes(id),
+            snapshot: SnapshotId::random(),
             sequence: head.map_or(1, |head| head.manifest().sequence + 1),
             previous: head.map(VerifiedManifest::digest),
             finished: self.now,
             epoch: current.number,
             signer: self.signer.public(),
+            drill: base.drill.clone().map(|seal| narrowed(seal, &packs)),
             packs,
             indexes,
             counts,
-            unreadable: UnreadableCount::of(unreadable.map(|(operation, _, reason)| (operation, reason))),
+            unreadable,
             tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
             ..base.clone()
         };
         self.repository.put_manifest(manifest, self.signer).await
     }
+}
+
+/// What a drill key still opens: of the packs that stay.
+fn narrowed(mut seal: DrillSeal, packs: &[FileRef]) -> DrillSeal {
+    let stay: BTreeSet<Digest> = packs.iter().map(|file| file.sha256).collect();
+    seal.packs.retain(|pack| stay.contains(pack));
+    seal
 }
 
 /// Every stored value, by pack.
@@ -351,6 +340,15 @@ mod tests {
         });
         let secret = Secret { name: name.into(), arn: format!("arn:{name}"), ..Secret::default() };
         Record { secret, versions: versions.collect(), read: Timestamp::UNIX_EPOCH, listing: None }
+    }
+
+    #[test]
+    fn a_drill_key_is_said_to_open_nothing_that_is_gone() {
+        let [gone, stays] = [Digest::of(b"gone"), Digest::of(b"stays")];
+        let recipient = RecoveryKey::generate().recipient();
+        let seal = DrillSeal { recipient, full: true, packs: vec![gone, stays] };
+        let left = narrowed(seal.clone(), &[FileRef { sha256: stays, size: 1 }]);
+        assert_eq!(left, DrillSeal { packs: vec![stays], ..seal });
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! From a comparison to the checks of a record. Pure.
 
+use std::collections::BTreeMap;
+
 use super::{
     file::Aspect,
     record::{Check, RecordedDifference, State},
@@ -20,12 +22,25 @@ pub(super) struct Completeness {
 
 /// One check for each aspect; those not in `run` are recorded as not run.
 pub(super) fn all(plan: &Plan, verification: &Verification, completeness: Completeness, run: &[Aspect]) -> Vec<Check> {
-    Aspect::ALL.map(|aspect| one(aspect, plan, verification, completeness, run.contains(&aspect))).into()
+    let mut differing: BTreeMap<Aspect, u64> = BTreeMap::new();
+    for difference in &verification.differences {
+        *differing.entry(aspect_of(difference, plan)).or_default() += 1;
+    }
+    let differing = |aspect: Aspect| differing.get(&aspect).copied().unwrap_or_default();
+    let compared = verification.secrets > 0;
+    Aspect::ALL
+        .map(|aspect| one(aspect, plan, (differing(aspect), compared), completeness, run.contains(&aspect)))
+        .into()
 }
 
-fn one(aspect: Aspect, plan: &Plan, found: &Verification, completeness: Completeness, wanted: bool) -> Check {
+fn one(
+    aspect: Aspect,
+    plan: &Plan,
+    (differing, compared): (u64, bool),
+    completeness: Completeness,
+    wanted: bool,
+) -> Check {
     let Completeness { stated_secrets, stated_versions, found_secrets, found_versions } = completeness;
-    let differing = found.differences.iter().filter(|difference| aspect_of(difference, plan) == aspect).count() as u64;
     let expected = match aspect {
         Aspect::Completeness => stated_secrets + stated_versions,
         other => {
@@ -39,7 +54,7 @@ fn one(aspect: Aspect, plan: &Plan, found: &Verification, completeness: Complete
     let exact = found_secrets == stated_secrets && found_versions == stated_versions;
     let failed = if aspect == Aspect::Completeness { !exact } else { differing > 0 };
     // A check of nothing is none, and a comparison that did not take place proves nothing.
-    let nothing = expected == 0 || (aspect != Aspect::Completeness && found.secrets == 0);
+    let nothing = expected == 0 || (aspect != Aspect::Completeness && !compared);
     let state = match (wanted, failed) {
         (false, _) => State::NotRun,
         (true, true) => State::Failed,
@@ -68,8 +83,9 @@ fn count(aspect: Aspect, desired: &Desired) -> u64 {
 /// Which check a difference belongs to.
 fn aspect_of(difference: &Difference, plan: &Plan) -> Aspect {
     let is_binary = || {
-        let secret = plan.secrets.iter().find(|secret| secret.desired.name == difference.name);
-        let mut versions = secret.into_iter().flat_map(|secret| &secret.desired.versions);
+        // A plan is sorted by name.
+        let at = plan.secrets.binary_search_by(|secret| secret.desired.name.as_str().cmp(&difference.name));
+        let mut versions = at.ok().into_iter().flat_map(|at| &plan.secrets[at].desired.versions);
         versions.any(|it| Some(&it.id) == difference.version.as_ref() && it.value.kind == ValueKind::Binary)
     };
     match difference.what {

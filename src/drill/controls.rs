@@ -123,7 +123,7 @@ impl Throwaway {
         let repository = Repository::create(Storage::memory(), &epoch, &root).await?;
         let trust = repository.trust(&TrustAnchor { root: root.public(), recipient: key.recipient() }).await?;
         let manifest = snapshot(&repository, &key, &signer).await?;
-        let records = restore::records(&repository, &manifest, Opener::Recovery(&key)).await?;
+        let records = repository.records(&manifest, Opener::Recovery(&key)).await?;
         let options = Options::default();
         let found = restore::look(&Memory::new("control-b", "a"), &manifest, &records, &options).await?;
         let plan = restore::make(&manifest, &records, &found, &options)?;
@@ -209,12 +209,10 @@ async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -
     let mut index = IndexWriter::new(&recipients);
     index.push(&Record { secret: secret(), versions, read: Timestamp::UNIX_EPOCH, listing: None });
     let index = index.finish();
-    let mut snapshot = [0; 16];
-    getrandom::fill(&mut snapshot).expect("the operating system gives randomness");
     let manifest = Manifest {
         version: FORMAT_VERSION,
         repository: repository.id(),
-        snapshot: SnapshotId::from_bytes(snapshot),
+        snapshot: SnapshotId::random(),
         sequence: 1,
         previous: None,
         time: Timestamp::UNIX_EPOCH,

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::to_seconds,
     model::{AWSCURRENT, Digest, Record, SecretValue, SnapshotId},
-    provider::{FetchedValue, Listed, Source},
+    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source},
     repo::StoredDrill,
     restore::{self, Maps, Options, Plan, Values, Verification},
 };
@@ -174,7 +174,7 @@ async fn body(
     let draft = &mut ready.draft;
     let manifest = ready.manifest.manifest();
     draft.recovery_point.files = phase(request, draft, work, "fetch", fetch(request, manifest)).await?;
-    let opened = restore::records(request.repository, &ready.manifest, opening.index());
+    let opened = request.repository.records(&ready.manifest, opening.index());
     let records = phase(request, draft, work, "open", opened).await?;
     let completeness = Completeness {
         stated_secrets: manifest.counts.captured + manifest.counts.unreadable,
@@ -283,29 +283,22 @@ async fn plan(
 
 /// Gives each probe the current value of its restored secret, one after the other.
 async fn probes(request: &Request<'_>) -> Result<Vec<ProbeResult>, DrillError> {
-    let wanted = |listed: &Listed| {
-        let source_name = listed.name.strip_prefix(&request.file.target.prefix);
-        source_name.is_some_and(|name| request.file.probes.iter().any(|probe| probe.secret == name))
-    };
-    let listed: Vec<Listed> =
-        request.readback.list().try_filter(|listed| std::future::ready(wanted(listed))).try_collect().await?;
     let mut results = Vec::new();
     for probe in &request.file.probes {
         let name = format!("{}{}", request.file.target.prefix, probe.secret);
         let begun = Instant::now();
-        let (state, detail) = match listed.iter().find(|listed| listed.name == name) {
-            Some(listed) => match current(request.readback, listed).await? {
-                Some(value) => judge(probe, probe::run(&probe.command, value.expose(), probe.time_limit).await),
-                None => (State::NotRun, "its secret has no current value".into()),
-            },
-            None => (State::NotRun, "its secret was not restored".into()),
+        let (state, detail) = match current(request.readback, &Listed::named(&name)).await {
+            Ok(Some(value)) => judge(probe, probe::run(&probe.command, value.expose(), probe.time_limit).await),
+            Ok(None) => (State::NotRun, "its secret has no current value".into()),
+            Err(error) if error.kind == ErrorKind::NotFound => (State::NotRun, "its secret was not restored".into()),
+            Err(error) => return Err(error.into()),
         };
         results.push(ProbeResult { name: probe.name.clone(), state, detail, seconds: begun.elapsed().as_secs_f64() });
     }
     Ok(results)
 }
 
-async fn current(readback: &dyn Source, listed: &Listed) -> Result<Option<SecretValue>, DrillError> {
+async fn current(readback: &dyn Source, listed: &Listed) -> Result<Option<SecretValue>, ProviderError> {
     let fetched = readback.fetch(listed, &|_| false).await?;
     let current = fetched.versions.into_iter().find(|version| version.stages.iter().any(|stage| stage == AWSCURRENT));
     Ok(current.and_then(|version| match version.value {

@@ -42,14 +42,13 @@ pub use file::{
     RestoreSection, Select, Size, SnapshotSection, TargetSection, What,
 };
 pub use hold::{Outcome, hold};
-pub use journal::{Unfinished, forget_unfinished, unfinished};
+pub use journal::{Unfinished, unfinished};
 pub use leftovers::TAG;
 pub use notify::tell;
 pub use parse::DrillFileError;
 pub use past::{Facts, Past, Turn, judge, missed, turns};
 pub use ready::{Ready, preflight};
 pub use record::*;
-pub use target::{Claim, judge as judge_target};
 
 /// What a drill needs.
 pub struct Request<'a> {

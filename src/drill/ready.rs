@@ -36,16 +36,6 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// The snapshot that will be restored.
-    pub fn manifest(&self) -> &VerifiedManifest {
-        &self.manifest
-    }
-
-    /// The sandbox.
-    pub fn target(&self) -> &Place {
-        &self.draft.target
-    }
-
     /// What is going to happen, in sentences, for whoever approves it.
     pub fn sentences(&self) -> Vec<String> {
         let Record { plan, recovery_point: point, isolation, .. } = &self.draft;
@@ -115,7 +105,7 @@ fn draft(request: &Request<'_>, found: &VerifiedManifest, target: Place, started
     let manifest = found.manifest();
     Record {
         version: RECORD_VERSION,
-        drill: SnapshotId::from_bytes(random()),
+        drill: SnapshotId::random(),
         repository: request.repository.id(),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
         tool_sha256: request.digests.tool,

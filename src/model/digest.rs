@@ -90,6 +90,24 @@ hex_id! {
     SnapshotId, 16
 }
 
+macro_rules! random_id {
+    ($($name:ident),+) => {
+        $(impl $name {
+            /// A new one.
+            ///
+            /// # Panics
+            /// When the operating system gives no randomness.
+            pub fn random() -> Self {
+                let mut bytes = [0; 16];
+                getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+                Self(bytes)
+            }
+        })+
+    };
+}
+
+random_id!(RepositoryId, SnapshotId);
+
 impl Digest {
     /// The SHA-256 of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {

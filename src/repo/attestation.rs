@@ -78,15 +78,12 @@ impl Repository {
     /// [`RepoError::Storage`]; what is wrong with single ones is in the answer.
     pub async fn attestations(&self, trust: &Trust) -> Result<Attestations, RepoError> {
         let mut found = Attestations::default();
-        for entry in self.storage.list(layout::ATTESTATIONS).await? {
-            let Some(stem) = layout::stem_of(layout::ATTESTATIONS, &entry.name) else { continue };
-            let bytes = self.storage.get(&entry.name).await?;
-            let signature = self.signature(&entry.name).await?;
-            found.files += 1 + u64::from(signature.is_some());
-            found.bytes += (bytes.len() + signature.as_ref().map_or(0, String::len)) as u64;
-            match self.judge_attestation(stem, &bytes, signature.as_deref(), trust) {
+        for file in self.signed_files(layout::ATTESTATIONS).await? {
+            found.files += file.files();
+            found.bytes += (file.bytes.len() + file.signature.as_ref().map_or(0, String::len)) as u64;
+            match self.judge_attestation(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
                 Ok(attestation) => found.verified.push(attestation),
-                Err((kind, detail)) => found.faults.push(Fault::new(&entry.name, kind, detail)),
+                Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),
             }
         }
         found.verified.sort_by_key(|attestation| attestation.time);

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
-
 use super::{
     FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Trust, VerifiedForget,
     VerifiedManifest, from_json, layout, to_json, untrusted,
@@ -28,6 +25,8 @@ pub struct Chain {
     pub records: Vec<VerifiedForget>,
     /// Forged, unreadable or unsigned manifests; gaps, forks, wrong order.
     pub faults: Vec<Fault>,
+    /// Files that the records were read from, signatures included.
+    pub(super) record_files: u64,
 }
 
 impl Repository {
@@ -36,11 +35,10 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
     pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
-        let files = self.manifest_files().await?;
         let mut faults = Vec::new();
         let mut manifests = Vec::new();
-        for (stem, bytes, signature) in files {
-            match self.judge(&stem, &bytes, signature.as_deref(), trust) {
+        for file in self.signed_files(layout::SNAPSHOTS).await? {
+            match self.judge(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
                 Ok(manifest) => manifests.push(manifest),
                 Err(fault) => faults.push(fault),
             }
@@ -50,7 +48,7 @@ impl Repository {
         let records = self.forget_records(trust).await?;
         faults.extend(links(&places(&manifests, &records)));
         faults.extend(records.faults);
-        Ok(Chain { manifests, records: records.in_force, faults })
+        Ok(Chain { manifests, records: records.in_force, faults, record_files: records.files })
     }
 
     /// Signs and stores a manifest: the moment a snapshot exists. Gives the stored, verified form.
@@ -76,23 +74,6 @@ impl Repository {
     /// [`RepoError::Storage`].
     pub async fn locked_until(&self, manifest: &VerifiedManifest) -> Result<Option<jiff::Timestamp>, RepoError> {
         Ok(self.storage.locked_until(&layout::record(layout::SNAPSHOTS, manifest.name())).await?)
-    }
-
-    /// Every manifest with its signature, by file name.
-    async fn manifest_files(&self) -> Result<Vec<(String, Bytes, Option<String>)>, RepoError> {
-        let entries = self.storage.list(layout::SNAPSHOTS).await?;
-        let stems: Vec<String> = entries
-            .iter()
-            .filter_map(|entry| layout::stem_of(layout::SNAPSHOTS, &entry.name).map(ToOwned::to_owned))
-            .collect();
-        stream::iter(stems)
-            .map(async |stem| {
-                let name = layout::record(layout::SNAPSHOTS, &stem);
-                Ok((stem, self.storage.get(&name).await?, self.signature(&name).await?))
-            })
-            .buffered(PARALLEL)
-            .try_collect()
-            .await
     }
 
     fn judge(

@@ -136,6 +136,7 @@ impl Repository {
         self.check_public(trust, &mut report).await?;
         let chain = self.chain(trust).await?;
         report.snapshots = chain.manifests.len() as u64;
+        report.files += chain.record_files;
         report.faults.extend(chain.faults);
         self.check_sealed(&chain.manifests, progress, &mut report).await?;
         let mut values = ValuesByPack::new();
@@ -186,7 +187,6 @@ impl Repository {
         report.files += attestations.files;
         report.bytes += attestations.bytes;
         report.faults.extend(attestations.faults);
-        report.files += self.forget_records(trust).await?.files;
         Ok(())
     }
 
@@ -333,12 +333,7 @@ impl Repository {
 
 /// Every pack and index of `manifests` by name, once.
 pub(super) fn sealed_files(manifests: &[VerifiedManifest]) -> BTreeSet<(String, FileRef)> {
-    let named = manifests.iter().flat_map(|found| {
-        let manifest = found.manifest();
-        let packs = manifest.packs.iter().map(|file| (layout::pack(&file.sha256), *file));
-        packs.chain(manifest.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
-    });
-    named.collect()
+    manifests.iter().flat_map(|found| found.manifest().files()).collect()
 }
 
 fn of_size(name: &str, file: &FileRef, size: u64) -> Result<(), RepoError> {

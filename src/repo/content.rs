@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{FileRef, RepoError, Repository, SealedFile, chain::PARALLEL, damaged, file_ref, layout};
+use super::{
+    FileRef, IndexReader, IndexWriter, PackReader, RepoError, Repository, SealedFile, VerifiedManifest,
+    chain::PARALLEL, damaged, file_ref, layout,
+};
 use crate::{
-    crypto::{Namespace, Signer},
-    model::{Digest, SnapshotId},
+    crypto::{Namespace, Opener, Recipient, Signer},
+    model::{Digest, Record, SnapshotId},
     storage::StorageError,
 };
 
@@ -22,6 +25,24 @@ pub struct StoredDrill {
     pub bytes: Bytes,
     /// The armored signature; empty when there is none.
     pub signature: String,
+}
+
+/// A record as stored.
+pub(super) struct SignedFile {
+    /// Its name in the repository.
+    pub(super) name: String,
+    /// The name within its folder, without `.json`.
+    pub(super) stem: String,
+    pub(super) bytes: Bytes,
+    /// As [`Repository::signature`] gives it.
+    pub(super) signature: Option<String>,
+}
+
+impl SignedFile {
+    /// Files it was read from.
+    pub(super) fn files(&self) -> u64 {
+        1 + u64::from(self.signature.is_some())
+    }
 }
 
 impl Repository {
@@ -49,6 +70,55 @@ impl Repository {
         let name = layout::pack(digest);
         let (bytes, found) = self.hashed(&name).await?;
         if found.sha256 == *digest { Ok(bytes) } else { Err(damaged(&name, "its content does not have its digest")) }
+    }
+
+    /// Opens a pack, its digest checked.
+    ///
+    /// # Errors
+    /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
+    pub async fn open_pack(&self, digest: &Digest, opener: Opener<'_>) -> Result<PackReader, RepoError> {
+        PackReader::open(&layout::pack(digest), self.pack(digest).await?, opener)
+    }
+
+    /// Reads every record of a snapshot, sorted by name.
+    ///
+    /// # Errors
+    /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
+    pub async fn records(&self, manifest: &VerifiedManifest, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
+        let mut records = Vec::new();
+        for file in &manifest.manifest().indexes {
+            let sealed = self.index(file).await?;
+            for record in IndexReader::open(&layout::index(&file.sha256), sealed, opener)? {
+                records.push(record?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Seals and stores records, sorted by name, in as many indexes as they need; gives these in order.
+    ///
+    /// # Errors
+    /// The first error of `records`, or as [`Repository::put_index`].
+    pub async fn put_records(
+        &self,
+        recipients: &[Recipient],
+        records: impl Iterator<Item = Result<Record, RepoError>>,
+    ) -> Result<Vec<FileRef>, RepoError> {
+        let mut indexes = Vec::new();
+        let mut index = IndexWriter::new(recipients);
+        for record in records {
+            let record = record?;
+            if index.is_full() {
+                let full = std::mem::replace(&mut index, IndexWriter::new(recipients)).finish();
+                indexes.push(full.file);
+                self.put_index(full).await?;
+            }
+            index.push(&record);
+        }
+        let last = index.finish();
+        indexes.push(last.file);
+        self.put_index(last).await?;
+        Ok(indexes)
     }
 
     /// An index's ciphertext, its digest and size checked.
@@ -86,19 +156,30 @@ impl Repository {
         self.put_same(&file, drill.bytes.clone()).await
     }
 
+    /// Every file of a folder of signed records with its signature, by name. Nothing is verified.
+    pub(super) async fn signed_files(&self, folder: &'static str) -> Result<Vec<SignedFile>, RepoError> {
+        let entries = self.storage.list(folder).await?;
+        let stems = entries.iter().filter_map(|entry| layout::stem_of(folder, &entry.name).map(str::to_owned));
+        let read = stream::iter(stems.collect::<Vec<_>>()).map(async |stem| {
+            let name = layout::record(folder, &stem);
+            let (bytes, signature) = (self.storage.get(&name).await?, self.signature(&name).await?);
+            Ok(SignedFile { name, stem, bytes, signature })
+        });
+        read.buffered(PARALLEL).try_collect().await
+    }
+
     /// Every drill record, oldest first. None of them is believed: the reader verifies the signatures.
     ///
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn drills(&self) -> Result<Vec<StoredDrill>, RepoError> {
-        let entries = self.storage.list(layout::DRILLS).await?;
-        let stems = entries.iter().filter_map(|entry| layout::stem_of(layout::DRILLS, &entry.name).map(str::to_owned));
-        let read = stream::iter(stems.collect::<Vec<_>>()).map(async |stem| {
-            let name = layout::record(layout::DRILLS, &stem);
-            let (bytes, signature) = (self.storage.get(&name).await?, self.signature(&name).await?);
-            Ok(StoredDrill { name: stem, bytes, signature: signature.unwrap_or_default() })
-        });
-        read.buffered(PARALLEL).try_collect().await
+        let files = self.signed_files(layout::DRILLS).await?.into_iter();
+        let drill = |SignedFile { stem, bytes, signature, .. }| StoredDrill {
+            name: stem,
+            bytes,
+            signature: signature.unwrap_or_default(),
+        };
+        Ok(files.map(drill).collect())
     }
 
     /// A file whose digest and size must be those of `file`.

@@ -47,20 +47,19 @@ pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoErr
 /// As [`copy`].
 pub async fn copy_with(from: &Repository, to: &Storage, progress: &dyn Progress) -> Result<CopyReport, RepoError> {
     refuse_another(from, to).await?;
-    let there = to.list("").await?.into_iter().map(|entry| (entry.name, entry.size)).collect();
-    let run = Copying { from, to, there, progress };
-    let mut report = CopyReport::default();
+    let sizes = async |storage: &Storage| -> Result<BTreeMap<String, u64>, StorageError> {
+        Ok(storage.list("").await?.into_iter().map(|entry| (entry.name, entry.size)).collect())
+    };
     // Listed before anything is read: a snapshot that appears later is the next run's.
-    let snapshots = run.signed(layout::SNAPSHOTS).await?;
-    let mut records = Vec::new();
-    for folder in [layout::DRILLS, layout::ATTESTATIONS, layout::FORGOTTEN] {
-        records.extend(run.signed(folder).await?);
-    }
+    let run = Copying { from, to, here: sizes(&from.storage).await?, there: sizes(to).await?, progress };
+    let mut report = CopyReport::default();
+    let snapshots = run.signed(layout::SNAPSHOTS);
+    let records = [layout::DRILLS, layout::ATTESTATIONS, layout::FORGOTTEN].map(|folder| run.signed(folder)).concat();
     report.behind = snapshots.iter().filter(|name| !run.there.contains_key(*name)).count() as u64;
     for (name, _) in layout::GUIDES {
         run.public(name, &mut report).await?;
     }
-    for epoch in run.signed(layout::EPOCHS).await? {
+    for epoch in run.signed(layout::EPOCHS) {
         run.with_signature(&epoch, &mut report).await?;
     }
     let mut manifests = run.manifests(&snapshots).await?;
@@ -79,7 +78,9 @@ pub async fn copy_with(from: &Repository, to: &Storage, progress: &dyn Progress)
 struct Copying<'a> {
     from: &'a Repository,
     to: &'a Storage,
-    /// What the copy held when the run began, with sizes.
+    /// What was to be copied when the run began, with sizes.
+    here: BTreeMap<String, u64>,
+    /// What the copy held then.
     there: BTreeMap<String, u64>,
     progress: &'a dyn Progress,
 }
@@ -96,9 +97,8 @@ async fn refuse_another(from: &Repository, to: &Storage) -> Result<(), RepoError
 
 impl Copying<'_> {
     /// The signed files of a folder.
-    async fn signed(&self, folder: &str) -> Result<Vec<String>, RepoError> {
-        let entries = self.from.storage.list(folder).await?;
-        Ok(entries.into_iter().map(|entry| entry.name).filter(|name| layout::stem_of(folder, name).is_some()).collect())
+    fn signed(&self, folder: &str) -> Vec<String> {
+        self.here.keys().filter(|name| layout::stem_of(folder, name).is_some()).cloned().collect()
     }
 
     async fn manifests<'n>(&self, names: &'n [String]) -> Result<Vec<(Manifest, &'n str)>, RepoError> {
@@ -111,13 +111,7 @@ impl Copying<'_> {
 
     /// Packs and indexes, several at a time.
     async fn contents(&self, manifests: &[(Manifest, &str)], report: &mut CopyReport) -> Result<(), RepoError> {
-        let files: BTreeSet<(String, FileRef)> = manifests
-            .iter()
-            .flat_map(|(manifest, _)| {
-                let packs = manifest.packs.iter().map(|file| (layout::pack(&file.sha256), *file));
-                packs.chain(manifest.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
-            })
-            .collect();
+        let files: BTreeSet<(String, FileRef)> = manifests.iter().flat_map(|(manifest, _)| manifest.files()).collect();
         let mut results =
             stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
         while let Some(written) = results.try_next().await? {
@@ -145,10 +139,14 @@ impl Copying<'_> {
     /// A small file that has no digest in its name. One of a snapshot that is there is only looked at when its size differs:
     /// a year's manifests are not to be read every day.
     async fn public(&self, name: &str, report: &mut CopyReport) -> Result<(), RepoError> {
+        let size = self.here.get(name);
+        if name.starts_with(layout::SNAPSHOTS) && size.is_some() && size == self.there.get(name) {
+            report.note(None);
+            return Ok(());
+        }
         let bytes = self.from.expect(name).await?;
         let file = file_ref(&bytes);
         let written = match self.there.get(name) {
-            Some(size) if *size == file.size && name.starts_with(layout::SNAPSHOTS) => None,
             Some(_) if self.far_ref(name).await? == Some(file) => None,
             Some(_) => return Err(self.other(name)),
             None => self.write(name, bytes, &file).await?,

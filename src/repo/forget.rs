@@ -135,14 +135,11 @@ impl Repository {
     pub async fn forget_records(&self, trust: &Trust) -> Result<ForgetRecords, RepoError> {
         let mut found = ForgetRecords::default();
         let mut all = Vec::new();
-        for entry in self.storage.list(layout::FORGOTTEN).await? {
-            let Some(stem) = layout::stem_of(layout::FORGOTTEN, &entry.name) else { continue };
-            let bytes = self.storage.get(&entry.name).await?;
-            let signature = self.signature(&entry.name).await?;
-            found.files += 1 + u64::from(signature.is_some());
-            match self.judge_forget(stem, &bytes, signature.as_deref(), trust) {
-                Ok(record) => all.push(VerifiedForget { record, digest: Digest::of(&bytes), name: stem.to_owned() }),
-                Err((kind, detail)) => found.faults.push(Fault::new(&entry.name, kind, detail)),
+        for file in self.signed_files(layout::FORGOTTEN).await? {
+            found.files += file.files();
+            match self.judge_forget(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
+                Ok(record) => all.push(VerifiedForget { record, digest: Digest::of(&file.bytes), name: file.stem }),
+                Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),
             }
         }
         let undone: BTreeSet<Digest> = all.iter().filter_map(|each| each.record.undoes).collect();
@@ -313,12 +310,10 @@ impl Repository {
         if !trust.allows(epoch, &signer.public()) {
             return Err(ForgetError::NotASigner(epoch));
         }
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).expect("the operating system gives randomness");
         Ok(ForgetRecord {
             version: FORMAT_VERSION,
             repository: self.id,
-            forget: SnapshotId::from_bytes(id),
+            forget: SnapshotId::random(),
             time,
             after,
             undoes: None,
@@ -364,8 +359,6 @@ impl ForgetRecords {
 }
 
 /// The packs and indexes of a snapshot by name.
-fn files_of(found: &VerifiedManifest) -> Vec<String> {
-    let manifest = found.manifest();
-    let packs = manifest.packs.iter().map(|file| layout::pack(&file.sha256));
-    packs.chain(manifest.indexes.iter().map(|file| layout::index(&file.sha256))).collect()
+fn files_of(found: &VerifiedManifest) -> impl Iterator<Item = String> {
+    found.manifest().files().map(|(name, _)| name)
 }

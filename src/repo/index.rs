@@ -14,6 +14,9 @@ use crate::{
     model::Record,
 };
 
+/// Plaintext after which an index is ended: thousands of records, and little to hold in memory.
+const FULL: u64 = 8 << 20;
+
 /// Writes one index file as a stream.
 pub struct IndexWriter<W: Write = Vec<u8>> {
     sealer: Sealer<W>,
@@ -70,9 +73,9 @@ impl<W: Write> IndexWriter<W> {
         self.sealer.finish()
     }
 
-    /// Plaintext bytes so far, to decide when to end the file.
-    pub fn plaintext_len(&self) -> u64 {
-        self.plaintext
+    /// Whether the next names belong into another file.
+    pub(super) fn is_full(&self) -> bool {
+        self.plaintext >= FULL
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) fn epoch_number(name: &str) -> Option<u32> {
     (number > 0 && epoch(number) == name).then_some(number)
 }
 
-pub(super) fn pack(digest: &Digest) -> String {
+/// The name of a pack in its repository.
+pub fn pack(digest: &Digest) -> String {
     let hex = digest.to_string();
     format!("{PACKS}/{}/{hex}.age", &hex[..2])
 }

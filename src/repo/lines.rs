@@ -114,12 +114,17 @@ fn append(line: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
 
 /// A value as one JSON line, in a buffer that is wiped and was never too small.
 pub(super) fn to_line<T: Serialize>(value: &T) -> Zeroizing<Vec<u8>> {
-    let mut length = Length(1);
-    serde_json::to_writer(&mut length, value).expect("the format's lines are plain data");
-    let mut line = Zeroizing::new(Vec::with_capacity(length.0));
+    let mut line = Zeroizing::new(Vec::with_capacity(line_length(value)));
     serde_json::to_writer(&mut *line, value).expect("the format's lines are plain data");
     line.push(b'\n');
     line
+}
+
+/// The length of a value's line, its newline included.
+pub(super) fn line_length<T: Serialize>(value: &T) -> usize {
+    let mut length = Length(1);
+    serde_json::to_writer(&mut length, value).expect("the format's lines are plain data");
+    length.0
 }
 
 struct Length(usize);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Witness;
+use super::{Witness, layout};
 use crate::{
     crypto::{PublicKey, Recipient},
     model::{Digest, Place, Record, RepositoryId, SnapshotId, ValueState},
@@ -117,7 +117,20 @@ pub struct Readings {
     pub oldest: Option<Timestamp>,
 }
 
+impl Manifest {
+    /// Every pack and index by its name in the repository.
+    pub(super) fn files(&self) -> impl Iterator<Item = (String, FileRef)> {
+        let packs = self.packs.iter().map(|file| (layout::pack(&file.sha256), *file));
+        packs.chain(self.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
+    }
+}
+
 impl Counts {
+    /// Whether everything that was listed and not excluded is there.
+    pub fn is_complete(&self) -> bool {
+        self.unreadable == 0 && self.values_unreadable == 0
+    }
+
     /// Counts one more record; its values count as carried until [`Self::with_read`] says how many were not.
     pub fn add(&mut self, record: &Record) {
         *if record.is_incomplete() { &mut self.unreadable } else { &mut self.captured } += 1;

@@ -31,6 +31,7 @@ pub use copy::{CopyReport, copy, copy_with};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use forget::{ForgetError, ForgetRecord, ForgetRecords, Forgotten, SweepReport, VerifiedForget};
 pub use index::{IndexReader, IndexWriter};
+pub use layout::pack as pack_name;
 pub use manifest::{Counts, DrillSeal, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
 pub use restorable::{Extent, Restorable};

@@ -16,6 +16,9 @@ use crate::{
     model::SecretValue,
 };
 
+/// Plaintext after which a pack is ended: thousands of ordinary values, and little to hold in memory.
+const FULL: u64 = 4 << 20;
+
 /// Writes one pack as a stream; the plaintext is never whole in memory.
 pub struct PackWriter {
     sealer: Sealer<Vec<u8>>,
@@ -59,9 +62,9 @@ impl PackWriter {
         self.lines - 1
     }
 
-    /// Plaintext bytes so far, to decide when to end the pack.
-    pub fn plaintext_len(&self) -> u64 {
-        self.plaintext
+    /// Whether the next values belong into another pack.
+    pub fn is_full(&self) -> bool {
+        self.plaintext >= FULL
     }
 
     /// Ends the pack.
@@ -160,7 +163,7 @@ mod tests {
         for (line, value) in values.iter().enumerate() {
             assert_eq!(writer.push("arn", &line.to_string(), value) as usize, line);
         }
-        assert!(writer.plaintext_len() > 65_536);
+        assert!(writer.plaintext > 65_536);
         let sealed = writer.finish();
         assert_eq!(sealed.file, file_ref(&sealed.bytes));
         for key in [&key, &drill] {

@@ -3,12 +3,9 @@
 //! What does not fit waits in files that have no name, sealed to a key that only this process has: nothing of them can
 //! be read, or is left, after the process ends however it ends.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use super::{IndexReader, IndexWriter, RepoError};
+use super::{IndexReader, IndexWriter, RepoError, lines::line_length};
 use crate::{
     crypto::{IndexKey, Opener},
     fsutil::{self, Scratch},
@@ -57,23 +54,25 @@ impl Spool {
     /// Takes a record.
     ///
     /// # Errors
-    /// When the folder cannot be written.
-    pub fn push(&mut self, record: Record) -> io::Result<()> {
-        self.held_bytes += size(&record);
+    /// [`RepoError::Spool`] when the folder cannot be written.
+    pub fn push(&mut self, record: Record) -> Result<(), RepoError> {
+        if self.folder.is_some() {
+            self.held_bytes += line_length(&record);
+        }
         self.held.push(record);
-        if self.held_bytes >= self.limit && self.folder.is_some() { self.write_run() } else { Ok(()) }
+        if self.held_bytes >= self.limit { self.write_run() } else { Ok(()) }
     }
 
     /// Ends the input.
     ///
     /// # Errors
-    /// When the folder cannot be written or read.
+    /// [`RepoError::Spool`] when the folder cannot be written or read.
     pub fn sorted(mut self) -> Result<Sorted, RepoError> {
         if self.runs.is_empty() {
             self.sort_held();
             return Sorted::of(vec![Box::new(self.held.into_iter().map(Ok))]);
         }
-        self.write_run().map_err(unspooled)?;
+        self.write_run()?;
         while self.runs.len() > FAN_IN {
             let merged =
                 Sorted::of(self.runs.drain(..FAN_IN).map(|run| read(run, &self.key)).collect::<Result<_, _>>()?)?;
@@ -88,24 +87,24 @@ impl Spool {
         self.held.sort_by(|a, b| order(a).cmp(&order(b)));
     }
 
-    fn write_run(&mut self) -> io::Result<()> {
+    fn write_run(&mut self) -> Result<(), RepoError> {
         self.sort_held();
         let held = std::mem::take(&mut self.held);
         self.held_bytes = 0;
-        let run = self.write(held.into_iter().map(Ok)).map_err(io::Error::other)?;
+        let run = self.write(held.into_iter().map(Ok))?;
         self.runs.push(run);
         Ok(())
     }
 
     fn write(&self, records: impl Iterator<Item = Result<Record, RepoError>>) -> Result<Scratch, RepoError> {
         let folder = self.folder.as_deref().expect("only a spool with a folder writes");
-        let file = fsutil::scratch(folder).map_err(unspooled)?;
-        let mut writer = IndexWriter::to(&[self.key.recipient()], file).map_err(unspooled)?;
+        let file = fsutil::scratch(folder).map_err(RepoError::Spool)?;
+        let mut writer = IndexWriter::to(&[self.key.recipient()], file).map_err(RepoError::Spool)?;
         for record in records {
-            writer.write(&record?).map_err(unspooled)?;
+            writer.write(&record?).map_err(RepoError::Spool)?;
         }
-        let mut file = writer.end().map_err(unspooled)?;
-        file.rewind().map_err(unspooled)?;
+        let mut file = writer.end().map_err(RepoError::Spool)?;
+        file.rewind().map_err(RepoError::Spool)?;
         Ok(file)
     }
 }
@@ -151,27 +150,6 @@ fn read(run: Scratch, key: &IndexKey) -> Result<Box<dyn Iterator<Item = Result<R
     Ok(Box::new(IndexReader::from_scratch("the spool", run, Opener::Index(key))?))
 }
 
-/// Bytes of JSON, roughly: what dominates is the provider's own answer.
-fn size(record: &Record) -> usize {
-    struct Counter(usize);
-    impl io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counter = Counter(0);
-    serde_json::to_writer(&mut counter, record).expect("a record is plain data");
-    counter.0
-}
-
-fn unspooled(error: io::Error) -> RepoError {
-    RepoError::Spool(error)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -211,7 +189,7 @@ mod tests {
             for (limit, on_disk) in [(HELD, false), (1_000, true), (3_000, true), (1_000, false)] {
                 let (runs, found) = sorted(limit, on_disk.then_some(folder.path()), &records);
                 prop_assert_eq!(&found, &expected);
-                prop_assert_eq!(runs > 0, on_disk && records.len() * size(&record(0, 0)) >= limit);
+                prop_assert_eq!(runs > 0, on_disk && records.len() * line_length(&record(0, 0)) >= limit);
             }
         }
     }

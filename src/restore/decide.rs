@@ -7,20 +7,25 @@ use super::{
     state::State,
     steps::{self, Relation},
 };
-use crate::model::{AWSCURRENT, Record, ValueState, Version};
+use crate::{
+    model::{AWSCURRENT, Record, ValueState, Version},
+    provider::Existing,
+};
 
 /// What is done about a secret of this name that is there.
-pub(super) fn decide(desired: &Desired, state: &State, wishing: &Wishing<'_>, notes: &mut Vec<String>) -> Outcome {
-    let existing = wishing.found.existing.iter().find(|it| it.secret.name == desired.name);
-    if let Some(existing) = existing {
-        if let Some(service) = &existing.secret.owning_service {
-            return Outcome::Impossible(format!("a secret of this name is there and managed by {service}"));
-        }
-        let primary = existing.secret.primary_region.as_deref();
-        if let Some(primary) = primary.filter(|primary| *primary != wishing.found.place.region) {
-            let reason = format!("a replica of {primary} has this name: promote or remove it first");
-            return Outcome::Impossible(reason);
-        }
+pub(super) fn decide(
+    desired: &Desired,
+    existing: &Existing,
+    state: &State,
+    wishing: &Wishing<'_>,
+    notes: &mut Vec<String>,
+) -> Outcome {
+    if let Some(service) = &existing.secret.owning_service {
+        return Outcome::Impossible(format!("a secret of this name is there and managed by {service}"));
+    }
+    let primary = existing.secret.primary_region.as_deref();
+    if let Some(primary) = primary.filter(|primary| *primary != wishing.found.place.region) {
+        return Outcome::Impossible(format!("a replica of {primary} has this name: promote or remove it first"));
     }
     if !state.scheduled {
         return resolve(steps::relate(desired, state), desired, wishing.options.on_conflict);

@@ -144,7 +144,7 @@ impl Wish {
     fn one_version(&mut self, record: &Record, wanted: &str) {
         let found = record.versions.iter().find(|version| version.id == wanted || version.has(wanted));
         let Some(version) = found else { return };
-        if let Some(value) = stored(version) {
+        if let Some(value) = ValueRef::of(version) {
             let stages = vec![AWSCURRENT.to_owned()];
             self.desired.versions.push(DesiredVersion { id: version.id.clone(), stages, value });
         }
@@ -160,7 +160,7 @@ impl Wish {
         ordered.sort_by_key(|version| (version.created, version.id.clone()));
         let mut versions = Vec::new();
         for version in ordered {
-            match (&version.value, stored(version)) {
+            match (&version.value, ValueRef::of(version)) {
                 (_, Some(value)) => {
                     versions.push(DesiredVersion { id: version.id.clone(), stages: version.stages.clone(), value });
                 }
@@ -366,13 +366,6 @@ fn function(lambda: &str, wishing: &Wishing<'_>) -> (Option<String>, Option<Stri
         (Some(mapped), None)
     } else {
         (None, Some(format!("its function {mapped} is not of the target (--lambda-map)")))
-    }
-}
-
-fn stored(version: &Version) -> Option<ValueRef> {
-    match &version.value {
-        ValueState::Stored { pack, line, kind } => Some(ValueRef { pack: *pack, line: *line, kind: *kind }),
-        _ => None,
     }
 }
 

@@ -203,14 +203,14 @@ async fn compare_values(
     values: Option<&Values<'_>>,
     diff: &mut Diff,
 ) -> Result<(), RepoError> {
-    if let (Some(one), Some(other)) = (stored(old.2), stored(new.2))
+    if let (Some(one), Some(other)) = (ValueRef::of(old.2), ValueRef::of(new.2))
         && one == other
     {
         diff.values_same += 1;
         return Ok(());
     }
     let (Some(one), Some(other)) = (bytes(old, values).await?, bytes(new, values).await?) else {
-        let holds = |held: Held<'_>| stored(held.2).is_some();
+        let holds = |held: Held<'_>| ValueRef::of(held.2).is_some();
         diff.values_unknown += u64::from(holds(old) || holds(new));
         return Ok(());
     };
@@ -245,15 +245,8 @@ async fn bytes<'a>(
     if let Some(value) = side.values.get(&(arn.clone(), version.id.clone())) {
         return Ok(Some(Bytes::Alive(value)));
     }
-    match (values, stored(version)) {
+    match (values, ValueRef::of(version)) {
         (Some(values), Some(at)) => Ok(Some(Bytes::Stored(values.get(&at, arn, &version.id).await?))),
         _ => Ok(None),
-    }
-}
-
-fn stored(version: &Version) -> Option<ValueRef> {
-    match &version.value {
-        ValueState::Stored { pack, line, kind } => Some(ValueRef { pack: *pack, line: *line, kind: *kind }),
-        _ => None,
     }
 }

@@ -2,17 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::{
     desire::{self, Wishing},
     options::{Options, Policies},
-    plan::wanted,
+    plan::{Plan, wanted},
     policy,
+    state::State,
 };
 use crate::{
     model::{Place, Record},
     provider::{Existing, PolicyVerdict, Presence, ProviderError, Target},
     repo::VerifiedManifest,
 };
+
+/// Keys, ARNs and policies asked about at the same time; the provider's limiter paces the calls.
+const ASKED_AT_ONCE: usize = 16;
 
 /// What is in a target, as far as a plan depends on it.
 #[derive(Clone, Debug)]
@@ -43,15 +49,28 @@ pub async fn look(
     let existing = target.inventory(&names).await?;
     let mut found = Found { place, existing, presence: BTreeMap::new(), policies: BTreeMap::new() };
     let (references, policies) = questions(manifest, records, &found, options);
-    for reference in references {
+    let asked = |reference: String| async {
         let presence = target.presence(&reference).await?;
-        found.presence.insert(reference, presence);
-    }
-    for policy in policies {
+        Ok::<_, ProviderError>((reference, presence))
+    };
+    found.presence = stream::iter(references).map(asked).buffered(ASKED_AT_ONCE).try_collect().await?;
+    let judged = |policy: String| async {
         let verdict = target.judge_policy(&policy).await?;
-        found.policies.insert(policy, verdict);
-    }
+        Ok::<_, ProviderError>((policy, verdict))
+    };
+    found.policies = stream::iter(policies).map(judged).buffered(ASKED_AT_ONCE).try_collect().await?;
     Ok(found)
+}
+
+/// Whether what decided a plan is still so: what has its names, and what that is.
+///
+/// # Errors
+/// The target cannot be asked.
+pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, ProviderError> {
+    let names = plan.secrets.iter().map(|secret| secret.desired.name.clone()).collect();
+    let existing = target.inventory(&names).await?;
+    let now: BTreeMap<&str, State> = existing.iter().map(|it| (&*it.secret.name, State::of(it))).collect();
+    Ok(plan.secrets.iter().all(|secret| secret.before.as_ref() == now.get(secret.desired.name.as_str())))
 }
 
 impl Found {

@@ -20,10 +20,10 @@ pub use diff::{Change, Diff, Side, SideError, diff, live};
 pub use estimate::Estimate;
 pub use execute::{ExecuteError, Execution, FailedStep, execute};
 pub use file::{PlanFile, StalePlan};
-pub use look::{Found, look};
+pub use look::{Found, is_unchanged, look};
 pub use options::{Maps, OnConflict, OnScheduled, Options, Policies};
 pub use plan::{
-    Desired, DesiredVersion, Lost, Outcome, Plan, PlanError, Planned, Reference, SecretPlan, ValueRef, make, records,
+    Desired, DesiredVersion, Lost, Outcome, Plan, PlanError, Planned, Reference, SecretPlan, ValueRef, make,
 };
 pub use state::State;
 pub use values::{Value, Values};

@@ -1,6 +1,6 @@
 //! The plan: everything a restore will do, decided before anything is written. Pure; holds no value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,9 @@ use super::{
     steps,
 };
 use crate::{
-    crypto::Opener,
-    model::{Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind},
-    provider::Presence,
-    repo::{IndexReader, RepoError, Repository, VerifiedManifest},
+    model::{Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version},
+    provider::{Existing, Presence},
+    repo::VerifiedManifest,
 };
 
 /// A complete restore, ready to be shown, stored or executed.
@@ -157,6 +156,16 @@ pub struct ValueRef {
     pub kind: ValueKind,
 }
 
+impl ValueRef {
+    /// Where a version's value is, when there is one.
+    pub(super) fn of(version: &Version) -> Option<Self> {
+        match version.value {
+            ValueState::Stored { pack, line, kind } => Some(Self { pack, line, kind }),
+            _ => None,
+        }
+    }
+}
+
 /// A part that cannot come back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,25 +207,6 @@ pub enum PlanError {
     },
 }
 
-/// Reads every record of a snapshot.
-///
-/// # Errors
-/// A damaged index, or one sealed to another key.
-pub async fn records(
-    repository: &Repository,
-    manifest: &VerifiedManifest,
-    opener: Opener<'_>,
-) -> Result<Vec<Record>, RepoError> {
-    let mut records = Vec::new();
-    for file in &manifest.manifest().indexes {
-        let sealed = repository.index(file).await?;
-        for record in IndexReader::open(&format!("indexes/{}.age", file.sha256), sealed, opener)? {
-            records.push(record?);
-        }
-    }
-    Ok(records)
-}
-
 /// The records a restore is asked for.
 pub(super) fn wanted<'a>(records: &'a [Record], options: &Options) -> Vec<&'a Record> {
     records.iter().filter(|record| options.wants(&record.secret.name)).collect()
@@ -243,8 +233,8 @@ pub fn make(
     refuse_clashes(&wanted, options)?;
     let moved = found.moved(records, source, options);
     let wishing = Wishing { source, found, options, moved: &moved, time: manifest.manifest().time };
-    let states: BTreeMap<&str, State> = found.existing.iter().map(|it| (&*it.secret.name, State::of(it))).collect();
-    let mut secrets: Vec<SecretPlan> = wanted.iter().map(|record| plan_secret(record, &states, &wishing)).collect();
+    let there: BTreeMap<&str, &Existing> = found.existing.iter().map(|it| (&*it.secret.name, it)).collect();
+    let mut secrets: Vec<SecretPlan> = wanted.iter().map(|record| plan_secret(record, &there, &wishing)).collect();
     secrets.sort_by(|a, b| a.desired.name.cmp(&b.desired.name));
     if let Some(version) = &options.version
         && secrets.iter().all(|secret| matches!(secret.outcome, Outcome::LeftOut(_)))
@@ -264,11 +254,6 @@ pub fn make(
 }
 
 impl Plan {
-    /// The names whose state in the target decides the plan.
-    pub fn names(&self) -> BTreeSet<String> {
-        self.secrets.iter().map(|secret| secret.desired.name.clone()).collect()
-    }
-
     /// Whether everything asked for will be there when the plan is executed.
     pub fn is_complete(&self) -> bool {
         self.secrets.iter().all(|secret| secret.lost.is_empty() && !secret.is_refused())
@@ -324,7 +309,8 @@ pub(super) fn inventory(secrets: &[SecretPlan]) -> Digest {
     for secret in secrets {
         all.extend_from_slice(secret.desired.name.as_bytes());
         all.push(0);
-        all.extend_from_slice(secret.before.clone().unwrap_or_default().digest().as_bytes());
+        let before = secret.before.as_ref().map_or_else(|| State::default().digest(), State::digest);
+        all.extend_from_slice(before.as_bytes());
     }
     Digest::of(&all)
 }
@@ -341,14 +327,15 @@ fn refuse_clashes(wanted: &[&Record], options: &Options) -> Result<(), PlanError
     Ok(())
 }
 
-fn plan_secret(record: &Record, states: &BTreeMap<&str, State>, wishing: &Wishing<'_>) -> SecretPlan {
+fn plan_secret(record: &Record, there: &BTreeMap<&str, &Existing>, wishing: &Wishing<'_>) -> SecretPlan {
     let Wish { desired, lost, mut notes, refusal } = desire::wish(record, wishing);
-    let before = states.get(desired.name.as_str()).cloned();
+    let existing = there.get(desired.name.as_str()).copied();
+    let before = existing.map(State::of);
     let refusal = refuse(record, wishing.options).or_else(|| refusal.map(Outcome::Impossible));
-    let outcome = match (refusal, &before) {
+    let outcome = match (refusal, existing.zip(before.as_ref())) {
         (Some(outcome), _) => outcome,
         (None, None) => Outcome::Create,
-        (None, Some(state)) => decide(&desired, state, wishing, &mut notes),
+        (None, Some((existing, state))) => decide(&desired, existing, state, wishing, &mut notes),
     };
     let mut plan = SecretPlan {
         rank: wishing.options.rank(&desired.source_name),

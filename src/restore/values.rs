@@ -8,7 +8,7 @@ use super::plan::ValueRef;
 use crate::{
     crypto::{Opener, RecoveryKey},
     model::{Digest, SecretValue},
-    repo::{PackEntry, PackReader, RepoError, Repository},
+    repo::{PackEntry, RepoError, Repository, pack_name},
 };
 
 /// Packs kept open: enough for neighbours, and a bounded amount of plaintext in memory.
@@ -50,7 +50,7 @@ impl<'a> Values<'a> {
                 Ok(Value { pack, line })
             }
             _ => Err(RepoError::Damaged {
-                file: file_of(&at.pack),
+                file: pack_name(&at.pack),
                 reason: format!("line {line} is not version {version} of {secret}"),
             }),
         }
@@ -61,8 +61,7 @@ impl<'a> Values<'a> {
         if let Some((_, pack)) = open.iter().find(|(known, _)| known == digest) {
             return Ok(Arc::clone(pack));
         }
-        let sealed = self.repository.pack(digest).await?;
-        let reader = PackReader::open(&file_of(digest), sealed, self.opener)?;
+        let reader = self.repository.open_pack(digest, self.opener).await?;
         let pack = Arc::new(reader.collect::<Result<Vec<_>, _>>()?);
         if open.len() == OPEN_PACKS {
             open.pop_front();
@@ -78,9 +77,4 @@ impl std::ops::Deref for Value {
     fn deref(&self) -> &SecretValue {
         &self.pack[self.line].value
     }
-}
-
-fn file_of(digest: &Digest) -> String {
-    let name = digest.to_string();
-    format!("packs/{}/{name}.age", &name[..2])
 }

@@ -178,7 +178,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let manifest = Manifest {
         version: crate::repo::FORMAT_VERSION,
         repository: request.repository.id(),
-        snapshot: random_id(),
+        snapshot: SnapshotId::random(),
         sequence: chain.head().map_or(1, |head| head.manifest().sequence + 1),
         previous: chain.head().map(VerifiedManifest::digest),
         time: started,
@@ -211,7 +211,7 @@ async fn list(request: &Request<'_>) -> Result<(u64, Sorted), SnapshotError> {
     let mut count = 0;
     while let Some(Listed { secret, fingerprint, .. }) = entries.try_next().await? {
         let record = Record { secret, versions: Vec::new(), read: Timestamp::UNIX_EPOCH, listing: fingerprint };
-        spool.push(record).map_err(RepoError::Spool)?;
+        spool.push(record)?;
         count += 1;
         request.progress.advance(1);
     }
@@ -337,10 +337,4 @@ fn check_witness(witness: Option<&Witness>, chain: &Chain) -> Result<(), Snapsho
         Some(fault) => Err(SnapshotError::OtherHistory(fault.detail)),
         None => Ok(()),
     }
-}
-
-fn random_id() -> SnapshotId {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
-    SnapshotId::from_bytes(bytes)
 }

@@ -9,13 +9,8 @@ use crate::{
     crypto::{IndexKey, Recipient},
     model::{Digest, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
-    repo::{FileRef, IndexWriter, PackWriter, RepoError, Repository, Spool},
+    repo::{FileRef, PackWriter, RepoError, Repository, Spool},
 };
-
-/// Plaintext after which a pack is ended: thousands of ordinary values, and little to hold in memory.
-const PACK_PLAINTEXT: u64 = 4 << 20;
-/// Plaintext after which an index file is ended and the next one goes on with the names after it.
-const INDEX_PLAINTEXT: u64 = 8 << 20;
 
 pub(super) struct Writer<'a> {
     repository: &'a Repository,
@@ -112,9 +107,8 @@ impl<'a> Writer<'a> {
                 value,
             });
         }
-        self.spool(Record { secret: fetched.secret, versions, read: self.read, listing })?;
-        let full =
-            |open: &Option<OpenPack>| open.as_ref().is_some_and(|open| open.pack.plaintext_len() >= PACK_PLAINTEXT);
+        self.records.push(Record { secret: fetched.secret, versions, read: self.read, listing })?;
+        let full = |open: &Option<OpenPack>| open.as_ref().is_some_and(|open| open.pack.is_full());
         if full(&self.open) || full(&self.drill) {
             self.end_packs().await?;
         }
@@ -128,7 +122,7 @@ impl<'a> Writer<'a> {
 
     /// Takes over a record whose secret was not read, as it is.
     pub(super) fn push_kept(&mut self, record: Record) -> Result<(), RepoError> {
-        self.spool(record)
+        self.records.push(record)
     }
 
     /// Takes a secret that could not be read at all: what an earlier snapshot knows of it stays referred to.
@@ -141,7 +135,7 @@ impl<'a> Writer<'a> {
         });
         record.listing = None;
         record.secret.unreadable = vec![Unreadable { part: error.operation.to_owned(), reason: error.code.clone() }];
-        self.spool(record)
+        self.records.push(record)
     }
 
     /// Ends the last pack and writes the index. `earlier` are packs that are there already.
@@ -155,9 +149,7 @@ impl<'a> Writer<'a> {
         let known: HashMap<Digest, FileRef> =
             earlier.chain(self.packs.values().copied()).map(|file| (file.sha256, file)).collect();
         let mut used = BTreeSet::new();
-        let mut indexes = Vec::new();
-        let mut index = IndexWriter::new(index_recipients);
-        for record in self.records.sorted()? {
+        let records = self.records.sorted()?.map(|record| {
             let mut record = record?;
             for version in &mut record.versions {
                 if let ValueState::Stored { pack, .. } = &mut version.value {
@@ -166,22 +158,11 @@ impl<'a> Writer<'a> {
                 }
             }
             tally.add(&record, self.read);
-            if index.plaintext_len() >= INDEX_PLAINTEXT {
-                let sealed = std::mem::replace(&mut index, IndexWriter::new(index_recipients)).finish();
-                indexes.push(sealed.file);
-                self.repository.put_index(sealed).await?;
-            }
-            index.push(&record);
-        }
-        let sealed = index.finish();
-        indexes.push(sealed.file);
-        self.repository.put_index(sealed).await?;
+            Ok(record)
+        });
+        let indexes = self.repository.put_records(index_recipients, records).await?;
         let (packs, drill_packs) = (used.into_iter().collect(), self.drill_packs);
         Ok(Written { packs, drill_packs, indexes, values_read: self.values_read })
-    }
-
-    fn spool(&mut self, record: Record) -> Result<(), RepoError> {
-        self.records.push(record).map_err(RepoError::Spool)
     }
 
     fn seal(&mut self, arn: &str, version: &FetchedVersion, for_drills: bool) -> ValueState {

@@ -14,7 +14,7 @@ pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
     if let Some(newest) = &facts.snapshot {
         page.head("snapshot_time_seconds", "recovery point of the newest snapshot").value("", newest.time.as_second());
         page.head("snapshot_sequence", "number of the newest snapshot").value("", newest.sequence);
-        page.head("snapshot_complete", "whether nothing was left out").value("", u8::from(newest.is_complete()));
+        page.head("snapshot_complete", "whether nothing was left out").value("", u8::from(newest.counts.is_complete()));
         page.head("snapshot_secrets", "secrets of the newest snapshot");
         let counts = &newest.counts;
         for (state, count) in [

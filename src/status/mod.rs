@@ -134,11 +134,6 @@ impl Newest {
         let Manifest { snapshot, sequence, time, counts, .. } = *manifest;
         Self { snapshot, sequence, time, counts }
     }
-
-    /// Whether everything that was listed and not excluded is in it.
-    pub fn is_complete(&self) -> bool {
-        self.counts.unreadable == 0 && self.counts.values_unreadable == 0
-    }
 }
 
 impl Severity {
@@ -179,7 +174,7 @@ fn snapshot(newest: Option<&Newest>, limits: &Limits, now: Timestamp) -> Vec<Fin
         let text = format!("the newest snapshot is dated {} ahead: a clock is wrong", span(-age));
         findings.push(attention("snapshot", text));
     }
-    if !newest.is_complete() {
+    if !newest.counts.is_complete() {
         let counts = &newest.counts;
         let text = format!("{} of {} secrets were not wholly captured", counts.unreadable, counts.listed);
         findings.push(attention("snapshot", text));

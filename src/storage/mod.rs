@@ -103,12 +103,7 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Address`].
     pub fn open(address: &str) -> Result<Self, StorageError> {
-        let Address { shown: address, target } = Address::parse(address)?;
-        let place = match target {
-            Target::Folder(folder) => Place::Local { address, folder: LocalFolder::new(folder) },
-            Target::Bucket(bucket) => Place::Bucket { address, bucket, connected: OnceCell::new(), isolation: None },
-        };
-        Ok(Self { place: Arc::new(place), faults: None })
+        Ok(Self::at(Address::parse(address)?, None))
     }
 
     /// The same for an address that is in `region`, as far as anyone says, behind a guard.
@@ -116,19 +111,17 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Lost`] when it counts as lost, [`StorageError::Address`].
     pub fn open_within(address: &str, region: Option<&str>, isolation: &Arc<Isolation>) -> Result<Self, StorageError> {
-        let Address { shown: address, target } = Address::parse(address)?;
-        let named = match &target {
-            Target::Bucket(bucket) => bucket.option("region"),
-            Target::Folder(_) => None,
-        };
-        isolation.admit_storage(&address, named.or(region))?;
+        let storage = Self::at(Address::parse(address)?, Some(Arc::clone(isolation)));
+        isolation.admit_storage(storage.address(), storage.region().or(region))?;
+        Ok(storage)
+    }
+
+    fn at(Address { shown: address, target }: Address, isolation: Option<Arc<Isolation>>) -> Self {
         let place = match target {
             Target::Folder(folder) => Place::Local { address, folder: LocalFolder::new(folder) },
-            Target::Bucket(bucket) => {
-                Place::Bucket { address, bucket, connected: OnceCell::new(), isolation: Some(Arc::clone(isolation)) }
-            }
+            Target::Bucket(bucket) => Place::Bucket { address, bucket, connected: OnceCell::new(), isolation },
         };
-        Ok(Self { place: Arc::new(place), faults: None })
+        Self { place: Arc::new(place), faults: None }
     }
 
     /// A new empty storage in memory.

@@ -234,7 +234,7 @@ impl Bench {
 
     /// The records of a snapshot.
     pub async fn records(&self, manifest: &VerifiedManifest) -> Vec<Record> {
-        restore::records(&self.repository, manifest, Opener::Recovery(&self.key)).await.unwrap()
+        self.repository.records(manifest, Opener::Recovery(&self.key)).await.unwrap()
     }
 
     /// The plan for a target.

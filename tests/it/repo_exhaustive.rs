@@ -14,7 +14,7 @@ use lifeboat::{
     crypto::Opener,
     model::ValueState,
     repo::{CheckDepth, Repository, Trust},
-    restore::{self, ValueRef, Values},
+    restore::{ValueRef, Values},
     storage::{Storage, faults::Faults},
 };
 
@@ -47,7 +47,7 @@ async fn restored(sample: &Sample, storage: Storage, what: &str) -> usize {
     let Ok(chain) = repository.chain(&trust).await else { return 0 };
     let Some(head) = chain.head() else { return 0 };
     let opener = Opener::Recovery(&sample.recovery);
-    let Ok(records) = restore::records(&repository, head, opener).await else { return 0 };
+    let Ok(records) = repository.records(head, opener).await else { return 0 };
     let reader = Values::new(&repository, &sample.recovery);
     let mut count = 0;
     for record in &records {

@@ -86,7 +86,7 @@ impl World {
 
     async fn plan(&self, report: &Report, target: &Memory, options: &Options) -> Result<Plan, PlanError> {
         let opener = Opener::Recovery(&self.key);
-        let records = restore::records(&self.repository, &report.manifest, opener).await.unwrap();
+        let records = self.repository.records(&report.manifest, opener).await.unwrap();
         let found = restore::look(target, &report.manifest, &records, options).await.unwrap();
         restore::make(&report.manifest, &records, &found, options)
     }
@@ -250,7 +250,7 @@ async fn the_next_snapshot_reads_only_what_changed() {
     assert_eq!((counts.values_read, counts.values_carried), (1, 6));
     assert_eq!(report.manifest.manifest().sequence, 2);
     let opener = Opener::Index(&world.index_key);
-    let records = restore::records(&world.repository, &report.manifest, opener).await.unwrap();
+    let records = world.repository.records(&report.manifest, opener).await.unwrap();
     let database = records.iter().find(|record| record.secret.name == "app/database").unwrap();
     assert!(
         database.versions.iter().all(|version| matches!(version.value, ValueState::Stored { .. })),

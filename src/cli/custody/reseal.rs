@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, desk: &Desk, shares: Vec<PathBuf>) ->
             .hint("`lifeboat custody rotate --confirm` first"));
     }
     let (signer, index_key) = (desk.host.signer()?, desk.host.index_key()?);
-    let known = desk.host.witness(desk.repository.id())?.map(|witness| witness.manifest);
+    let known = desk.host.witness(desk.repository.id())?;
     let opened = quorum::open(context, &desk.repository, &ShareArgs { shares }).await?;
     let watch = Watch::new(context.output.json);
     let done = custody::reseal(&Reseal {

@@ -186,10 +186,8 @@ impl Scene {
 
 async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
     let (signer, index_key) = (Signer::generate(), IndexKey::generate());
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).expect("the operating system gives randomness");
     let ceremony = custody::hold(&CeremonyRequest {
-        repository: RepositoryId::from_bytes(id),
+        repository: RepositoryId::random(),
         threshold: 3,
         custodians: CUSTODIANS.map(String::from).to_vec(),
         signers: vec![AllowedSigner { name: "backup host".into(), key: signer.public() }],
@@ -310,7 +308,7 @@ async fn recover(
     let key = gathering.quorum()?.recover()?;
     let trust = copy.trust(&custody::anchor(&key)).await?;
     let manifest = super::show::find(&copy, &trust, "latest").await?;
-    let records = restore::records(&copy, &manifest, Opener::Recovery(&key)).await?;
+    let records = copy.records(&manifest, Opener::Recovery(&key)).await?;
     let target = scene.provider(ACCOUNT, REGION_B).await?;
     let options = Options::default();
     let found = restore::look(&target, &manifest, &records, &options).await?;

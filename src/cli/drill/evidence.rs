@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let to = args.to.tomorrow().map_err(|error| Failure::usage(error.to_string()))?;
     let (repository, trust) = context.repository(&host).await?;
-    let past = records::judged_everywhere(context).await?;
+    let past = records::judged_of(context, &host, &repository, &trust).await?;
     let plans = plans(&host)?;
     let attestations = attestations(&repository, args.from, to).await?;
     let epochs = repository.epochs().await?;

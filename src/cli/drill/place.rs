@@ -134,7 +134,7 @@ pub(super) struct To {
 }
 
 /// Connects to the target of a drill, behind the guard.
-pub(super) async fn to(host: &Host, file: &mut DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
+pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
     if !file.target.sandbox {
         let region = file.target.region.clone().unwrap_or_default();
         let mut settings = AwsSettings::region(&region);

@@ -41,7 +41,7 @@ pub(in crate::cli) async fn judged_in(repository: &Repository, trust: &Trust) ->
 }
 
 /// The records of the repository and of every copy that answers, each once.
-pub(in crate::cli) async fn judged_everywhere(context: &Context) -> Result<Vec<Past>, Failure> {
+async fn judged_everywhere(context: &Context) -> Result<Vec<Past>, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     judged_of(context, &host, &repository, &trust).await

@@ -83,16 +83,16 @@ enum Opened {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
-    let (mut file, digest) = described(&host, &args)?;
+    let (file, digest) = described(&host, &args)?;
     let isolation = Arc::new(Isolation::new(host.lost(&file)));
-    Box::pin(prepare_and_hold(context, &host, &args, &mut file, digest, &isolation)).await
+    Box::pin(prepare_and_hold(context, &host, &args, &file, digest, &isolation)).await
 }
 
 async fn prepare_and_hold(
     context: &Context,
     host: &Host,
     args: &Args,
-    file: &mut DrillFile,
+    file: &DrillFile,
     digest: Option<Digest>,
     isolation: &Arc<Isolation>,
 ) -> Result<Exit, Failure> {
@@ -141,9 +141,9 @@ async fn prepare_and_hold(
     let exit = exit(&outcome.record);
     announce(context, &outcome.record, &outcome.stored);
     let event = if exit == Exit::Complete { On::Success } else { On::Failure };
-    let summary = json!({ "event": event, "text": summary(&outcome.record, &outcome.stored), "record": outcome.stored.name,
+    let message = json!({ "event": event, "text": summary(&outcome.record, &outcome.stored), "record": outcome.stored.name,
         "drill": outcome.record.plan.name, "result": outcome.record.result, "rto_seconds": outcome.record.rto_seconds });
-    let unheard = tell(context, file, event, &summary).await;
+    let unheard = tell(context, file, event, &message).await;
     let faults: Vec<String> = undelivered.into_iter().chain(file_faults).chain(unheard).collect();
     for fault in &faults {
         context.output.warn(fault);
@@ -151,10 +151,10 @@ async fn prepare_and_hold(
     let value =
         json!({ "record": outcome.record, "file": format!("drills/{}.json", outcome.stored.name), "faults": faults });
     if let Some(error) = outcome.error {
-        context.output.note(&summary_of(&outcome.record, &outcome.stored));
+        context.output.note(&summary(&outcome.record, &outcome.stored));
         return Err(error.into());
     }
-    context.output.result(&value, || summary_of(&outcome.record, &outcome.stored));
+    context.output.result(&value, || summary(&outcome.record, &outcome.stored));
     Ok(if exit == Exit::Complete && !faults.is_empty() { Exit::Incomplete } else { exit })
 }
 
@@ -293,10 +293,6 @@ fn exit(record: &Record) -> Exit {
 
 /// What a drill found, in a few lines.
 pub(in crate::cli) fn summary(record: &Record, stored: &StoredDrill) -> String {
-    summary_of(record, stored)
-}
-
-fn summary_of(record: &Record, stored: &StoredDrill) -> String {
     let verdict = match record.result {
         Verdict::Passed => "passed".to_owned(),
         other => other.as_str().to_uppercase(),

@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Some(file) => (approved_snapshot(repository, &opened, file).await?, file.options.clone()),
         None => (wanted(repository, &opened, &args).await?, args.options(&configured_first(context)?)?),
     };
-    let records = restore::records(repository, &manifest, opened.opener()?).await?;
+    let records = repository.records(&manifest, opened.opener()?).await?;
     let found = restore::look(&target, &manifest, &records, &options).await?;
     let plan = restore::make(&manifest, &records, &found, &options)?;
     if let Some(file) = &approved {
@@ -46,12 +46,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     context.output.note(&describe(&plan, args.rate_share));
     refuse_conflicts(&plan, options.on_conflict)?;
     quorum::confirm(context, &format!("Restore into {}?", plan.target), args.yes)?;
-    if !args.yes {
-        // Somebody may have taken a while to say yes.
-        let now = restore::look(&target, &manifest, &records, &options).await?;
-        if restore::make(&manifest, &records, &now, &options)?.inventory != plan.inventory {
-            return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
-        }
+    // Somebody may have taken a while to say yes.
+    if !args.yes && !restore::is_unchanged(&target, &plan).await? {
+        return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
     }
     carry_out(context, &args, &plan, &Values::new(repository, &quorum.key), &target).await
 }

@@ -85,7 +85,7 @@ pub fn plan(chain: &[&VerifiedManifest], retention: &Retention, now: Timestamp) 
             name: found.name().to_owned(),
             sequence: manifest.sequence,
             time: manifest.time,
-            complete: is_complete(found),
+            complete: manifest.counts.is_complete(),
             reasons: kept.remove(&manifest.sequence).unwrap_or_default(),
         }
     };
@@ -108,7 +108,7 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
     if let Some(newest) = history.last() {
         keep(newest, "newest".into());
     }
-    if let Some(newest) = history.iter().rev().find(|found| is_complete(found)) {
+    if let Some(newest) = history.iter().rev().find(|found| found.manifest().counts.is_complete()) {
         keep(newest, "newest complete one".into());
     }
     for (number, found) in history.iter().rev().take(retention.keep_last as usize).enumerate() {
@@ -138,11 +138,12 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
 
 /// The snapshots of each calendar slot, newest slot first: the newest complete one of it, or else the newest.
 fn slots<'m>(dated: &[&'m VerifiedManifest], format: &str) -> Vec<(String, &'m VerifiedManifest)> {
+    let complete = |found: &VerifiedManifest| found.manifest().counts.is_complete();
     let mut slots: Vec<(String, &VerifiedManifest)> = Vec::new();
     for found in dated {
         let slot = found.manifest().time.strftime(format).to_string();
         match slots.last_mut().filter(|(last, _)| *last == slot) {
-            Some((_, chosen)) if !is_complete(chosen) && is_complete(found) => *chosen = found,
+            Some((_, chosen)) if !complete(chosen) && complete(found) => *chosen = found,
             Some(_) => {}
             None => slots.push((slot, found)),
         }
@@ -176,11 +177,6 @@ fn trusted(history: &[&VerifiedManifest], now: Timestamp) -> BTreeSet<u64> {
         next = before[at];
     }
     trusted
-}
-
-fn is_complete(found: &VerifiedManifest) -> bool {
-    let counts = &found.manifest().counts;
-    counts.unreadable == 0 && counts.values_unreadable == 0
 }
 
 #[cfg(test)]
