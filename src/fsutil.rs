@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use zeroize::Zeroizing;
@@ -106,7 +107,7 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
 
 /// A file without a name: it is gone when it is dropped, or when the process ends however it ends.
 #[derive(Debug)]
-pub struct Scratch(File);
+pub struct Scratch(Arc<Mutex<File>>);
 
 /// Makes a file without a name in `folder`, which is made when it is not there.
 ///
@@ -114,32 +115,40 @@ pub struct Scratch(File);
 /// The system's error, its message naming the folder.
 pub fn scratch(folder: &Path) -> io::Result<Scratch> {
     create_folder(folder, Access::Private)?;
-    tempfile::tempfile_in(folder).map(Scratch).map_err(|error| at(folder, &error))
+    tempfile::tempfile_in(folder).map(|file| Scratch(Arc::new(Mutex::new(file)))).map_err(|error| at(folder, &error))
+}
+
+/// Reads a file without a name from its first byte, beside others that read it.
+#[derive(Debug)]
+pub struct ScratchReader {
+    file: Arc<Mutex<File>>,
+    at: u64,
 }
 
 impl Scratch {
-    /// Goes back to the first byte.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn rewind(&mut self) -> io::Result<()> {
-        self.0.seek(SeekFrom::Start(0)).map(drop)
+    /// Starts at the first byte.
+    pub fn reader(&self) -> ScratchReader {
+        ScratchReader { file: Arc::clone(&self.0), at: 0 }
     }
 }
 
-impl Read for Scratch {
+impl Read for ScratchReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.at))?;
+        let read = file.read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
 impl Write for Scratch {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }
 

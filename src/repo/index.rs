@@ -1,6 +1,6 @@
 //! Indexes: `age(zstd(JSON lines))`, one record each, sorted by name.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 
 use bytes::Bytes;
 
@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     crypto::{Opener, Recipient, Sealer},
-    fsutil::Scratch,
     model::Record,
 };
 
@@ -18,8 +17,8 @@ use crate::{
 const FULL: u64 = 8 << 20;
 
 /// Writes one index file as a stream.
-pub struct IndexWriter<W: Write = Vec<u8>> {
-    sealer: Sealer<W>,
+pub struct IndexWriter {
+    sealer: Sealer<Vec<u8>>,
     last: Option<String>,
     plaintext: u64,
 }
@@ -36,7 +35,8 @@ impl IndexWriter {
     /// # Panics
     /// When there is no recipient.
     pub fn new(recipients: &[Recipient]) -> Self {
-        Self::to(recipients, Vec::new()).expect("there is a recipient, and memory does not fail")
+        let sealer = Sealer::new(recipients, Vec::new()).expect("there is a recipient, and memory does not fail");
+        Self { sealer, last: None, plaintext: 0 }
     }
 
     /// Appends a record; names must not decrease.
@@ -44,38 +44,23 @@ impl IndexWriter {
     /// # Panics
     /// When names are out of order.
     pub fn push(&mut self, record: &Record) {
-        self.write(record).expect("memory does not fail");
-    }
-
-    /// Ends the file.
-    pub fn finish(self) -> SealedFile {
-        let bytes = Bytes::from(self.end().expect("memory does not fail"));
-        SealedFile { file: file_ref(&bytes), bytes }
-    }
-}
-
-impl<W: Write> IndexWriter<W> {
-    pub(super) fn to(recipients: &[Recipient], output: W) -> io::Result<Self> {
-        Ok(Self { sealer: Sealer::new(recipients, output)?, last: None, plaintext: 0 })
-    }
-
-    pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
         let name = &record.secret.name;
         assert!(self.last.as_ref().is_none_or(|last| last <= name), "records are pushed in name order");
         let line = to_line(record);
-        self.sealer.write_all(&line)?;
+        self.sealer.write_all(&line).expect("memory does not fail");
         self.plaintext += line.len() as u64;
         self.last = Some(name.clone());
-        Ok(())
-    }
-
-    pub(super) fn end(self) -> io::Result<W> {
-        self.sealer.finish()
     }
 
     /// Whether the next names belong into another file.
     pub(super) fn is_full(&self) -> bool {
         self.plaintext >= FULL
+    }
+
+    /// Ends the file.
+    pub fn finish(self) -> SealedFile {
+        let bytes = Bytes::from(self.sealer.finish().expect("memory does not fail"));
+        SealedFile { file: file_ref(&bytes), bytes }
     }
 }
 
@@ -86,10 +71,6 @@ impl IndexReader {
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`].
     pub fn open(file: &str, sealed: Bytes, opener: Opener<'_>) -> Result<Self, RepoError> {
         Ok(Self { lines: Lines::open(file, io::Cursor::new(sealed), opener)?, last: None })
-    }
-
-    pub(super) fn from_scratch(name: &str, sealed: Scratch, opener: Opener<'_>) -> Result<Self, RepoError> {
-        Ok(Self { lines: Lines::open(name, sealed, opener)?, last: None })
     }
 }
 

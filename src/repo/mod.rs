@@ -36,7 +36,7 @@ pub use manifest::{Counts, DrillSeal, Excluded, FileRef, Manifest, Readings, Unr
 pub use pack::{PackEntry, PackReader, PackWriter};
 pub use restorable::{Extent, Restorable};
 pub use retention::{Fate, Retention, RetentionPlan, plan};
-pub use spool::{Sorted, Spool};
+pub use spool::{Line, Order, Sorted, Spool, Walk};
 pub use subset::{NoSubset, Subset, SubsetRule};
 pub use trust::{Trust, TrustAnchor};
 pub use witness::{Remembered, Standing, Witness};

@@ -1,65 +1,106 @@
-//! Records on their way into an index, put in name order without holding them all in memory.
+//! Lines of work put in order without holding them all in memory: records on their way into an index, the steps of a plan.
 //!
 //! What does not fit waits in files that have no name, sealed to a key that only this process has: nothing of them can
 //! be read, or is left, after the process ends however it ends.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cmp::Ordering,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::{IndexReader, IndexWriter, RepoError, lines::line_length};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    RepoError, damaged,
+    lines::{Lines, line_length, to_line},
+};
 use crate::{
-    crypto::{IndexKey, Opener},
+    crypto::{IndexKey, Opener, Sealer},
     fsutil::{self, Scratch},
     model::Record,
 };
 
-/// Memory for records before they are written out, in bytes of JSON.
+/// Memory for lines before they are written out, in bytes of JSON.
 const HELD: usize = 16 << 20;
 /// How many files are merged at once; each takes about 1 MiB while it is read.
 const FAN_IN: usize = 8;
+const BUFFER: usize = 1 << 16;
 
-/// Takes records in any order.
-pub struct Spool {
+/// Which of two comes first.
+pub type Order<T> = fn(&T, &T) -> Ordering;
+
+/// What waits in a spool: plain data without values.
+pub trait Line: Clone + Serialize + DeserializeOwned + 'static {}
+
+impl<T: Clone + Serialize + DeserializeOwned + 'static> Line for T {}
+
+/// Takes lines in any order.
+pub struct Spool<T> {
     folder: Option<PathBuf>,
     limit: usize,
-    key: IndexKey,
-    held: Vec<Record>,
+    order: Order<T>,
+    key: Arc<IndexKey>,
+    held: Vec<T>,
     held_bytes: usize,
+    count: u64,
     runs: Vec<Scratch>,
 }
 
-/// Gives the records back, sorted by name and then by identifier; equal ones stay side by side.
-pub struct Sorted {
-    runs: Vec<Run>,
+/// Lines in order, to be walked through as often as need be; equal ones stay side by side.
+pub struct Sorted<T> {
+    order: Order<T>,
+    key: Arc<IndexKey>,
+    held: Arc<Vec<T>>,
+    runs: Vec<Scratch>,
+    count: u64,
+}
+
+/// A walk through sorted lines. It ends after the first error.
+pub struct Walk<T> {
+    order: Order<T>,
+    runs: Vec<Run<T>>,
     failed: bool,
 }
 
-struct Run {
-    records: Box<dyn Iterator<Item = Result<Record, RepoError>>>,
-    head: Option<Record>,
+struct Run<T> {
+    lines: Box<dyn Iterator<Item = Result<T, RepoError>>>,
+    head: Option<T>,
 }
 
-impl Spool {
+impl Spool<Record> {
+    /// A spool of records, by name and then by identifier, whose files are in `folder`.
+    pub fn of_records(folder: Option<&Path>) -> Self {
+        Self::new(folder, |a, b| by_name(a).cmp(&by_name(b)))
+    }
+}
+
+impl<T: Line> Spool<T> {
     /// A spool whose files are in `folder`; without one everything stays in memory.
-    pub fn new(folder: Option<&Path>) -> Self {
+    pub fn new(folder: Option<&Path>, order: Order<T>) -> Self {
         Self {
             folder: folder.map(Path::to_owned),
             limit: HELD,
-            key: IndexKey::generate(),
+            order,
+            key: Arc::new(IndexKey::generate()),
             held: Vec::new(),
             held_bytes: 0,
+            count: 0,
             runs: Vec::new(),
         }
     }
 
-    /// Takes a record.
+    /// Takes a line.
     ///
     /// # Errors
     /// [`RepoError::Spool`] when the folder cannot be written.
-    pub fn push(&mut self, record: Record) -> Result<(), RepoError> {
+    pub fn push(&mut self, line: T) -> Result<(), RepoError> {
         if self.folder.is_some() {
-            self.held_bytes += line_length(&record);
+            self.held_bytes += line_length(&line);
         }
-        self.held.push(record);
+        self.count += 1;
+        self.held.push(line);
         if self.held_bytes >= self.limit { self.write_run() } else { Ok(()) }
     }
 
@@ -67,24 +108,25 @@ impl Spool {
     ///
     /// # Errors
     /// [`RepoError::Spool`] when the folder cannot be written or read.
-    pub fn sorted(mut self) -> Result<Sorted, RepoError> {
+    pub fn sorted(mut self) -> Result<Sorted<T>, RepoError> {
         if self.runs.is_empty() {
             self.sort_held();
-            return Sorted::of(vec![Box::new(self.held.into_iter().map(Ok))]);
+        } else {
+            self.write_run()?;
         }
-        self.write_run()?;
         while self.runs.len() > FAN_IN {
-            let merged =
-                Sorted::of(self.runs.drain(..FAN_IN).map(|run| read(run, &self.key)).collect::<Result<_, _>>()?)?;
+            let next = self.runs.split_off(FAN_IN);
+            let oldest = std::mem::replace(&mut self.runs, next);
+            let merged = Walk::of(oldest.iter().map(|run| read(run, &self.key)).collect::<Result<_, _>>()?, self.order)?;
             let run = self.write(merged)?;
             self.runs.push(run);
         }
-        let key = &self.key;
-        Sorted::of(self.runs.drain(..).map(|run| read(run, key)).collect::<Result<_, _>>()?)
+        let held = Arc::new(std::mem::take(&mut self.held));
+        Ok(Sorted { order: self.order, key: self.key, held, runs: self.runs, count: self.count })
     }
 
     fn sort_held(&mut self) {
-        self.held.sort_by(|a, b| order(a).cmp(&order(b)));
+        self.held.sort_by(self.order);
     }
 
     fn write_run(&mut self) -> Result<(), RepoError> {
@@ -96,43 +138,61 @@ impl Spool {
         Ok(())
     }
 
-    fn write(&self, records: impl Iterator<Item = Result<Record, RepoError>>) -> Result<Scratch, RepoError> {
+    fn write(&self, lines: impl Iterator<Item = Result<T, RepoError>>) -> Result<Scratch, RepoError> {
         let folder = self.folder.as_deref().expect("only a spool with a folder writes");
         let file = fsutil::scratch(folder).map_err(RepoError::Spool)?;
-        let mut writer = IndexWriter::to(&[self.key.recipient()], file).map_err(RepoError::Spool)?;
-        for record in records {
-            writer.write(&record?).map_err(RepoError::Spool)?;
+        let mut sealer = Sealer::new(&[self.key.recipient()], file).map_err(RepoError::Spool)?;
+        for line in lines {
+            sealer.write_all(&to_line(&line?)).map_err(RepoError::Spool)?;
         }
-        let mut file = writer.end().map_err(RepoError::Spool)?;
-        file.rewind().map_err(RepoError::Spool)?;
-        Ok(file)
+        sealer.finish().map_err(RepoError::Spool)
     }
 }
 
-impl Sorted {
-    fn of(sources: Vec<Box<dyn Iterator<Item = Result<Record, RepoError>>>>) -> Result<Self, RepoError> {
-        let open = |mut records: Box<dyn Iterator<Item = Result<Record, RepoError>>>| {
-            let head = records.next().transpose()?;
-            Ok(Run { records, head })
+impl<T: Line> Sorted<T> {
+    /// Walks through them from the first to the last.
+    ///
+    /// # Errors
+    /// [`RepoError::Spool`] when the folder cannot be read.
+    pub fn walk(&self) -> Result<Walk<T>, RepoError> {
+        if self.runs.is_empty() {
+            let held = Arc::clone(&self.held);
+            return Walk::of(vec![Box::new((0..held.len()).map(move |at| Ok(held[at].clone())))], self.order);
+        }
+        Walk::of(self.runs.iter().map(|run| read(run, &self.key)).collect::<Result<_, _>>()?, self.order)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl<T> Walk<T> {
+    fn of(sources: Vec<Box<dyn Iterator<Item = Result<T, RepoError>>>>, order: Order<T>) -> Result<Self, RepoError> {
+        let open = |mut lines: Box<dyn Iterator<Item = Result<T, RepoError>>>| {
+            let head = lines.next().transpose()?;
+            Ok(Run { lines, head })
         };
-        Ok(Self { runs: sources.into_iter().map(open).collect::<Result<_, RepoError>>()?, failed: false })
+        Ok(Self { order, runs: sources.into_iter().map(open).collect::<Result<_, RepoError>>()?, failed: false })
     }
 }
 
-impl Iterator for Sorted {
-    type Item = Result<Record, RepoError>;
+impl<T> Iterator for Walk<T> {
+    type Item = Result<T, RepoError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;
         }
-        let first = self.runs.iter_mut().filter(|run| run.head.is_some());
-        let run = first.min_by(|a, b| a.head.as_ref().map(order).cmp(&b.head.as_ref().map(order)))?;
-        let record = run.head.take();
-        match run.records.next().transpose() {
+        let heads = self.runs.iter().enumerate().filter_map(|(at, run)| Some((at, run.head.as_ref()?)));
+        let (first, _) = heads.min_by(|a, b| (self.order)(a.1, b.1))?;
+        let run = &mut self.runs[first];
+        let line = run.head.take();
+        match run.lines.next().transpose() {
             Ok(next) => {
                 run.head = next;
-                record.map(Ok)
+                line.map(Ok)
             }
             Err(error) => {
                 self.failed = true;
@@ -142,12 +202,20 @@ impl Iterator for Sorted {
     }
 }
 
-fn order(record: &Record) -> (&str, &str) {
+fn by_name(record: &Record) -> (&str, &str) {
     (&record.secret.name, &record.secret.arn)
 }
 
-fn read(run: Scratch, key: &IndexKey) -> Result<Box<dyn Iterator<Item = Result<Record, RepoError>>>, RepoError> {
-    Ok(Box::new(IndexReader::from_scratch("the spool", run, Opener::Index(key))?))
+const SPOOL: &str = "the spool";
+
+fn read<T: Line>(run: &Scratch, key: &IndexKey) -> Result<Box<dyn Iterator<Item = Result<T, RepoError>>>, RepoError> {
+    let start = io::BufReader::with_capacity(BUFFER, run.reader());
+    let mut lines = Lines::open(SPOOL, start, Opener::Index(key))?;
+    Ok(Box::new(std::iter::from_fn(move || {
+        let advanced = lines.advance()?;
+        let parse = |()| serde_json::from_slice(lines.line()).map_err(|_| damaged(SPOOL, "a line of another kind"));
+        Some(advanced.and_then(parse))
+    })))
 }
 
 #[cfg(test)]
@@ -170,12 +238,21 @@ mod tests {
     }
 
     fn sorted(limit: usize, folder: Option<&Path>, records: &[(u16, u16)]) -> (usize, Vec<Record>) {
-        let mut spool = Spool { limit, ..Spool::new(folder) };
+        let mut spool = Spool { limit, ..Spool::of_records(folder) };
         for &(name, arn) in records {
             spool.push(record(name, arn)).unwrap();
         }
         let runs = spool.runs.len();
-        (runs, spool.sorted().unwrap().map(Result::unwrap).collect())
+        let sorted = spool.sorted().unwrap();
+        assert_eq!(sorted.count(), records.len() as u64);
+        let walk = || sorted.walk().unwrap().map(Result::unwrap);
+        let (mut one, mut other) = (walk(), walk());
+        // Two walks at once do not disturb each other.
+        for _ in 0..records.len() / 2 {
+            assert_eq!(one.next(), other.next());
+        }
+        assert!(other.eq(one));
+        (runs, walk().collect())
     }
 
     proptest! {
@@ -198,12 +275,12 @@ mod tests {
     fn its_files_have_no_name_and_cannot_be_read() {
         use std::io::Read;
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool { limit: 500, ..Spool::new(Some(folder.path())) };
+        let mut spool = Spool { limit: 500, ..Spool::of_records(Some(folder.path())) };
         (0..50).for_each(|number| spool.push(record(number, 0)).unwrap());
         assert!(spool.runs.len() > FAN_IN);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         let mut bytes = Vec::new();
-        spool.runs[0].read_to_end(&mut bytes).unwrap();
+        spool.runs[0].reader().read_to_end(&mut bytes).unwrap();
         assert!(bytes.starts_with(b"age-encryption.org/v1"));
         assert!(!bytes.windows(6).any(|window| window == b"MARKER"));
     }
@@ -211,7 +288,7 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut spool = Spool { limit: 1, ..Spool::new(Some(&file.path().join("folder"))) };
+        let mut spool = Spool { limit: 1, ..Spool::of_records(Some(&file.path().join("folder"))) };
         assert!(spool.push(record(0, 0)).is_err());
     }
 }

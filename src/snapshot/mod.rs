@@ -163,7 +163,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     };
     let unfinished = Arc::new(unfinished);
     let noted = journal().map(|journal| (journal, request.index_key));
-    let spool = Spool::new(request.scratch);
+    let spool = Spool::of_records(request.scratch);
     let mut writer = Writer::new(request.repository, vec![epoch.recipient.clone()], started, spool, noted)
         .with_drill(request.drill.map(|drill| drill.recipient.clone()));
     let opened = request.drill.map(|drill| Arc::new(previous.drill_packs(&drill.recipient)));
@@ -204,9 +204,9 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
 
 /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
 /// while it was listed is there twice.
-async fn list(request: &Request<'_>) -> Result<(u64, Sorted), SnapshotError> {
+async fn list(request: &Request<'_>) -> Result<(u64, Sorted<Record>), SnapshotError> {
     request.progress.begin("list secrets", None);
-    let mut spool = Spool::new(request.scratch);
+    let mut spool = Spool::of_records(request.scratch);
     let mut entries = request.source.list();
     let mut count = 0;
     while let Some(Listed { secret, fingerprint, .. }) = entries.try_next().await? {
@@ -230,7 +230,7 @@ struct Read {
 async fn read_all(
     request: &Request<'_>,
     place: &Place,
-    (count, entries): (u64, Sorted),
+    (count, entries): (u64, Sorted<Record>),
     previous: &mut Previous<'_>,
     (unfinished, opened): (&Arc<Unfinished>, Option<&Arc<BTreeSet<Digest>>>),
     writer: &mut Writer<'_>,
@@ -238,7 +238,7 @@ async fn read_all(
 ) -> Result<(), SnapshotError> {
     request.progress.begin("read secrets", Some(count));
     let sweep = Sweep::new(request.sweep_days, writer.started());
-    let mut entries = entries.map(|entry| entry.map(listed));
+    let mut entries = entries.walk()?.map(|entry| entry.map(listed));
     let mut last = None;
     let mut reads = JoinSet::new();
     let mut failures = Failures::default();

@@ -16,7 +16,7 @@ pub(super) struct Writer<'a> {
     repository: &'a Repository,
     recipients: Vec<Recipient>,
     read: Timestamp,
-    records: Spool,
+    records: Spool<Record>,
     /// Ended packs by their number.
     packs: HashMap<u64, FileRef>,
     /// The number of the next pack.
@@ -58,7 +58,7 @@ impl<'a> Writer<'a> {
         repository: &'a Repository,
         recipients: Vec<Recipient>,
         read: Timestamp,
-        records: Spool,
+        records: Spool<Record>,
         journal: Option<(Journal, &'a IndexKey)>,
     ) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
         let known: HashMap<Digest, FileRef> =
             earlier.chain(self.packs.values().copied()).map(|file| (file.sha256, file)).collect();
         let mut used = BTreeSet::new();
-        let records = self.records.sorted()?.map(|record| {
+        let records = self.records.sorted()?.walk()?.map(|record| {
             let mut record = record?;
             for version in &mut record.versions {
                 if let ValueState::Stored { pack, .. } = &mut version.value {
