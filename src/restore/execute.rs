@@ -1,17 +1,21 @@
 //! Carries a plan out. Makes no choices: what to do was decided, and every step may be repeated.
 
-use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     plan::{Plan, Planned, SecretPlan, ValueRef},
     values::Values,
 };
 use crate::{
-    model::Place,
+    model::{Place, Step},
     progress::Progress,
     provider::{ErrorKind, ProviderError, Target},
     repo::{RepoError, Sorted},
@@ -20,10 +24,7 @@ use crate::{
 /// Secrets written at once; the provider's limiter paces the calls.
 const CONCURRENT_SECRETS: usize = 64;
 
-/// A pass over all secrets: its name, and its writes of one secret.
-type Phase = (&'static str, fn(SecretPlan) -> Vec<Planned>);
-
-/// The writes of one secret in one pass.
+/// The writes of one secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Work {
     /// How urgent it is, from 0.
@@ -32,7 +33,8 @@ struct Work {
     place: Option<ValueRef>,
     name: String,
     source_arn: String,
-    writes: Vec<Planned>,
+    /// Those of each pass.
+    passes: [Vec<Planned>; 3],
 }
 
 /// What came of a plan.
@@ -73,7 +75,10 @@ pub enum ExecuteError {
 }
 
 /// Executes `plan`: AWSCURRENT of everything first, the most urgent first of all; then other versions, labels and tags;
-/// last what may shut the door. Within a pass the packs are gone through one after the other.
+/// last what may shut the door. The packs are gone through one after the other.
+///
+/// Where every current version comes back by CreateSecret, which AWS counts apart from all other writes, the others follow
+/// close behind: no current version waits for them, and they need not wait for the last one.
 ///
 /// # Errors
 /// See [`ExecuteError`]; a write that one secret refuses is in the [`Execution`].
@@ -87,26 +92,27 @@ pub async fn execute(
     if found != plan.target {
         return Err(ExecuteError::OtherTarget { planned: plan.target.clone(), found });
     }
-    let phases: [Phase; 3] = [
-        ("restore current versions", |secret| secret.first),
-        ("restore other versions, labels, tags", |secret| secret.then),
-        ("restore replicas, rotation, policies", |secret| secret.last),
-    ];
-    let mut execution = Execution::default();
-    for (phase, writes) in phases {
-        let failed: BTreeSet<String> = execution.failed.iter().map(|step| step.name.clone()).collect();
-        let mut total = 0;
-        let work = plan.secrets.reordered(by_urgency, |secret| {
-            let work = Work::of(secret, writes).filter(|work| !failed.contains(&work.name))?;
-            total += work.writes.len() as u64;
-            Some(work)
-        })?;
-        if total > 0 {
-            progress.begin(phase, Some(total));
-            run(work, values, target, progress, &mut execution).await?;
-        }
+    let mut totals = [0; 3];
+    let mut only_creates = true;
+    let work = plan.secrets.reordered(by_urgency, |secret| {
+        let work = Work::of(secret)?;
+        totals.iter_mut().zip(&work.passes).for_each(|(total, writes)| *total += writes.len() as u64);
+        only_creates &= work.passes[0].iter().all(|planned| matches!(planned.write, Step::Create { .. }));
+        Some(work)
+    })?;
+    let run = Run { work, values, target, progress, outcome: Mutex::default() };
+    if only_creates && totals[0] > 0 && totals[1] > 0 {
+        progress.begin("restore current versions, and the others behind them", Some(totals[0] + totals[1]));
+        let created = Passed::default();
+        tokio::try_join!(run.pass(0, None, Some(&created)), run.pass(1, Some(&created), None))?;
+    } else {
+        run.whole_pass(0, "restore current versions", totals[0]).await?;
+        run.whole_pass(1, "restore other versions, labels, tags", totals[1]).await?;
     }
-    Ok(execution)
+    run.whole_pass(2, "restore replicas, rotation, policies", totals[2]).await?;
+    let Outcome { done, failed } = run.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failed = failed.into_iter().map(|(name, reason)| FailedStep { name, reason }).collect();
+    Ok(Execution { done, failed })
 }
 
 /// The most urgent first; those of one pack beside each other.
@@ -116,71 +122,111 @@ fn by_urgency(one: &Work, other: &Work) -> Ordering {
 }
 
 impl Work {
-    fn of(secret: SecretPlan, writes: fn(SecretPlan) -> Vec<Planned>) -> Option<Self> {
-        let (rank, name) = (secret.rank, secret.desired.name.clone());
-        let source_arn = secret.desired.source_arn.clone();
-        let writes = writes(secret);
-        let place = writes.iter().find_map(|planned| planned.value);
-        (!writes.is_empty()).then_some(Self { rank, place, name, source_arn, writes })
+    fn of(secret: SecretPlan) -> Option<Self> {
+        let place = secret.writes().find_map(|planned| planned.value);
+        let SecretPlan { desired, rank, first, then, last, .. } = secret;
+        let work =
+            Self { rank, place, name: desired.name, source_arn: desired.source_arn, passes: [first, then, last] };
+        work.passes.iter().any(|writes| !writes.is_empty()).then_some(work)
     }
 }
 
-async fn run(
+/// A plan under way.
+struct Run<'a> {
     work: Sorted<Work>,
-    values: &Values<'_>,
-    target: &Arc<dyn Target>,
-    progress: &dyn Progress,
-    execution: &mut Execution,
-) -> Result<(), ExecuteError> {
-    let mut running = stream::iter(work.walk()?)
-        .map(|work| async move {
-            let work = work?;
-            let (done, outcome) = write_all(&work, values, target, progress).await;
-            Ok::<_, RepoError>((work.name, done, outcome))
-        })
-        .buffer_unordered(CONCURRENT_SECRETS);
-    while let Some((name, done, outcome)) = running.try_next().await? {
-        execution.done += done;
-        match outcome {
-            Ok(()) => {}
-            Err(ExecuteError::Provider(error)) if !is_fatal(&error) => {
-                execution.failed.push(FailedStep { name, reason: error.to_string() });
+    values: &'a Values<'a>,
+    target: &'a Arc<dyn Target>,
+    progress: &'a dyn Progress,
+    outcome: Mutex<Outcome>,
+}
+
+#[derive(Default)]
+struct Outcome {
+    done: u64,
+    /// Why, by name.
+    failed: BTreeMap<String, String>,
+}
+
+/// How far a pass has come: every secret before this one is done.
+#[derive(Default)]
+struct Passed {
+    leading: watch::Sender<u64>,
+    /// Done before their turn.
+    beyond: Mutex<BTreeSet<u64>>,
+}
+
+impl Passed {
+    fn mark(&self, at: u64) {
+        let mut beyond = self.beyond.lock().unwrap_or_else(PoisonError::into_inner);
+        beyond.insert(at);
+        self.leading.send_modify(|leading| {
+            while beyond.remove(leading) {
+                *leading += 1;
             }
-            Err(error) => return Err(error),
-        }
+        });
     }
-    Ok(())
+
+    async fn reached(&self, at: u64) {
+        // It cannot be closed while it is borrowed.
+        let _ = self.leading.subscribe().wait_for(|leading| *leading > at).await;
+    }
 }
 
-async fn write_all(
-    work: &Work,
-    values: &Values<'_>,
-    target: &Arc<dyn Target>,
-    progress: &dyn Progress,
-) -> (u64, Result<(), ExecuteError>) {
-    let mut done = 0;
-    for planned in &work.writes {
-        if let Err(error) = write_one(work, planned, values, target).await {
-            return (done, Err(error));
+impl Run<'_> {
+    async fn whole_pass(&self, number: usize, phase: &'static str, total: u64) -> Result<(), ExecuteError> {
+        if total > 0 {
+            self.progress.begin(phase, Some(total));
+            self.pass(number, None, None).await?;
         }
-        done += 1;
-        progress.advance(1);
+        Ok(())
     }
-    (done, Ok(()))
-}
 
-async fn write_one(
-    work: &Work,
-    planned: &Planned,
-    values: &Values<'_>,
-    target: &Arc<dyn Target>,
-) -> Result<(), ExecuteError> {
-    let value = match (&planned.value, planned.write.writes_version()) {
-        (Some(at), Some(version)) => Some(values.get(at, &work.source_arn, version).await?),
-        _ => None,
-    };
-    let (target, write) = (Arc::clone(target), planned.write.clone());
-    Ok(on_any_thread(async move { target.apply(&write, value.as_deref()).await }).await?)
+    /// One pass over all secrets, each after the pass `ahead` is done with it and with all before it.
+    async fn pass(&self, number: usize, ahead: Option<&Passed>, own: Option<&Passed>) -> Result<(), ExecuteError> {
+        let one = |(at, work): (u64, Result<Work, RepoError>)| async move {
+            let work = work?;
+            if let Some(ahead) = ahead {
+                ahead.reached(at).await;
+            }
+            let failed = self.outcome().failed.contains_key(&work.name);
+            let outcome = if failed { Ok(()) } else { self.write_all(&work, &work.passes[number]).await };
+            let outcome = match outcome {
+                Err(ExecuteError::Provider(error)) if !is_fatal(&error) => {
+                    self.outcome().failed.insert(work.name, error.to_string());
+                    Ok(())
+                }
+                other => other,
+            };
+            if let Some(own) = own {
+                own.mark(at);
+            }
+            outcome
+        };
+        let running = stream::iter((0..).zip(self.work.walk()?)).map(one).buffer_unordered(CONCURRENT_SECRETS);
+        running.try_for_each(|()| async { Ok(()) }).await
+    }
+
+    async fn write_all(&self, work: &Work, writes: &[Planned]) -> Result<(), ExecuteError> {
+        for planned in writes {
+            self.write(work, planned).await?;
+            self.outcome().done += 1;
+            self.progress.advance(1);
+        }
+        Ok(())
+    }
+
+    async fn write(&self, work: &Work, planned: &Planned) -> Result<(), ExecuteError> {
+        let value = match (&planned.value, planned.write.writes_version()) {
+            (Some(at), Some(version)) => Some(self.values.get(at, &work.source_arn, version).await?),
+            _ => None,
+        };
+        let (target, write) = (Arc::clone(self.target), planned.write.clone());
+        Ok(on_any_thread(async move { target.apply(&write, value.as_deref()).await }).await?)
+    }
+
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Leaves the work to whichever of the runtime's threads is free; it ends when this is dropped.

@@ -51,6 +51,7 @@ mod repo_sample;
 mod restore_cli;
 mod restore_large;
 mod restore_modes;
+mod restore_order;
 mod round_trip;
 mod scan_cli;
 mod scan_files;

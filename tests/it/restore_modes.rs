@@ -188,7 +188,7 @@ async fn the_same_place_is_refused_unless_it_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_most_urgent_come_first_and_currents_before_all_else() {
+async fn the_most_urgent_come_first() {
     let mut bench = Bench::new().await;
     for number in 0..40 {
         bench.seed(&backed_up(&format!("a/{number:02}")));
@@ -198,10 +198,14 @@ async fn the_most_urgent_come_first_and_currents_before_all_else() {
     let options = Options { first: vec!["z/*".into()], ..Options::default() };
     bench.restore(&report, &options).await.expect_complete();
     let writes: Vec<_> = bench.control().writes().into_iter().filter(|call| call.region == TARGET).collect();
-    let creates = writes.iter().take_while(|call| call.operation == "CreateSecret").count();
-    assert_eq!(creates, 41, "every current version before any other write");
-    let urgent = writes.iter().position(|call| call.secret.as_deref() == Some("z/urgent")).unwrap();
-    assert!(urgent < 16, "among the first that are written at once, not the last: {urgent}");
+    let creates: Vec<&str> = writes
+        .iter()
+        .filter(|call| call.operation == "CreateSecret")
+        .filter_map(|call| call.secret.as_deref())
+        .collect();
+    assert_eq!(creates.len(), 41);
+    // Paced one by one, so the first begun is among the first done.
+    assert!(creates.iter().position(|name| *name == "z/urgent").unwrap() < 8, "{creates:?}");
     let estimate = bench
         .plan_for(&report, &bench.provider("us-east-1").await, &options)
         .await
