@@ -115,9 +115,40 @@ impl Digest {
     }
 }
 
+/// The SHA-256 and the length of content that comes in pieces.
+#[derive(Default)]
+pub struct Hashing {
+    state: Sha256,
+    length: u64,
+}
+
+impl Hashing {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.state.update(piece);
+        self.length += piece.len() as u64;
+    }
+
+    /// Ends the content: its digest and its length in bytes.
+    pub fn finish(self) -> (Digest, u64) {
+        (Digest(self.state.finalize().into()), self.length)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_the_whole() {
+        let content: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        for size in [1, 63, 64, 65, 4096, 100_000] {
+            let mut hashing = Hashing::default();
+            content.chunks(size).for_each(|piece| hashing.update(piece));
+            assert_eq!(hashing.finish(), (Digest::of(&content), 100_000), "pieces of {size}");
+        }
+        assert_eq!(Hashing::default().finish(), (Digest::of(b""), 0));
+    }
 
     #[test]
     fn hex_is_strict() {

@@ -1,91 +1,145 @@
-//! What records refer to, and whether it is there.
+//! What records refer to, and whether it is there. Pure but for what waits in a spool.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultKind, PackEntry, Readings, RepoError, VerifiedManifest, layout};
+use super::{Fault, FaultKind, IndexReader, PackEntry, Readings, RepoError, Spool, Subset, VerifiedManifest, layout};
 use crate::model::{Digest, Record, ValueKind, ValueState};
 
-/// Every value that records refer to, by pack; the same reference of many snapshots once.
-#[derive(Default)]
-pub(super) struct Expected(BTreeMap<Digest, Lines>);
+/// References noted at once.
+const BATCH: usize = 1024;
 
-/// The lines of one pack that are referred to.
-#[derive(Default)]
-pub(super) struct Lines(BTreeSet<Reference>);
+/// Every value that records refer to, by pack and line; the same reference of many snapshots takes room once.
+pub(super) struct Expected {
+    subset: Option<Subset>,
+    noted: Mutex<Noted>,
+}
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Noted {
+    references: Spool<Reference>,
+    packs: BTreeSet<Digest>,
+}
+
+/// The lines of one pack that are referred to, in order, each reference once.
+pub(super) struct Lines {
+    pub(super) pack: Digest,
+    references: Vec<Reference>,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Reference {
+    pack: Digest,
     line: u32,
     secret: String,
     version: String,
     binary: bool,
 }
 
-/// One snapshot's records, counted as its manifest counts them.
-pub(super) struct Tally<'a> {
-    found: &'a VerifiedManifest,
-    packs: BTreeSet<Digest>,
+/// What the records of one index, or of one snapshot's indexes, come to.
+#[derive(Default)]
+pub(super) struct Tally {
     secrets: u64,
     incomplete: u64,
     versions: u64,
     stored: u64,
     absent: u64,
     unreadable: u64,
-    read_now: u64,
-    oldest: Option<Timestamp>,
+    reads: BTreeMap<Timestamp, u64>,
     by_pack: BTreeMap<Digest, u64>,
-    dangling: Vec<Fault>,
 }
 
 impl Expected {
-    pub(super) fn into_packs(self) -> BTreeMap<Digest, Lines> {
-        self.0
+    /// Expects values in the packs of `subset`; what does not fit in memory waits in `scratch`, where there is one.
+    pub(super) fn new(scratch: Option<&Path>, subset: Option<Subset>) -> Self {
+        let noted = Noted { references: Spool::of_distinct(scratch, Reference::cmp), packs: BTreeSet::new() };
+        Self { subset, noted: Mutex::new(noted) }
+    }
+
+    fn note(&self, references: &mut Vec<Reference>) -> Result<(), RepoError> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        for reference in references.drain(..) {
+            noted.packs.insert(reference.pack);
+            noted.references.push(reference)?;
+        }
+        Ok(())
+    }
+
+    /// How many packs are referred to.
+    pub(super) fn packs(&self) -> u64 {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).packs.len() as u64
+    }
+
+    /// Gives each pack's lines to `take`, until it wants no more.
+    ///
+    /// # Errors
+    /// [`RepoError::Spool`].
+    pub(super) fn each_pack(self, mut take: impl FnMut(Lines) -> bool) -> Result<(), RepoError> {
+        let noted = self.noted.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut lines: Option<Lines> = None;
+        for reference in noted.references.sorted().and_then(|sorted| sorted.walk()).map_err(spooled)? {
+            let reference = reference.map_err(spooled)?;
+            match &mut lines {
+                Some(lines) if lines.pack == reference.pack => {
+                    if lines.references.last() != Some(&reference) {
+                        lines.references.push(reference);
+                    }
+                }
+                _ => {
+                    let next = Lines { pack: reference.pack, references: vec![reference] };
+                    if lines.replace(next).is_some_and(|whole| !take(whole)) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        lines.map(take);
+        Ok(())
     }
 }
 
-impl<'a> Tally<'a> {
-    pub(super) fn new(found: &'a VerifiedManifest) -> Self {
-        let packs = found.manifest().packs.iter().map(|file| file.sha256).collect();
-        Self {
-            found,
-            packs,
-            secrets: 0,
-            incomplete: 0,
-            versions: 0,
-            stored: 0,
-            absent: 0,
-            unreadable: 0,
-            read_now: 0,
-            oldest: None,
-            by_pack: BTreeMap::new(),
-            dangling: Vec::new(),
+/// What is wrong with a spool is wrong with this host, not with the repository.
+fn spooled(error: RepoError) -> RepoError {
+    match error {
+        RepoError::Spool(_) => error,
+        other => RepoError::Spool(io::Error::other(other.to_string())),
+    }
+}
+
+impl Tally {
+    /// Counts every record of an index and notes what it refers to, up to the first damage.
+    pub(super) fn of(mut index: IndexReader, expected: Option<&Expected>) -> Result<Self, RepoError> {
+        let mut tally = Self::default();
+        let mut references = Vec::new();
+        let read = index.try_for_each(|record| {
+            let record = record?;
+            tally.add(&record);
+            let Some(expected) = expected else { return Ok(()) };
+            references.extend(references_of(&record, expected.subset));
+            if references.len() < BATCH { Ok(()) } else { expected.note(&mut references) }
+        });
+        if let Some(expected) = expected {
+            expected.note(&mut references)?;
         }
+        read.map(|()| tally)
     }
 
-    /// Counts one record and notes what it refers to.
-    pub(super) fn add(&mut self, record: &Record, expected: &mut Expected) {
+    fn add(&mut self, record: &Record) {
         self.secrets += 1;
         self.incomplete += u64::from(record.is_incomplete());
-        self.read_now += u64::from(record.read == self.found.manifest().time);
-        self.oldest = Some(self.oldest.map_or(record.read, |oldest| oldest.min(record.read)));
+        *self.reads.entry(record.read).or_default() += 1;
         for version in &record.versions {
             self.versions += 1;
             match &version.value {
-                ValueState::Stored { pack, line, kind } => {
+                ValueState::Stored { pack, .. } => {
                     self.stored += 1;
                     *self.by_pack.entry(*pack).or_default() += 1;
-                    if !self.packs.contains(pack) {
-                        let detail = format!("a record refers to pack {}, which it does not list", pack.short());
-                        self.dangling.push(Fault::new(&self.file(), FaultKind::Dangling, detail));
-                    }
-                    expected.0.entry(*pack).or_default().0.insert(Reference {
-                        line: *line,
-                        secret: record.secret.arn.clone(),
-                        version: version.id.clone(),
-                        binary: *kind == ValueKind::Binary,
-                    });
                 }
                 ValueState::None | ValueState::ScheduledForDeletion => self.absent += 1,
                 ValueState::Unreadable { .. } => self.unreadable += 1,
@@ -93,20 +147,37 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Adds the next index of the same snapshot.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.secrets += other.secrets;
+        self.incomplete += other.incomplete;
+        self.versions += other.versions;
+        self.stored += other.stored;
+        self.absent += other.absent;
+        self.unreadable += other.unreadable;
+        other.reads.into_iter().for_each(|(time, count)| *self.reads.entry(time).or_default() += count);
+        other.by_pack.into_iter().for_each(|(pack, count)| *self.by_pack.entry(pack).or_default() += count);
+    }
+
     /// References looked at.
     pub(super) fn references(&self) -> u64 {
         self.stored
     }
 
-    /// How many values each pack holds of this snapshot.
-    pub(super) fn take_by_pack(&mut self) -> BTreeMap<Digest, u64> {
-        std::mem::take(&mut self.by_pack)
+    /// How many values each pack holds.
+    pub(super) fn into_by_pack(self) -> BTreeMap<Digest, u64> {
+        self.by_pack
     }
 
-    /// Dangling references, and counts that are not those of the manifest.
-    pub(super) fn faults(self) -> Vec<Fault> {
-        let counts = self.found.manifest().counts;
-        let file = self.file();
+    /// References to packs that the manifest does not list, and counts that are not those of the manifest.
+    pub(super) fn faults(&self, found: &VerifiedManifest) -> Vec<Fault> {
+        let (manifest, file) = (found.manifest(), layout::record(layout::SNAPSHOTS, found.name()));
+        let counts = manifest.counts;
+        let listed: BTreeSet<&Digest> = manifest.packs.iter().map(|file| &file.sha256).collect();
+        let dangling = self.by_pack.keys().filter(|pack| !listed.contains(pack)).map(|pack| {
+            let detail = format!("a record refers to pack {}, which it does not list", pack.short());
+            Fault::new(&file, FaultKind::Dangling, detail)
+        });
         let differing = [
             ("secrets", self.secrets, counts.captured + counts.unreadable),
             ("unreadable secrets", self.incomplete, counts.unreadable),
@@ -116,23 +187,30 @@ impl<'a> Tally<'a> {
             ("unreadable values", self.unreadable, counts.values_unreadable),
             ("listed secrets", counts.captured + counts.excluded + counts.unreadable + counts.vanished, counts.listed),
         ];
-        let stated = self.found.manifest().readings;
-        let found = Readings { now: self.read_now, kept: self.secrets - self.read_now, oldest: self.oldest };
-        let readings = stated.filter(|stated| *stated != found).map(|_| {
+        let now = self.reads.get(&manifest.time).copied().unwrap_or_default();
+        let oldest = self.reads.first_key_value().map(|(time, _)| *time);
+        let readings = Readings { now, kept: self.secrets - now, oldest };
+        let readings = manifest.readings.filter(|stated| *stated != readings).map(|_| {
             Fault::new(&file, FaultKind::Damaged, "what it says of the age of its readings is not so in its index")
         });
         let wrong = differing.into_iter().filter(|(_, found, stated)| found != stated).map(|(what, found, stated)| {
             Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))
         });
-        let mut faults = self.dangling;
-        faults.extend(wrong);
-        faults.extend(readings);
-        faults
+        dangling.chain(wrong).chain(readings).collect()
     }
+}
 
-    fn file(&self) -> String {
-        layout::record(layout::SNAPSHOTS, self.found.name())
-    }
+fn references_of(record: &Record, subset: Option<Subset>) -> impl Iterator<Item = Reference> {
+    record.versions.iter().filter_map(move |version| match &version.value {
+        ValueState::Stored { pack, line, kind } if subset.is_none_or(|subset| subset.holds(pack)) => Some(Reference {
+            pack: *pack,
+            line: *line,
+            secret: record.secret.arn.clone(),
+            version: version.id.clone(),
+            binary: *kind == ValueKind::Binary,
+        }),
+        _ => None,
+    })
 }
 
 impl Lines {
@@ -142,17 +220,14 @@ impl Lines {
         file: &str,
         entries: impl Iterator<Item = Result<PackEntry, RepoError>>,
     ) -> Result<(u64, Vec<Fault>), RepoError> {
-        let mut wanted: BTreeMap<u32, Vec<&Reference>> = BTreeMap::new();
-        for reference in &self.0 {
-            wanted.entry(reference.line).or_default().push(reference);
-        }
+        let mut wanted = self.references.iter().peekable();
         let (mut values, mut faults) = (0, Vec::new());
         let mut dangling = |line: u32, what: &str| {
             faults.push(Fault::new(file, FaultKind::Dangling, format!("line {line} {what}")));
         };
         for (line, entry) in (0..).zip(entries) {
             let entry = entry?;
-            for reference in wanted.remove(&line).unwrap_or_default() {
+            while let Some(reference) = wanted.next_if(|reference| reference.line == line) {
                 if reference.matches(&entry) {
                     values += 1;
                 } else {
@@ -160,9 +235,7 @@ impl Lines {
                 }
             }
         }
-        for line in wanted.keys() {
-            dangling(*line, "does not exist");
-        }
+        wanted.for_each(|reference| dangling(reference.line, "does not exist"));
         Ok((values, faults))
     }
 }
