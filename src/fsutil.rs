@@ -41,12 +41,25 @@ pub struct Lock {
 /// # Errors
 /// The system's error, its message naming the path.
 pub fn write(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> io::Result<()> {
+    write_with(path, access, existing, |file| file.write_all(bytes))
+}
+
+/// The same with what `fill` writes.
+///
+/// # Errors
+/// The system's error, its message naming the path, or that of `fill`.
+pub fn write_with(
+    path: &Path,
+    access: Access,
+    existing: Existing,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
     let temp = temp_beside(path, &folder);
-    let written = write_temp(&temp, bytes, access).and_then(|()| publish(&temp, path, existing));
+    let written = write_temp(&temp, fill, access).and_then(|()| publish(&temp, path, existing));
     if written.is_err() {
         let _ = fs::remove_file(&temp);
     }
@@ -106,7 +119,7 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
 }
 
 /// A file without a name: it is gone when it is dropped, or when the process ends however it ends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scratch(Arc<Mutex<File>>);
 
 /// Makes a file without a name in `folder`, which is made when it is not there.
@@ -114,7 +127,9 @@ pub struct Scratch(Arc<Mutex<File>>);
 /// # Errors
 /// The system's error, its message naming the folder.
 pub fn scratch(folder: &Path) -> io::Result<Scratch> {
-    create_folder(folder, Access::Private)?;
+    if !folder.is_dir() {
+        create_folder(folder, Access::Private)?;
+    }
     tempfile::tempfile_in(folder).map(|file| Scratch(Arc::new(Mutex::new(file)))).map_err(|error| at(folder, &error))
 }
 
@@ -197,7 +212,7 @@ fn temp_beside(path: &Path, folder: &Path) -> PathBuf {
     folder.join(format!(".{name}.{}.tmp", std::process::id()))
 }
 
-fn write_temp(temp: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+fn write_temp(temp: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>, access: Access) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -205,9 +220,9 @@ fn write_temp(temp: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    let mut file = options.open(temp)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let mut file = io::BufWriter::new(options.open(temp)?);
+    fill(&mut file)?;
+    file.into_inner()?.sync_all()
 }
 
 fn publish(temp: &Path, path: &Path, existing: Existing) -> io::Result<()> {

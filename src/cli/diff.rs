@@ -16,7 +16,7 @@ use crate::{
         Source,
         aws::{Aws, AwsSettings},
     },
-    restore::{self, Change, Diff, Side, SideError, Values},
+    restore::{self, Change, Diff, LookError, Side, Values},
 };
 
 /// Show what changed between two snapshots, or since a snapshot; values only as the same or different
@@ -56,14 +56,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let source = source(context, &args).await?;
         refuse_other(&source.place().await?, &manifest.manifest().source)?;
         let with_values = matches!(trusted, Trusted::Quorum(..));
-        let side = restore::live(&source, with_values, &watch).await.map_err(SideError::from)?;
+        let side = restore::live(&source, with_values, &watch).await.map_err(LookError::from)?;
         (side, "the source".to_owned())
     };
     let values = match &trusted {
         Trusted::Quorum(repository, opened) => Some(Values::new(repository, &opened.key)),
         Trusted::Host(..) => None,
     };
-    let diff = restore::diff(&older, &newer, values.as_ref()).await.map_err(SideError::from)?;
+    let diff = restore::diff(&older, &newer, values.as_ref()).await.map_err(LookError::from)?;
     watch.done();
     let older = manifest.manifest().snapshot.short();
     let value = json!({ "older": older, "newer": against, "differs": !diff.is_empty(), "diff": diff });

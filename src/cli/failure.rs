@@ -8,7 +8,7 @@ use crate::{
     drill::DrillError,
     provider::{ErrorKind, ProviderError},
     repo::{ForgetError, RepoError},
-    restore::{ExecuteError, PlanError, SideError, StalePlan},
+    restore::{ExecuteError, LookError, PlanError, StalePlan},
     share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
     storage::StorageError,
@@ -216,6 +216,9 @@ impl From<NoQuorum> for Failure {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
+        if let PlanError::Spool(error) = error {
+            return error.into();
+        }
         let exit = if matches!(error, PlanError::TargetIsSource(_)) { Exit::Refused } else { Exit::Usage };
         let failure = Self::new(exit, error.to_string());
         match exit {
@@ -227,17 +230,20 @@ impl From<PlanError> for Failure {
 
 impl From<StalePlan> for Failure {
     fn from(error: StalePlan) -> Self {
+        if let StalePlan::Spool(error) = error {
+            return error.into();
+        }
         let exit = if matches!(error, StalePlan::Unreadable(_)) { Exit::Usage } else { Exit::Refused };
         let message = format!("the plan is not executed: {error}");
         Self::new(exit, message).hint("make a new one with --plan-out, and look at it")
     }
 }
 
-impl From<SideError> for Failure {
-    fn from(error: SideError) -> Self {
+impl From<LookError> for Failure {
+    fn from(error: LookError) -> Self {
         match error {
-            SideError::Provider(error) => error.into(),
-            SideError::Repository(error) => error.into(),
+            LookError::Provider(error) => error.into(),
+            LookError::Repository(error) => error.into(),
         }
     }
 }
@@ -261,6 +267,7 @@ impl From<DrillError> for Failure {
             DrillError::Repository(error) => error.into(),
             DrillError::Execute(error) => error.into(),
             DrillError::Plan(error) => error.into(),
+            DrillError::Look(error) => error.into(),
             DrillError::NotASandbox(_) => {
                 Self::new(Exit::Refused, message).hint("use the credentials and the region of a sandbox account")
             }

@@ -114,6 +114,13 @@ impl Context {
         Err(Failure::usage(message).hint("say --config FILE, or make one with `lifeboat init`"))
     }
 
+    /// Where what does not fit in memory waits, sealed and without a name: the host's own folder, or the system's where
+    /// there is no host.
+    fn scratch(&self) -> PathBuf {
+        let host = self.global.config.exists().then(|| Host::load(&self.global.config).ok()).flatten();
+        host.map_or_else(std::env::temp_dir, |host| host.scratch())
+    }
+
     /// The repository asked for, its epochs verified against the host's pinned trust.
     async fn repository(&self, host: &Host) -> Result<(Repository, Trust), Failure> {
         match &self.global.repo {

@@ -1,7 +1,7 @@
 //! What people and machines see: data on stdout, everything else on stderr.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one room that prints")]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
@@ -23,6 +23,24 @@ impl Output {
         } else {
             println!("{}", text().trim_end());
         }
+    }
+
+    /// The same for a result that may not fit in memory, written as it is read.
+    ///
+    /// # Errors
+    /// It cannot be read, or stdout cannot be written.
+    pub(super) fn large_result<T: Serialize>(
+        self,
+        value: &T,
+        text: impl FnOnce() -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        if !self.json {
+            println!("{}", text()?.trim_end());
+            return Ok(());
+        }
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
+        Ok(out.write_all(b"\n").and_then(|()| out.flush())?)
     }
 
     /// Something to know while it runs.
@@ -51,7 +69,6 @@ impl Output {
 
     /// Generated text, as is.
     pub(super) fn raw(self, bytes: &[u8]) {
-        use std::io::Write;
         let _ = std::io::stdout().write_all(bytes);
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::ValueKind,
-    restore::{Desired, Difference, Plan, Verification},
+    restore::{Desired, Difference, SecretPlan, Verification},
 };
 
 /// What the signed manifest says there is, against what its index holds.
@@ -21,7 +21,12 @@ pub(super) struct Completeness {
 }
 
 /// One check for each aspect; those not in `run` are recorded as not run.
-pub(super) fn all(plan: &Plan, verification: &Verification, completeness: Completeness, run: &[Aspect]) -> Vec<Check> {
+pub(super) fn all(
+    plan: &[SecretPlan],
+    verification: &Verification,
+    completeness: Completeness,
+    run: &[Aspect],
+) -> Vec<Check> {
     let mut differing: BTreeMap<Aspect, u64> = BTreeMap::new();
     for difference in &verification.differences {
         *differing.entry(aspect_of(difference, plan)).or_default() += 1;
@@ -35,7 +40,7 @@ pub(super) fn all(plan: &Plan, verification: &Verification, completeness: Comple
 
 fn one(
     aspect: Aspect,
-    plan: &Plan,
+    plan: &[SecretPlan],
     (differing, compared): (u64, bool),
     completeness: Completeness,
     wanted: bool,
@@ -43,9 +48,7 @@ fn one(
     let Completeness { stated_secrets, stated_versions, found_secrets, found_versions } = completeness;
     let expected = match aspect {
         Aspect::Completeness => stated_secrets + stated_versions,
-        other => {
-            plan.secrets.iter().filter(|secret| secret.is_verified()).map(|secret| count(other, &secret.desired)).sum()
-        }
+        other => plan.iter().filter(|secret| secret.is_verified()).map(|secret| count(other, &secret.desired)).sum(),
     };
     let equal = match aspect {
         Aspect::Completeness => found_secrets.min(stated_secrets) + found_versions.min(stated_versions),
@@ -81,11 +84,11 @@ fn count(aspect: Aspect, desired: &Desired) -> u64 {
 }
 
 /// Which check a difference belongs to.
-fn aspect_of(difference: &Difference, plan: &Plan) -> Aspect {
+fn aspect_of(difference: &Difference, plan: &[SecretPlan]) -> Aspect {
     let is_binary = || {
         // A plan is sorted by name.
-        let at = plan.secrets.binary_search_by(|secret| secret.desired.name.as_str().cmp(&difference.name));
-        let mut versions = at.ok().into_iter().flat_map(|at| &plan.secrets[at].desired.versions);
+        let at = plan.binary_search_by(|secret| secret.desired.name.as_str().cmp(&difference.name));
+        let mut versions = at.ok().into_iter().flat_map(|at| &plan[at].desired.versions);
         versions.any(|it| Some(&it.id) == difference.version.as_ref() && it.value.kind == ValueKind::Binary)
     };
     match difference.what {
@@ -113,7 +116,7 @@ fn method(aspect: Aspect) -> &'static str {
 }
 
 /// The differences of checks that count, as recorded.
-pub(super) fn differences(plan: &Plan, found: &Verification, run: &[Aspect]) -> Vec<RecordedDifference> {
+pub(super) fn differences(plan: &[SecretPlan], found: &Verification, run: &[Aspect]) -> Vec<RecordedDifference> {
     let counted = found.differences.iter().filter(|difference| run.contains(&aspect_of(difference, plan)));
     let recorded = counted.map(|difference| RecordedDifference {
         name: difference.name.clone(),

@@ -1,6 +1,8 @@
 //! Negative controls: faults planted beside a drill, in a repository and a place of their own in memory. A drill whose
 //! comparison does not catch them proves nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{DrillError, record::NegativeControl};
@@ -10,7 +12,10 @@ use crate::{
         AWSCURRENT, AWSPREVIOUS, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version,
     },
     progress::Silent,
-    provider::memory::{HeldVersion, Memory},
+    provider::{
+        Source, Target,
+        memory::{HeldVersion, Memory},
+    },
     repo::{
         AllowedSigner, Counts, Epoch, FORMAT_VERSION, IndexWriter, Manifest, PackWriter, Repository, Trust,
         TrustAnchor, VerifiedManifest,
@@ -123,24 +128,25 @@ impl Throwaway {
         let repository = Repository::create(Storage::memory(), &epoch, &root).await?;
         let trust = repository.trust(&TrustAnchor { root: root.public(), recipient: key.recipient() }).await?;
         let manifest = snapshot(&repository, &key, &signer).await?;
-        let records = repository.records(&manifest, Opener::Recovery(&key)).await?;
+        let records = repository.record_stream(&manifest, Opener::Recovery(&key));
         let options = Options::default();
-        let found = restore::look(&Memory::new("control-b", "a"), &manifest, &records, &options).await?;
-        let plan = restore::make(&manifest, &records, &found, &options)?;
+        let found = restore::look(&Memory::new("control-b", "a"), &manifest, records, &options, None).await?;
+        let plan = restore::make(&manifest, &found, &options)?;
         Ok(Self { repository, trust, key, signer, plan })
     }
 
     /// Restores, compares, spoils, compares: what the second comparison found.
     async fn spoiled(&self, spoil: fn(&Memory)) -> Result<String, DrillError> {
-        let place = Memory::new("control-b", "a");
+        let place = Arc::new(Memory::new("control-b", "a"));
+        let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (place.clone(), place.clone());
         let values = Values::new(&self.repository, &self.key);
-        restore::execute(&self.plan, &values, &place, &Silent).await?;
-        let before = restore::verify(&self.plan, &values, &place, &Silent).await?;
+        restore::execute(&self.plan, &values, &target, &Silent).await?;
+        let before = restore::verify(&self.plan, &values, &readback, &Silent).await?;
         if !before.passed() || before.values != 3 {
             return Err(failed("an undisturbed restore does not verify"));
         }
         spoil(&place);
-        let after = restore::verify(&self.plan, &values, &place, &Silent).await?;
+        let after = restore::verify(&self.plan, &values, &readback, &Silent).await?;
         Ok(after.differences.iter().map(|found| found.what).collect::<Vec<_>>().join(", "))
     }
 

@@ -117,7 +117,7 @@ async fn remove_leftovers(
 ) -> Result<Option<StoredDrill>, DrillError> {
     let start = request.clock.now();
     if !ready.leftovers.is_empty() {
-        let (target, readback) = (request.target, request.readback);
+        let (target, readback) = (&*request.target, &*request.readback);
         let left = leftovers::destroy(&ready.leftovers, None, target, readback, request.progress).await?;
         if let Some(name) = left.first() {
             return Err(DrillError::NotEmpty(name.clone()));
@@ -190,17 +190,18 @@ async fn body(
     work.plan = Some(plan.clone());
 
     let values = Values::with(request.repository, opening.packs());
-    let restoring = restore::execute(&plan, &values, request.target, request.progress);
+    let restoring = restore::execute(&plan, &values, &request.target, request.progress);
     let execution = phase(request, draft, work, "restore", restoring).await?;
     (request.before_verify)();
-    let comparing = restore::verify(&plan, &values, request.readback, request.progress);
+    let comparing = restore::verify(&plan, &values, &request.readback, request.progress);
     work.verification = phase(request, draft, work, "verify", comparing).await?;
     draft.rto_seconds = Some(seconds(draft.started, request.clock.now()));
-    draft.left_out = verdict::left_out(&plan);
-    draft.not_restored = verdict::not_restored(&plan, &execution);
+    let planned = plan.secrets.to_vec()?;
+    draft.left_out = verdict::left_out(&planned);
+    draft.not_restored = verdict::not_restored(&planned, &execution);
     draft.sample.restored = work.verification.secrets;
-    draft.checks = checks::all(&plan, &work.verification, completeness, &request.file.checks.run);
-    draft.differences = checks::differences(&plan, &work.verification, &request.file.checks.run);
+    draft.checks = checks::all(&planned, &work.verification, completeness, &request.file.checks.run);
+    draft.differences = checks::differences(&planned, &work.verification, &request.file.checks.run);
     if !request.file.probes.is_empty() {
         draft.probes = phase(request, draft, work, "probe", probes(request)).await?;
     }
@@ -274,11 +275,12 @@ async fn plan(
     };
     let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
     let options = Options { maps, ..Options::default() };
-    let found = restore::look(request.target, manifest, &chosen, &options).await?;
-    if let Some(there) = found.existing.first() {
-        return Err(DrillError::NotEmpty(there.secret.name.clone()));
+    let chosen = stream::iter(chosen.into_iter().map(Ok));
+    let found = restore::look(&*request.target, manifest, chosen, &options, None).await?;
+    if let Some(there) = found.existing.walk()?.next() {
+        return Err(DrillError::NotEmpty(there?.secret.name));
     }
-    Ok((restore::make(manifest, &chosen, &found, &options)?, sample))
+    Ok((restore::make(manifest, &found, &options)?, sample))
 }
 
 /// Gives each probe the current value of its restored secret, one after the other.
@@ -287,7 +289,7 @@ async fn probes(request: &Request<'_>) -> Result<Vec<ProbeResult>, DrillError> {
     for probe in &request.file.probes {
         let name = format!("{}{}", request.file.target.prefix, probe.secret);
         let begun = Instant::now();
-        let (state, detail) = match current(request.readback, &Listed::named(&name)).await {
+        let (state, detail) = match current(&*request.readback, &Listed::named(&name)).await {
             Ok(Some(value)) => judge(probe, probe::run(&probe.command, value.expose(), probe.time_limit).await),
             Ok(None) => (State::NotRun, "its secret has no current value".into()),
             Err(error) if error.kind == ErrorKind::NotFound => (State::NotRun, "its secret was not restored".into()),
@@ -321,12 +323,12 @@ fn judge(probe: &Probe, ended: Ended) -> (State, String) {
 async fn clean_up(request: &Request<'_>, ready: &mut Ready, plan: Option<&Plan>) -> Result<CleanUp, DrillError> {
     let start = request.clock.now();
     let drill = Some(ready.draft.drill);
-    let found = leftovers::find(request.readback, drill).await?;
+    let found = leftovers::find(&*request.readback, drill).await?;
     let mut names = found.clone();
-    let created = plan.into_iter().flat_map(|plan| &plan.secrets);
-    let created = created.filter(|secret| secret.outcome == restore::Outcome::Create);
-    names.extend(created.map(|secret| secret.desired.name.clone()));
-    let left = leftovers::destroy(&names, drill, request.target, request.readback, request.progress).await?;
+    let planned = plan.map(|plan| plan.secrets.to_vec()).transpose()?.unwrap_or_default();
+    let created = planned.into_iter().filter(|secret| secret.outcome == restore::Outcome::Create);
+    names.extend(created.map(|secret| secret.desired.name));
+    let left = leftovers::destroy(&names, drill, &*request.target, &*request.readback, request.progress).await?;
     let created = found.len() as u64;
     ready.draft.phases.push(Phase { name: "clean up".into(), start, end: request.clock.now() });
     Ok(CleanUp { created, destroyed: created - left.len() as u64, left_over: left.into_iter().collect() })

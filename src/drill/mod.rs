@@ -23,7 +23,7 @@ pub mod schedule;
 mod target;
 mod verdict;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use crate::{
     clock::Clock,
@@ -33,7 +33,7 @@ use crate::{
     progress::Progress,
     provider::{ProviderError, Source, Target},
     repo::{RepoError, Repository, Trust},
-    restore::{ExecuteError, PlanError},
+    restore::{ExecuteError, LookError, PlanError},
 };
 
 pub use controls::{PLANTS, Plant, plant};
@@ -65,9 +65,9 @@ pub struct Request<'a> {
     /// Its verified epochs.
     pub trust: &'a Trust,
     /// The sandbox, written to.
-    pub target: &'a dyn Target,
+    pub target: Arc<dyn Target>,
     /// The same sandbox, read back.
-    pub readback: &'a dyn Source,
+    pub readback: Arc<dyn Source>,
     /// The accounts the configuration allows; empty allows every one but the source's.
     pub allowed_accounts: &'a [String],
     /// The canaries of the configuration.
@@ -155,6 +155,9 @@ pub enum DrillError {
     /// No plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The sandbox cannot be looked at.
+    #[error(transparent)]
+    Look(#[from] LookError),
     /// The target failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),

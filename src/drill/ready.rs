@@ -69,7 +69,7 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let place = request.target.place().await?;
     let source = &chosen.manifest.manifest().source;
     let sure = target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?;
-    let leftovers = leftovers::find(request.readback, None).await?;
+    let leftovers = leftovers::find(&*request.readback, None).await?;
     let manifest = chosen.manifest.clone();
     let mut draft = draft(request, &manifest, place, started, chosen.how);
     draft.isolation.made_sure = sure;

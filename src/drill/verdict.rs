@@ -6,7 +6,7 @@ use super::{
     ready,
     record::{Deviation, Reason, Record, State, Verdict},
 };
-use crate::restore::{Execution, Outcome, Plan};
+use crate::restore::{Execution, Outcome, SecretPlan};
 
 /// Decides, unless the drill did not come to its end (`ended`). Everything that is wrong becomes a deviation.
 pub(super) fn decide(request: &Request<'_>, draft: &mut Record, history_faults: &[String], ended: Option<Verdict>) {
@@ -100,20 +100,20 @@ fn compares(check: &super::record::Check) -> bool {
 }
 
 /// What the plan leaves out by rule.
-pub(super) fn left_out(plan: &Plan) -> Vec<Reason> {
-    tally(plan.secrets.iter().filter_map(|secret| match &secret.outcome {
+pub(super) fn left_out(plan: &[SecretPlan]) -> Vec<Reason> {
+    tally(plan.iter().filter_map(|secret| match &secret.outcome {
         Outcome::LeftOut(reason) => Some(reason.clone()),
         _ => None,
     }))
 }
 
 /// What was asked for and did not come back.
-pub(super) fn not_restored(plan: &Plan, execution: &Execution) -> Vec<Reason> {
-    let refused = plan.secrets.iter().filter_map(|secret| match &secret.outcome {
+pub(super) fn not_restored(plan: &[SecretPlan], execution: &Execution) -> Vec<Reason> {
+    let refused = plan.iter().filter_map(|secret| match &secret.outcome {
         Outcome::Conflict(reason) | Outcome::Impossible(reason) => Some(reason.clone()),
         _ => None,
     });
-    let lost = plan.secrets.iter().flat_map(|secret| secret.lost.iter().map(|lost| lost.reason.clone()));
+    let lost = plan.iter().flat_map(|secret| secret.lost.iter().map(|lost| lost.reason.clone()));
     let failed = execution.failed.iter().map(|step| step.reason.clone());
     tally(refused.chain(lost).chain(failed))
 }

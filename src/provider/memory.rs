@@ -1,7 +1,7 @@
 //! A provider in memory that keeps AWS's rules for labels and fails on demand, for tests and drills.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -198,18 +198,24 @@ impl Target for Memory {
         Ok(self.place.clone())
     }
 
-    async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError> {
-        let state = self.begin("ListSecrets", None)?;
-        let found = state.secrets.iter().filter(|(name, _)| wanted.contains(*name));
-        found
-            .map(|(name, held)| match state.refusal(name, "DescribeSecret") {
-                Some(code) => Err(error(ErrorKind::Denied, "DescribeSecret", Some(name), &code, "")),
-                None => Ok(Existing {
-                    secret: held.secret.clone(),
-                    versions: held.versions.iter().map(version_without_value).collect(),
-                }),
-            })
-            .collect()
+    fn names(&self) -> BoxStream<'_, Result<String, ProviderError>> {
+        let names = self.begin("ListSecrets", None).map(|state| state.secrets.keys().cloned().collect::<Vec<_>>());
+        match names {
+            Ok(names) => stream::iter(names.into_iter().map(Ok)).boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Option<Existing>, ProviderError> {
+        let state = self.begin("DescribeSecret", Some(name))?;
+        let Some(held) = state.secrets.get(name) else { return Ok(None) };
+        match state.refusal(name, "DescribeSecret") {
+            Some(code) => Err(error(ErrorKind::Denied, "DescribeSecret", Some(name), &code, "")),
+            None => Ok(Some(Existing {
+                secret: held.secret.clone(),
+                versions: held.versions.iter().map(version_without_value).collect(),
+            })),
+        }
     }
 
     async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {

@@ -3,7 +3,7 @@
 pub mod aws;
 pub mod memory;
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -46,11 +46,14 @@ pub trait Target: Send + Sync {
     /// When the provider cannot be reached or refuses.
     async fn place(&self) -> Result<Place, ProviderError>;
 
-    /// What exists of the wanted names, those scheduled for deletion included. Reads no values.
+    /// Every name there is, those scheduled for deletion included, in any order, some perhaps twice.
+    fn names(&self) -> BoxStream<'_, Result<String, ProviderError>>;
+
+    /// What has this name, also when it is scheduled for deletion. Reads no values.
     ///
     /// # Errors
     /// Any refusal: a plan made on half an inventory would be wrong.
-    async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError>;
+    async fn look_up(&self, name: &str) -> Result<Option<Existing>, ProviderError>;
 
     /// Whether a key (id, ARN or alias) or a secret's ARN exists here; asked without changing anything.
     ///
@@ -162,7 +165,7 @@ pub enum PolicyVerdict {
 }
 
 /// A secret that exists in a target.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Existing {
     /// The metadata.
     pub secret: Secret,

@@ -1,6 +1,9 @@
 //! Packs, indexes and drill records, stored and fetched whole.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt, stream};
 
 use super::{
     FileRef, IndexReader, IndexWriter, MISSING, PackReader, RepoError, Repository, SealedFile, VerifiedManifest,
@@ -80,19 +83,34 @@ impl Repository {
         PackReader::open(&layout::pack(digest), self.pack(digest).await?, opener)
     }
 
-    /// Reads every record of a snapshot, sorted by name.
+    /// Every record of a snapshot, sorted by name, with one index in memory at a time.
     ///
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
-    pub async fn records(&self, manifest: &VerifiedManifest, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
-        let mut records = Vec::new();
-        for file in &manifest.manifest().indexes {
-            let sealed = self.index(file).await?;
-            for record in IndexReader::open(&layout::index(&file.sha256), sealed, opener)? {
-                records.push(record?);
+    pub fn record_stream<'a>(
+        &'a self,
+        manifest: &VerifiedManifest,
+        opener: Opener<'a>,
+    ) -> impl Stream<Item = Result<Record, RepoError>> + use<'a> {
+        let ahead: VecDeque<FileRef> = manifest.manifest().indexes.iter().copied().collect();
+        stream::try_unfold((ahead, None::<IndexReader>), move |(mut ahead, mut open)| async move {
+            loop {
+                if let Some(record) = open.as_mut().and_then(Iterator::next) {
+                    return Ok(Some((record?, (ahead, open))));
+                }
+                let Some(file) = ahead.pop_front() else { return Ok(None) };
+                let sealed = self.index(&file).await?;
+                open = Some(IndexReader::open(&layout::index(&file.sha256), sealed, opener)?);
             }
-        }
-        Ok(records)
+        })
+    }
+
+    /// The same, in memory as a whole.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn records(&self, manifest: &VerifiedManifest, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
+        self.record_stream(manifest, opener).try_collect().await
     }
 
     /// Seals and stores records, sorted by name, in as many indexes as they need; gives these in order.

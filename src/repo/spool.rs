@@ -5,12 +5,13 @@
 
 use std::{
     cmp::Ordering,
+    fmt,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Serialize, Serializer, de::DeserializeOwned, ser::Error as _, ser::SerializeSeq as _};
 
 use super::{
     RepoError, damaged,
@@ -52,7 +53,9 @@ pub struct Spool<T> {
 }
 
 /// Lines in order, to be walked through as often as need be; equal ones stay side by side.
+#[derive(Clone)]
 pub struct Sorted<T> {
+    folder: Option<PathBuf>,
     order: Order<T>,
     key: Arc<IndexKey>,
     held: Arc<Vec<T>>,
@@ -144,7 +147,7 @@ impl<T: Line> Spool<T> {
             self.merge(&oldest)?;
         }
         let held = Arc::new(std::mem::take(&mut self.held));
-        Ok(Sorted { order: self.order, key: self.key, held, runs: self.runs, count: self.count })
+        Ok(Sorted { folder: self.folder, order: self.order, key: self.key, held, runs: self.runs, count: self.count })
     }
 
     fn sort_held(&mut self) {
@@ -216,6 +219,54 @@ impl<T: Line> Sorted<T> {
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// What `make` makes of each, in another order.
+    ///
+    /// # Errors
+    /// [`RepoError::Spool`] when the folder cannot be written or read.
+    pub fn reordered<U: Line>(
+        &self,
+        order: Order<U>,
+        mut make: impl FnMut(T) -> Option<U>,
+    ) -> Result<Sorted<U>, RepoError> {
+        let mut spool = Spool::new(self.folder(), order);
+        for line in self.walk()? {
+            if let Some(made) = make(line?) {
+                spool.push(made)?;
+            }
+        }
+        spool.sorted()
+    }
+}
+
+impl<T> Default for Sorted<T> {
+    fn default() -> Self {
+        let (key, held) = (Arc::new(IndexKey::generate()), Arc::new(Vec::new()));
+        Self { folder: None, order: |_, _| Ordering::Equal, key, held, runs: Vec::new(), count: 0 }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Sorted<T> {
+    /// Those in memory; of others their number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.runs.is_empty() { self.held.fmt(f) } else { write!(f, "[{} lines]", self.count) }
+    }
+}
+
+/// A sequence.
+impl<T: Line> Serialize for Sorted<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut lines = serializer.serialize_seq(None)?;
+        for line in self.walk().map_err(S::Error::custom)? {
+            lines.serialize_element(&line.map_err(S::Error::custom)?)?;
+        }
+        lines.end()
     }
 }
 

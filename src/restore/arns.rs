@@ -1,7 +1,8 @@
 //! ARNs inside policies and values: found, rewritten, or named as left from the old place.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashSet},
+    hash::{BuildHasher as _, RandomState},
     ops::Range,
 };
 
@@ -18,8 +19,44 @@ pub(super) struct Rewriting<'a> {
     pub maps: &'a Maps,
     pub source: &'a Place,
     pub target: &'a Place,
-    /// Old ARNs of secrets by what stands for them: the new name with `-??????`, since AWS chooses the six characters.
-    pub moved: &'a BTreeMap<String, String>,
+    /// Old ARNs of secrets that have another one now.
+    pub moved: &'a Moved,
+}
+
+/// A set of ARNs in eight bytes each. Two ARNs of one estate are taken for each other once in 10^13 estates of a million.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Moved {
+    state: RandomState,
+    arns: Vec<u64>,
+    gone: HashSet<u64>,
+}
+
+impl Moved {
+    /// Adds an identifier; one that is no ARN does not occur in a text.
+    pub fn add(&mut self, arn: &str) {
+        if arn.starts_with("arn:") {
+            self.arns.push(self.state.hash_one(arn));
+        }
+    }
+
+    /// Takes one out again.
+    pub fn remove(&mut self, arn: &str) {
+        self.gone.insert(self.state.hash_one(arn));
+    }
+
+    /// Ends adding and removing.
+    pub fn sorted(mut self) -> Self {
+        let gone = std::mem::take(&mut self.gone);
+        self.arns.retain(|arn| !gone.contains(arn));
+        self.arns.sort_unstable();
+        self.arns.shrink_to_fit();
+        self
+    }
+
+    /// Whether an ARN is in it.
+    pub fn contains(&self, arn: &str) -> bool {
+        !self.arns.is_empty() && self.arns.binary_search(&self.state.hash_one(arn)).is_ok()
+    }
 }
 
 impl Rewriting<'_> {
@@ -51,8 +88,8 @@ impl Rewriting<'_> {
         if let Some(new) = self.maps.kms.get(arn).or_else(|| self.maps.lambda.get(arn)) {
             return new.clone();
         }
-        if let Some(new) = self.moved.get(arn) {
-            return if takes_pattern { new.clone() } else { arn.to_owned() };
+        if self.moved.contains(arn) {
+            return if takes_pattern { self.new(arn) } else { arn.to_owned() };
         }
         let mut parts: Vec<&str> = arn.splitn(6, ':').collect();
         if parts.len() < 6 {
@@ -68,6 +105,16 @@ impl Rewriting<'_> {
         parts.join(":")
     }
 
+    /// What stands for a secret's old ARN: the new name with `-??????`, since AWS chooses the six characters.
+    fn new(&self, arn: &str) -> String {
+        const SUFFIX: usize = "-abcdef".len();
+        let Some((front, name)) = arn.split_once(":secret:") else { return arn.to_owned() };
+        let name = self.maps.name(name.get(..name.len().saturating_sub(SUFFIX)).unwrap_or(name));
+        let partition = front.split(':').nth(1).unwrap_or("aws");
+        let Place { region, account, .. } = self.target;
+        format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-??????")
+    }
+
     /// The ARNs in a text that lead back to the old place.
     pub fn old(&self, text: &[u8]) -> BTreeSet<String> {
         let arns = find(text).into_iter().filter_map(|at| std::str::from_utf8(&text[at]).ok());
@@ -78,7 +125,7 @@ impl Rewriting<'_> {
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
         let [_, _, _, region, account, _] = parts[..] else { return false };
         let left = |part: &str, old: &str, new: &str| part == old && old != new;
-        self.moved.contains_key(arn)
+        self.moved.contains(arn)
             || left(region, &self.source.region, &self.target.region)
             || left(account, &self.source.account, &self.target.account)
     }
@@ -146,7 +193,9 @@ mod tests {
 
     fn rewritten(text: &str, maps: &Maps) -> (String, BTreeSet<String>) {
         let (source, target) = (place("111111111111", "eu-central-1"), place("222222222222", "eu-west-1"));
-        let moved = BTreeMap::from([(OLD.to_owned(), NEW.to_owned())]);
+        let mut moved = Moved::default();
+        moved.add(OLD);
+        let moved = moved.sorted();
         let rewriting = Rewriting { maps, source: &source, target: &target, moved: &moved };
         let text = rewriting.policy(text);
         let old = rewriting.old(text.as_bytes());
@@ -192,6 +241,17 @@ mod tests {
         let (new, old) = rewritten(wide, &Maps::default());
         assert!(new.contains("eu-west-1:222222222222:secret:app/*") && old.is_empty(), "{new}");
         assert_eq!(rewritten(&format!("no json {OLD}"), &Maps::default()).0, format!("no json {OLD}"));
+    }
+
+    #[test]
+    fn what_is_still_there_has_not_moved() {
+        let mut moved = Moved::default();
+        for arn in [OLD, NEW, "app"] {
+            moved.add(arn);
+        }
+        moved.remove(NEW);
+        let moved = moved.sorted();
+        assert_eq!([OLD, NEW, "app", ""].map(|arn| moved.contains(arn)), [true, false, false, false]);
     }
 
     #[test]

@@ -23,14 +23,14 @@ pub(super) const MOST_VERSIONS: usize = 98;
 /// AWS's own bounds of a recovery window, in days.
 const WINDOW: (i64, i64) = (7, 30);
 const HOURS_PER_DAY: i64 = 24;
+/// Secrets named for one reference; the others are counted.
+const MOST_NAMES: usize = 20;
 
 /// What every wish depends on.
 pub(super) struct Wishing<'a> {
     pub source: &'a Place,
     pub found: &'a Found,
     pub options: &'a Options,
-    /// Old ARNs by what stands for them.
-    pub moved: &'a BTreeMap<String, String>,
     /// The recovery point.
     pub time: Timestamp,
 }
@@ -371,28 +371,44 @@ fn function(lambda: &str, wishing: &Wishing<'_>) -> (Option<String>, Option<Stri
 
 impl Wishing<'_> {
     pub(super) fn rewriting(&self) -> Rewriting<'_> {
-        Rewriting { maps: &self.options.maps, source: self.source, target: &self.found.place, moved: self.moved }
+        Rewriting { maps: &self.options.maps, source: self.source, target: &self.found.place, moved: &self.found.moved }
     }
 }
 
-/// Keys and ARNs that the restored secrets refer to.
-pub(super) fn references(secrets: &[SecretPlan], wishing: &Wishing<'_>) -> Vec<Reference> {
-    let mut users: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-    for secret in secrets.iter().filter(|secret| secret.is_verified()) {
+/// Keys and ARNs that the restored secrets refer to, gathered secret by secret.
+#[derive(Default)]
+pub(super) struct References(BTreeMap<String, (Vec<String>, u64)>);
+
+impl References {
+    /// Notes what one secret refers to.
+    pub fn add(&mut self, secret: &SecretPlan) {
+        if !secret.is_verified() {
+            return;
+        }
         let desired = &secret.desired;
         let mut refers = referred(desired.policy.as_deref());
         refers.extend(desired.kms_key.clone());
         refers.extend(desired.rotation.as_ref().and_then(|rotation| rotation.lambda.clone()));
         for reference in refers {
-            users.entry(reference).or_default().insert(&desired.name);
+            let (names, more) = self.0.entry(reference).or_default();
+            if names.len() < MOST_NAMES {
+                names.push(desired.name.clone());
+            } else {
+                *more += 1;
+            }
         }
     }
-    let reference = |(reference, users): (String, BTreeSet<&str>)| Reference {
-        presence: wishing.found.presence(&reference),
-        secrets: users.into_iter().map(str::to_owned).collect(),
-        reference,
-    };
-    users.into_iter().map(reference).collect()
+
+    /// All of them, and whether they are there.
+    pub fn all(self, found: &Found) -> Vec<Reference> {
+        let reference = |(reference, (secrets, more)): (String, _)| Reference {
+            presence: found.presence(&reference),
+            secrets,
+            more,
+            reference,
+        };
+        self.0.into_iter().map(reference).collect()
+    }
 }
 
 /// The ARNs in a policy that name one thing; patterns name none.

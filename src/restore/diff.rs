@@ -3,7 +3,10 @@
 //! Names, versions, labels and metadata are compared from records, which hold no value. Two references to one place in a
 //! pack are one value; other values are compared only where both sides can be read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -24,17 +27,6 @@ pub struct Side {
     pub records: Vec<Record>,
     /// Values that were read alive, by ARN and version id.
     pub values: BTreeMap<(String, String), SecretValue>,
-}
-
-/// A side that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum SideError {
-    /// The source.
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
-    /// The repository.
-    #[error(transparent)]
-    Repository(#[from] RepoError),
 }
 
 /// What differs.
@@ -225,7 +217,7 @@ async fn compare_values(
 /// A value of either side.
 enum Bytes<'a> {
     Alive(&'a SecretValue),
-    Stored(super::Value),
+    Stored(Arc<SecretValue>),
 }
 
 impl Bytes<'_> {

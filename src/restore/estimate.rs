@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::plan::{Plan, Planned};
+use super::{plan::SecretPlan, summary::Summary};
 use crate::model::Step;
 
 /// Calls a second of each group of operations that AWS counts together, except the two below.
@@ -28,34 +28,54 @@ pub struct Estimate {
     pub total_seconds: f64,
 }
 
-impl Plan {
+/// The calls of a plan, by the group that AWS counts together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Calls {
+    /// Until AWSCURRENT of everything is back.
+    first: BTreeMap<&'static str, u64>,
+    /// After that.
+    rest: BTreeMap<&'static str, u64>,
+    /// Secrets read back.
+    secrets: u64,
+    /// Values read back.
+    values: u64,
+}
+
+impl Calls {
+    /// Adds those of one secret.
+    pub fn add(&mut self, secret: &SecretPlan) {
+        for planned in &secret.first {
+            *self.first.entry(group(&planned.write)).or_default() += 1;
+        }
+        for planned in secret.then.iter().chain(&secret.last) {
+            *self.rest.entry(group(&planned.write)).or_default() += 1;
+        }
+        if secret.is_verified() {
+            self.secrets += 1;
+            self.values += secret.desired.versions.len() as u64;
+        }
+    }
+}
+
+impl Summary {
     /// The least time at `rate_share` of the quotas; a slow network or a throttled account takes longer.
     pub fn estimate(&self, rate_share: f64) -> Estimate {
-        let first = busiest(self.secrets.iter().flat_map(|secret| &secret.first));
-        let rest = busiest(self.secrets.iter().flat_map(|secret| secret.then.iter().chain(&secret.last)));
-        let verified: Vec<_> = self.secrets.iter().filter(|secret| secret.is_verified()).collect();
-        let secrets = verified.len() as u64;
-        let values = verified.iter().map(|secret| secret.desired.versions.len() as u64).sum();
+        let Calls { first, rest, secrets, values } = &self.calls;
         // DescribeSecret twice (its quota is 40,000), ListSecretVersionIds and GetResourcePolicy side by side.
-        let reads = 4 * secrets + values;
-        let verify = (seconds(secrets, SLOW)).max(seconds(values, VALUES));
-        let current_seconds = first / rate_share;
+        let verify = (seconds(*secrets, SLOW)).max(seconds(*values, VALUES));
+        let current_seconds = busiest(first) / rate_share;
         Estimate {
-            writes: self.secrets.iter().map(|secret| secret.writes().count() as u64).sum(),
-            reads,
+            writes: first.values().chain(rest.values()).sum(),
+            reads: 4 * secrets + values,
             current_seconds,
-            total_seconds: current_seconds + (rest + verify) / rate_share,
+            total_seconds: current_seconds + (busiest(rest) + verify) / rate_share,
         }
     }
 }
 
 /// Seconds of the group with the most calls; groups run side by side.
-fn busiest<'a>(writes: impl Iterator<Item = &'a Planned>) -> f64 {
-    let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
-    for planned in writes {
-        *calls.entry(group(&planned.write)).or_default() += 1;
-    }
-    seconds(calls.into_values().max().unwrap_or_default(), SLOW)
+fn busiest(calls: &BTreeMap<&str, u64>) -> f64 {
+    seconds(calls.values().copied().max().unwrap_or_default(), SLOW)
 }
 
 /// The operations that AWS counts together.

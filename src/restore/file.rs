@@ -3,17 +3,20 @@
 //! It holds no value. Whoever executes it makes the plan anew from the snapshot and the options in the file; the file is
 //! only what that has to agree with. So a file changed by hand cannot make anything happen.
 
-use std::collections::BTreeMap;
+use std::io;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     options::Options,
-    plan::{self, Plan, SecretPlan},
+    plan::{Inventory, Plan, SecretPlan},
     state::State,
 };
-use crate::model::{Place, RepositoryId};
+use crate::{
+    model::{Place, RepositoryId},
+    repo::RepoError,
+};
 
 const FORMAT: &str = "lifeboat-plan";
 const VERSION: u32 = 1;
@@ -35,7 +38,7 @@ pub struct PlanFile {
 }
 
 /// A plan file that is not executed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum StalePlan {
     /// Not a plan, or a newer one.
     #[error("it is not a plan of this version of lifeboat: {0}")]
@@ -60,6 +63,9 @@ pub enum StalePlan {
     /// Nothing changed, and yet it says something else.
     #[error("it is not what lifeboat would do: {0}")]
     NotOurs(String),
+    /// A plan that does not fit in memory cannot be read back.
+    #[error(transparent)]
+    Spool(#[from] RepoError),
 }
 
 impl PlanFile {
@@ -68,11 +74,13 @@ impl PlanFile {
         Self { format: FORMAT.into(), version: VERSION, repository, made, options, plan }
     }
 
-    /// The file's bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("a plan is plain data");
-        bytes.push(b'\n');
-        bytes
+    /// Writes the file's bytes.
+    ///
+    /// # Errors
+    /// Those of `output`, and of the folder a large plan is in.
+    pub fn write(&self, output: &mut dyn io::Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *output, self)?;
+        output.write_all(b"\n")
     }
 
     /// Reads a file.
@@ -103,22 +111,26 @@ impl PlanFile {
         if (planned.snapshot, planned.manifest, &planned.source) != (fresh.snapshot, fresh.manifest, &fresh.source) {
             return Err(StalePlan::OtherSnapshot);
         }
-        if planned.inventory != plan::inventory(&planned.secrets) {
+        let mut inventory = Inventory::default();
+        for secret in planned.secrets.walk()? {
+            inventory.add(&secret?);
+        }
+        if planned.inventory != inventory.digest() {
             return Err(StalePlan::NotOurs("its inventory does not add up".into()));
         }
-        let ours: BTreeMap<&str, &SecretPlan> =
-            planned.secrets.iter().map(|secret| (secret.desired.name.as_str(), secret)).collect();
-        if ours.len() != fresh.secrets.len() {
+        if planned.secrets.count() != fresh.secrets.count() {
             return Err(StalePlan::NotOurs("it is about other secrets".into()));
         }
-        for secret in &fresh.secrets {
+        for (planned, secret) in planned.secrets.walk()?.zip(fresh.secrets.walk()?) {
+            let (planned, secret) = (planned?, secret?);
             let name = &secret.desired.name;
-            let planned = ours.get(name.as_str()).ok_or_else(|| StalePlan::NotOurs(name.clone()))?;
-            if secret.before == planned.before {
-                if secret != *planned {
-                    return Err(StalePlan::NotOurs(name.clone()));
-                }
-            } else if !leads_through(planned, &secret.before.clone().unwrap_or_default()) || secret.is_refused() {
+            let same_name = planned.desired.name == *name;
+            if !same_name || (secret.before == planned.before && secret != planned) {
+                return Err(StalePlan::NotOurs(name.clone()));
+            }
+            if secret.before != planned.before
+                && (!leads_through(&planned, &secret.before.clone().unwrap_or_default()) || secret.is_refused())
+            {
                 return Err(StalePlan::TargetChanged(name.clone()));
             }
         }

@@ -1,54 +1,105 @@
 //! What a plan has to know about the target, asked before anything is decided. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    pin::pin,
+};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
 
 use super::{
+    arns::Moved,
     desire::{self, Wishing},
+    inventory::inventory,
     options::{Options, Policies},
-    plan::{Plan, wanted},
+    plan::Plan,
     policy,
     state::State,
 };
 use crate::{
     model::{Place, Record},
     provider::{Existing, PolicyVerdict, Presence, ProviderError, Target},
-    repo::VerifiedManifest,
+    repo::{RepoError, Sorted, Spool, VerifiedManifest},
 };
 
 /// Keys, ARNs and policies asked about at the same time; the provider's limiter paces the calls.
 const ASKED_AT_ONCE: usize = 16;
 
-/// What is in a target, as far as a plan depends on it.
+/// What was asked for and what is in a target, as far as a plan depends on it.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Who and where it says it is.
     pub place: Place,
-    /// What has the wanted names.
-    pub existing: Vec<Existing>,
+    /// What has the wanted names, by name.
+    pub existing: Sorted<Existing>,
     /// Keys and ARNs, and whether they are there.
     pub presence: BTreeMap<String, Presence>,
     /// Policies, and what the target thinks of them.
     pub policies: BTreeMap<String, PolicyVerdict>,
+    /// The records that were asked for, by their name in the target.
+    pub(super) wanted: Sorted<Wanted>,
+    /// The ARNs of the snapshot that nothing in the target will have. A secret that is still there, or is taken back, keeps
+    /// its own.
+    pub(super) moved: Moved,
 }
 
-/// Asks the target who it is, what has the wanted names, and about every key, ARN and risky policy.
+/// A record that was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    /// Its name in the target.
+    pub name: String,
+    pub record: Record,
+}
+
+/// Something that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The target, or the source.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The repository, or the host's folder for what does not fit in memory.
+    #[error(transparent)]
+    Repository(#[from] RepoError),
+}
+
+/// Asks the target who it is, what has the wanted names, and about every key, ARN and risky policy. `records` may come in any
+/// order; what does not fit in memory waits in `scratch`.
 ///
 /// # Errors
 /// The target cannot be asked. That one thing cannot be told is in the answer.
 pub async fn look(
     target: &dyn Target,
     manifest: &VerifiedManifest,
-    records: &[Record],
+    records: impl Stream<Item = Result<Record, RepoError>>,
     options: &Options,
-) -> Result<Found, ProviderError> {
+    scratch: Option<&Path>,
+) -> Result<Found, LookError> {
     let place = target.place().await?;
-    let names: BTreeSet<String> =
-        wanted(records, options).iter().map(|record| options.maps.name(&record.secret.name)).collect();
-    let existing = target.inventory(&names).await?;
-    let mut found = Found { place, existing, presence: BTreeMap::new(), policies: BTreeMap::new() };
-    let (references, policies) = questions(manifest, records, &found, options);
+    let source = &manifest.manifest().source;
+    let mut wanted = Spool::new(scratch, |a: &Wanted, b| by_name(a).cmp(&by_name(b)));
+    let mut moved = Moved::default();
+    let mut records = pin!(records);
+    while let Some(record) = records.try_next().await? {
+        let wants = options.wants(&record.secret.name);
+        // In the same place a secret that is not asked for was not looked for, and is taken to be there.
+        if wants || *source != place {
+            moved.add(&record.secret.arn);
+        }
+        if wants {
+            wanted.push(Wanted { name: options.maps.name(&record.secret.name), record })?;
+        }
+    }
+    let wanted = wanted.sorted()?;
+    let names = wanted.walk()?.map(|wanted| wanted.map(|wanted| wanted.name));
+    let existing = inventory(target, wanted.count(), names, scratch).await?;
+    for there in existing.walk()? {
+        moved.remove(&there?.secret.arn);
+    }
+    let mut found =
+        Found { place, existing, presence: BTreeMap::new(), policies: BTreeMap::new(), wanted, moved: moved.sorted() };
+    let (references, policies) = questions(manifest, &found, options)?;
     let asked = |reference: String| async {
         let presence = target.presence(&reference).await?;
         Ok::<_, ProviderError>((reference, presence))
@@ -62,15 +113,28 @@ pub async fn look(
     Ok(found)
 }
 
+fn by_name(wanted: &Wanted) -> (&str, &str) {
+    (&wanted.name, &wanted.record.secret.name)
+}
+
 /// Whether what decided a plan is still so: what has its names, and what that is.
 ///
 /// # Errors
 /// The target cannot be asked.
-pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, ProviderError> {
-    let names = plan.secrets.iter().map(|secret| secret.desired.name.clone()).collect();
-    let existing = target.inventory(&names).await?;
-    let now: BTreeMap<&str, State> = existing.iter().map(|it| (&*it.secret.name, State::of(it))).collect();
-    Ok(plan.secrets.iter().all(|secret| secret.before.as_ref() == now.get(secret.desired.name.as_str())))
+pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, LookError> {
+    let names = plan.secrets.walk()?.map(|secret| secret.map(|secret| secret.desired.name));
+    let now = inventory(target, plan.secrets.count(), names, plan.secrets.folder()).await?;
+    let mut now = now.walk()?.peekable();
+    for secret in plan.secrets.walk()? {
+        let secret = secret?;
+        let there = now.next_if(|it| it.as_ref().is_ok_and(|it| it.secret.name == secret.desired.name));
+        if secret.before != there.transpose()?.as_ref().map(State::of) {
+            return Ok(false);
+        }
+    }
+    // What is left is an error of the walk.
+    now.next().transpose()?;
+    Ok(true)
 }
 
 impl Found {
@@ -79,42 +143,19 @@ impl Found {
         let unasked = || Presence::Unknown("it was not asked for".into());
         self.presence.get(reference).cloned().unwrap_or_else(unasked)
     }
-
-    /// The ARNs of the snapshot that nothing in the target will have, by the pattern that fits what is created instead.
-    /// A secret that is still there, or is taken back, keeps its ARN.
-    pub(super) fn moved(&self, records: &[Record], source: &Place, options: &Options) -> BTreeMap<String, String> {
-        let there: BTreeSet<&str> = self.existing.iter().map(|existing| existing.secret.arn.as_str()).collect();
-        let partition = |arn: &str| arn.split(':').nth(1).unwrap_or("aws").to_owned();
-        let gone = records.iter().filter(|record| {
-            let arn = record.secret.arn.as_str();
-            // In the same place a secret that is not asked for was not looked for, and is taken to be there.
-            let same_place = *source == self.place && !options.wants(&record.secret.name);
-            arn.starts_with("arn:") && !there.contains(arn) && !same_place
-        });
-        gone.map(|record| {
-            let arn = record.secret.arn.clone();
-            let name = options.maps.name(&record.secret.name);
-            let Place { region, account, .. } = &self.place;
-            let pattern = format!("arn:{}:secretsmanager:{region}:{account}:secret:{name}-??????", partition(&arn));
-            (arn, pattern)
-        })
-        .collect()
-    }
 }
 
 fn questions(
     manifest: &VerifiedManifest,
-    records: &[Record],
     found: &Found,
     options: &Options,
-) -> (BTreeSet<String>, BTreeSet<String>) {
+) -> Result<(BTreeSet<String>, BTreeSet<String>), RepoError> {
     let source = &manifest.manifest().source;
-    let moved = found.moved(records, source, options);
-    let wishing = Wishing { source, found, options, moved: &moved, time: manifest.manifest().time };
+    let wishing = Wishing { source, found, options, time: manifest.manifest().time };
     let rewriting = wishing.rewriting();
     let (mut references, mut policies) = (BTreeSet::new(), BTreeSet::new());
-    for record in wanted(records, options) {
-        let secret = &record.secret;
+    for wanted in found.wanted.walk()? {
+        let secret = wanted?.record.secret;
         let key = secret.kms_key.as_deref();
         references.extend(key.and_then(|key| desire::candidate(key, source, &found.place, options).key));
         if let Some(text) = secret.policy.as_ref().filter(|_| options.policies != Policies::None) {
@@ -125,5 +166,5 @@ fn questions(
             }
         }
     }
-    (references, policies)
+    Ok((references, policies))
 }

@@ -7,24 +7,29 @@ mod diff;
 mod estimate;
 mod execute;
 mod file;
+mod inventory;
 mod look;
 mod options;
 mod plan;
 mod policy;
+mod secrets;
 mod state;
 mod steps;
+mod summary;
 mod values;
 mod verify;
 
-pub use diff::{Change, Diff, Side, SideError, diff, live};
+pub use diff::{Change, Diff, Side, diff, live};
 pub use estimate::Estimate;
 pub use execute::{ExecuteError, Execution, FailedStep, execute};
 pub use file::{PlanFile, StalePlan};
-pub use look::{Found, is_unchanged, look};
+pub use look::{Found, LookError, is_unchanged, look};
 pub use options::{Maps, OnConflict, OnScheduled, Options, Policies};
 pub use plan::{
     Desired, DesiredVersion, Lost, Outcome, Plan, PlanError, Planned, Reference, SecretPlan, ValueRef, make,
 };
+pub use secrets::Secrets;
 pub use state::State;
-pub use values::{Value, Values};
-pub use verify::{Difference, OldArns, Verification, VersionState, verify};
+pub use summary::Summary;
+pub use values::Values;
+pub use verify::{Difference, NewArn, OldArns, Verification, VersionState, verify};

@@ -1,21 +1,20 @@
 //! The plan: everything a restore will do, decided before anything is written. Pure; holds no value.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::{
     decide::{decide, refuse},
-    desire::{self, Wish, Wishing},
-    look::Found,
+    desire::{self, References, Wish, Wishing},
+    look::{Found, Wanted},
     options::Options,
+    secrets::Secrets,
     state::State,
     steps,
 };
 use crate::{
     model::{Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version},
     provider::{Existing, Presence},
-    repo::VerifiedManifest,
+    repo::{RepoError, VerifiedManifest},
 };
 
 /// A complete restore, ready to be shown, stored or executed.
@@ -33,7 +32,7 @@ pub struct Plan {
     /// A number for everything of these names that was in the target.
     pub inventory: Digest,
     /// One entry for each secret of the snapshot that was asked for, by name.
-    pub secrets: Vec<SecretPlan>,
+    pub secrets: Secrets,
     /// Keys, principals and other ARNs that the restored secrets refer to, and whether the target has them.
     pub references: Vec<Reference>,
 }
@@ -46,8 +45,11 @@ pub struct Reference {
     pub reference: String,
     /// Whether it is there.
     pub presence: Presence,
-    /// The secrets that refer to it, by their names in the target.
+    /// The secrets that refer to it, by their names in the target: the first few.
     pub secrets: Vec<String>,
+    /// How many more there are.
+    #[serde(default)]
+    pub more: u64,
 }
 
 /// What happens to one secret.
@@ -187,7 +189,7 @@ pub struct Planned {
 }
 
 /// A plan that is not made.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The target is where the secrets came from.
     #[error("the target is the source itself, {0}")]
@@ -205,68 +207,56 @@ pub enum PlanError {
         /// Another.
         second: String,
     },
+    /// It does not fit in memory, and the folder for that cannot be used.
+    #[error(transparent)]
+    Spool(#[from] RepoError),
 }
 
-/// The records a restore is asked for.
-pub(super) fn wanted<'a>(records: &'a [Record], options: &Options) -> Vec<&'a Record> {
-    records.iter().filter(|record| options.wants(&record.secret.name)).collect()
-}
-
-/// Makes the plan from the snapshot, what is in the target, and the options.
+/// Makes the plan from the snapshot, what was found in the target, and the options.
 ///
 /// # Errors
 /// See [`PlanError`].
-pub fn make(
-    manifest: &VerifiedManifest,
-    records: &[Record],
-    found: &Found,
-    options: &Options,
-) -> Result<Plan, PlanError> {
+pub fn make(manifest: &VerifiedManifest, found: &Found, options: &Options) -> Result<Plan, PlanError> {
     let source = &manifest.manifest().source;
     if *source == found.place && !options.allow_source {
         return Err(PlanError::TargetIsSource(found.place.clone()));
     }
-    let wanted = wanted(records, options);
-    if wanted.is_empty() && !(options.names.is_empty() && options.exclude.is_empty()) {
+    if found.wanted.count() == 0 && !(options.names.is_empty() && options.exclude.is_empty()) {
         return Err(PlanError::NothingMatches(options.names.join(", ")));
     }
-    refuse_clashes(&wanted, options)?;
-    let moved = found.moved(records, source, options);
-    let wishing = Wishing { source, found, options, moved: &moved, time: manifest.manifest().time };
-    let there: BTreeMap<&str, &Existing> = found.existing.iter().map(|it| (&*it.secret.name, it)).collect();
-    let mut secrets: Vec<SecretPlan> = wanted.iter().map(|record| plan_secret(record, &there, &wishing)).collect();
-    secrets.sort_by(|a, b| a.desired.name.cmp(&b.desired.name));
-    if let Some(version) = &options.version
-        && secrets.iter().all(|secret| matches!(secret.outcome, Outcome::LeftOut(_)))
-    {
+    let wishing = Wishing { source, found, options, time: manifest.manifest().time };
+    let mut there = found.existing.walk()?.peekable();
+    let mut secrets = Secrets::spool(found.wanted.folder());
+    let (mut references, mut inventory) = (References::default(), Inventory::default());
+    let mut last: Option<(String, String)> = None;
+    let mut all_left_out = true;
+    for wanted in found.wanted.walk()? {
+        let Wanted { name, record } = wanted?;
+        if let Some((_, first)) = last.take_if(|(taken, _)| *taken == name) {
+            return Err(PlanError::Clash { name, first, second: record.secret.name });
+        }
+        let existing = there.next_if(|it| it.as_ref().is_ok_and(|it| it.secret.name == name)).transpose()?;
+        let secret = plan_secret(&record, existing.as_ref(), &wishing);
+        last = Some((name, record.secret.name));
+        all_left_out &= matches!(secret.outcome, Outcome::LeftOut(_));
+        references.add(&secret);
+        inventory.add(&secret);
+        secrets.push(secret)?;
+    }
+    // What is left is an error of the walk.
+    there.next().transpose()?;
+    if let Some(version) = options.version.as_ref().filter(|_| all_left_out) {
         return Err(PlanError::NothingMatches(format!("version {version}")));
     }
-    let references = desire::references(&secrets, &wishing);
     Ok(Plan {
         snapshot: manifest.manifest().snapshot,
         manifest: manifest.digest(),
         source: source.clone(),
         target: found.place.clone(),
-        inventory: inventory(&secrets),
-        secrets,
-        references,
+        inventory: inventory.digest(),
+        secrets: secrets.sorted()?.into(),
+        references: references.all(found),
     })
-}
-
-impl Plan {
-    /// Whether everything asked for will be there when the plan is executed.
-    pub fn is_complete(&self) -> bool {
-        self.secrets.iter().all(|secret| secret.lost.is_empty() && !secret.is_refused())
-    }
-
-    /// How many secrets have each outcome, by its name.
-    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        let mut counts = BTreeMap::new();
-        for secret in &self.secrets {
-            *counts.entry(secret.outcome.name()).or_default() += 1;
-        }
-        counts
-    }
 }
 
 impl Outcome {
@@ -303,33 +293,26 @@ impl SecretPlan {
     }
 }
 
-/// A number for what was found under the plan's names.
-pub(super) fn inventory(secrets: &[SecretPlan]) -> Digest {
-    let mut all = Vec::new();
-    for secret in secrets {
-        all.extend_from_slice(secret.desired.name.as_bytes());
-        all.push(0);
+/// A number for what was found under the plan's names, taken secret by secret.
+#[derive(Default)]
+pub(super) struct Inventory(Vec<u8>);
+
+impl Inventory {
+    /// Takes the next secret.
+    pub fn add(&mut self, secret: &SecretPlan) {
         let before = secret.before.as_ref().map_or_else(|| State::default().digest(), State::digest);
-        all.extend_from_slice(before.as_bytes());
+        let line = [&self.0, secret.desired.name.as_bytes(), &[0], before.as_bytes()].concat();
+        self.0 = Digest::of(&line).as_bytes().to_vec();
     }
-    Digest::of(&all)
+
+    /// The number.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
 }
 
-fn refuse_clashes(wanted: &[&Record], options: &Options) -> Result<(), PlanError> {
-    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
-    for record in wanted {
-        let name = &record.secret.name;
-        if let Some(first) = taken.insert(options.maps.name(name), name) {
-            let (first, second) = (first.to_owned(), name.clone());
-            return Err(PlanError::Clash { name: options.maps.name(name), first, second });
-        }
-    }
-    Ok(())
-}
-
-fn plan_secret(record: &Record, there: &BTreeMap<&str, &Existing>, wishing: &Wishing<'_>) -> SecretPlan {
+fn plan_secret(record: &Record, existing: Option<&Existing>, wishing: &Wishing<'_>) -> SecretPlan {
     let Wish { desired, lost, mut notes, refusal } = desire::wish(record, wishing);
-    let existing = there.get(desired.name.as_str()).copied();
     let before = existing.map(State::of);
     let refusal = refuse(record, wishing.options).or_else(|| refusal.map(Outcome::Impossible));
     let outcome = match (refusal, existing.zip(before.as_ref())) {

@@ -18,13 +18,14 @@ const OPEN_PACKS: usize = 8;
 pub struct Values<'a> {
     repository: &'a Repository,
     opener: Opener<'a>,
-    open: Mutex<VecDeque<(Digest, Arc<Vec<PackEntry>>)>>,
+    open: Mutex<VecDeque<(Digest, Arc<Vec<Entry>>)>>,
 }
 
-/// One value; wiped with its pack when nobody needs it any more.
-pub struct Value {
-    pack: Arc<Vec<PackEntry>>,
-    line: usize,
+/// A line of a pack that is open.
+struct Entry {
+    secret: String,
+    version: String,
+    value: Arc<SecretValue>,
 }
 
 impl<'a> Values<'a> {
@@ -42,12 +43,12 @@ impl<'a> Values<'a> {
     ///
     /// # Errors
     /// A damaged or missing pack, or a line that holds something else.
-    pub async fn get(&self, at: &ValueRef, secret: &str, version: &str) -> Result<Value, RepoError> {
+    pub async fn get(&self, at: &ValueRef, secret: &str, version: &str) -> Result<Arc<SecretValue>, RepoError> {
         let pack = self.pack(&at.pack).await?;
         let line = at.line as usize;
         match pack.get(line) {
             Some(entry) if entry.secret == secret && entry.version == version && entry.value.kind() == at.kind => {
-                Ok(Value { pack, line })
+                Ok(Arc::clone(&entry.value))
             }
             _ => Err(RepoError::Damaged {
                 file: pack_name(&at.pack),
@@ -56,25 +57,18 @@ impl<'a> Values<'a> {
         }
     }
 
-    async fn pack(&self, digest: &Digest) -> Result<Arc<Vec<PackEntry>>, RepoError> {
+    async fn pack(&self, digest: &Digest) -> Result<Arc<Vec<Entry>>, RepoError> {
         let mut open = self.open.lock().await;
         if let Some((_, pack)) = open.iter().find(|(known, _)| known == digest) {
             return Ok(Arc::clone(pack));
         }
         let reader = self.repository.open_pack(digest, self.opener).await?;
-        let pack = Arc::new(reader.collect::<Result<Vec<_>, _>>()?);
+        let entry = |PackEntry { secret, version, value }| Entry { secret, version, value: Arc::new(value) };
+        let pack = Arc::new(reader.map(|line| line.map(entry)).collect::<Result<Vec<_>, _>>()?);
         if open.len() == OPEN_PACKS {
             open.pop_front();
         }
         open.push_back((*digest, Arc::clone(&pack)));
         Ok(pack)
-    }
-}
-
-impl std::ops::Deref for Value {
-    type Target = SecretValue;
-
-    fn deref(&self) -> &SecretValue {
-        &self.pack[self.line].value
     }
 }

@@ -1,13 +1,18 @@
 //! Reads everything back and compares it with the plan: ids, values, labels, tags, description, policy and the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use futures::{StreamExt, stream};
-use serde::Serialize;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    arns::Rewriting,
-    execute::ExecuteError,
+    arns::{Moved, Rewriting},
+    execute::{ExecuteError, on_any_thread},
     options::Maps,
     plan::{DesiredVersion, Outcome, Plan, SecretPlan},
     state::own_tags,
@@ -18,12 +23,13 @@ use crate::{
     model::{AWSCURRENT, Tag},
     progress::Progress,
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Listed, ProviderError, Source},
+    repo::{RepoError, Sorted, Spool},
 };
 
 const CONCURRENT_SECRETS: usize = 32;
 
 /// What was compared and what differs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Verification {
     /// Secrets compared.
     pub secrets: u64,
@@ -41,10 +47,13 @@ pub struct Verification {
     pub policies: u64,
     /// Everything that is not as it was.
     pub differences: Vec<Difference>,
+    /// How many versions are in each state.
+    #[serde(skip)]
+    pub version_counts: BTreeMap<&'static str, u64>,
     /// Each version, and how it is.
-    pub states: Vec<VersionState>,
-    /// Old ARNs by new ones, of the secrets that are there.
-    pub arns: BTreeMap<String, String>,
+    pub states: Sorted<VersionState>,
+    /// The ARNs of the secrets that are there, by the old ones.
+    pub arns: Sorted<NewArn>,
     /// Values and policies that still contain an ARN of the old place.
     pub old_arns: Vec<OldArns>,
 }
@@ -64,14 +73,23 @@ pub struct Difference {
 }
 
 /// How one version is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VersionState {
     /// The secret.
     pub name: String,
     /// The version.
     pub version: String,
     /// `restored` by this run, `identical` before it, `different`, `missing`, or `unread`: it may not be read any more.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
+}
+
+/// What a secret was called by the provider, and what it is called now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NewArn {
+    /// In the source.
+    pub old: String,
+    /// In the target.
+    pub new: String,
 }
 
 /// A place where an ARN of the old place is left.
@@ -92,53 +110,61 @@ pub struct OldArns {
 pub async fn verify(
     plan: &Plan,
     values: &Values<'_>,
-    target: &dyn Source,
+    target: &Arc<dyn Source>,
     progress: &dyn Progress,
 ) -> Result<Verification, ExecuteError> {
-    let due: Vec<&SecretPlan> = plan.secrets.iter().filter(|secret| secret.is_verified()).collect();
-    progress.begin("verify", Some(due.len() as u64));
-    let moved = moved(plan);
+    let due = plan.secrets.reordered(by_pack, |secret| secret.is_verified().then_some(secret))?;
+    progress.begin("verify", Some(due.count()));
+    let moved = moved(plan)?;
     let maps = Maps::default();
     let rewriting = Rewriting { maps: &maps, source: &plan.source, target: &plan.target, moved: &moved };
-    let mut verification = Verification::default();
-    let mut reads = stream::iter(due)
+    let mut found = Verification::default();
+    let folder = plan.secrets.folder();
+    let (mut states, mut arns) = (Spool::new(folder, VersionState::cmp), Spool::new(folder, NewArn::cmp));
+    let mut reads = stream::iter(due.walk()?)
         .map(|secret| async move {
-            let fetched = target.fetch(&Listed::named(&secret.desired.name), &|_| false).await;
-            (secret, fetched)
+            let secret = secret?;
+            let (target, listed) = (Arc::clone(target), Listed::named(&secret.desired.name));
+            let fetched = on_any_thread(async move { target.fetch(&listed, &|_| false).await }).await;
+            Ok::<_, RepoError>((secret, fetched))
         })
         .buffer_unordered(CONCURRENT_SECRETS);
-    while let Some((secret, fetched)) = reads.next().await {
-        Comparing { secret, values, rewriting: &rewriting, verification: &mut verification }.all(fetched).await?;
+    while let Some((secret, fetched)) = reads.try_next().await? {
+        let (states, arns) = (&mut states, &mut arns);
+        let comparing =
+            Comparing { secret: &secret, values, rewriting: &rewriting, verification: &mut found, states, arns };
+        comparing.all(fetched).await?;
         progress.advance(1);
     }
-    verification.differences.sort();
-    verification.states.sort();
-    verification.old_arns.sort();
-    Ok(verification)
+    (found.states, found.arns) = (states.sorted()?, arns.sorted()?);
+    found.differences.sort();
+    found.old_arns.sort();
+    Ok(found)
+}
+
+/// Those of one pack beside each other.
+fn by_pack(one: &SecretPlan, other: &SecretPlan) -> Ordering {
+    let place = |secret: &SecretPlan| secret.desired.versions.first().map(|it| (it.value.pack, it.value.line));
+    place(one).cmp(&place(other)).then_with(|| one.desired.name.cmp(&other.desired.name))
 }
 
 /// The ARNs that are gone: those of the snapshot that nothing had under the planned names.
-fn moved(plan: &Plan) -> BTreeMap<String, String> {
-    let gone = plan.secrets.iter().filter(|secret| {
+fn moved(plan: &Plan) -> Result<Moved, RepoError> {
+    let mut moved = Moved::default();
+    for secret in plan.secrets.walk()? {
+        let secret = secret?;
         let arn = secret.before.as_ref().and_then(|state| state.arn.as_ref());
-        arn != Some(&secret.desired.source_arn) || secret.outcome == Outcome::Recreate
-    });
-    gone.map(|secret| (secret.desired.source_arn.clone(), String::new())).collect()
+        if arn != Some(&secret.desired.source_arn) || secret.outcome == Outcome::Recreate {
+            moved.add(&secret.desired.source_arn);
+        }
+    }
+    Ok(moved.sorted())
 }
 
 impl Verification {
     /// Whether something was compared and everything was as it should be. Nothing compared is not a pass.
     pub fn passed(&self) -> bool {
         self.secrets > 0 && self.differences.is_empty()
-    }
-
-    /// How many versions are in each state.
-    pub fn version_counts(&self) -> BTreeMap<&'static str, u64> {
-        let mut counts = BTreeMap::new();
-        for state in &self.states {
-            *counts.entry(state.state).or_default() += 1;
-        }
-        counts
     }
 }
 
@@ -148,6 +174,8 @@ struct Comparing<'a, 'v> {
     values: &'a Values<'a>,
     rewriting: &'a Rewriting<'a>,
     verification: &'v mut Verification,
+    states: &'v mut Spool<VersionState>,
+    arns: &'v mut Spool<NewArn>,
 }
 
 impl<'a> Comparing<'a, '_> {
@@ -156,7 +184,9 @@ impl<'a> Comparing<'a, '_> {
             Ok(fetched) => fetched,
             Err(error) if error.kind == ErrorKind::NotFound => {
                 self.differ(None, "missing", String::new());
-                self.due_versions().iter().for_each(|version| self.state(version, "missing"));
+                for version in self.due_versions() {
+                    self.state(version, "missing")?;
+                }
                 return Ok(());
             }
             Err(error) => {
@@ -166,7 +196,7 @@ impl<'a> Comparing<'a, '_> {
         };
         let secret = self.secret;
         self.verification.secrets += 1;
-        self.verification.arns.insert(secret.desired.source_arn.clone(), fetched.secret.arn.clone());
+        self.arns.push(NewArn { old: secret.desired.source_arn.clone(), new: fetched.secret.arn.clone() })?;
         let whole = secret.outcome != Outcome::NewVersion;
         if whole {
             self.metadata(&fetched);
@@ -179,7 +209,7 @@ impl<'a> Comparing<'a, '_> {
                 self.version(version, found).await?;
             } else {
                 self.differ(Some(&version.id), "missing", String::new());
-                self.state(version, "missing");
+                self.state(version, "missing")?;
             }
         }
         // What another secret of this name had stays, and must have lost its labels.
@@ -279,8 +309,7 @@ impl<'a> Comparing<'a, '_> {
             (false, true, true) => "restored",
             (false, true, false) => "identical",
         };
-        self.state(version, state);
-        Ok(())
+        Ok(self.state(version, state)?)
     }
 
     /// Compares the value; tells whether it could be read at all.
@@ -319,8 +348,9 @@ impl<'a> Comparing<'a, '_> {
         self.verification.differences.push(Difference { name, version: version.map(Into::into), what, detail });
     }
 
-    fn state(&mut self, version: &DesiredVersion, state: &'static str) {
-        let name = self.secret.desired.name.clone();
-        self.verification.states.push(VersionState { name, version: version.id.clone(), state });
+    fn state(&mut self, version: &DesiredVersion, state: &'static str) -> Result<(), RepoError> {
+        *self.verification.version_counts.entry(state).or_default() += 1;
+        let (name, version) = (self.secret.desired.name.clone(), version.id.clone());
+        self.states.push(VersionState { name, version, state: state.into() })
     }
 }

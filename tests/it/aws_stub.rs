@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-use std::collections::BTreeSet;
-
 use futures::StreamExt as _;
 use lifeboat::{
     model::{Secret, SecretValue, Step},
@@ -496,9 +494,8 @@ async fn an_inventory_with_a_hole_is_an_error() {
         _ => healthy(operation, body),
     })
     .await;
-    let wanted = BTreeSet::from(["app".to_owned()]);
-    assert_eq!(connect(&stub.endpoint).await.inventory(&wanted).await.unwrap_err().kind, ErrorKind::Denied);
-    assert_eq!(stub.count("ListSecrets"), 0, "few names are asked for by name");
+    assert_eq!(connect(&stub.endpoint).await.look_up("app").await.unwrap_err().kind, ErrorKind::Denied);
+    assert_eq!(stub.count("ListSecrets"), 0);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use lifeboat::{
     model::{Record, RepositoryId},
     progress::Silent,
     provider::{
-        Source,
+        Source, Target,
         aws::{Aws, AwsSettings, StaticCredentials},
     },
     repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor, VerifiedManifest},
@@ -79,7 +79,7 @@ impl Restored {
     pub fn expect_complete(self) -> Self {
         assert_eq!(self.execution.failed, []);
         assert!(self.verification.passed(), "{:#?}", self.verification.differences);
-        assert!(self.plan.is_complete(), "{:#?}", self.plan.secrets);
+        assert!(self.plan.summary().unwrap().complete, "{:#?}", self.plan.secrets);
         self
     }
 }
@@ -239,9 +239,9 @@ impl Bench {
 
     /// The plan for a target.
     pub async fn plan_for(&self, report: &Report, target: &Aws, options: &Options) -> Result<Plan, PlanError> {
-        let records = self.records(&report.manifest).await;
-        let found = restore::look(target, &report.manifest, &records, options).await.unwrap();
-        restore::make(&report.manifest, &records, &found, options)
+        let records = self.repository.record_stream(&report.manifest, Opener::Recovery(&self.key));
+        let found = restore::look(target, &report.manifest, records, options, None).await.unwrap();
+        restore::make(&report.manifest, &found, options)
     }
 
     /// The plan for the target region of the same account.
@@ -258,8 +258,10 @@ impl Bench {
     pub async fn restore_to(&self, report: &Report, target: &Aws, options: &Options) -> Restored {
         let plan = self.plan_for(report, target, options).await.unwrap();
         let values = self.values();
-        let execution = restore::execute(&plan, &values, target, &Silent).await.unwrap();
-        let verification = restore::verify(&plan, &values, target, &Silent).await.unwrap();
+        let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) =
+            (Arc::new(target.clone()), Arc::new(target.clone()));
+        let execution = restore::execute(&plan, &values, &target, &Silent).await.unwrap();
+        let verification = restore::verify(&plan, &values, &readback, &Silent).await.unwrap();
         Restored { plan, execution, verification }
     }
 
@@ -297,8 +299,15 @@ impl Drop for Bench {
 }
 
 /// The plan of one secret.
-pub fn planned<'a>(plan: &'a Plan, name: &str) -> &'a SecretPlan {
-    plan.secrets.iter().find(|secret| secret.desired.name == name).unwrap_or_else(|| panic!("{name} is in the plan"))
+pub fn planned(plan: &Plan, name: &str) -> SecretPlan {
+    let mut secrets = plan.secrets.walk().unwrap().map(Result::unwrap);
+    secrets.find(|secret| secret.desired.name == name).unwrap_or_else(|| panic!("{name} is in the plan"))
+}
+
+/// What the provider calls a secret now.
+pub fn new_arn(verification: &Verification, old: &str) -> String {
+    let mut arns = verification.arns.walk().unwrap().map(Result::unwrap);
+    arns.find(|arn| arn.old == old).unwrap_or_else(|| panic!("{old} was verified")).new
 }
 
 /// The reason of an outcome that has one.

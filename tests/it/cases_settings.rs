@@ -12,7 +12,7 @@ use lifeboat::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    bench::{ACCOUNT, Bench, OTHER, SOURCE, TARGET, id, labels, planned, reason},
+    bench::{ACCOUNT, Bench, OTHER, SOURCE, TARGET, id, labels, new_arn, planned, reason},
     stub::{Reply, Stub},
 };
 
@@ -82,8 +82,8 @@ async fn case_14_the_suffix_of_an_arn_changes() {
     let restored = bench.round_trip().await;
     let pattern = format!("arn:aws:secretsmanager:{TARGET}:{ACCOUNT}:secret:app-??????");
     assert_eq!(planned(&restored.plan, "app").desired.policy, Some(policy.replace(&arn, &pattern)));
-    let new = &restored.verification.arns[&arn];
-    assert!(new.starts_with(&format!("arn:aws:secretsmanager:{TARGET}:{ACCOUNT}:secret:app-")) && *new != arn);
+    let new = new_arn(&restored.verification, &arn);
+    assert!(new.starts_with(&format!("arn:aws:secretsmanager:{TARGET}:{ACCOUNT}:secret:app-")) && new != arn);
     let old: Vec<_> = restored
         .verification
         .old_arns
@@ -128,7 +128,7 @@ async fn case_18_policies_that_are_public_or_lock_out() {
     }
     let report = bench.snapshot().await;
     let plan = bench.plan(&report, &Options::default()).await;
-    assert!(!plan.is_complete());
+    assert!(!plan.summary().unwrap().complete);
     for (name, says) in [("public", "BlockPublicPolicy"), ("locks", "LockOut")] {
         let lost = &planned(&plan, name).lost;
         assert!(lost.len() == 1 && lost[0].what == "policy" && lost[0].reason.contains(says), "{lost:?}");
@@ -182,8 +182,8 @@ async fn case_20_managed_secrets() {
     let report = bench.snapshot().await;
     let plan = bench.plan(&report, &Options::default()).await;
     let managed = planned(&plan, "rds!db-1");
-    assert!(matches!(managed.outcome, Outcome::Impossible(_)) && reason(managed).contains("managed by rds"));
-    assert_eq!((managed.writes().count(), plan.is_complete()), (0, false));
+    assert!(matches!(managed.outcome, Outcome::Impossible(_)) && reason(&managed).contains("managed by rds"));
+    assert_eq!((managed.writes().count(), plan.summary().unwrap().complete), (0, false));
     let name = [("rds!*".to_owned(), "was-managed/*".to_owned())].into();
     let named = Options { maps: Maps { name, ..Maps::default() }, ..Options::default() };
     let restored = bench.restore(&report, &named).await.expect_complete();
@@ -207,7 +207,7 @@ async fn case_21_replicas() {
         "it is captured where its primary is"
     );
     let plan = bench.plan(&report, &Options::default()).await;
-    assert!(reason(planned(&plan, "primary")).contains("a replica of eu-central-1"), "a replica cannot be written to");
+    assert!(reason(&planned(&plan, "primary")).contains("a replica of eu-central-1"), "a replica cannot be written to");
 
     let west = bench.provider("us-west-2").await;
     let restored = bench.restore_to(&report, &west, &Options::default()).await.expect_complete();
@@ -375,9 +375,9 @@ async fn case_29_versions_under_keys_that_do_not_work() {
     let reasons: BTreeSet<_> = report.unreadable.iter().map(|item| item.reason.as_str()).collect();
     assert_eq!(reasons, BTreeSet::from(["AccessDeniedException", "DecryptionFailure"]));
     let restored = bench.restore(&report, &Options::default()).await;
-    assert!(restored.verification.passed() && !restored.plan.is_complete());
+    assert!(restored.verification.passed() && !restored.plan.summary().unwrap().complete);
     assert_eq!(planned(&restored.plan, "app").lost.len(), 2);
-    assert!(reason(planned(&restored.plan, "lost")).contains("DecryptionFailure"));
+    assert!(reason(&planned(&restored.plan, "lost")).contains("DecryptionFailure"));
 }
 
 /// The key of the secret in the source, and what the plan does about it.
@@ -403,7 +403,7 @@ async fn case_29_keys_missing_disabled_and_foreign_in_the_target() {
             Options { names: vec!["foreign".into()], maps: Maps { kms, ..Maps::default() }, ..Options::default() };
         let plan = bench.plan(&report, &mapped).await;
         assert!(
-            reason(planned(&plan, "foreign")).contains(says),
+            reason(&planned(&plan, "foreign")).contains(says),
             "a key that was asked for is not replaced by another"
         );
         assert_eq!(planned(&plan, "foreign").writes().count(), 0);
@@ -478,7 +478,7 @@ async fn case_32_one_refused_value_among_many() {
     assert!(!bench.control().calls().contains_key("BatchGetSecretValue"), "the call that hides refusals is not used");
     bench.control().clear_faults();
     let plan = bench.plan(&report, &Options::default()).await;
-    assert!(reason(planned(&plan, "b")).contains("AccessDeniedException"));
+    assert!(reason(&planned(&plan, "b")).contains("AccessDeniedException"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

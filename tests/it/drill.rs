@@ -35,7 +35,7 @@ impl Clock for Ticking {
 
 pub struct Scene {
     pub world: World,
-    pub sandbox: Memory,
+    pub sandbox: Arc<Memory>,
     pub file: DrillFile,
     plants: Vec<Plant>,
     journal: Option<std::path::PathBuf>,
@@ -52,7 +52,7 @@ impl Scene {
     }
 
     pub fn of(world: World) -> Self {
-        let sandbox = Memory::new("222222222222", "eu-west-1");
+        let sandbox = Arc::new(Memory::new("222222222222", "eu-west-1"));
         let file = DrillFile::parse(FILE).unwrap();
         Self { world, sandbox, file, plants: PLANTS.to_vec(), journal: None }
     }
@@ -75,8 +75,8 @@ impl Scene {
             repository: &self.world.repository,
             is_copy: false,
             trust: &self.world.trust,
-            target: &self.sandbox,
-            readback: &self.sandbox,
+            target: self.sandbox.clone(),
+            readback: self.sandbox.clone(),
             allowed_accounts: &["222222222222".to_owned()],
             canaries: &[],
             isolation: &Isolation::default(),
@@ -309,7 +309,7 @@ async fn a_sandbox_that_is_none_or_is_full_is_left_alone() {
         ("111111111111", "ap-southeast-2", "another account"),
         ("333333333333", "eu-west-1", "not in [drill] accounts"),
     ] {
-        scene.sandbox = Memory::new(account, region);
+        scene.sandbox = Arc::new(Memory::new(account, region));
         match scene.drill(&|| {}).await {
             Err(DrillError::NotASandbox(reasons)) => assert!(reasons.join(" ").contains(says), "{reasons:?}"),
             _ => panic!("{account} was taken"),

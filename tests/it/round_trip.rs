@@ -8,7 +8,7 @@ use lifeboat::{
     model::{RepositoryId, Secret, SecretValue, Tag, ValueState},
     progress::Silent,
     provider::{
-        Source,
+        Source, Target,
         memory::{HeldVersion, Memory},
     },
     repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor, Witness},
@@ -86,17 +86,18 @@ impl World {
 
     async fn plan(&self, report: &Report, target: &Memory, options: &Options) -> Result<Plan, PlanError> {
         let opener = Opener::Recovery(&self.key);
-        let records = self.repository.records(&report.manifest, opener).await.unwrap();
-        let found = restore::look(target, &report.manifest, &records, options).await.unwrap();
-        restore::make(&report.manifest, &records, &found, options)
+        let records = self.repository.record_stream(&report.manifest, opener);
+        let found = restore::look(target, &report.manifest, records, options, None).await.unwrap();
+        restore::make(&report.manifest, &found, options)
     }
 
-    async fn restore(&self, report: &Report, target: &Memory) -> (Plan, Verification) {
+    async fn restore(&self, report: &Report, target: &Arc<Memory>) -> (Plan, Verification) {
         let plan = self.plan(report, target, &Options::default()).await.unwrap();
         let values = Values::new(&self.repository, &self.key);
-        let execution = restore::execute(&plan, &values, target, &Silent).await.unwrap();
+        let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (target.clone(), target.clone());
+        let execution = restore::execute(&plan, &values, &target, &Silent).await.unwrap();
         assert_eq!(execution.failed, []);
-        let verification = restore::verify(&plan, &values, target, &Silent).await.unwrap();
+        let verification = restore::verify(&plan, &values, &readback, &Silent).await.unwrap();
         (plan, verification)
     }
 }
@@ -145,11 +146,11 @@ async fn everything_comes_back_in_another_region() {
     let counts = report.manifest.manifest().counts;
     assert_eq!((counts.listed, counts.captured, counts.versions, counts.values_read), (4, 4, 7, 6));
 
-    let target = Memory::new("111111111111", "eu-west-1");
+    let target = Arc::new(Memory::new("111111111111", "eu-west-1"));
     let (plan, verification) = world.restore(&report, &target).await;
     assert!(verification.passed(), "{:?}", verification.differences);
     assert_eq!((verification.secrets, verification.values, verification.policies), (3, 6, 1));
-    assert!(plan.secrets.iter().any(|secret| secret.desired.name == "app/going"
+    assert!(plan.secrets.to_vec().unwrap().iter().any(|secret| secret.desired.name == "app/going"
         && matches!(&secret.outcome, Outcome::LeftOut(reason) if reason.contains("deletion"))));
     assert_eq!(target.stages("app/database", &id(2)).unwrap(), ["AWSCURRENT", "BLUE", "GREEN"]);
     assert_eq!(target.stages("app/database", &id(1)).unwrap(), Vec::<String>::new());
@@ -162,11 +163,11 @@ async fn a_second_restore_finds_everything_there_and_writes_nothing() {
     let source = Arc::new(Memory::new("1", "eu-central-1"));
     estate(&source);
     let report = world.snapshot(&source).await.unwrap();
-    let target = Memory::new("1", "eu-west-1");
+    let target = Arc::new(Memory::new("1", "eu-west-1"));
     world.restore(&report, &target).await;
     let (plan, verification) = world.restore(&report, &target).await;
     assert!(verification.passed());
-    for secret in plan.secrets.iter().filter(|secret| secret.is_verified()) {
+    for secret in plan.secrets.to_vec().unwrap().iter().filter(|secret| secret.is_verified()) {
         assert_eq!(secret.outcome, Outcome::Present, "{}", secret.desired.name);
         assert!(secret.first.is_empty() && secret.then.is_empty());
     }
@@ -180,11 +181,12 @@ async fn a_restore_cut_off_after_any_call_is_finished_by_the_next_one() {
     let report = world.snapshot(&source).await.unwrap();
     let mut cut_off = 0;
     for calls in 0..40 {
-        let target = Memory::new("1", "eu-west-1");
+        let target = Arc::new(Memory::new("1", "eu-west-1"));
         let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
         let values = Values::new(&world.repository, &world.key);
         target.fail_after(calls);
-        cut_off += usize::from(restore::execute(&plan, &values, &target, &Silent).await.is_err());
+        cut_off +=
+            usize::from(restore::execute(&plan, &values, &(target.clone() as Arc<dyn Target>), &Silent).await.is_err());
         target.heal();
         let (_, verification) = world.restore(&report, &target).await;
         assert!(verification.passed(), "after {calls} calls: {:?}", verification.differences);
@@ -221,12 +223,13 @@ async fn one_wrong_byte_label_tag_or_version_is_found() {
         ("missing", &|target| target.remove("app/empty")),
     ];
     for (what, spoil) in spoil {
-        let target = Memory::new("1", "eu-west-1");
+        let target = Arc::new(Memory::new("1", "eu-west-1"));
         let (plan, verification) = world.restore(&report, &target).await;
         assert!(verification.passed());
         spoil(&target);
         let values = Values::new(&world.repository, &world.key);
-        let verification = restore::verify(&plan, &values, &target, &Silent).await.unwrap();
+        let verification =
+            restore::verify(&plan, &values, &(target.clone() as Arc<dyn Source>), &Silent).await.unwrap();
         let found: Vec<_> = verification.differences.iter().map(|difference| difference.what).collect();
         assert_eq!(found, [what]);
         assert!(!verification.passed());
@@ -271,9 +274,9 @@ async fn what_is_denied_is_named_and_the_rest_is_captured() {
     assert_eq!((manifest.counts.captured, manifest.counts.unreadable), (3, 1));
     assert_eq!(manifest.unreadable[0].reason, "AccessDeniedException");
     assert!(!serde_json::to_string(manifest).unwrap().contains("app/single"), "a manifest names no secret");
-    let target = Memory::new("1", "eu-west-1");
+    let target = Arc::new(Memory::new("1", "eu-west-1"));
     let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
-    assert!(!plan.is_complete());
+    assert!(!plan.summary().unwrap().complete);
 }
 
 #[tokio::test]
@@ -285,13 +288,14 @@ async fn conflicts_and_the_source_itself_are_not_written_to() {
     let same = world.plan(&report, &source, &Options::default()).await;
     assert!(matches!(same, Err(PlanError::TargetIsSource(_))));
 
-    let target = Memory::new("1", "eu-west-1");
+    let target = Arc::new(Memory::new("1", "eu-west-1"));
     target.insert(secret("app/single"), vec![HeldVersion::text(&id(7), &["AWSCURRENT"], "someone else's")]);
     let mut scheduled = secret("app/empty");
     scheduled.deleted = Some(NOW.parse().unwrap());
     target.insert(scheduled, Vec::new());
     let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
-    let conflicts = plan.secrets.iter().filter(|secret| matches!(secret.outcome, Outcome::Conflict(_)));
+    let secrets = plan.secrets.to_vec().unwrap();
+    let conflicts = secrets.iter().filter(|secret| matches!(secret.outcome, Outcome::Conflict(_)));
     assert_eq!(conflicts.clone().count(), 2);
     assert!(conflicts.clone().all(|secret| secret.first.is_empty() && secret.then.is_empty()));
 
@@ -305,11 +309,11 @@ async fn a_plan_is_for_its_target_only() {
     let source = Arc::new(Memory::new("1", "eu-central-1"));
     estate(&source);
     let report = world.snapshot(&source).await.unwrap();
-    let target = Memory::new("1", "eu-west-1");
+    let target = Arc::new(Memory::new("1", "eu-west-1"));
     let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
-    let other = Memory::new("2", "eu-west-1");
+    let other = Arc::new(Memory::new("2", "eu-west-1"));
     let values = Values::new(&world.repository, &world.key);
-    assert!(restore::execute(&plan, &values, &other, &Silent).await.is_err());
+    assert!(restore::execute(&plan, &values, &(other.clone() as Arc<dyn Target>), &Silent).await.is_err());
     assert!(other.names().is_empty());
 }
 
@@ -382,7 +386,7 @@ proptest! {
                 source.insert(described, versions.collect());
             }
             let report = world.snapshot(&source).await.unwrap();
-            let target = Memory::new("1", "eu-west-1");
+            let target = Arc::new(Memory::new("1", "eu-west-1"));
             let (_, verification) = world.restore(&report, &target).await;
             verification.differences
         });

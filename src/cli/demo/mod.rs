@@ -30,7 +30,7 @@ use crate::{
     isolation::Isolation,
     model::RepositoryId,
     provider::{
-        Source,
+        Source, Target,
         aws::{Aws, AwsSettings, StaticCredentials},
     },
     repo::{self, AllowedSigner, Repository, Trust},
@@ -308,12 +308,14 @@ async fn recover(
     let key = gathering.quorum()?.recover()?;
     let trust = copy.trust(&custody::anchor(&key)).await?;
     let manifest = super::show::find(&copy, &trust, "latest").await?;
-    let records = copy.records(&manifest, Opener::Recovery(&key)).await?;
+    let records = copy.record_stream(&manifest, Opener::Recovery(&key));
     let target = scene.provider(ACCOUNT, REGION_B).await?;
     let options = Options::default();
-    let found = restore::look(&target, &manifest, &records, &options).await?;
-    let plan = restore::make(&manifest, &records, &found, &options)?;
-    context.output.note(&format!("\n{}", cli_restore::describe(&plan, 0.9)));
+    let found = restore::look(&target, &manifest, records, &options, None).await?;
+    let plan = restore::make(&manifest, &found, &options)?;
+    let summary = plan.summary()?;
+    context.output.note(&format!("\n{}", cli_restore::describe(&plan, &summary, 0.9)?));
+    let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (Arc::new(target.clone()), Arc::new(target));
 
     let values = Values::new(&copy, &key);
     let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;
@@ -324,14 +326,14 @@ async fn recover(
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         context.output.note(&format!("   planted: one wrong byte in {DATABASE} version {version}"));
     }
-    let verification = restore::verify(&plan, &values, &target, &scene.watch).await?;
+    let verification = restore::verify(&plan, &values, &readback, &scene.watch).await?;
     let now = SystemClock.now();
     drop(values);
     Ok(Recovery {
         key,
         copy,
         trust,
-        complete: plan.is_complete() && execution.failed.is_empty(),
+        complete: summary.complete && execution.failed.is_empty(),
         verification,
         rto_seconds: now.duration_since(lost).as_secs_f64(),
         rpo_seconds: lost.duration_since(manifest.manifest().time).as_secs_f64(),
@@ -352,8 +354,8 @@ async fn hold_drill(
         repository: &recovery.copy,
         is_copy: true,
         trust: &recovery.trust,
-        target: &target,
-        readback: &target,
+        target: Arc::new(target.clone()),
+        readback: Arc::new(target),
         allowed_accounts: &[SANDBOX_ACCOUNT.to_owned()],
         canaries: &[],
         isolation: &Isolation::default(),

@@ -3,9 +3,9 @@
 mod args;
 mod view;
 
-use std::time::Instant;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use serde_json::json;
+use serde::Serialize;
 
 pub use self::args::Args;
 pub(super) use self::view::{describe, differences, verified_table};
@@ -19,9 +19,15 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     fsutil::{self, Access, Existing},
-    provider::aws::{Aws, AwsSettings},
+    model::{Place, SnapshotId},
+    provider::{
+        Source, Target,
+        aws::{Aws, AwsSettings},
+    },
     repo::{Repository, VerifiedManifest},
-    restore::{self, Execution, OnConflict, Options, Outcome, Plan, PlanFile, Values, Verification},
+    restore::{
+        self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Summary, Values, Verification,
+    },
     storage::Storage,
 };
 
@@ -33,9 +39,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Some(file) => (approved_snapshot(repository, &opened, file).await?, file.options.clone()),
         None => (wanted(repository, &opened, &args).await?, args.options(&configured_first(context)?)?),
     };
-    let records = repository.records(&manifest, opened.opener()?).await?;
-    let found = restore::look(&target, &manifest, &records, &options).await?;
-    let plan = restore::make(&manifest, &records, &found, &options)?;
+    let (records, scratch) = (repository.record_stream(&manifest, opened.opener()?), context.scratch());
+    let found = restore::look(&target, &manifest, records, &options, Some(&scratch)).await?;
+    let plan = restore::make(&manifest, &found, &options)?;
+    drop(found);
     if let Some(file) = &approved {
         file.agree(&plan)?;
     }
@@ -43,14 +50,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         return show_plan(context, &args, repository, options, plan);
     }
     let Trusted::Quorum(_, quorum) = &opened else { return Err(Failure::usage("a restore needs a quorum")) };
-    context.output.note(&describe(&plan, args.rate_share));
-    refuse_conflicts(&plan, options.on_conflict)?;
+    let summary = plan.summary()?;
+    context.output.note(&describe(&plan, &summary, args.rate_share)?);
+    refuse_conflicts(&summary, options.on_conflict)?;
     quorum::confirm(context, &format!("Restore into {}?", plan.target), args.yes)?;
     // Somebody may have taken a while to say yes.
     if !args.yes && !restore::is_unchanged(&target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
     }
-    carry_out(context, &args, &plan, &Values::new(repository, &quorum.key), &target).await
+    carry_out(context, &args, (&plan, &summary), &Values::new(repository, &quorum.key), target).await
 }
 
 /// Opens the repository: to plan, the host's index key is enough; to restore, a quorum is needed.
@@ -117,30 +125,48 @@ fn show_plan(
     options: Options,
     plan: Plan,
 ) -> Result<Exit, Failure> {
-    let exit = if plan.is_complete() { Exit::Complete } else { Exit::Incomplete };
-    let mut value = serde_json::to_value(&plan).expect("a plan is plain data");
-    value["counts"] = json!(plan.counts());
-    value["estimate"] = json!(plan.estimate(args.rate_share));
-    value["complete"] = plan.is_complete().into();
-    let text = describe(&plan, args.rate_share);
+    let summary = plan.summary()?;
     if let Some(path) = &args.plan_out {
-        let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan);
-        fsutil::write(path, &file.to_bytes(), Access::Private, Existing::Keep)?;
+        let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan.clone());
+        fsutil::write_with(path, Access::Private, Existing::Keep, |output| file.write(output))?;
         context.output.note(&format!("the plan is in {}: lifeboat restore --plan {0}", path.display()));
     }
-    context.output.result(&value, || text);
-    Ok(exit)
+    let shown = ShownPlan {
+        plan: &plan,
+        counts: &summary.counts,
+        estimate: summary.estimate(args.rate_share),
+        complete: summary.complete,
+    };
+    context.output.large_result(&shown, || describe(&plan, &summary, args.rate_share))?;
+    Ok(if summary.complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-fn refuse_conflicts(plan: &Plan, on_conflict: OnConflict) -> Result<(), Failure> {
-    let conflicts: Vec<String> = plan
-        .secrets
-        .iter()
-        .filter_map(|secret| match &secret.outcome {
-            Outcome::Conflict(reason) => Some(format!("{}: {reason}", secret.desired.name)),
-            _ => None,
-        })
-        .collect();
+/// A plan as `--json` shows it.
+#[derive(Serialize)]
+struct ShownPlan<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    counts: &'a BTreeMap<&'static str, u64>,
+    estimate: Estimate,
+    complete: bool,
+}
+
+/// What came of a restore, as `--json` shows it.
+#[derive(Serialize)]
+struct Restored<'a> {
+    snapshot: SnapshotId,
+    target: &'a Place,
+    writes: u64,
+    failed: &'a [FailedStep],
+    counts: &'a BTreeMap<&'static str, u64>,
+    versions: &'a BTreeMap<&'static str, u64>,
+    verification: &'a Verification,
+    seconds: f64,
+    complete: bool,
+}
+
+fn refuse_conflicts(summary: &Summary, on_conflict: OnConflict) -> Result<(), Failure> {
+    let conflicts = &summary.conflicts;
     if on_conflict == OnConflict::Skip || conflicts.is_empty() {
         return Ok(());
     }
@@ -152,43 +178,55 @@ fn refuse_conflicts(plan: &Plan, on_conflict: OnConflict) -> Result<(), Failure>
 async fn carry_out(
     context: &Context,
     args: &Args,
-    plan: &Plan,
+    (plan, summary): (&Plan, &Summary),
     values: &Values<'_>,
-    target: &Aws,
+    target: Aws,
 ) -> Result<Exit, Failure> {
+    let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (Arc::new(target.clone()), Arc::new(target));
     let started = Instant::now();
     let watch = Watch::new(context.output.json);
-    let execution = restore::execute(plan, values, target, &watch).await;
+    let execution = restore::execute(plan, values, &target, &watch).await;
     let verification = match &execution {
-        Ok(_) => restore::verify(plan, values, target, &watch).await,
+        Ok(_) => restore::verify(plan, values, &readback, &watch).await,
         Err(_) => Ok(Verification::default()),
     };
     watch.done();
     let (execution, verification) = (execution?, verification?);
     if let Some(path) = &args.arn_map {
-        let bytes = serde_json::to_vec_pretty(&verification.arns).expect("ARNs are plain data");
-        fsutil::write(path, &bytes, Access::Private, Existing::Replace)?;
+        fsutil::write_with(path, Access::Private, Existing::Replace, |output| view::arn_map(&verification, output))?;
     }
-    Ok(print(context, plan, &execution, &verification, started.elapsed().as_secs_f64()))
+    print(context, (plan, summary), &execution, &verification, started.elapsed().as_secs_f64())
 }
 
-fn print(context: &Context, plan: &Plan, execution: &Execution, verification: &Verification, seconds: f64) -> Exit {
+fn print(
+    context: &Context,
+    (plan, summary): (&Plan, &Summary),
+    execution: &Execution,
+    verification: &Verification,
+    seconds: f64,
+) -> Result<Exit, Failure> {
     for failed in &execution.failed {
         context.output.warn(&format!("{} is not whole: {}", failed.name, failed.reason));
     }
     for line in differences(verification).iter().chain(&view::old_arns(verification)) {
         context.output.warn(line);
     }
-    let nothing_to_do = plan.secrets.iter().all(|secret| !secret.is_verified()) && plan.is_complete();
-    let complete = execution.failed.is_empty() && plan.is_complete() && (verification.passed() || nothing_to_do);
-    let value = json!({
-        "snapshot": plan.snapshot, "target": plan.target, "writes": execution.done, "failed": execution.failed,
-        "counts": plan.counts(), "versions": verification.version_counts(), "verification": verification,
-        "seconds": seconds, "complete": complete,
-    });
-    context.output.result(&value, || {
+    let nothing_to_do = summary.verified == 0 && summary.complete;
+    let complete = execution.failed.is_empty() && summary.complete && (verification.passed() || nothing_to_do);
+    let value = Restored {
+        snapshot: plan.snapshot,
+        target: &plan.target,
+        writes: execution.done,
+        failed: &execution.failed,
+        counts: &summary.counts,
+        versions: &verification.version_counts,
+        verification,
+        seconds,
+        complete,
+    };
+    context.output.large_result(&value, || {
         let state = if complete { "restored and verified" } else { "INCOMPLETE" };
-        format!("{}\n{}\n{state} in {seconds:.1} s", verified_table(verification), view::versions(verification))
-    });
-    if complete { Exit::Complete } else { Exit::Incomplete }
+        Ok(format!("{}\n{}\n{state} in {seconds:.1} s", verified_table(verification), view::versions(verification)))
+    })?;
+    Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }

@@ -1,33 +1,47 @@
 //! Plans and verifications as people read them.
 
-use super::super::output::{plural, table};
+use serde::{Serializer as _, ser::SerializeMap as _};
+
+use super::super::{
+    Failure,
+    output::{plural, table},
+};
 use crate::{
     provider::Presence,
-    restore::{self, Outcome, Plan, Reference, SecretPlan, Verification},
+    restore::{self, Outcome, Plan, Reference, SecretPlan, Summary, Verification},
 };
 
 /// Secrets and lines shown; `--json` shows all.
 const MOST_LINES: usize = 200;
 
 /// The plan as people read it: what happens to each secret, what cannot come back, what is referred to and not there.
-pub(in super::super) fn describe(plan: &Plan, rate_share: f64) -> String {
+pub(in super::super) fn describe(plan: &Plan, summary: &Summary, rate_share: f64) -> Result<String, Failure> {
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for secret in plan.secrets.walk()? {
+        let secret = secret?;
+        if rows.len() < MOST_LINES {
+            rows.push(row(&secret));
+        }
+        if lines.len() < MOST_LINES {
+            lines.extend(remarks(&secret));
+        }
+    }
     let mut text = format!(
         "Plan: snapshot {} of {} → {}\n{}",
         plan.snapshot.short(),
         plan.source,
         plan.target,
-        table(&["secret", "versions", "writes", "what"], plan.secrets.iter().take(MOST_LINES).map(row).collect())
+        table(&["secret", "versions", "writes", "what"], rows)
     );
-    if let Some(more) = plan.secrets.len().checked_sub(MOST_LINES).filter(|more| *more > 0) {
+    if let Some(more) = plan.secrets.count().checked_sub(MOST_LINES as u64).filter(|more| *more > 0) {
         text.push_str(&format!("\n… and {more} more (--json shows all)"));
     }
-    for line in plan.secrets.iter().flat_map(remarks).chain(plan.references.iter().filter_map(refers)).take(MOST_LINES)
-    {
+    for line in lines.into_iter().chain(plan.references.iter().filter_map(refers)).take(MOST_LINES) {
         text.push_str(&format!("\n{line}"));
     }
     let counts: Vec<String> =
-        plan.counts().iter().map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
-    let estimate = plan.estimate(rate_share);
+        summary.counts.iter().map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
+    let estimate = summary.estimate(rate_share);
     text.push_str(&format!(
         "\n{}; {}; at AWS's quotas {} until everything is current, {} in all",
         counts.join(", "),
@@ -35,7 +49,7 @@ pub(in super::super) fn describe(plan: &Plan, rate_share: f64) -> String {
         duration(estimate.current_seconds),
         duration(estimate.total_seconds),
     ));
-    text
+    Ok(text)
 }
 
 fn row(secret: &SecretPlan) -> Vec<String> {
@@ -76,7 +90,8 @@ fn refers(reference: &Reference) -> Option<String> {
         Presence::Unusable(state) => format!("is {state} in the target"),
         Presence::Unknown(reason) => format!("may not be in the target: {reason}"),
     };
-    Some(format!("refers to: {} {state} ({})", reference.reference, reference.secrets.join(", ")))
+    let more = if reference.more > 0 { format!(" and {} more", reference.more) } else { String::new() };
+    Some(format!("refers to: {} {state} ({}{more})", reference.reference, reference.secrets.join(", ")))
 }
 
 fn duration(seconds: f64) -> String {
@@ -92,9 +107,20 @@ pub(super) fn old_arns(verification: &Verification) -> Vec<String> {
     verification.old_arns.iter().map(line).collect()
 }
 
+/// The old ARNs and the new ones, as one JSON object.
+pub(super) fn arn_map(verification: &Verification, output: &mut dyn std::io::Write) -> std::io::Result<()> {
+    let mut output = serde_json::Serializer::pretty(output);
+    let mut map = output.serialize_map(None)?;
+    for arn in verification.arns.walk().map_err(std::io::Error::other)? {
+        let arn = arn.map_err(std::io::Error::other)?;
+        map.serialize_entry(&arn.old, &arn.new)?;
+    }
+    Ok(map.end()?)
+}
+
 /// How many versions are restored, identical, different, missing.
 pub(super) fn versions(verification: &Verification) -> String {
-    let counts = verification.version_counts();
+    let counts = &verification.version_counts;
     let count = |state: &str| format!("{} {state}", counts.get(state).unwrap_or(&0));
     let mut states: Vec<String> = ["restored", "identical", "different", "missing"].map(count).into();
     states.extend(counts.contains_key("unread").then(|| count("unread")));

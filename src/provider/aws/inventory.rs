@@ -1,45 +1,15 @@
-//! What exists of the names a restore wants to write.
+//! What exists of a name that a restore wants to write.
 
-use std::collections::BTreeSet;
-
-use futures::{
-    StreamExt as _, TryStreamExt as _,
-    stream::{self, BoxStream},
-};
-
-use super::{AT_ONCE, Aws, answers::ListedVersion, failure::Failure};
+use super::{Aws, answers::ListedVersion, failure::Failure};
 use crate::{
     model::{Unreadable, ValueState, Version},
-    provider::{ErrorKind, Existing, ProviderError},
+    provider::{ErrorKind, Existing},
 };
 
-/// Up to this many names it is quicker to ask for each than to list the region.
-const FEW: usize = 1_000;
-
 impl Aws {
-    /// Every wanted secret that exists, by name. Values are not read, so every version's state is
-    /// [`ValueState::None`].
-    pub(super) async fn existing(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError> {
-        let names = if wanted.len() <= FEW { wanted.clone() } else { self.listed_of(wanted).await? };
-        let reads: Vec<_> = names.into_iter().map(|name| self.look_up(name)).collect();
-        let reads: BoxStream<'_, _> = stream::iter(reads).buffered(AT_ONCE).boxed();
-        Ok(reads.try_filter_map(|found| async { Ok(found) }).try_collect().await?)
-    }
-
-    async fn listed_of(&self, wanted: &BTreeSet<String>) -> Result<BTreeSet<String>, ProviderError> {
-        let mut found = BTreeSet::new();
-        let mut listing = self.listing();
-        while let Some(listed) = listing.next().await {
-            let name = listed?.name;
-            if wanted.contains(&name) {
-                found.insert(name);
-            }
-        }
-        Ok(found)
-    }
-
-    async fn look_up(&self, name: String) -> Result<Option<Existing>, Failure> {
-        let described = match self.describe(&name, &name).await {
+    /// The secret of this name. Values are not read, so every version's state is [`ValueState::None`].
+    pub(super) async fn existing(&self, name: &str) -> Result<Option<Existing>, Failure> {
+        let described = match self.describe(name, name).await {
             Ok(described) if described.secret.name == name => described,
             // A partial ARN can stand for another secret.
             Ok(_) => return Ok(None),
@@ -49,13 +19,13 @@ impl Aws {
         let mut secret = described.secret;
         let scheduled = secret.deleted.is_some();
         let tolerable = |failure: &Failure| scheduled && failure.kind() == ErrorKind::Conflict;
-        let (versions, policy) = tokio::join!(self.version_ids(&name, &secret.arn), self.policy(&name, &secret.arn));
+        let (versions, policy) = tokio::join!(self.version_ids(name, &secret.arn), self.policy(name, &secret.arn));
         let mut entries = match versions {
             Ok(versions) => match versions.incomplete {
                 None => versions.entries,
                 Some(code) => {
                     let operation = super::Operation::ListSecretVersionIds;
-                    return Err(Failure::own(ErrorKind::Unavailable, operation, &name, &code, "the pages repeat"));
+                    return Err(Failure::own(ErrorKind::Unavailable, operation, name, &code, "the pages repeat"));
                 }
             },
             Err(failure) if tolerable(&failure) => {

@@ -16,7 +16,6 @@ mod read;
 mod write;
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,7 +25,7 @@ use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
-use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
@@ -163,8 +162,12 @@ impl Target for Aws {
         self.whereabouts().await
     }
 
-    async fn inventory(&self, wanted: &BTreeSet<String>) -> Result<Vec<Existing>, ProviderError> {
-        self.existing(wanted).await
+    fn names(&self) -> BoxStream<'_, Result<String, ProviderError>> {
+        self.listing().map_ok(|listed| listed.name).boxed()
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Option<Existing>, ProviderError> {
+        Ok(self.existing(name).await?)
     }
 
     async fn presence(&self, reference: &str) -> Result<Presence, ProviderError> {

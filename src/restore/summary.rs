@@ -1,0 +1,52 @@
+//! What a plan comes to: how many secrets have each outcome, whether anything is missing, how long it takes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    estimate::Calls,
+    plan::{Outcome, Plan, SecretPlan},
+};
+use crate::repo::RepoError;
+
+/// A plan in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// How many secrets have each outcome, by its name.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// Whether everything asked for will be there when the plan is executed.
+    pub complete: bool,
+    /// Secrets that are there afterwards, so that they can be verified.
+    pub verified: u64,
+    /// Names that something else has, and what that is.
+    pub conflicts: Vec<String>,
+    #[serde(skip)]
+    pub(super) calls: Calls,
+}
+
+impl Plan {
+    /// Walks through the plan once and counts.
+    ///
+    /// # Errors
+    /// The folder it is in cannot be read.
+    pub fn summary(&self) -> Result<Summary, RepoError> {
+        let mut summary = Summary { complete: true, ..Summary::default() };
+        for secret in self.secrets.walk()? {
+            summary.add(&secret?);
+        }
+        Ok(summary)
+    }
+}
+
+impl Summary {
+    fn add(&mut self, secret: &SecretPlan) {
+        *self.counts.entry(secret.outcome.name()).or_default() += 1;
+        self.complete &= secret.lost.is_empty() && !secret.is_refused();
+        self.verified += u64::from(secret.is_verified());
+        if let Outcome::Conflict(reason) = &secret.outcome {
+            self.conflicts.push(format!("{}: {reason}", secret.desired.name));
+        }
+        self.calls.add(secret);
+    }
+}
