@@ -172,7 +172,7 @@ impl<T: Line> Spool<T> {
     /// Merges files of one size as soon as there are enough, so that what is the same does not fill the disk.
     fn collapse(&mut self) -> Result<(), RepoError> {
         let mut alike = self.written;
-        while alike % FAN_IN == 0 {
+        while alike.is_multiple_of(FAN_IN) {
             let newest = self.runs.split_off(self.runs.len() - FAN_IN);
             self.merge(&newest)?;
             alike /= FAN_IN;
