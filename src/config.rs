@@ -113,7 +113,7 @@ pub struct SourceSection {
     /// Read every secret again at least every so many days, also when nothing the listing shows has changed.
     #[serde(default = "default_sweep_days")]
     pub sweep_days: u32,
-    /// The share of each request quota to use, above 0 and at most 1.
+    /// The share of each request quota to use, above 0; above 1 only where the endpoint is not AWS's own.
     #[serde(default = "default_rate_share")]
     pub rate_share: f64,
 }
@@ -187,8 +187,8 @@ pub enum ConfigError {
     /// No sweep at all.
     #[error("sweep_days must be at least 1")]
     SweepDays,
-    /// A rate share outside ]0, 1].
-    #[error("rate_share must be above 0 and at most 1")]
+    /// A rate share that is none.
+    #[error("rate_share must be above 0")]
     RateShare,
 }
 
@@ -203,7 +203,7 @@ impl Config {
         if config.source.sweep_days == 0 {
             return Err(ConfigError::SweepDays);
         }
-        if config.source.rate_share > 0.0 && config.source.rate_share <= 1.0 {
+        if config.source.rate_share > 0.0 && config.source.rate_share.is_finite() {
             Ok(config)
         } else {
             Err(ConfigError::RateShare)
@@ -364,7 +364,7 @@ mod tests {
         let good = example().to_text();
         for (from, to, says) in [
             ("rate_share = 0.5", "rate_share = 0.0", "rate_share"),
-            ("rate_share = 0.5", "rate_share = 1.5", "rate_share"),
+            ("rate_share = 0.5", "rate_share = inf", "rate_share"),
             ("rate_share = 0.5", "rate_shar = 0.5", "did you mean `rate_share`?"),
             ("sweep_days = 7", "sweep_day = 7", "did you mean `sweep_days`?"),
             ("sweep_days = 7", "sweep_days = 0", "at least 1"),

@@ -1,5 +1,8 @@
 //! `lifeboat diff`
 
+use std::sync::Arc;
+
+use futures::TryStreamExt as _;
 use serde_json::json;
 
 use super::{
@@ -16,7 +19,8 @@ use crate::{
         Source,
         aws::{Aws, AwsSettings},
     },
-    restore::{self, Change, Diff, LookError, Side, Values},
+    repo::VerifiedManifest,
+    restore::{self, Change, Diff, Held, LookError, Values},
 };
 
 /// Show what changed between two snapshots, or since a snapshot; values only as the same or different
@@ -46,25 +50,27 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let trusted = show::trusted(context, &args.shares).await?;
     let repository = trusted.repository();
     let manifest = show::find(repository, trusted.trust(), &args.older).await?;
-    let older = Side::of(repository.records(&manifest, trusted.opener()?).await?);
-    let watch = Watch::new(context.output.json);
-    let (newer, against) = if let Some(wanted) = &args.newer {
-        let manifest = show::find(repository, trusted.trust(), wanted).await?;
-        let records = repository.records(&manifest, trusted.opener()?).await?;
-        (Side::of(records), manifest.manifest().snapshot.short())
-    } else {
-        let source = source(context, &args).await?;
-        refuse_other(&source.place().await?, &manifest.manifest().source)?;
-        let with_values = matches!(trusted, Trusted::Quorum(..));
-        let side = restore::live(&source, with_values, &watch).await.map_err(LookError::from)?;
-        (side, "the source".to_owned())
+    let stored = |manifest: &VerifiedManifest| {
+        let records = repository.record_stream(manifest, trusted.opener()?);
+        Ok::<_, Failure>(records.map_ok(Held::stored).map_err(LookError::from))
     };
+    let older = stored(&manifest)?;
     let values = match &trusted {
         Trusted::Quorum(repository, opened) => Some(Values::new(repository, &opened.key)),
         Trusted::Host(..) => None,
     };
-    let diff = restore::diff(&older, &newer, values.as_ref()).await.map_err(LookError::from)?;
+    let watch = Watch::new(context.output.json);
+    let (diff, against) = if let Some(wanted) = &args.newer {
+        let manifest = show::find(repository, trusted.trust(), wanted).await?;
+        (restore::diff(older, stored(&manifest)?, values.as_ref()).await, manifest.manifest().snapshot.short())
+    } else {
+        let source: Arc<dyn Source> = Arc::new(source(context, &args).await?);
+        refuse_other(&source.place().await?, &manifest.manifest().source)?;
+        let newer = restore::live(&source, values.is_some(), Some(&context.scratch()), &watch).await?;
+        (restore::diff(older, newer, values.as_ref()).await, "the source".to_owned())
+    };
     watch.done();
+    let diff = diff?;
     let older = manifest.manifest().snapshot.short();
     let value = json!({ "older": older, "newer": against, "differs": !diff.is_empty(), "diff": diff });
     context.output.result(&value, || describe(&older, &against, &diff));

@@ -1,6 +1,9 @@
 //! `lifeboat show`
 
-use serde_json::json;
+use std::pin::pin;
+
+use futures::TryStreamExt as _;
+use serde::Serialize;
 
 use super::{
     Context, Exit, Failure,
@@ -9,10 +12,14 @@ use super::{
 };
 use crate::{
     crypto::{IndexKey, Opener},
-    model::{Record, ValueState},
-    repo::{Repository, Trust, VerifiedManifest},
+    model::{Digest, Record, ValueState},
+    repo::{Manifest, Repository, Sorted, Spool, Trust, VerifiedManifest},
     storage::Storage,
 };
+
+const HEADINGS: [&str; 4] = ["secret", "version", "labels", "value"];
+/// Rows of one table.
+const TABLE_ROWS: usize = 5_000;
 
 /// Show what is in a snapshot: names, versions, labels; never values
 #[derive(Debug, clap::Args)]
@@ -141,14 +148,45 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let trusted = trusted(context, &args.shares).await?;
     let (repository, trust) = (trusted.repository(), trusted.trust());
     let manifest = find(repository, trust, &args.snapshot).await?;
-    let records = repository.records(&manifest, trusted.opener()?).await?;
-    let value = json!({ "manifest": manifest.manifest(), "digest": manifest.digest(), "records": records });
-    context.output.result(&value, || {
-        let rows = records.iter().flat_map(rows).collect();
-        table(&["secret", "version", "labels", "value"], rows)
-    });
-    let complete = records.iter().all(|record| !record.is_incomplete());
+    let mut records = pin!(repository.record_stream(&manifest, trusted.opener()?));
+    let mut shown = Spool::of_records(Some(&context.scratch()));
+    let mut complete = true;
+    while let Some(record) = records.try_next().await? {
+        complete &= !record.is_incomplete();
+        shown.push(record)?;
+    }
+    let records = shown.sorted()?;
+    let value = Shown { manifest: manifest.manifest(), digest: manifest.digest(), records: &records };
+    if context.output.json {
+        context.output.large_result(&value, || Ok(String::new()))?;
+    } else {
+        print_tables(context, &records)?;
+    }
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+}
+
+/// One table, or several when the snapshot is large: a table is as wide as its widest row, and is held in memory.
+fn print_tables(context: &Context, records: &Sorted<Record>) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    let show = |rows| context.output.raw(format!("{}\n", table(&HEADINGS, rows)).as_bytes());
+    for record in records.walk()? {
+        all.extend(rows(&record?));
+        if all.len() >= TABLE_ROWS {
+            show(std::mem::take(&mut all));
+        }
+    }
+    if !all.is_empty() || records.count() == 0 {
+        show(all);
+    }
+    Ok(())
+}
+
+/// A snapshot as `--json` shows it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    manifest: &'a Manifest,
+    digest: Digest,
+    records: &'a Sorted<Record>,
 }
 
 fn rows(record: &Record) -> Vec<Vec<String>> {

@@ -4,29 +4,31 @@
 //! pack are one value; other values are compared only where both sides can be read.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    path::Path,
+    pin::pin,
     sync::Arc,
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use super::{plan::ValueRef, values::Values};
+use super::{execute::on_any_thread, look::LookError, plan::ValueRef, values::Values};
 use crate::{
     model::{Record, Secret, SecretValue, Tag, ValueState, Version},
     progress::Progress,
-    provider::{ErrorKind, FetchedValue, ProviderError, Source},
-    repo::RepoError,
+    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Listed, Source},
+    repo::{RepoError, Spool},
 };
 
 const CONCURRENT_SECRETS: usize = 32;
 
-/// One side of a comparison.
-pub struct Side {
-    /// The records.
-    pub records: Vec<Record>,
-    /// Values that were read alive, by ARN and version id.
-    pub values: BTreeMap<(String, String), SecretValue>,
+/// A secret of one side.
+pub struct Held {
+    record: Record,
+    /// Values that were read alive, by version id.
+    values: BTreeMap<String, SecretValue>,
 }
 
 /// What differs.
@@ -72,76 +74,135 @@ impl Diff {
     }
 }
 
-impl Side {
-    /// A snapshot.
-    pub fn of(records: Vec<Record>) -> Self {
-        Self { records, values: BTreeMap::new() }
+impl Held {
+    /// A secret of a snapshot.
+    pub fn stored(record: Record) -> Self {
+        Self { record, values: BTreeMap::new() }
     }
-}
 
-/// Reads the source as it is now; values too when `with_values`.
-///
-/// # Errors
-/// The source fails as a whole. A part that is refused is named in its record.
-pub async fn live(source: &dyn Source, with_values: bool, progress: &dyn Progress) -> Result<Side, ProviderError> {
-    progress.begin("read the source", None);
-    let now = jiff::Timestamp::UNIX_EPOCH;
-    let mut side = Side { records: Vec::new(), values: BTreeMap::new() };
-    let reads = source.list().map_ok(|listed| async move {
-        match source.fetch(&listed, &|_| !with_values).await {
-            Ok(fetched) => Ok(Some(fetched)),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    });
-    let mut reads = Box::pin(reads.try_buffer_unordered(CONCURRENT_SECRETS));
-    while let Some(fetched) = reads.try_next().await? {
-        progress.advance(1);
-        let Some(fetched) = fetched else { continue };
-        let mut versions = Vec::new();
-        for version in fetched.versions {
-            let value = match version.value {
+    /// A secret as it is now.
+    fn alive(fetched: Fetched) -> Self {
+        let mut values = BTreeMap::new();
+        let versions = fetched.versions.into_iter().map(|FetchedVersion { id, stages, created, kms_keys, value }| {
+            let value = match value {
                 FetchedValue::Value(value) => {
-                    side.values.insert((fetched.secret.arn.clone(), version.id.clone()), value);
+                    values.insert(id.clone(), value);
                     ValueState::None
                 }
                 FetchedValue::Unreadable(reason) => ValueState::Unreadable { reason },
                 _ => ValueState::None,
             };
-            let (id, stages, created, kms_keys) = (version.id, version.stages, version.created, version.kms_keys);
-            versions.push(Version { id, stages, created, kms_keys, value });
-        }
-        side.records.push(Record { secret: fetched.secret, versions, read: now, listing: None });
+            Version { id, stages, created, kms_keys, value }
+        });
+        let versions = versions.collect();
+        let record = Record { secret: fetched.secret, versions, read: jiff::Timestamp::UNIX_EPOCH, listing: None };
+        Self { record, values }
     }
-    Ok(side)
+
+    fn name(&self) -> &str {
+        &self.record.secret.name
+    }
 }
 
-/// Compares `older` with `newer`, secret by secret; `values` opens what is stored, when there is a quorum.
+/// The source as it is now, by name; values too when `with_values`. The names wait in `scratch`, one secret is read after
+/// the other.
 ///
 /// # Errors
-/// A damaged pack.
-pub async fn diff(older: &Side, newer: &Side, values: Option<&Values<'_>>) -> Result<Diff, RepoError> {
-    let by_name = |side: &Side| -> BTreeMap<String, usize> {
-        side.records.iter().enumerate().map(|(at, record)| (record.secret.name.clone(), at)).collect()
-    };
-    let (old, new) = (by_name(older), by_name(newer));
-    let mut diff = Diff::default();
-    diff.added.extend(new.keys().filter(|name| !old.contains_key(*name)).cloned());
-    diff.removed.extend(old.keys().filter(|name| !new.contains_key(*name)).cloned());
-    let unread = older.records.iter().chain(&newer.records).filter(|record| record.is_incomplete());
-    diff.unread = unread.map(|record| record.secret.name.clone()).collect::<BTreeSet<_>>().into_iter().collect();
-    let both = old.iter().filter_map(|(name, at)| Some((&older.records[*at], &newer.records[*new.get(name)?])));
-    let mut work = stream::iter(both);
-    while let Some((old, new)) = work.next().await {
-        let before = diff.changes.len();
-        metadata(&old.secret, &new.secret, &mut diff);
-        versions(old, new, &mut diff);
-        for (one, other) in common(old, new) {
-            compare_values((older, old, one), (newer, new, other), values, &mut diff).await?;
-        }
-        diff.same += u64::from(diff.changes.len() == before);
+/// The source fails as a whole. A part that is refused is named in its record.
+pub async fn live<'a>(
+    source: &'a Arc<dyn Source>,
+    with_values: bool,
+    scratch: Option<&Path>,
+    progress: &'a dyn Progress,
+) -> Result<impl Stream<Item = Result<Held, LookError>> + use<'a>, LookError> {
+    let mut spool = Spool::of_records(scratch);
+    let mut listing = source.list();
+    while let Some(Listed { secret, fingerprint, .. }) = listing.try_next().await? {
+        let record = Record { secret, versions: Vec::new(), read: jiff::Timestamp::UNIX_EPOCH, listing: fingerprint };
+        spool.push(record)?;
     }
+    let listed = spool.sorted()?;
+    progress.begin("read the source", Some(listed.count()));
+    let mut last = None;
+    let once = move |record: &Result<Record, RepoError>| match record {
+        Ok(record) => last.replace(record.secret.arn.clone()).is_none_or(|last| last != record.secret.arn),
+        Err(_) => true,
+    };
+    let read = move |record: Result<Record, RepoError>| async move {
+        let Record { secret, listing, .. } = record?;
+        let listed = Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint: listing };
+        let source = Arc::clone(source);
+        let fetched = on_any_thread(async move { source.fetch(&listed, &|_| !with_values).await }).await;
+        progress.advance(1);
+        match fetched {
+            Ok(fetched) => Ok(Some(Held::alive(fetched))),
+            // It vanished since it was listed.
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    let reads = stream::iter(listed.walk()?.filter(once)).map(read).buffered(CONCURRENT_SECRETS);
+    Ok(reads.try_filter_map(|held| async { Ok(held) }))
+}
+
+/// Compares `older` with `newer`, which come by name; `values` opens what is stored, when there is a quorum.
+///
+/// # Errors
+/// The first error of either side; a damaged pack.
+pub async fn diff(
+    older: impl Stream<Item = Result<Held, LookError>>,
+    newer: impl Stream<Item = Result<Held, LookError>>,
+    values: Option<&Values<'_>>,
+) -> Result<Diff, LookError> {
+    let (mut older, mut newer) = (pin!(older), pin!(newer));
+    let (mut old, mut new) = (older.try_next().await?, newer.try_next().await?);
+    let mut diff = Diff::default();
+    loop {
+        let order = match (&old, &new) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.name().cmp(new.name()),
+        };
+        let (one, other) = (old.take_if(|_| order.is_le()), new.take_if(|_| order.is_ge()));
+        diff.take(one.as_ref(), other.as_ref(), values).await?;
+        if old.is_none() {
+            old = older.try_next().await?;
+        }
+        if new.is_none() {
+            new = newer.try_next().await?;
+        }
+    }
+    diff.unread.dedup();
     Ok(diff)
+}
+
+impl Diff {
+    /// Takes a secret of one side, or of both.
+    async fn take(
+        &mut self,
+        old: Option<&Held>,
+        new: Option<&Held>,
+        values: Option<&Values<'_>>,
+    ) -> Result<(), RepoError> {
+        let incomplete = [old, new].into_iter().flatten().filter(|held| held.record.is_incomplete());
+        self.unread.extend(incomplete.map(|held| held.name().to_owned()));
+        match (old, new) {
+            (Some(old), Some(new)) => {
+                let before = self.changes.len();
+                metadata(&old.record.secret, &new.record.secret, self);
+                versions(&old.record, &new.record, self);
+                for (one, other) in common(&old.record, &new.record) {
+                    compare_values((old, one), (new, other), values, self).await?;
+                }
+                self.same += u64::from(self.changes.len() == before);
+            }
+            (Some(old), None) => self.removed.push(old.name().to_owned()),
+            (None, Some(new)) => self.added.push(new.name().to_owned()),
+            (None, None) => {}
+        }
+        Ok(())
+    }
 }
 
 fn metadata(old: &Secret, new: &Secret, diff: &mut Diff) {
@@ -187,29 +248,29 @@ fn common<'a>(old: &'a Record, new: &'a Record) -> Vec<(&'a Version, &'a Version
     old.versions.iter().filter_map(pair).collect()
 }
 
-type Held<'a> = (&'a Side, &'a Record, &'a Version);
+type HeldVersion<'a> = (&'a Held, &'a Version);
 
 async fn compare_values(
-    old: Held<'_>,
-    new: Held<'_>,
+    old: HeldVersion<'_>,
+    new: HeldVersion<'_>,
     values: Option<&Values<'_>>,
     diff: &mut Diff,
 ) -> Result<(), RepoError> {
-    if let (Some(one), Some(other)) = (ValueRef::of(old.2), ValueRef::of(new.2))
+    if let (Some(one), Some(other)) = (ValueRef::of(old.1), ValueRef::of(new.1))
         && one == other
     {
         diff.values_same += 1;
         return Ok(());
     }
     let (Some(one), Some(other)) = (bytes(old, values).await?, bytes(new, values).await?) else {
-        let holds = |held: Held<'_>| ValueRef::of(held.2).is_some();
+        let holds = |held: HeldVersion<'_>| ValueRef::of(held.1).is_some();
         diff.values_unknown += u64::from(holds(old) || holds(new));
         return Ok(());
     };
     if one.value().same_as(other.value()) {
         diff.values_same += 1;
     } else {
-        diff.change(&old.1.secret.name, Some(&old.2.id), "value", String::new());
+        diff.change(old.0.name(), Some(&old.1.id), "value", String::new());
     }
     Ok(())
 }
@@ -230,15 +291,17 @@ impl Bytes<'_> {
 }
 
 async fn bytes<'a>(
-    (side, record, version): Held<'a>,
+    (held, version): HeldVersion<'a>,
     values: Option<&Values<'_>>,
 ) -> Result<Option<Bytes<'a>>, RepoError> {
-    let arn = &record.secret.arn;
-    if let Some(value) = side.values.get(&(arn.clone(), version.id.clone())) {
+    if let Some(value) = held.values.get(&version.id) {
         return Ok(Some(Bytes::Alive(value)));
     }
     match (values, ValueRef::of(version)) {
-        (Some(values), Some(at)) => Ok(Some(Bytes::Stored(values.get(&at, arn, &version.id).await?))),
+        (Some(values), Some(at)) => {
+            let arn = &held.record.secret.arn;
+            Ok(Some(Bytes::Stored(values.get(&at, arn, &version.id).await?)))
+        }
         _ => Ok(None),
     }
 }

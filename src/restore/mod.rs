@@ -19,7 +19,7 @@ mod summary;
 mod values;
 mod verify;
 
-pub use diff::{Change, Diff, Side, diff, live};
+pub use diff::{Change, Diff, Held, diff, live};
 pub use estimate::Estimate;
 pub use execute::{ExecuteError, Execution, FailedStep, execute};
 pub use file::{PlanFile, StalePlan};

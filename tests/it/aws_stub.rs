@@ -503,5 +503,8 @@ async fn a_rate_share_that_makes_no_sense_is_refused() {
     for rate_share in [0.0, -1.0, 1.1, f64::NAN] {
         let settings = AwsSettings { rate_share, ..AwsSettings::region("eu-central-1") };
         assert_eq!(Aws::connect(settings).await.err().unwrap().kind, ErrorKind::Invalid);
+        let endpoint = Some("http://127.0.0.1:1".to_owned());
+        let elsewhere = AwsSettings { rate_share, endpoint, ..AwsSettings::region("eu-central-1") };
+        assert_eq!(Aws::connect(elsewhere).await.is_ok(), rate_share > 1.0, "{rate_share}");
     }
 }

@@ -49,6 +49,7 @@ mod repo_fixture;
 mod repo_history;
 mod repo_sample;
 mod restore_cli;
+mod restore_large;
 mod restore_modes;
 mod round_trip;
 mod scan_cli;

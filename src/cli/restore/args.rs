@@ -84,7 +84,7 @@ pub struct Args {
     /// Write the plan to a file, to be approved and executed later, and stop
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     pub plan_out: Option<PathBuf>,
-    /// The share of the target's request quotas to use, above 0 and at most 1
+    /// The share of the target's request quotas to use, above 0; above 1 only where the endpoint is not AWS's own
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     pub rate_share: f64,
     /// Do not ask

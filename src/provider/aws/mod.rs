@@ -42,6 +42,8 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The highest rate share where AWS's quotas do not hold.
+const MOST_RATE: f64 = 10_000.0;
 /// Requests in flight for one secret, or for one inventory.
 const AT_ONCE: usize = 8;
 
@@ -57,7 +59,7 @@ pub struct AwsSettings {
     pub role: Option<String>,
     /// Fixed credentials, for a sandbox.
     pub credentials: Option<StaticCredentials>,
-    /// The share of every AWS quota to use, above 0 and up to 1.
+    /// The share of every AWS quota to use, above 0; above 1 only where the endpoint is not AWS's own and knows no quota.
     pub rate_share: f64,
     /// What every connection has to pass.
     pub isolation: Option<Arc<Isolation>>,
@@ -101,18 +103,19 @@ impl Aws {
     /// Prepares the connection. Nothing is sent to Secrets Manager yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a rate share outside 0..=1.
+    /// [`ErrorKind::Invalid`] for a rate share that makes no sense.
     pub async fn connect(settings: AwsSettings) -> Result<Self, ProviderError> {
-        if !(settings.rate_share > 0.0 && settings.rate_share <= 1.0) {
+        let config = sdk_config(&settings).await;
+        let most = if is_awss_own(config.endpoint_url()) { 1.0 } else { MOST_RATE };
+        if !(settings.rate_share > 0.0 && settings.rate_share <= most) {
             return Err(ProviderError {
                 kind: ErrorKind::Invalid,
                 operation: "connect",
                 secret: None,
                 code: "BadRateShare".into(),
-                message: "the rate share must be above 0 and at most 1".into(),
+                message: format!("the rate share must be above 0 and at most {most} at this endpoint"),
             });
         }
-        let config = sdk_config(&settings).await;
         let secrets = aws_sdk_secretsmanager::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         let sts = aws_sdk_sts::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         let kms = aws_sdk_kms::config::Builder::from(&config).retry_config(RetryConfig::disabled());
@@ -183,6 +186,14 @@ impl Target for Aws {
     }
 }
 
+/// Whether an endpoint is AWS's, also by a private link: its quotas cannot be raised.
+fn is_awss_own(endpoint: Option<&str>) -> bool {
+    let Some(endpoint) = endpoint else { return true };
+    let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let host = authority.split(['/', ':', '?']).next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws"].iter().any(|suffix| host.ends_with(suffix))
+}
+
 async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
@@ -206,4 +217,25 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     let Some(role) = &settings.role else { return config };
     let assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config).build().await;
     config.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_hold_wherever_aws_answers() {
+        for own in [
+            None,
+            Some("https://secretsmanager.eu-central-1.amazonaws.com"),
+            Some("https://vpce-0a1b.secretsmanager.eu-central-1.vpce.amazonaws.com:443/"),
+            Some("https://SECRETSMANAGER.cn-north-1.amazonaws.com.cn."),
+            Some("https://secretsmanager.eu-central-1.api.aws"),
+        ] {
+            assert!(is_awss_own(own), "{own:?}");
+        }
+        for other in ["http://127.0.0.1:4566", "https://localstack.example/amazonaws.com", "http://[::1]:1"] {
+            assert!(!is_awss_own(Some(other)), "{other}");
+        }
+    }
 }
