@@ -246,3 +246,58 @@ impl Reference {
         (&self.secret, &self.version, self.binary) == (&entry.secret, &entry.version, binary)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(pack: u8, line: u32, version: &str) -> Reference {
+        let (secret, version) = ("arn".to_owned(), version.to_owned());
+        Reference { pack: Digest::of(&[pack]), line, secret, version, binary: false }
+    }
+
+    fn noted(snapshots: usize) -> Expected {
+        let expected = Expected::new(None, None);
+        for _ in 0..snapshots {
+            let mut all = vec![reference(2, 1, "b"), reference(1, 7, "a"), reference(2, 1, "a"), reference(2, 0, "c")];
+            expected.note(&mut all).unwrap();
+        }
+        expected
+    }
+
+    #[test]
+    fn each_pack_comes_once_with_its_lines_in_order() {
+        for snapshots in [1, 50] {
+            let expected = noted(snapshots);
+            assert_eq!(expected.packs(), 2);
+            let mut found = BTreeMap::new();
+            let take = |lines: Lines| {
+                let versions =
+                    lines.references.iter().map(|each| (each.line, each.version.clone())).collect::<Vec<_>>();
+                found.insert(lines.pack, versions).is_none()
+            };
+            expected.each_pack(take).unwrap();
+            let line = |line, version: &str| (line, version.to_owned());
+            assert_eq!(found[&Digest::of(&[1])], [line(7, "a")]);
+            assert_eq!(found[&Digest::of(&[2])], [line(0, "c"), line(1, "a"), line(1, "b")]);
+        }
+    }
+
+    #[test]
+    fn whoever_wants_no_more_gets_no_more() {
+        let mut given = 0;
+        noted(1)
+            .each_pack(|_| {
+                given += 1;
+                false
+            })
+            .unwrap();
+        assert_eq!(given, 1);
+    }
+
+    #[test]
+    fn a_scratch_folder_that_cannot_be_is_the_hosts_fault() {
+        let damage = RepoError::Damaged { file: "the spool".into(), reason: "cut".into() };
+        assert!(matches!(spooled(damage), RepoError::Spool(_)));
+    }
+}
