@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, FaultKind, IndexReader, PackEntry, Readings, RepoError, Spool, Subset, VerifiedManifest, layout};
-use crate::model::{Digest, Record, ValueKind, ValueState};
+use crate::model::{Digest, Hashing, Record, ValueKind, ValueState};
 
 /// References noted at once.
 const BATCH: usize = 1024;
@@ -33,13 +33,12 @@ pub(super) struct Lines {
     references: Vec<Reference>,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A reference of fixed size, so that hundreds of thousands of them lie side by side; of what it names it holds the digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Reference {
     pack: Digest,
     line: u32,
-    secret: String,
-    version: String,
-    binary: bool,
+    value: Digest,
 }
 
 /// What the records of one index, or of one snapshot's indexes, come to.
@@ -202,13 +201,9 @@ impl Tally {
 
 fn references_of(record: &Record, subset: Option<Subset>) -> impl Iterator<Item = Reference> {
     record.versions.iter().filter_map(move |version| match &version.value {
-        ValueState::Stored { pack, line, kind } if subset.is_none_or(|subset| subset.holds(pack)) => Some(Reference {
-            pack: *pack,
-            line: *line,
-            secret: record.secret.arn.clone(),
-            version: version.id.clone(),
-            binary: *kind == ValueKind::Binary,
-        }),
+        ValueState::Stored { pack, line, kind } if subset.is_none_or(|subset| subset.holds(pack)) => {
+            Some(Reference { pack: *pack, line: *line, value: identity(&record.secret.arn, &version.id, *kind) })
+        }
         _ => None,
     })
 }
@@ -227,8 +222,9 @@ impl Lines {
         };
         for (line, entry) in (0..).zip(entries) {
             let entry = entry?;
+            let value = identity(&entry.secret, &entry.version, entry.value.kind());
             while let Some(reference) = wanted.next_if(|reference| reference.line == line) {
-                if reference.matches(&entry) {
+                if reference.value == value {
                     values += 1;
                 } else {
                     dangling(line, "holds another value than a record says");
@@ -240,11 +236,14 @@ impl Lines {
     }
 }
 
-impl Reference {
-    fn matches(&self, entry: &PackEntry) -> bool {
-        let binary = entry.value.kind() == ValueKind::Binary;
-        (&self.secret, &self.version, self.binary) == (&entry.secret, &entry.version, binary)
-    }
+/// Which value of which secret, as one digest.
+fn identity(secret: &str, version: &str, kind: ValueKind) -> Digest {
+    let mut hashing = Hashing::default();
+    hashing.update(&[u8::from(kind == ValueKind::Binary)]);
+    hashing.update(&(secret.len() as u64).to_be_bytes());
+    hashing.update(secret.as_bytes());
+    hashing.update(version.as_bytes());
+    hashing.finish().0
 }
 
 #[cfg(test)]
@@ -252,8 +251,7 @@ mod tests {
     use super::*;
 
     fn reference(pack: u8, line: u32, version: &str) -> Reference {
-        let (secret, version) = ("arn".to_owned(), version.to_owned());
-        Reference { pack: Digest::of(&[pack]), line, secret, version, binary: false }
+        Reference { pack: Digest::of(&[pack]), line, value: identity("arn", version, ValueKind::String) }
     }
 
     fn noted(snapshots: usize) -> Expected {
@@ -271,15 +269,24 @@ mod tests {
             let expected = noted(snapshots);
             assert_eq!(expected.packs(), 2);
             let mut found = BTreeMap::new();
-            let take = |lines: Lines| {
-                let versions =
-                    lines.references.iter().map(|each| (each.line, each.version.clone())).collect::<Vec<_>>();
-                found.insert(lines.pack, versions).is_none()
-            };
-            expected.each_pack(take).unwrap();
-            let line = |line, version: &str| (line, version.to_owned());
-            assert_eq!(found[&Digest::of(&[1])], [line(7, "a")]);
-            assert_eq!(found[&Digest::of(&[2])], [line(0, "c"), line(1, "a"), line(1, "b")]);
+            expected.each_pack(|lines| found.insert(lines.pack, lines.references).is_none()).unwrap();
+            assert_eq!(found[&Digest::of(&[1])], [reference(1, 7, "a")]);
+            let mut second = [reference(2, 0, "c"), reference(2, 1, "a"), reference(2, 1, "b")];
+            second.sort();
+            assert_eq!(found[&Digest::of(&[2])], second);
+        }
+    }
+
+    #[test]
+    fn every_part_of_what_is_referred_to_counts() {
+        let named = identity("arn", "version", ValueKind::String);
+        for (secret, version, kind) in [
+            ("arm", "version", ValueKind::String),
+            ("arn", "versiom", ValueKind::String),
+            ("arn", "version", ValueKind::Binary),
+            ("arnv", "ersion", ValueKind::String),
+        ] {
+            assert_ne!(identity(secret, version, kind), named);
         }
     }
 
