@@ -9,7 +9,7 @@
 //! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
-//! | 0 | [`model`] [`clock`] [`fsutil`] [`isolation`] [`progress`] | leaves |
+//! | 0 | [`model`] [`clock`] [`cores`] [`fsutil`] [`isolation`] [`progress`] | leaves |
 //!
 //! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory.
 
@@ -17,6 +17,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cores;
 pub mod crypto;
 pub mod custody;
 pub mod drill;

@@ -1,7 +1,7 @@
 //! `lifeboat check`
 
 use super::{
-    Context, Exit, Failure, drill,
+    Context, Exit, Failure,
     output::{plural, table},
     quorum::{self, ShareArgs},
     survey,
@@ -10,7 +10,8 @@ use super::{
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
-    repo::{CheckDepth, CheckReport, Extent, Fault, Repository, Restorable, SubsetRule, Trust},
+    drill,
+    repo::{CheckDepth, CheckOptions, CheckReport, Extent, Fault, History, Repository, Restorable, SubsetRule, Trust},
 };
 
 /// Check that the repository is whole, at one of three depths
@@ -43,33 +44,41 @@ enum Depth {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
-    let subset = args.subset.map(|rule| rule.on(SystemClock.now()));
     let watch = Watch::new(context.output.json);
-    let report = if args.depth == Depth::Values {
-        let address = match &context.global.repo {
-            Some(address) => address.clone(),
-            None => context.host()?.config.repository.url,
+    let host = context.host();
+    let scratch = host.as_ref().ok().map(Host::scratch);
+    let options = CheckOptions {
+        subset: args.subset.map(|rule| rule.on(SystemClock.now())),
+        scratch: scratch.as_deref(),
+        progress: &watch,
+    };
+    let (report, remembered) = if args.depth == Depth::Values {
+        let address = match (&context.global.repo, &host) {
+            (Some(address), _) => address.clone(),
+            (None, Ok(host)) => host.config.repository.url.clone(),
+            (None, Err(_)) => context.host()?.config.repository.url,
         };
         let storage = crate::storage::Storage::open(&address)?;
         let repository = crate::repo::Repository::open(storage).await?;
         let opened = quorum::open(context, &repository, &args.shares).await?;
+        let history = repository.history(&opened.trust).await?;
         // On a clean machine nobody remembers anything; a host does.
-        let remembered = match context.host() {
-            Ok(host) => compared(context, &host, &repository, &opened.trust).await?,
+        let remembered = match &host {
+            Ok(host) => compared(context, host, &repository, &history, &opened.trust).await?,
             Err(_) => Vec::new(),
         };
-        let mut report = repository.check_part(&opened.trust, CheckDepth::Values(&opened.key), subset, &watch).await?;
-        report.faults.extend(remembered);
-        report
+        let depth = CheckDepth::Values(&opened.key);
+        (repository.check_history(&opened.trust, &history, depth, &options).await?, remembered)
     } else {
-        let host = context.host()?;
+        let host = host?;
         let (repository, trust) = context.repository(&host).await?;
         let key = if args.depth == Depth::Index { Some(host.index_key()?) } else { None };
         let depth = key.as_ref().map_or(CheckDepth::Structure, CheckDepth::Index);
-        let mut report = repository.check_part(&trust, depth, subset, &watch).await?;
-        report.faults.extend(compared(context, &host, &repository, &trust).await?);
-        report
+        let history = repository.history(&trust).await?;
+        let report = repository.check_history(&trust, &history, depth, &options).await?;
+        (report, compared(context, &host, &repository, &history, &trust).await?)
     };
+    let report = CheckReport { faults: [report.faults, remembered].concat(), ..report };
     watch.done();
     context.output.result(&report, || text(&report, args.depth));
     Ok(if !report.faults.is_empty() {
@@ -88,10 +97,10 @@ async fn compared(
     context: &Context,
     host: &Host,
     repository: &Repository,
+    history: &History,
     trust: &Trust,
 ) -> Result<Vec<Fault>, Failure> {
-    let drills = drill::judged_in(repository, trust).await?;
-    let chain = repository.chain(trust).await?;
+    let drills = drill::judge(history.drills.clone(), trust);
     let elsewhere = context.global.repo.as_ref().filter(|address| **address != host.config.repository.url);
     let remembered = if let Some(address) = elsewhere {
         let seen = host.copies_seen(repository.id())?.get(address).map(|seen| seen.head);
@@ -105,7 +114,7 @@ async fn compared(
         }
         survey::remembered(host.witness(repository.id())?, &copies, &drills)
     };
-    Ok(chain.compare(&remembered))
+    Ok(history.chain.compare(&remembered))
 }
 
 fn text(report: &CheckReport, depth: Depth) -> String {

@@ -17,7 +17,7 @@ use crate::{
     custody,
     drill::{self, Past, Verdict},
     fsutil::{self, Access, Existing},
-    repo::{Chain, Fault, Repository, Trust},
+    repo::{Chain, Fault, History, Repository, StoredDrill, Trust},
     status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, Severity, span},
 };
 
@@ -81,9 +81,12 @@ fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
 async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
-    let chain = repository.chain(&trust).await?;
-    let copies = survey::copies(&host, repository.id()).await?;
-    let drills = super::drill::judged_of(context, &host, &repository, &trust).await?;
+    let (history, copies) = futures::join!(repository.history(&trust), survey::copies(&host, repository.id()));
+    let (History { chain, drills: mut stored }, copies) = (history?, copies?);
+    if context.global.repo.is_none() {
+        stored.extend(drills_of(context, &copies));
+    }
+    let drills = drill::judge(stored, &trust);
     let remembered = survey::remembered(host.witness(repository.id())?, &copies, &drills);
     let mut history = chain.faults.clone();
     history.extend(chain.compare(&remembered));
@@ -105,6 +108,16 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         next_proof: sheets.2,
         running: running(&host, &repository)?,
     })
+}
+
+/// The records that copies hold; a copy that does not answer is said and left out.
+fn drills_of(context: &Context, copies: &[CopyView]) -> Vec<StoredDrill> {
+    for copy in copies {
+        if let Err(error) = &copy.chain {
+            context.output.note(&format!("the copy at {} was not asked: {error}", copy.section.url));
+        }
+    }
+    copies.iter().flat_map(|copy| copy.drills.clone()).collect()
 }
 
 fn running(host: &Host, repository: &Repository) -> Result<bool, Failure> {

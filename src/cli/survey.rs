@@ -9,7 +9,7 @@ use crate::{
     config::CopySection,
     drill::Past,
     model::RepositoryId,
-    repo::{Chain, Fault, Remembered, RepoError, Witness},
+    repo::{Chain, Fault, History, Remembered, RepoError, StoredDrill, Witness},
 };
 
 /// One configured copy, asked just now.
@@ -18,6 +18,8 @@ pub(super) struct CopyView {
     pub(super) section: CopySection,
     /// Its history, or why it could not be asked.
     pub(super) chain: Result<Chain, String>,
+    /// Its drill records, none of them believed.
+    pub(super) drills: Vec<StoredDrill>,
     /// What this host saw there before.
     pub(super) seen: Option<CopySeen>,
     /// Until when its newest snapshot cannot be removed, where the storage says so.
@@ -52,18 +54,18 @@ pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<
             if copy.id() != repository {
                 return Err(RepoError::Exists(format!("{} (another one, {})", section.url, copy.id().short())).into());
             }
-            let chain = copy.chain(&trust).await?;
+            let History { chain, drills } = copy.history(&trust).await?;
             let locked_until = match chain.head() {
                 Some(head) => copy.locked_until(head).await?,
                 None => None,
             };
-            Ok::<_, Failure>((chain, locked_until))
+            Ok::<_, Failure>((chain, drills, locked_until))
         };
-        let (chain, locked_until) = match asked.await {
-            Ok((chain, locked_until)) => (Ok(chain), locked_until),
-            Err(failure) => (Err(failure.message), None),
+        let (chain, drills, locked_until) = match asked.await {
+            Ok((chain, drills, locked_until)) => (Ok(chain), drills, locked_until),
+            Err(failure) => (Err(failure.message), Vec::new(), None),
         };
-        CopyView { section: section.clone(), chain, seen: seen.get(&section.url).copied(), locked_until }
+        CopyView { section: section.clone(), chain, drills, seen: seen.get(&section.url).copied(), locked_until }
     });
     Ok(join_all(views).await)
 }

@@ -85,7 +85,7 @@ impl<W: Write> Write for Sealer<W> {
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open<'a, R: Read + 'a>(opener: Opener<'_>, sealed: R) -> Result<Box<dyn Read + 'a>, OpenError> {
+pub fn open<'a, R: Read + Send + 'a>(opener: Opener<'_>, sealed: R) -> Result<Box<dyn Read + Send + 'a>, OpenError> {
     let file = age::Decryptor::new(sealed).map_err(|error| header_error(&error))?;
     let stream = match opener {
         Opener::Recovery(key) => file.decrypt(std::iter::once(&key.to_age() as _)),

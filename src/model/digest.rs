@@ -1,8 +1,8 @@
 //! Content digests and random identifiers.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 use sha2::{Digest as _, Sha256};
 
 /// Text that is not the lowercase hex of the expected length.
@@ -12,11 +12,25 @@ pub struct ParseIdError {
     expected: usize,
 }
 
+/// Reads hex digits where they lie: indexes and manifests hold millions of them.
+struct HexText<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = ParseIdError>> Visitor<'_> for HexText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $bytes:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name([u8; $bytes]);
 
         impl $name {
@@ -38,7 +52,9 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                let mut text = [0; 2 * $bytes];
+                hex::encode_to_slice(self.0, &mut text).expect("the text is twice as long");
+                f.write_str(std::str::from_utf8(&text).expect("hex digits are ASCII"))
             }
         }
 
@@ -61,17 +77,15 @@ macro_rules! hex_id {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = ParseIdError;
-
-            fn try_from(text: String) -> Result<Self, ParseIdError> {
-                text.parse()
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
             }
         }
 
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.to_string()
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(HexText(PhantomData))
             }
         }
     };
@@ -115,17 +129,53 @@ impl Digest {
     }
 }
 
+/// The SHA-256 and the length of content that comes in pieces.
+#[derive(Default)]
+pub struct Hashing {
+    state: Sha256,
+    length: u64,
+}
+
+impl Hashing {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.state.update(piece);
+        self.length += piece.len() as u64;
+    }
+
+    /// Ends the content: its digest and its length in bytes.
+    pub fn finish(self) -> (Digest, u64) {
+        (Digest(self.state.finalize().into()), self.length)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_the_whole() {
+        let content: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        for size in [1, 63, 64, 65, 4096, 100_000] {
+            let mut hashing = Hashing::default();
+            content.chunks(size).for_each(|piece| hashing.update(piece));
+            assert_eq!(hashing.finish(), (Digest::of(&content), 100_000), "pieces of {size}");
+        }
+        assert_eq!(Hashing::default().finish(), (Digest::of(b""), 0));
+    }
 
     #[test]
     fn hex_is_strict() {
         let digest = Digest::of(b"");
         assert_eq!(digest.to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(json, format!("\"{digest}\""));
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        assert!(serde_json::from_str::<Digest>("7").is_err());
         for bad in ["", "e3b0", &digest.to_string().to_uppercase(), &format!("{digest}00")] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
+            assert!(serde_json::from_value::<Digest>(bad.into()).is_err(), "{bad}");
         }
     }
 }

@@ -6,7 +6,7 @@ mod secret;
 mod step;
 mod value;
 
-pub use digest::{Digest, ParseIdError, RepositoryId, SnapshotId};
+pub use digest::{Digest, Hashing, ParseIdError, RepositoryId, SnapshotId};
 pub use place::Place;
 pub use secret::{Record, Replica, Rotation, Secret, Tag, Unreadable, ValueState, Version};
 pub use step::Step;

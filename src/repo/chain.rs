@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{
     FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Trust, VerifiedForget,
-    VerifiedManifest, from_json, layout, to_json, untrusted,
+    VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
+    cores,
     crypto::{Namespace, Signer, verify},
-    model::Digest,
+    model::{Digest, RepositoryId},
 };
 
 /// Files read at the same time.
@@ -37,8 +38,10 @@ impl Repository {
     pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
         let mut faults = Vec::new();
         let mut manifests = Vec::new();
-        for file in self.signed_files(layout::SNAPSHOTS).await? {
-            match self.judge(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
+        let files = self.signed_files(layout::SNAPSHOTS).await?;
+        let (repository, signers) = (self.id, trust.clone());
+        for judged in cores::each(files, move |file| judge(repository, &file, &signers)).await {
+            match judged {
                 Ok(manifest) => manifests.push(manifest),
                 Err(fault) => faults.push(fault),
             }
@@ -75,42 +78,6 @@ impl Repository {
     pub async fn locked_until(&self, manifest: &VerifiedManifest) -> Result<Option<jiff::Timestamp>, RepoError> {
         Ok(self.storage.locked_until(&layout::record(layout::SNAPSHOTS, manifest.name())).await?)
     }
-
-    fn judge(
-        &self,
-        stem: &str,
-        bytes: &[u8],
-        signature: Option<&str>,
-        trust: &Trust,
-    ) -> Result<VerifiedManifest, Fault> {
-        let name = layout::record(layout::SNAPSHOTS, stem);
-        let fault = |kind, detail: &str| Err(Fault::new(&name, kind, detail));
-        let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(&name, FaultKind::Damaged, reason))?;
-        let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
-        if manifest.repository != self.id {
-            return fault(FaultKind::Untrusted, "it belongs to another repository");
-        }
-        if trust.epoch(manifest.epoch).is_none() {
-            return fault(FaultKind::Untrusted, &format!("epoch {} is not trusted", manifest.epoch));
-        }
-        if !trust.allows(manifest.epoch, &manifest.signer) {
-            let detail = format!("{} may not sign for epoch {}", manifest.signer.fingerprint(), manifest.epoch);
-            return fault(FaultKind::Untrusted, &detail);
-        }
-        if let Err(error) = verify(&manifest.signer, Namespace::Manifest, bytes, signature) {
-            return fault(FaultKind::Untrusted, &error.to_string());
-        }
-        if layout::stem(manifest.time, manifest.snapshot) != stem {
-            return fault(
-                FaultKind::Reordered,
-                "it is genuine and has the name of another: its name is not its time and id",
-            );
-        }
-        if manifest.sequence == 0 {
-            return fault(FaultKind::Damaged, "sequence numbers start at 1");
-        }
-        Ok(VerifiedManifest::new(manifest, Digest::of(bytes), stem.to_owned()))
-    }
 }
 
 impl Chain {
@@ -139,6 +106,37 @@ impl Chain {
         let first = found.next().filter(|_| wanted.len() >= 4);
         if found.next().is_some() { None } else { first }
     }
+}
+
+/// A manifest as far as its own file tells: of this repository, signed by a signer of its epoch, under its own name.
+fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<VerifiedManifest, Fault> {
+    let SignedFile { name, stem, bytes, signature } = file;
+    let fault = |kind, detail: &str| Err(Fault::new(name, kind, detail));
+    let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
+    let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
+    if manifest.repository != repository {
+        return fault(FaultKind::Untrusted, "it belongs to another repository");
+    }
+    if trust.epoch(manifest.epoch).is_none() {
+        return fault(FaultKind::Untrusted, &format!("epoch {} is not trusted", manifest.epoch));
+    }
+    if !trust.allows(manifest.epoch, &manifest.signer) {
+        let detail = format!("{} may not sign for epoch {}", manifest.signer.fingerprint(), manifest.epoch);
+        return fault(FaultKind::Untrusted, &detail);
+    }
+    if let Err(error) = verify(&manifest.signer, Namespace::Manifest, bytes, signature) {
+        return fault(FaultKind::Untrusted, &error.to_string());
+    }
+    if layout::stem(manifest.time, manifest.snapshot) != *stem {
+        return fault(
+            FaultKind::Reordered,
+            "it is genuine and has the name of another: its name is not its time and id",
+        );
+    }
+    if manifest.sequence == 0 {
+        return fault(FaultKind::Damaged, "sequence numbers start at 1");
+    }
+    Ok(VerifiedManifest::new(manifest, Digest::of(bytes), stem.clone()))
 }
 
 /// Leaves out what a signer of an earlier epoch signed after a later epoch was in use: that signer may be revoked.

@@ -1,23 +1,27 @@
 //! How sound a repository is, at three depths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{
-    FileRef, IndexReader, MISSING, PackReader, RepoError, Repository, Restorable, Subset, Trust, VerifiedManifest,
+    Chain, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest,
     chain::PARALLEL,
     damaged,
     identity::Identity,
     layout,
-    resolve::{Expected, Tally},
+    resolve::Expected,
     restorable::{ValuesByPack, restorable},
 };
 use crate::{
+    cores,
     crypto::{IndexKey, Opener, RecoveryKey},
-    model::Digest,
     progress::{Progress, Silent},
 };
 
@@ -30,6 +34,24 @@ pub enum CheckDepth<'a> {
     Index(&'a IndexKey),
     /// And every value opens and is the one referred to: a quorum.
     Values(&'a RecoveryKey),
+}
+
+/// How a check goes about it; by default it reads everything, in memory, and nobody watches.
+pub struct CheckOptions<'a> {
+    /// Only the packs of this part are read; of the others presence and size are looked at. Everything else is checked whole.
+    pub subset: Option<Subset>,
+    /// The folder for what does not fit in memory; without one everything stays there.
+    pub scratch: Option<&'a Path>,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+}
+
+/// The history of a repository and its drill records, read once.
+pub struct History {
+    /// Every snapshot in chain order.
+    pub chain: Chain,
+    /// Every drill record, none of them believed.
+    pub drills: Vec<StoredDrill>,
 }
 
 /// What is wrong with one file or with the history.
@@ -101,7 +123,18 @@ impl Fault {
     }
 }
 
+impl Default for CheckOptions<'_> {
+    fn default() -> Self {
+        Self { subset: None, scratch: None, progress: &Silent }
+    }
+}
+
 impl CheckDepth<'_> {
+    /// Where references are noted; only for [`Self::Values`] somebody looks at them.
+    fn expected(&self, options: &CheckOptions<'_>) -> Option<Arc<Expected>> {
+        matches!(self, Self::Values(_)).then(|| Arc::new(Expected::new(options.scratch, options.subset)))
+    }
+
     fn opener(&self) -> Option<Opener<'_>> {
         match self {
             Self::Structure => None,
@@ -112,46 +145,55 @@ impl CheckDepth<'_> {
 }
 
 impl Repository {
+    /// Reads what a check rests on, and whoever compares heads needs too.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
+    pub async fn history(&self, trust: &Trust) -> Result<History, RepoError> {
+        Ok(History { chain: self.chain(trust).await?, drills: self.drills().await? })
+    }
+
     /// Checks everything the verified manifests refer to.
     ///
     /// # Errors
     /// [`RepoError::Storage`] when the storage fails; faults are in the report.
     pub async fn check(&self, trust: &Trust, depth: CheckDepth<'_>) -> Result<CheckReport, RepoError> {
-        self.check_part(trust, depth, None, &Silent).await
+        let history = self.history(trust).await?;
+        self.check_history(trust, &history, depth, &CheckOptions::default()).await
     }
 
-    /// The same, but only the packs of one part are read; of the others presence and size are looked at. Everything else
-    /// is checked whole. A unit of progress is a pack or an index.
+    /// The same for a history that was read just now. A unit of progress is a pack or an index.
     ///
     /// # Errors
-    /// As [`Repository::check`].
-    pub async fn check_part(
+    /// As [`Repository::check`]; [`RepoError::Spool`] when the scratch folder cannot be used.
+    pub async fn check_history(
         &self,
         trust: &Trust,
+        history: &History,
         depth: CheckDepth<'_>,
-        subset: Option<Subset>,
-        progress: &dyn Progress,
+        options: &CheckOptions<'_>,
     ) -> Result<CheckReport, RepoError> {
-        let mut report = CheckReport { subset, ..CheckReport::default() };
+        let History { chain, drills } = history;
+        let mut report = CheckReport { subset: options.subset, ..CheckReport::default() };
         self.check_public(trust, &mut report).await?;
-        let chain = self.chain(trust).await?;
+        check_drills(trust, drills, &mut report);
         report.snapshots = chain.manifests.len() as u64;
         report.files += chain.record_files;
-        report.faults.extend(chain.faults);
-        self.check_sealed(&chain.manifests, progress, &mut report).await?;
-        let mut values = ValuesByPack::new();
-        if let Some(opener) = depth.opener() {
-            let mut expected = Expected::default();
-            progress.begin("resolve references", Some(report.snapshots));
-            for found in &chain.manifests {
-                let by_pack = self.check_index(found, opener, &mut expected, &mut report).await?;
-                values.extend(by_pack.map(|by_pack| (found.manifest().sequence, by_pack)));
-                progress.advance(1);
+        report.faults.extend(chain.faults.iter().cloned());
+        self.check_sealed(&chain.manifests, options.progress, &mut report).await?;
+        let values = match depth.opener() {
+            Some(opener) => {
+                let expected = depth.expected(options);
+                let values =
+                    self.check_records(&chain.manifests, opener, expected.as_ref(), options, &mut report).await?;
+                if let Some(expected) = expected {
+                    let expected = Arc::into_inner(expected).expect("whoever noted references is done");
+                    self.check_values(opener, expected, options.progress, &mut report).await?;
+                }
+                values
             }
-            if matches!(depth, CheckDepth::Values(_)) {
-                self.check_values(opener, expected, progress, &mut report).await?;
-            }
-        }
+            None => ValuesByPack::new(),
+        };
         report.restorable = restorable(&chain.manifests, &report.faults, &values);
         report.faults.sort_by(|a, b| (&a.file, &a.detail).cmp(&(&b.file, &b.detail)));
         report.faults.dedup();
@@ -160,7 +202,7 @@ impl Repository {
         Ok(report)
     }
 
-    /// lifeboat.json, the guides, epochs, and the signatures of drill records and attestations; counts what `chain` will read.
+    /// lifeboat.json, the guides, epochs, and the signatures of attestations; counts what `chain` reads.
     async fn check_public(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
         let identity = self.read(layout::IDENTITY, report).await?;
         let expected = trust.epoch(1).map(|first| Identity::of(first).to_bytes());
@@ -182,26 +224,10 @@ impl Repository {
             report.files += 1;
             report.bytes += entry.size;
         }
-        self.check_drills(trust, report).await?;
         let attestations = self.attestations(trust).await?;
         report.files += attestations.files;
         report.bytes += attestations.bytes;
         report.faults.extend(attestations.faults);
-        Ok(())
-    }
-
-    /// A drill record is signed by a signer of any epoch; what it says is not the repository's to judge.
-    async fn check_drills(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
-        for drill in self.drills().await? {
-            let name = layout::record(layout::DRILLS, &drill.name);
-            report.files += 2;
-            report.bytes += (drill.bytes.len() + drill.signature.len()) as u64;
-            if drill.signature.is_empty() {
-                report.faults.push(Fault::new(&name, FaultKind::Unsigned, "it has no signature"));
-            } else if !trust.signed_drill(&drill) {
-                report.faults.push(Fault::new(&name, FaultKind::Untrusted, "no allowed signer signed this content"));
-            }
-        }
         Ok(())
     }
 
@@ -232,85 +258,16 @@ impl Repository {
         }
         progress.begin("read", Some(read.len() as u64));
         let mut results = stream::iter(read)
-            .map(async |(name, file)| (name, self.sealed(name, file).await))
-            .buffer_unordered(PARALLEL);
-        while let Some((name, result)) = results.next().await {
+            .map(async |(name, file)| (name, file, self.measured(name, file).await))
+            .buffer_unordered(at_once());
+        while let Some((name, file, result)) = results.next().await {
             progress.advance(1);
             match result {
-                Ok(bytes) => {
+                Ok(()) => {
                     report.files += 1;
-                    report.bytes += bytes.len() as u64;
+                    report.bytes += file.size;
                 }
                 Err(error) => report.faults.push(fault_of(name, error)?),
-            }
-        }
-        Ok(())
-    }
-
-    /// Every record of one snapshot: its references lead to packs of the manifest, and the counts are right. Gives how many
-    /// values are in each pack, unless the index cannot be read.
-    async fn check_index(
-        &self,
-        found: &VerifiedManifest,
-        opener: Opener<'_>,
-        expected: &mut Expected,
-        report: &mut CheckReport,
-    ) -> Result<Option<BTreeMap<Digest, u64>>, RepoError> {
-        let mut tally = Tally::new(found);
-        for file in &found.manifest().indexes {
-            let name = layout::index(&file.sha256);
-            let read = self.index(file).await.and_then(|sealed| {
-                IndexReader::open(&name, sealed, opener)?.try_for_each(|record| {
-                    tally.add(&record?, expected);
-                    Ok(())
-                })
-            });
-            match read {
-                Ok(()) => {}
-                Err(RepoError::WrongKey { file }) => {
-                    report.unopened.push(file);
-                    return Ok(None);
-                }
-                Err(error) => {
-                    report.faults.push(fault_of(&name, error)?);
-                    return Ok(None);
-                }
-            }
-        }
-        report.references += tally.references();
-        let by_pack = tally.take_by_pack();
-        report.faults.extend(tally.faults());
-        Ok(Some(by_pack))
-    }
-
-    /// Every value referred to: there, and of the secret, version and kind the record says.
-    async fn check_values(
-        &self,
-        opener: Opener<'_>,
-        expected: Expected,
-        progress: &dyn Progress,
-        report: &mut CheckReport,
-    ) -> Result<(), RepoError> {
-        let mut packs: BTreeMap<Digest, _> = expected.into_packs();
-        packs.retain(|pack, _| report.subset.is_none_or(|subset| subset.holds(pack)));
-        progress.begin("open values", Some(packs.len() as u64));
-        let mut packs_read = stream::iter(&packs)
-            .map(async |(digest, lines)| {
-                let name = layout::pack(digest);
-                let sealed = self.pack(digest).await?;
-                let entries = PackReader::open(&name, sealed, opener)?;
-                lines.compare(&name, entries)
-            })
-            .buffer_unordered(PARALLEL);
-        while let Some(result) = packs_read.next().await {
-            progress.advance(1);
-            match result {
-                Ok((values, faults)) => {
-                    report.values += values;
-                    report.faults.extend(faults);
-                }
-                Err(RepoError::WrongKey { file }) => report.unopened.push(file),
-                Err(error) => report.faults.push(fault_of("", error)?),
             }
         }
         Ok(())
@@ -331,6 +288,25 @@ impl Repository {
     }
 }
 
+/// A drill record is signed by a signer of any epoch; what it says is not the repository's to judge.
+fn check_drills(trust: &Trust, drills: &[StoredDrill], report: &mut CheckReport) {
+    for drill in drills {
+        let name = layout::record(layout::DRILLS, &drill.name);
+        report.files += 2;
+        report.bytes += (drill.bytes.len() + drill.signature.len()) as u64;
+        if drill.signature.is_empty() {
+            report.faults.push(Fault::new(&name, FaultKind::Unsigned, "it has no signature"));
+        } else if !trust.signed_drill(drill) {
+            report.faults.push(Fault::new(&name, FaultKind::Untrusted, "no allowed signer signed this content"));
+        }
+    }
+}
+
+/// Files read at the same time: enough for a storage far away, and for every core here.
+fn at_once() -> usize {
+    (2 * PARALLEL).max(cores::count())
+}
+
 /// Every pack and index of `manifests` by name, once.
 pub(super) fn sealed_files(manifests: &[VerifiedManifest]) -> BTreeSet<(String, FileRef)> {
     manifests.iter().flat_map(|found| found.manifest().files()).collect()
@@ -340,12 +316,12 @@ fn of_size(name: &str, file: &FileRef, size: u64) -> Result<(), RepoError> {
     if size == file.size { Ok(()) } else { Err(damaged(name, format!("it has {size} bytes, not {}", file.size))) }
 }
 
-/// Damage is a fault; a failing storage is not.
-fn fault_of(name: &str, error: RepoError) -> Result<Fault, RepoError> {
+/// Damage is a fault; a failing storage or host is not.
+pub(super) fn fault_of(name: &str, error: RepoError) -> Result<Fault, RepoError> {
     match error {
         RepoError::Damaged { file, reason } if reason == MISSING => Ok(Fault::new(&file, FaultKind::Missing, reason)),
         RepoError::Damaged { file, reason } => Ok(Fault::new(&file, FaultKind::Damaged, reason)),
-        RepoError::Storage(error) => Err(error.into()),
+        RepoError::Storage(_) | RepoError::Spool(_) => Err(error),
         other => Ok(Fault::new(name, FaultKind::Damaged, other.to_string())),
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, TryStreamExt, stream};
 
 use super::{
-    FileRef, IndexReader, IndexWriter, PackReader, RepoError, Repository, SealedFile, VerifiedManifest,
-    chain::PARALLEL, damaged, file_ref, layout,
+    FileRef, IndexReader, IndexWriter, MISSING, PackReader, RepoError, Repository, SealedFile, VerifiedManifest,
+    damaged, file_ref, layout,
 };
 use crate::{
+    cores,
     crypto::{Namespace, Opener, Recipient, Signer},
     model::{Digest, Record, SnapshotId},
     storage::StorageError,
@@ -176,13 +177,20 @@ impl Repository {
     /// Every file of a folder of signed records with its signature, by name. Nothing is verified.
     pub(super) async fn signed_files(&self, folder: &'static str) -> Result<Vec<SignedFile>, RepoError> {
         let entries = self.storage.list(folder).await?;
-        let stems = entries.iter().filter_map(|entry| layout::stem_of(folder, &entry.name).map(str::to_owned));
-        let read = stream::iter(stems.collect::<Vec<_>>()).map(async |stem| {
-            let name = layout::record(folder, &stem);
-            let (bytes, signature) = (self.storage.get(&name).await?, self.signature(&name).await?);
-            Ok(SignedFile { name, stem, bytes, signature })
-        });
-        read.buffered(PARALLEL).try_collect().await
+        let stems: Vec<&str> = entries.iter().filter_map(|entry| layout::stem_of(folder, &entry.name)).collect();
+        // A file and its signature side by side: as little time as can be between the two.
+        let names: Vec<String> = stems.iter().map(|stem| layout::record(folder, stem)).collect();
+        let pairs: Vec<String> = names.iter().flat_map(|name| [name.clone(), layout::signature(name)]).collect();
+        let mut files = self.storage.get_all(&pairs).await?.into_iter();
+        let mut found = Vec::with_capacity(names.len());
+        for (name, stem) in names.into_iter().zip(stems) {
+            let (Some(bytes), signature) = (files.next().flatten(), files.next().flatten()) else {
+                let address = self.storage.address().to_owned();
+                return Err(StorageError::NotFound { address, name }.into());
+            };
+            found.push(SignedFile { name, stem: stem.to_owned(), bytes, signature: signature.map(armored) });
+        }
+        Ok(found)
     }
 
     /// Every drill record, oldest first. None of them is believed: the reader verifies the signatures.
@@ -202,31 +210,52 @@ impl Repository {
     /// A file whose digest and size must be those of `file`.
     pub(super) async fn sealed(&self, name: &str, file: &FileRef) -> Result<Bytes, RepoError> {
         let (bytes, found) = self.hashed(name).await?;
-        if found.size != file.size {
-            return Err(damaged(name, format!("it has {} bytes, not {}", found.size, file.size)));
-        }
-        if found.sha256 != file.sha256 {
-            return Err(damaged(name, "its content does not have its digest"));
-        }
+        same(name, &found, file)?;
         Ok(bytes)
+    }
+
+    /// Looks whether a file has the digest and size of `file`; its content is not kept.
+    pub(super) async fn measured(&self, name: &str, file: &FileRef) -> Result<(), RepoError> {
+        match self.storage.measure(name).await {
+            Err(StorageError::NotFound { .. }) => Err(damaged(name, MISSING)),
+            other => {
+                let (sha256, size) = other?;
+                same(name, &FileRef { sha256, size }, file)
+            }
+        }
     }
 
     /// A file's bytes, hashed beside the runtime's threads.
     async fn hashed(&self, name: &str) -> Result<(Bytes, FileRef), RepoError> {
         let bytes = self.expect(name).await?;
-        let copy = bytes.clone();
-        let found = tokio::task::spawn_blocking(move || file_ref(&copy)).await.expect("hashing does not panic");
-        Ok((bytes, found))
+        Ok(cores::aside(move || {
+            let found = file_ref(&bytes);
+            (bytes, found)
+        })
+        .await)
     }
 
     /// The armored signature beside a file; `None` when there is none, empty when it is not one to its last byte.
     pub(super) async fn signature(&self, name: &str) -> Result<Option<String>, RepoError> {
         match self.storage.get(&layout::signature(name)).await {
             Err(StorageError::NotFound { .. }) => Ok(None),
-            other => {
-                let text = String::from_utf8(other?.into()).unwrap_or_default();
-                Ok(Some(if text.ends_with(SIGNATURE_END) { text } else { String::new() }))
-            }
+            other => Ok(Some(armored(other?))),
         }
     }
+}
+
+fn same(name: &str, found: &FileRef, file: &FileRef) -> Result<(), RepoError> {
+    if found.size != file.size {
+        Err(damaged(name, format!("it has {} bytes, not {}", found.size, file.size)))
+    } else if found.sha256 != file.sha256 {
+        Err(damaged(name, "its content does not have its digest"))
+    } else {
+        Ok(())
+    }
+}
+
+/// A signature's text; empty when it is not one to its last byte.
+fn armored(bytes: Bytes) -> String {
+    let text = String::from_utf8(bytes.into()).unwrap_or_default();
+    if text.ends_with(SIGNATURE_END) { text } else { String::new() }
 }

@@ -9,6 +9,7 @@ use super::{
     FileRef, Manifest, RepoError, Repository, chain::PARALLEL, damaged, file_ref, from_json, identity::Identity, layout,
 };
 use crate::{
+    cores,
     progress::{Progress, Silent},
     storage::{Storage, StorageError},
 };
@@ -173,7 +174,7 @@ impl Copying<'_> {
             Err(StorageError::NotFound { .. }) => return Ok(None),
             other => other?,
         };
-        Ok(Some(tokio::task::spawn_blocking(move || file_ref(&bytes)).await.expect("hashing does not panic")))
+        Ok(Some(cores::aside(move || file_ref(&bytes)).await))
     }
 
     fn other(&self, name: &str) -> RepoError {

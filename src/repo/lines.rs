@@ -15,7 +15,7 @@ const CHUNK: usize = 64 * 1024;
 /// Reads a sealed file line by line. Every line ends with a newline; a file that ends otherwise is damaged.
 pub(super) struct Lines {
     file: String,
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     chunk: Zeroizing<Vec<u8>>,
     start: usize,
     end: usize,
@@ -26,7 +26,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Opens `sealed`; `file` is its name for errors.
-    pub(super) fn open(file: &str, sealed: impl Read + 'static, opener: Opener<'_>) -> Result<Self, RepoError> {
+    pub(super) fn open(file: &str, sealed: impl Read + Send + 'static, opener: Opener<'_>) -> Result<Self, RepoError> {
         let reader = crypto::open(opener, sealed).map_err(|error| match error {
             OpenError::WrongKey => RepoError::WrongKey { file: file.to_owned() },
             damage @ OpenError::Damaged(_) => damaged(file, damage.to_string()),

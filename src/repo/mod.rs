@@ -5,6 +5,7 @@ mod chain;
 mod check;
 mod content;
 mod copy;
+mod deep;
 mod epoch;
 mod forget;
 mod identity;
@@ -25,7 +26,7 @@ use bytes::Bytes;
 
 pub use attestation::{Attestation, Attestations, Finding};
 pub use chain::Chain;
-pub use check::{CheckDepth, CheckReport, Fault, FaultKind};
+pub use check::{CheckDepth, CheckOptions, CheckReport, Fault, FaultKind, History};
 pub use content::StoredDrill;
 pub use copy::{CopyReport, copy, copy_with};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};

@@ -1,91 +1,144 @@
-//! What records refer to, and whether it is there.
+//! What records refer to, and whether it is there. Pure but for what waits in a spool.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultKind, PackEntry, Readings, RepoError, VerifiedManifest, layout};
-use crate::model::{Digest, Record, ValueKind, ValueState};
+use super::{Fault, FaultKind, IndexReader, PackEntry, Readings, RepoError, Spool, Subset, VerifiedManifest, layout};
+use crate::model::{Digest, Hashing, Record, ValueKind, ValueState};
 
-/// Every value that records refer to, by pack; the same reference of many snapshots once.
-#[derive(Default)]
-pub(super) struct Expected(BTreeMap<Digest, Lines>);
+/// References noted at once.
+const BATCH: usize = 1024;
 
-/// The lines of one pack that are referred to.
-#[derive(Default)]
-pub(super) struct Lines(BTreeSet<Reference>);
-
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Reference {
-    line: u32,
-    secret: String,
-    version: String,
-    binary: bool,
+/// Every value that records refer to, by pack and line; the same reference of many snapshots takes room once.
+pub(super) struct Expected {
+    subset: Option<Subset>,
+    noted: Mutex<Noted>,
 }
 
-/// One snapshot's records, counted as its manifest counts them.
-pub(super) struct Tally<'a> {
-    found: &'a VerifiedManifest,
+struct Noted {
+    references: Spool<Reference>,
     packs: BTreeSet<Digest>,
+}
+
+/// The lines of one pack that are referred to, in order, each reference once.
+pub(super) struct Lines {
+    pub(super) pack: Digest,
+    references: Vec<Reference>,
+}
+
+/// A reference of fixed size, so that hundreds of thousands of them lie side by side; of what it names it holds the digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Reference {
+    pack: Digest,
+    line: u32,
+    value: Digest,
+}
+
+/// What the records of one index, or of one snapshot's indexes, come to.
+#[derive(Default)]
+pub(super) struct Tally {
     secrets: u64,
     incomplete: u64,
     versions: u64,
     stored: u64,
     absent: u64,
     unreadable: u64,
-    read_now: u64,
-    oldest: Option<Timestamp>,
+    reads: BTreeMap<Timestamp, u64>,
     by_pack: BTreeMap<Digest, u64>,
-    dangling: Vec<Fault>,
 }
 
 impl Expected {
-    pub(super) fn into_packs(self) -> BTreeMap<Digest, Lines> {
-        self.0
+    /// Expects values in the packs of `subset`; what does not fit in memory waits in `scratch`, where there is one.
+    pub(super) fn new(scratch: Option<&Path>, subset: Option<Subset>) -> Self {
+        let noted = Noted { references: Spool::of_distinct(scratch, Reference::cmp), packs: BTreeSet::new() };
+        Self { subset, noted: Mutex::new(noted) }
+    }
+
+    fn note(&self, references: &mut Vec<Reference>) -> Result<(), RepoError> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        for reference in references.drain(..) {
+            noted.packs.insert(reference.pack);
+            noted.references.push(reference)?;
+        }
+        Ok(())
+    }
+
+    /// How many packs are referred to.
+    pub(super) fn packs(&self) -> u64 {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).packs.len() as u64
+    }
+
+    /// Gives each pack's lines to `take`, until it wants no more.
+    ///
+    /// # Errors
+    /// [`RepoError::Spool`].
+    pub(super) fn each_pack(self, mut take: impl FnMut(Lines) -> bool) -> Result<(), RepoError> {
+        let noted = self.noted.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut lines: Option<Lines> = None;
+        for reference in noted.references.sorted().and_then(|sorted| sorted.walk()).map_err(spooled)? {
+            let reference = reference.map_err(spooled)?;
+            match &mut lines {
+                Some(lines) if lines.pack == reference.pack => {
+                    if lines.references.last() != Some(&reference) {
+                        lines.references.push(reference);
+                    }
+                }
+                _ => {
+                    let next = Lines { pack: reference.pack, references: vec![reference] };
+                    if lines.replace(next).is_some_and(|whole| !take(whole)) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        lines.map(take);
+        Ok(())
     }
 }
 
-impl<'a> Tally<'a> {
-    pub(super) fn new(found: &'a VerifiedManifest) -> Self {
-        let packs = found.manifest().packs.iter().map(|file| file.sha256).collect();
-        Self {
-            found,
-            packs,
-            secrets: 0,
-            incomplete: 0,
-            versions: 0,
-            stored: 0,
-            absent: 0,
-            unreadable: 0,
-            read_now: 0,
-            oldest: None,
-            by_pack: BTreeMap::new(),
-            dangling: Vec::new(),
+/// What is wrong with a spool is wrong with this host, not with the repository.
+fn spooled(error: RepoError) -> RepoError {
+    match error {
+        RepoError::Spool(_) => error,
+        other => RepoError::Spool(io::Error::other(other.to_string())),
+    }
+}
+
+impl Tally {
+    /// Counts every record of an index and notes what it refers to, up to the first damage.
+    pub(super) fn of(mut index: IndexReader, expected: Option<&Expected>) -> Result<Self, RepoError> {
+        let mut tally = Self::default();
+        let mut references = Vec::new();
+        let read = index.try_for_each(|record| {
+            let record = record?;
+            tally.add(&record);
+            let Some(expected) = expected else { return Ok(()) };
+            references.extend(references_of(&record, expected.subset));
+            if references.len() < BATCH { Ok(()) } else { expected.note(&mut references) }
+        });
+        if let Some(expected) = expected {
+            expected.note(&mut references)?;
         }
+        read.map(|()| tally)
     }
 
-    /// Counts one record and notes what it refers to.
-    pub(super) fn add(&mut self, record: &Record, expected: &mut Expected) {
+    fn add(&mut self, record: &Record) {
         self.secrets += 1;
         self.incomplete += u64::from(record.is_incomplete());
-        self.read_now += u64::from(record.read == self.found.manifest().time);
-        self.oldest = Some(self.oldest.map_or(record.read, |oldest| oldest.min(record.read)));
+        *self.reads.entry(record.read).or_default() += 1;
         for version in &record.versions {
             self.versions += 1;
             match &version.value {
-                ValueState::Stored { pack, line, kind } => {
+                ValueState::Stored { pack, .. } => {
                     self.stored += 1;
                     *self.by_pack.entry(*pack).or_default() += 1;
-                    if !self.packs.contains(pack) {
-                        let detail = format!("a record refers to pack {}, which it does not list", pack.short());
-                        self.dangling.push(Fault::new(&self.file(), FaultKind::Dangling, detail));
-                    }
-                    expected.0.entry(*pack).or_default().0.insert(Reference {
-                        line: *line,
-                        secret: record.secret.arn.clone(),
-                        version: version.id.clone(),
-                        binary: *kind == ValueKind::Binary,
-                    });
                 }
                 ValueState::None | ValueState::ScheduledForDeletion => self.absent += 1,
                 ValueState::Unreadable { .. } => self.unreadable += 1,
@@ -93,20 +146,37 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// Adds the next index of the same snapshot.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.secrets += other.secrets;
+        self.incomplete += other.incomplete;
+        self.versions += other.versions;
+        self.stored += other.stored;
+        self.absent += other.absent;
+        self.unreadable += other.unreadable;
+        other.reads.into_iter().for_each(|(time, count)| *self.reads.entry(time).or_default() += count);
+        other.by_pack.into_iter().for_each(|(pack, count)| *self.by_pack.entry(pack).or_default() += count);
+    }
+
     /// References looked at.
     pub(super) fn references(&self) -> u64 {
         self.stored
     }
 
-    /// How many values each pack holds of this snapshot.
-    pub(super) fn take_by_pack(&mut self) -> BTreeMap<Digest, u64> {
-        std::mem::take(&mut self.by_pack)
+    /// How many values each pack holds.
+    pub(super) fn into_by_pack(self) -> BTreeMap<Digest, u64> {
+        self.by_pack
     }
 
-    /// Dangling references, and counts that are not those of the manifest.
-    pub(super) fn faults(self) -> Vec<Fault> {
-        let counts = self.found.manifest().counts;
-        let file = self.file();
+    /// References to packs that the manifest does not list, and counts that are not those of the manifest.
+    pub(super) fn faults(&self, found: &VerifiedManifest) -> Vec<Fault> {
+        let (manifest, file) = (found.manifest(), layout::record(layout::SNAPSHOTS, found.name()));
+        let counts = manifest.counts;
+        let listed: BTreeSet<&Digest> = manifest.packs.iter().map(|file| &file.sha256).collect();
+        let dangling = self.by_pack.keys().filter(|pack| !listed.contains(pack)).map(|pack| {
+            let detail = format!("a record refers to pack {}, which it does not list", pack.short());
+            Fault::new(&file, FaultKind::Dangling, detail)
+        });
         let differing = [
             ("secrets", self.secrets, counts.captured + counts.unreadable),
             ("unreadable secrets", self.incomplete, counts.unreadable),
@@ -116,23 +186,26 @@ impl<'a> Tally<'a> {
             ("unreadable values", self.unreadable, counts.values_unreadable),
             ("listed secrets", counts.captured + counts.excluded + counts.unreadable + counts.vanished, counts.listed),
         ];
-        let stated = self.found.manifest().readings;
-        let found = Readings { now: self.read_now, kept: self.secrets - self.read_now, oldest: self.oldest };
-        let readings = stated.filter(|stated| *stated != found).map(|_| {
+        let now = self.reads.get(&manifest.time).copied().unwrap_or_default();
+        let oldest = self.reads.first_key_value().map(|(time, _)| *time);
+        let readings = Readings { now, kept: self.secrets - now, oldest };
+        let readings = manifest.readings.filter(|stated| *stated != readings).map(|_| {
             Fault::new(&file, FaultKind::Damaged, "what it says of the age of its readings is not so in its index")
         });
         let wrong = differing.into_iter().filter(|(_, found, stated)| found != stated).map(|(what, found, stated)| {
             Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))
         });
-        let mut faults = self.dangling;
-        faults.extend(wrong);
-        faults.extend(readings);
-        faults
+        dangling.chain(wrong).chain(readings).collect()
     }
+}
 
-    fn file(&self) -> String {
-        layout::record(layout::SNAPSHOTS, self.found.name())
-    }
+fn references_of(record: &Record, subset: Option<Subset>) -> impl Iterator<Item = Reference> {
+    record.versions.iter().filter_map(move |version| match &version.value {
+        ValueState::Stored { pack, line, kind } if subset.is_none_or(|subset| subset.holds(pack)) => {
+            Some(Reference { pack: *pack, line: *line, value: identity(&record.secret.arn, &version.id, *kind) })
+        }
+        _ => None,
+    })
 }
 
 impl Lines {
@@ -142,34 +215,96 @@ impl Lines {
         file: &str,
         entries: impl Iterator<Item = Result<PackEntry, RepoError>>,
     ) -> Result<(u64, Vec<Fault>), RepoError> {
-        let mut wanted: BTreeMap<u32, Vec<&Reference>> = BTreeMap::new();
-        for reference in &self.0 {
-            wanted.entry(reference.line).or_default().push(reference);
-        }
+        let mut wanted = self.references.iter().peekable();
         let (mut values, mut faults) = (0, Vec::new());
         let mut dangling = |line: u32, what: &str| {
             faults.push(Fault::new(file, FaultKind::Dangling, format!("line {line} {what}")));
         };
         for (line, entry) in (0..).zip(entries) {
             let entry = entry?;
-            for reference in wanted.remove(&line).unwrap_or_default() {
-                if reference.matches(&entry) {
+            let value = identity(&entry.secret, &entry.version, entry.value.kind());
+            while let Some(reference) = wanted.next_if(|reference| reference.line == line) {
+                if reference.value == value {
                     values += 1;
                 } else {
                     dangling(line, "holds another value than a record says");
                 }
             }
         }
-        for line in wanted.keys() {
-            dangling(*line, "does not exist");
-        }
+        wanted.for_each(|reference| dangling(reference.line, "does not exist"));
         Ok((values, faults))
     }
 }
 
-impl Reference {
-    fn matches(&self, entry: &PackEntry) -> bool {
-        let binary = entry.value.kind() == ValueKind::Binary;
-        (&self.secret, &self.version, self.binary) == (&entry.secret, &entry.version, binary)
+/// Which value of which secret, as one digest.
+fn identity(secret: &str, version: &str, kind: ValueKind) -> Digest {
+    let mut hashing = Hashing::default();
+    hashing.update(&[u8::from(kind == ValueKind::Binary)]);
+    hashing.update(&(secret.len() as u64).to_be_bytes());
+    hashing.update(secret.as_bytes());
+    hashing.update(version.as_bytes());
+    hashing.finish().0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(pack: u8, line: u32, version: &str) -> Reference {
+        Reference { pack: Digest::of(&[pack]), line, value: identity("arn", version, ValueKind::String) }
+    }
+
+    fn noted(snapshots: usize) -> Expected {
+        let expected = Expected::new(None, None);
+        for _ in 0..snapshots {
+            let mut all = vec![reference(2, 1, "b"), reference(1, 7, "a"), reference(2, 1, "a"), reference(2, 0, "c")];
+            expected.note(&mut all).unwrap();
+        }
+        expected
+    }
+
+    #[test]
+    fn each_pack_comes_once_with_its_lines_in_order() {
+        for snapshots in [1, 50] {
+            let expected = noted(snapshots);
+            assert_eq!(expected.packs(), 2);
+            let mut found = BTreeMap::new();
+            expected.each_pack(|lines| found.insert(lines.pack, lines.references).is_none()).unwrap();
+            assert_eq!(found[&Digest::of(&[1])], [reference(1, 7, "a")]);
+            let mut second = [reference(2, 0, "c"), reference(2, 1, "a"), reference(2, 1, "b")];
+            second.sort();
+            assert_eq!(found[&Digest::of(&[2])], second);
+        }
+    }
+
+    #[test]
+    fn every_part_of_what_is_referred_to_counts() {
+        let named = identity("arn", "version", ValueKind::String);
+        for (secret, version, kind) in [
+            ("arm", "version", ValueKind::String),
+            ("arn", "versiom", ValueKind::String),
+            ("arn", "version", ValueKind::Binary),
+            ("arnv", "ersion", ValueKind::String),
+        ] {
+            assert_ne!(identity(secret, version, kind), named);
+        }
+    }
+
+    #[test]
+    fn whoever_wants_no_more_gets_no_more() {
+        let mut given = 0;
+        noted(1)
+            .each_pack(|_| {
+                given += 1;
+                false
+            })
+            .unwrap();
+        assert_eq!(given, 1);
+    }
+
+    #[test]
+    fn a_scratch_folder_that_cannot_be_is_the_hosts_fault() {
+        let damage = RepoError::Damaged { file: "the spool".into(), reason: "cut".into() };
+        assert!(matches!(spooled(damage), RepoError::Spool(_)));
     }
 }

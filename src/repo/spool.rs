@@ -42,11 +42,14 @@ pub struct Spool<T> {
     folder: Option<PathBuf>,
     limit: usize,
     order: Order<T>,
+    distinct: bool,
     key: Arc<IndexKey>,
     held: Vec<T>,
     held_bytes: usize,
     count: u64,
     runs: Vec<Scratch>,
+    /// Files written from memory so far; merged ones are not counted.
+    written: usize,
 }
 
 /// Lines in order, to be walked through as often as need be; equal ones stay side by side.
@@ -86,12 +89,20 @@ impl<T: Line> Spool<T> {
             folder: folder.map(Path::to_owned),
             limit: HELD,
             order,
+            distinct: false,
             key: Arc::new(IndexKey::generate()),
             held: Vec::new(),
             held_bytes: 0,
             count: 0,
             runs: Vec::new(),
+            written: 0,
         }
+    }
+
+    /// A spool that gives up lines which are the same (in `order` too) as soon as they meet, in memory or in a merge. Some may
+    /// come back more than once, side by side.
+    pub fn of_distinct(folder: Option<&Path>, order: Order<T>) -> Self {
+        Self { distinct: true, ..Self::new(folder, order) }
     }
 
     /// Takes a line.
@@ -99,12 +110,25 @@ impl<T: Line> Spool<T> {
     /// # Errors
     /// [`RepoError::Spool`] when the folder cannot be written.
     pub fn push(&mut self, line: T) -> Result<(), RepoError> {
-        if self.folder.is_some() {
+        if self.folder.is_some() || self.distinct {
             self.held_bytes += line_length(&line);
         }
         self.count += 1;
         self.held.push(line);
-        if self.held_bytes >= self.limit { self.write_run() } else { Ok(()) }
+        if self.held_bytes >= self.limit { self.relieve() } else { Ok(()) }
+    }
+
+    /// Makes room: by what is the same where that is half of it, else by writing.
+    fn relieve(&mut self) -> Result<(), RepoError> {
+        self.sort_held();
+        if self.held_bytes <= self.limit / 2 {
+            return Ok(());
+        }
+        if self.folder.is_none() {
+            self.limit = 2 * self.held_bytes;
+            return Ok(());
+        }
+        self.write_run()
     }
 
     /// Ends the input.
@@ -120,10 +144,7 @@ impl<T: Line> Spool<T> {
         while self.runs.len() > FAN_IN {
             let next = self.runs.split_off(FAN_IN);
             let oldest = std::mem::replace(&mut self.runs, next);
-            let merged =
-                Walk::of(oldest.iter().map(|run| read(run, &self.key)).collect::<Result<_, _>>()?, self.order)?;
-            let run = self.write(merged)?;
-            self.runs.push(run);
+            self.merge(&oldest)?;
         }
         let held = Arc::new(std::mem::take(&mut self.held));
         Ok(Sorted { folder: self.folder, order: self.order, key: self.key, held, runs: self.runs, count: self.count })
@@ -131,6 +152,11 @@ impl<T: Line> Spool<T> {
 
     fn sort_held(&mut self) {
         self.held.sort_by(self.order);
+        if self.distinct {
+            let before = self.held.len().max(1);
+            self.held.dedup_by(|a, b| (self.order)(a, b) == Ordering::Equal);
+            self.held_bytes = self.held_bytes / before * self.held.len();
+        }
     }
 
     fn write_run(&mut self) -> Result<(), RepoError> {
@@ -139,6 +165,25 @@ impl<T: Line> Spool<T> {
         self.held_bytes = 0;
         let run = self.write(held.into_iter().map(Ok))?;
         self.runs.push(run);
+        self.written += 1;
+        if self.distinct { self.collapse() } else { Ok(()) }
+    }
+
+    /// Merges files of one size as soon as there are enough, so that what is the same does not fill the disk.
+    fn collapse(&mut self) -> Result<(), RepoError> {
+        let mut alike = self.written;
+        while alike.is_multiple_of(FAN_IN) {
+            let newest = self.runs.split_off(self.runs.len() - FAN_IN);
+            self.merge(&newest)?;
+            alike /= FAN_IN;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, runs: &[Scratch]) -> Result<(), RepoError> {
+        let merged = Walk::of(runs.iter().map(|run| read(run, &self.key)).collect::<Result<_, _>>()?, self.order)?;
+        let run = self.write(merged)?;
+        self.runs.push(run);
         Ok(())
     }
 
@@ -146,8 +191,13 @@ impl<T: Line> Spool<T> {
         let folder = self.folder.as_deref().expect("only a spool with a folder writes");
         let file = fsutil::scratch(folder).map_err(RepoError::Spool)?;
         let mut sealer = Sealer::new(&[self.key.recipient()], file).map_err(RepoError::Spool)?;
+        let mut last = None;
         for line in lines {
-            sealer.write_all(&to_line(&line?)).map_err(RepoError::Spool)?;
+            let line = to_line(&line?);
+            if !self.distinct || last.as_ref() != Some(&line) {
+                sealer.write_all(&line).map_err(RepoError::Spool)?;
+                last = Some(line);
+            }
         }
         sealer.finish().map_err(RepoError::Spool)
     }
@@ -320,6 +370,28 @@ mod tests {
                 prop_assert_eq!(&found, &expected);
                 prop_assert_eq!(runs > 0, on_disk && records.len() * line_length(&record(0, 0)) >= limit);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_takes_room_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for (folder, limit) in [(None, 500), (Some(folder.path()), 500), (Some(folder.path()), 30_000)] {
+            let mut spool = Spool { limit, ..Spool::<u64>::of_distinct(folder, u64::cmp) };
+            let (mut most, mut files) = (0, 0);
+            for number in 0..40_000 {
+                spool.push(number * 7 % 1_000).unwrap();
+                most = most.max(spool.held.len());
+                files = files.max(spool.runs.len());
+            }
+            assert!(most < 13_000, "{most} held at once");
+            assert!(files < 3 * FAN_IN, "{files} files of {} at once", spool.written);
+            let runs = spool.runs.len();
+            assert_eq!(runs > 0, folder.is_some() && limit == 500, "{runs} files");
+            let mut found: Vec<u64> = spool.sorted().unwrap().walk().unwrap().map(Result::unwrap).collect();
+            assert!(found.is_sorted() && found.len() <= FAN_IN * 1_000, "{}", found.len());
+            found.dedup();
+            assert!(found.into_iter().eq(0..1_000));
         }
     }
 

@@ -2,14 +2,21 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
-use object_store::{ObjectStore, local::LocalFileSystem};
+use bytes::Bytes;
+use object_store::{Error, local::LocalFileSystem, path::Path as Name};
 
-use crate::fsutil::{self, Access};
+use crate::{
+    fsutil::{self, Access},
+    model::{Digest, Hashing},
+};
+
+/// What is read at once of a file that is hashed.
+const PIECE: usize = 64 * 1024;
 
 /// A folder, opened when it is first there.
 ///
@@ -17,7 +24,7 @@ use crate::fsutil::{self, Access};
 /// A crash leaves at most a `name#N`, which listings do not show and later writes step around.
 pub(super) struct LocalFolder {
     path: PathBuf,
-    opened: OnceLock<Arc<dyn ObjectStore>>,
+    opened: OnceLock<Arc<LocalFileSystem>>,
 }
 
 impl LocalFolder {
@@ -27,7 +34,7 @@ impl LocalFolder {
     }
 
     /// The folder for reading; `None` while it does not exist.
-    pub(super) fn existing(&self) -> io::Result<Option<Arc<dyn ObjectStore>>> {
+    pub(super) fn existing(&self) -> io::Result<Option<Arc<LocalFileSystem>>> {
         if let Some(store) = self.opened.get() {
             return Ok(Some(Arc::clone(store)));
         }
@@ -40,7 +47,7 @@ impl LocalFolder {
     }
 
     /// The folder for writing, durably created if need be.
-    pub(super) fn create(&self) -> io::Result<Arc<dyn ObjectStore>> {
+    pub(super) fn create(&self) -> io::Result<Arc<LocalFileSystem>> {
         if let Some(store) = self.existing()? {
             return Ok(store);
         }
@@ -53,9 +60,47 @@ impl LocalFolder {
         self.open()
     }
 
-    fn open(&self) -> io::Result<Arc<dyn ObjectStore>> {
+    fn open(&self) -> io::Result<Arc<LocalFileSystem>> {
         let store = LocalFileSystem::new_with_prefix(&self.path).map_err(io::Error::other)?.with_fsync(true);
         Ok(Arc::clone(self.opened.get_or_init(|| Arc::new(store))))
+    }
+}
+
+/// A whole file.
+pub(super) fn read(store: &LocalFileSystem, name: &Name) -> object_store::Result<Bytes> {
+    let (mut file, length) = open(store, name)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.read_to_end(&mut bytes).map_err(|error| failed(name, error))?;
+    Ok(bytes.into())
+}
+
+/// A file's digest and length; its content goes through one buffer.
+pub(super) fn measure(store: &LocalFileSystem, name: &Name) -> object_store::Result<(Digest, u64)> {
+    let (mut file, _) = open(store, name)?;
+    let mut hashing = Hashing::default();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hashing.finish()),
+            Ok(read) => hashing.update(&piece[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(name, error)),
+        }
+    }
+}
+
+/// An open file and its length. A folder is no file.
+fn open(store: &LocalFileSystem, name: &Name) -> object_store::Result<(File, u64)> {
+    let path = store.path_to_filesystem(name)?;
+    let file = File::open(path).map_err(|error| failed(name, error))?;
+    let found = file.metadata().map_err(|error| failed(name, error))?;
+    if found.is_dir() { Err(failed(name, io::ErrorKind::NotFound.into())) } else { Ok((file, found.len())) }
+}
+
+fn failed(name: &Name, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Error::NotFound { path: name.to_string(), source: error.into() },
+        _ => Error::Generic { store: "LocalFileSystem", source: error.into() },
     }
 }
 

@@ -7,6 +7,7 @@ mod address;
 mod bucket;
 pub mod faults;
 mod local;
+mod reading;
 
 use std::{error::Error as _, fmt, io, sync::Arc};
 
@@ -175,23 +176,6 @@ impl Storage {
         }
     }
 
-    /// Reads a whole file.
-    ///
-    /// # Errors
-    /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
-    pub async fn get(&self, name: &str) -> Result<Bytes, StorageError> {
-        if let Some(reason) = self.faults.as_ref().and_then(|faults| faults.on_get(name)) {
-            return Err(self.unavailable(name, reason));
-        }
-        let Some(store) = self.existing(name).await? else { return Err(self.not_found(name)) };
-        let read = async { store.get(&Path::from(name)).await?.bytes().await };
-        let bytes = read.await.map_err(|error| self.error(name, &error))?;
-        Ok(match &self.faults {
-            Some(faults) => faults.on_bytes(name, bytes),
-            None => bytes,
-        })
-    }
-
     /// Whether a file exists.
     ///
     /// # Errors
@@ -214,7 +198,7 @@ impl Storage {
         if let Some((reason, false)) = planned {
             return Err(self.unavailable(name, reason));
         }
-        let store = match &*self.place {
+        let store: Arc<dyn ObjectStore> = match &*self.place {
             Place::Local { folder, .. } => folder.create().map_err(|error| self.unavailable(name, reason(&error)))?,
             _ => self.existing(name).await?.ok_or_else(|| self.not_found(name))?,
         };
@@ -249,9 +233,7 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Unavailable`].
     pub async fn list(&self, folder: &str) -> Result<Vec<Entry>, StorageError> {
-        if let Some(reason) = self.faults.as_ref().and_then(|faults| faults.on_get(folder)) {
-            return Err(self.unavailable(folder, reason));
-        }
+        self.planned(folder)?;
         let Some(store) = self.existing(folder).await? else { return Ok(Vec::new()) };
         let prefix = (!folder.is_empty()).then(|| Path::from(folder));
         let mut stream = store.list(prefix.as_ref());
@@ -271,7 +253,7 @@ impl Storage {
 
     async fn existing(&self, name: &str) -> Result<Option<Arc<dyn ObjectStore>>, StorageError> {
         match &*self.place {
-            Place::Local { folder, .. } => folder.existing().map_err(|error| self.unavailable(name, reason(&error))),
+            Place::Local { .. } => Ok(self.folder(name)?.map(|store| store as Arc<dyn ObjectStore>)),
             Place::Memory(store) => Ok(Some(Arc::clone(store))),
             Place::Bucket { .. } => Ok(self.connected(name).await?.map(|connected| Arc::clone(&connected.store))),
         }

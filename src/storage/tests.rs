@@ -7,7 +7,10 @@ use object_store::{
 };
 
 use super::*;
-use crate::fsutil::{self, Access, Existing};
+use crate::{
+    fsutil::{self, Access, Existing},
+    model::Digest,
+};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -28,6 +31,16 @@ async fn conformance(storage: &Storage) {
     let again = storage.put_new("a/b.json", "two".into()).await;
     assert!(matches!(again, Err(StorageError::AlreadyExists { ref name, .. }) if name == "a/b.json"));
     assert_eq!(storage.get("a/b.json").await.unwrap(), "one");
+    assert_eq!(storage.measure("a/b.json").await.unwrap(), (Digest::of(b"one"), 3));
+    assert_eq!(storage.measure("a/b.json.sig").await.unwrap(), (Digest::of(b""), 0));
+    for name in ["a/c.json", "a"] {
+        assert!(matches!(storage.measure(name).await, Err(StorageError::NotFound { .. })), "{name}");
+        assert!(matches!(storage.get(name).await, Err(StorageError::NotFound { .. })), "{name}");
+    }
+    let many: Vec<String> = (0..300).map(|n| ["z", "no", "a/b.json", "a"][n % 4].to_owned()).collect();
+    let found = storage.get_all(&many).await.unwrap();
+    let expected = [Some(Bytes::from("four")), None, Some("one".into()), None].into_iter().cycle();
+    assert!(found.into_iter().eq(expected.take(300)));
     assert!(storage.exists("a/b.json").await.unwrap());
     let names = |entries: Vec<Entry>| entries.into_iter().map(|e| (e.name, e.size)).collect::<Vec<_>>();
     let a = [("a/b.json".to_owned(), 3), ("a/b.json.sig".to_owned(), 0)];
@@ -64,6 +77,7 @@ fn leftovers_and_foreign_files_do_not_disturb() {
         assert!(storage.list("").await.unwrap().is_empty());
         storage.put_new("file", "whole".into()).await.unwrap();
         assert_eq!(storage.get("file").await.unwrap(), "whole");
+        assert!(storage.get("file#1").await.is_err(), "what an interrupted write left cannot be read either");
         assert_eq!(storage.list("").await.unwrap().len(), 1);
     });
 }
@@ -81,6 +95,13 @@ fn an_unusable_folder_gives_a_short_reason() {
     let storage = local(parent.path());
     let error = block_on(storage.put_new("file/name", Bytes::new())).unwrap_err().to_string();
     assert!(error.ends_with("not a folder"), "{error}");
+    for error in [
+        block_on(storage.get("file/name")).unwrap_err(),
+        block_on(storage.measure("file/name")).unwrap_err(),
+        block_on(storage.get_all(&["file/name".into()])).unwrap_err(),
+    ] {
+        assert!(error.to_string().ends_with("not a folder"), "{error}");
+    }
 }
 
 #[cfg(target_os = "linux")]

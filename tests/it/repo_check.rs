@@ -6,9 +6,9 @@ use bytes::Bytes;
 use lifeboat::{
     crypto::{IndexKey, RecoveryKey},
     model::{Record, Secret, SecretValue, ValueKind, ValueState, Version},
-    progress::Silent,
     repo::{
-        CheckDepth, CheckReport, Extent, Fault, FaultKind, PackWriter, RepoError, Repository, Restorable, Subset, Trust,
+        CheckDepth, CheckOptions, CheckReport, Extent, Fault, FaultKind, PackWriter, RepoError, Repository, Restorable,
+        Subset, Trust,
     },
     storage::{Storage, faults::Faults},
 };
@@ -173,6 +173,12 @@ fn many_packs() -> (Sample, Trust) {
     (sample, trust)
 }
 
+async fn checked_part(repository: &Repository, trust: &Trust, depth: CheckDepth<'_>, subset: Subset) -> CheckReport {
+    let options = CheckOptions { subset: Some(subset), ..CheckOptions::default() };
+    let history = repository.history(trust).await.unwrap();
+    repository.check_history(trust, &history, depth, &options).await.unwrap()
+}
+
 #[test]
 fn the_parts_together_read_everything_once() {
     let (sample, trust) = many_packs();
@@ -187,7 +193,7 @@ fn the_parts_together_read_everything_once() {
         for part in 1..=7 {
             let subset = Subset { part, of: 7 };
             let depth = CheckDepth::Values(&sample.recovery);
-            let report = seen.check_part(&trust, depth, Some(subset), &Silent).await.unwrap();
+            let report = checked_part(&seen, &trust, depth, subset).await;
             values += report.values;
             read += 40 - report.skipped;
             found += u64::from(!report.faults.is_empty());
@@ -207,8 +213,7 @@ fn what_is_not_read_is_still_looked_at() {
             let seen = altered(storage, |name, bytes| if name == gone { content.clone() } else { Some(bytes) }).await;
             let seen = Repository::open(seen).await.unwrap();
             for part in 1..=12 {
-                let subset = Some(Subset { part, of: 12 });
-                let report = seen.check_part(&trust, CheckDepth::Structure, subset, &Silent).await.unwrap();
+                let report = checked_part(&seen, &trust, CheckDepth::Structure, Subset { part, of: 12 }).await;
                 assert_eq!(report.faults.len(), 1, "part {part}: {:?}", report.faults);
                 assert_eq!(report.faults[0].file, gone);
             }

@@ -122,7 +122,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     step(context, "4 ", &format!("{REGION_A} is gone: every call to it fails, and the storage there with it"));
     let lost = lose_region(&scene).await?;
     step(context, "5 ", "a clean machine, the copy, and three sheets of paper");
-    let recovery = recover(context, &scene, &host, args.plant, lost).await?;
+    let recovery = Box::pin(recover(context, &scene, &host, args.plant, lost)).await?;
     step(
         context,
         "6 ",

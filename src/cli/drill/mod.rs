@@ -7,7 +7,7 @@ mod records;
 mod run;
 mod schedule;
 
-pub(super) use records::{judged_in, judged_of};
+pub(super) use records::judged_of;
 pub(super) use run::summary;
 
 use super::{Context, Exit, Failure};

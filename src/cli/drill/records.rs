@@ -35,11 +35,6 @@ pub(super) struct ShowArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {}
 
-/// Every drill record of one storage, oldest first.
-pub(in crate::cli) async fn judged_in(repository: &Repository, trust: &Trust) -> Result<Vec<Past>, Failure> {
-    Ok(drill::judge(repository.drills().await?, trust))
-}
-
 /// The records of the repository and of every copy that answers, each once.
 async fn judged_everywhere(context: &Context) -> Result<Vec<Past>, Failure> {
     let host = context.host()?;

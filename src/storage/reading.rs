@@ -1,0 +1,132 @@
+//! Reading files: one whole, many small ones, or one for its digest alone.
+//!
+//! What is in a local folder is read beside the runtime's threads, in one hop a file or a batch of files.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStoreExt, local::LocalFileSystem, path::Path};
+
+use super::{Place, Storage, StorageError, local};
+use crate::{
+    cores,
+    model::{Digest, Hashing},
+};
+
+/// Small local files read in one hop.
+const BATCH: usize = 64;
+/// Small files asked of a service at the same time.
+const REQUESTS: usize = 64;
+
+impl Storage {
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
+    pub async fn get(&self, name: &str) -> Result<Bytes, StorageError> {
+        self.planned(name)?;
+        let path = Path::from(name);
+        let bytes = if let Some(store) = self.folder(name)? {
+            cores::aside(move || local::read(&store, &path)).await
+        } else {
+            let Some(store) = self.existing(name).await? else { return Err(self.not_found(name)) };
+            async { store.get(&path).await?.bytes().await }.await
+        };
+        let bytes = bytes.map_err(|error| self.error(name, &error))?;
+        Ok(match &self.faults {
+            Some(faults) => faults.on_bytes(name, bytes),
+            None => bytes,
+        })
+    }
+
+    /// Reads many small files, several at a time: for each name its content, `None` when there is no such file.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`].
+    pub async fn get_all(&self, names: &[String]) -> Result<Vec<Option<Bytes>>, StorageError> {
+        if self.faults.is_none()
+            && let Some(store) = self.folder("")?
+        {
+            return self.local_batches(&store, names).await;
+        }
+        let read = stream::iter(names).map(async |name| match self.get(name).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        });
+        read.buffered(REQUESTS).try_collect().await
+    }
+
+    /// A file's digest and length. Its content is looked at in pieces and not kept.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
+    pub async fn measure(&self, name: &str) -> Result<(Digest, u64), StorageError> {
+        if self.faults.is_some() {
+            let bytes = self.get(name).await?;
+            return Ok((Digest::of(&bytes), bytes.len() as u64));
+        }
+        let path = Path::from(name);
+        let measured = if let Some(store) = self.folder(name)? {
+            cores::aside(move || local::measure(&store, &path)).await
+        } else {
+            let Some(store) = self.existing(name).await? else { return Err(self.not_found(name)) };
+            let hash = async {
+                let mut pieces = store.get(&path).await?.into_stream();
+                let mut hashing = Hashing::default();
+                while let Some(piece) = pieces.try_next().await? {
+                    hashing.update(&piece);
+                }
+                Ok(hashing.finish())
+            };
+            hash.await
+        };
+        measured.map_err(|error| self.error(name, &error))
+    }
+
+    /// The local folder, when it is one and there.
+    pub(super) fn folder(&self, name: &str) -> Result<Option<Arc<LocalFileSystem>>, StorageError> {
+        match &*self.place {
+            Place::Local { folder, .. } => {
+                folder.existing().map_err(|error| self.unavailable(name, super::reason(&error)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn local_batches(
+        &self,
+        store: &Arc<LocalFileSystem>,
+        names: &[String],
+    ) -> Result<Vec<Option<Bytes>>, StorageError> {
+        let batches =
+            names.chunks(BATCH).map(|batch| {
+                let paths: Vec<Path> = batch.iter().map(|name| Path::from(name.as_str())).collect();
+                let store = Arc::clone(store);
+                async move {
+                    (batch, cores::aside(move || paths.iter().map(|path| local::read(&store, path)).collect()).await)
+                }
+            });
+        let mut batches = stream::iter(batches).buffered(cores::count());
+        let mut found = Vec::with_capacity(names.len());
+        while let Some((batch, files)) = batches.next().await {
+            let files: Vec<_> = files;
+            for (name, file) in batch.iter().zip(files) {
+                found.push(match file {
+                    Ok(bytes) => Some(bytes),
+                    Err(object_store::Error::NotFound { .. }) => None,
+                    Err(error) => return Err(self.error(name, &error)),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn planned(&self, name: &str) -> Result<(), StorageError> {
+        match self.faults.as_ref().and_then(|faults| faults.on_get(name)) {
+            Some(reason) => Err(self.unavailable(name, reason)),
+            None => Ok(()),
+        }
+    }
+}
