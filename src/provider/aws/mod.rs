@@ -11,6 +11,8 @@ mod guarded;
 mod iam;
 mod inventory;
 mod limiter;
+mod listing;
+mod parts;
 mod probe;
 mod read;
 mod write;

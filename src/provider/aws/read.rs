@@ -1,17 +1,14 @@
-//! Reading: the listing, and one secret consistently.
+//! Reading one secret consistently.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
-use futures::{
-    StreamExt as _,
-    stream::{self, BoxStream},
-};
+use futures::{StreamExt as _, stream};
 use serde_json::Value as Json;
 
 use super::{
     AT_ONCE, Aws,
-    answers::{Described, ListedVersion, fingerprint, listed_secret, listed_stages},
+    answers::{Described, ListedVersion, listed_stages},
     call::{Operation, Raw},
     failure::Failure,
 };
@@ -21,7 +18,7 @@ use crate::{
 };
 
 /// Entries per page, the most AWS gives.
-const PAGE: i32 = 100;
+pub(super) const PAGE: i32 = 100;
 /// How often a secret that changes while it is read is read again.
 const READS: u32 = 5;
 /// The code recorded for a secret that never stood still.
@@ -31,52 +28,6 @@ const CHANGED: &str = "ChangedWhileReading";
 type Part<T> = Result<T, String>;
 
 impl Aws {
-    /// Every secret, each once. An empty page is not the end, an empty token is.
-    pub(super) fn listing(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
-        let pages = stream::unfold(Some((Pages::default(), HashSet::new())), move |state| async move {
-            let (mut pages, mut seen) = state?;
-            match self.list_page(&mut pages).await {
-                Ok(mut page) => {
-                    page.retain(|listed| seen.insert(listed.arn.clone()));
-                    let items: Vec<_> = page.into_iter().map(Ok).collect();
-                    let next = (!pages.ended).then_some((pages, seen));
-                    Some((items, next))
-                }
-                Err(failure) => Some((vec![Err(failure.into())], None)),
-            }
-        });
-        pages.flat_map(stream::iter).boxed()
-    }
-
-    async fn list_page(&self, pages: &mut Pages) -> Result<Vec<Listed>, Failure> {
-        let operation = Operation::ListSecrets;
-        let raw = Raw::default();
-        let send = || {
-            let request = self.client.list_secrets().include_planned_deletion(true).max_results(PAGE);
-            request.set_next_token(pages.token.clone()).customize().interceptor(raw.clone()).send()
-        };
-        let answer = self.call(operation, None, send).await?;
-        let mut entries = raw_entries(&raw, "SecretList");
-        let listed = answer.secret_list().iter().enumerate().map(|(index, entry)| {
-            let raw = entries.get_mut(index).map(Json::take).unwrap_or_default();
-            let fingerprint = fingerprint(&raw);
-            let secret = listed_secret(entry, raw);
-            Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint }
-        });
-        let listed: Vec<Listed> = listed.collect();
-        if listed.iter().any(|entry| entry.name.is_empty() || entry.arn.is_empty()) {
-            return Err(Failure::own(
-                ErrorKind::Unavailable,
-                operation,
-                "?",
-                "BadAnswer",
-                "an entry without name or ARN",
-            ));
-        }
-        pages.turn(operation, None, answer.next_token())?;
-        Ok(listed)
-    }
-
     /// One secret, read until labels, dates and values belong together.
     pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
         let mut values = HashMap::new();
@@ -241,16 +192,16 @@ struct Parts {
 
 /// Where a listing stands.
 #[derive(Default)]
-struct Pages {
-    token: Option<String>,
+pub(super) struct Pages {
+    pub(super) token: Option<String>,
     used: HashSet<String>,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl Pages {
     /// Takes the token of the next page. A token that was already used would go round in circles
     /// and leave the rest unlisted, which is a failure and not the end.
-    fn turn(&mut self, operation: Operation, secret: Option<&str>, next: Option<&str>) -> Result<(), Failure> {
+    pub(super) fn turn(&mut self, operation: Operation, secret: Option<&str>, next: Option<&str>) -> Result<(), Failure> {
         self.token = next.filter(|token| !token.is_empty()).map(str::to_owned);
         self.ended = self.token.is_none();
         match &self.token {
@@ -350,7 +301,7 @@ fn part<T>(answer: Result<T, Failure>) -> Result<Part<T>, ProviderError> {
     }
 }
 
-fn raw_entries(raw: &Raw, field: &str) -> Vec<Json> {
+pub(super) fn raw_entries(raw: &Raw, field: &str) -> Vec<Json> {
     match raw.take().get_mut(field).map(Json::take) {
         Some(Json::Array(entries)) => entries,
         _ => Vec::new(),
