@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod aws_listing;
 mod aws_moto;
 mod aws_stub;
 mod bad_input;

@@ -32,10 +32,12 @@ use crate::{
 
 /// Pages asked for at once: at 100 ms a page more than the quota of 100 a second needs.
 const AT_ONCE: usize = 16;
-/// Pages after which it pays to split the whole listing.
-const SHORT: u32 = 8;
+/// Pages after which it may pay to split a part, a power of two; for the whole listing it is four times as many.
+const SHORT: u32 = 4;
 /// Splits of one listing: a bound on what looking ahead may cost.
 const SPLITS: u32 = 64;
+/// Splits in a row that may leave one long part, before it stays as it is.
+const POOR: u32 = 3;
 /// Empty pages that are passed over to find the last name.
 const EMPTY: u32 = 3;
 
@@ -49,8 +51,8 @@ struct Walk {
     count: u32,
     /// The first and the last name so far.
     ends: Option<(String, String)>,
-    /// It was found that splitting it gains nothing.
-    settled: bool,
+    /// Splits in a row that led here and left one long part.
+    poor: u32,
 }
 
 /// What happened to a walk.
@@ -134,7 +136,7 @@ impl Aws {
             Ok(Some(walks)) => Ok(Step::Split(walks)),
             // What is refused because of its filters can still be listed without.
             Err(failure) if failure.kind() != ErrorKind::Invalid => Err(failure),
-            Ok(None) | Err(_) => Ok(Step::Whole(Walk { settled: true, ..walk })),
+            Ok(None) | Err(_) => Ok(Step::Whole(Walk { poor: POOR, ..walk })),
         }
     }
 
@@ -154,6 +156,9 @@ impl Aws {
             found.truncate(walk.part.capacity(plain));
             let rest = walk.part.without(found.iter().map(|(walk, _)| &walk.part));
             if !found.is_empty() && self.is_honoured(&rest, &found, tried).await? {
+                let is_poor = found.iter().filter(|(walk, _)| !walk.pages.ended).count() < 2;
+                let poor = if is_poor { walk.poor + 1 } else { 0 };
+                found.iter_mut().for_each(|(part, _)| part.poor = poor);
                 found.push((Walk::new(rest), Vec::new()));
                 return Ok(Some(found));
             }
@@ -204,7 +209,7 @@ impl Aws {
 
 impl Walk {
     fn new(part: Part) -> Self {
-        Self { part, pages: Pages::default(), count: 0, ends: None, settled: false }
+        Self { part, pages: Pages::default(), count: 0, ends: None, poor: 0 }
     }
 
     fn note(&mut self, page: &[Listed]) {
@@ -212,11 +217,10 @@ impl Walk {
         page.iter().for_each(|listed| widen(&mut self.ends, &listed.name));
     }
 
-    /// Whether this is a moment to split it: the whole listing when it is no longer short, a part at once; both again
-    /// each time they turn out twice as long.
+    /// Whether this is a moment to split it: when it is no longer short, and again each time it turns out twice as long.
     fn is_due(&self) -> bool {
-        let again = self.count >= SHORT && self.count.is_power_of_two();
-        !self.settled && (again || (self.count == 1 && self.part != Part::default()))
+        let short = if self.part == Part::default() { 4 * SHORT } else { SHORT };
+        self.poor < POOR && self.count >= short && self.count.is_power_of_two()
     }
 }
 
