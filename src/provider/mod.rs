@@ -1,6 +1,7 @@
 //! Where secrets live: two traits, so that a snapshot cannot write.
 
 pub mod aws;
+mod held;
 pub mod memory;
 
 use std::{collections::BTreeSet, fmt};
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+pub use self::held::Held;
 use crate::model::{Digest, Place, Secret, SecretValue, Step, Version};
 
 /// Tells by a version's id whether the caller has its value already.
@@ -106,6 +108,8 @@ pub struct Fetched {
     pub secret: Secret,
     /// The versions.
     pub versions: Vec<FetchedVersion>,
+    /// What its values take of the memory that values may take; whoever keeps many of them at once keeps it from others.
+    pub held: Option<Held>,
 }
 
 /// One version as read.

@@ -4,6 +4,7 @@
 
 mod journal;
 mod known;
+mod lanes;
 mod sweep;
 mod tally;
 mod writer;
@@ -27,6 +28,7 @@ use crate::{
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
 use known::{Known, Previous, Unfinished};
+use lanes::Shelf;
 use sweep::Sweep;
 use tally::Tally;
 use writer::{Writer, Written};
@@ -155,17 +157,22 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let chain = request.repository.chain(request.trust).await?;
     check_witness(request.witness, &chain)?;
 
-    let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient));
+    let reader = || request.index_key.recipient();
+    let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader()));
     let mut previous = Previous::new(request.repository, request.trust, &chain, &place, request.index_key);
     let unfinished = match journal() {
         Some(journal) => Unfinished::of(journal.load(request.repository, request.index_key).await),
         None => Unfinished::default(),
     };
     let unfinished = Arc::new(unfinished);
-    let noted = journal().map(|journal| (journal, request.index_key));
-    let spool = Spool::new(request.scratch);
-    let mut writer = Writer::new(request.repository, vec![epoch.recipient.clone()], started, spool, noted)
-        .with_drill(request.drill.map(|drill| drill.recipient.clone()));
+    let shelf = Shelf {
+        repository: request.repository.clone(),
+        recipients: vec![epoch.recipient.clone()],
+        drill: request.drill.map(|drill| drill.recipient.clone()),
+        journal: journal(),
+        read: started,
+    };
+    let mut writer = Writer::new(request.repository, Spool::new(request.scratch), shelf);
     let opened = request.drill.map(|drill| Arc::new(previous.drill_packs(&drill.recipient)));
     let mut tally = Tally::default();
     let entries = list(request).await?;

@@ -37,7 +37,9 @@ pub use self::{
     iam::{Grant, Role, policy as iam_policy},
     probe::{Allowed, Permission},
 };
-use super::{ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target};
+use super::{
+    ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target, held::Budget,
+};
 use crate::{
     isolation::Isolation,
     model::{Place, SecretValue, Step},
@@ -47,6 +49,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests in flight for one secret, or for one inventory.
 const AT_ONCE: usize = 8;
+/// Bytes of values in memory at once, in flight and waiting to be sealed. A value is at most 64 KiB, so several hundred are
+/// on their way at any time, and memory is a small multiple of this whatever the secrets are.
+const VALUES_IN_FLIGHT: u32 = 32 << 20;
 
 /// How to reach Secrets Manager; what is not given here comes from the SDK's own settings.
 pub struct AwsSettings {
@@ -97,6 +102,7 @@ pub struct Aws {
     sts: aws_sdk_sts::Client,
     region: String,
     limiter: Arc<Limiter>,
+    budget: Budget,
     account: Arc<OnceCell<String>>,
 }
 
@@ -124,6 +130,7 @@ impl Aws {
             client: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             limiter: Arc::new(Limiter::new(settings.rate_share, Instant::now())),
+            budget: Budget::new(VALUES_IN_FLIGHT),
             account: Arc::new(OnceCell::new()),
             region: settings.region,
         })

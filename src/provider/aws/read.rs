@@ -14,11 +14,14 @@ use super::{
 };
 use crate::{
     model::{Secret, SecretValue, Unreadable},
-    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError},
+    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Held, Known, Listed, ProviderError},
 };
 
 /// Entries per page, the most AWS gives.
 pub(super) const PAGE: i32 = 100;
+/// The size of the largest value, see
+/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>.
+const LARGEST: usize = 65_536;
 /// How often a secret that changes while it is read is read again.
 const READS: u32 = 5;
 /// The code recorded for a secret that never stood still.
@@ -30,27 +33,27 @@ type Part<T> = Result<T, String>;
 impl Aws {
     /// One secret, read until labels, dates and values belong together.
     pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
-        let mut values = HashMap::new();
+        let (mut values, mut held) = (HashMap::new(), None);
         let mut before = part(self.describe(&listed.name, &listed.arn).await)?;
         let mut reads = 1;
         loop {
-            let parts = self.read_parts(listed, &before, known, &mut values).await?;
-            let Ok(described) = &before else { return Ok(assemble(listed, before, parts, values, None)) };
+            let parts = self.read_parts(listed, &before, known, (&mut values, &mut held)).await?;
+            let Ok(described) = &before else { return Ok(assemble(listed, before, parts, (values, held), None)) };
             let after = part(self.describe(&listed.name, &listed.arn).await)?;
             match after {
                 Ok(after) => {
                     let settled = described.is_same_moment(&after);
                     if settled && !parts.version_vanished {
-                        return Ok(assemble(listed, Ok(after), parts, values, None));
+                        return Ok(assemble(listed, Ok(after), parts, (values, held), None));
                     }
                     if reads == READS {
                         let unsettled = (!settled).then(|| CHANGED.to_owned());
-                        return Ok(assemble(listed, Ok(after), parts, values, unsettled));
+                        return Ok(assemble(listed, Ok(after), parts, (values, held), unsettled));
                     }
                     before = Ok(after);
                     reads += 1;
                 }
-                Err(code) => return Ok(assemble(listed, before, parts, values, Some(code))),
+                Err(code) => return Ok(assemble(listed, before, parts, (values, held), Some(code))),
             }
         }
     }
@@ -60,7 +63,7 @@ impl Aws {
         listed: &Listed,
         before: &Part<Described>,
         known: &Known<'_>,
-        values: &mut HashMap<String, FetchedValue>,
+        (values, held): (&mut HashMap<String, FetchedValue>, &mut Option<Held>),
     ) -> Result<Parts, ProviderError> {
         let (listing, policy) =
             tokio::join!(self.version_ids(&listed.name, &listed.arn), self.policy(&listed.name, &listed.arn));
@@ -76,6 +79,10 @@ impl Aws {
         versions.extend(unlisted.map(|(id, labels)| ListedVersion::bare(id, labels)));
         let secret = before.as_ref().map_or(&listed.secret, |described| &described.secret);
         let wanted = values_to_read(&versions, secret.deleted.is_some(), known, values);
+        if held.is_none() && !wanted.is_empty() {
+            // Once: who reads again would wait for others that wait for it. What comes then is a version or two.
+            *held = Some(self.budget.reserve(wanted.len() * LARGEST).await);
+        }
         let version_vanished = self.read_values(listed, wanted, &listed_ids, values).await?;
         Ok(Parts { versions, raw_versions, refused, policy, version_vanished })
     }
@@ -220,9 +227,12 @@ fn assemble(
     listed: &Listed,
     described: Part<Described>,
     parts: Parts,
-    mut values: HashMap<String, FetchedValue>,
+    (mut values, mut held): (HashMap<String, FetchedValue>, Option<Held>),
     unsettled: Option<String>,
 ) -> Fetched {
+    if let Some(held) = &mut held {
+        held.shrink(values.values().map(size).sum());
+    }
     let denied = described.as_ref().err().cloned().or(unsettled);
     let labels = described.as_ref().ok().map(|described| described.stages.clone());
     let mut secret = described.map_or_else(|_| listed.secret.clone(), |described| described.secret);
@@ -249,7 +259,14 @@ fn assemble(
         created: version.created,
         kms_keys: version.kms_keys,
     });
-    Fetched { versions: versions.collect(), secret }
+    Fetched { versions: versions.collect(), secret, held }
+}
+
+fn size(value: &FetchedValue) -> usize {
+    match value {
+        FetchedValue::Value(value) => value.expose().len(),
+        _ => 0,
+    }
 }
 
 /// The ids whose values have to be read; the others get their state. Values that are already read
