@@ -40,6 +40,7 @@ mod hygiene;
 mod iam_ministack;
 mod incremental;
 mod kill;
+mod plaintext_bound;
 mod process_hygiene;
 mod recover_py;
 mod repo_broken;
