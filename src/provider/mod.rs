@@ -28,6 +28,11 @@ pub trait Source: Send + Sync {
     /// Lists every secret, those scheduled for deletion included, in any order.
     fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>>;
 
+    /// How fast the provider's quotas let it be read; `None` where there are none.
+    fn pace(&self) -> Option<Pace> {
+        None
+    }
+
     /// Reads one secret consistently: labels, versions and values of one moment.
     /// Values for which `known(version id)` holds are not read.
     ///
@@ -87,6 +92,15 @@ impl Listed {
         let secret = Secret { name: name.to_owned(), ..Secret::default() };
         Self { name: name.to_owned(), arn: name.to_owned(), secret, fingerprint: None }
     }
+}
+
+/// What quotas allow, at the share of them that is used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Entries of a listing per second.
+    pub listed: f64,
+    /// Secrets read per second: of the calls that each takes, those of the slowest quota.
+    pub read: f64,
 }
 
 /// One entry of a listing.

@@ -160,7 +160,8 @@ impl Lanes {
     /// A lane with room for a batch and the end of its pack.
     async fn free_lane(&mut self, for_drills: bool) -> Result<usize, RepoError> {
         let ours = |(_, lane): &(usize, &Lane)| lane.for_drills == for_drills;
-        if let Some((at, _)) = self.lanes.iter().enumerate().filter(ours).find(|(_, lane)| lane.orders.capacity() >= 2) {
+        if let Some((at, _)) = self.lanes.iter().enumerate().filter(ours).find(|(_, lane)| lane.orders.capacity() >= 2)
+        {
             return Ok(at);
         }
         let busy: Vec<usize> = self.lanes.iter().enumerate().filter(ours).map(|(at, _)| at).collect();

@@ -212,6 +212,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
 /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
 /// while it was listed is there twice.
 async fn list(request: &Request<'_>) -> Result<(u64, Sorted), SnapshotError> {
+    request.source.pace().iter().for_each(|pace| request.progress.limit(pace.listed));
     request.progress.begin("list secrets", None);
     let mut spool = Spool::new(request.scratch);
     let mut entries = request.source.list();
@@ -243,6 +244,7 @@ async fn read_all(
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {
+    request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
     request.progress.begin("read secrets", Some(count));
     let sweep = Sweep::new(request.sweep_days, writer.started());
     let mut entries = entries.map(|entry| entry.map(listed));
@@ -253,12 +255,13 @@ async fn read_all(
         while reads.len() < CONCURRENT_SECRETS {
             let Some(listed) = entries.next().transpose()? else { break };
             if last.replace(listed.arn.clone()).is_some_and(|last| last == listed.arn) {
+                request.progress.skip(1);
                 continue;
             }
             tally.listed += 1;
             if let Some(rule) = exclusion(&listed, place, request.exclude) {
                 tally.exclude(rule);
-                request.progress.advance(1);
+                request.progress.skip(1);
                 continue;
             }
             let for_drills = opened.filter(|_| request.drill.is_some_and(|drill| drill.opens(&listed.name))).cloned();
@@ -266,7 +269,7 @@ async fn read_all(
             match known.kept(&listed, &sweep) {
                 Some(record) => {
                     writer.push_kept(record)?;
-                    request.progress.advance(1);
+                    request.progress.skip(1);
                 }
                 None => {
                     reads.spawn(read(request.source.clone(), listed, known));

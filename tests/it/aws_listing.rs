@@ -33,7 +33,8 @@ const REGION: &str = "eu-central-1";
 async fn connect(endpoint: &str) -> Aws {
     let credentials = StaticCredentials { access_key: ACCOUNT.into(), secret_key: "secret".to_owned().into() };
     let endpoint = Some(endpoint.to_owned());
-    let settings = AwsSettings { endpoint, credentials: Some(credentials), rate_share: 1.0, ..AwsSettings::region(REGION) };
+    let settings =
+        AwsSettings { endpoint, credentials: Some(credentials), rate_share: 1.0, ..AwsSettings::region(REGION) };
     Aws::connect(settings).await.unwrap()
 }
 
@@ -99,7 +100,10 @@ fn estates() -> Vec<(&'static str, BTreeSet<String>)> {
         ("managed", many(&|n| format!("rds!cluster-{:08x}", scramble(n)))),
         ("an exclamation mark in front", many(&|n| format!("!{}{n}", word(n, "!a/", 3)))),
         ("no ASCII", many(&|n| format!("ü{}{n}", word(n, "éa ", 3)))),
-        ("one is the beginning of the next", (1..=2_400).map(|n| "a".repeat(n % 500 + 1) + &"b/".repeat(n / 500)).collect()),
+        (
+            "one is the beginning of the next",
+            (1..=2_400).map(|n| "a".repeat(n % 500 + 1) + &"b/".repeat(n / 500)).collect(),
+        ),
         ("a huge common prefix", many(&|n| format!("{}{n}", "x".repeat(500)))),
         (
             "by application",
@@ -147,7 +151,8 @@ async fn what_exists_all_the_time_is_listed_while_others_come_and_go() {
         let sandbox = sandbox(&names).await;
         let (control, client) = (sandbox.control(), client(&sandbox.endpoint()));
         let passing: Vec<String> = names.iter().step_by(3).cloned().collect();
-        let steady: BTreeSet<String> = names.iter().filter(|name| passing.binary_search(name).is_err()).cloned().collect();
+        let steady: BTreeSet<String> =
+            names.iter().filter(|name| passing.binary_search(name).is_err()).cloned().collect();
         control.set_latency(Duration::from_millis(15));
         let ended = AtomicBool::new(false);
         let write = async {
@@ -212,7 +217,11 @@ impl Filters {
                 values.iter().partition(|value| self != Self::NoExclusion && value.starts_with('!'));
             let excluded = |value: &&String| name.starts_with(&value[1..]);
             let plain = plain.is_empty() || plain.iter().any(|value| name.starts_with(*value));
-            let not = if self == Self::AnyExclusion { !not.is_empty() && not.iter().all(excluded) } else { not.iter().any(excluded) };
+            let not = if self == Self::AnyExclusion {
+                !not.is_empty() && not.iter().all(excluded)
+            } else {
+                not.iter().any(excluded)
+            };
             plain && !not
         };
         match self {
@@ -231,8 +240,12 @@ impl Filters {
             names.reverse();
         }
         let start: usize = body["NextToken"].as_str().map_or(0, |token| token.parse().unwrap());
-        let page: Vec<Json> =
-            names.iter().skip(start).take(100).map(|name| json!({ "ARN": format!("arn:{name}"), "Name": name })).collect();
+        let page: Vec<Json> = names
+            .iter()
+            .skip(start)
+            .take(100)
+            .map(|name| json!({ "ARN": format!("arn:{name}"), "Name": name }))
+            .collect();
         let next = if start + 100 < names.len() { json!((start + 100).to_string()) } else { Json::Null };
         Reply::Ok(json!({ "SecretList": page, "NextToken": next }))
     }
@@ -258,9 +271,13 @@ async fn a_provider_that_takes_filters_otherwise_is_listed_whole_all_the_same() 
 async fn moto_lists_everything_too() {
     let moto = Moto::start();
     let client = client(&moto.endpoint);
-    let names: BTreeSet<String> = (0..1_800).map(|n| format!("{}/{}", word(n, "abcdefghijkl", 1), word(n, LETTERS, 8))).collect();
+    let names: BTreeSet<String> =
+        (0..1_800).map(|n| format!("{}/{}", word(n, "abcdefghijkl", 1), word(n, LETTERS, 8))).collect();
     stream::iter(&names)
-        .for_each_concurrent(8, |name| { let client = &client; async move { drop(client.create_secret().name(name).send().await.unwrap()) } })
+        .for_each_concurrent(8, |name| {
+            let client = &client;
+            async move { drop(client.create_secret().name(name).send().await.unwrap()) }
+        })
         .await;
     assert_eq!(listed(&moto.endpoint).await, once(&names));
 }

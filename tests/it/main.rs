@@ -42,6 +42,7 @@ mod incremental;
 mod kill;
 mod plaintext_bound;
 mod process_hygiene;
+mod progress;
 mod recover_py;
 mod repo_broken;
 mod repo_check;

@@ -32,13 +32,18 @@ use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use self::{call::Operation, failure::Failure, limiter::Limiter};
+use self::{
+    call::Operation,
+    failure::Failure,
+    limiter::{Bucket, Limiter},
+};
 pub use self::{
     iam::{Grant, Role, policy as iam_policy},
     probe::{Allowed, Permission},
 };
 use super::{
-    ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target, held::Budget,
+    ErrorKind, Existing, Fetched, Known, Listed, Pace, PolicyVerdict, Presence, ProviderError, Source, Target,
+    held::Budget,
 };
 use crate::{
     isolation::Isolation,
@@ -159,6 +164,13 @@ impl Source for Aws {
 
     fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
         self.listing()
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        // A secret takes one of each, and two DescribeSecret.
+        let rate = |bucket| self.limiter.rate(bucket);
+        let read = rate(Bucket::VersionIds).min(rate(Bucket::Policy)).min(rate(Bucket::Describe) / 2.0);
+        Some(Pace { listed: rate(Bucket::List) * f64::from(read::PAGE), read })
     }
 
     async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {

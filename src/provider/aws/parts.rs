@@ -61,7 +61,8 @@ impl Part {
         }
         let at = |name: &str| name[common.len()..].chars().next();
         let (low, high) = (at(lowest), at(highest));
-        let between = ALPHABET.chars().filter(|c| low.is_none_or(|low| low <= *c) && high.is_some_and(|high| *c <= high));
+        let between =
+            ALPHABET.chars().filter(|c| low.is_none_or(|low| low <= *c) && high.is_some_and(|high| *c <= high));
         let prefixes = between.map(|c| format!("{common}{c}")).filter(|prefix| can_be_asked(prefix));
         prefixes.filter_map(|prefix| self.within(prefix)).collect()
     }

@@ -208,7 +208,12 @@ pub(super) struct Pages {
 impl Pages {
     /// Takes the token of the next page. A token that was already used would go round in circles
     /// and leave the rest unlisted, which is a failure and not the end.
-    pub(super) fn turn(&mut self, operation: Operation, secret: Option<&str>, next: Option<&str>) -> Result<(), Failure> {
+    pub(super) fn turn(
+        &mut self,
+        operation: Operation,
+        secret: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<(), Failure> {
         self.token = next.filter(|token| !token.is_empty()).map(str::to_owned);
         self.ended = self.token.is_none();
         match &self.token {
