@@ -30,8 +30,10 @@ use crate::{
     provider::{ErrorKind, Listed, ProviderError},
 };
 
-/// Pages asked for at once: at 100 ms a page more than the quota of 100 a second needs.
+/// Pages asked for at once.
 const AT_ONCE: usize = 16;
+/// Parts under way that are enough: at 100 ms a page they use the quota of 100 a second.
+const ENOUGH: usize = 10;
 /// Pages after which it may pay to split a part, a power of two; for the whole listing it is four times as many.
 const SHORT: u32 = 4;
 /// Splits of one listing: a bound on what looking ahead may cost.
@@ -258,7 +260,7 @@ impl Listing<'_> {
         if walk.pages.ended {
             return;
         }
-        let busy = self.running.len() + self.waiting.len() >= AT_ONCE;
+        let busy = self.running.len() + self.waiting.len() >= ENOUGH;
         if !busy && self.splits < SPLITS && walk.is_due() {
             self.splits += 1;
             self.running.push(self.aws.split(walk, Arc::clone(&self.tried)).boxed());
