@@ -38,7 +38,7 @@ pub struct PackEntry {
 
 impl PackWriter {
     /// Plaintext after which a pack is ended: thousands of ordinary values, and little to hold in memory.
-    pub const FULL: u64 = 4 << 20;
+    pub const FULL: usize = 4 << 20;
 
     /// Starts a pack that any of `recipients` can open.
     ///
@@ -64,7 +64,7 @@ impl PackWriter {
 
     /// Whether the next values belong into another pack.
     pub fn is_full(&self) -> bool {
-        self.plaintext >= Self::FULL
+        self.plaintext >= Self::FULL as u64
     }
 
     /// Ends the pack.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Plaintext after which a pack is ended, as near as it can be told without sealing.
-const FULL: usize = PackWriter::FULL as usize;
+const FULL: usize = PackWriter::FULL;
 /// What a line holds beside identifiers and value.
 const FRAME: usize = 64;
 /// Secrets that wait for a lane.
@@ -46,7 +46,7 @@ pub(super) struct Shelf {
 /// All lanes of a run.
 pub(super) struct Lanes {
     shelf: Shelf,
-    lanes: Vec<Lane>,
+    open: Vec<Lane>,
     most: usize,
     next: u64,
     sender: UnboundedSender<Stored>,
@@ -98,7 +98,7 @@ impl Lanes {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (sender, stored) = mpsc::unbounded_channel();
         let packs = Packs::default();
-        Self { shelf, lanes: Vec::new(), most: cores.clamp(2, MOST), next: 0, sender, stored, packs }
+        Self { shelf, open: Vec::new(), most: cores.clamp(2, MOST), next: 0, sender, stored, packs }
     }
 
     /// Hands over the values of a secret, each with its version, and tells where each will be; waits while no lane has room.
@@ -115,7 +115,7 @@ impl Lanes {
         let mut values = values.into_iter().peekable();
         while values.peek().is_some() {
             let at = self.free_lane(for_drills).await?;
-            let lane = &mut self.lanes[at];
+            let lane = &mut self.open[at];
             let number = lane.open.unwrap_or_else(|| {
                 self.next += 1;
                 self.next
@@ -143,14 +143,14 @@ impl Lanes {
 
     /// Ends every open pack and waits until all are stored.
     pub(super) async fn finish(mut self) -> Result<Packs, RepoError> {
-        for lane in &mut self.lanes {
+        for lane in &mut self.open {
             let room = lane.orders.reserve().await.is_ok();
             if !room || !lane.end() {
                 return Err(self.failure().await);
             }
         }
-        let Self { lanes, sender, mut stored, mut packs, .. } = self;
-        drop((lanes, sender));
+        let Self { open, sender, mut stored, mut packs, .. } = self;
+        drop((open, sender));
         while let Some(pack) = stored.recv().await {
             packs.add(pack?);
         }
@@ -160,16 +160,15 @@ impl Lanes {
     /// A lane with room for a batch and the end of its pack.
     async fn free_lane(&mut self, for_drills: bool) -> Result<usize, RepoError> {
         let ours = |(_, lane): &(usize, &Lane)| lane.for_drills == for_drills;
-        if let Some((at, _)) = self.lanes.iter().enumerate().filter(ours).find(|(_, lane)| lane.orders.capacity() >= 2)
-        {
+        if let Some((at, _)) = self.open.iter().enumerate().filter(ours).find(|(_, lane)| lane.orders.capacity() >= 2) {
             return Ok(at);
         }
-        let busy: Vec<usize> = self.lanes.iter().enumerate().filter(ours).map(|(at, _)| at).collect();
+        let busy: Vec<usize> = self.open.iter().enumerate().filter(ours).map(|(at, _)| at).collect();
         if busy.len() < self.most {
-            self.lanes.push(self.shelf.lane(for_drills, self.sender.clone()));
-            return Ok(self.lanes.len() - 1);
+            self.open.push(self.shelf.lane(for_drills, self.sender.clone()));
+            return Ok(self.open.len() - 1);
         }
-        let room = busy.iter().map(|at| Box::pin(self.lanes[*at].orders.reserve_many(2)));
+        let room = busy.iter().map(|at| Box::pin(self.open[*at].orders.reserve_many(2)));
         let (room, first, _) = select_all(room).await;
         if room.map(drop).is_ok() { Ok(busy[first]) } else { Err(self.failure().await) }
     }
@@ -184,7 +183,7 @@ impl Lanes {
 
     /// Why a lane takes nothing more.
     async fn failure(&mut self) -> RepoError {
-        self.lanes.clear();
+        self.open.clear();
         self.sender = mpsc::unbounded_channel().0;
         while let Some(pack) = self.stored.recv().await {
             if let Err(error) = pack {

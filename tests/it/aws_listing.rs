@@ -49,7 +49,9 @@ fn client(endpoint: &str) -> Client {
 
 async fn sandbox(names: &BTreeSet<String>) -> Sandbox {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-    names.iter().for_each(|name| plant(&sandbox.control(), name));
+    for name in names {
+        plant(&sandbox.control(), name);
+    }
     sandbox
 }
 

@@ -160,7 +160,9 @@ impl Aws {
             if !found.is_empty() && self.is_honoured(&rest, &found, tried).await? {
                 let is_poor = found.iter().filter(|(walk, _)| !walk.pages.ended).count() < 2;
                 let poor = if is_poor { walk.poor + 1 } else { 0 };
-                found.iter_mut().for_each(|(part, _)| part.poor = poor);
+                for (part, _) in &mut found {
+                    part.poor = poor;
+                }
                 found.push((Walk::new(rest), Vec::new()));
                 return Ok(Some(found));
             }
@@ -216,7 +218,9 @@ impl Walk {
 
     fn note(&mut self, page: &[Listed]) {
         self.count += 1;
-        page.iter().for_each(|listed| widen(&mut self.ends, &listed.name));
+        for listed in page {
+            widen(&mut self.ends, &listed.name);
+        }
     }
 
     /// Whether this is a moment to split it: when it is no longer short, and again each time it turns out twice as long.
@@ -244,7 +248,9 @@ impl Listing<'_> {
                 Step::Whole(walk) => self.waiting.push_back(walk),
                 Step::Page(walk, entries) => self.take(walk, entries, &mut page),
                 Step::Split(walks) => {
-                    walks.into_iter().for_each(|(walk, entries)| self.take(walk, entries, &mut page));
+                    for (walk, entries) in walks {
+                        self.take(walk, entries, &mut page);
+                    }
                 }
             }
             if !page.is_empty() {
