@@ -66,7 +66,7 @@ pub struct Cli {
 
 #[derive(Clone, Debug, clap::Args)]
 struct Global {
-    /// Print one JSON object on stdout and no human text there
+    /// Print one JSON object on stdout and no human text there; progress is JSON lines on stderr
     #[arg(long, global = true, env = "LIFEBOAT_JSON")]
     json: bool,
     /// The configuration file

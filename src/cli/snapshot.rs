@@ -23,6 +23,10 @@ Examples:
   lifeboat snapshot
   lifeboat snapshot --config /etc/lifeboat/lifeboat.toml --json
 
+On a terminal, progress shows the rate against the provider's quota and the time left at it. With --json it is
+lines on stderr, {\"event\": \"progress\", \"state\": \"begin\" | \"running\" | \"end\", source, phase, done, total, per_second,
+limit_per_second, seconds_left}, at most one a second while a phase runs; what is not known is null.
+
 Exit code 3 means a snapshot exists and something in it is missing; the message names it.")]
 pub struct Args {
     /// Do not write the configured copies

@@ -188,7 +188,7 @@ impl Source for Memory {
                 (Some(value), None) => FetchedValue::Value(copy(value)),
             },
         });
-        Ok(Fetched { versions: versions.collect(), secret })
+        Ok(Fetched { versions: versions.collect(), secret, held: None })
     }
 }
 

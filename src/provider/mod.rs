@@ -1,6 +1,7 @@
 //! Where secrets live: two traits, so that a snapshot cannot write.
 
 pub mod aws;
+mod held;
 pub mod memory;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+pub use self::held::Held;
 use crate::model::{Digest, Place, Secret, SecretValue, Step, Version};
 
 /// Tells by a version's id whether the caller has its value already.
@@ -25,6 +27,11 @@ pub trait Source: Send + Sync {
 
     /// Lists every secret, those scheduled for deletion included, in any order.
     fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>>;
+
+    /// How fast the provider's quotas let it be read; `None` where there are none.
+    fn pace(&self) -> Option<Pace> {
+        None
+    }
 
     /// Reads one secret consistently: labels, versions and values of one moment.
     /// Values for which `known(version id)` holds are not read.
@@ -90,6 +97,15 @@ impl Listed {
     }
 }
 
+/// What quotas allow, at the share of them that is used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Entries of a listing per second.
+    pub listed: f64,
+    /// Secrets read per second: of the calls that each takes, those of the slowest quota.
+    pub read: f64,
+}
+
 /// One entry of a listing.
 #[derive(Clone, Debug)]
 pub struct Listed {
@@ -109,6 +125,8 @@ pub struct Fetched {
     pub secret: Secret,
     /// The versions.
     pub versions: Vec<FetchedVersion>,
+    /// What its values take of the memory that values may take; whoever keeps many of them at once keeps it from others.
+    pub held: Option<Held>,
 }
 
 /// One version as read.

@@ -16,9 +16,6 @@ use crate::{
     model::SecretValue,
 };
 
-/// Plaintext after which a pack is ended: thousands of ordinary values, and little to hold in memory.
-const FULL: u64 = 4 << 20;
-
 /// Writes one pack as a stream; the plaintext is never whole in memory.
 pub struct PackWriter {
     sealer: Sealer<Vec<u8>>,
@@ -40,6 +37,9 @@ pub struct PackEntry {
 }
 
 impl PackWriter {
+    /// Plaintext after which a pack is ended: thousands of ordinary values, and little to hold in memory.
+    pub const FULL: usize = 4 << 20;
+
     /// Starts a pack that any of `recipients` can open.
     ///
     /// # Panics
@@ -64,7 +64,7 @@ impl PackWriter {
 
     /// Whether the next values belong into another pack.
     pub fn is_full(&self) -> bool {
-        self.plaintext >= FULL
+        self.plaintext >= Self::FULL as u64
     }
 
     /// Ends the pack.

@@ -19,8 +19,11 @@ use crate::{
 };
 
 /// A folder of the host.
+#[derive(Clone)]
 pub(super) struct Journal {
     folder: PathBuf,
+    /// Who can read what is noted.
+    reader: Recipient,
     /// Which recovery key the packs are sealed to.
     epoch: String,
 }
@@ -33,15 +36,15 @@ pub(super) struct SealedBefore {
 }
 
 impl Journal {
-    /// The journal of runs that seal to `recipient`.
-    pub(super) fn new(folder: &Path, recipient: &Recipient) -> Self {
+    /// The journal of runs that seal to `recipient`, to be read with the index key of `reader`.
+    pub(super) fn new(folder: &Path, recipient: &Recipient, reader: Recipient) -> Self {
         let epoch = Digest::of(recipient.to_string().as_bytes()).short();
-        Self { folder: folder.to_owned(), epoch }
+        Self { folder: folder.to_owned(), reader, epoch }
     }
 
     /// Notes a pack that is stored.
-    pub(super) fn note(&self, pack: &FileRef, records: &[Record], key: &IndexKey) -> io::Result<()> {
-        let mut writer = IndexWriter::new(&[key.recipient()]);
+    pub(super) fn note(&self, pack: &FileRef, records: &[Record]) -> io::Result<()> {
+        let mut writer = IndexWriter::new(std::slice::from_ref(&self.reader));
         for record in records {
             writer.push(record);
         }

@@ -4,6 +4,7 @@
 
 mod journal;
 mod known;
+mod lanes;
 mod sweep;
 mod tally;
 mod writer;
@@ -27,6 +28,7 @@ use crate::{
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
 use known::{Known, Previous, Unfinished};
+use lanes::Shelf;
 use sweep::Sweep;
 use tally::Tally;
 use writer::{Writer, Written};
@@ -155,17 +157,22 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let chain = request.repository.chain(request.trust).await?;
     check_witness(request.witness, &chain)?;
 
-    let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient));
+    let reader = || request.index_key.recipient();
+    let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader()));
     let mut previous = Previous::new(request.repository, request.trust, &chain, &place, request.index_key);
     let unfinished = match journal() {
         Some(journal) => Unfinished::of(journal.load(request.repository, request.index_key).await),
         None => Unfinished::default(),
     };
     let unfinished = Arc::new(unfinished);
-    let noted = journal().map(|journal| (journal, request.index_key));
-    let spool = Spool::of_records(request.scratch);
-    let mut writer = Writer::new(request.repository, vec![epoch.recipient.clone()], started, spool, noted)
-        .with_drill(request.drill.map(|drill| drill.recipient.clone()));
+    let shelf = Shelf {
+        repository: request.repository.clone(),
+        recipients: vec![epoch.recipient.clone()],
+        drill: request.drill.map(|drill| drill.recipient.clone()),
+        journal: journal(),
+        read: started,
+    };
+    let mut writer = Writer::new(request.repository, Spool::of_records(request.scratch), shelf);
     let opened = request.drill.map(|drill| Arc::new(previous.drill_packs(&drill.recipient)));
     let mut tally = Tally::default();
     let entries = list(request).await?;
@@ -205,6 +212,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
 /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
 /// while it was listed is there twice.
 async fn list(request: &Request<'_>) -> Result<(u64, Sorted<Record>), SnapshotError> {
+    request.source.pace().iter().for_each(|pace| request.progress.limit(pace.listed));
     request.progress.begin("list secrets", None);
     let mut spool = Spool::of_records(request.scratch);
     let mut entries = request.source.list();
@@ -236,6 +244,7 @@ async fn read_all(
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {
+    request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
     request.progress.begin("read secrets", Some(count));
     let sweep = Sweep::new(request.sweep_days, writer.started());
     let mut entries = entries.walk()?.map(|entry| entry.map(listed));
@@ -246,12 +255,13 @@ async fn read_all(
         while reads.len() < CONCURRENT_SECRETS {
             let Some(listed) = entries.next().transpose()? else { break };
             if last.replace(listed.arn.clone()).is_some_and(|last| last == listed.arn) {
+                request.progress.skip(1);
                 continue;
             }
             tally.listed += 1;
             if let Some(rule) = exclusion(&listed, place, request.exclude) {
                 tally.exclude(rule);
-                request.progress.advance(1);
+                request.progress.skip(1);
                 continue;
             }
             let for_drills = opened.filter(|_| request.drill.is_some_and(|drill| drill.opens(&listed.name))).cloned();
@@ -259,7 +269,7 @@ async fn read_all(
             match known.kept(&listed, &sweep) {
                 Some(record) => {
                     writer.push_kept(record)?;
-                    request.progress.advance(1);
+                    request.progress.skip(1);
                 }
                 None => {
                     reads.spawn(read(request.source.clone(), listed, known));

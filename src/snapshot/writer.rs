@@ -1,33 +1,26 @@
-//! Seals values as they arrive; the records wait in a spool until every pack has its name.
+//! Hands values on as they arrive; the records wait in a spool until every pack has its name.
 
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::{Journal, Known, Tally};
+use super::{
+    Known, Tally,
+    lanes::{Lanes, Packs, Shelf},
+};
 use crate::{
-    crypto::{IndexKey, Recipient},
+    crypto::Recipient,
     model::{Digest, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
-    repo::{FileRef, PackWriter, RepoError, Repository, Spool},
+    repo::{FileRef, RepoError, Repository, Spool},
 };
 
 pub(super) struct Writer<'a> {
     repository: &'a Repository,
-    recipients: Vec<Recipient>,
     read: Timestamp,
     records: Spool<Record>,
-    /// Ended packs by their number.
-    packs: HashMap<u64, FileRef>,
-    /// The number of the next pack.
-    next: u64,
+    lanes: Lanes,
     values_read: u64,
-    open: Option<OpenPack>,
-    /// The open pack of what the drill key opens, and all of them by digest.
-    drill: Option<OpenPack>,
-    drill_recipient: Option<Recipient>,
-    drill_packs: BTreeSet<Digest>,
-    journal: Option<(Journal, &'a IndexKey)>,
 }
 
 pub(super) struct Written {
@@ -39,52 +32,13 @@ pub(super) struct Written {
     pub(super) values_read: u64,
 }
 
-/// A pack that has no digest yet, and what it holds.
-struct OpenPack {
-    number: u64,
-    pack: PackWriter,
-    values: Vec<Sealed>,
-}
-
-/// A value of the open pack.
-struct Sealed {
-    arn: String,
-    version: String,
-    value: ValueState,
-}
-
 impl<'a> Writer<'a> {
-    pub(super) fn new(
-        repository: &'a Repository,
-        recipients: Vec<Recipient>,
-        read: Timestamp,
-        records: Spool<Record>,
-        journal: Option<(Journal, &'a IndexKey)>,
-    ) -> Self {
-        Self {
-            repository,
-            recipients,
-            read,
-            records,
-            packs: HashMap::new(),
-            next: 0,
-            values_read: 0,
-            open: None,
-            drill: None,
-            drill_recipient: None,
-            drill_packs: BTreeSet::new(),
-            journal,
-        }
+    pub(super) fn new(repository: &'a Repository, records: Spool<Record>, shelf: Shelf) -> Self {
+        Self { repository, read: shelf.read, records, lanes: Lanes::new(shelf), values_read: 0 }
     }
 
-    /// Puts values that are asked for it into packs of their own, which `recipient` opens too.
-    pub(super) fn with_drill(mut self, recipient: Option<Recipient>) -> Self {
-        self.drill_recipient = recipient;
-        self
-    }
-
-    /// Takes one secret as read; its new values are sealed and wiped before this returns. What `known` says is the drill
-    /// key's goes into packs of its own.
+    /// Takes one secret as read; its new values are on their way into a pack, and wiped when they are in it. What `known` says
+    /// is the drill key's goes into packs of its own.
     pub(super) async fn push(
         &mut self,
         mut fetched: Fetched,
@@ -93,26 +47,26 @@ impl<'a> Writer<'a> {
     ) -> Result<(), RepoError> {
         keep_policy(&mut fetched.secret, known);
         let arn = &fetched.secret.arn;
-        let mut versions = Vec::with_capacity(fetched.versions.len());
+        let (mut versions, mut new, mut kinds) = (Vec::with_capacity(fetched.versions.len()), Vec::new(), Vec::new());
         for version in fetched.versions {
-            let value = match known.value(arn, &version.id) {
-                Some(known) => known.clone(),
-                None => self.seal(arn, &version, known.is_for_drills()),
+            let value = match (known.value(arn, &version.id), version.value) {
+                (Some(known), _) => known.clone(),
+                (None, FetchedValue::Value(value)) => {
+                    kinds.push((versions.len(), value.kind()));
+                    new.push((version.id.clone(), value));
+                    ValueState::None
+                }
+                (None, other) => without_value(other),
             };
-            versions.push(Version {
-                id: version.id,
-                stages: version.stages,
-                created: version.created,
-                kms_keys: version.kms_keys,
-                value,
-            });
+            let FetchedVersion { id, stages, created, kms_keys, .. } = version;
+            versions.push(Version { id, stages, created, kms_keys, value });
         }
-        self.records.push(Record { secret: fetched.secret, versions, read: self.read, listing })?;
-        let full = |open: &Option<OpenPack>| open.as_ref().is_some_and(|open| open.pack.is_full());
-        if full(&self.open) || full(&self.drill) {
-            self.end_packs().await?;
+        self.values_read += new.len() as u64;
+        let lines = self.lanes.seal(arn, new, known.is_for_drills(), fetched.held).await?;
+        for ((at, kind), (number, line)) in kinds.into_iter().zip(lines) {
+            versions[at].value = ValueState::Stored { pack: name_to_come(number), line, kind };
         }
-        Ok(())
+        self.records.push(Record { secret: fetched.secret, versions, read: self.read, listing })
     }
 
     /// When the run began.
@@ -138,22 +92,22 @@ impl<'a> Writer<'a> {
         self.records.push(record)
     }
 
-    /// Ends the last pack and writes the index. `earlier` are packs that are there already.
+    /// Ends the last packs and writes the index. `earlier` are packs that are there already.
     pub(super) async fn finish(
-        mut self,
+        self,
         index_recipients: &[Recipient],
         earlier: impl Iterator<Item = FileRef>,
         tally: &mut Tally,
     ) -> Result<Written, RepoError> {
-        self.end_packs().await?;
+        let Packs { files, for_drills } = self.lanes.finish().await?;
         let known: HashMap<Digest, FileRef> =
-            earlier.chain(self.packs.values().copied()).map(|file| (file.sha256, file)).collect();
+            earlier.chain(files.values().copied()).map(|file| (file.sha256, file)).collect();
         let mut used = BTreeSet::new();
         let records = self.records.sorted()?.walk()?.map(|record| {
             let mut record = record?;
             for version in &mut record.versions {
                 if let ValueState::Stored { pack, .. } = &mut version.value {
-                    *pack = final_name(*pack, &self.packs);
+                    *pack = final_name(*pack, &files);
                     used.insert(*known.get(pack).ok_or_else(|| unlisted(*pack))?);
                 }
             }
@@ -161,68 +115,19 @@ impl<'a> Writer<'a> {
             Ok(record)
         });
         let indexes = self.repository.put_records(index_recipients, records).await?;
-        let (packs, drill_packs) = (used.into_iter().collect(), self.drill_packs);
-        Ok(Written { packs, drill_packs, indexes, values_read: self.values_read })
+        let packs = used.into_iter().collect();
+        Ok(Written { packs, drill_packs: for_drills, indexes, values_read: self.values_read })
     }
+}
 
-    fn seal(&mut self, arn: &str, version: &FetchedVersion, for_drills: bool) -> ValueState {
-        let value = match &version.value {
-            FetchedValue::Value(value) => value,
-            FetchedValue::None => return ValueState::None,
-            FetchedValue::ScheduledForDeletion => return ValueState::ScheduledForDeletion,
-            FetchedValue::Unreadable(reason) => return ValueState::Unreadable { reason: reason.clone() },
-            // Only said of versions that are known, and those never come here.
-            FetchedValue::Known => return ValueState::Unreadable { reason: "NotRead".into() },
-        };
-        let own = self.drill_recipient.as_ref().filter(|_| for_drills);
-        let recipients = self.recipients.iter().chain(own).cloned().collect::<Vec<_>>();
-        let place = if own.is_some() { &mut self.drill } else { &mut self.open };
-        let open = place.get_or_insert_with(|| {
-            self.next += 1;
-            OpenPack { number: self.next, pack: PackWriter::new(&recipients), values: Vec::new() }
-        });
-        let line = open.pack.push(arn, &version.id, value);
-        let value = ValueState::Stored { pack: name_to_come(open.number), line, kind: value.kind() };
-        open.values.push(Sealed { arn: arn.to_owned(), version: version.id.clone(), value: value.clone() });
-        self.values_read += 1;
-        value
-    }
-
-    async fn end_packs(&mut self) -> Result<(), RepoError> {
-        if let Some(open) = self.open.take() {
-            self.end_pack(open).await?;
-        }
-        if let Some(open) = self.drill.take() {
-            let number = open.number;
-            self.end_pack(open).await?;
-            self.drill_packs.insert(self.packs[&number].sha256);
-        }
-        Ok(())
-    }
-
-    async fn end_pack(&mut self, open: OpenPack) -> Result<(), RepoError> {
-        let sealed = open.pack.finish();
-        let file = sealed.file;
-        self.packs.insert(open.number, file);
-        self.repository.put_pack(sealed).await?;
-        if let Some((journal, key)) = &self.journal {
-            let noted: Vec<Record> = open.values.into_iter().map(|value| self.as_noted(value)).collect();
-            // Without it the work is done again should the run be interrupted; the run itself goes on.
-            if let Err(error) = journal.note(&file, &noted, key) {
-                tracing::warn!(%error, "the journal of the run cannot be written");
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a value is, as far as a later run needs to know.
-    fn as_noted(&self, Sealed { arn, version, mut value }: Sealed) -> Record {
-        if let ValueState::Stored { pack, .. } = &mut value {
-            *pack = final_name(*pack, &self.packs);
-        }
-        let version = Version { id: version, stages: vec![], created: None, kms_keys: vec![], value };
-        let secret = Secret { arn, ..Secret::default() };
-        Record { secret, versions: vec![version], read: self.read, listing: None }
+/// What is recorded of a version whose value did not come.
+fn without_value(value: FetchedValue) -> ValueState {
+    match value {
+        FetchedValue::None => ValueState::None,
+        FetchedValue::ScheduledForDeletion => ValueState::ScheduledForDeletion,
+        FetchedValue::Unreadable(reason) => ValueState::Unreadable { reason },
+        // Only said of versions that are known, and those never come here.
+        FetchedValue::Known | FetchedValue::Value(_) => ValueState::Unreadable { reason: "NotRead".into() },
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod aws_listing;
 mod aws_moto;
 mod aws_stub;
 mod bad_input;
@@ -39,7 +40,9 @@ mod hygiene;
 mod iam_ministack;
 mod incremental;
 mod kill;
+mod plaintext_bound;
 mod process_hygiene;
+mod progress;
 mod recover_py;
 mod repo_broken;
 mod repo_check;

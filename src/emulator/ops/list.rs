@@ -187,19 +187,19 @@ impl Listing<'_> {
                     self.take(walk.filter_map(|(_, name)| named(name)))
                 }
             }
-            Order::Name if self.descending => {
-                let range = bounds(self.after.as_deref(), true);
-                self.take(shelf.by_name.range::<str, _>(range).rev().map(|(_, secret)| secret))
-            }
             Order::Name => {
-                let prefix = filters::name_prefix(self.filters);
-                let start = match (self.after.as_deref(), prefix) {
-                    (Some(after), _) => Bound::Excluded(after),
-                    (None, Some(prefix)) => Bound::Included(prefix),
-                    (None, None) => Bound::Unbounded,
-                };
-                let walk = shelf.by_name.range::<str, _>((start, Bound::Unbounded)).map(|(_, secret)| secret);
-                self.take(walk.take_while(|secret| prefix.is_none_or(|prefix| secret.name.starts_with(prefix))))
+                let prefix = filters::name_prefix(self.filters).unwrap_or_default();
+                // No name holds the last character of all.
+                let end = (!prefix.is_empty()).then(|| format!("{prefix}\u{10ffff}"));
+                let (after, end) = (self.after.as_deref(), end.as_deref());
+                let (first, last) = if self.descending { (None, after.or(end)) } else { (after, end) };
+                if last.is_some_and(|last| last <= first.unwrap_or(prefix)) {
+                    return (Vec::new(), None);
+                }
+                let start = first.map_or(Bound::Included(prefix), Bound::Excluded);
+                let range = (start, last.map_or(Bound::Unbounded, Bound::Excluded));
+                let walk = shelf.by_name.range::<str, _>(range).map(|(_, secret)| secret);
+                if self.descending { self.take(walk.rev()) } else { self.take(walk) }
             }
             Order::Changed | Order::Accessed => {
                 let mut all: Vec<(String, &Secret)> =

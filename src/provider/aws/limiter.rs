@@ -91,6 +91,11 @@ impl Limiter {
         }
     }
 
+    /// Calls per second of a bucket that nobody else uses.
+    pub(super) fn rate(&self, bucket: Bucket) -> f64 {
+        self.with(bucket, |pace| pace.full)
+    }
+
     /// Tells that AWS throttled a call of this bucket.
     pub(super) fn throttled(&self, bucket: Bucket) {
         self.with(bucket, |pace| pace.throttled(Instant::now()));

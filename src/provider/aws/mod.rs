@@ -11,6 +11,8 @@ mod guarded;
 mod iam;
 mod inventory;
 mod limiter;
+mod listing;
+mod parts;
 mod probe;
 mod read;
 mod write;
@@ -29,12 +31,19 @@ use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use self::{call::Operation, failure::Failure, limiter::Limiter};
+use self::{
+    call::Operation,
+    failure::Failure,
+    limiter::{Bucket, Limiter},
+};
 pub use self::{
     iam::{Grant, Role, policy as iam_policy},
     probe::{Allowed, Permission},
 };
-use super::{ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target};
+use super::{
+    ErrorKind, Existing, Fetched, Known, Listed, Pace, PolicyVerdict, Presence, ProviderError, Source, Target,
+    held::Budget,
+};
 use crate::{
     isolation::Isolation,
     model::{Place, SecretValue, Step},
@@ -46,6 +55,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 const MOST_RATE: f64 = 10_000.0;
 /// Requests in flight for one secret, or for one inventory.
 const AT_ONCE: usize = 8;
+/// Bytes of values in memory at once, in flight and waiting to be sealed. A value is at most 64 KiB, so several hundred are
+/// on their way at any time, and memory is a small multiple of this whatever the secrets are.
+const VALUES_IN_FLIGHT: u32 = 32 << 20;
 
 /// How to reach Secrets Manager; what is not given here comes from the SDK's own settings.
 pub struct AwsSettings {
@@ -96,6 +108,7 @@ pub struct Aws {
     sts: aws_sdk_sts::Client,
     region: String,
     limiter: Arc<Limiter>,
+    budget: Budget,
     account: Arc<OnceCell<String>>,
 }
 
@@ -124,6 +137,7 @@ impl Aws {
             client: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             limiter: Arc::new(Limiter::new(settings.rate_share, Instant::now())),
+            budget: Budget::new(VALUES_IN_FLIGHT),
             account: Arc::new(OnceCell::new()),
             region: settings.region,
         })
@@ -152,6 +166,13 @@ impl Source for Aws {
 
     fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
         self.listing()
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        // A secret takes one of each, and two DescribeSecret.
+        let rate = |bucket| self.limiter.rate(bucket);
+        let read = rate(Bucket::VersionIds).min(rate(Bucket::Policy)).min(rate(Bucket::Describe) / 2.0);
+        Some(Pace { listed: rate(Bucket::List) * f64::from(read::PAGE), read })
     }
 
     async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {

@@ -1,27 +1,27 @@
-//! Reading: the listing, and one secret consistently.
+//! Reading one secret consistently.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
-use futures::{
-    StreamExt as _,
-    stream::{self, BoxStream},
-};
+use futures::{StreamExt as _, stream};
 use serde_json::Value as Json;
 
 use super::{
     AT_ONCE, Aws,
-    answers::{Described, ListedVersion, fingerprint, listed_secret, listed_stages},
+    answers::{Described, ListedVersion, listed_stages},
     call::{Operation, Raw},
     failure::Failure,
 };
 use crate::{
     model::{Secret, SecretValue, Unreadable},
-    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError},
+    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Held, Known, Listed, ProviderError},
 };
 
 /// Entries per page, the most AWS gives.
-const PAGE: i32 = 100;
+pub(super) const PAGE: i32 = 100;
+/// The size of the largest value, see
+/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>.
+const LARGEST: usize = 65_536;
 /// How often a secret that changes while it is read is read again.
 const READS: u32 = 5;
 /// The code recorded for a secret that never stood still.
@@ -31,75 +31,29 @@ const CHANGED: &str = "ChangedWhileReading";
 type Part<T> = Result<T, String>;
 
 impl Aws {
-    /// Every secret, each once. An empty page is not the end, an empty token is.
-    pub(super) fn listing(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
-        let pages = stream::unfold(Some((Pages::default(), HashSet::new())), move |state| async move {
-            let (mut pages, mut seen) = state?;
-            match self.list_page(&mut pages).await {
-                Ok(mut page) => {
-                    page.retain(|listed| seen.insert(listed.arn.clone()));
-                    let items: Vec<_> = page.into_iter().map(Ok).collect();
-                    let next = (!pages.ended).then_some((pages, seen));
-                    Some((items, next))
-                }
-                Err(failure) => Some((vec![Err(failure.into())], None)),
-            }
-        });
-        pages.flat_map(stream::iter).boxed()
-    }
-
-    async fn list_page(&self, pages: &mut Pages) -> Result<Vec<Listed>, Failure> {
-        let operation = Operation::ListSecrets;
-        let raw = Raw::default();
-        let send = || {
-            let request = self.client.list_secrets().include_planned_deletion(true).max_results(PAGE);
-            request.set_next_token(pages.token.clone()).customize().interceptor(raw.clone()).send()
-        };
-        let answer = self.call(operation, None, send).await?;
-        let mut entries = raw_entries(&raw, "SecretList");
-        let listed = answer.secret_list().iter().enumerate().map(|(index, entry)| {
-            let raw = entries.get_mut(index).map(Json::take).unwrap_or_default();
-            let fingerprint = fingerprint(&raw);
-            let secret = listed_secret(entry, raw);
-            Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint }
-        });
-        let listed: Vec<Listed> = listed.collect();
-        if listed.iter().any(|entry| entry.name.is_empty() || entry.arn.is_empty()) {
-            return Err(Failure::own(
-                ErrorKind::Unavailable,
-                operation,
-                "?",
-                "BadAnswer",
-                "an entry without name or ARN",
-            ));
-        }
-        pages.turn(operation, None, answer.next_token())?;
-        Ok(listed)
-    }
-
     /// One secret, read until labels, dates and values belong together.
     pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
-        let mut values = HashMap::new();
+        let (mut values, mut held) = (HashMap::new(), None);
         let mut before = part(self.describe(&listed.name, &listed.arn).await)?;
         let mut reads = 1;
         loop {
-            let parts = self.read_parts(listed, &before, known, &mut values).await?;
-            let Ok(described) = &before else { return Ok(assemble(listed, before, parts, values, None)) };
+            let parts = self.read_parts(listed, &before, known, (&mut values, &mut held)).await?;
+            let Ok(described) = &before else { return Ok(assemble(listed, before, parts, (values, held), None)) };
             let after = part(self.describe(&listed.name, &listed.arn).await)?;
             match after {
                 Ok(after) => {
                     let settled = described.is_same_moment(&after);
                     if settled && !parts.version_vanished {
-                        return Ok(assemble(listed, Ok(after), parts, values, None));
+                        return Ok(assemble(listed, Ok(after), parts, (values, held), None));
                     }
                     if reads == READS {
                         let unsettled = (!settled).then(|| CHANGED.to_owned());
-                        return Ok(assemble(listed, Ok(after), parts, values, unsettled));
+                        return Ok(assemble(listed, Ok(after), parts, (values, held), unsettled));
                     }
                     before = Ok(after);
                     reads += 1;
                 }
-                Err(code) => return Ok(assemble(listed, before, parts, values, Some(code))),
+                Err(code) => return Ok(assemble(listed, before, parts, (values, held), Some(code))),
             }
         }
     }
@@ -109,7 +63,7 @@ impl Aws {
         listed: &Listed,
         before: &Part<Described>,
         known: &Known<'_>,
-        values: &mut HashMap<String, FetchedValue>,
+        (values, held): (&mut HashMap<String, FetchedValue>, &mut Option<Held>),
     ) -> Result<Parts, ProviderError> {
         let (listing, policy) =
             tokio::join!(self.version_ids(&listed.name, &listed.arn), self.policy(&listed.name, &listed.arn));
@@ -125,6 +79,10 @@ impl Aws {
         versions.extend(unlisted.map(|(id, labels)| ListedVersion::bare(id, labels)));
         let secret = before.as_ref().map_or(&listed.secret, |described| &described.secret);
         let wanted = values_to_read(&versions, secret.deleted.is_some(), known, values);
+        if held.is_none() && !wanted.is_empty() {
+            // Once: who reads again would wait for others that wait for it. What comes then is a version or two.
+            *held = Some(self.budget.reserve(wanted.len() * LARGEST).await);
+        }
         let version_vanished = self.read_values(listed, wanted, &listed_ids, values).await?;
         Ok(Parts { versions, raw_versions, refused, policy, version_vanished })
     }
@@ -241,16 +199,21 @@ struct Parts {
 
 /// Where a listing stands.
 #[derive(Default)]
-struct Pages {
-    token: Option<String>,
+pub(super) struct Pages {
+    pub(super) token: Option<String>,
     used: HashSet<String>,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl Pages {
     /// Takes the token of the next page. A token that was already used would go round in circles
     /// and leave the rest unlisted, which is a failure and not the end.
-    fn turn(&mut self, operation: Operation, secret: Option<&str>, next: Option<&str>) -> Result<(), Failure> {
+    pub(super) fn turn(
+        &mut self,
+        operation: Operation,
+        secret: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<(), Failure> {
         self.token = next.filter(|token| !token.is_empty()).map(str::to_owned);
         self.ended = self.token.is_none();
         match &self.token {
@@ -269,9 +232,12 @@ fn assemble(
     listed: &Listed,
     described: Part<Described>,
     parts: Parts,
-    mut values: HashMap<String, FetchedValue>,
+    (mut values, mut held): (HashMap<String, FetchedValue>, Option<Held>),
     unsettled: Option<String>,
 ) -> Fetched {
+    if let Some(held) = &mut held {
+        held.shrink(values.values().map(size).sum());
+    }
     let denied = described.as_ref().err().cloned().or(unsettled);
     let labels = described.as_ref().ok().map(|described| described.stages.clone());
     let mut secret = described.map_or_else(|_| listed.secret.clone(), |described| described.secret);
@@ -298,7 +264,14 @@ fn assemble(
         created: version.created,
         kms_keys: version.kms_keys,
     });
-    Fetched { versions: versions.collect(), secret }
+    Fetched { versions: versions.collect(), secret, held }
+}
+
+fn size(value: &FetchedValue) -> usize {
+    match value {
+        FetchedValue::Value(value) => value.expose().len(),
+        _ => 0,
+    }
 }
 
 /// The ids whose values have to be read; the others get their state. Values that are already read
@@ -350,7 +323,7 @@ fn part<T>(answer: Result<T, Failure>) -> Result<Part<T>, ProviderError> {
     }
 }
 
-fn raw_entries(raw: &Raw, field: &str) -> Vec<Json> {
+pub(super) fn raw_entries(raw: &Raw, field: &str) -> Vec<Json> {
     match raw.take().get_mut(field).map(Json::take) {
         Some(Json::Array(entries)) => entries,
         _ => Vec::new(),
