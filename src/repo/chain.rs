@@ -76,7 +76,7 @@ impl Repository {
         Ok(self.storage.locked_until(&layout::record(layout::SNAPSHOTS, manifest.name())).await?)
     }
 
-    fn judge(
+    pub(super) fn judge(
         &self,
         stem: &str,
         bytes: &[u8],

@@ -19,6 +19,7 @@ mod retention;
 mod spool;
 mod subset;
 mod trust;
+mod turn;
 mod witness;
 
 use bytes::Bytes;
@@ -39,6 +40,7 @@ pub use retention::{Fate, Retention, RetentionPlan, plan};
 pub use spool::{Sorted, Spool};
 pub use subset::{NoSubset, Subset, SubsetRule};
 pub use trust::{Trust, TrustAnchor};
+pub use turn::Tip;
 pub use witness::{Remembered, Standing, Witness};
 
 use crate::{
