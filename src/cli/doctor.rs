@@ -91,7 +91,7 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
         _ => Role::Drill,
     };
     let host = if context.global.config.exists() { Some(context.host()?) } else { None };
-    let source = host.as_ref().map(|host| &host.config.source);
+    let source = host.as_ref().and_then(|host| host.config.sources.listed().first());
     let region = match (&args.to, role, source) {
         (Some(to), ..) => to.region.clone(),
         (None, Role::Backup, Some(source)) => source.url.region.clone(),
@@ -196,9 +196,16 @@ impl Findings {
                 outcome => drop(self.attempt(&what, outcome)),
             }
         }
-        let expected = host.config.source.account.as_deref();
-        if let Some(source) = self.attempt("credentials", host.source().await) {
-            self.provider(&source, "source", expected, Role::Backup, "").await;
+        let Some(estate) = self.attempt("sources", host.estate().await) else { return };
+        for left in estate.left_out.iter().filter(|left| !left.is_excluded()) {
+            self.add(format!("account {}", left.account), State::Remark, format!("left out: {}", left.reason));
+        }
+        let several = estate.sections.len() > 1;
+        for section in &estate.sections {
+            if let Some(source) = self.attempt("credentials", Host::connect(section).await) {
+                let what = if several { format!("source {}", section.url) } else { "source".into() };
+                self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
+            }
         }
     }
 

@@ -63,7 +63,7 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let chain = request.repository.chain(request.trust).await?;
     let chance = u64::from(u32::from_le_bytes(random()));
     let chosen = choose::snapshot(&chain, &request.file.snapshot, chance);
-    let chosen = chosen.ok_or_else(|| no_snapshot(request))?;
+    let chosen = chosen.map_err(|why| no_snapshot(request, why))?;
     let selected = request.clock.now();
 
     let place = request.target.place().await?;
@@ -81,9 +81,9 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     Ok(Ready { draft, manifest, leftovers, history_faults })
 }
 
-fn no_snapshot(request: &Request<'_>) -> DrillError {
+fn no_snapshot(request: &Request<'_>, why: &str) -> DrillError {
     let storage = request.repository.storage().address();
-    DrillError::NoSnapshot(format!("none in {storage} is as [snapshot] says"))
+    DrillError::NoSnapshot(format!("{why}, in {storage}"))
 }
 
 fn claim<'a>(request: &Request<'a>, source: &'a Place, landed: &'a Place) -> Claim<'a> {

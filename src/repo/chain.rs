@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     crypto::{Namespace, Signer, verify},
-    model::Digest,
+    model::{Digest, Place},
 };
 
 /// Files read at the same time.
@@ -117,6 +117,11 @@ impl Chain {
     /// The newest verified snapshot: the highest sequence number, never the newest file.
     pub fn head(&self) -> Option<&VerifiedManifest> {
         self.manifests.last()
+    }
+
+    /// The newest verified snapshot of each source.
+    pub fn newest(&self) -> BTreeMap<&Place, &VerifiedManifest> {
+        self.manifests.iter().map(|found| (&found.manifest().source, found)).collect()
     }
 
     /// Whether it is the newest one.

@@ -11,6 +11,7 @@ mod guarded;
 mod iam;
 mod inventory;
 mod limiter;
+mod organization;
 mod probe;
 mod read;
 mod write;
@@ -33,6 +34,7 @@ use zeroize::Zeroizing;
 use self::{call::Operation, failure::Failure, limiter::Limiter};
 pub use self::{
     iam::{Grant, Role, policy as iam_policy},
+    organization::{Member, Organization, organization},
     probe::{Allowed, Permission},
 };
 use super::{ErrorKind, Existing, Fetched, Known, Listed, PolicyVerdict, Presence, ProviderError, Source, Target};
@@ -56,6 +58,8 @@ pub struct AwsSettings {
     pub profile: Option<String>,
     /// The ARN of a role to assume.
     pub role: Option<String>,
+    /// The external id that the role asks for.
+    pub role_external_id: Option<String>,
     /// Fixed credentials, for a sandbox.
     pub credentials: Option<StaticCredentials>,
     /// The share of every AWS quota to use, above 0 and up to 1.
@@ -80,6 +84,7 @@ impl AwsSettings {
             endpoint: None,
             profile: None,
             role: None,
+            role_external_id: None,
             credentials: None,
             rate_share: 0.9,
             isolation: None,
@@ -201,6 +206,10 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     }
     let config = loader.load().await;
     let Some(role) = &settings.role else { return config };
-    let assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config).build().await;
+    let mut assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config);
+    if let Some(id) = &settings.role_external_id {
+        assumed = assumed.external_id(id);
+    }
+    let assumed = assumed.build().await;
     config.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build()
 }
