@@ -83,12 +83,14 @@ fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>) -> St
     if host.config.copies.is_empty() {
         line("  - **none is configured**: with the repository everything is lost".into());
     }
+    // Several sources are restored one after the other.
+    let of = if matches!(host.config.sources, Sources::One(_)) { "" } else { " --source ACCOUNT:REGION" };
     let copy = host.config.copies.first().map_or("COPY", |copy| &copy.url);
     line(format!(
-        "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to} --share sheets/ --plan\n\n\
+        "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --plan\n\n\
          Sheets are photos, PDFs or text files in the folder `sheets`; without it they are asked for.\n"
     ));
-    line(format!("## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to} --share sheets/\n"));
+    line(format!("## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/\n"));
     line(
         "Current versions come first. When it stops, run it again. Exit code 0: everything is there and equal.\n"
             .into(),

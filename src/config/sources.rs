@@ -61,7 +61,7 @@ pub struct OrganizationSection {
 }
 
 /// Credentials beside those of the environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Access {
     /// The ARN of a role to take.
     pub role: Option<String>,

@@ -74,7 +74,6 @@ pub async fn organization(settings: AwsSettings) -> Result<Organization, Provide
 }
 
 /// An account's `Status` is about to go, and older services have no `State`.
-#[expect(deprecated, reason = "services that are not AWS still say Status alone")]
 fn member(account: &Account) -> Option<Member> {
     let state = account.state().map(|state| state.as_str());
     let state = state.or_else(|| account.status().map(|status| status.as_str())).unwrap_or("UNKNOWN");
