@@ -63,7 +63,9 @@ mod share_vectors;
 mod sheet_page;
 mod status;
 mod storage_servers;
+mod sources;
 mod stub;
+mod turns;
 
 /// As in the program, so that what is measured here is what it does.
 #[global_allocator]
