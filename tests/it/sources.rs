@@ -59,7 +59,7 @@ fn host(endpoint: &str) -> Desk {
 /// Puts other sources into the configuration; the copy goes.
 pub fn configure(desk: &Desk, sources: &str) {
     let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
-    let (head, rest) = config.split_once("[source]").or_else(|| config.split_once("[[source]]")).unwrap();
+    let (head, rest) = config.split_once("[[source]]").or_else(|| config.split_once("[source]")).unwrap();
     let (_, rest) = rest.split_once("[trust]").unwrap();
     let rest = rest.split("[[copy]]").next().unwrap();
     std::fs::write(desk.path("lifeboat.toml"), format!("{head}{sources}\n[trust]{rest}")).unwrap();
@@ -181,7 +181,7 @@ async fn which_of_several_sources_is_never_guessed() {
     let target = Aws::connect(settings).await.unwrap();
     let fetched = target.fetch(&Listed::named("app/database"), &|_| false).await.unwrap();
     let found = fetched.versions.iter().map(|version| match &version.value {
-        FetchedValue::Value(value) => String::from_utf8(value.bytes().to_vec()).unwrap(),
+        FetchedValue::Value(value) => String::from_utf8(value.expose().to_vec()).unwrap(),
         _ => String::new(),
     });
     let expected = [1, 2].map(|number| value("222222222222", "eu-west-1", number));
