@@ -3,7 +3,7 @@
 //! A turn is a whole signed manifest under `turns/<number>-<try>.json`, created only if absent. The first try that can be believed
 //! and stored has its number for good, whatever becomes of its writer: whoever finds it stores that manifest on the writer's
 //! behalf and asks for the number after it. So nobody waits, no clock matters, and a run that is stopped or killed between
-//! its turn and its manifest cannot fork the history (docs/design/0016-turns.md).
+//! its turn and its manifest cannot fork the history (docs/design/0002-turns.md).
 
 use std::collections::BTreeSet;
 
