@@ -193,7 +193,8 @@ mod tests {
     }
 
     fn organization() -> Organization {
-        let member = |account: &str, state: &str| Member { account: account.into(), name: "n".into(), state: state.into() };
+        let member =
+            |account: &str, state: &str| Member { account: account.into(), name: "n".into(), state: state.into() };
         let members = vec![member("1", "ACTIVE"), member("2", "SUSPENDED"), member("3", "ACTIVE")];
         Organization { partition: "aws-cn".into(), members }
     }

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DrillSection, KeysSection, ProviderAddress, RepositorySection,
-        RestoreSection, RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
+        Config, CopySection, DrillSection, KeysSection, ProviderAddress, RepositorySection, RestoreSection,
+        RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},

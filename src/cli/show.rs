@@ -111,9 +111,10 @@ pub(super) async fn find(
     };
     if let Some(found) = found {
         return match source.filter(|source| !source.means(&found.manifest().source)) {
-            Some(source) => {
-                Err(Failure::usage(format!("snapshot {wanted} is of {}, not {source}", found.manifest().source.short())))
-            }
+            Some(source) => Err(Failure::usage(format!(
+                "snapshot {wanted} is of {}, not {source}",
+                found.manifest().source.short()
+            ))),
             None => Ok(found.clone()),
         };
     }
@@ -138,7 +139,8 @@ fn one_source(chain: &Chain, wanted: Option<&PlaceFilter>) -> Result<Option<Plac
     match (meant.as_slice(), wanted) {
         ([], Some(wanted)) if !all.is_empty() => {
             let all: Vec<Place> = all.into_iter().cloned().collect();
-            Err(Failure::usage(format!("there is no snapshot of source {wanted}")).hint(format!("there are: {}", names(&all))))
+            Err(Failure::usage(format!("there is no snapshot of source {wanted}"))
+                .hint(format!("there are: {}", names(&all))))
         }
         ([] | [_], _) => Ok(meant.into_iter().next()),
         (several, _) => Err(Failure::usage(format!("the repository holds snapshots of {} sources", several.len()))

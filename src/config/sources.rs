@@ -371,7 +371,8 @@ mod tests {
             (organization("role = \"b\"\nurl = \"aws:eu-west-1\"\nregions = [\"eu-west-1\"]"), "not url"),
         ] {
             // A key at the top must come before the tables.
-            let text = if sources.starts_with("source =") { format!("{sources}\n{REST}") } else { format!("{REST}{sources}") };
+            let text =
+                if sources.starts_with("source =") { format!("{sources}\n{REST}") } else { format!("{REST}{sources}") };
             let error = Config::parse(&text).expect_err(&sources).to_string();
             assert!(error.contains(says), "{sources}: {error}");
         }

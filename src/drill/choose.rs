@@ -51,7 +51,8 @@ fn chosen<'a>(all: &[&'a VerifiedManifest], section: &SnapshotSection, chance: u
         }
         Select::Random => {
             let (last, seed) = (section.last.unwrap_or(1), section.seed.unwrap_or(chance));
-            let found = all.rev().take(last as usize).min_by_key(|found| draw(seed, &found.manifest().snapshot.to_string()));
+            let found =
+                all.rev().take(last as usize).min_by_key(|found| draw(seed, &found.manifest().snapshot.to_string()));
             found.map(|manifest| chosen(manifest, &format!("random of the last {last}, seed {seed}")))
         }
     }

@@ -82,9 +82,8 @@ impl FromStr for PlaceFilter {
             None => (text, None),
         };
         let number = !account.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
-        let plausible = |region: &str| {
-            region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
+        let plausible =
+            |region: &str| region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if number && region.is_none_or(plausible) {
             Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) })
         } else {

@@ -103,7 +103,9 @@ mod tests {
             assert_eq!(epoch_number(other), None, "{other}");
         }
         assert_eq!(turn_number(&turn(12, 3)), Some(12));
-        for other in ["turns/012-1.json", "turns/12.json", "turns/-1-1.json", "turns/1-1.json.sig", "snapshots/1-1.json"] {
+        for other in
+            ["turns/012-1.json", "turns/12.json", "turns/-1-1.json", "turns/1-1.json.sig", "snapshots/1-1.json"]
+        {
             assert_eq!(turn_number(other), None, "{other}");
         }
     }

@@ -21,7 +21,8 @@ use crate::{
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
-        Chain, DrillSeal, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Tip, Trust, VerifiedManifest, Witness,
+        Chain, DrillSeal, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Tip, Trust, VerifiedManifest,
+        Witness,
     },
 };
 use journal::Journal;

@@ -61,9 +61,9 @@ mod share_gather;
 mod share_text;
 mod share_vectors;
 mod sheet_page;
+mod sources;
 mod status;
 mod storage_servers;
-mod sources;
 mod stub;
 mod turns;
 

@@ -15,7 +15,10 @@ use lifeboat::{
 };
 use serde_json::Value as Json;
 
-use crate::command::{Desk, Ran, SHEETS, binary};
+use crate::{
+    command::{Desk, Ran, SHEETS, binary},
+    servers::{self, Moto, SEAWEED_KEY, Seaweed},
+};
 
 const ACCOUNTS: [&str; 3] = ["111111111111", "222222222222", "333333333333"];
 const REGIONS: [&str; 2] = ["eu-central-1", "eu-west-1"];
@@ -186,6 +189,19 @@ async fn which_of_several_sources_is_never_guessed() {
     });
     let expected = [1, 2].map(|number| value("222222222222", "eu-west-1", number));
     assert_eq!(found.collect::<BTreeSet<_>>(), expected.into_iter().collect());
+
+    // A drill does not guess either, and another source's account is no sandbox.
+    std::fs::create_dir(desk.path("drills")).unwrap();
+    let drill = |source: &str, account: &str| {
+        let target = format!("[target]\nregion = \"us-east-1\"\naccount = \"{account}\"\n");
+        let text = format!("scenario = \"gone\"\n[snapshot]\n{source}\n{target}[open]\nwith = \"quorum\"\n");
+        std::fs::write(desk.path("drills/monthly.toml"), text).unwrap();
+        desk.run_as(account, &format!("drill run monthly --yes {SHEETS}"))
+    };
+    drill("", "555555555555").expect(1).says("several sources, and [snapshot] source names none");
+    let source = "source = \"222222222222:eu-west-1\"";
+    drill(source, "333333333333").expect(4).says("333333333333 is a source of this repository");
+    drill("source = \"444444444444:eu-west-1\"", "666666666666").expect(1).says("none is as [snapshot] says");
     sandbox.shutdown().await;
 }
 
@@ -248,13 +264,18 @@ fn killed_with_a_turn(desk: &Desk, words: &str) -> bool {
     command.env_remove("RUST_LOG").args(words.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let begun = Instant::now();
-    let held = || std::fs::read_dir(&turns).is_ok_and(|mut found| found.any(|it| !it.unwrap().path().to_string_lossy().contains('#')));
+    let held = || {
+        std::fs::read_dir(&turns)
+            .is_ok_and(|mut found| found.any(|it| !it.unwrap().path().to_string_lossy().contains('#')))
+    };
     while !held() && child.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(30) {}
     drop(child.kill());
     child.wait().unwrap();
-    let stems = || std::fs::read_dir(desk.path("repository/snapshots")).map_or(0, |found| {
-        found.filter(|it| it.as_ref().unwrap().path().extension().is_some_and(|it| it == "json")).count()
-    });
+    let stems = || {
+        std::fs::read_dir(desk.path("repository/snapshots")).map_or(0, |found| {
+            found.filter(|it| it.as_ref().unwrap().path().extension().is_some_and(|it| it == "json")).count()
+        })
+    };
     let number = std::fs::read_dir(&turns).ok().and_then(|mut found| {
         let name = found.next()?.ok()?.file_name().into_string().ok()?;
         name.split('-').next()?.parse::<usize>().ok()
@@ -282,4 +303,106 @@ async fn a_host_killed_with_the_turn_stops_nobody() {
     first.run("snapshot").expect(0);
     history(&first, "");
     sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_append_at_once_to_a_bucket_make_one_chain() {
+    let server = tokio::task::block_in_place(|| Seaweed::start(None));
+    let sandbox = estate().await;
+    let first = host(&sandbox.endpoint());
+    let [key, secret] = SEAWEED_KEY;
+    std::fs::create_dir_all(first.path(".aws")).unwrap();
+    let profile = format!("[copy]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
+    std::fs::write(first.path(".aws/credentials"), profile).unwrap();
+    let repo = format!("--repo s3://backups/prod?region=eu-north-1&profile=copy&endpoint={}", server.endpoint);
+    first.run(&format!("copy --to {}", repo.trim_start_matches("--repo "))).expect(0);
+    let twins: Vec<Desk> = (0..3).map(|_| twin(&first, &sandbox.endpoint())).collect();
+    let shard = |part: usize| format!("snapshot --no-copy --shard {part}/3 {repo}");
+    for _ in 0..2 {
+        let runs: Vec<_> = twins.iter().zip(1..).map(|(desk, part)| (desk, shard(part))).collect();
+        for ran in at_once(&runs) {
+            ran.expect(0);
+        }
+    }
+    let captured = history(&first, &repo);
+    assert_eq!((captured.len(), captured.into_iter().collect::<BTreeSet<_>>()), (12, all()));
+    sandbox.shutdown().await;
+}
+
+#[test]
+fn an_organization_is_captured_account_by_account() {
+    let moto = Moto::start();
+    let desk = Desk::new(&moto.endpoint, "test");
+    desk.init();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/moto_organization.py");
+    let mut python = desk.command(servers::program("python"));
+    let made = desk.finish(python.arg("-B").arg(script).arg(&moto.endpoint).args(REGIONS)).expect(0).json();
+    let of = |name: &str| made[name].as_str().unwrap().to_owned();
+    let organization =
+        "[source]\norganization = true\nrole = \"lifeboat-backup\"\nregions = [\"eu-central-1\", \"eu-west-1\"]\n";
+    configure(&desk, organization);
+    let ran = desk.run("snapshot --json").expect(0);
+    let (closed, core) = (of("closed"), of("core"));
+    assert!(ran.err.contains(&format!("account {closed} is left out: SUSPENDED")), "{}", ran.err);
+    let told = ran.json();
+    let sources = told["sources"].as_array().unwrap();
+    // The management account, two with secrets and twenty without, in two regions each.
+    assert_eq!(sources.len(), 2 * 23);
+    let full: BTreeSet<_> =
+        sources.iter().filter(|it| it["counts"]["captured"] == 1).map(|it| it["name"].as_str().unwrap()).collect();
+    let expected = ["management", "core", "payments"].map(of);
+    let expected: Vec<String> = expected.iter().flat_map(|it| REGIONS.map(|region| format!("{it}:{region}"))).collect();
+    assert_eq!(full, expected.iter().map(String::as_str).collect());
+    assert_eq!(history(&desk, "").len(), 46);
+    assert_eq!(desk.run("status --json").expect(3).json()["facts"]["sources"].as_array().unwrap().len(), 46);
+    desk.run(&format!("show --source {core}:eu-west-1")).expect(0);
+
+    let policy = desk.run("doctor --policy sources --json").expect(0).json().to_string();
+    assert!(
+        policy.contains("organizations:ListAccounts") && policy.contains("arn:aws:iam::*:role/lifeboat-backup"),
+        "{policy}"
+    );
+    configure(&desk, &format!("{organization}accounts = [\"{core}\", \"000000000009\"]\n"));
+    let ran = desk.run("snapshot --json").expect(3);
+    assert!(ran.err.contains("account 000000000009 is left out: not in the organization"), "{}", ran.err);
+    assert_eq!(ran.json()["sources"].as_array().unwrap().len(), 2);
+    configure(&desk, &format!("{organization}accounts = [\"{closed}\"]\n"));
+    desk.run("snapshot").expect(2).says("no account of the organization is left");
+}
+
+/// The command after `lifeboat` in a line of shell, with the index of a job filled in.
+fn words(line: &str, index: &str) -> Vec<String> {
+    let (_, command) = line.rsplit_once("lifeboat snapshot").expect("the example takes snapshots");
+    let command = command.replace(&format!("$(({index} + 1))"), "3");
+    let words = command.lines().next().unwrap().split_whitespace().map(str::to_owned);
+    ["lifeboat".to_owned(), "snapshot".to_owned()].into_iter().chain(words).collect()
+}
+
+#[test]
+fn the_examples_are_well_formed_and_their_commands_are_accepted() {
+    let parsed = |file: &str| {
+        let code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples").join(file);
+        let output =
+            std::process::Command::new(servers::program("python")).args(["-c", code]).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Json>(&output.stdout).unwrap()
+    };
+    let job = parsed("kubernetes/indexed-job.yaml");
+    let spec = &job["spec"]["jobTemplate"]["spec"];
+    assert_eq!((&spec["completionMode"], &spec["completions"]), (&"Indexed".into(), &8.into()));
+    let script = spec["template"]["spec"]["containers"][0]["args"][0].as_str().unwrap();
+    let batch: Json = serde_json::from_str(include_str!("../../docs/examples/aws-batch/job-definition.json")).unwrap();
+    let submit: Json = serde_json::from_str(include_str!("../../docs/examples/aws-batch/submit.json")).unwrap();
+    assert_eq!(submit["arrayProperties"]["size"], 8);
+    let command = batch["containerProperties"]["command"][2].as_str().unwrap();
+    for (line, index) in [(script, "JOB_COMPLETION_INDEX"), (command, "AWS_BATCH_JOB_ARRAY_INDEX")] {
+        let words = words(line, index);
+        assert!(words.iter().any(|word| word == "3/8"), "{words:?}");
+        let accepted = lifeboat::cli::command().try_get_matches_from(&words);
+        assert!(accepted.is_ok(), "{words:?}: {}", accepted.unwrap_err());
+        let syntax = std::process::Command::new("sh").args(["-n", "-c", line]).status().unwrap();
+        assert!(syntax.success(), "{line}");
+    }
+    lifeboat::config::Config::parse(include_str!("../../docs/examples/organization.toml")).unwrap();
 }

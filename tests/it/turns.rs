@@ -155,7 +155,9 @@ fn what_no_signer_made_costs_a_try_and_nothing_else() {
         let blind = Repository::open(blind).await.unwrap();
         assert!(blind.append(theirs, &scene.trust, &stranger, &tip).await.is_err());
         assert_eq!(scene.turns().await, ["turns/3-1.json"], "the stranger's");
-        for (attempt, bytes) in [(5, "garbage".into()), (2, genuine.clone()), (3, "{\"version\":1}".into()), (4, "".into())] {
+        for (attempt, bytes) in
+            [(5, "garbage".into()), (2, genuine.clone()), (3, "{\"version\":1}".into()), (4, "".into())]
+        {
             drop(storage.put_new(&format!("turns/3-{attempt}.json"), bytes).await);
         }
         let added = scene.append(repository).await.unwrap();

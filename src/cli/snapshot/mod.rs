@@ -224,7 +224,8 @@ impl Run<'_> {
             clock: &SystemClock,
             progress,
         };
-        let report = snapshot::run_after(&request, &self.chain, &self.tip).await.map_err(|error| by_role(error.into()))?;
+        let report =
+            snapshot::run_after(&request, &self.chain, &self.tip).await.map_err(|error| by_role(error.into()))?;
         self.remember(&report)?;
         Ok(report)
     }
@@ -280,7 +281,11 @@ fn exit(captured: &[Captured], copies: &[Copied]) -> Exit {
     let failed: Vec<Exit> = captured.iter().filter_map(|one| Some(one.outcome.as_ref().err()?.exit)).collect();
     match failed.first() {
         Some(first) if failed.len() == captured.len() => {
-            if failed.iter().all(|exit| exit == first) { *first } else { Exit::Failed }
+            if failed.iter().all(|exit| exit == first) {
+                *first
+            } else {
+                Exit::Failed
+            }
         }
         None if captured.iter().filter_map(|one| one.outcome.as_ref().ok()).all(is_complete)
             && copies.iter().all(Copied::is_up_to_date) =>
@@ -305,7 +310,8 @@ fn warn(context: &Context, captured: &[Captured]) {
             }
             Ok(report) => {
                 for item in &report.unreadable {
-                    let version = item.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
+                    let version =
+                        item.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
                     let (secret, operation, reason) = (&item.name, &item.operation, &item.reason);
                     context.output.warn(&format!("{of}{secret}{version} was not captured: {operation}: {reason}"));
                 }
@@ -371,7 +377,8 @@ impl Captured {
         };
         let manifest = report.manifest.manifest();
         let counts = &manifest.counts;
-        let state = if counts.is_complete() { "complete".into() } else { format!("{} not readable", counts.unreadable) };
+        let state =
+            if counts.is_complete() { "complete".into() } else { format!("{} not readable", counts.unreadable) };
         vec![
             self.name.clone(),
             manifest.sequence.to_string(),

@@ -180,9 +180,7 @@ fn newest_drill(drills: &[Past]) -> Option<Drill> {
 }
 
 fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
-    let mut rows = vec![
-        vec!["repository".into(), format!("{} at {}", facts.repository.short(), facts.address)],
-    ];
+    let mut rows = vec![vec!["repository".into(), format!("{} at {}", facts.repository.short(), facts.address)]];
     if facts.sources.is_empty() {
         rows.push(vec!["snapshot".into(), snapshot_line(facts.snapshot.as_ref(), now)]);
     }

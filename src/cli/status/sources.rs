@@ -39,7 +39,9 @@ fn captured(section: &OrganizationSection, places: &[&Place]) -> Vec<Whose> {
     let mut wanted: Vec<Whose> = places.iter().filter(is_wanted).map(|place| whose(place)).collect();
     // Accounts that are asked for by number are missed when they were never captured.
     for account in section.accounts.iter().filter(|account| !section.exclude_accounts.contains(account)) {
-        wanted.extend(section.regions.iter().map(|region| Whose { account: Some(account.clone()), region: region.clone() }));
+        wanted.extend(
+            section.regions.iter().map(|region| Whose { account: Some(account.clone()), region: region.clone() }),
+        );
     }
     if wanted.is_empty() {
         wanted.extend(section.regions.iter().map(|region| Whose { account: None, region: region.clone() }));

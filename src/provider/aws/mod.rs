@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 
 use self::{call::Operation, failure::Failure, limiter::Limiter};
 pub use self::{
-    iam::{Grant, Role, policy as iam_policy},
+    iam::{Grant, Role, policy as iam_policy, sources_policy},
     organization::{Member, Organization, organization},
     probe::{Allowed, Permission},
 };

@@ -67,7 +67,8 @@ pub async fn organization(settings: AwsSettings) -> Result<Organization, Provide
     members.dedup();
     let operation = Operation::GetCallerIdentity;
     let answer = aws.call(operation, None, || aws.sts.get_caller_identity().send()).await?;
-    let partition = answer.arn().and_then(|arn| arn.strip_prefix("arn:")?.split(':').next()).filter(|it| !it.is_empty());
+    let partition =
+        answer.arn().and_then(|arn| arn.strip_prefix("arn:")?.split(':').next()).filter(|it| !it.is_empty());
     let bad = || Failure::own(ErrorKind::Unavailable, operation, &region, "BadAnswer", "the answer names no ARN");
     let partition = partition.ok_or_else(bad)?.to_owned();
     Ok(Organization { partition, members })
