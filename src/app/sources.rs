@@ -97,7 +97,7 @@ impl Host {
 pub fn settings(section: &SourceSection) -> AwsSettings {
     let Access { role, role_external_id, profile } = section.access.clone();
     let rate_share = section.rate_share;
-    AwsSettings { role, role_external_id, profile, rate_share, ..AwsSettings::region(&section.url.region) }
+    AwsSettings { profile, role, role_external_id, rate_share, ..AwsSettings::region(&section.url.region) }
 }
 
 /// Connects to a source and finds out where it leads: the configuration's word where it names the account, which the snapshot holds

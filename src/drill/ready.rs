@@ -69,7 +69,7 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let place = request.target.place().await?;
     let source = &chosen.manifest.manifest().source;
     let sure = target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?;
-    refuse_other_sources(request, &chain, &place)?;
+    refuse_other_sources(request, &chain, &place).map_err(|why| DrillError::NotASandbox(vec![why]))?;
     let leftovers = leftovers::find(request.readback, None).await?;
     let manifest = chosen.manifest.clone();
     let mut draft = draft(request, &manifest, place, started, chosen.how);
@@ -88,13 +88,12 @@ fn no_snapshot(request: &Request<'_>, why: &str) -> DrillError {
 }
 
 /// An account that is captured too is somebody's production, unless the configuration says that drills may write there.
-fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) -> Result<(), DrillError> {
+fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) -> Result<(), String> {
     let allowed = request.file.target.sandbox || request.allowed_accounts.contains(&landed.account);
     if allowed || chain.newest().into_keys().all(|source| source.account != landed.account) {
         return Ok(());
     }
-    let words = format!("account {} is a source of this repository; [drill] accounts does not list it", landed.account);
-    Err(DrillError::NotASandbox(vec![words]))
+    Err(format!("account {} is a source of this repository; [drill] accounts does not list it", landed.account))
 }
 
 fn claim<'a>(request: &Request<'a>, source: &'a Place, landed: &'a Place) -> Claim<'a> {

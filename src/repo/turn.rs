@@ -108,31 +108,23 @@ impl Repository {
                 attempt = 1;
                 continue;
             }
-            let others = match holder.as_deref() {
-                Some(bytes) if *bytes != own.turn() => Some(self.believe(bytes, trust, &tip)),
-                _ => None,
-            };
-            let claim = match &others {
-                None => Some(&own),
-                Some(claim) => claim.as_ref(),
-            };
-            let stored = match claim {
+            let Some(holder) = holder else { continue };
+            let is_own = holder == own.turn();
+            let claim = if is_own { Some(own) } else { self.believe(&holder, trust, &tip) };
+            let stored = match &claim {
                 Some(claim) => self.store(claim).await?,
                 None => false,
             };
-            match claim.filter(|_| stored) {
-                Some(claim) => {
-                    tip.learn(&claim.manifest);
-                    attempt = 1;
-                    if others.is_none() {
-                        self.clear_turns(manifest.sequence).await;
-                        return Ok(own.manifest);
-                    }
-                }
-                None => {
-                    attempt += 1;
-                    manifest.snapshot = SnapshotId::random();
-                }
+            let Some(claim) = claim.filter(|_| stored) else {
+                attempt += 1;
+                manifest.snapshot = SnapshotId::random();
+                continue;
+            };
+            tip.learn(&claim.manifest);
+            attempt = 1;
+            if is_own {
+                self.clear_turns(manifest.sequence).await;
+                return Ok(claim.manifest);
             }
         }
         let name = layout::turn(tip.next(), MOST_TRIES);

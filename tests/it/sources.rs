@@ -194,7 +194,7 @@ async fn which_of_several_sources_is_never_guessed() {
     std::fs::create_dir(desk.path("drills")).unwrap();
     let drill = |source: &str, account: &str| {
         let target = format!("[target]\nregion = \"us-east-1\"\naccount = \"{account}\"\n");
-        let text = format!("scenario = \"gone\"\n[snapshot]\n{source}\n{target}[open]\nwith = \"quorum\"\n");
+        let text = format!("scenario = \"gone\"\n[snapshot]\n{source}\n{target}[open]\nby = \"quorum\"\n");
         std::fs::write(desk.path("drills/monthly.toml"), text).unwrap();
         desk.run_as(account, &format!("drill run monthly --yes {SHEETS}"))
     };

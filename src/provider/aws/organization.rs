@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html>
 
 use aws_config::retry::RetryConfig;
-use aws_sdk_organizations::types::Account;
+use aws_sdk_organizations::types::{Account, AccountState, AccountStatus};
 
 use super::{Aws, AwsSettings, call::Operation, failure::Failure, sdk_config};
 use crate::provider::{ErrorKind, ProviderError};
@@ -76,8 +76,8 @@ pub async fn organization(settings: AwsSettings) -> Result<Organization, Provide
 
 /// An account's `Status` is about to go, and older services have no `State`.
 fn member(account: &Account) -> Option<Member> {
-    let state = account.state().map(|state| state.as_str());
-    let state = state.or_else(|| account.status().map(|status| status.as_str())).unwrap_or("UNKNOWN");
+    let state = account.state().map(AccountState::as_str);
+    let state = state.or_else(|| account.status().map(AccountStatus::as_str)).unwrap_or("UNKNOWN");
     Some(Member {
         account: account.id()?.to_owned(),
         name: account.name().unwrap_or_default().to_owned(),
