@@ -1,8 +1,12 @@
 //! `lifeboat.toml`: what a backup host knows. Plain data; nothing here opens anything.
 
+mod sources;
+
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+pub use sources::{Access, OrganizationSection, SourceSection, Sources};
 
 /// Policies and deprecated versions at most a month old, for a thirtieth of the calls a day.
 pub const DEFAULT_SWEEP_DAYS: u32 = 30;
@@ -14,7 +18,8 @@ pub struct Config {
     /// The repository snapshots are written to.
     pub repository: RepositorySection,
     /// Where the secrets live.
-    pub source: SourceSection,
+    #[serde(rename = "source")]
+    pub sources: Sources,
     /// What this host believes, whatever the repository says.
     pub trust: TrustSection,
     /// The host's own keys.
@@ -98,26 +103,6 @@ pub struct RepositorySection {
     pub url: String,
 }
 
-/// `[source]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceSection {
-    /// `aws:REGION`.
-    pub url: ProviderAddress,
-    /// The account this must be; a run that lands elsewhere is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// Names to leave out: `*` and `?` patterns.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<String>,
-    /// Read every secret again at least every so many days, also when nothing the listing shows has changed.
-    #[serde(default = "default_sweep_days")]
-    pub sweep_days: u32,
-    /// The share of each request quota to use, above 0; above 1 only where the endpoint is not AWS's own.
-    #[serde(default = "default_rate_share")]
-    pub rate_share: f64,
-}
-
 /// `[trust]`, pinned at init.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,6 +175,9 @@ pub enum ConfigError {
     /// A rate share that is none.
     #[error("rate_share must be above 0")]
     RateShare,
+    /// Sources that cannot be meant.
+    #[error("{0}")]
+    Sources(String),
 }
 
 impl Config {
@@ -200,14 +188,8 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self =
             toml::from_str(text).map_err(|error| ConfigError::Syntax(with_suggestion(&error.to_string())))?;
-        if config.source.sweep_days == 0 {
-            return Err(ConfigError::SweepDays);
-        }
-        if config.source.rate_share > 0.0 && config.source.rate_share.is_finite() {
-            Ok(config)
-        } else {
-            Err(ConfigError::RateShare)
-        }
+        config.sources.validate()?;
+        Ok(config)
     }
 
     /// The text of the configuration file, with a line of explanation on top.
@@ -314,14 +296,6 @@ fn is_default<T: Default + PartialEq>(section: &T) -> bool {
     *section == T::default()
 }
 
-fn default_sweep_days() -> u32 {
-    DEFAULT_SWEEP_DAYS
-}
-
-fn default_rate_share() -> f64 {
-    0.9
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,13 +303,12 @@ mod tests {
     fn example() -> Config {
         Config {
             repository: RepositorySection { url: "/srv/lifeboat".into() },
-            source: SourceSection {
-                url: "aws:eu-central-1".parse().unwrap(),
-                account: Some("111111111111".into()),
+            sources: Sources::One(SourceSection {
                 exclude: vec!["scratch/*".into()],
                 sweep_days: 7,
                 rate_share: 0.5,
-            },
+                ..SourceSection::new("aws:eu-central-1".parse().unwrap(), Some("111111111111".into()))
+            }),
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },
             keys: KeysSection { signer: "signer".into(), index: "index.age".into() },
             retention: RetentionSection { keep_last: 3, keep_within_days: Some(9), ..RetentionSection::default() },

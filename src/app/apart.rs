@@ -1,7 +1,7 @@
 //! A copy that would be lost together with its source is none.
 
 use crate::{
-    config::{CopySection, SourceSection},
+    config::{CopySection, Sources},
     storage::Storage,
 };
 
@@ -49,17 +49,17 @@ pub async fn whereabouts(copy: &CopySection, storage: &Storage) -> Whereabouts {
     found
 }
 
-/// Refuses a copy in the region or account of the source, unless the configuration allows it.
+/// Refuses a copy in the region or account of a source, unless the configuration allows it.
 ///
 /// # Errors
 /// [`TooClose`].
-pub fn apart(source: &SourceSection, copy: &CopySection, found: &Whereabouts) -> Result<(), TooClose> {
+pub fn apart(sources: &Sources, copy: &CopySection, found: &Whereabouts) -> Result<(), TooClose> {
     let url = copy.url.clone();
-    let same_region = found.region.clone().filter(|region| *region == source.url.region);
+    let same_region = found.region.clone().filter(|region| sources.regions().contains(region.as_str()));
     if let Some(region) = same_region.filter(|_| !copy.allow_same_region) {
         return Err(TooClose::Region { url, region });
     }
-    let account = found.account.clone().filter(|account| source.account.as_ref() == Some(account));
+    let account = found.account.clone().filter(|account| sources.accounts().contains(account.as_str()));
     match account.filter(|_| !copy.allow_same_account) {
         Some(account) => Err(TooClose::Account { url, account }),
         None => Ok(()),
@@ -69,19 +69,15 @@ pub fn apart(source: &SourceSection, copy: &CopySection, found: &Whereabouts) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SourceSection;
 
     fn verdict(region: Option<&str>, account: Option<&str>, change: impl Fn(&mut CopySection)) -> Result<(), TooClose> {
-        let source = SourceSection {
-            url: "aws:eu-central-1".parse().unwrap(),
-            account: Some("1".into()),
-            exclude: vec![],
-            sweep_days: 1,
-            rate_share: 1.0,
-        };
+        let source = |url: &str, account: &str| SourceSection::new(url.parse().unwrap(), Some(account.into()));
+        let sources = Sources::Several(vec![source("aws:us-east-1", "9"), source("aws:eu-central-1", "1")]);
         let mut copy = CopySection::new("s3://b".into());
         change(&mut copy);
         let found = Whereabouts { region: region.map(str::to_owned), account: account.map(str::to_owned) };
-        apart(&source, &copy, &found)
+        apart(&sources, &copy, &found)
     }
 
     #[test]

@@ -106,14 +106,17 @@ impl Host {
         std::iter::once(own).chain(copies).collect()
     }
 
-    /// What a drill counts as lost. With the source's region goes the repository, unless its address names another one;
+    /// What a drill counts as lost. With a source's region goes the repository, unless its address names another one;
     /// a copy goes with its own.
     pub fn lost(&self, file: &DrillFile) -> Lost {
         let mut lost = file.lost.clone();
-        let source = &self.config.source.url.region;
+        let sources = self.config.sources.regions();
         let gone = |site: &Site| {
-            let region = site.region.as_ref().or((!site.is_copy).then_some(source));
-            region.is_some_and(|region| file.lost.regions.contains(region))
+            let lost = |region: &str| file.lost.regions.iter().any(|lost| lost == region);
+            match &site.region {
+                Some(region) => lost(region),
+                None => !site.is_copy && sources.iter().any(|region| lost(region)),
+            }
         };
         lost.storages.extend(self.sites().into_iter().filter(gone).map(|site| site.url));
         lost

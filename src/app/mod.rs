@@ -2,12 +2,12 @@
 
 mod apart;
 mod drill;
+mod sources;
 
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -20,16 +20,13 @@ use crate::{
     drill::DrillFileError,
     fsutil::{self, Access, Existing},
     model::RepositoryId,
-    provider::{
-        ProviderError,
-        aws::{Aws, AwsSettings},
-    },
     repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedManifest, Witness},
     storage::{Storage, StorageError},
 };
 
 pub use self::drill::Site;
 pub use apart::{TooClose, Whereabouts, apart, whereabouts};
+pub use sources::{Estate, EstateError, Found, LeftOut, find, may_be, refuse_twins, settings};
 
 /// What a host remembers of a repository.
 const HEAD: &str = "head.json";
@@ -191,16 +188,6 @@ impl Host {
     /// When the file cannot be read or is no key.
     pub fn index_key(&self) -> Result<IndexKey, HostError> {
         self.key(&self.config.keys.index, IndexKey::from_file)
-    }
-
-    /// The configured source.
-    ///
-    /// # Errors
-    /// When no credentials can be found.
-    pub async fn source(&self) -> Result<Arc<Aws>, ProviderError> {
-        let mut settings = AwsSettings::region(&self.config.source.url.region);
-        settings.rate_share = self.config.source.rate_share;
-        Ok(Arc::new(Aws::connect(settings).await?))
     }
 
     /// Keeps other runs of this host from writing to the repository while the answer is held.

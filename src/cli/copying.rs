@@ -83,7 +83,7 @@ async fn one(
 ) -> Result<CopyReport, Failure> {
     let storage = Storage::open(&section.url)?;
     let found = app::whereabouts(section, &storage).await;
-    app::apart(&host.config.source, section, &found)?;
+    app::apart(&host.config.sources, section, &found)?;
     let report = repo::copy_with(repository, &storage, progress).await;
     report.map_err(|error| match error {
         // Damage of the source and of the copy look the same here; `check` of each tells.

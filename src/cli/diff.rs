@@ -1,6 +1,6 @@
 //! `lifeboat diff`
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use futures::TryStreamExt as _;
 use serde_json::json;
@@ -13,8 +13,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::ProviderAddress,
-    model::Place,
+    app::{self, Host},
+    config::{ProviderAddress, Sources},
+    model::{NoPlace, Place, PlaceFilter},
     provider::{
         Source,
         aws::{Aws, AwsSettings},
@@ -39,17 +40,41 @@ pub struct Args {
     older: String,
     /// The newer side: a snapshot; without it, the source as it is now
     newer: Option<String>,
-    /// The source (default: the configured one)
-    #[arg(long, value_name = "aws:REGION", conflicts_with = "newer")]
-    source: Option<ProviderAddress>,
+    /// The source of the snapshots, where the repository has several; or where it is, without a configuration
+    #[arg(long, value_name = "ACCOUNT[:REGION]|aws:REGION")]
+    source: Option<Of>,
     #[command(flatten)]
     shares: ShareArgs,
+}
+
+/// One source of several, or the address of the only one.
+#[derive(Clone, Debug)]
+enum Of {
+    Place(PlaceFilter),
+    Address(ProviderAddress),
+}
+
+impl FromStr for Of {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        text.parse().map(Self::Address).or_else(|_| text.parse().map(Self::Place))
+    }
+}
+
+impl Args {
+    fn place(&self) -> Option<&PlaceFilter> {
+        match &self.source {
+            Some(Of::Place(filter)) => Some(filter),
+            _ => None,
+        }
+    }
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = show::trusted(context, &args.shares).await?;
     let repository = trusted.repository();
-    let manifest = show::find(repository, trusted.trust(), &args.older).await?;
+    let manifest = show::find(repository, trusted.trust(), &args.older, args.place()).await?;
     let stored = |manifest: &VerifiedManifest| {
         let records = repository.record_stream(manifest, trusted.opener()?);
         Ok::<_, Failure>(records.map_ok(Held::stored).map_err(LookError::from))
@@ -61,10 +86,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let watch = Watch::new(context.output.json);
     let (diff, against) = if let Some(wanted) = &args.newer {
-        let manifest = show::find(repository, trusted.trust(), wanted).await?;
+        let manifest = show::find(repository, trusted.trust(), wanted, args.place()).await?;
         (restore::diff(older, stored(&manifest)?, values.as_ref()).await, manifest.manifest().snapshot.short())
     } else {
-        let source: Arc<dyn Source> = Arc::new(source(context, &args).await?);
+        let source: Arc<dyn Source> = source(context, &args, &manifest.manifest().source).await?;
         refuse_other(&source.place().await?, &manifest.manifest().source)?;
         let newer = restore::live(&source, values.is_some(), Some(&context.scratch()), &watch).await?;
         (restore::diff(older, newer, values.as_ref()).await, "the source".to_owned())
@@ -78,15 +103,22 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-async fn source(context: &Context, args: &Args) -> Result<Aws, Failure> {
-    let mut settings = match &args.source {
-        Some(source) => AwsSettings::region(&source.region),
-        None => AwsSettings::region(&context.host()?.config.source.url.region),
-    };
-    if args.source.is_none() {
-        settings.rate_share = context.host()?.config.source.rate_share;
+async fn source(context: &Context, args: &Args, place: &Place) -> Result<Arc<Aws>, Failure> {
+    if let Some(Of::Address(address)) = &args.source {
+        return Ok(Arc::new(Aws::connect(AwsSettings::region(&address.region)).await?));
     }
-    Ok(Aws::connect(settings).await?)
+    let host = context.host()?;
+    if let Sources::One(section) = &host.config.sources {
+        return Ok(Host::connect(section).await?);
+    }
+    let filter = PlaceFilter { account: place.account.clone(), region: Some(place.region.clone()) };
+    for section in host.estate().await?.sections.into_iter().filter(|section| app::may_be(section, &filter)) {
+        let (source, found) = app::find(section).await.outcome?;
+        if found == *place {
+            return Ok(source);
+        }
+    }
+    Err(Failure::usage(format!("no configured source is {}", place.short())))
 }
 
 fn refuse_other(live: &Place, captured: &Place) -> Result<(), Failure> {

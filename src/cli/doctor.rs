@@ -7,10 +7,10 @@ use super::{Context, Exit, Failure, output::table};
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
-    config::ProviderAddress,
+    config::{ProviderAddress, Sources},
     provider::{
         Source,
-        aws::{Allowed, Aws, AwsSettings, Grant, Role, iam_policy},
+        aws::{Allowed, Aws, AwsSettings, Grant, Role, iam_policy, sources_policy},
     },
     repo::{RepoError, Repository, Trust},
     storage::Storage,
@@ -29,6 +29,7 @@ Examples:
   AWS_PROFILE=restorer lifeboat doctor --to aws:eu-west-1
   AWS_PROFILE=sandbox lifeboat doctor --to aws:eu-west-1 --drill --name-prefix drill/
   lifeboat doctor --policy backup > backup-host.json
+  lifeboat doctor --policy sources
   lifeboat doctor --policy restore --to aws:eu-west-1 --rotation
   lifeboat doctor --policy drill --to aws:eu-west-1 --account 222222222222 --name-prefix drill/
 
@@ -41,7 +42,7 @@ pub struct Args {
     #[arg(long, requires = "to")]
     drill: bool,
     /// Print the least IAM policy for this and stop
-    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "restore", "drill"]))]
+    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill"]))]
     policy: Option<String>,
     /// The account of the policy (default: the configured one, or the one the credentials lead to)
     #[arg(long, value_name = "ID")]
@@ -84,14 +85,37 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     Ok(if well { Exit::Complete } else { Exit::Incomplete })
 }
 
+/// The policy of a host whose sources are entered by roles.
+fn print_sources_policy(context: &Context) -> Result<Exit, Failure> {
+    let sources = context.host()?.config.sources;
+    let roles: Vec<String> = match &sources {
+        Sources::Organization(section) if section.accounts.is_empty() => {
+            vec![format!("arn:aws:iam::*:role/{}", section.role)]
+        }
+        Sources::Organization(section) => {
+            section.accounts.iter().map(|account| format!("arn:aws:iam::{account}:role/{}", section.role)).collect()
+        }
+        listed => listed.listed().iter().filter_map(|section| section.access.role.clone()).collect(),
+    };
+    if roles.is_empty() {
+        return Err(Failure::usage("no source has a role").hint("lifeboat doctor --policy backup"));
+    }
+    let policy = sources_policy(&roles, matches!(sources, Sources::Organization(_)));
+    context.output.result(&policy, || serde_json::to_string_pretty(&policy).expect("a policy is plain data"));
+    Ok(Exit::Complete)
+}
+
 async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Exit, Failure> {
+    if wanted == "sources" {
+        return print_sources_policy(context);
+    }
     let role = match wanted {
         "backup" => Role::Backup,
         "restore" => Role::Restore,
         _ => Role::Drill,
     };
     let host = if context.global.config.exists() { Some(context.host()?) } else { None };
-    let source = host.as_ref().map(|host| &host.config.source);
+    let source = host.as_ref().and_then(|host| host.config.sources.listed().first());
     let region = match (&args.to, role, source) {
         (Some(to), ..) => to.region.clone(),
         (None, Role::Backup, Some(source)) => source.url.region.clone(),
@@ -196,9 +220,16 @@ impl Findings {
                 outcome => drop(self.attempt(&what, outcome)),
             }
         }
-        let expected = host.config.source.account.as_deref();
-        if let Some(source) = self.attempt("credentials", host.source().await) {
-            self.provider(&source, "source", expected, Role::Backup, "").await;
+        let Some(estate) = self.attempt("sources", host.estate().await) else { return };
+        for left in estate.left_out.iter().filter(|left| !left.is_excluded()) {
+            self.add(format!("account {}", left.account), State::Remark, format!("left out: {}", left.reason));
+        }
+        let several = estate.sections.len() > 1;
+        for section in &estate.sections {
+            if let Some(source) = self.attempt("credentials", Host::connect(section).await) {
+                let what = if several { format!("source {}", section.url) } else { "source".into() };
+                self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use crate::{
-    app::{HostError, TooClose},
+    app::{EstateError, HostError, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
@@ -66,6 +66,19 @@ impl From<TooClose> for Failure {
     fn from(error: TooClose) -> Self {
         Self::new(Exit::Refused, error.to_string())
             .hint("choose another place, or say allow_same_region or allow_same_account")
+    }
+}
+
+impl From<EstateError> for Failure {
+    fn from(error: EstateError) -> Self {
+        let message = error.to_string();
+        match error {
+            EstateError::Provider(error) if error.kind == ErrorKind::Denied => Self::new(Exit::Failed, message)
+                .hint("the management account or a delegated administrator may list accounts (docs/iam.md)"),
+            EstateError::Provider(error) => error.into(),
+            EstateError::Empty => Self::usage(message).hint("see [source] accounts and exclude_accounts"),
+            EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("leave one of them out"),
+        }
     }
 }
 

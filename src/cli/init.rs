@@ -13,8 +13,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, ProviderAddress, RepositorySection,
-        RestoreSection, RetentionSection, SourceSection, StatusSection, TrustSection,
+        Config, CopySection, DrillSection, KeysSection, ProviderAddress, RepositorySection, RestoreSection,
+        RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},
@@ -99,13 +99,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let keys = write_keys(config_path, &signer, &index_key)?;
     let config = Config {
         repository: RepositorySection { url: absolute(&address) },
-        source: SourceSection {
-            url: args.source,
-            account,
-            exclude: Vec::new(),
-            sweep_days: DEFAULT_SWEEP_DAYS,
-            rate_share: 0.9,
-        },
+        sources: Sources::One(SourceSection::new(args.source, account)),
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
         restore: RestoreSection::default(),

@@ -8,7 +8,7 @@ use super::{Context, Exit, Failure};
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
-    config::CopySection,
+    config::{CopySection, SourceSection, Sources},
     drill::{self, report},
     fsutil::{self, Access, Existing},
     repo::Epoch,
@@ -45,12 +45,22 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     Ok(Exit::Complete)
 }
 
+/// `aws:eu-central-1 of account 111111111111`, or all of them.
+fn names(sources: &Sources) -> String {
+    if let Sources::Organization(section) = sources {
+        return format!("{} of the organization", section.regions.join(" or "));
+    }
+    let name = |source: &SourceSection| match &source.account {
+        Some(account) => format!("{} of account {account}", source.url),
+        None => source.url.to_string(),
+    };
+    sources.listed().iter().map(name).collect::<Vec<_>>().join(" or ")
+}
+
 fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>) -> String {
-    let source = &host.config.source;
-    let account = source.account.as_deref().map_or(String::new(), |account| format!(" of account {account}"));
+    let sources = names(&host.config.sources);
     let mut text = format!(
-        "# When {}{account} is gone\n\nMade by `lifeboat runbook` on {}; make it anew after a change of sheets or copies.\n\n",
-        source.url,
+        "# When {sources} is gone\n\nMade by `lifeboat runbook` on {}; make it anew after a change of sheets or copies.\n\n",
         SystemClock.now().strftime("%Y-%m-%d"),
     );
     let mut line = |words: String| writeln!(text, "{words}").expect("writing to a string does not fail");
@@ -73,12 +83,14 @@ fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>) -> St
     if host.config.copies.is_empty() {
         line("  - **none is configured**: with the repository everything is lost".into());
     }
+    // Several sources are restored one after the other.
+    let of = if matches!(host.config.sources, Sources::One(_)) { "" } else { " --source ACCOUNT:REGION" };
     let copy = host.config.copies.first().map_or("COPY", |copy| &copy.url);
     line(format!(
-        "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to} --share sheets/ --plan\n\n\
+        "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --plan\n\n\
          Sheets are photos, PDFs or text files in the folder `sheets`; without it they are asked for.\n"
     ));
-    line(format!("## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to} --share sheets/\n"));
+    line(format!("## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/\n"));
     line(
         "Current versions come first. When it stops, run it again. Exit code 0: everything is there and equal.\n"
             .into(),

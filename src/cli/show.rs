@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     crypto::{IndexKey, Opener},
-    model::{Digest, Record, ValueState},
-    repo::{Manifest, Repository, Sorted, Spool, Trust, VerifiedManifest},
+    model::{Digest, Place, PlaceFilter, Record, ValueState},
+    repo::{Chain, Manifest, Repository, Sorted, Spool, Trust, VerifiedManifest},
     storage::Storage,
 };
 
@@ -29,7 +29,17 @@ pub struct Args {
     #[arg(default_value = "latest")]
     snapshot: String,
     #[command(flatten)]
+    source: SourceArg,
+    #[command(flatten)]
     shares: ShareArgs,
+}
+
+/// Which source is meant, where a repository has several.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct SourceArg {
+    /// The source of the snapshot, where the repository has several
+    #[arg(long, value_name = "ACCOUNT[:REGION]")]
+    pub(super) source: Option<PlaceFilter>,
 }
 
 /// A repository whose epochs are verified, and what opens its indexes.
@@ -89,14 +99,31 @@ pub(super) async fn trusted(context: &Context, shares: &ShareArgs) -> Result<Tru
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }
 
-/// Finds a snapshot in the verified history.
-pub(super) async fn find(repository: &Repository, trust: &Trust, wanted: &str) -> Result<VerifiedManifest, Failure> {
+/// Finds a snapshot in the verified history; `latest` is one source's.
+pub(super) async fn find(
+    repository: &Repository,
+    trust: &Trust,
+    wanted: &str,
+    source: Option<&PlaceFilter>,
+) -> Result<VerifiedManifest, Failure> {
     if wanted == "latest" {
         refuse_earlier_key(repository, trust).await?;
     }
     let chain = repository.chain(trust).await?;
-    if let Some(found) = chain.find(wanted) {
-        return Ok(found.clone());
+    let found = if wanted == "latest" {
+        let only = one_source(&chain, source)?;
+        only.and_then(|place| chain.newest().remove(&place))
+    } else {
+        chain.find(wanted)
+    };
+    if let Some(found) = found {
+        return match source.filter(|source| !source.means(&found.manifest().source)) {
+            Some(source) => Err(Failure::usage(format!(
+                "snapshot {wanted} is of {}, not {source}",
+                found.manifest().source.short()
+            ))),
+            None => Ok(found.clone()),
+        };
     }
     // A snapshot that is there and not believed is a refusal, not an absence.
     match chain.faults.first() {
@@ -108,14 +135,37 @@ pub(super) async fn find(repository: &Repository, trust: &Trust, wanted: &str) -
     }
 }
 
-/// Finds the newest snapshot whose recovery point is `at` or before.
+/// The one source that is meant; `None` when there is no snapshot of any.
+///
+/// Which of several is never guessed: a restore of the wrong account's secrets looks like a good one.
+fn one_source(chain: &Chain, wanted: Option<&PlaceFilter>) -> Result<Option<Place>, Failure> {
+    let all: Vec<&Place> = chain.newest().into_keys().collect();
+    let meant = all.iter().filter(|place| wanted.is_none_or(|wanted| wanted.means(place)));
+    let meant: Vec<Place> = meant.map(|place| (*place).clone()).collect();
+    let names = |places: &[Place]| places.iter().map(Place::short).collect::<Vec<_>>().join(", ");
+    match (meant.as_slice(), wanted) {
+        ([], Some(wanted)) if !all.is_empty() => {
+            let all: Vec<Place> = all.into_iter().cloned().collect();
+            Err(Failure::usage(format!("there is no snapshot of source {wanted}"))
+                .hint(format!("there are: {}", names(&all))))
+        }
+        ([] | [_], _) => Ok(meant.into_iter().next()),
+        (several, _) => Err(Failure::usage(format!("the repository holds snapshots of {} sources", several.len()))
+            .hint(format!("say --source with one of: {}", names(several)))),
+    }
+}
+
+/// Finds the newest snapshot of one source whose recovery point is `at` or before.
 pub(super) async fn find_at(
     repository: &Repository,
     trust: &Trust,
     at: jiff::Timestamp,
+    source: Option<&PlaceFilter>,
 ) -> Result<VerifiedManifest, Failure> {
     let chain = repository.chain(trust).await?;
-    let found = chain.manifests.iter().rev().find(|found| found.manifest().time <= at);
+    let only = one_source(&chain, source)?;
+    let of = |found: &&VerifiedManifest| only.as_ref() == Some(&found.manifest().source);
+    let found = chain.manifests.iter().rev().filter(of).find(|found| found.manifest().time <= at);
     if let Some(fault) = chain.faults.first() {
         // What is missing may be the very snapshot that was asked for.
         let message = format!(
@@ -147,7 +197,7 @@ async fn refuse_earlier_key(repository: &Repository, trust: &Trust) -> Result<()
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = trusted(context, &args.shares).await?;
     let (repository, trust) = (trusted.repository(), trusted.trust());
-    let manifest = find(repository, trust, &args.snapshot).await?;
+    let manifest = find(repository, trust, &args.snapshot, args.source.source.as_ref()).await?;
     let mut records = pin!(repository.record_stream(&manifest, trusted.opener()?));
     let mut shown = Spool::of_records(Some(&context.scratch()));
     let mut complete = true;

@@ -235,11 +235,10 @@ impl Reseal<'_> {
         let unreadable = UnreadableCount::of(unreadable.map(|(operation, _, reason)| (operation, reason)));
         let recipients = [current.recipient.clone(), self.index_key.recipient()];
         let indexes = self.repository.put_records(&recipients, records.into_iter().map(Ok)).await?;
-        let head = chain.head();
         let manifest = Manifest {
             snapshot: SnapshotId::random(),
-            sequence: head.map_or(1, |head| head.manifest().sequence + 1),
-            previous: head.map(VerifiedManifest::digest),
+            sequence: 0,
+            previous: None,
             finished: self.now,
             epoch: current.number,
             signer: self.signer.public(),
@@ -251,7 +250,7 @@ impl Reseal<'_> {
             tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
             ..base.clone()
         };
-        self.repository.put_manifest(manifest, self.signer).await
+        self.repository.append(manifest, self.trust, self.signer, &chain.tip()).await
     }
 }
 

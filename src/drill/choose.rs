@@ -8,7 +8,7 @@ use wildmatch::WildMatch;
 
 use super::file::{RestoreSection, Select, SnapshotSection, What};
 use crate::{
-    model::{Digest, Record},
+    model::{Digest, Place, Record},
     repo::{Chain, VerifiedManifest},
 };
 
@@ -18,27 +18,41 @@ pub(super) struct Chosen<'a> {
     pub(super) how: String,
 }
 
-/// Chooses among the verified snapshots; `chance` decides where the file has no seed.
-pub(super) fn snapshot<'a>(chain: &'a Chain, section: &SnapshotSection, chance: u64) -> Option<Chosen<'a>> {
-    let all = &chain.manifests;
+/// Chooses among the verified snapshots; `chance` decides where the file has no seed. Or says why none is chosen.
+pub(super) fn snapshot<'a>(
+    chain: &'a Chain,
+    section: &SnapshotSection,
+    chance: u64,
+) -> Result<Chosen<'a>, &'static str> {
+    let of = |found: &&VerifiedManifest| section.source.as_ref().is_none_or(|it| it.means(&found.manifest().source));
+    let all: Vec<&VerifiedManifest> = chain.manifests.iter().filter(of).collect();
+    let sources: BTreeSet<&Place> = all.iter().map(|found| &found.manifest().source).collect();
+    if sources.len() > 1 && section.select != Select::Id {
+        return Err("there are several sources, and [snapshot] source names none of them");
+    }
+    chosen(&all, section, chance).ok_or("none is as [snapshot] says")
+}
+
+fn chosen<'a>(all: &[&'a VerifiedManifest], section: &SnapshotSection, chance: u64) -> Option<Chosen<'a>> {
     let chosen = |manifest, how: &str| Chosen { manifest, how: how.to_owned() };
+    let all = all.iter().copied();
     match section.select {
         Select::Newest => all.last().map(|manifest| chosen(manifest, "newest by the chain")),
         Select::Id => {
             let wanted = section.id.as_deref().unwrap_or_default();
-            let mut found = all.iter().filter(|found| found.manifest().snapshot.to_string().starts_with(wanted));
+            let mut found = all.filter(|found| found.manifest().snapshot.to_string().starts_with(wanted));
             let only = found.next().filter(|_| found.next().is_none() && !wanted.is_empty());
             only.map(|manifest| chosen(manifest, "by id"))
         }
         Select::Time => {
             let time = section.time?;
-            let found = all.iter().rev().find(|found| found.manifest().time <= time);
+            let found = all.rev().find(|found| found.manifest().time <= time);
             found.map(|manifest| chosen(manifest, &format!("newest not younger than {time}")))
         }
         Select::Random => {
             let (last, seed) = (section.last.unwrap_or(1), section.seed.unwrap_or(chance));
-            let recent = &all[all.len().saturating_sub(last as usize)..];
-            let found = recent.iter().min_by_key(|found| draw(seed, &found.manifest().snapshot.to_string()));
+            let found =
+                all.rev().take(last as usize).min_by_key(|found| draw(seed, &found.manifest().snapshot.to_string()));
             found.map(|manifest| chosen(manifest, &format!("random of the last {last}, seed {seed}")))
         }
     }

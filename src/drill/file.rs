@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::isolation::Lost;
+use crate::{isolation::Lost, model::PlaceFilter};
 
 /// A drill as described (docs/drills.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,8 @@ pub struct SnapshotSection {
     pub id: Option<String>,
     /// `time`: the newest one that is not younger.
     pub time: Option<Timestamp>,
+    /// Of which source, `ACCOUNT:REGION`; needed where the repository has several.
+    pub source: Option<PlaceFilter>,
     /// The repository or copy, by URL or by the region of a copy; otherwise the first one that is not lost.
     pub from: Option<String>,
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::{Clock, to_seconds},
     model::{Digest, Place, SnapshotId},
-    repo::{Manifest, Trust, VerifiedManifest},
+    repo::{Chain, Manifest, Trust, VerifiedManifest},
 };
 
 /// Records of the same plan that a trend looks at.
@@ -63,12 +63,13 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let chain = request.repository.chain(request.trust).await?;
     let chance = u64::from(u32::from_le_bytes(random()));
     let chosen = choose::snapshot(&chain, &request.file.snapshot, chance);
-    let chosen = chosen.ok_or_else(|| no_snapshot(request))?;
+    let chosen = chosen.map_err(|why| no_snapshot(request, why))?;
     let selected = request.clock.now();
 
     let place = request.target.place().await?;
     let source = &chosen.manifest.manifest().source;
     let sure = target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?;
+    refuse_other_sources(request, &chain, &place).map_err(|why| DrillError::NotASandbox(vec![why]))?;
     let leftovers = leftovers::find(&*request.readback, None).await?;
     let manifest = chosen.manifest.clone();
     let mut draft = draft(request, &manifest, place, started, chosen.how);
@@ -81,9 +82,18 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     Ok(Ready { draft, manifest, leftovers, history_faults })
 }
 
-fn no_snapshot(request: &Request<'_>) -> DrillError {
+fn no_snapshot(request: &Request<'_>, why: &str) -> DrillError {
     let storage = request.repository.storage().address();
-    DrillError::NoSnapshot(format!("none in {storage} is as [snapshot] says"))
+    DrillError::NoSnapshot(format!("{why}, in {storage}"))
+}
+
+/// An account that is captured too is somebody's production, unless the configuration says that drills may write there.
+fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) -> Result<(), String> {
+    let allowed = request.file.target.sandbox || request.allowed_accounts.contains(&landed.account);
+    if allowed || chain.newest().into_keys().all(|source| source.account != landed.account) {
+        return Ok(());
+    }
+    Err(format!("account {} is a source of this repository; [drill] accounts does not list it", landed.account))
 }
 
 fn claim<'a>(request: &Request<'a>, source: &'a Place, landed: &'a Place) -> Claim<'a> {

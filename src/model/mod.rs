@@ -7,7 +7,7 @@ mod step;
 mod value;
 
 pub use digest::{Digest, Hashing, ParseIdError, RepositoryId, SnapshotId};
-pub use place::Place;
+pub use place::{NoPlace, Place, PlaceFilter};
 pub use secret::{Record, Replica, Rotation, Secret, Tag, Unreadable, ValueState, Version};
 pub use step::Step;
 pub use value::{SecretValue, ValueKind};

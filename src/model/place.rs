@@ -1,6 +1,6 @@
 //! Where secrets live.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,5 +18,92 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{} (account {})", self.provider, self.region, self.account)
+    }
+}
+
+/// One account, in one region or in all: `ACCOUNT:REGION` or `ACCOUNT`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PlaceFilter {
+    /// The account.
+    pub account: String,
+    /// The region; all without one.
+    pub region: Option<String>,
+}
+
+/// Not a source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a source (expected ACCOUNT:REGION such as 111111111111:eu-central-1, or ACCOUNT)")]
+pub struct NoPlace(String);
+
+impl Place {
+    /// `ACCOUNT:REGION`, as `--source` takes it.
+    pub fn short(&self) -> String {
+        format!("{}:{}", self.account, self.region)
+    }
+}
+
+impl PlaceFilter {
+    /// Whether it means a place.
+    pub fn means(&self, place: &Place) -> bool {
+        self.account == place.account && self.region.as_ref().is_none_or(|region| *region == place.region)
+    }
+}
+
+impl fmt::Display for PlaceFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.region {
+            Some(region) => write!(f, "{}:{region}", self.account),
+            None => f.write_str(&self.account),
+        }
+    }
+}
+
+impl From<PlaceFilter> for String {
+    fn from(filter: PlaceFilter) -> String {
+        filter.to_string()
+    }
+}
+
+impl TryFrom<String> for PlaceFilter {
+    type Error = NoPlace;
+
+    fn try_from(text: String) -> Result<Self, NoPlace> {
+        text.parse()
+    }
+}
+
+impl FromStr for PlaceFilter {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (account, region) = match text.split_once(':') {
+            Some((account, region)) => (account, Some(region)),
+            None => (text, None),
+        };
+        let number = !account.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
+        let plausible =
+            |region: &str| region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if number && region.is_none_or(plausible) {
+            Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) })
+        } else {
+            Err(NoPlace(text.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_means_one_region_or_all() {
+        let place = Place { provider: "aws".into(), account: "111".into(), region: "eu-west-1".into() };
+        let means = |text: &str| text.parse::<PlaceFilter>().unwrap().means(&place);
+        assert!(means("111") && means(&place.short()));
+        assert!(!means("112") && !means("111:eu-west-2") && !means("112:eu-west-1"));
+        for text in ["", ":", "111:", "aws:eu-west-1", "111/eu-west-1", "111:eu-west-1:", "eu-west-1", "111:*"] {
+            assert!(text.parse::<PlaceFilter>().is_err(), "{text}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cores,
     crypto::{Namespace, Signer, verify},
-    model::{Digest, RepositoryId},
+    model::{Digest, Place, RepositoryId},
 };
 
 /// Files read at the same time.
@@ -86,6 +86,11 @@ impl Chain {
         self.manifests.last()
     }
 
+    /// The newest verified snapshot of each source.
+    pub fn newest(&self) -> BTreeMap<&Place, &VerifiedManifest> {
+        self.manifests.iter().map(|found| (&found.manifest().source, found)).collect()
+    }
+
     /// Whether it is the newest one.
     pub(super) fn is_head(&self, found: &VerifiedManifest) -> bool {
         self.head().is_some_and(|head| head.digest() == found.digest())
@@ -109,7 +114,7 @@ impl Chain {
 }
 
 /// A manifest as far as its own file tells: of this repository, signed by a signer of its epoch, under its own name.
-fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<VerifiedManifest, Fault> {
+pub(super) fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<VerifiedManifest, Fault> {
     let SignedFile { name, stem, bytes, signature } = file;
     let fault = |kind, detail: &str| Err(Fault::new(name, kind, detail));
     let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;

@@ -12,6 +12,7 @@ pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const ATTESTATIONS: &str = "attestations";
 pub(super) const FORGOTTEN: &str = "forgotten";
+pub(super) const TURNS: &str = "turns";
 
 /// What a repository brings along for the day this tool is not there.
 pub(super) const GUIDES: [(&str, &str); 2] =
@@ -66,6 +67,18 @@ pub(super) fn stem_of<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
     (!stem.contains('/')).then_some(stem)
 }
 
+/// `turns/<number>-<try>.json`
+pub(super) fn turn(number: u64, attempt: u32) -> String {
+    format!("{TURNS}/{number}-{attempt}.json")
+}
+
+/// The number of a turn.
+pub(super) fn turn_number(name: &str) -> Option<u64> {
+    let (number, attempt) = name.strip_prefix(TURNS)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('-')?;
+    let (number, attempt) = (number.parse().ok()?, attempt.parse().ok()?);
+    (turn(number, attempt) == name).then_some(number)
+}
+
 pub(super) fn signature(name: &str) -> String {
     format!("{name}.sig")
 }
@@ -88,6 +101,12 @@ mod tests {
         assert_eq!(epoch_number(&epoch(12)), Some(12));
         for other in ["epochs/01.json", "epochs/0.json", "epochs/+1.json", "epochs/1.json.sig", "epochs/x.json"] {
             assert_eq!(epoch_number(other), None, "{other}");
+        }
+        assert_eq!(turn_number(&turn(12, 3)), Some(12));
+        for other in
+            ["turns/012-1.json", "turns/12.json", "turns/-1-1.json", "turns/1-1.json.sig", "snapshots/1-1.json"]
+        {
+            assert_eq!(turn_number(other), None, "{other}");
         }
     }
 }

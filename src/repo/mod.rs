@@ -20,6 +20,7 @@ mod retention;
 mod spool;
 mod subset;
 mod trust;
+mod turn;
 mod witness;
 
 use bytes::Bytes;
@@ -40,6 +41,7 @@ pub use retention::{Fate, Retention, RetentionPlan, plan};
 pub use spool::{Line, Order, Sorted, Spool, Walk};
 pub use subset::{NoSubset, Subset, SubsetRule};
 pub use trust::{Trust, TrustAnchor};
+pub use turn::Tip;
 pub use witness::{Remembered, Standing, Witness};
 
 use crate::{

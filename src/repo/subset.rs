@@ -35,7 +35,7 @@ pub enum SubsetRule {
 pub struct NoSubset(String);
 
 impl Subset {
-    /// Whether a pack belongs to it.
+    /// Whether a pack belongs to it; or anything else that has a digest.
     pub fn holds(&self, pack: &Digest) -> bool {
         let head: [u8; 8] = pack.as_bytes()[..8].try_into().expect("a digest is longer");
         u64::from_be_bytes(head) % u64::from(self.of) == u64::from(self.part - 1)
@@ -57,20 +57,27 @@ impl SubsetRule {
     }
 }
 
+impl FromStr for Subset {
+    type Err = NoSubset;
+
+    fn from_str(text: &str) -> Result<Self, NoSubset> {
+        let numbers = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((part, of)) if (1..=of).contains(&part) => Ok(Self { part, of }),
+            _ => Err(NoSubset(text.to_owned())),
+        }
+    }
+}
+
 impl FromStr for SubsetRule {
     type Err = NoSubset;
 
     fn from_str(text: &str) -> Result<Self, NoSubset> {
         match text {
-            "weekly" => return Ok(Self::Weekly),
-            "monthly" => return Ok(Self::Monthly),
-            "yearly" => return Ok(Self::Yearly),
-            _ => {}
-        }
-        let numbers = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
-        match numbers {
-            Some((part, of)) if (1..=of).contains(&part) => Ok(Self::Fixed(Subset { part, of })),
-            _ => Err(NoSubset(text.to_owned())),
+            "weekly" => Ok(Self::Weekly),
+            "monthly" => Ok(Self::Monthly),
+            "yearly" => Ok(Self::Yearly),
+            _ => text.parse().map(Self::Fixed),
         }
     }
 }

@@ -69,7 +69,11 @@ impl Journal {
     pub(super) fn clear(&self) -> io::Result<()> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Ok(()) };
         for entry in entries {
-            fsutil::remove(&entry?.path())?;
+            let path = entry?.path();
+            // The folders of other sources are theirs.
+            if !path.is_dir() {
+                fsutil::remove(&path)?;
+            }
         }
         Ok(())
     }
@@ -90,11 +94,12 @@ impl Journal {
 /// The packs that a folder's files name, whatever key they are sealed to: nobody may take them for garbage.
 pub fn packs_of_unfinished_runs(folder: &Path) -> Vec<Digest> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let named = entries.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        path.file_stem()?.to_str()?.rsplit('-').next()?.parse().ok()
+    let packs = entries.filter_map(Result::ok).flat_map(|entry| match entry.path() {
+        // Of several sources each has its own.
+        path if path.is_dir() => packs_of_unfinished_runs(&path),
+        path => path.file_stem().and_then(|stem| stem.to_str()?.rsplit('-').next()?.parse().ok()).into_iter().collect(),
     });
-    named.collect()
+    packs.collect()
 }
 
 fn read(path: &Path, key: &IndexKey) -> Option<Vec<Record>> {

@@ -22,7 +22,8 @@ use crate::{
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
-        Chain, DrillSeal, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Trust, VerifiedManifest, Witness,
+        Chain, DrillSeal, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Tip, Trust, VerifiedManifest,
+        Witness,
     },
 };
 use journal::Journal;
@@ -147,6 +148,15 @@ pub enum SnapshotError {
 /// # Errors
 /// See [`SnapshotError`]. What could not be read is not an error: it is in the [`Report`] and the manifest.
 pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
+    let chain = request.repository.chain(request.trust).await?;
+    run_after(request, &chain, &chain.tip()).await
+}
+
+/// Takes a snapshot beside others of this process: `chain` is read once for all, and each is added at `tip` when it is ready.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Result<Report, SnapshotError> {
     let epoch = request.trust.current();
     if !request.trust.allows(epoch.number, &request.signer.public()) {
         return Err(SnapshotError::NotASigner(epoch.number));
@@ -154,12 +164,11 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
     let started = to_seconds(request.clock.now());
     let place = request.source.place().await?;
     check_account(request.account, &place)?;
-    let chain = request.repository.chain(request.trust).await?;
-    check_witness(request.witness, &chain)?;
+    check_witness(request.witness, chain)?;
 
     let reader = || request.index_key.recipient();
     let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader()));
-    let mut previous = Previous::new(request.repository, request.trust, &chain, &place, request.index_key);
+    let mut previous = Previous::new(request.repository, request.trust, chain, &place, request.index_key);
     let unfinished = match journal() {
         Some(journal) => Unfinished::of(journal.load(request.repository, request.index_key).await),
         None => Unfinished::default(),
@@ -186,8 +195,8 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         version: crate::repo::FORMAT_VERSION,
         repository: request.repository.id(),
         snapshot: SnapshotId::random(),
-        sequence: chain.head().map_or(1, |head| head.manifest().sequence + 1),
-        previous: chain.head().map(VerifiedManifest::digest),
+        sequence: 0,
+        previous: None,
         time: started,
         finished: to_seconds(request.clock.now()),
         epoch: epoch.number,
@@ -202,11 +211,11 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
         unreadable: tally.unreadable_counts(),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
-    let manifest = request.repository.put_manifest(manifest, request.signer).await?;
+    let manifest = request.repository.append(manifest, request.trust, request.signer, tip).await?;
     if let Some(Err(error)) = journal().map(|journal| journal.clear()) {
         tracing::warn!(%error, "the journal of the run cannot be cleared");
     }
-    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: chain.faults })
+    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: chain.faults.clone() })
 }
 
 /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page

@@ -4,25 +4,22 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::Facts;
+use super::{Facts, OfSource};
+use crate::repo::Counts;
 
 /// The metrics of one look, in the text format, version 0.0.4. Names and labels are a contract; no secret's name is in it.
 pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
     let mut text = unknown(exit, now);
     let mut page = Page(&mut text);
     page.head("snapshots", "verified snapshots").value("", facts.snapshots);
-    if let Some(newest) = &facts.snapshot {
+    if !facts.sources.is_empty() {
+        page.sources(facts);
+    } else if let Some(newest) = &facts.snapshot {
         page.head("snapshot_time_seconds", "recovery point of the newest snapshot").value("", newest.time.as_second());
         page.head("snapshot_sequence", "number of the newest snapshot").value("", newest.sequence);
         page.head("snapshot_complete", "whether nothing was left out").value("", u8::from(newest.counts.is_complete()));
         page.head("snapshot_secrets", "secrets of the newest snapshot");
-        let counts = &newest.counts;
-        for (state, count) in [
-            ("captured", counts.captured),
-            ("unreadable", counts.unreadable),
-            ("excluded", counts.excluded),
-            ("vanished", counts.vanished),
-        ] {
+        for (state, count) in states(&newest.counts) {
             page.value(&format!("{{state=\"{state}\"}}"), count);
         }
     }
@@ -48,6 +45,15 @@ pub fn unknown(exit: u8, now: Timestamp) -> String {
     text
 }
 
+fn states(counts: &Counts) -> [(&'static str, u64); 4] {
+    [
+        ("captured", counts.captured),
+        ("unreadable", counts.unreadable),
+        ("excluded", counts.excluded),
+        ("vanished", counts.vanished),
+    ]
+}
+
 struct Page<'a>(&'a mut String);
 
 impl Page<'_> {
@@ -61,6 +67,29 @@ impl Page<'_> {
         let name = self.0.rsplit("# TYPE ").next().and_then(|rest| rest.split(' ').next()).unwrap_or_default();
         let line = format!("{name}{labels} {value}\n");
         self.0.push_str(&line);
+    }
+
+    /// The same names as for one source, with labels; and whether there is a snapshot at all.
+    fn sources(&mut self, facts: &Facts) {
+        let labels = |of: &OfSource, more: &str| {
+            let (account, region) = (of.source.account.as_deref().unwrap_or_default(), &of.source.region);
+            format!("{{account=\"{account}\",region=\"{region}\"{more}}}")
+        };
+        self.head("source_captured", "whether there is a snapshot of the source");
+        facts.sources.iter().for_each(|of| self.value(&labels(of, ""), u8::from(of.newest.is_some())));
+        let newest = || facts.sources.iter().filter_map(|of| Some((of, of.newest.as_ref()?)));
+        self.head("snapshot_time_seconds", "recovery point of the newest snapshot");
+        newest().for_each(|(of, newest)| self.value(&labels(of, ""), newest.time.as_second()));
+        self.head("snapshot_sequence", "number of the newest snapshot");
+        newest().for_each(|(of, newest)| self.value(&labels(of, ""), newest.sequence));
+        self.head("snapshot_complete", "whether nothing was left out");
+        newest().for_each(|(of, newest)| self.value(&labels(of, ""), u8::from(newest.counts.is_complete())));
+        self.head("snapshot_secrets", "secrets of the newest snapshot");
+        for (of, newest) in newest() {
+            for (state, count) in states(&newest.counts) {
+                self.value(&labels(of, &format!(",state=\"{state}\"")), count);
+            }
+        }
     }
 
     fn copies(&mut self, facts: &Facts) {

@@ -31,6 +31,9 @@ pub struct Facts {
     pub address: String,
     /// The newest verified snapshot of the configured source.
     pub snapshot: Option<Newest>,
+    /// The newest one of each source, where several are configured; `snapshot` is then the newest of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<OfSource>,
     /// Verified snapshots.
     pub snapshots: u64,
     /// What is wrong with the history, by itself and by what others remember.
@@ -51,6 +54,24 @@ pub struct Facts {
     pub next_proof: Option<Timestamp>,
     /// A run of this host is at work.
     pub running: bool,
+}
+
+/// One source of several.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfSource {
+    /// Where it is, as far as anyone knows.
+    pub source: Whose,
+    /// Its newest verified snapshot.
+    pub newest: Option<Newest>,
+}
+
+/// A source that was captured, or one that is configured and never was.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Whose {
+    /// The account, where the configuration or a snapshot says.
+    pub account: Option<String>,
+    /// The region.
+    pub region: String,
 }
 
 /// The newest snapshot.
@@ -128,6 +149,15 @@ pub struct Finding {
     pub text: String,
 }
 
+impl std::fmt::Display for Whose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.account {
+            Some(account) => write!(f, "{account}:{}", self.region),
+            None => write!(f, "aws:{}", self.region),
+        }
+    }
+}
+
 impl Newest {
     /// The face of a manifest.
     pub fn of(manifest: &Manifest) -> Self {
@@ -150,7 +180,13 @@ impl Severity {
 pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         facts.history.iter().map(|fault| finding(Severity::of(fault.kind), "history", &fault.detail)).collect();
-    findings.extend(snapshot(facts.snapshot.as_ref(), limits, now));
+    if facts.sources.is_empty() {
+        findings.extend(snapshot(facts.snapshot.as_ref(), limits, now));
+    }
+    for OfSource { source, newest } in &facts.sources {
+        let named = |found: Finding| Finding { text: format!("{source}: {}", found.text), ..found };
+        findings.extend(snapshot(newest.as_ref(), limits, now).into_iter().map(named));
+    }
     findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, limits, now)));
     findings.extend(drill(facts.drill.as_ref(), limits, now));
     if !facts.missed_drills.is_empty() {

@@ -22,6 +22,7 @@ fn good() -> Facts {
         repository: RepositoryId::from_bytes([1; 16]),
         address: "/srv".into(),
         snapshot: Some(Newest { snapshot: SnapshotId::from_bytes([2; 16]), sequence: 4, time: ago(2), counts }),
+        sources: Vec::new(),
         snapshots: 4,
         history: Vec::new(),
         witnesses: 2,

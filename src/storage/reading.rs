@@ -50,12 +50,16 @@ impl Storage {
         {
             return self.local_batches(&store, names).await;
         }
-        let read = stream::iter(names).map(async |name| match self.get(name).await {
+        let read: Vec<_> = names.iter().map(|name| self.if_there(name)).collect();
+        stream::iter(read).buffered(REQUESTS).try_collect().await
+    }
+
+    async fn if_there(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
+        match self.get(name).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(StorageError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
-        });
-        read.buffered(REQUESTS).try_collect().await
+        }
     }
 
     /// A file's digest and length. Its content is looked at in pieces and not kept.

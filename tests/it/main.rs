@@ -66,9 +66,11 @@ mod share_gather;
 mod share_text;
 mod share_vectors;
 mod sheet_page;
+mod sources;
 mod status;
 mod storage_servers;
 mod stub;
+mod turns;
 
 /// As in the program, so that what is measured here is what it does.
 #[global_allocator]

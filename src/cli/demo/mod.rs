@@ -20,7 +20,7 @@ use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
         Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, RepositorySection, RestoreSection, RetentionSection,
-        SourceSection, StatusSection, TrustSection,
+        SourceSection, Sources, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
@@ -217,13 +217,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
     let url = |region: &str| folder.join(region).join("repository").to_string_lossy().into_owned();
     let config = Config {
         repository: RepositorySection { url: url("region-b") },
-        source: SourceSection {
-            url: format!("aws:{REGION_A}").parse()?,
-            account: Some(ACCOUNT.into()),
-            exclude: Vec::new(),
-            sweep_days: DEFAULT_SWEEP_DAYS,
-            rate_share: 0.9,
-        },
+        sources: Sources::One(SourceSection::new(format!("aws:{REGION_A}").parse()?, Some(ACCOUNT.into()))),
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
         restore: RestoreSection::default(),
@@ -307,7 +301,7 @@ async fn recover(
     }
     let key = gathering.quorum()?.recover()?;
     let trust = copy.trust(&custody::anchor(&key)).await?;
-    let manifest = super::show::find(&copy, &trust, "latest").await?;
+    let manifest = super::show::find(&copy, &trust, "latest", None).await?;
     let records = copy.record_stream(&manifest, Opener::Recovery(&key));
     let target = scene.provider(ACCOUNT, REGION_B).await?;
     let options = Options::default();

@@ -145,10 +145,10 @@ pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>
         return Ok(To { target: Aws::connect(settings).await?, sandbox: None });
     }
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
-    let source = &host.config.source;
-    let account = SANDBOX_ACCOUNTS.iter().find(|account| source.account.as_deref() != Some(account));
+    let sources = &host.config.sources;
+    let account = SANDBOX_ACCOUNTS.iter().find(|account| !sources.accounts().contains(**account));
     let lost = &isolation.lost().regions;
-    let usable = |region: &&&str| !lost.iter().any(|lost| lost == **region) && source.url.region != **region;
+    let usable = |region: &&&str| !lost.iter().any(|lost| lost == **region) && !sources.regions().contains(**region);
     let region = SANDBOX_REGIONS.iter().find(usable).copied().unwrap_or("sandbox-1");
     let mut settings = AwsSettings::region(region);
     settings.endpoint = Some(sandbox.endpoint());

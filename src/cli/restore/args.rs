@@ -34,6 +34,8 @@ pub struct Args {
     /// `latest` or the beginning of a snapshot's id
     #[arg(long, value_name = "ID", default_value = "latest")]
     pub snapshot: String,
+    #[command(flatten)]
+    pub source: super::super::show::SourceArg,
     /// The newest snapshot of this moment or before: 2026-11-01T03:00Z
     #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
     pub at: Option<Timestamp>,

@@ -93,9 +93,10 @@ fn configured_first(context: &Context) -> Result<Vec<String>, Failure> {
 }
 
 async fn wanted(repository: &Repository, opened: &Trusted, args: &Args) -> Result<VerifiedManifest, Failure> {
+    let source = args.source.source.as_ref();
     match args.at {
-        Some(at) => show::find_at(repository, opened.trust(), at).await,
-        None => show::find(repository, opened.trust(), &args.snapshot).await,
+        Some(at) => show::find_at(repository, opened.trust(), at, source).await,
+        None => show::find(repository, opened.trust(), &args.snapshot, source).await,
     }
 }
 
@@ -114,7 +115,7 @@ async fn approved_snapshot(
     if file.repository != repository.id() {
         return Err(restore::StalePlan::OtherRepository(file.repository).into());
     }
-    let manifest = show::find(repository, opened.trust(), &file.plan.snapshot.to_string()).await?;
+    let manifest = show::find(repository, opened.trust(), &file.plan.snapshot.to_string(), None).await?;
     if manifest.digest() == file.plan.manifest { Ok(manifest) } else { Err(restore::StalePlan::OtherSnapshot.into()) }
 }
 

@@ -52,6 +52,7 @@ pub(super) enum Operation {
     RestoreSecret,
     DescribeKey,
     GetCallerIdentity,
+    ListAccounts,
 }
 
 impl Operation {
@@ -78,6 +79,7 @@ impl Operation {
             Self::RestoreSecret => "RestoreSecret",
             Self::DescribeKey => "DescribeKey",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::ListAccounts => "ListAccounts",
         }
     }
 
@@ -107,6 +109,7 @@ impl Operation {
             Self::RotateSecret => Bucket::Rotate,
             Self::DescribeKey => Bucket::Key,
             Self::GetCallerIdentity => Bucket::Identity,
+            Self::ListAccounts => Bucket::Organization,
         }
     }
 }

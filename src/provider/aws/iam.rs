@@ -79,6 +79,19 @@ pub fn policy(role: Role, grant: &Grant) -> Json {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
+/// What a host needs beside the roles it takes: to take them, and to ask an organization for its accounts.
+pub fn sources_policy(roles: &[String], organization: bool) -> Json {
+    let mut statements = vec![json!({
+        "Sid": "TakeRoles", "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": roles,
+    })];
+    if organization {
+        statements.push(json!({
+            "Sid": "Accounts", "Effect": "Allow", "Action": "organizations:ListAccounts", "Resource": "*",
+        }));
+    }
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
 fn backup(grant: &Grant) -> Vec<Json> {
     vec![
         json!({ "Sid": "Read", "Effect": "Allow", "Action": actions(&READS), "Resource": grant.secrets() }),

@@ -33,10 +33,11 @@ pub(super) enum Bucket {
     Rotate,
     Key,
     Identity,
+    Organization,
 }
 
 impl Bucket {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Describe,
         Self::Value,
         Self::List,
@@ -50,6 +51,7 @@ impl Bucket {
         Self::Rotate,
         Self::Key,
         Self::Identity,
+        Self::Organization,
     ];
 
     /// Calls per second.
@@ -58,6 +60,8 @@ impl Bucket {
             Self::Describe => 40_000.0,
             Self::Value => 10_000.0,
             Self::List | Self::Key | Self::Identity => 100.0,
+            // AWS publishes no rate for it; 20 accounts a page leave room for any organization.
+            Self::Organization => 5.0,
             Self::VersionIds
             | Self::Policy
             | Self::Write

@@ -12,6 +12,7 @@ mod iam;
 mod inventory;
 mod limiter;
 mod listing;
+mod organization;
 mod parts;
 mod probe;
 mod read;
@@ -37,7 +38,8 @@ use self::{
     limiter::{Bucket, Limiter},
 };
 pub use self::{
-    iam::{Grant, Role, policy as iam_policy},
+    iam::{Grant, Role, policy as iam_policy, sources_policy},
+    organization::{Member, Organization, organization},
     probe::{Allowed, Permission},
 };
 use super::{
@@ -69,6 +71,8 @@ pub struct AwsSettings {
     pub profile: Option<String>,
     /// The ARN of a role to assume.
     pub role: Option<String>,
+    /// The external id that the role asks for.
+    pub role_external_id: Option<String>,
     /// Fixed credentials, for a sandbox.
     pub credentials: Option<StaticCredentials>,
     /// The share of every AWS quota to use, above 0; above 1 only where the endpoint is not AWS's own and knows no quota.
@@ -93,6 +97,7 @@ impl AwsSettings {
             endpoint: None,
             profile: None,
             role: None,
+            role_external_id: None,
             credentials: None,
             rate_share: 0.9,
             isolation: None,
@@ -236,7 +241,11 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     }
     let config = loader.load().await;
     let Some(role) = &settings.role else { return config };
-    let assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config).build().await;
+    let mut assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config);
+    if let Some(id) = &settings.role_external_id {
+        assumed = assumed.external_id(id);
+    }
+    let assumed = assumed.build().await;
     config.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build()
 }
 

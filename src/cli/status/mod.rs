@@ -1,5 +1,7 @@
 //! `lifeboat status`
 
+mod sources;
+
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +20,7 @@ use crate::{
     drill::{self, Past, Verdict},
     fsutil::{self, Access, Existing},
     repo::{Chain, Fault, History, Repository, StoredDrill, Trust},
-    status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, Severity, span},
+    status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, OfSource, Severity, span},
 };
 
 /// Show how things stand: newest snapshot, history, copies, drills, sheets
@@ -90,13 +92,13 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     let remembered = survey::remembered(host.witness(repository.id())?, &copies, &drills);
     let mut history = chain.faults.clone();
     history.extend(chain.compare(&remembered));
-    let newest = chain.manifests.iter().map(crate::repo::VerifiedManifest::manifest);
-    let newest = newest.rev().find(|manifest| manifest.source.region == host.config.source.url.region);
+    let (newest, sources) = sources::newest(&host.config.sources, &chain);
     let sheets = sheets(&repository, &trust, now, &mut history).await?;
     Ok(Facts {
         repository: repository.id(),
         address: repository.storage().address().to_owned(),
-        snapshot: newest.map(Newest::of),
+        snapshot: newest,
+        sources,
         snapshots: chain.manifests.len() as u64,
         history,
         witnesses: remembered.len() as u64,
@@ -191,11 +193,14 @@ fn newest_drill(drills: &[Past]) -> Option<Drill> {
 }
 
 fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
-    let mut rows = vec![
-        vec!["repository".into(), format!("{} at {}", facts.repository.short(), facts.address)],
-        vec!["snapshot".into(), snapshot_line(facts, now)],
-        vec!["history".into(), history_line(facts)],
-    ];
+    let mut rows = vec![vec!["repository".into(), format!("{} at {}", facts.repository.short(), facts.address)]];
+    if facts.sources.is_empty() {
+        rows.push(vec!["snapshot".into(), snapshot_line(facts.snapshot.as_ref(), now)]);
+    }
+    for OfSource { source, newest } in &facts.sources {
+        rows.push(vec![format!("snapshot of\n{source}"), snapshot_line(newest.as_ref(), now)]);
+    }
+    rows.push(vec!["history".into(), history_line(facts)]);
     rows.extend(facts.copies.iter().map(|copy| vec!["copy".into(), copy_line(copy, now)]));
     rows.push(vec!["drill".into(), drill_line(facts.drill.as_ref(), now)]);
     rows.push(vec!["sheets".into(), sheets_line(facts)]);
@@ -211,8 +216,8 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
     text
 }
 
-fn snapshot_line(facts: &Facts, now: Timestamp) -> String {
-    let Some(newest) = &facts.snapshot else { return "none yet".into() };
+fn snapshot_line(newest: Option<&Newest>, now: Timestamp) -> String {
+    let Some(newest) = newest else { return "none yet".into() };
     let counts = &newest.counts;
     let state = if newest.counts.is_complete() { "complete" } else { "INCOMPLETE" };
     format!(

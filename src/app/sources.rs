@@ -1,0 +1,228 @@
+//! From configured sources to connections: each account and region once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::Host;
+use crate::{
+    config::{Access, OrganizationSection, SourceSection, Sources},
+    model::{Place, PlaceFilter},
+    provider::{
+        ProviderError, Source,
+        aws::{Aws, AwsSettings, Organization, organization},
+    },
+};
+
+/// What a run is to capture.
+#[derive(Clone, Debug, Default)]
+pub struct Estate {
+    /// One entry for each account and region.
+    pub sections: Vec<SourceSection>,
+    /// Accounts that are no source, and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An account of an organization that is not captured.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LeftOut {
+    /// The account.
+    pub account: String,
+    /// `excluded`, `not in the organization`, or the provider's word for its state.
+    pub reason: String,
+}
+
+impl LeftOut {
+    const EXCLUDED: &str = "excluded";
+    const STRANGER: &str = "not in the organization";
+
+    /// Whether the configuration itself leaves it out.
+    pub fn is_excluded(&self) -> bool {
+        self.reason == Self::EXCLUDED
+    }
+
+    /// Whether the configuration asks for it.
+    pub fn is_missed(&self) -> bool {
+        self.reason == Self::STRANGER
+    }
+}
+
+/// A source that was found, or why it was not.
+pub struct Found {
+    /// What the configuration says.
+    pub section: SourceSection,
+    /// The connection and where it leads.
+    pub outcome: Result<(Arc<Aws>, Place), ProviderError>,
+}
+
+/// A configuration that an organization contradicts.
+#[derive(Debug, thiserror::Error)]
+pub enum EstateError {
+    /// The organization cannot be asked.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// Nothing is left.
+    #[error("no account of the organization is left to capture")]
+    Empty,
+    /// The same account and region twice.
+    #[error("two sources lead to the same place, {0}")]
+    Twice(Place),
+}
+
+impl Host {
+    /// Every source, an organization's accounts included.
+    ///
+    /// # Errors
+    /// See [`EstateError`].
+    pub async fn estate(&self) -> Result<Estate, EstateError> {
+        match &self.config.sources {
+            Sources::Organization(section) => {
+                let region = section.regions.first().map(String::as_str).unwrap_or_default();
+                let mut settings = AwsSettings::region(region);
+                settings.profile.clone_from(&section.profile);
+                estate_of(section, &organization(settings).await?)
+            }
+            listed => Ok(Estate { sections: listed.listed().to_vec(), left_out: Vec::new() }),
+        }
+    }
+
+    /// Connects to a source.
+    ///
+    /// # Errors
+    /// When no credentials can be found.
+    pub async fn connect(section: &SourceSection) -> Result<Arc<Aws>, ProviderError> {
+        Ok(Arc::new(Aws::connect(settings(section)).await?))
+    }
+}
+
+/// How to reach a source.
+pub fn settings(section: &SourceSection) -> AwsSettings {
+    let Access { role, role_external_id, profile } = section.access.clone();
+    let rate_share = section.rate_share;
+    AwsSettings { profile, role, role_external_id, rate_share, ..AwsSettings::region(&section.url.region) }
+}
+
+/// Connects to a source and finds out where it leads: the configuration's word where it names the account, which the snapshot holds
+/// it to; else the provider's.
+pub async fn find(section: SourceSection) -> Found {
+    let outcome = async {
+        let source = Host::connect(&section).await?;
+        let place = match &section.account {
+            Some(account) => {
+                let (account, region) = (account.clone(), section.url.region.clone());
+                Place { provider: "aws".into(), account, region }
+            }
+            None => Source::place(&*source).await?,
+        };
+        Ok((source, place))
+    };
+    let outcome = outcome.await;
+    Found { section, outcome }
+}
+
+/// Refuses two sources that lead to one place: each would keep the other's journal and index for its own.
+///
+/// # Errors
+/// [`EstateError::Twice`].
+pub fn refuse_twins(found: &[Found]) -> Result<(), EstateError> {
+    let mut seen = BTreeSet::new();
+    let places = found.iter().filter_map(|found| found.outcome.as_ref().ok());
+    match places.map(|(_, place)| place).find(|place| !seen.insert(*place)) {
+        Some(place) => Err(EstateError::Twice(place.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Whether a filter may mean a source, before anybody is asked where it leads.
+pub fn may_be(section: &SourceSection, filter: &PlaceFilter) -> bool {
+    let account = section.account.as_ref().is_none_or(|account| *account == filter.account);
+    account && filter.region.as_ref().is_none_or(|region| *region == section.url.region)
+}
+
+fn estate_of(section: &OrganizationSection, organization: &Organization) -> Result<Estate, EstateError> {
+    let mut estate = Estate::default();
+    let is_member = |account: &&String| organization.members.iter().any(|member| member.account == **account);
+    for account in section.accounts.iter().filter(|account| !is_member(account)) {
+        estate.left_out.push(LeftOut { account: account.clone(), reason: LeftOut::STRANGER.into() });
+    }
+    for member in &organization.members {
+        let account = &member.account;
+        let wanted = section.accounts.is_empty() || section.accounts.contains(account);
+        let reason = match member.is_active() {
+            _ if !wanted || section.exclude_accounts.contains(account) => Some(LeftOut::EXCLUDED),
+            false => Some(member.state.as_str()),
+            true => None,
+        };
+        if let Some(reason) = reason {
+            estate.left_out.push(LeftOut { account: account.clone(), reason: reason.to_owned() });
+            continue;
+        }
+        for region in &section.regions {
+            let url = format!("aws:{region}").parse().expect("the configuration's regions are regions");
+            estate.sections.push(SourceSection {
+                exclude: section.exclude.clone(),
+                sweep_days: section.sweep_days,
+                rate_share: section.rate_share,
+                access: Access {
+                    role: Some(organization.role(account, &section.role)),
+                    role_external_id: section.role_external_id.clone(),
+                    profile: section.profile.clone(),
+                },
+                ..SourceSection::new(url, Some(account.clone()))
+            });
+        }
+    }
+    if estate.sections.is_empty() { Err(EstateError::Empty) } else { Ok(estate) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::aws::Member;
+
+    fn section() -> OrganizationSection {
+        OrganizationSection {
+            role: "lifeboat-backup".into(),
+            regions: vec!["cn-north-1".into(), "cn-northwest-1".into()],
+            accounts: vec![],
+            exclude_accounts: vec![],
+            exclude: vec!["scratch/*".into()],
+            sweep_days: 9,
+            rate_share: 0.4,
+            profile: None,
+            role_external_id: Some("x".into()),
+        }
+    }
+
+    fn organization() -> Organization {
+        let member =
+            |account: &str, state: &str| Member { account: account.into(), name: "n".into(), state: state.into() };
+        let members = vec![member("1", "ACTIVE"), member("2", "SUSPENDED"), member("3", "ACTIVE")];
+        Organization { partition: "aws-cn".into(), members }
+    }
+
+    #[test]
+    fn every_active_account_is_entered_in_every_region() {
+        let estate = estate_of(&section(), &organization()).unwrap();
+        let accounts: Vec<_> = estate.sections.iter().map(|it| it.account.as_deref().unwrap()).collect();
+        assert_eq!(accounts, ["1", "1", "3", "3"]);
+        let first = &estate.sections[0];
+        assert_eq!(first.access.role.as_deref(), Some("arn:aws-cn:iam::1:role/lifeboat-backup"));
+        assert_eq!((first.access.role_external_id.as_deref(), first.sweep_days), (Some("x"), 9));
+        assert_eq!(estate.left_out, [LeftOut { account: "2".into(), reason: "SUSPENDED".into() }]);
+    }
+
+    #[test]
+    fn what_is_excluded_is_named_and_strangers_are_missed() {
+        let without = OrganizationSection { exclude_accounts: vec!["1".into()], ..section() };
+        let estate = estate_of(&without, &organization()).unwrap();
+        assert_eq!(estate.sections.len(), 2);
+        assert_eq!(estate.left_out[0], LeftOut { account: "1".into(), reason: "excluded".into() });
+        let only = OrganizationSection { accounts: vec!["2".into()], ..section() };
+        assert!(matches!(estate_of(&only, &organization()), Err(EstateError::Empty)));
+        let stranger = OrganizationSection { accounts: vec!["3".into(), "9".into()], ..section() };
+        let missed: Vec<_> = estate_of(&stranger, &organization()).unwrap().left_out;
+        assert!(missed[0].is_missed() && missed[0].account == "9", "{missed:?}");
+        // An account that was closed and is gone must not stop the others.
+        let gone = OrganizationSection { exclude_accounts: vec!["9".into()], ..section() };
+        assert_eq!(estate_of(&gone, &organization()).unwrap().sections.len(), 4);
+    }
+}

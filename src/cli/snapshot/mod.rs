@@ -1,0 +1,298 @@
+//! `lifeboat snapshot`
+
+mod print;
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{StreamExt, stream};
+
+use super::{
+    Context, Exit, Failure,
+    copying::{Copied, copy_to},
+    output::plural,
+    watch::Watch,
+};
+use crate::{
+    app::{self, Found, Host, LeftOut},
+    clock::SystemClock,
+    config::Sources,
+    crypto::{IndexKey, Signer},
+    model::{Digest, Place, PlaceFilter},
+    progress::Progress,
+    provider::Source,
+    repo::{Chain, Repository, Subset, Tip, Trust, Witness},
+    snapshot::{self, DrillSealing, Report, Request},
+};
+
+/// Sources captured at the same time; each has its own quotas.
+const AT_ONCE: usize = 4;
+/// Sources whose account is asked for at the same time.
+const ASKED_AT_ONCE: usize = 16;
+
+/// Capture every version of every secret, seal, write, and bring the copies up to date
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat snapshot
+  lifeboat snapshot --config /etc/lifeboat/lifeboat.toml --json
+  lifeboat snapshot --source 111111111111:eu-central-1
+  lifeboat snapshot --shard $((JOB_COMPLETION_INDEX + 1))/8 --no-copy
+
+On a terminal, progress shows the rate against the provider's quota and the time left at it. With --json it is
+lines on stderr, {\"event\": \"progress\", \"state\": \"begin\" | \"running\" | \"end\", source, phase, done, total, per_second,
+limit_per_second, seconds_left}, at most one a second while a phase runs; what is not known is null.
+
+Several sources are captured side by side, each into a snapshot of its own; one that fails does not stop the others.
+Exit code 3 means that something is missing, in a snapshot or a whole source; the message names it.")]
+pub struct Args {
+    /// Do not write the configured copies
+    #[arg(long)]
+    no_copy: bool,
+    /// Read every secret again, also where the listing shows no change
+    #[arg(long)]
+    full: bool,
+    /// These sources alone (may repeat)
+    #[arg(long = "source", value_name = "ACCOUNT[:REGION]")]
+    sources: Vec<PlaceFilter>,
+    /// Part PART of OF of the sources, from 1: the same part for everyone, each source in one part
+    #[arg(long, value_name = "PART/OF", value_parser = shard)]
+    shard: Option<Subset>,
+}
+
+fn shard(text: &str) -> Result<Subset, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a shard (expected PART/OF, from 1/OF to OF/OF, such as 3/8)"))
+}
+
+/// What a run captures.
+struct Chosen {
+    found: Vec<Found>,
+    left_out: Vec<LeftOut>,
+    /// Every account that is named anywhere.
+    accounts: Vec<String>,
+}
+
+/// What all captures of a run share.
+struct Run<'a> {
+    host: &'a Host,
+    repository: &'a Repository,
+    trust: &'a Trust,
+    chain: Chain,
+    tip: Tip,
+    witness: Option<Witness>,
+    signer: Signer,
+    index_key: IndexKey,
+    sealing: Option<DrillSealing>,
+    full: bool,
+    /// The newest snapshot of this run that the host remembers.
+    remembered: Mutex<u64>,
+}
+
+/// What became of one source.
+struct Captured {
+    name: String,
+    outcome: Result<Report, Failure>,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    let (repository, trust) = context.repository(&host).await?;
+    let _lock = host.lock(repository.id())?;
+    let chosen = choose(&host, &args).await?;
+    let sealing = host.drill_sealing()?;
+    if host.config.drill.full && sealing.is_some() {
+        context
+            .output
+            .note("every value is sealed to the drill key too ([drill] full): whoever has it can read every secret");
+    }
+    let chain = repository.chain(&trust).await?;
+    tell_left_out(context, &host, &chosen, &chain);
+    let run = Run {
+        host: &host,
+        repository: &repository,
+        trust: &trust,
+        tip: chain.tip(),
+        chain,
+        witness: host.witness(repository.id())?,
+        signer: host.signer()?,
+        index_key: host.index_key()?,
+        sealing,
+        full: args.full,
+        remembered: Mutex::new(0),
+    };
+    let mut captured = run.capture(context, chosen.found).await;
+    let alone = matches!(host.config.sources, Sources::One(_));
+    if alone && let Some(failure) = captured.pop_if(|one| one.outcome.is_err()).and_then(|one| one.outcome.err()) {
+        return Err(failure);
+    }
+    let is_there = captured.iter().any(|one| one.outcome.is_ok());
+    let sections = if args.no_copy || !is_there { &[][..] } else { &host.config.copies };
+    let copies = copy_to(context, &host, &repository, &trust, sections).await?;
+    print::print(context, &captured, &chosen.left_out, &copies, alone);
+    let exit = exit(&captured, &copies);
+    let is_missed = chosen.left_out.iter().any(LeftOut::is_missed);
+    Ok(if is_missed && exit == Exit::Complete { Exit::Incomplete } else { exit })
+}
+
+/// Names the accounts that are not captured though they were, or though nobody excluded them.
+fn tell_left_out(context: &Context, host: &Host, chosen: &Chosen, chain: &Chain) {
+    for left in chosen.left_out.iter().filter(|left| !left.is_excluded()) {
+        let LeftOut { account, reason } = left;
+        let words = format!("account {account} is left out: {reason}");
+        if left.is_missed() { context.output.warn(&words) } else { context.output.note(&words) }
+    }
+    if matches!(host.config.sources, Sources::Organization(_)) {
+        let known = |account: &str| chosen.accounts.iter().any(|known| known == account);
+        let before: BTreeSet<&str> = chain.newest().into_keys().map(|place| place.account.as_str()).collect();
+        for account in before.into_iter().filter(|account| !known(account)) {
+            context.output.note(&format!("account {account} was captured before and is no longer in the organization"));
+        }
+    }
+}
+
+/// The sources of the configuration, of the shard, and of `--source`.
+async fn choose(host: &Host, args: &Args) -> Result<Chosen, Failure> {
+    let estate = host.estate().await?;
+    let may_be = |found: &&crate::config::SourceSection| {
+        args.sources.is_empty() || args.sources.iter().any(|filter| app::may_be(found, filter))
+    };
+    let sections: Vec<_> = estate.sections.iter().filter(may_be).cloned().collect();
+    let found = stream::iter(sections).map(app::find).buffered(ASKED_AT_ONCE);
+    let mut found: Vec<Found> = found.collect().await;
+    app::refuse_twins(&found)?;
+    let wanted = |place: &Place| {
+        let shard = args.shard.is_none_or(|shard| shard.holds(&Digest::of(place.short().as_bytes())));
+        shard && (args.sources.is_empty() || args.sources.iter().any(|filter| filter.means(place)))
+    };
+    // One that does not say where it leads is everybody's failure: nobody may take it for another's.
+    found.retain(|found| found.outcome.as_ref().map_or(true, |(_, place)| wanted(place)));
+    if found.is_empty() && !args.sources.is_empty() && args.shard.is_none() {
+        let filters: Vec<String> = args.sources.iter().map(ToString::to_string).collect();
+        return Err(Failure::usage(format!("no configured source is {}", filters.join(" or ")))
+            .hint("[source] of the configuration, or the organization, says which there are"));
+    }
+    let accounts = estate.sections.into_iter().filter_map(|section| section.account);
+    let accounts = accounts.chain(estate.left_out.iter().map(|left| left.account.clone())).collect();
+    Ok(Chosen { found, left_out: estate.left_out, accounts })
+}
+
+impl Run<'_> {
+    /// Captures the sources side by side, in the order of the configuration.
+    async fn capture(&self, context: &Context, found: Vec<Found>) -> Vec<Captured> {
+        let watch = Watch::new(context.output.json);
+        let several = found.len() > 1;
+        let captures = stream::iter(found).map(async |found| {
+            let name = name(&found);
+            let outcome = if several {
+                let outcome = self.one(found, &*watch.part(&name)).await;
+                context.output.note(&format!("{name}: {}", said(&outcome)));
+                outcome
+            } else {
+                self.one(found, &watch).await
+            };
+            Captured { name, outcome }
+        });
+        let captured = captures.buffered(AT_ONCE).collect().await;
+        watch.done();
+        captured
+    }
+
+    async fn one(&self, found: Found, progress: &dyn Progress) -> Result<Report, Failure> {
+        let Found { section, outcome } = found;
+        let role = section.access.role.as_ref();
+        let by_role = |failure: Failure| match role {
+            Some(role) => Failure { message: format!("{} (by {role})", failure.message), ..failure },
+            None => failure,
+        };
+        let (source, place) = outcome.map_err(|error| by_role(error.into()))?;
+        let source: Arc<dyn Source> = source;
+        let request = Request {
+            repository: self.repository,
+            source,
+            account: section.account.as_deref(),
+            trust: self.trust,
+            witness: self.witness.as_ref(),
+            signer: &self.signer,
+            index_key: &self.index_key,
+            exclude: &section.exclude,
+            sweep_days: if self.full { 0 } else { section.sweep_days },
+            journal: Some(&self.journal(&place)),
+            scratch: Some(&self.host.scratch()),
+            drill: self.sealing.as_ref(),
+            clock: &SystemClock,
+            progress,
+        };
+        let report =
+            snapshot::run_after(&request, &self.chain, &self.tip).await.map_err(|error| by_role(error.into()))?;
+        self.remember(&report)?;
+        Ok(report)
+    }
+
+    /// One source alone keeps the folder it always had; several have one each.
+    fn journal(&self, place: &Place) -> PathBuf {
+        let folder = self.host.journal_path(self.repository.id());
+        match self.host.config.sources {
+            Sources::One(_) => folder,
+            _ => folder.join(format!("{}.{}", place.account, place.region)),
+        }
+    }
+
+    fn remember(&self, report: &Report) -> Result<(), Failure> {
+        let mut newest = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let sequence = report.manifest.manifest().sequence;
+        if sequence > *newest {
+            self.host.remember(&report.manifest)?;
+            *newest = sequence;
+        }
+        Ok(())
+    }
+}
+
+/// A source for people: the account is the configuration's word, or what was found.
+fn name(found: &Found) -> String {
+    let section = &found.section;
+    match (&found.outcome, &section.access.role, &section.access.profile) {
+        (Ok((_, place)), ..) => place.short(),
+        (_, Some(role), _) => format!("{} by {role}", section.url),
+        (_, _, Some(profile)) => format!("{} with profile {profile}", section.url),
+        _ => section.url.to_string(),
+    }
+}
+
+fn said(outcome: &Result<Report, Failure>) -> String {
+    match outcome {
+        Ok(report) => {
+            let manifest = report.manifest.manifest();
+            let secrets = plural(manifest.counts.captured, "secret");
+            format!("snapshot {} (number {}), {secrets}", manifest.snapshot.short(), manifest.sequence)
+        }
+        Err(failure) => format!("NOT CAPTURED: {}", failure.message),
+    }
+}
+
+fn is_complete(report: &Report) -> bool {
+    report.unreadable.is_empty() && report.history.is_empty()
+}
+
+/// Complete, incomplete, or what all of them failed with.
+fn exit(captured: &[Captured], copies: &[Copied]) -> Exit {
+    let failed: Vec<Exit> = captured.iter().filter_map(|one| Some(one.outcome.as_ref().err()?.exit)).collect();
+    match failed.first() {
+        Some(first) if failed.len() == captured.len() => {
+            if failed.iter().all(|exit| exit == first) {
+                *first
+            } else {
+                Exit::Failed
+            }
+        }
+        None if captured.iter().filter_map(|one| one.outcome.as_ref().ok()).all(is_complete)
+            && copies.iter().all(Copied::is_up_to_date) =>
+        {
+            Exit::Complete
+        }
+        _ => Exit::Incomplete,
+    }
+}

@@ -1,0 +1,128 @@
+//! The newest snapshot of each source that is to be captured.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    config::{OrganizationSection, SourceSection, Sources},
+    model::Place,
+    repo::{Chain, VerifiedManifest},
+    status::{Newest, OfSource, Whose},
+};
+
+/// The newest of all, and the newest of each where there are several. Of an organization those places count that were captured
+/// before: who its members are now, a snapshot asks.
+pub(super) fn newest(sources: &Sources, chain: &Chain) -> (Option<Newest>, Vec<OfSource>) {
+    if let Sources::One(section) = sources {
+        let found = chain.manifests.iter().rev().find(|found| found.manifest().source.region == section.url.region);
+        return (found.map(|found| Newest::of(found.manifest())), Vec::new());
+    }
+    let newest = chain.newest();
+    let places: Vec<&Place> = newest.keys().copied().collect();
+    let wanted = match sources {
+        Sources::Organization(section) => captured(section, &places),
+        listed => configured(listed.listed(), &places),
+    };
+    let of = |source: Whose| {
+        let is = |place: &Place| source.account.as_ref() == Some(&place.account) && source.region == place.region;
+        let found = newest.iter().find(|(place, _)| is(place)).map(|(_, found)| Newest::of(found.manifest()));
+        OfSource { source, newest: found }
+    };
+    (chain.head().map(VerifiedManifest::manifest).map(Newest::of), wanted.into_iter().map(of).collect())
+}
+
+fn captured(section: &OrganizationSection, places: &[&Place]) -> Vec<Whose> {
+    let is_wanted = |place: &&&Place| {
+        section.regions.contains(&place.region)
+            && (section.accounts.is_empty() || section.accounts.contains(&place.account))
+            && !section.exclude_accounts.contains(&place.account)
+    };
+    let mut wanted: Vec<Whose> = places.iter().filter(is_wanted).map(|place| whose(place)).collect();
+    // Accounts that are asked for by number are missed when they were never captured.
+    for account in section.accounts.iter().filter(|account| !section.exclude_accounts.contains(account)) {
+        wanted.extend(
+            section.regions.iter().map(|region| Whose { account: Some(account.clone()), region: region.clone() }),
+        );
+    }
+    if wanted.is_empty() {
+        wanted.extend(section.regions.iter().map(|region| Whose { account: None, region: region.clone() }));
+    }
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+/// A source without an account is whatever was captured in its region that no other source names.
+fn configured(sections: &[SourceSection], places: &[&Place]) -> Vec<Whose> {
+    let named = |section: &SourceSection| {
+        let account = section.account.clone();
+        account.map(|account| Whose { account: Some(account), region: section.url.region.clone() })
+    };
+    let mut wanted: Vec<Whose> = sections.iter().filter_map(named).collect();
+    let regions: BTreeSet<&String> = sections.iter().map(|section| &section.url.region).collect();
+    for region in regions {
+        let count = sections.iter().filter(|it| it.account.is_none() && it.url.region == *region).count();
+        let strangers = places.iter().filter(|place| place.region == *region).map(|place| whose(place));
+        let strangers: Vec<Whose> = strangers.filter(|it| !wanted.contains(it)).collect();
+        let missing = count.saturating_sub(strangers.len());
+        if count > 0 {
+            wanted.extend(strangers);
+        }
+        wanted.extend((0..missing).map(|_| Whose { account: None, region: region.clone() }));
+    }
+    wanted
+}
+
+fn whose(place: &Place) -> Whose {
+    Whose { account: Some(place.account.clone()), region: place.region.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(region: &str, account: Option<&str>) -> SourceSection {
+        SourceSection::new(format!("aws:{region}").parse().unwrap(), account.map(str::to_owned))
+    }
+
+    fn place(account: &str, region: &str) -> Place {
+        Place { provider: "aws".into(), account: account.into(), region: region.into() }
+    }
+
+    fn names(wanted: &[Whose]) -> Vec<String> {
+        wanted.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_source_that_was_never_captured_is_named() {
+        let (one, two) = (place("1", "eu-west-1"), place("2", "eu-west-1"));
+        let sections = [section("eu-west-1", Some("1")), section("eu-west-1", None), section("eu-west-2", Some("3"))];
+        let wanted = |places: &[&Place]| names(&configured(&sections, places));
+        assert_eq!(wanted(&[]), ["1:eu-west-1", "3:eu-west-2", "aws:eu-west-1"]);
+        assert_eq!(wanted(&[&one]), ["1:eu-west-1", "3:eu-west-2", "aws:eu-west-1"]);
+        assert_eq!(wanted(&[&one, &two]), ["1:eu-west-1", "3:eu-west-2", "2:eu-west-1"]);
+        let named = [section("eu-west-1", Some("1")), section("eu-west-2", Some("1"))];
+        assert_eq!(names(&configured(&named, &[&two])), ["1:eu-west-1", "1:eu-west-2"], "others are not asked for");
+    }
+
+    #[test]
+    fn of_an_organization_what_was_captured_counts() {
+        let (one, two, far) = (place("1", "eu-west-1"), place("2", "eu-west-1"), place("1", "us-east-1"));
+        let all = OrganizationSection {
+            role: "b".into(),
+            regions: vec!["eu-west-1".into()],
+            accounts: vec![],
+            exclude_accounts: vec![],
+            exclude: vec![],
+            sweep_days: 1,
+            rate_share: 1.0,
+            profile: None,
+            role_external_id: None,
+        };
+        assert_eq!(names(&captured(&all, &[&one, &two, &far])), ["1:eu-west-1", "2:eu-west-1"]);
+        assert_eq!(names(&captured(&all, &[])), ["aws:eu-west-1"]);
+        let without = OrganizationSection { exclude_accounts: vec!["2".into()], ..all.clone() };
+        assert_eq!(names(&captured(&without, &[&one, &two])), ["1:eu-west-1"]);
+        let named = OrganizationSection { accounts: vec!["1".into(), "7".into()], ..all };
+        assert_eq!(names(&captured(&named, &[&one, &two])), ["1:eu-west-1", "7:eu-west-1"]);
+    }
+}

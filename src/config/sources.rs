@@ -1,0 +1,380 @@
+//! `[source]`, `[[source]]`, or an organization: where the secrets live.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{ConfigError, DEFAULT_SWEEP_DAYS, ProviderAddress};
+
+/// The share of each request quota that is used where nothing is said.
+const DEFAULT_RATE_SHARE: f64 = 0.9;
+
+/// One source, several, or the accounts of an organization.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sources {
+    /// `[source]`
+    One(SourceSection),
+    /// `[[source]]`
+    Several(Vec<SourceSection>),
+    /// `[source]` with `organization = true`
+    Organization(OrganizationSection),
+}
+
+/// One account and region.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceSection {
+    /// `aws:REGION`.
+    pub url: ProviderAddress,
+    /// The account this must be; a run that lands elsewhere is refused.
+    pub account: Option<String>,
+    /// Names to leave out: `*` and `?` patterns.
+    pub exclude: Vec<String>,
+    /// Read every secret again at least every so many days, also when nothing the listing shows has changed.
+    pub sweep_days: u32,
+    /// The share of each request quota to use, above 0 and at most 1.
+    pub rate_share: f64,
+    /// How to get there.
+    pub access: Access,
+}
+
+/// The member accounts of an AWS organization, each in the same regions and entered by a role of the same name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrganizationSection {
+    /// The role's name in every account.
+    pub role: String,
+    /// The regions of every account.
+    pub regions: Vec<String>,
+    /// These accounts alone; empty for all.
+    pub accounts: Vec<String>,
+    /// Not these accounts.
+    pub exclude_accounts: Vec<String>,
+    /// As for one source.
+    pub exclude: Vec<String>,
+    /// As for one source.
+    pub sweep_days: u32,
+    /// As for one source.
+    pub rate_share: f64,
+    /// The profile whose credentials ask the organization and take the roles.
+    pub profile: Option<String>,
+    /// The external id that the roles ask for.
+    pub role_external_id: Option<String>,
+}
+
+/// Credentials beside those of the environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Access {
+    /// The ARN of a role to take.
+    pub role: Option<String>,
+    /// The external id that the role asks for.
+    pub role_external_id: Option<String>,
+    /// A profile of the AWS configuration.
+    pub profile: Option<String>,
+}
+
+impl SourceSection {
+    /// A source about which nothing else is said.
+    pub fn new(url: ProviderAddress, account: Option<String>) -> Self {
+        Self {
+            url,
+            account,
+            exclude: Vec::new(),
+            sweep_days: DEFAULT_SWEEP_DAYS,
+            rate_share: DEFAULT_RATE_SHARE,
+            access: Access::default(),
+        }
+    }
+}
+
+impl Sources {
+    /// The sources that the configuration itself names; none for an organization.
+    pub fn listed(&self) -> &[SourceSection] {
+        match self {
+            Self::One(section) => std::slice::from_ref(section),
+            Self::Several(sections) => sections,
+            Self::Organization(_) => &[],
+        }
+    }
+
+    /// Every region, sorted.
+    pub fn regions(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Organization(section) => section.regions.iter().map(String::as_str).collect(),
+            _ => self.listed().iter().map(|section| section.url.region.as_str()).collect(),
+        }
+    }
+
+    /// Every account that the configuration names, sorted.
+    pub fn accounts(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Organization(section) => section.accounts.iter().map(String::as_str).collect(),
+            _ => self.listed().iter().filter_map(|section| section.account.as_deref()).collect(),
+        }
+    }
+
+    /// The share of the quotas to use where one number is asked for: the smallest.
+    pub fn rate_share(&self) -> f64 {
+        match self {
+            Self::Organization(section) => section.rate_share,
+            _ => self.listed().iter().map(|section| section.rate_share).fold(1.0, f64::min),
+        }
+    }
+
+    /// Refuses what cannot be meant.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let paces: Vec<(u32, f64)> = match self {
+            Self::Organization(section) => vec![(section.sweep_days, section.rate_share)],
+            _ => self.listed().iter().map(|section| (section.sweep_days, section.rate_share)).collect(),
+        };
+        if paces.is_empty() {
+            return Err(ConfigError::Sources("[[source]] names no source".into()));
+        }
+        if paces.iter().any(|(days, _)| *days == 0) {
+            return Err(ConfigError::SweepDays);
+        }
+        if paces.iter().any(|(_, share)| !(*share > 0.0 && share.is_finite())) {
+            return Err(ConfigError::RateShare);
+        }
+        let mut seen = BTreeSet::new();
+        for section in self.listed() {
+            let account = section.account.as_deref();
+            // Without an account, two roles or profiles may well lead to two; STS will tell.
+            let place = (&section.url.region, account, account.is_none().then_some(&section.access));
+            if !seen.insert(place) {
+                let account = account.map(|account| format!(" of account {account}")).unwrap_or_default();
+                return Err(ConfigError::Sources(format!("two sources are {}{account}", section.url)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One table as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<ProviderAddress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    organization: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    regions: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    accounts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclude_accounts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclude: Vec<String>,
+    #[serde(default = "default_sweep_days")]
+    sweep_days: u32,
+    #[serde(default = "default_rate_share")]
+    rate_share: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role_external_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+}
+
+impl Table {
+    fn into_one(self) -> Result<SourceSection, String> {
+        if self.organization {
+            return Err("organization = true stands alone in one [source], not in a list".into());
+        }
+        if !(self.regions.is_empty() && self.accounts.is_empty() && self.exclude_accounts.is_empty()) {
+            return Err("regions, accounts and exclude_accounts belong to organization = true".into());
+        }
+        let role = self.role.as_deref();
+        if role.is_some_and(|role| !role.starts_with("arn:")) {
+            return Err("role must be an ARN, such as arn:aws:iam::111111111111:role/lifeboat-backup".into());
+        }
+        if role.is_none() && self.role_external_id.is_some() {
+            return Err("role_external_id is said without a role".into());
+        }
+        Ok(SourceSection {
+            url: self.url.ok_or("missing field `url`")?,
+            account: self.account,
+            exclude: self.exclude,
+            sweep_days: self.sweep_days,
+            rate_share: self.rate_share,
+            access: Access { role: self.role, role_external_id: self.role_external_id, profile: self.profile },
+        })
+    }
+
+    fn into_organization(self) -> Result<OrganizationSection, String> {
+        if self.url.is_some() || self.account.is_some() {
+            return Err("an organization has regions and accounts, not url and account".into());
+        }
+        let role = self.role.ok_or("missing field `role`: the role's name in every account")?;
+        let plausible = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&b);
+        if role.is_empty() || !role.bytes().all(plausible) {
+            return Err("role must be the name of a role that every account has, not an ARN".into());
+        }
+        let unique: BTreeSet<&String> = self.regions.iter().collect();
+        if self.regions.is_empty() || unique.len() != self.regions.len() {
+            return Err("regions must name every region once, and at least one".into());
+        }
+        for region in &self.regions {
+            format!("aws:{region}").parse::<ProviderAddress>().map_err(|error| error.to_string())?;
+        }
+        Ok(OrganizationSection {
+            role,
+            regions: self.regions,
+            accounts: self.accounts,
+            exclude_accounts: self.exclude_accounts,
+            exclude: self.exclude,
+            sweep_days: self.sweep_days,
+            rate_share: self.rate_share,
+            profile: self.profile,
+            role_external_id: self.role_external_id,
+        })
+    }
+}
+
+impl From<&SourceSection> for Table {
+    fn from(section: &SourceSection) -> Self {
+        let SourceSection { url, account, exclude, sweep_days, rate_share, access } = section.clone();
+        Self {
+            url: Some(url),
+            account,
+            organization: false,
+            regions: Vec::new(),
+            accounts: Vec::new(),
+            exclude_accounts: Vec::new(),
+            exclude,
+            sweep_days,
+            rate_share,
+            role: access.role,
+            role_external_id: access.role_external_id,
+            profile: access.profile,
+        }
+    }
+}
+
+impl From<&OrganizationSection> for Table {
+    fn from(section: &OrganizationSection) -> Self {
+        let section = section.clone();
+        Self {
+            url: None,
+            account: None,
+            organization: true,
+            regions: section.regions,
+            accounts: section.accounts,
+            exclude_accounts: section.exclude_accounts,
+            exclude: section.exclude,
+            sweep_days: section.sweep_days,
+            rate_share: section.rate_share,
+            role: Some(section.role),
+            role_external_id: section.role_external_id,
+            profile: section.profile,
+        }
+    }
+}
+
+impl Serialize for Sources {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(section) => Table::from(section).serialize(serializer),
+            Self::Several(sections) => serializer.collect_seq(sections.iter().map(Table::from)),
+            Self::Organization(section) => Table::from(section).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Sources {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+        impl<'de> de::Visitor<'de> for OneOrSeveral {
+            type Value = Sources;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("one [source] or several [[source]]")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Sources, A::Error> {
+                let table = Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let sources = if table.organization {
+                    table.into_organization().map(Sources::Organization)
+                } else {
+                    table.into_one().map(Sources::One)
+                };
+                sources.map_err(de::Error::custom)
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Sources, A::Error> {
+                let mut sections = Vec::new();
+                while let Some(table) = seq.next_element::<Table>()? {
+                    sections.push(table.into_one().map_err(de::Error::custom)?);
+                }
+                Ok(Sources::Several(sections))
+            }
+        }
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+fn default_sweep_days() -> u32 {
+    DEFAULT_SWEEP_DAYS
+}
+
+fn default_rate_share() -> f64 {
+    DEFAULT_RATE_SHARE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    const REST: &str = "[repository]\nurl = \"r\"\n[trust]\nroot = \"k\"\nrecipient = \"age1\"\n\
+        [keys]\nsigner = \"s\"\nindex = \"i\"\n";
+
+    fn parse(sources: &str) -> Result<Config, String> {
+        Config::parse(&format!("{REST}{sources}")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_several_and_an_organization_round_trip() {
+        let roles = "role = \"arn:aws:iam::1:role/b\"\nrole_external_id = \"x\"\nprofile = \"p\"";
+        for (sources, regions) in [
+            ("[source]\nurl = \"aws:eu-west-1\"", 1),
+            ("[[source]]\nurl = \"aws:eu-west-1\"\n[[source]]\nurl = \"aws:eu-west-2\"\nrate_share = 0.3", 2),
+            (&format!("[[source]]\nurl = \"aws:eu-west-1\"\n[[source]]\nurl = \"aws:eu-west-1\"\n{roles}"), 1),
+            ("[source]\norganization = true\nrole = \"b\"\nregions = [\"eu-west-1\", \"eu-west-2\"]", 2),
+        ] {
+            let config = parse(sources).unwrap_or_else(|error| panic!("{sources}: {error}"));
+            assert_eq!(config.sources.regions().len(), regions, "{sources}");
+            assert_eq!(Config::parse(&config.to_text()).unwrap(), config, "{sources}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let organization = |rest: &str| format!("[source]\norganization = true\n{rest}");
+        for (sources, says) in [
+            ("[source]\naccount = \"1\"".to_owned(), "missing field `url`"),
+            ("[source]\nurl = \"aws:eu-west-1\"\nregions = [\"eu-west-2\"]".into(), "organization = true"),
+            ("[source]\nurl = \"aws:eu-west-1\"\nrole = \"b\"".into(), "ARN"),
+            ("[source]\nurl = \"aws:eu-west-1\"\nrole_external_id = \"b\"".into(), "without a role"),
+            ("source = []".into(), "no source"),
+            ("source = 3".into(), "[[source]]"),
+            ("[[source]]\nurl = \"aws:eu-west-1\"\nrate_share = -2.0".into(), "rate_share"),
+            ("[[source]]\nurl = \"aws:eu-west-1\"\nsweep_day = 2".into(), "did you mean `sweep_days`?"),
+            ("[[source]]\nurl = \"aws:eu-west-1\"\n[[source]]\nurl = \"aws:eu-west-1\"".into(), "two sources"),
+            ("[[source]]\norganization = true\nrole = \"b\"\nregions = [\"eu-west-1\"]".into(), "stands alone"),
+            (organization("regions = [\"eu-west-1\"]"), "missing field `role`"),
+            (organization("role = \"b\""), "regions"),
+            (organization("role = \"b\"\nregions = [\"eu-west-1\", \"eu-west-1\"]"), "once"),
+            (organization("role = \"b\"\nregions = [\"mars\"]"), "aws:REGION"),
+            (organization("role = \"arn:aws:iam::1:role/b\"\nregions = [\"eu-west-1\"]"), "not an ARN"),
+            (organization("role = \"b\"\nurl = \"aws:eu-west-1\"\nregions = [\"eu-west-1\"]"), "not url"),
+        ] {
+            // A key at the top must come before the tables.
+            let text =
+                if sources.starts_with("source =") { format!("{sources}\n{REST}") } else { format!("{REST}{sources}") };
+            let error = Config::parse(&text).expect_err(&sources).to_string();
+            assert!(error.contains(says), "{sources}: {error}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Several hosts add snapshots to one repository: one linear history, whoever dies, pauses or meddles.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use lifeboat::{
+    crypto::Signer,
+    model::SnapshotId,
+    repo::{CheckDepth, Manifest, RepoError, Repository, Trust, VerifiedManifest},
+    storage::{Storage, faults::Faults},
+};
+
+use crate::repo_sample::{Sample, block_on};
+
+/// A sample, what it believes, and a manifest to be added again and again.
+struct Scene {
+    sample: Sample,
+    trust: Trust,
+    draft: Manifest,
+}
+
+impl Scene {
+    fn new(storage: Storage) -> Self {
+        let sample = Sample::empty(storage);
+        let trust = sample.trust();
+        let draft = block_on(async {
+            let (records, packs) = sample.seal().await;
+            sample.manifest(1, None, &records, &packs).await
+        });
+        Self { sample, trust, draft }
+    }
+
+    fn draft(&self) -> Manifest {
+        Manifest { snapshot: SnapshotId::random(), ..self.draft.clone() }
+    }
+
+    /// Adds as another host would: from what it finds.
+    async fn append(&self, repository: &Repository) -> Result<VerifiedManifest, RepoError> {
+        let tip = repository.chain(&self.trust).await?.tip();
+        repository.append(self.draft(), &self.trust, &self.sample.signer, &tip).await
+    }
+
+    /// The ids in order, of a history that must be whole.
+    async fn history(&self) -> Vec<SnapshotId> {
+        let chain = self.sample.repository.chain(&self.trust).await.unwrap();
+        assert_eq!(chain.faults, []);
+        let numbers: Vec<u64> = chain.manifests.iter().map(|found| found.manifest().sequence).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+        let report = self.sample.repository.check(&self.trust, CheckDepth::Index(&self.sample.index)).await.unwrap();
+        assert_eq!(report.faults, []);
+        chain.manifests.iter().map(|found| found.manifest().snapshot).collect()
+    }
+
+    async fn turns(&self) -> Vec<String> {
+        let entries = self.sample.repository.storage().list("turns").await.unwrap();
+        entries.into_iter().map(|entry| entry.name).collect()
+    }
+
+    /// The same repository through a storage that breaks.
+    fn through(&self, faults: Faults) -> Repository {
+        let storage = self.sample.repository.storage().with_faults(Arc::new(faults));
+        block_on(Repository::open(storage)).unwrap()
+    }
+}
+
+/// Every host adds `each` snapshots, all at the same time; all of them are there afterwards.
+fn race(address: &str, hosts: usize, each: usize) {
+    let scene = Scene::new(Storage::open(address).unwrap());
+    // A host is a thread with a runtime of its own.
+    let host = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let repository = Repository::open(Storage::open(address).unwrap()).await.unwrap();
+            let mut added = Vec::new();
+            for _ in 0..each {
+                added.push(scene.append(&repository).await.unwrap().manifest().snapshot);
+            }
+            added
+        })
+    };
+    let added: BTreeSet<SnapshotId> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..hosts).map(|_| scope.spawn(host)).collect();
+        running.into_iter().flat_map(|host| host.join().unwrap()).collect()
+    });
+    let there = block_on(scene.history());
+    assert_eq!(there.len(), hosts * each);
+    assert_eq!(added, there.into_iter().collect(), "every snapshot that was told is there, and no other");
+}
+
+#[test]
+fn hosts_that_append_at_once_to_a_folder_make_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    race(folder.path().join("repository").to_str().unwrap(), 8, 6);
+}
+
+#[test]
+fn a_host_that_dies_at_any_write_has_its_snapshot_or_no_number() {
+    // The turn, the signature, the manifest; answered or not.
+    for (faults, comes_through) in [
+        (Faults::from_put(1), false),
+        (Faults::from_put(2), true),
+        (Faults::from_put(3), true),
+        (Faults::put_unanswered(1), true),
+        (Faults::put_unanswered(2), true),
+        (Faults::put_unanswered(3), true),
+    ] {
+        let scene = Scene::new(Storage::memory());
+        let dying = scene.through(faults);
+        block_on(async {
+            assert!(scene.append(&dying).await.is_err());
+            let next = scene.append(&scene.sample.repository).await.unwrap();
+            let history = scene.history().await;
+            assert_eq!(history.len(), 1 + usize::from(comes_through));
+            assert_eq!(history.last(), Some(&next.manifest().snapshot));
+            assert!(scene.turns().await.is_empty(), "old turns go");
+        });
+    }
+}
+
+#[test]
+fn a_host_that_slept_through_others_does_not_fork() {
+    let scene = Scene::new(Storage::memory());
+    let repository = &scene.sample.repository;
+    let (blind, storage) = (scene.through(Faults::gets("snapshots")), repository.storage());
+    block_on(async {
+        let old = repository.chain(&scene.trust).await.unwrap();
+        let (stale, staler) = (old.tip(), old.tip());
+        for _ in 0..3 {
+            scene.append(repository).await.unwrap();
+        }
+        // It takes the first turn again, which was removed, and dies before it can see that the number is given away.
+        assert!(blind.append(scene.draft(), &scene.trust, &scene.sample.signer, &stale).await.is_err());
+        assert_eq!(scene.turns().await, ["turns/1-1.json"]);
+        // One that knows as little finds that turn, and believes the history more.
+        let added = repository.append(scene.draft(), &scene.trust, &scene.sample.signer, &staler).await.unwrap();
+        assert_eq!(added.manifest().sequence, 4);
+        assert_eq!(scene.history().await.len(), 4);
+        assert!(storage.list("turns").await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_no_signer_made_costs_a_try_and_nothing_else() {
+    let scene = Scene::new(Storage::memory());
+    let repository = &scene.sample.repository;
+    let (storage, dying) = (repository.storage(), scene.through(Faults::from_put(2)));
+    block_on(async {
+        // A genuine turn of a number that was given since, and one of a stranger.
+        drop(scene.append(&dying).await);
+        let genuine = storage.get("turns/1-1.json").await.unwrap();
+        scene.append(repository).await.unwrap();
+        let stranger = Signer::generate();
+        let (theirs, tip) = (scene.draft(), repository.chain(&scene.trust).await.unwrap().tip());
+        let theirs = Manifest { signer: stranger.public(), ..theirs };
+        let blind = repository.storage().with_faults(Arc::new(Faults::gets("snapshots")));
+        let blind = Repository::open(blind).await.unwrap();
+        assert!(blind.append(theirs, &scene.trust, &stranger, &tip).await.is_err());
+        assert_eq!(scene.turns().await, ["turns/3-1.json"], "the stranger's");
+        for (attempt, bytes) in
+            [(5, "garbage".into()), (2, genuine.clone()), (3, "{\"version\":1}".into()), (4, "".into())]
+        {
+            drop(storage.put_new(&format!("turns/3-{attempt}.json"), bytes).await);
+        }
+        let added = scene.append(repository).await.unwrap();
+        assert_eq!(added.manifest().sequence, 3);
+        assert_eq!(scene.history().await.len(), 3);
+        assert!(scene.turns().await.is_empty());
+        // So many that it must be said.
+        for attempt in 1..=100 {
+            storage.put_new(&format!("turns/4-{attempt}.json"), "garbage".into()).await.unwrap();
+        }
+        let error = scene.append(repository).await.unwrap_err();
+        assert!(matches!(&error, RepoError::Untrusted { file, .. } if file.starts_with("turns/4-")), "{error}");
+        assert_eq!(scene.history().await.len(), 3);
+    });
+}
+
+#[test]
+fn a_name_that_an_attacker_took_is_given_up() {
+    let scene = Scene::new(Storage::memory());
+    let storage = scene.sample.repository.storage();
+    let dying = scene.through(Faults::from_put(2));
+    block_on(async {
+        drop(scene.append(&dying).await);
+        let turn: serde_json::Value = serde_json::from_slice(&storage.get("turns/1-1.json").await.unwrap()).unwrap();
+        let manifest: Manifest = serde_json::from_str(turn["manifest"].as_str().unwrap()).unwrap();
+        let stem = format!("{}-{}", manifest.time.strftime("%Y%m%dT%H%M%SZ"), manifest.snapshot.short());
+        storage.put_new(&format!("snapshots/{stem}.json.sig"), "mine".into()).await.unwrap();
+        let added = scene.append(&scene.sample.repository).await.unwrap();
+        assert_eq!(scene.history().await, [added.manifest().snapshot]);
+    });
+}
+
+#[test]
+fn old_turns_that_may_not_be_removed_do_no_harm() {
+    let scene = Scene::new(Storage::memory());
+    let locked = scene.through(Faults::locked());
+    block_on(async {
+        for number in 1..=3 {
+            assert_eq!(scene.append(&locked).await.unwrap().manifest().sequence, number);
+        }
+        assert_eq!(scene.turns().await.len(), 3);
+        assert_eq!(scene.history().await.len(), 3);
+        let copy = Storage::memory();
+        lifeboat::repo::copy(&scene.sample.repository, &copy).await.unwrap();
+        assert!(copy.list("turns").await.unwrap().is_empty(), "a copy is no place to append to");
+    });
+}
