@@ -6,30 +6,32 @@
 #![expect(unsafe_code, reason = "an allocator is unsafe by contract; each call goes on to the system's unchanged")]
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
+    alloc::{GlobalAlloc, Layout},
     hint::black_box,
     ptr,
 };
 
-/// The system's allocator, every block wiped before it is freed. A block that grows is copied and the old one wiped.
+use mimalloc::MiMalloc;
+
+/// The program's allocator, every block wiped before it is freed. A block that grows is copied and the old one wiped.
 pub struct WipingAllocator;
 
-// SAFETY: every block comes from and goes back to `System` with the layout it was asked for. `realloc` is the trait's
+// SAFETY: every block comes from and goes back to `MiMalloc` with the layout it was asked for. `realloc` is the trait's
 // own: a new block, a copy, and `dealloc` of the old one; the system's would leave the old bytes where they were.
 unsafe impl GlobalAlloc for WipingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        unsafe { System.alloc(layout) }
+        unsafe { MiMalloc.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { MiMalloc.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         unsafe {
             ptr::write_bytes(block, 0, layout.size());
             // Or the compiler would see that nobody reads what it wrote.
-            System.dealloc(black_box(block), layout);
+            MiMalloc.dealloc(black_box(block), layout);
         }
     }
 }

@@ -25,7 +25,8 @@ use std::{
 
 use async_trait::async_trait;
 use aws_config::{
-    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+    sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
@@ -225,6 +226,8 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
+        // Answers are small and every attempt has a time limit.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(timeouts);
     if let Some(isolation) = &settings.isolation {
         loader = loader.http_client(guarded::client(Arc::clone(isolation)));
