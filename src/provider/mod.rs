@@ -53,6 +53,11 @@ pub trait Target: Send + Sync {
     /// When the provider cannot be reached or refuses.
     async fn place(&self) -> Result<Place, ProviderError>;
 
+    /// How many writes of one kind the provider's quotas allow per second; `None` where there are none.
+    fn write_pace(&self) -> Option<f64> {
+        None
+    }
+
     /// Every name there is, those scheduled for deletion included, in any order, some perhaps twice.
     fn names(&self) -> BoxStream<'_, Result<String, ProviderError>>;
 

@@ -122,6 +122,7 @@ pub async fn live<'a>(
         spool.push(record)?;
     }
     let listed = spool.sorted()?;
+    source.pace().iter().for_each(|pace| progress.limit(pace.read));
     progress.begin("read the source", Some(listed.count()));
     let mut last = None;
     let once = move |record: &Result<Record, RepoError>| match record {

@@ -102,6 +102,7 @@ pub async fn execute(
     })?;
     let run = Run { work, values, target, progress, outcome: Mutex::default() };
     if only_creates && totals[0] > 0 && totals[1] > 0 {
+        run.limit(totals[0] + totals[1], totals[0].max(totals[1]));
         progress.begin("restore current versions, and the others behind them", Some(totals[0] + totals[1]));
         let created = Passed::default();
         tokio::try_join!(run.pass(0, None, Some(&created)), run.pass(1, Some(&created), None))?;
@@ -173,8 +174,17 @@ impl Passed {
 }
 
 impl Run<'_> {
+    /// Tells the pace of `all` writes, of which `most` are counted together.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    fn limit(&self, all: u64, most: u64) {
+        if let Some(pace) = self.target.write_pace() {
+            self.progress.limit(pace * all as f64 / most as f64);
+        }
+    }
+
     async fn whole_pass(&self, number: usize, phase: &'static str, total: u64) -> Result<(), ExecuteError> {
         if total > 0 {
+            self.limit(total, total);
             self.progress.begin(phase, Some(total));
             self.pass(number, None, None).await?;
         }

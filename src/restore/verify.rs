@@ -114,6 +114,7 @@ pub async fn verify(
     progress: &dyn Progress,
 ) -> Result<Verification, ExecuteError> {
     let due = plan.secrets.reordered(by_pack, |secret| secret.is_verified().then_some(secret))?;
+    target.pace().iter().for_each(|pace| progress.limit(pace.read));
     progress.begin("verify", Some(due.count()));
     let moved = moved(plan)?;
     let maps = Maps::default();

@@ -192,6 +192,10 @@ impl Target for Aws {
         self.whereabouts().await
     }
 
+    fn write_pace(&self) -> Option<f64> {
+        Some(self.limiter.rate(Bucket::Write).min(self.limiter.rate(Bucket::Create)))
+    }
+
     fn names(&self) -> BoxStream<'_, Result<String, ProviderError>> {
         self.listing().map_ok(|listed| listed.name).boxed()
     }
