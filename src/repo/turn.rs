@@ -45,6 +45,16 @@ struct Turn {
     signature: String,
 }
 
+/// What a look at the history shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    /// Somebody else's manifest is the head.
+    NewHead,
+    /// The manifest that is to be added is there.
+    Own,
+}
+
 /// A manifest that is to be stored, and its signature.
 struct Claim {
     manifest: VerifiedManifest,
@@ -103,10 +113,18 @@ impl Repository {
             let own = self.claim(&manifest, signer)?;
             let name = layout::turn(manifest.sequence, attempt);
             let holder = self.take_turn(&name, &own).await?;
-            // A turn that was free, or that is there, means nothing if its number was given away before.
-            if self.look(trust, &mut tip).await? {
-                attempt = 1;
-                continue;
+            // A turn that was free, or that is there, means nothing if its number was given away before: to another, or to this
+            // very manifest by somebody who found its turn.
+            match self.look(trust, &mut tip, own.manifest.digest()).await? {
+                Seen::Own => {
+                    self.clear_turns(manifest.sequence).await;
+                    return Ok(own.manifest);
+                }
+                Seen::NewHead => {
+                    attempt = 1;
+                    continue;
+                }
+                Seen::Nothing => {}
             }
             let Some(holder) = holder else { continue };
             let is_own = holder == own.turn();
@@ -157,9 +175,9 @@ impl Repository {
         }
     }
 
-    /// Reads what is new below `snapshots/`; tells whether there is a new head.
-    async fn look(&self, trust: &Trust, tip: &mut Known) -> Result<bool, RepoError> {
-        let mut moved = false;
+    /// Reads what is new below `snapshots/`, which may be the manifest with the digest `own`.
+    async fn look(&self, trust: &Trust, tip: &mut Known, own: Digest) -> Result<Seen, RepoError> {
+        let mut seen = Seen::Nothing;
         for entry in self.storage.list(layout::SNAPSHOTS).await? {
             let Some(stem) = layout::stem_of(layout::SNAPSHOTS, &entry.name) else { continue };
             if !tip.stems.insert(stem.to_owned()) {
@@ -168,10 +186,15 @@ impl Repository {
             let (bytes, signature) = (self.expect(&entry.name).await?, self.signature(&entry.name).await?);
             let file = SignedFile { name: entry.name.clone(), stem: stem.to_owned(), bytes, signature };
             if let Ok(found) = judge(self.id, &file, trust) {
-                moved |= tip.learn(&found);
+                let is_head = tip.learn(&found);
+                if found.digest() == own {
+                    seen = Seen::Own;
+                } else if is_head && seen != Seen::Own {
+                    seen = Seen::NewHead;
+                }
             }
         }
-        Ok(moved)
+        Ok(seen)
     }
 
     /// A turn's manifest, if a signer made it and it may follow the head.

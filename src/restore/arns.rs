@@ -89,7 +89,7 @@ impl Rewriting<'_> {
             return new.clone();
         }
         if self.moved.contains(arn) {
-            return if takes_pattern { self.new(arn) } else { arn.to_owned() };
+            return if takes_pattern { self.stand_in(arn) } else { arn.to_owned() };
         }
         let mut parts: Vec<&str> = arn.splitn(6, ':').collect();
         if parts.len() < 6 {
@@ -106,7 +106,7 @@ impl Rewriting<'_> {
     }
 
     /// What stands for a secret's old ARN: the new name with `-??????`, since AWS chooses the six characters.
-    fn new(&self, arn: &str) -> String {
+    fn stand_in(&self, arn: &str) -> String {
         const SUFFIX: usize = "-abcdef".len();
         let Some((front, name)) = arn.split_once(":secret:") else { return arn.to_owned() };
         let name = self.maps.name(name.get(..name.len().saturating_sub(SUFFIX)).unwrap_or(name));

@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         file.agree(&plan)?;
     }
     if args.only_plans() {
-        return show_plan(context, &args, repository, options, plan);
+        return show_plan(context, &args, repository, options, &plan);
     }
     let Trusted::Quorum(_, quorum) = &opened else { return Err(Failure::usage("a restore needs a quorum")) };
     let summary = plan.summary()?;
@@ -124,7 +124,7 @@ fn show_plan(
     args: &Args,
     repository: &Repository,
     options: Options,
-    plan: Plan,
+    plan: &Plan,
 ) -> Result<Exit, Failure> {
     let summary = plan.summary()?;
     if let Some(path) = &args.plan_out {
@@ -133,12 +133,12 @@ fn show_plan(
         context.output.note(&format!("the plan is in {}: lifeboat restore --plan {0}", path.display()));
     }
     let shown = ShownPlan {
-        plan: &plan,
+        plan,
         counts: &summary.counts,
         estimate: summary.estimate(args.rate_share),
         complete: summary.complete,
     };
-    context.output.large_result(&shown, || describe(&plan, &summary, args.rate_share))?;
+    context.output.large_result(&shown, || describe(plan, &summary, args.rate_share))?;
     Ok(if summary.complete { Exit::Complete } else { Exit::Incomplete })
 }
 
