@@ -8,10 +8,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::held::Held;
-use crate::model::{Digest, Place, Secret, SecretValue, Step, Version};
+use crate::model::{Digest, Place, Record, Secret, SecretValue, Step, Version};
 
 /// Tells by a version's id whether the caller has its value already.
 pub type Known<'a> = dyn Fn(&str) -> bool + Sync + 'a;
@@ -99,6 +100,20 @@ impl Listed {
     pub fn named(name: &str) -> Self {
         let secret = Secret { name: name.to_owned(), ..Secret::default() };
         Self { name: name.to_owned(), arn: name.to_owned(), secret, fingerprint: None }
+    }
+}
+
+/// An entry that waits among records, without versions.
+impl From<Listed> for Record {
+    fn from(Listed { secret, fingerprint, .. }: Listed) -> Self {
+        Self { secret, versions: Vec::new(), read: Timestamp::UNIX_EPOCH, listing: fingerprint }
+    }
+}
+
+/// The entry again.
+impl From<Record> for Listed {
+    fn from(Record { secret, listing, .. }: Record) -> Self {
+        Self { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint: listing }
     }
 }
 

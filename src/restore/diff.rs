@@ -117,9 +117,8 @@ pub async fn live<'a>(
 ) -> Result<impl Stream<Item = Result<Held, LookError>> + use<'a>, LookError> {
     let mut spool = Spool::of_records(scratch);
     let mut listing = source.list();
-    while let Some(Listed { secret, fingerprint, .. }) = listing.try_next().await? {
-        let record = Record { secret, versions: Vec::new(), read: jiff::Timestamp::UNIX_EPOCH, listing: fingerprint };
-        spool.push(record)?;
+    while let Some(listed) = listing.try_next().await? {
+        spool.push(listed.into())?;
     }
     let listed = spool.sorted()?;
     source.pace().iter().for_each(|pace| progress.limit(pace.read));
@@ -130,8 +129,7 @@ pub async fn live<'a>(
         Err(_) => true,
     };
     let read = move |record: Result<Record, RepoError>| async move {
-        let Record { secret, listing, .. } = record?;
-        let listed = Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint: listing };
+        let listed = Listed::from(record?);
         let source = Arc::clone(source);
         let fetched = on_any_thread(async move { source.fetch(&listed, &|_| !with_values).await }).await;
         progress.advance(1);

@@ -5,8 +5,13 @@
 //! So it is after a change of the recovery key: what is sealed to the old one would be lost with the old sheets.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
+};
+
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, LocalBoxStream},
 };
 
 use super::{Sweep, journal::SealedBefore};
@@ -14,17 +19,14 @@ use crate::{
     crypto::{IndexKey, Opener, Recipient},
     model::{Digest, Place, Record, ValueState, Version},
     provider::Listed,
-    repo::{Chain, DrillSeal, FileRef, IndexReader, RepoError, Repository, Trust, VerifiedManifest},
+    repo::{Chain, DrillSeal, FileRef, Manifest, RepoError, Repository, Trust},
 };
 
 /// The newest verified index of the place, read once from the first name to the last.
 pub(super) struct Previous<'a> {
-    repository: &'a Repository,
-    key: &'a IndexKey,
     packs: Vec<FileRef>,
     drill: Option<DrillSeal>,
-    ahead: VecDeque<FileRef>,
-    open: Option<IndexReader>,
+    records: LocalBoxStream<'a, Result<Record, RepoError>>,
     head: Option<Record>,
 }
 
@@ -57,12 +59,13 @@ impl<'a> Previous<'a> {
             let epoch = trust.epochs().iter().find(|epoch| epoch.number == number);
             epoch.is_some_and(|epoch| epoch.recipient == trust.current().recipient)
         };
-        let newest = chain.manifests.iter().rev().map(VerifiedManifest::manifest);
-        let newest = newest.into_iter().find(|manifest| manifest.source == *place).filter(|found| usable(found.epoch));
-        let packs = newest.map(|manifest| manifest.packs.clone()).unwrap_or_default();
-        let ahead = newest.map(|manifest| manifest.indexes.iter().copied().collect()).unwrap_or_default();
-        let drill = newest.and_then(|manifest| manifest.drill.clone());
-        Self { repository, key, packs, drill, ahead, open: None, head: None }
+        let newest = chain.manifests.iter().rev().find(|found| found.manifest().source == *place);
+        let Some(newest) = newest.filter(|found| usable(found.manifest().epoch)) else {
+            return Self { packs: Vec::new(), drill: None, records: stream::empty().boxed_local(), head: None };
+        };
+        let Manifest { packs, drill, .. } = newest.manifest().clone();
+        let records = repository.record_stream(newest, Opener::Index(key)).boxed_local();
+        Self { packs, drill, records, head: None }
     }
 
     /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier.
@@ -94,25 +97,13 @@ impl<'a> Previous<'a> {
 
     /// The next record; whatever prevents that makes the rest of the run a full one.
     async fn next(&mut self) -> Option<Record> {
-        match self.advance().await {
+        match self.records.try_next().await {
             Ok(record) => record,
             Err(error) => {
                 tracing::warn!(%error, "the earlier index cannot be read; reading every value again");
-                self.open = None;
-                self.ahead.clear();
+                self.records = stream::empty().boxed_local();
                 None
             }
-        }
-    }
-
-    async fn advance(&mut self) -> Result<Option<Record>, RepoError> {
-        loop {
-            if let Some(record) = self.open.as_mut().and_then(Iterator::next) {
-                return record.map(Some);
-            }
-            let Some(file) = self.ahead.pop_front() else { return Ok(None) };
-            let sealed = self.repository.index(&file).await?;
-            self.open = Some(IndexReader::open(&file.sha256.to_string(), sealed, Opener::Index(self.key))?);
         }
     }
 }

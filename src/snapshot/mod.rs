@@ -12,7 +12,6 @@ mod writer;
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use futures::TryStreamExt;
-use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -220,19 +219,16 @@ pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Resul
 
 /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
 /// while it was listed is there twice.
-async fn list(request: &Request<'_>) -> Result<(u64, Sorted<Record>), SnapshotError> {
+async fn list(request: &Request<'_>) -> Result<Sorted<Record>, SnapshotError> {
     request.source.pace().iter().for_each(|pace| request.progress.limit(pace.listed));
     request.progress.begin("list secrets", None);
     let mut spool = Spool::of_records(request.scratch);
     let mut entries = request.source.list();
-    let mut count = 0;
-    while let Some(Listed { secret, fingerprint, .. }) = entries.try_next().await? {
-        let record = Record { secret, versions: Vec::new(), read: Timestamp::UNIX_EPOCH, listing: fingerprint };
-        spool.push(record)?;
-        count += 1;
+    while let Some(listed) = entries.try_next().await? {
+        spool.push(listed.into())?;
         request.progress.advance(1);
     }
-    Ok((count, spool.sorted()?))
+    Ok(spool.sorted()?)
 }
 
 /// One secret that was read, and what was known of it before.
@@ -247,16 +243,16 @@ struct Read {
 async fn read_all(
     request: &Request<'_>,
     place: &Place,
-    (count, entries): (u64, Sorted<Record>),
+    entries: Sorted<Record>,
     previous: &mut Previous<'_>,
     (unfinished, opened): (&Arc<Unfinished>, Option<&Arc<BTreeSet<Digest>>>),
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {
     request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
-    request.progress.begin("read secrets", Some(count));
+    request.progress.begin("read secrets", Some(entries.count()));
     let sweep = Sweep::new(request.sweep_days, writer.started());
-    let mut entries = entries.walk()?.map(|entry| entry.map(listed));
+    let mut entries = entries.walk()?.map(|entry| entry.map(Listed::from));
     let mut last = None;
     let mut reads = JoinSet::new();
     let mut failures = Failures::default();
@@ -322,11 +318,6 @@ async fn take(
         }
     }
     Ok(())
-}
-
-fn listed(entry: Record) -> Listed {
-    let Record { secret, listing, .. } = entry;
-    Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint: listing }
 }
 
 fn exclusion(listed: &Listed, place: &Place, patterns: &[String]) -> Option<String> {
