@@ -1,15 +1,16 @@
 //! The history: every manifest verified, and the chain they form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Trust, VerifiedForget,
-    VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
+    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Signed, Trust, VerifiedForget,
+    VerifiedManifest, Witness, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     cores,
     crypto::{Namespace, Signer, verify},
     model::{Digest, Place, RepositoryId},
+    storage::Entry,
 };
 
 /// Files read at the same time.
@@ -24,8 +25,18 @@ pub struct Chain {
     pub manifests: Vec<VerifiedManifest>,
     /// Records of what was forgotten, in force, oldest first. What they name may be here still, or gone.
     pub records: Vec<VerifiedForget>,
-    /// Forged, unreadable or unsigned manifests; gaps, forks, wrong order.
+    /// Forged, unreadable or unsigned manifests; gaps, forks, late ones; names without meaning.
     pub faults: Vec<Fault>,
+    /// Manifests of an epoch earlier than one before them: they have their place and are nobody's newest.
+    late: BTreeSet<Digest>,
+    /// The highest place that is taken, whoever's word it has.
+    last: Option<Witness>,
+    /// Snapshots that are gone and whose absence is excused, by the digest of their manifest.
+    excused: BTreeSet<Digest>,
+    /// Every name that was looked at below `snapshots/`.
+    pub(super) names: BTreeSet<String>,
+    /// Forget records that count, undone and undoing ones included.
+    pub(super) forgets: Vec<String>,
     /// Files that the records were read from, signatures included.
     pub(super) record_files: u64,
 }
@@ -38,7 +49,13 @@ impl Repository {
     pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
         let mut faults = Vec::new();
         let mut manifests = Vec::new();
-        let files = self.signed_files(layout::SNAPSHOTS).await?;
+        let entries = self.storage.list(layout::SNAPSHOTS).await?;
+        let names = entries.iter().map(|entry| entry.name.clone()).collect();
+        let (known, strange): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| layout::manifest_stem(unsigned_name(&entry.name)).is_some());
+        let named = known.into_iter().filter(|entry| !entry.name.ends_with(layout::SIGNATURE));
+        let named = named.filter_map(|entry| Some((layout::manifest_stem(&entry.name)?.to_owned(), entry)));
+        let files = self.read_signed(named.collect(), &mut faults).await?;
         let (repository, signers) = (self.id, trust.clone());
         for judged in cores::each(files, move |file| judge(repository, &file, &signers)).await {
             match judged {
@@ -46,12 +63,53 @@ impl Repository {
                 Err(fault) => faults.push(fault),
             }
         }
+        faults.extend(self.strangers(strange, trust).await?);
         manifests.sort_by_key(|found| (found.manifest().sequence, found.name().to_owned()));
-        let manifests = epochs_in_order(manifests, &mut faults);
+        let (late, of_late) = late(&manifests);
+        faults.extend(of_late);
         let records = self.forget_records(trust).await?;
-        faults.extend(links(&places(&manifests, &records)));
+        let places = places(&manifests, &records, trust);
+        faults.extend(links(&places));
         faults.extend(records.faults);
-        Ok(Chain { manifests, records: records.in_force, faults, record_files: records.files })
+        let excused = records.in_force.iter().flat_map(|each| &each.record.snapshots);
+        Ok(Chain {
+            late,
+            last: places.last().map(|link| Witness { sequence: link.sequence, manifest: link.digest }),
+            excused: excused.chain(trust.excused()).map(|gone| gone.manifest).collect(),
+            manifests,
+            records: records.in_force,
+            faults,
+            names,
+            forgets: records.counting,
+            record_files: records.files,
+        })
+    }
+
+    /// Files below `snapshots/` whose name is no manifest's: unknown, unless somebody renamed a genuine manifest.
+    async fn strangers(&self, entries: Vec<Entry>, trust: &Trust) -> Result<Vec<Fault>, RepoError> {
+        let mut faults = Vec::new();
+        for Entry { name, size, .. } in entries {
+            let unknown = Fault::new(&name, FaultKind::Unknown, "no file of a repository has such a name");
+            let renamed = if size <= layout::MOST_BYTES { self.renamed(&name, trust).await? } else { None };
+            faults.push(renamed.unwrap_or(unknown));
+        }
+        Ok(faults)
+    }
+
+    /// Whether a file holds a genuine manifest, whose signature may be beside it or where it always was.
+    async fn renamed(&self, name: &str, trust: &Trust) -> Result<Option<Fault>, RepoError> {
+        let Some(bytes) = self.if_there(name).await? else { return Ok(None) };
+        let Ok(manifest) = from_json::<Manifest>(&bytes) else { return Ok(None) };
+        let stem = layout::stem(manifest.time, manifest.snapshot);
+        let own = layout::manifest(manifest.sequence, &stem);
+        for beside in [name, own.as_str()] {
+            let signature = self.signature(beside).await?;
+            let file = SignedFile::new(own.clone(), stem.clone(), bytes.clone(), signature);
+            if judge(self.id, &file, trust).is_ok() {
+                return Ok(Some(renamed(name, &own).about(manifest.sequence)));
+            }
+        }
+        Ok(None)
     }
 
     /// Signs and stores a manifest: the moment a snapshot exists. Gives the stored, verified form.
@@ -61,7 +119,7 @@ impl Repository {
     /// `AlreadyExists` when another run took the place.
     pub async fn put_manifest(&self, manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
         let stem = layout::stem(manifest.time, manifest.snapshot);
-        let name = layout::record(layout::SNAPSHOTS, &stem);
+        let name = layout::manifest(manifest.sequence, &stem);
         if manifest.repository != self.id || manifest.version != FORMAT_VERSION || manifest.signer != signer.public() {
             return Err(untrusted(&name, "not a manifest of this repository and signer"));
         }
@@ -76,29 +134,55 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn locked_until(&self, manifest: &VerifiedManifest) -> Result<Option<jiff::Timestamp>, RepoError> {
-        Ok(self.storage.locked_until(&layout::record(layout::SNAPSHOTS, manifest.name())).await?)
+        Ok(self.storage.locked_until(&manifest.file()).await?)
     }
 }
 
 impl Chain {
-    /// The newest verified snapshot: the highest sequence number, never the newest file.
+    /// The newest verified snapshot: the highest sequence number, never the newest file, and never a late one.
     pub fn head(&self) -> Option<&VerifiedManifest> {
-        self.manifests.last()
+        self.manifests.iter().rev().find(|found| !self.is_late(found))
     }
 
     /// The newest verified snapshot of each source.
     pub fn newest(&self) -> BTreeMap<&Place, &VerifiedManifest> {
-        self.manifests.iter().map(|found| (&found.manifest().source, found)).collect()
+        let timely = self.manifests.iter().filter(|found| !self.is_late(found));
+        timely.map(|found| (&found.manifest().source, found)).collect()
     }
 
-    /// Whether it is the newest one.
+    /// Whether a host made it that did not know the newest epoch.
+    pub fn is_late(&self, found: &VerifiedManifest) -> bool {
+        self.late.contains(&found.digest())
+    }
+
+    /// The last place in the chain, which the next snapshot follows: a late snapshot's or a removed one's too.
+    pub(super) fn last(&self) -> Option<Witness> {
+        self.last
+    }
+
+    /// Whether it is the newest one, or the last of the chain.
     pub(super) fn is_head(&self, found: &VerifiedManifest) -> bool {
-        self.head().is_some_and(|head| head.digest() == found.digest())
+        let digest = Some(found.digest());
+        digest == self.head().map(VerifiedManifest::digest) || digest == self.last.map(|last| last.manifest)
+    }
+
+    /// Whether a snapshot is here, or gone with an excuse.
+    pub(super) fn knows(&self, manifest: &Digest) -> bool {
+        self.excused.contains(manifest) || self.manifests.iter().any(|found| found.digest() == *manifest)
     }
 
     /// The record that forgets a snapshot which is still here.
     pub fn forgotten(&self, found: &VerifiedManifest) -> Option<&VerifiedForget> {
         self.records.iter().find(|each| each.record.snapshots.iter().any(|gone| gone.manifest == found.digest()))
+    }
+
+    /// Removals that are ordered and not done: each record and how many of its snapshots are still here.
+    pub fn pending(&self) -> Vec<(&VerifiedForget, u64)> {
+        let here: BTreeSet<Digest> = self.manifests.iter().map(VerifiedManifest::digest).collect();
+        let count = |each: &VerifiedForget| {
+            each.record.snapshots.iter().filter(|forgotten| here.contains(&forgotten.manifest)).count() as u64
+        };
+        self.records.iter().map(|each| (each, count(each))).filter(|(_, count)| *count > 0).collect()
     }
 
     /// Finds a snapshot by `latest` or an unambiguous prefix (at least four hex digits) of its id.
@@ -113,49 +197,56 @@ impl Chain {
     }
 }
 
-/// A manifest as far as its own file tells: of this repository, signed by a signer of its epoch, under its own name.
+/// The name of what a signature signs; any other name as it is.
+fn unsigned_name(name: &str) -> &str {
+    name.strip_suffix(layout::SIGNATURE).unwrap_or(name)
+}
+
+fn renamed(name: &str, own: &str) -> Fault {
+    Fault::new(name, FaultKind::Renamed, format!("it is genuine and has the name of another: its own is {own}"))
+}
+
+/// A manifest as far as its own file tells: of this repository, signed by a signer that counts, under its own name.
 pub(super) fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<VerifiedManifest, Fault> {
-    let SignedFile { name, stem, bytes, signature } = file;
+    let SignedFile { name, bytes, signature, .. } = file;
     let fault = |kind, detail: &str| Err(Fault::new(name, kind, detail));
     let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
     let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
     if manifest.repository != repository {
         return fault(FaultKind::Untrusted, "it belongs to another repository");
     }
-    if trust.epoch(manifest.epoch).is_none() {
-        return fault(FaultKind::Untrusted, &format!("epoch {} is not trusted", manifest.epoch));
-    }
-    if !trust.allows(manifest.epoch, &manifest.signer) {
-        let detail = format!("{} may not sign for epoch {}", manifest.signer.fingerprint(), manifest.epoch);
-        return fault(FaultKind::Untrusted, &detail);
+    let digest = Digest::of(bytes);
+    if let Err(reason) = trust.counts(Signed::Manifest, manifest.epoch, &manifest.signer, &digest) {
+        return fault(FaultKind::Untrusted, &reason);
     }
     if let Err(error) = verify(&manifest.signer, Namespace::Manifest, bytes, signature) {
         return fault(FaultKind::Untrusted, &error.to_string());
     }
-    if layout::stem(manifest.time, manifest.snapshot) != *stem {
-        return fault(
-            FaultKind::Reordered,
-            "it is genuine and has the name of another: its name is not its time and id",
-        );
+    if !(1..=layout::MOST_SNAPSHOTS).contains(&manifest.sequence) {
+        let detail = format!("sequence numbers are 1 to {}", layout::MOST_SNAPSHOTS);
+        return fault(FaultKind::Damaged, &detail);
     }
-    if manifest.sequence == 0 {
-        return fault(FaultKind::Damaged, "sequence numbers start at 1");
+    let stem = layout::stem(manifest.time, manifest.snapshot);
+    let own = layout::manifest(manifest.sequence, &stem);
+    if own != *name {
+        return Err(renamed(name, &own).about(manifest.sequence));
     }
-    Ok(VerifiedManifest::new(manifest, Digest::of(bytes), stem.clone()))
+    Ok(VerifiedManifest::new(manifest, digest, stem))
 }
 
-/// Leaves out what a signer of an earlier epoch signed after a later epoch was in use: that signer may be revoked.
-fn epochs_in_order(manifests: Vec<VerifiedManifest>, faults: &mut Vec<Fault>) -> Vec<VerifiedManifest> {
-    let mut newest = 0;
-    let (kept, late): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|found| {
-        newest = newest.max(found.manifest().epoch);
-        found.manifest().epoch == newest
-    });
-    faults.extend(late.iter().map(|found| {
-        let detail = format!("signed for epoch {} after a later epoch was in use", found.manifest().epoch);
-        Fault::new(&layout::record(layout::SNAPSHOTS, found.name()), FaultKind::Untrusted, detail)
-    }));
-    kept
+/// What was signed for an earlier epoch than something before it: by a host that did not know of the change.
+fn late(manifests: &[VerifiedManifest]) -> (BTreeSet<Digest>, Vec<Fault>) {
+    let (mut newest, mut late, mut faults) = (0, BTreeSet::new(), Vec::new());
+    for found in manifests {
+        let Manifest { epoch, sequence, .. } = *found.manifest();
+        if epoch < newest {
+            late.insert(found.digest());
+            let detail = format!("signed for epoch {epoch} after epoch {newest} was in use");
+            faults.push(Fault::new(&found.file(), FaultKind::Late, detail).about(sequence));
+        }
+        newest = newest.max(epoch);
+    }
+    (late, faults)
 }
 
 /// A snapshot's place in the chain: its own word, or that of the record that forgot it.
@@ -167,21 +258,23 @@ struct Link {
 }
 
 /// Every place that is taken, in chain order.
-fn places(manifests: &[VerifiedManifest], records: &ForgetRecords) -> Vec<Link> {
+fn places(manifests: &[VerifiedManifest], records: &ForgetRecords, trust: &Trust) -> Vec<Link> {
     let mut gone = records.forgotten();
+    gone.extend(trust.excused().map(|excused| (excused.manifest, excused)));
+    gone.retain(|_, forgotten| (1..=layout::MOST_SNAPSHOTS).contains(&forgotten.sequence));
     let mut links = Vec::new();
     for found in manifests {
         gone.remove(&found.digest());
         let manifest = found.manifest();
         links.push(Link {
-            file: layout::record(layout::SNAPSHOTS, found.name()),
+            file: found.file(),
             sequence: manifest.sequence,
             digest: found.digest(),
             previous: manifest.previous,
         });
     }
     links.extend(gone.into_values().map(|forgotten| Link {
-        file: layout::record(layout::SNAPSHOTS, &layout::stem(forgotten.time, forgotten.snapshot)),
+        file: layout::manifest(forgotten.sequence, &layout::stem(forgotten.time, forgotten.snapshot)),
         sequence: forgotten.sequence,
         digest: forgotten.manifest,
         previous: forgotten.previous,
@@ -206,19 +299,16 @@ fn links(places: &[Link]) -> Vec<Fault> {
                 1 => format!("snapshot {expected} is missing before it"),
                 _ => format!("snapshots {expected} to {} are missing before it", sequence - 1),
             };
-            faults.push(Fault::new(file, FaultKind::Gap, detail));
+            faults.push(Fault::new(file, FaultKind::Gap, detail).about(sequence));
         }
         for other in &found[1..] {
             let detail = format!("{file} has its sequence number {sequence} too");
-            faults.push(Fault::new(&other.file, FaultKind::Fork, detail));
+            faults.push(Fault::new(&other.file, FaultKind::Fork, detail).about(sequence));
         }
         let siblings = before.filter(|_| sequence == expected).map_or(&[][..], |(_, siblings)| siblings);
         let broken = found.iter().filter(|each| !follows(each, expected, siblings));
-        faults.extend(
-            broken.map(|each| {
-                Fault::new(&each.file, FaultKind::Fork, "it follows another snapshot than the one before it")
-            }),
-        );
+        let detail = "it follows another snapshot than the one before it";
+        faults.extend(broken.map(|each| Fault::new(&each.file, FaultKind::Fork, detail).about(sequence)));
         before = Some((sequence, found));
     }
     faults

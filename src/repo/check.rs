@@ -11,7 +11,7 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{
-    Chain, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest,
+    Chain, Fault, FaultKind, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest,
     chain::PARALLEL,
     damaged,
     identity::Identity,
@@ -54,41 +54,6 @@ pub struct History {
     pub drills: Vec<StoredDrill>,
 }
 
-/// What is wrong with one file or with the history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// The file, relative to the repository.
-    pub file: String,
-    /// What kind.
-    pub kind: FaultKind,
-    /// One sentence's worth of detail.
-    pub detail: String,
-}
-
-/// Kinds of faults; their names are stable in `--json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// A file that is referred to is not there.
-    Missing,
-    /// The content is not what its name or the manifest says.
-    Damaged,
-    /// A manifest or epoch without a signature.
-    Unsigned,
-    /// A signature that does not match, or of a key that may not sign.
-    Untrusted,
-    /// A sequence number is missing: a snapshot was removed.
-    Gap,
-    /// The newest snapshots that somebody remembers are gone.
-    RolledBack,
-    /// A genuine manifest under the name of another.
-    Reordered,
-    /// Two manifests with one sequence number, or a previous digest that does not match.
-    Fork,
-    /// A reference that leads to no value or to another one.
-    Dangling,
-}
-
 /// The outcome of a check.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CheckReport {
@@ -115,12 +80,6 @@ pub struct CheckReport {
     pub restorable: Vec<Restorable>,
     /// Everything wrong.
     pub faults: Vec<Fault>,
-}
-
-impl Fault {
-    pub(super) fn new(file: &str, kind: FaultKind, detail: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), kind, detail: detail.into() }
-    }
 }
 
 impl Default for CheckOptions<'_> {

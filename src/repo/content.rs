@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt, stream};
+use jiff::Timestamp;
 
 use super::{
-    FileRef, IndexReader, IndexWriter, MISSING, PackReader, RepoError, Repository, SealedFile, VerifiedManifest,
+    Chosen, Fault, FaultKind, FileRef, IndexReader, IndexWriter, MISSING, PackReader, RepoError, Repository, SealedFile,
     damaged, file_ref, layout,
 };
 use crate::{
     cores,
     crypto::{Namespace, Opener, Recipient, Signer},
     model::{Digest, Record, SnapshotId},
-    storage::StorageError,
+    storage::{Entry, StorageError},
 };
 
 /// Readers of armor are lenient about what follows it; here every byte counts.
@@ -39,9 +40,16 @@ pub(super) struct SignedFile {
     pub(super) bytes: Bytes,
     /// As [`Repository::signature`] gives it.
     pub(super) signature: Option<String>,
+    /// When the storage says that it appeared.
+    pub(super) modified: Timestamp,
 }
 
 impl SignedFile {
+    /// One whose time of appearance does not matter.
+    pub(super) fn new(name: String, stem: String, bytes: Bytes, signature: Option<String>) -> Self {
+        Self { name, stem, bytes, signature, modified: Timestamp::UNIX_EPOCH }
+    }
+
     /// Files it was read from.
     pub(super) fn files(&self) -> u64 {
         1 + u64::from(self.signature.is_some())
@@ -89,10 +97,10 @@ impl Repository {
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
     pub fn record_stream<'a>(
         &'a self,
-        manifest: &VerifiedManifest,
+        chosen: &Chosen,
         opener: Opener<'a>,
     ) -> impl Stream<Item = Result<Record, RepoError>> + use<'a> {
-        let ahead: VecDeque<FileRef> = manifest.manifest().indexes.iter().copied().collect();
+        let ahead: VecDeque<FileRef> = chosen.manifest().indexes.iter().copied().collect();
         stream::try_unfold((ahead, None::<IndexReader>), move |(mut ahead, mut open)| async move {
             loop {
                 if let Some(record) = open.as_mut().and_then(Iterator::next) {
@@ -109,8 +117,8 @@ impl Repository {
     ///
     /// # Errors
     /// As there.
-    pub async fn records(&self, manifest: &VerifiedManifest, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
-        self.record_stream(manifest, opener).try_collect().await
+    pub async fn records(&self, chosen: &Chosen, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
+        self.record_stream(chosen, opener).try_collect().await
     }
 
     /// Seals and stores records, sorted by name, in as many indexes as they need; gives these in order.
@@ -153,7 +161,7 @@ impl Repository {
     /// [`RepoError::Storage`].
     pub async fn put_drill(
         &self,
-        time: jiff::Timestamp,
+        time: Timestamp,
         id: SnapshotId,
         bytes: Bytes,
         signer: &Signer,
@@ -174,23 +182,49 @@ impl Repository {
         self.put_same(&file, drill.bytes.clone()).await
     }
 
-    /// Every file of a folder of signed records with its signature, by name. Nothing is verified.
-    pub(super) async fn signed_files(&self, folder: &'static str) -> Result<Vec<SignedFile>, RepoError> {
-        let entries = self.storage.list(folder).await?;
-        let stems: Vec<&str> = entries.iter().filter_map(|entry| layout::stem_of(folder, &entry.name)).collect();
+    /// Every file of a folder of signed records with its signature, by name. Nothing is verified. What is too large to be read is
+    /// in `faults`; names that are no record's are left out.
+    pub(super) async fn signed_files(
+        &self,
+        folder: &'static str,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Vec<SignedFile>, RepoError> {
+        let entries = self.storage.list(folder).await?.into_iter();
+        let named = entries.filter_map(|entry| Some((layout::stem_of(folder, &entry.name)?.to_owned(), entry)));
+        self.read_signed(named.collect(), faults).await
+    }
+
+    /// The files of a listing with their signatures.
+    pub(super) async fn read_signed(
+        &self,
+        entries: Vec<(String, Entry)>,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Vec<SignedFile>, RepoError> {
+        let (entries, large): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|(_, entry)| entry.size <= layout::MOST_BYTES);
+        let detail = "it is larger than such a file may be";
+        faults.extend(large.iter().map(|(_, entry)| Fault::new(&entry.name, FaultKind::Damaged, detail)));
         // A file and its signature side by side: as little time as can be between the two.
-        let names: Vec<String> = stems.iter().map(|stem| layout::record(folder, stem)).collect();
-        let pairs: Vec<String> = names.iter().flat_map(|name| [name.clone(), layout::signature(name)]).collect();
+        let pairs: Vec<String> =
+            entries.iter().flat_map(|(_, entry)| [entry.name.clone(), layout::signature(&entry.name)]).collect();
         let mut files = self.storage.get_all(&pairs).await?.into_iter();
-        let mut found = Vec::with_capacity(names.len());
-        for (name, stem) in names.into_iter().zip(stems) {
+        let mut found = Vec::with_capacity(entries.len());
+        for (stem, Entry { name, modified, .. }) in entries {
             let (Some(bytes), signature) = (files.next().flatten(), files.next().flatten()) else {
                 let address = self.storage.address().to_owned();
                 return Err(StorageError::NotFound { address, name }.into());
             };
-            found.push(SignedFile { name, stem: stem.to_owned(), bytes, signature: signature.map(armored) });
+            found.push(SignedFile { name, stem, bytes, signature: signature.map(armored), modified });
         }
         Ok(found)
+    }
+
+    /// A file's bytes; `None` when it is not there.
+    pub(super) async fn if_there(&self, name: &str) -> Result<Option<Bytes>, RepoError> {
+        match self.storage.get(name).await {
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            other => Ok(Some(other?)),
+        }
     }
 
     /// Every drill record, oldest first. None of them is believed: the reader verifies the signatures.
@@ -198,7 +232,7 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn drills(&self) -> Result<Vec<StoredDrill>, RepoError> {
-        let files = self.signed_files(layout::DRILLS).await?.into_iter();
+        let files = self.signed_files(layout::DRILLS, &mut Vec::new()).await?.into_iter();
         let drill = |SignedFile { stem, bytes, signature, .. }| StoredDrill {
             name: stem,
             bytes,

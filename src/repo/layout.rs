@@ -12,7 +12,15 @@ pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const ATTESTATIONS: &str = "attestations";
 pub(super) const FORGOTTEN: &str = "forgotten";
+pub(super) const RECORDS: &str = "records";
 pub(super) const TURNS: &str = "turns";
+
+/// The highest number of a snapshot: what every JSON reader can hold.
+pub(super) const MOST_SNAPSHOTS: u64 = (1 << 53) - 1;
+/// Snapshots whose manifests are in one folder.
+const FOLDER: u64 = 256;
+/// A larger file among the signed ones is not read.
+pub(super) const MOST_BYTES: u64 = 16 << 20;
 
 /// What a repository brings along for the day this tool is not there.
 pub(super) const GUIDES: [(&str, &str); 2] =
@@ -64,7 +72,31 @@ pub(super) fn record(folder: &str, stem: &str) -> String {
 /// The stem of `<folder>/<stem>.json`; `None` for signatures and anything else.
 pub(super) fn stem_of<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
     let stem = name.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".json")?;
-    (!stem.contains('/')).then_some(stem)
+    is_stem(stem).then_some(stem)
+}
+
+/// Whether it has exactly the form of [`stem`]. A name of any other form has no meaning.
+fn is_stem(text: &str) -> bool {
+    const FORM: &[u8] = b"ddddddddTddddddZ-xxxxxxxx";
+    let fits = |(form, byte): (&u8, u8)| match form {
+        b'd' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        other => *other == byte,
+    };
+    text.len() == FORM.len() && FORM.iter().zip(text.bytes()).all(fits)
+}
+
+/// `snapshots/<f>/<stem>.json`: manifests are in folders of 256 numbers.
+pub(super) fn manifest(sequence: u64, stem: &str) -> String {
+    format!("{SNAPSHOTS}/{}/{stem}.json", sequence.saturating_sub(1) / FOLDER)
+}
+
+/// The stem of a manifest's name, in whatever folder of numbers.
+pub(super) fn manifest_stem(name: &str) -> Option<&str> {
+    let (folder, file) = name.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?.split_once('/')?;
+    let number: u64 = folder.parse().ok()?;
+    let stem = file.strip_suffix(".json")?;
+    (number.to_string() == folder && number <= MOST_SNAPSHOTS / FOLDER && is_stem(stem)).then_some(stem)
 }
 
 /// `turns/<number>-<try>.json`
@@ -79,8 +111,11 @@ pub(super) fn turn_number(name: &str) -> Option<u64> {
     (turn(number, attempt) == name).then_some(number)
 }
 
+/// What the name of a signature ends with.
+pub(super) const SIGNATURE: &str = ".sig";
+
 pub(super) fn signature(name: &str) -> String {
-    format!("{name}.sig")
+    format!("{name}{SIGNATURE}")
 }
 
 #[cfg(test)]
@@ -94,9 +129,20 @@ mod tests {
         assert_eq!(index(&digest), format!("indexes/{digest}.age"));
         let stem = stem("2026-01-02T03:04:05.9Z".parse().unwrap(), SnapshotId::from_bytes([0xab; 16]));
         assert_eq!(stem, "20260102T030405Z-abababab");
-        assert_eq!(stem_of(SNAPSHOTS, &record(SNAPSHOTS, &stem)), Some(&*stem));
-        for other in ["snapshots/x.json.sig", "snapshots/a/x.json", "drills/x.json", "snapshots"] {
-            assert_eq!(stem_of(SNAPSHOTS, other), None, "{other}");
+        assert_eq!(stem_of(DRILLS, &record(DRILLS, &stem)), Some(&*stem));
+        for other in ["x.json", "a/x.json", &format!("{stem}.json.sig"), &format!("a/{stem}.json"), &format!("{stem}x.json")]
+        {
+            assert_eq!(stem_of(DRILLS, &format!("drills/{other}")), None, "{other}");
+        }
+        for (number, folder) in [(1, "0"), (256, "0"), (257, "1"), (MOST_SNAPSHOTS, "35184372088831")] {
+            assert_eq!(manifest(number, &stem), format!("snapshots/{folder}/{stem}.json"));
+            assert_eq!(manifest_stem(&manifest(number, &stem)), Some(&*stem));
+        }
+        for folder in ["", "00", "+1", "-1", "x", "35184372088832", "18446744073709551616", "0/0"] {
+            assert_eq!(manifest_stem(&format!("snapshots/{folder}/{stem}.json")), None, "{folder}");
+        }
+        for other in ["20260102T030405Z-ABABABAB", "20260102t030405Z-abababab", "20260102T030405Z-ababababa", "é", "a~"] {
+            assert!(!is_stem(other), "{other}");
         }
         assert_eq!(epoch_number(&epoch(12)), Some(12));
         for other in ["epochs/01.json", "epochs/0.json", "epochs/+1.json", "epochs/1.json.sig", "epochs/x.json"] {

@@ -227,8 +227,13 @@ impl VerifiedManifest {
         Witness { sequence: self.manifest.sequence, manifest: self.digest }
     }
 
-    /// The file name below `snapshots/`, without `.json`.
+    /// The stem of its file's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its file in the repository.
+    pub fn file(&self) -> String {
+        layout::manifest(self.manifest.sequence, &self.name)
     }
 }

@@ -29,6 +29,9 @@ pub struct TrustAnchor {
 pub struct Trust {
     epochs: Vec<Epoch>,
     digests: Vec<Digest>,
+    faults: Vec<Fault>,
+    junk: Vec<Fault>,
+    superseded: Option<u32>,
 }
 
 /// What `epochs/` holds: the epochs that parse, and what is wrong with the other files.
@@ -78,7 +81,10 @@ impl Repository {
             return Err(untrusted(layout::EPOCHS, "no key epoch here belongs to the expected recovery key"));
         }
         let epochs = trusted.keys().map(|number| files.parsed[number].epoch.clone()).collect();
-        Ok(Trust { epochs, digests: trusted.into_values().collect() })
+        let digests = trusted.into_values().collect();
+        let mut trust = Trust { epochs, digests, faults: Vec::new(), junk: Vec::new(), superseded: None };
+        trust.judge_the_others(&files);
+        Ok(trust)
     }
 
     /// Signs and stores a key epoch; storing the same one again is no error.
@@ -195,7 +201,7 @@ impl Trust {
         self.epochs.iter().find(|epoch| epoch.number == number)
     }
 
-    /// Whether an allowed signer of any epoch signed this drill record.
+    /// Whether a signer made this drill record that counts.
     pub(super) fn signed_drill(&self, drill: &StoredDrill) -> bool {
         let mut signers = self.epochs.iter().flat_map(|epoch| &epoch.signers);
         signers.any(|signer| verify(&signer.key, Namespace::Drill, &drill.bytes, &drill.signature).is_ok())
@@ -246,4 +252,103 @@ fn previous(stored: &StoredEpoch, files: &BTreeMap<u32, StoredEpoch>) -> Result<
 
 fn name_of(stored: &StoredEpoch) -> String {
     layout::epoch(stored.epoch.number)
+}
+
+/// What a signed file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// A manifest.
+    Manifest,
+    /// A forget record.
+    Forget,
+    /// A record of a later kind.
+    Record,
+    /// A drill record.
+    Drill,
+    /// An attestation.
+    Attestation,
+}
+
+impl Trust {
+    /// Whether `key` is a signer of the newest epoch.
+    pub fn allows_now(&self, key: &PublicKey) -> bool {
+        self.allows(self.current().number, key)
+    }
+
+    /// Whether a file with this digest, signed by `signer` for `epoch`, counts; or why it does not. The signature itself is the
+    /// caller's to verify.
+    ///
+    /// # Errors
+    /// When the signer may not sign for that epoch.
+    pub fn counts(&self, _what: Signed, epoch: u32, signer: &PublicKey, _file: &Digest) -> Result<(), String> {
+        if self.epoch(epoch).is_none() {
+            return Err(format!("epoch {epoch} is not trusted"));
+        }
+        if self.allows(epoch, signer) {
+            Ok(())
+        } else {
+            Err(format!("{} may not sign for epoch {epoch}", signer.fingerprint()))
+        }
+    }
+
+    /// The same for files that name no epoch: the newest one of which `signer` is a signer is meant.
+    ///
+    /// # Errors
+    /// When it is a signer of none.
+    pub fn counts_by_signer(&self, what: Signed, signer: &PublicKey, file: &Digest) -> Result<(), String> {
+        match self.epochs.iter().rev().find(|epoch| self.allows(epoch.number, signer)) {
+            Some(epoch) => self.counts(what, epoch.number, signer, file),
+            None => Err(format!("{} may not sign for any epoch", signer.fingerprint())),
+        }
+    }
+
+    /// Places of snapshots that are gone, by the word of the closing lists.
+    pub fn excused(&self) -> impl Iterator<Item = &super::Forgotten> {
+        std::iter::empty()
+    }
+
+    /// What is wrong in `epochs/` and `closings/` and may hide that a right was removed.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Files in `epochs/` that have no effect.
+    pub fn junk(&self) -> &[Fault] {
+        &self.junk
+    }
+
+    /// The number of an epoch with another root that follows the newest one: this trust is an old one.
+    pub fn superseded(&self) -> Option<u32> {
+        self.superseded
+    }
+
+    /// The files of the epochs that count, each after what has to be there before it.
+    pub(super) fn files(&self) -> Vec<String> {
+        let names = self.epochs.iter().map(|epoch| layout::epoch(epoch.number));
+        names.flat_map(|name| [layout::signature(&name), name]).collect()
+    }
+
+    /// Files that do not count: the damaged successor of the newest epoch, one that supersedes it, and junk.
+    fn judge_the_others(&mut self, files: &EpochFiles) {
+        let successor = layout::epoch(self.current().number.saturating_add(1));
+        for fault in &files.faults {
+            if fault.file == successor {
+                let detail = format!("{}: it may be the newest epoch, which nobody can read", fault.detail);
+                self.faults.push(Fault { detail, ..fault.clone() });
+            } else {
+                self.junk.push(Fault { kind: FaultKind::Junk, ..fault.clone() });
+            }
+        }
+        for (number, stored) in &files.parsed {
+            if self.epoch(*number).is_some() {
+                continue;
+            }
+            let is_signed = verify(&stored.epoch.root, Namespace::Epoch, &stored.bytes, &stored.signature).is_ok();
+            if self.is_followed_by(&stored.epoch) && is_signed {
+                self.superseded = Some(*number);
+            } else {
+                self.junk.push(Fault::new(&name_of(stored), FaultKind::Junk, "it does not belong to the expected recovery key"));
+            }
+        }
+    }
 }
