@@ -13,8 +13,8 @@ use crate::{
     model::{Digest, Place, Record, SnapshotId, ValueState},
     progress::Progress,
     repo::{
-        Chain, Counts, DrillSeal, Fault, FileRef, Manifest, PackEntry, PackWriter, RepoError, Repository, Standing,
-        Trust, UnreadableCount, VerifiedManifest, Witness, pack_name,
+        Appending, Counts, DrillSeal, Fault, FileRef, Manifest, NoChoice, PackEntry, PackWriter, Remembered, RepoError,
+        Repository, Tip, Trust, UnreadableCount, VerifiedManifest, Witness, pack_name,
     },
 };
 
@@ -78,9 +78,9 @@ pub enum ResealError {
     /// This host's key is not among the epoch's signers.
     #[error("this host's signing key is not allowed by key epoch {0}")]
     NotASigner(u32),
-    /// The repository holds less than this host saw.
-    #[error("the repository was rolled back: the newest snapshot this host knows of is not there")]
-    RolledBack,
+    /// The newest snapshot is not certain, as after a rollback or at a fork.
+    #[error(transparent)]
+    Choice(#[from] NoChoice),
 }
 
 /// A value in an earlier pack, and the record and version that need it.
@@ -102,42 +102,38 @@ pub async fn reseal(request: &Reseal<'_>) -> Result<Resealed, ResealError> {
     if !request.trust.allows(current.number, &request.signer.public()) {
         return Err(ResealError::NotASigner(current.number));
     }
-    let mut chain = request.repository.chain(request.trust).await?;
-    let is_there = |head| matches!(chain.standing(&head), Standing::Contained { .. });
-    if request.known.is_some_and(|head| !is_there(head)) {
-        return Err(ResealError::RolledBack);
-    }
-    let mut places: Vec<Place> = Vec::new();
-    for manifest in &chain.manifests {
-        if !places.contains(&manifest.manifest().source) {
-            places.push(manifest.manifest().source.clone());
+    let own = request.known.map(|head| Remembered { by: "this host".into(), head, holds: false });
+    let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
+    let appending = judgement.for_appending()?;
+    let tip = appending.tip();
+    let mut places: Vec<&Place> = Vec::new();
+    for manifest in &appending.chain().manifests {
+        if !places.contains(&&manifest.manifest().source) {
+            places.push(&manifest.manifest().source);
         }
     }
     let mut snapshots = Vec::new();
     for place in places {
-        if let Some(done) = reseal_place(request, &chain, &place).await? {
-            chain.manifests.push(done.manifest.clone());
-            snapshots.push(done);
-        }
+        snapshots.extend(reseal_place(request, &appending, &tip, place).await?);
     }
-    Ok(Resealed { snapshots, history: chain.faults })
+    Ok(Resealed { snapshots, history: appending.faults() })
 }
 
 async fn reseal_place(
     request: &Reseal<'_>,
-    chain: &Chain,
+    appending: &Appending<'_>,
+    tip: &Tip,
     place: &Place,
 ) -> Result<Option<ResealedSnapshot>, ResealError> {
-    let of_place = || chain.manifests.iter().rev().filter(|manifest| manifest.manifest().source == *place);
-    let Some(newest) = of_place().next() else { return Ok(None) };
-    let earlier = of_place().find(|manifest| request.is_sealed_to(manifest, &request.key.recipient()));
-    let Some(earlier) = earlier else { return Ok(None) };
-    let old = request.repository.records(earlier, Opener::Recovery(request.key)).await?;
+    let Some(newest) = appending.newest(place) else { return Ok(None) };
+    let is_earlier = |manifest: &VerifiedManifest| request.is_sealed_to(manifest, &request.key.recipient());
+    let Some(earlier) = appending.newest_where(place, is_earlier) else { return Ok(None) };
+    let old = request.repository.records(&earlier, Opener::Recovery(request.key)).await?;
     let (mut records, needed) = if newest.digest() == earlier.digest() {
         let needed = every_value(&old);
         (old, needed)
-    } else if request.is_sealed_to(newest, &request.trust.current().recipient) {
-        let mut records = request.repository.records(newest, Opener::Index(request.index_key)).await?;
+    } else if request.is_sealed_to(newest.verified(), &request.trust.current().recipient) {
+        let mut records = request.repository.records(&newest, Opener::Index(request.index_key)).await?;
         let needed = what_is_missing(&mut records, &old);
         (records, needed)
     } else {
@@ -151,7 +147,7 @@ async fn reseal_place(
     if newest.digest() != earlier.digest() {
         packs.extend(&newest.manifest().packs);
     }
-    let manifest = request.put(chain, newest.manifest(), records, packs, values).await?;
+    let manifest = request.put(tip, newest.manifest(), records, packs, values).await?;
     Ok(Some(ResealedSnapshot { manifest, of: newest.manifest().snapshot, values }))
 }
 
@@ -222,7 +218,7 @@ impl Reseal<'_> {
 
     async fn put(
         &self,
-        chain: &Chain,
+        tip: &Tip,
         base: &Manifest,
         records: Vec<Record>,
         mut packs: Vec<FileRef>,
@@ -250,7 +246,7 @@ impl Reseal<'_> {
             tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
             ..base.clone()
         };
-        self.repository.append(manifest, self.trust, self.signer, &chain.tip()).await
+        self.repository.append(manifest, self.trust, self.signer, tip).await
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         memory::{HeldVersion, Memory},
     },
     repo::{
-        AllowedSigner, Counts, Epoch, FORMAT_VERSION, IndexWriter, Manifest, PackWriter, Repository, Trust,
+        AllowedSigner, Chosen, Counts, Epoch, FORMAT_VERSION, IndexWriter, Manifest, PackWriter, Repository, Trust,
         TrustAnchor, VerifiedManifest,
     },
     restore::{self, Options, Plan, Values},
@@ -55,6 +55,7 @@ struct Throwaway {
     trust: Trust,
     key: RecoveryKey,
     signer: Signer,
+    chosen: Chosen,
     plan: Plan,
 }
 
@@ -127,19 +128,20 @@ impl Throwaway {
         let epoch = epoch(&key, &root, &signer);
         let repository = Repository::create(Storage::memory(), &epoch, &root).await?;
         let trust = repository.trust(&TrustAnchor { root: root.public(), recipient: key.recipient() }).await?;
-        let manifest = snapshot(&repository, &key, &signer).await?;
-        let records = repository.record_stream(&manifest, Opener::Recovery(&key));
+        snapshot(&repository, &key, &signer).await?;
+        let chosen = repository.judge(&trust, &[]).await?.newest(None)?;
+        let records = repository.record_stream(&chosen, Opener::Recovery(&key));
         let options = Options::default();
-        let found = restore::look(&Memory::new("control-b", "a"), &manifest, records, &options, None).await?;
-        let plan = restore::make(&manifest, &found, &options)?;
-        Ok(Self { repository, trust, key, signer, plan })
+        let found = restore::look(&Memory::new("control-b", "a"), &chosen, records, &options, None).await?;
+        let plan = restore::make(&chosen, &found, &options)?;
+        Ok(Self { repository, trust, key, signer, chosen, plan })
     }
 
     /// Restores, compares, spoils, compares: what the second comparison found.
     async fn spoiled(&self, spoil: fn(&Memory)) -> Result<String, DrillError> {
         let place = Arc::new(Memory::new("control-b", "a"));
         let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (place.clone(), place.clone());
-        let values = Values::new(&self.repository, &self.key);
+        let values = Values::new(&self.repository, &self.chosen, &self.key);
         restore::execute(&self.plan, &values, &target, &Silent).await?;
         let before = restore::verify(&self.plan, &values, &readback, &Silent).await?;
         if !before.passed() || before.values != 3 {
@@ -154,10 +156,11 @@ impl Throwaway {
     async fn forged(&self, planted: bool) -> Result<String, DrillError> {
         let stranger = Signer::generate();
         let forged = snapshot(&self.repository, &self.key, if planted { &stranger } else { &self.signer }).await?;
-        let chain = self.repository.chain(&self.trust).await?;
-        let believed = chain.manifests.iter().any(|found| found.digest() == forged.digest());
-        let kinds = chain.faults.iter().map(|fault| fault.kind);
-        let refused = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count() == 1;
+        let judgement = self.repository.judge(&self.trust, &[]).await?;
+        let believed = judgement.chain().manifests.iter().any(|found| found.digest() == forged.digest());
+        let kinds = judgement.faults().iter().map(|fault| fault.kind);
+        let is_named = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count() == 1;
+        let refused = is_named && judgement.newest(None).is_err();
         Ok(if refused && !believed { "untrusted" } else { "believed" }.into())
     }
 

@@ -192,7 +192,7 @@ async fn body(
     draft.sample = sample;
     work.plan = Some(plan.clone());
 
-    let values = Values::with(request.repository, opening.packs());
+    let values = Values::with(request.repository, &ready.manifest, opening.packs());
     let restoring = restore::execute(&plan, &values, &request.target, request.progress);
     let execution = phase(request, draft, work, "restore", restoring).await?;
     (request.before_verify)();
@@ -254,7 +254,7 @@ async fn fetch(request: &Request<'_>, manifest: &crate::repo::Manifest) -> Resul
 /// Chooses, renames and marks records, and plans their restore into an empty place.
 async fn plan(
     request: &Request<'_>,
-    manifest: &crate::repo::VerifiedManifest,
+    manifest: &crate::repo::Chosen,
     records: Vec<Record>,
     drill: SnapshotId,
 ) -> Result<(Plan, super::Sample), DrillError> {

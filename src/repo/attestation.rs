@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Trust, from_json, layout, to_json, untrusted};
+use super::{FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Signed, Trust, from_json, layout, to_json, untrusted};
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
-    model::{RepositoryId, SnapshotId},
+    model::{Digest, RepositoryId, SnapshotId},
 };
 
 /// `attestations/<UTC time>-<short id>.json`, signed by a signer of any epoch (namespace `lifeboat-audit`).
@@ -50,6 +50,8 @@ pub struct Attestations {
     pub verified: Vec<Attestation>,
     /// Unsigned, forged, unreadable ones.
     pub faults: Vec<Fault>,
+    /// The files of those that count.
+    pub(super) counting: Vec<String>,
     /// Files read, signatures included.
     pub(super) files: u64,
     /// Bytes read.
@@ -78,11 +80,14 @@ impl Repository {
     /// [`RepoError::Storage`]; what is wrong with single ones is in the answer.
     pub async fn attestations(&self, trust: &Trust) -> Result<Attestations, RepoError> {
         let mut found = Attestations::default();
-        for file in self.signed_files(layout::ATTESTATIONS).await? {
+        for file in self.signed_files(layout::ATTESTATIONS, &mut found.faults).await? {
             found.files += file.files();
             found.bytes += (file.bytes.len() + file.signature.as_ref().map_or(0, String::len)) as u64;
             match self.judge_attestation(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
-                Ok(attestation) => found.verified.push(attestation),
+                Ok(attestation) => {
+                    found.verified.push(attestation);
+                    found.counting.push(file.name);
+                }
                 Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),
             }
         }
@@ -102,9 +107,8 @@ impl Repository {
         if attestation.repository != self.id {
             return Err((FaultKind::Untrusted, "it belongs to another repository".into()));
         }
-        if !trust.epochs().iter().any(|epoch| trust.allows(epoch.number, &attestation.signer)) {
-            let detail = format!("{} may not sign for any epoch", attestation.signer.fingerprint());
-            return Err((FaultKind::Untrusted, detail));
+        if let Err(reason) = trust.counts_by_signer(Signed::Attestation, &attestation.signer, &Digest::of(bytes)) {
+            return Err((FaultKind::Untrusted, reason));
         }
         verify(&attestation.signer, Namespace::Audit, bytes, signature)
             .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;

@@ -1,13 +1,13 @@
 //! Packs, indexes and drill records, stored and fetched whole.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    Chosen, Fault, FaultKind, FileRef, IndexReader, IndexWriter, MISSING, PackReader, RepoError, Repository, SealedFile,
+    Chosen, Fault, FaultKind, FileRef, IndexReader, IndexWriter, MISSING, Manifest, PackReader, RepoError, Repository, SealedFile,
     damaged, file_ref, layout,
 };
 use crate::{
@@ -81,6 +81,24 @@ impl Repository {
         let name = layout::pack(digest);
         let (bytes, found) = self.hashed(&name).await?;
         if found.sha256 == *digest { Ok(bytes) } else { Err(damaged(&name, "its content does not have its digest")) }
+    }
+
+    /// The packs that are there, by one listing; whether they are whole is a check's business.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub async fn packs_there(&self) -> Result<BTreeSet<Digest>, RepoError> {
+        let entries = self.storage.list(layout::PACKS).await?;
+        Ok(entries.iter().filter_map(|entry| layout::pack_digest(&entry.name)).collect())
+    }
+
+    /// A pack or index of a manifest that is not there: it must not be published.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub async fn missing_of(&self, manifest: &Manifest) -> Result<Option<String>, RepoError> {
+        let there = self.sealed_names().await?;
+        Ok(manifest.files().map(|(name, _)| name).find(|name| !there.contains(name)))
     }
 
     /// Opens a pack, its digest checked.

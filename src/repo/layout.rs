@@ -55,6 +55,12 @@ pub fn pack(digest: &Digest) -> String {
     format!("{PACKS}/{}/{hex}.age", &hex[..2])
 }
 
+/// The digest of a pack's name.
+pub(super) fn pack_digest(name: &str) -> Option<Digest> {
+    let digest = name.rsplit_once('/')?.1.strip_suffix(".age")?.parse().ok()?;
+    (pack(&digest) == name).then_some(digest)
+}
+
 pub(super) fn index(digest: &Digest) -> String {
     format!("{INDEXES}/{digest}.age")
 }

@@ -56,7 +56,7 @@ impl Chain {
 
     /// How this history stands to a head somebody remembers.
     pub fn standing(&self, head: &Witness) -> Standing {
-        let newest = self.head().map_or(0, |found| found.manifest().sequence);
+        let newest = self.last().map_or(0, |last| last.sequence);
         if self.holds(head) {
             return Standing::Contained { newer: newest.saturating_sub(head.sequence) };
         }
@@ -91,15 +91,13 @@ impl Chain {
                     (FaultKind::Fork, format!("forked: number {number} is another snapshot than the one {by} knows"))
                 }
             };
-            faults.push(Fault::new(layout::SNAPSHOTS, kind, format!("{what}; {good}")));
+            faults.push(Fault::new(layout::SNAPSHOTS, kind, format!("{what}; {good}")).about(number));
         }
         faults
     }
 
     fn holds(&self, head: &Witness) -> bool {
-        let forgotten = || self.records.iter().flat_map(|each| &each.record.snapshots);
-        self.manifests.iter().any(|found| found.digest() == head.manifest)
-            || forgotten().any(|gone| gone.manifest == head.manifest)
+        self.knows(&head.manifest)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     crypto::{IndexKey, Opener, Recipient},
     model::{Digest, Place, Record, ValueState, Version},
     provider::Listed,
-    repo::{Chain, DrillSeal, FileRef, Manifest, RepoError, Repository, Trust},
+    repo::{Appending, DrillSeal, FileRef, Manifest, RepoError, Repository, Trust},
 };
 
 /// The newest verified index of the place, read once from the first name to the last.
@@ -42,6 +42,8 @@ pub(super) struct Unfinished {
 pub(super) struct Known {
     record: Option<Record>,
     unfinished: Arc<Unfinished>,
+    /// The packs that are there. What is in others is read and sealed again.
+    there: Arc<BTreeSet<Digest>>,
     /// For a secret that drills open: the packs that the drill key opens. What is elsewhere is read and sealed again.
     for_drills: Option<Arc<BTreeSet<Digest>>>,
 }
@@ -51,7 +53,7 @@ impl<'a> Previous<'a> {
     pub(super) fn new(
         repository: &'a Repository,
         trust: &Trust,
-        chain: &Chain,
+        appending: &Appending<'_>,
         place: &Place,
         key: &'a IndexKey,
     ) -> Self {
@@ -59,12 +61,12 @@ impl<'a> Previous<'a> {
             let epoch = trust.epochs().iter().find(|epoch| epoch.number == number);
             epoch.is_some_and(|epoch| epoch.recipient == trust.current().recipient)
         };
-        let newest = chain.manifests.iter().rev().find(|found| found.manifest().source == *place);
+        let newest = appending.newest(place);
         let Some(newest) = newest.filter(|found| usable(found.manifest().epoch)) else {
             return Self { packs: Vec::new(), drill: None, records: stream::empty().boxed_local(), head: None };
         };
         let Manifest { packs, drill, .. } = newest.manifest().clone();
-        let records = repository.record_stream(newest, Opener::Index(key)).boxed_local();
+        let records = repository.record_stream(&newest, Opener::Index(key)).boxed_local();
         Self { packs, drill, records, head: None }
     }
 
@@ -129,8 +131,8 @@ impl Unfinished {
 }
 
 impl Known {
-    pub(super) fn new(record: Option<Record>, unfinished: &Arc<Unfinished>) -> Self {
-        Self { record, unfinished: unfinished.clone(), for_drills: None }
+    pub(super) fn new(record: Option<Record>, unfinished: &Arc<Unfinished>, there: &Arc<BTreeSet<Digest>>) -> Self {
+        Self { record, unfinished: unfinished.clone(), there: there.clone(), for_drills: None }
     }
 
     /// Of a secret that drills open: only what is in `packs` counts as sealed.
@@ -145,11 +147,8 @@ impl Known {
 
     /// Whether a value is where it has to be.
     fn counts(&self, value: &ValueState) -> bool {
-        match (value, &self.for_drills) {
-            (ValueState::Stored { pack, .. }, Some(packs)) => packs.contains(pack),
-            (ValueState::Stored { .. }, None) => true,
-            _ => false,
-        }
+        let ValueState::Stored { pack, .. } = value else { return false };
+        self.there.contains(pack) && self.for_drills.as_ref().is_none_or(|packs| packs.contains(pack))
     }
 
     /// The record to keep as it is, when its secret need not be read: the listing says the same as when it was last read,

@@ -21,8 +21,8 @@ use crate::{
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
-        Chain, DrillSeal, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Tip, Trust, VerifiedManifest,
-        Witness,
+        Appending, DrillSeal, Manifest, NoChoice, Remembered, RepoError, Repository, Sorted, Spool, Tip, Trust,
+        VerifiedManifest, Witness,
     },
 };
 use journal::Journal;
@@ -134,9 +134,12 @@ pub enum SnapshotError {
         /// The configuration's.
         expected: String,
     },
-    /// The repository does not hold what this host wrote: rolled back, forked, or a snapshot removed.
-    #[error("{0}")]
-    OtherHistory(String),
+    /// The newest snapshot is not certain: rolled back, forked, or a newer key is in use.
+    #[error(transparent)]
+    Choice(#[from] NoChoice),
+    /// A pack that the snapshot refers to was removed while it was taken.
+    #[error("{0} was removed while the snapshot was taken")]
+    Gone(String),
     /// This host's key is not among the epoch's signers.
     #[error("this host's signing key is not allowed by key epoch {0}")]
     NotASigner(u32),
@@ -147,15 +150,18 @@ pub enum SnapshotError {
 /// # Errors
 /// See [`SnapshotError`]. What could not be read is not an error: it is in the [`Report`] and the manifest.
 pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
-    let chain = request.repository.chain(request.trust).await?;
-    run_after(request, &chain, &chain.tip()).await
+    let own = request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false });
+    let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
+    let appending = judgement.for_appending()?;
+    run_after(request, &appending, &appending.tip()).await
 }
 
-/// Takes a snapshot beside others of this process: `chain` is read once for all, and each is added at `tip` when it is ready.
+/// Takes a snapshot beside others of this process: the history is judged once for all, and each is added at `tip` when it is
+/// ready.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Result<Report, SnapshotError> {
+pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &Tip) -> Result<Report, SnapshotError> {
     let epoch = request.trust.current();
     if !request.trust.allows(epoch.number, &request.signer.public()) {
         return Err(SnapshotError::NotASigner(epoch.number));
@@ -163,11 +169,11 @@ pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Resul
     let started = to_seconds(request.clock.now());
     let place = request.source.place().await?;
     check_account(request.account, &place)?;
-    check_witness(request.witness, chain)?;
 
     let reader = || request.index_key.recipient();
     let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader()));
-    let mut previous = Previous::new(request.repository, request.trust, chain, &place, request.index_key);
+    let mut previous = Previous::new(request.repository, request.trust, appending, &place, request.index_key);
+    let there = Arc::new(request.repository.packs_there().await?);
     let unfinished = match journal() {
         Some(journal) => Unfinished::of(journal.load(request.repository, request.index_key).await),
         None => Unfinished::default(),
@@ -184,7 +190,7 @@ pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Resul
     let opened = request.drill.map(|drill| Arc::new(previous.drill_packs(&drill.recipient)));
     let mut tally = Tally::default();
     let entries = list(request).await?;
-    read_all(request, &place, entries, &mut previous, (&unfinished, opened.as_ref()), &mut writer, &mut tally).await?;
+    read_all(request, &place, entries, &mut previous, (&unfinished, &there, opened.as_ref()), &mut writer, &mut tally).await?;
 
     request.progress.begin("write index", None);
     let packs = previous.packs().chain(unfinished.packs());
@@ -210,11 +216,14 @@ pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Resul
         unreadable: tally.unreadable_counts(),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
+    if let Some(gone) = request.repository.missing_of(&manifest).await? {
+        return Err(SnapshotError::Gone(gone));
+    }
     let manifest = request.repository.append(manifest, request.trust, request.signer, tip).await?;
     if let Some(Err(error)) = journal().map(|journal| journal.clear()) {
         tracing::warn!(%error, "the journal of the run cannot be cleared");
     }
-    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: chain.faults.clone() })
+    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: appending.faults() })
 }
 
 /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
@@ -245,7 +254,7 @@ async fn read_all(
     place: &Place,
     entries: Sorted<Record>,
     previous: &mut Previous<'_>,
-    (unfinished, opened): (&Arc<Unfinished>, Option<&Arc<BTreeSet<Digest>>>),
+    (unfinished, there, opened): (&Arc<Unfinished>, &Arc<BTreeSet<Digest>>, Option<&Arc<BTreeSet<Digest>>>),
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {
@@ -270,7 +279,7 @@ async fn read_all(
                 continue;
             }
             let for_drills = opened.filter(|_| request.drill.is_some_and(|drill| drill.opens(&listed.name))).cloned();
-            let mut known = Known::new(previous.find(&listed).await, unfinished).for_drills(for_drills);
+            let mut known = Known::new(previous.find(&listed).await, unfinished, there).for_drills(for_drills);
             match known.kept(&listed, &sweep) {
                 Some(record) => {
                     writer.push_kept(record)?;
@@ -337,14 +346,5 @@ fn check_account(expected: Option<&str>, place: &Place) -> Result<(), SnapshotEr
             Err(SnapshotError::WrongAccount { found: place.account.clone(), expected: expected.into() })
         }
         _ => Ok(()),
-    }
-}
-
-fn check_witness(witness: Option<&Witness>, chain: &Chain) -> Result<(), SnapshotError> {
-    let Some(witness) = witness else { return Ok(()) };
-    let remembered = Remembered { by: "this host".into(), head: *witness, holds: false };
-    match chain.compare(&[remembered]).pop() {
-        Some(fault) => Err(SnapshotError::OtherHistory(fault.detail)),
-        None => Ok(()),
     }
 }
