@@ -102,7 +102,7 @@ pub async fn reseal(request: &Reseal<'_>) -> Result<Resealed, ResealError> {
     if !request.trust.allows(current.number, &request.signer.public()) {
         return Err(ResealError::NotASigner(current.number));
     }
-    let own = request.known.map(|head| Remembered { by: "this host".into(), head, holds: false });
+    let own = request.known.map(|head| Remembered { by: "this host".into(), head, holds: false, outside: true });
     let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
     let appending = judgement.for_appending()?;
     let tip = appending.tip();

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, Refusal, RepoError, Repository, Retention, Signed, Trust, VerifiedManifest,
+    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, Refusal, RepoError, Repository, Retention, Signed, Trust, VerifiedManifest,
     content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
@@ -191,23 +191,24 @@ impl Repository {
     /// Marks snapshots as forgotten: nothing is removed before `after`. Gives the record.
     ///
     /// # Errors
-    /// [`ForgetError::Faults`] when the history is not whole, [`ForgetError::Newest`], [`ForgetError::NotASigner`].
+    /// [`ForgetError::Refused`] when the history is not whole, [`ForgetError::Newest`], [`ForgetError::NotASigner`].
     pub async fn forget(
         &self,
+        judgement: &Judgement,
         trust: &Trust,
         names: &BTreeSet<String>,
         window: (Timestamp, Timestamp),
         rules: Option<&Retention>,
         signer: &Signer,
     ) -> Result<VerifiedForget, ForgetError> {
-        let chain = self.judge(trust, &[]).await?.sound()?.clone();
+        let chain = judgement.sound()?;
         if chain.head().is_some_and(|head| names.contains(head.name())) {
             return Err(ForgetError::Newest);
         }
         let (going, staying): (Vec<_>, Vec<_>) = chain.manifests.iter().partition(|found| names.contains(found.name()));
         let needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
         let mut files: BTreeSet<String> = going.iter().flat_map(|found| files_of(found)).collect();
-        files.extend(self.orphans(&chain).await?);
+        files.extend(self.orphans(chain).await?);
         let record = ForgetRecord {
             rules: rules.map(ForgetRules::of),
             snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),

@@ -32,7 +32,7 @@ pub struct Judgement {
     /// The newest epoch that is believed, and the one of another key that follows it.
     superseded: Option<(u32, u32)>,
     accepted: Vec<AcceptedFault>,
-    /// Heads that somebody else remembers.
+    /// Heads that somebody outside remembers.
     compared: usize,
     /// Who holds a head that was compared.
     holders: Vec<String>,
@@ -198,7 +198,7 @@ impl Repository {
             created: trust.epochs().iter().map(|epoch| (epoch.number, epoch.created)).collect(),
             superseded: trust.superseded().map(|newer| (trust.current().number, newer)),
             accepted: Vec::new(),
-            compared: remembered.len(),
+            compared: remembered.iter().filter(|other| other.outside).count(),
             holders: remembered.iter().filter(holds).map(|other| other.by.clone()).collect(),
         })
     }
@@ -241,7 +241,7 @@ impl Judgement {
         &self.later.in_force
     }
 
-    /// Heads that somebody else remembers and that were compared.
+    /// Heads that somebody outside the repository remembers and that were compared.
     pub fn compared(&self) -> usize {
         self.compared
     }

@@ -26,6 +26,8 @@ pub struct Remembered {
     pub head: Witness,
     /// Whether the snapshot itself can be had there: so that the good head can be named.
     pub holds: bool,
+    /// Whether it is kept outside the repository: what is inside can be rolled back along with it.
+    pub outside: bool,
 }
 
 /// How a history stands to a remembered head.

@@ -150,7 +150,7 @@ pub enum SnapshotError {
 /// # Errors
 /// See [`SnapshotError`]. What could not be read is not an error: it is in the [`Report`] and the manifest.
 pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
-    let own = request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false });
+    let own = request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false, outside: true });
     let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
     let appending = judgement.for_appending()?;
     run_after(request, &appending, &appending.tip()).await
