@@ -1,10 +1,16 @@
 //! The history: every manifest verified, and the chain they form.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
 
 use super::{
     FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Signed, Trust, VerifiedForget,
-    VerifiedManifest, Witness, content::SignedFile, from_json, layout, to_json, untrusted,
+    VerifiedManifest, Witness,
+    content::{self, SignedFile},
+    from_json, layout,
+    memory::{self, Kept, Settled},
+    to_json, untrusted,
 };
 use crate::{
     cores,
@@ -21,8 +27,13 @@ pub(super) const PARALLEL: usize = 8;
 /// A manifest after a gap or at a fork is still one a signer made; it stays, and the fault says what is missing.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// Manifests whose signature reaches the root, oldest first.
+    /// Manifests whose signature reaches the root, oldest first; without those that are settled.
     pub manifests: Vec<VerifiedManifest>,
+    /// What this host remembers of full folders; nothing when the whole history was read.
+    pub(super) base: Settled,
+    pub(super) settled_newest: Vec<VerifiedManifest>,
+    /// Every place after what is settled, in order.
+    pub(super) places: Vec<(u64, Digest)>,
     /// Records of what was forgotten, in force, oldest first. What they name may be here still, or gone.
     pub records: Vec<VerifiedForget>,
     /// Forged, unreadable or unsigned manifests; gaps, forks, late ones; names without meaning.
@@ -47,42 +58,87 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
     pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
-        let mut faults = Vec::new();
-        let mut manifests = Vec::new();
         let entries = self.storage.list(layout::SNAPSHOTS).await?;
-        let names = entries.iter().map(|entry| entry.name.clone()).collect();
+        let bundled = self.from_bundles(&entries).await?;
+        let read = self.read_manifests(entries, trust, &BTreeMap::new(), &bundled).await?;
+        let records = self.forget_records(trust).await?;
+        Ok(assembled(read, Settled::default(), records, trust))
+    }
+
+    /// The manifests of a listing, verified. What is `kept` was verified before and is as it was; what bundles hold need not be
+    /// read.
+    pub(super) async fn read_manifests(
+        &self,
+        entries: Vec<Entry>,
+        trust: &Trust,
+        kept: &BTreeMap<String, Kept>,
+        bundled: &HashMap<String, Bytes>,
+    ) -> Result<ReadManifests, RepoError> {
+        let mut read = ReadManifests { names: entries.iter().map(|entry| entry.name.clone()).collect(), ..Default::default() };
         let (known, strange): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| layout::manifest_stem(unsigned_name(&entry.name)).is_some());
-        let named = known.into_iter().filter(|entry| !entry.name.ends_with(layout::SIGNATURE));
-        let named = named.filter_map(|entry| Some((layout::manifest_stem(&entry.name)?.to_owned(), entry)));
-        let files = self.read_signed(named.collect(), &mut faults).await?;
-        let (repository, signers) = (self.id, trust.clone());
-        for judged in cores::each(files, move |file| judge(repository, &file, &signers)).await {
-            match judged {
-                Ok(manifest) => manifests.push(manifest),
-                Err(fault) => faults.push(fault),
+        let (signatures, named): (Vec<Entry>, Vec<Entry>) =
+            known.into_iter().partition(|entry| entry.name.ends_with(layout::SIGNATURE));
+        let signatures: HashMap<&str, &Entry> =
+            signatures.iter().map(|entry| (unsigned_name(&entry.name), entry)).collect();
+        let mut fresh = Vec::new();
+        for entry in named {
+            let signature = signatures.get(entry.name.as_str()).copied();
+            let known = kept.get(&entry.name).filter(|kept| kept.is_as_it_was(&entry, signature));
+            match (known.and_then(|kept| memory::verified(&kept.text)), known) {
+                (Some(manifest), Some(kept)) => {
+                    read.kept.insert(entry.name, kept.clone());
+                    read.manifests.push(manifest);
+                }
+                _ => fresh.push((entry, signature.cloned())),
             }
         }
-        faults.extend(self.strangers(strange, trust).await?);
-        manifests.sort_by_key(|found| (found.manifest().sequence, found.name().to_owned()));
-        let (late, of_late) = late(&manifests);
-        faults.extend(of_late);
-        let records = self.forget_records(trust).await?;
-        let places = places(&manifests, &records, trust);
-        faults.extend(links(&places));
-        faults.extend(records.faults);
-        let excused = records.in_force.iter().flat_map(|each| &each.record.snapshots);
-        Ok(Chain {
-            late,
-            last: places.last().map(|link| Witness { sequence: link.sequence, manifest: link.digest }),
-            excused: excused.chain(trust.excused()).map(|gone| gone.manifest).collect(),
-            manifests,
-            records: records.in_force,
-            faults,
-            names,
-            forgets: records.counting,
-            record_files: records.files,
-        })
+        self.read_fresh(fresh, trust, bundled, &mut read).await?;
+        read.faults.extend(self.strangers(strange, trust).await?);
+        read.manifests.sort_by_key(|found| (found.manifest().sequence, found.name().to_owned()));
+        Ok(read)
+    }
+
+    async fn read_fresh(
+        &self,
+        fresh: Vec<(Entry, Option<Entry>)>,
+        trust: &Trust,
+        bundled: &HashMap<String, Bytes>,
+        read: &mut ReadManifests,
+    ) -> Result<(), RepoError> {
+        let by_name: HashMap<String, (Entry, Option<Entry>)> =
+            fresh.iter().map(|pair| (pair.0.name.clone(), pair.clone())).collect();
+        let (mut files, mut named) = (Vec::new(), Vec::new());
+        for (entry, _) in fresh {
+            let stem = layout::manifest_stem(&entry.name).unwrap_or_default().to_owned();
+            match (bundled.get(&entry.name), bundled.get(&layout::signature(&entry.name))) {
+                (Some(bytes), Some(signature)) => {
+                    let signature = content::armored(signature.clone());
+                    files.push(SignedFile::new(entry.name, stem, bytes.clone(), Some(signature)));
+                }
+                _ => named.push((stem, entry)),
+            }
+        }
+        files.extend(self.read_signed(named, &mut read.faults).await?);
+        let (repository, signers) = (self.id, trust.clone());
+        let judged = cores::each(files, move |file| {
+            let judged = judge(repository, &file, &signers);
+            (file, judged)
+        });
+        for (file, judged) in judged.await {
+            match judged {
+                Ok(manifest) => {
+                    if let (Some((entry, Some(signature))), Ok(text)) =
+                        (by_name.get(&file.name), String::from_utf8(file.bytes.to_vec()))
+                    {
+                        read.kept.insert(file.name, Kept::new(entry, signature, text));
+                    }
+                    read.manifests.push(manifest);
+                }
+                Err(fault) => read.faults.push(fault),
+            }
+        }
+        Ok(())
     }
 
     /// Files below `snapshots/` whose name is no manifest's: unknown, unless somebody renamed a genuine manifest.
@@ -141,12 +197,29 @@ impl Repository {
 impl Chain {
     /// The newest verified snapshot: the highest sequence number, never the newest file, and never a late one.
     pub fn head(&self) -> Option<&VerifiedManifest> {
-        self.manifests.iter().rev().find(|found| !self.is_late(found))
+        let settled = || self.settled_newest.iter().max_by_key(|found| found.manifest().sequence);
+        self.manifests.iter().rev().find(|found| !self.is_late(found)).or_else(settled)
+    }
+
+    /// Snapshots that are there, settled ones included.
+    pub fn count(&self) -> u64 {
+        self.base.manifests + self.manifests.len() as u64
+    }
+
+    /// Whether every manifest is in [`Self::manifests`].
+    pub fn is_whole(&self) -> bool {
+        self.base.manifests == 0
+    }
+
+    /// Snapshots after a number.
+    pub fn newer_than(&self, sequence: u64) -> u64 {
+        let settled = self.base.through().saturating_sub(sequence).min(self.base.manifests);
+        settled + self.manifests.iter().filter(|found| found.manifest().sequence > sequence).count() as u64
     }
 
     /// The newest verified snapshot of each source.
     pub fn newest(&self) -> BTreeMap<&Place, &VerifiedManifest> {
-        let timely = self.manifests.iter().filter(|found| !self.is_late(found));
+        let timely = self.settled_newest.iter().chain(self.manifests.iter().filter(|found| !self.is_late(found)));
         timely.map(|found| (&found.manifest().source, found)).collect()
     }
 
@@ -197,6 +270,42 @@ impl Chain {
     }
 }
 
+/// Manifests as they were read, in chain order.
+#[derive(Default)]
+pub(super) struct ReadManifests {
+    pub(super) manifests: Vec<VerifiedManifest>,
+    pub(super) faults: Vec<Fault>,
+    names: BTreeSet<String>,
+    /// The verified ones, to be remembered.
+    pub(super) kept: BTreeMap<String, Kept>,
+}
+
+/// The chain that manifests form after what is settled.
+pub(super) fn assembled(read: ReadManifests, base: Settled, records: ForgetRecords, trust: &Trust) -> Chain {
+    let ReadManifests { manifests, mut faults, names, .. } = read;
+    let (late, of_late) = late(&manifests, base.epoch);
+    faults.extend(of_late);
+    let places = places(&manifests, &records, trust, base.through());
+    faults.extend(links(&places, base.last));
+    faults.extend(records.faults);
+    let excused = records.in_force.iter().flat_map(|each| &each.record.snapshots);
+    let last = places.last().map(|link| Witness { sequence: link.sequence, manifest: link.digest });
+    Chain {
+        late,
+        last: last.or(base.last),
+        excused: excused.chain(trust.excused()).map(|gone| gone.manifest).collect(),
+        places: places.iter().map(|link| (link.sequence, link.digest)).collect(),
+        manifests,
+        settled_newest: base.newest().unwrap_or_default(),
+        base,
+        records: records.in_force,
+        faults,
+        names,
+        forgets: records.counting,
+        record_files: records.files,
+    }
+}
+
 /// The name of what a signature signs; any other name as it is.
 fn unsigned_name(name: &str) -> &str {
     name.strip_suffix(layout::SIGNATURE).unwrap_or(name)
@@ -234,9 +343,9 @@ pub(super) fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) 
     Ok(VerifiedManifest::new(manifest, digest, stem))
 }
 
-/// What was signed for an earlier epoch than something before it: by a host that did not know of the change.
-fn late(manifests: &[VerifiedManifest]) -> (BTreeSet<Digest>, Vec<Fault>) {
-    let (mut newest, mut late, mut faults) = (0, BTreeSet::new(), Vec::new());
+/// What was signed for an earlier epoch than something before it, or than `newest`: by a host that did not know of the change.
+fn late(manifests: &[VerifiedManifest], mut newest: u32) -> (BTreeSet<Digest>, Vec<Fault>) {
+    let (mut late, mut faults) = (BTreeSet::new(), Vec::new());
     for found in manifests {
         let Manifest { epoch, sequence, .. } = *found.manifest();
         if epoch < newest {
@@ -257,11 +366,11 @@ struct Link {
     previous: Option<Digest>,
 }
 
-/// Every place that is taken, in chain order.
-fn places(manifests: &[VerifiedManifest], records: &ForgetRecords, trust: &Trust) -> Vec<Link> {
+/// Every place after the number `settled` that is taken, in chain order.
+fn places(manifests: &[VerifiedManifest], records: &ForgetRecords, trust: &Trust, settled: u64) -> Vec<Link> {
     let mut gone = records.forgotten();
     gone.extend(trust.excused().map(|excused| (excused.manifest, excused)));
-    gone.retain(|_, forgotten| (1..=layout::MOST_SNAPSHOTS).contains(&forgotten.sequence));
+    gone.retain(|_, forgotten| (settled + 1..=layout::MOST_SNAPSHOTS).contains(&forgotten.sequence));
     let mut links = Vec::new();
     for found in manifests {
         gone.remove(&found.digest());
@@ -283,14 +392,16 @@ fn places(manifests: &[VerifiedManifest], records: &ForgetRecords, trust: &Trust
     links
 }
 
-/// Gaps and forks of places sorted by sequence number.
-fn links(places: &[Link]) -> Vec<Fault> {
+/// Gaps and forks of places sorted by sequence number, the first of which follows `settled`.
+fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
+    let settled = settled.map(|last| Link { file: String::new(), sequence: last.sequence, digest: last.manifest, previous: None });
+    let settled: Vec<&Link> = settled.iter().collect();
     let mut by_sequence: BTreeMap<u64, Vec<&Link>> = BTreeMap::new();
     for link in places {
         by_sequence.entry(link.sequence).or_default().push(link);
     }
     let mut faults = Vec::new();
-    let mut before: Option<(u64, &[&Link])> = None;
+    let mut before: Option<(u64, &[&Link])> = settled.first().map(|last| (last.sequence, &settled[..]));
     for (&sequence, found) in &by_sequence {
         let file = &found[0].file;
         let expected = before.map_or(1, |(last, _)| last + 1);

@@ -307,7 +307,7 @@ fn same(name: &str, found: &FileRef, file: &FileRef) -> Result<(), RepoError> {
 }
 
 /// A signature's text; empty when it is not one to its last byte.
-fn armored(bytes: Bytes) -> String {
+pub(super) fn armored(bytes: Bytes) -> String {
     let text = String::from_utf8(bytes.into()).unwrap_or_default();
     if text.ends_with(SIGNATURE_END) { text } else { String::new() }
 }

@@ -14,11 +14,12 @@ pub(super) const ATTESTATIONS: &str = "attestations";
 pub(super) const FORGOTTEN: &str = "forgotten";
 pub(super) const RECORDS: &str = "records";
 pub(super) const TURNS: &str = "turns";
+pub(super) const BUNDLES: &str = "bundles";
 
 /// The highest number of a snapshot: what every JSON reader can hold.
 pub(super) const MOST_SNAPSHOTS: u64 = (1 << 53) - 1;
 /// Snapshots whose manifests are in one folder.
-const FOLDER: u64 = 256;
+pub(super) const FOLDER: u64 = 256;
 /// A larger file among the signed ones is not read.
 pub(super) const MOST_BYTES: u64 = 16 << 20;
 
@@ -103,6 +104,35 @@ pub(super) fn manifest_stem(name: &str) -> Option<&str> {
     let number: u64 = folder.parse().ok()?;
     let stem = file.strip_suffix(".json")?;
     (number.to_string() == folder && number <= MOST_SNAPSHOTS / FOLDER && is_stem(stem)).then_some(stem)
+}
+
+/// The number of the folder that a manifest or its signature is in.
+pub(super) fn manifest_folder(name: &str) -> Option<u64> {
+    manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name))?;
+    name.split('/').nth(1)?.parse().ok()
+}
+
+/// `snapshots/<f>`
+pub(super) fn folder(number: u64) -> String {
+    format!("{SNAPSHOTS}/{number}")
+}
+
+/// The name of a manifest from its folder and file; `None` when it has not the form of one.
+pub(super) fn in_folder(number: u64, file: &str) -> Option<String> {
+    let name = format!("{SNAPSHOTS}/{number}/{file}");
+    manifest_stem(&name).is_some().then_some(name)
+}
+
+/// `bundles/<f>-<digest>.zst`
+pub(super) fn bundle(folder: u64, digest: &Digest) -> String {
+    format!("{BUNDLES}/{folder}-{digest}.zst")
+}
+
+/// The folder and digest in the name of a bundle.
+pub(super) fn bundle_parts(name: &str) -> Option<(u64, Digest)> {
+    let (folder, digest) = name.strip_prefix(BUNDLES)?.strip_prefix('/')?.strip_suffix(".zst")?.split_once('-')?;
+    let (folder, digest) = (folder.parse().ok()?, digest.parse().ok()?);
+    (bundle(folder, &digest) == name).then_some((folder, digest))
 }
 
 /// `turns/<number>-<try>.json`

@@ -1,6 +1,7 @@
 //! The repository format, version 1 (docs/format.md): a folder of immutable files on a [`Storage`].
 
 mod attestation;
+mod bundle;
 mod chain;
 mod check;
 mod content;
@@ -15,7 +16,9 @@ mod judge;
 mod layout;
 mod lines;
 mod manifest;
+mod memory;
 mod pack;
+mod recall;
 mod record;
 mod resolve;
 mod restorable;
@@ -26,6 +29,8 @@ mod sweep;
 mod trust;
 mod turn;
 mod witness;
+
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
@@ -70,6 +75,8 @@ const MISSING: &str = "it is missing";
 pub struct Repository {
     storage: Storage,
     id: RepositoryId,
+    /// Where this host remembers what it verified.
+    memory: Option<PathBuf>,
 }
 
 /// A sealed pack or index, ready to be stored.
@@ -142,7 +149,7 @@ impl Repository {
         if epoch.root != root.public() || epoch.version != FORMAT_VERSION || epoch.number != 1 {
             return Err(untrusted(&name, "not a first epoch signed by its own root"));
         }
-        let repository = Self { storage, id: epoch.repository };
+        let repository = Self { storage, id: epoch.repository, memory: None };
         for (name, text) in layout::GUIDES {
             repository.put_same(name, Bytes::from_static(text.as_bytes())).await?;
         }
@@ -158,7 +165,13 @@ impl Repository {
     pub async fn open(storage: Storage) -> Result<Self, RepoError> {
         let identity = Identity::read(&storage).await?;
         let Some(identity) = identity else { return Err(RepoError::NotARepository(storage.address().to_owned())) };
-        Ok(Self { storage, id: identity.repository })
+        Ok(Self { storage, id: identity.repository, memory: None })
+    }
+
+    /// The same, for a host that remembers in a file what it verified: [`Self::recent_chain`] then reads only what is new.
+    #[must_use]
+    pub fn remembering(self, memory: PathBuf) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     /// The identity; copies share it.

@@ -62,7 +62,8 @@ impl Chain {
         if self.holds(head) {
             return Standing::Contained { newer: newest.saturating_sub(head.sequence) };
         }
-        if self.manifests.iter().any(|found| found.manifest().sequence == head.sequence) {
+        let is_taken = self.manifests.iter().any(|found| found.manifest().sequence == head.sequence);
+        if is_taken || self.base.digest(head.sequence).is_some() {
             return Standing::Forked;
         }
         if newest < head.sequence { Standing::RolledBack { newest } } else { Standing::Removed }
@@ -99,7 +100,7 @@ impl Chain {
     }
 
     fn holds(&self, head: &Witness) -> bool {
-        self.knows(&head.manifest)
+        self.base.holds(head) || self.knows(&head.manifest)
     }
 }
 

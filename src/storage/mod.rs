@@ -242,10 +242,7 @@ impl Storage {
         let mut entries = Vec::new();
         loop {
             match stream.try_next().await {
-                Ok(Some(meta)) => {
-                    let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
-                    entries.push(Entry { name: meta.location.to_string(), size: meta.size, modified });
-                }
+                Ok(Some(meta)) => entries.push(entry(meta)),
                 Ok(None) => break,
                 // A name that no repository has, such as one with control characters. A bucket's listing ends there, so what it
                 // gave is not the whole.
@@ -264,6 +261,22 @@ impl Storage {
     /// A name as it is: what a listing gives can be asked for again.
     fn path(&self, name: &str) -> Result<Path, StorageError> {
         Path::parse(name).map_err(|_| self.not_found(name))
+    }
+
+    /// The folders right below `folder`, and the files there, sorted by name: one look, however much is below.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`].
+    pub async fn folders(&self, folder: &str) -> Result<(Vec<String>, Vec<Entry>), StorageError> {
+        self.planned(folder)?;
+        let Some(store) = self.existing(folder).await? else { return Ok(Default::default()) };
+        let found = store.list_with_delimiter(Some(&Path::from(folder))).await;
+        let found = found.map_err(|error| self.error(folder, &error))?;
+        let mut folders: Vec<String> = found.common_prefixes.iter().map(ToString::to_string).collect();
+        let mut files: Vec<Entry> = found.objects.into_iter().map(entry).collect();
+        folders.sort();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((folders, files))
     }
 
     async fn existing(&self, name: &str) -> Result<Option<Arc<dyn ObjectStore>>, StorageError> {
@@ -307,6 +320,11 @@ impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Storage({})", self.address())
     }
+}
+
+fn entry(meta: object_store::ObjectMeta) -> Entry {
+    let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
+    Entry { name: meta.location.to_string(), size: meta.size, modified }
 }
 
 /// Conditional create. A file system without hard links (FAT on a USB stick) cannot do that in one step:
