@@ -197,6 +197,7 @@ fn epoch(key: &RecoveryKey, root: &Signer, signer: &Signer) -> Epoch {
         custodians: Vec::new(),
         signers: vec![AllowedSigner { name: "control".into(), key: signer.public() }],
         previous: None,
+        closing: None,
     }
 }
 

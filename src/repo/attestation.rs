@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Signed, Trust, from_json, layout, to_json, untrusted};
+use super::{
+    FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Signed, Trust, from_json, layout, to_json, untrusted,
+};
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
     model::{Digest, RepositoryId, SnapshotId},
@@ -48,10 +50,10 @@ pub enum Finding {
 pub struct Attestations {
     /// Those that count.
     pub verified: Vec<Attestation>,
+    /// Their stems and digests.
+    pub(super) files_verified: Vec<(String, Digest)>,
     /// Unsigned, forged, unreadable ones.
     pub faults: Vec<Fault>,
-    /// The files of those that count.
-    pub(super) counting: Vec<String>,
     /// Files read, signatures included.
     pub(super) files: u64,
     /// Bytes read.
@@ -86,7 +88,7 @@ impl Repository {
             match self.judge_attestation(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
                 Ok(attestation) => {
                     found.verified.push(attestation);
-                    found.counting.push(file.name);
+                    found.files_verified.push((file.stem, Digest::of(&file.bytes)));
                 }
                 Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),
             }
@@ -107,9 +109,9 @@ impl Repository {
         if attestation.repository != self.id {
             return Err((FaultKind::Untrusted, "it belongs to another repository".into()));
         }
-        if let Err(reason) = trust.counts_by_signer(Signed::Attestation, &attestation.signer, &Digest::of(bytes)) {
-            return Err((FaultKind::Untrusted, reason));
-        }
+        trust
+            .counts_by_signer(Signed::Attestation, &attestation.signer, &Digest::of(bytes))
+            .map_err(|reason| (FaultKind::Untrusted, reason))?;
         verify(&attestation.signer, Namespace::Audit, bytes, signature)
             .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
         if layout::stem(attestation.time, attestation.attestation) != stem {

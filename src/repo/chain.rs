@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Signed, Trust, VerifiedForget,
+    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust, VerifiedForget,
     VerifiedManifest, Witness,
     content::{self, SignedFile},
     from_json, layout,
@@ -242,6 +242,11 @@ impl Chain {
     /// Whether a snapshot is here, or gone with an excuse.
     pub(super) fn knows(&self, manifest: &Digest) -> bool {
         self.excused.contains(manifest) || self.manifests.iter().any(|found| found.digest() == *manifest)
+    }
+
+    /// Places that a record in force or a closing list excuses, whether the snapshot is here still or gone.
+    pub fn excused(&self) -> impl Iterator<Item = &Forgotten> {
+        self.records.iter().flat_map(|each| &each.record.snapshots)
     }
 
     /// The record that forgets a snapshot which is still here.

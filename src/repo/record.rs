@@ -76,6 +76,8 @@ pub(super) struct LaterRecords {
     pub(super) faults: Vec<Fault>,
     /// The files of those that count, undone and undoing ones included.
     pub(super) counting: Vec<String>,
+    /// The same by stem and digest.
+    pub(super) digests: Vec<(String, Digest)>,
 }
 
 impl Halt {
@@ -124,6 +126,7 @@ impl Repository {
             match judge(self.id, &file, trust) {
                 Ok(record) => {
                     found.counting.push(file.name.clone());
+                    found.digests.push((file.stem.clone(), Digest::of(&file.bytes)));
                     all.push(VerifiedRecord { record, file: file.name, digest: Digest::of(&file.bytes) });
                 }
                 Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),

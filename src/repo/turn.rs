@@ -18,7 +18,7 @@ use super::{
 use crate::{
     crypto::{Namespace, Signer},
     model::{Digest, SnapshotId},
-    storage::StorageError,
+    storage::{Entry, StorageError},
 };
 
 /// Tries for one number. Files that no signer made cost one each; so many of them are an attack, which has to be told.
@@ -180,7 +180,7 @@ impl Repository {
     /// Reads what is new below `snapshots/`, which may be the manifest with the digest `own`.
     async fn look(&self, trust: &Trust, tip: &mut Known, own: Digest) -> Result<Seen, RepoError> {
         let mut found = Vec::new();
-        for entry in self.storage.list(layout::SNAPSHOTS).await? {
+        for entry in self.listed_from(tip.next()?).await? {
             let Some(stem) = layout::manifest_stem(&entry.name) else { continue };
             if !tip.names.insert(entry.name.clone()) || entry.size > layout::MOST_BYTES {
                 continue;
@@ -201,6 +201,17 @@ impl Repository {
             }
         }
         Ok(seen)
+    }
+
+    /// What is below `snapshots/` in the folder of a number and in later ones.
+    async fn listed_from(&self, number: u64) -> Result<Vec<Entry>, RepoError> {
+        let mut entries = Vec::new();
+        for folder in self.storage.folders(layout::SNAPSHOTS).await?.0 {
+            if layout::folder_number(&folder).is_some_and(|found| found >= (number - 1) / layout::FOLDER) {
+                entries.extend(self.storage.list(&folder).await?);
+            }
+        }
+        Ok(entries)
     }
 
     /// A snapshot in flight over a change of signers or of the key does not count afterwards: so it is not written at all.

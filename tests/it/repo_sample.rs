@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use lifeboat::{
-    crypto::{IndexKey, RecoveryKey, Signer},
+    crypto::{IndexKey, Namespace, RecoveryKey, Signer},
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
-        AllowedSigner, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter, Repository, Trust,
-        TrustAnchor, VerifiedManifest,
+        AllowedSigner, ClosingList, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter,
+        PreviousEpoch, Repository, SignedEpoch, Trust, TrustAnchor, VerifiedManifest,
     },
     storage::Storage,
 };
@@ -42,6 +42,7 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
         custodians: vec![Custodian { name: "Ünsal Ş.".into(), share: 1, sha256: Digest::of(b"share") }],
         signers: vec![AllowedSigner { name: "backup-1".into(), key: signer.public() }],
         previous: None,
+        closing: None,
     }
 }
 
@@ -184,6 +185,46 @@ impl Sample {
     ) -> VerifiedManifest {
         let manifest = self.manifest(sequence, previous, records, packs).await;
         self.repository.put_manifest(manifest, &self.signer).await.unwrap()
+    }
+
+    /// Puts the next epoch in force as a ceremony does: with a closing list where a signer is removed, countersigned by `host`.
+    pub async fn succeed(
+        &self,
+        trust: &Trust,
+        recovery: &RecoveryKey,
+        (host, signers): (&Signer, &[&Signer]),
+        after: Option<u64>,
+    ) -> Epoch {
+        let current = trust.current();
+        let signers: Vec<AllowedSigner> = signers
+            .iter()
+            .enumerate()
+            .map(|(at, signer)| AllowedSigner { name: format!("backup-{at}"), key: signer.public() })
+            .collect();
+        let removes = current.signers.iter().any(|before| signers.iter().all(|after| after.key != before.key));
+        let chain = self.repository.chain(trust).await.unwrap();
+        let closing = match removes {
+            true => Some(self.repository.closing_list(trust, &chain, after).await.unwrap()),
+            false => None,
+        };
+        let epoch = Epoch {
+            number: current.number + 1,
+            created: time(50 + i64::from(current.number)),
+            previous: Some(PreviousEpoch { number: current.number, sha256: trust.current_digest() }),
+            closing: closing.as_ref().map(ClosingList::digest),
+            signers,
+            ..epoch(recovery, host)
+        };
+        let (bytes, root) = (epoch.to_bytes(), recovery.root_signer());
+        let closing = closing.map(|list| list.to_bytes());
+        let next = SignedEpoch {
+            bytes: &bytes,
+            signature: &root.sign(Namespace::Epoch, &bytes),
+            closing: closing.as_deref(),
+            countersigner: Some(host),
+        };
+        self.repository.put_signed_epoch(next, &root.public(), trust).await.unwrap();
+        epoch
     }
 
     pub async fn drill(&self) {

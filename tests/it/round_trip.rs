@@ -46,6 +46,7 @@ impl World {
             custodians: Vec::new(),
             signers: vec![AllowedSigner { name: "host".into(), key: signer.public() }],
             previous: None,
+            closing: None,
         };
         let repository = Repository::create(Storage::memory(), &epoch, &root).await.unwrap();
         let anchor = TrustAnchor { root: root.public(), recipient: key.recipient() };
