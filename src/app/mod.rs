@@ -163,7 +163,10 @@ impl Host {
     pub async fn repository_at(&self, address: &str) -> Result<(Repository, Trust), HostError> {
         let repository = Repository::open(Storage::open(address)?).await?;
         let trust = repository.trust(&self.anchor()?).await?;
-        Ok((repository, trust))
+        // The main repository and each copy have a history of their own: a copy lags, or was tampered with.
+        let of = Digest::of(repository.storage().address().as_bytes()).short();
+        let memory = self.state_file(repository.id(), &format!("{of}.history.json"));
+        Ok((repository.remembering(memory), trust))
     }
 
     /// What this host believes.
