@@ -31,8 +31,8 @@ pub struct Chain {
     late: BTreeSet<Digest>,
     /// The highest place that is taken, whoever's word it has.
     last: Option<Witness>,
-    /// Snapshots that are gone and whose absence is excused, by the digest of their manifest.
-    excused: BTreeSet<Digest>,
+    /// Places that a record in force or a closing list excuses, by the digest of their manifest.
+    excused: BTreeMap<Digest, Forgotten>,
     /// Every name that was looked at below `snapshots/`.
     pub(super) names: BTreeSet<String>,
     /// Forget records that count, undone and undoing ones included.
@@ -75,7 +75,7 @@ impl Repository {
         Ok(Chain {
             late,
             last: places.last().map(|link| Witness { sequence: link.sequence, manifest: link.digest }),
-            excused: excused.chain(trust.excused()).map(|gone| gone.manifest).collect(),
+            excused: excused.chain(trust.excused()).map(|gone| (gone.manifest, gone.clone())).collect(),
             manifests,
             records: records.in_force,
             faults,
@@ -168,12 +168,12 @@ impl Chain {
 
     /// Whether a snapshot is here, or gone with an excuse.
     pub(super) fn knows(&self, manifest: &Digest) -> bool {
-        self.excused.contains(manifest) || self.manifests.iter().any(|found| found.digest() == *manifest)
+        self.excused.contains_key(manifest) || self.manifests.iter().any(|found| found.digest() == *manifest)
     }
 
     /// Places that a record in force or a closing list excuses, whether the snapshot is here still or gone.
     pub fn excused(&self) -> impl Iterator<Item = &Forgotten> {
-        self.records.iter().flat_map(|each| &each.record.snapshots)
+        self.excused.values()
     }
 
     /// The record that forgets a snapshot which is still here.

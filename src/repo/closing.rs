@@ -77,6 +77,11 @@ impl Repository {
         let attestations = self.attestations(trust).await?;
         let attestations = attestations.files_verified.into_iter().filter(|(stem, _)| kept(stem));
         let mut attestations: Vec<Digest> = attestations.map(|(_, digest)| digest).collect();
+        let records = self.later_records(trust).await?.counting;
+        let of_time = |name: &str| layout::stem_of(layout::RECORDS, name).is_some_and(&kept);
+        let mut records: Vec<Digest> =
+            records.into_iter().filter(|(name, _)| of_time(name)).map(|(_, digest)| digest).collect();
+        records.sort_unstable();
         drills.sort_unstable();
         attestations.sort_unstable();
         Ok(ClosingList {
@@ -88,7 +93,7 @@ impl Repository {
             excused,
             drills,
             attestations,
-            records: Vec::new(),
+            records,
         })
     }
 }
