@@ -236,8 +236,8 @@ impl Findings {
     /// Tells whether there is no snapshot yet.
     async fn history(&mut self, repository: &Repository, trust: &Trust) -> bool {
         let Some(chain) = self.attempt("history", repository.chain(trust).await) else { return false };
-        if let Some(fault) = chain.faults.first() {
-            self.add("history", State::Wrong, format!("{}: {}", fault.file, fault.detail));
+        if let Some(fault) = chain.faults.iter().find(|fault| fault.severity().is_some()) {
+            self.add("history", State::Wrong, fault.to_string());
         }
         match chain.head() {
             Some(head) => self.add("newest snapshot", State::Well, head.manifest().time.to_string()),

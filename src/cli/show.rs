@@ -54,13 +54,6 @@ pub(super) enum Trusted {
 }
 
 impl Trusted {
-    pub(super) fn into_parts(self) -> (Repository, Trust) {
-        match self {
-            Self::Host(repository, trust, _) => (repository, trust),
-            Self::Quorum(repository, opened) => (repository, opened.trust),
-        }
-    }
-
     pub(super) fn repository(&self) -> &Repository {
         match self {
             Self::Host(repository, ..) | Self::Quorum(repository, _) => repository,

@@ -41,6 +41,7 @@ impl CopyView {
         let mut faults = chain.faults.clone();
         let seen = self.seen.map(|seen| Remembered { by: "this host".into(), head: seen.head, holds: false, outside: true });
         faults.extend(chain.compare(seen.as_slice()));
+        faults.retain(|fault| fault.severity().is_some());
         faults
     }
 }

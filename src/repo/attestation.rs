@@ -1,6 +1,6 @@
 //! Attestations: that one sheet was looked at on one day. Public; they hold nothing of the share.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -58,6 +58,23 @@ pub struct Attestations {
     pub(super) files: u64,
     /// Bytes read.
     pub(super) bytes: u64,
+}
+
+impl Attestations {
+    /// As somebody sees them whose clock shows `now`: one that is dated more than a day ahead proves nothing.
+    #[must_use]
+    pub fn as_of(mut self, now: Timestamp) -> Self {
+        let latest = now.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+        let (ahead, verified): (Vec<_>, Vec<_>) = self.verified.into_iter().partition(|each| each.time > latest);
+        self.verified = verified;
+        let fault = |each: &Attestation| {
+            let stem = layout::stem(each.time, each.attestation);
+            let detail = format!("it is dated ahead of today: {}", each.time);
+            Fault::new(&layout::record(layout::ATTESTATIONS, &stem), FaultKind::Untrusted, detail)
+        };
+        self.faults.extend(ahead.iter().map(fault));
+        self
+    }
 }
 
 impl Repository {

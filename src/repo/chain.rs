@@ -42,8 +42,8 @@ pub struct Chain {
     late: BTreeSet<Digest>,
     /// The highest place that is taken, whoever's word it has.
     last: Option<Witness>,
-    /// Snapshots that are gone and whose absence is excused, by the digest of their manifest.
-    excused: BTreeSet<Digest>,
+    /// Places that a record in force or a closing list excuses, by the digest of their manifest.
+    excused: BTreeMap<Digest, Forgotten>,
     /// Every name that was looked at below `snapshots/`.
     pub(super) names: BTreeSet<String>,
     /// Forget records that count, undone and undoing ones included.
@@ -241,12 +241,12 @@ impl Chain {
 
     /// Whether a snapshot is here, or gone with an excuse.
     pub(super) fn knows(&self, manifest: &Digest) -> bool {
-        self.excused.contains(manifest) || self.manifests.iter().any(|found| found.digest() == *manifest)
+        self.excused.contains_key(manifest) || self.manifests.iter().any(|found| found.digest() == *manifest)
     }
 
     /// Places that a record in force or a closing list excuses, whether the snapshot is here still or gone.
     pub fn excused(&self) -> impl Iterator<Item = &Forgotten> {
-        self.records.iter().flat_map(|each| &each.record.snapshots)
+        self.excused.values()
     }
 
     /// The record that forgets a snapshot which is still here.
@@ -298,7 +298,7 @@ pub(super) fn assembled(read: ReadManifests, base: Settled, records: ForgetRecor
     Chain {
         late,
         last: last.or(base.last),
-        excused: excused.chain(trust.excused()).map(|gone| gone.manifest).collect(),
+        excused: excused.chain(trust.excused()).map(|gone| (gone.manifest, gone.clone())).collect(),
         places: places.iter().map(|link| (link.sequence, link.digest)).collect(),
         manifests,
         settled_newest: base.newest().unwrap_or_default(),

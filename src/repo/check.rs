@@ -8,10 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Chain, Fault, FaultKind, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest,
+    Chain, Fault, FaultKind, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest, VerifiedRecord,
     chain::PARALLEL,
     damaged,
     identity::Identity,
@@ -24,6 +25,8 @@ use crate::{
     crypto::{IndexKey, Opener, RecoveryKey},
     progress::{Progress, Silent},
 };
+
+const SNAPSHOTS_BELOW: &str = "snapshots/";
 
 /// How deep to look, and with which key.
 #[derive(Clone, Copy)]
@@ -44,6 +47,8 @@ pub struct CheckOptions<'a> {
     pub scratch: Option<&'a Path>,
     /// Who watches.
     pub progress: &'a dyn Progress,
+    /// When it is; what is dated more than a day ahead of it proves nothing.
+    pub now: Timestamp,
 }
 
 /// The history of a repository and its drill records, read once.
@@ -84,7 +89,7 @@ pub struct CheckReport {
 
 impl Default for CheckOptions<'_> {
     fn default() -> Self {
-        Self { subset: None, scratch: None, progress: &Silent }
+        Self { subset: None, scratch: None, progress: &Silent, now: Timestamp::MAX }
     }
 }
 
@@ -134,7 +139,7 @@ impl Repository {
     ) -> Result<CheckReport, RepoError> {
         let History { chain, drills } = history;
         let mut report = CheckReport { subset: options.subset, ..CheckReport::default() };
-        self.check_public(trust, &mut report).await?;
+        self.check_public(trust, options.now, &mut report).await?;
         check_drills(trust, drills, &mut report);
         report.snapshots = chain.manifests.len() as u64;
         report.files += chain.record_files;
@@ -162,7 +167,7 @@ impl Repository {
     }
 
     /// lifeboat.json, the guides, epochs, and the signatures of attestations; counts what `chain` reads.
-    async fn check_public(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
+    async fn check_public(&self, trust: &Trust, now: Timestamp, report: &mut CheckReport) -> Result<(), RepoError> {
         let identity = self.read(layout::IDENTITY, report).await?;
         let expected = trust.epoch(1).map(|first| Identity::of(first).to_bytes());
         if identity.is_some() && expected.is_some() && identity != expected {
@@ -178,12 +183,21 @@ impl Repository {
         let epochs = self.epoch_files().await?;
         report.files += epochs.files;
         report.bytes += epochs.bytes;
-        report.faults.extend(trust.faults().iter().cloned());
-        for entry in self.storage.list(layout::SNAPSHOTS).await? {
-            report.files += 1;
-            report.bytes += entry.size;
+        report.faults.extend(trust.faults().iter().chain(trust.junk()).cloned());
+        for entry in self.storage.list("").await? {
+            if entry.name.starts_with(SNAPSHOTS_BELOW) {
+                report.files += 1;
+                report.bytes += entry.size;
+            } else if !layout::is_known(&entry.name) {
+                let detail = "no file of a repository has such a name";
+                report.faults.push(Fault::new(&entry.name, FaultKind::Unknown, detail));
+            }
         }
-        let attestations = self.attestations(trust).await?;
+        let later = self.later_records(trust).await?;
+        report.files += 2 * later.counting.len() as u64;
+        report.faults.extend(later.faults);
+        report.faults.extend(later.in_force.iter().map(VerifiedRecord::fault));
+        let attestations = self.attestations(trust).await?.as_of(now);
         report.files += attestations.files;
         report.bytes += attestations.bytes;
         report.faults.extend(attestations.faults);

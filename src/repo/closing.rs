@@ -78,8 +78,10 @@ impl Repository {
         let attestations = self.attestations(trust).await?;
         let attestations = attestations.files_verified.into_iter().filter(|(stem, _)| kept(stem));
         let mut attestations: Vec<Digest> = attestations.map(|(_, digest)| digest).collect();
-        let records = self.later_records(trust).await?.digests.into_iter();
-        let mut records: Vec<Digest> = records.filter(|(stem, _)| kept(stem)).map(|(_, digest)| digest).collect();
+        let records = self.later_records(trust).await?.counting;
+        let of_time = |name: &str| layout::stem_of(layout::RECORDS, name).is_some_and(&kept);
+        let mut records: Vec<Digest> =
+            records.into_iter().filter(|(name, _)| of_time(name)).map(|(_, digest)| digest).collect();
         records.sort_unstable();
         drills.sort_unstable();
         attestations.sort_unstable();

@@ -248,7 +248,7 @@ impl Judgement {
 
     /// Files of records that count, each after its signature.
     pub(super) fn record_files(&self) -> impl Iterator<Item = String> {
-        let names = self.chain.forgets.iter().chain(&self.later.counting);
+        let names = self.chain.forgets.iter().chain(self.later.counting.iter().map(|(name, _)| name));
         names.flat_map(|name| [layout::signature(name), name.clone()])
     }
 
@@ -331,11 +331,18 @@ impl Judgement {
     /// # Errors
     /// [`NoChoice::Refused`] at a fork, after a rollback, and where a signed record forbids it; [`NoChoice::Superseded`].
     pub fn for_appending(&self) -> Result<Appending<'_>, NoChoice> {
-        self.refuse_superseded()?;
         self.refuse_halted(Halt::Snapshot)?;
+        Ok(Appending { judgement: self, accepted: self.for_copying()? })
+    }
+
+    /// That the head is certain, so that what counts may be spread: what does not count never is. Gives what was accepted.
+    ///
+    /// # Errors
+    /// [`NoChoice::Refused`] at a fork and after a rollback; [`NoChoice::Superseded`].
+    pub fn for_copying(&self) -> Result<Vec<AcceptedFault>, NoChoice> {
+        self.refuse_superseded()?;
         let uncertain = |fault: &Fault| matches!(fault.kind, FaultKind::Fork | FaultKind::RolledBack);
-        let accepted = self.let_through("nothing is added to a history whose newest snapshot is not certain", uncertain)?;
-        Ok(Appending { judgement: self, accepted })
+        Ok(self.let_through("nothing is added to a history whose newest snapshot is not certain", uncertain)?)
     }
 
     /// A history from which something may be concluded for good, such as what to remove: without any fault.

@@ -158,6 +158,27 @@ pub(super) fn bundle_parts(name: &str) -> Option<(u64, Digest)> {
     (bundle(folder, &digest) == name).then_some((folder, digest))
 }
 
+/// Whether some file of a repository may have this name (docs/format.md, "Files"). A name of any other form has no meaning.
+pub(super) fn is_known(name: &str) -> bool {
+    let is_digest = |text: &str| text.parse::<Digest>().is_ok_and(|digest| digest.to_string() == text);
+    let Some((folder, file)) = name.split_once('/') else {
+        return name == IDENTITY || GUIDES.iter().any(|(guide, _)| *guide == name);
+    };
+    let bare = file.strip_suffix(SIGNATURE).unwrap_or(file);
+    let content = |ending: &str| file.strip_suffix(ending).is_some_and(is_digest);
+    match folder {
+        EPOCHS => epoch_parts(name.strip_suffix(SIGNATURE).or_else(|| name.strip_suffix(".countersig")).unwrap_or(name)).is_some(),
+        SNAPSHOTS => manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name)).is_some(),
+        DRILLS | ATTESTATIONS | FORGOTTEN | RECORDS => bare.strip_suffix(".json").is_some_and(is_stem),
+        PACKS => pack_digest(name).is_some(),
+        CLOSINGS | "lists" => content(".json"),
+        INDEXES | "configs" => content(".age"),
+        TURNS => turn_number(name).is_some(),
+        BUNDLES => bundle_parts(name).is_some(),
+        _ => false,
+    }
+}
+
 /// `turns/<number>-<try>.json`
 pub(super) fn turn(number: u64, attempt: u32) -> String {
     format!("{TURNS}/{number}-{attempt}.json")

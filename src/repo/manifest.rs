@@ -118,6 +118,11 @@ pub struct Readings {
 }
 
 impl Manifest {
+    /// The exact bytes of its file, which are what is signed.
+    pub(super) fn to_bytes(&self) -> bytes::Bytes {
+        super::to_json(self)
+    }
+
     /// Every pack and index by its name in the repository.
     pub(super) fn files(&self) -> impl Iterator<Item = (String, FileRef)> {
         let packs = self.packs.iter().map(|file| (layout::pack(&file.sha256), *file));

@@ -75,9 +75,7 @@ pub(super) struct LaterRecords {
     /// What is wrong with the others.
     pub(super) faults: Vec<Fault>,
     /// The files of those that count, undone and undoing ones included.
-    pub(super) counting: Vec<String>,
-    /// The same by stem and digest.
-    pub(super) digests: Vec<(String, Digest)>,
+    pub(super) counting: Vec<(String, Digest)>,
 }
 
 impl Halt {
@@ -125,9 +123,9 @@ impl Repository {
         for file in self.signed_files(layout::RECORDS, &mut found.faults).await? {
             match judge(self.id, &file, trust) {
                 Ok(record) => {
-                    found.counting.push(file.name.clone());
-                    found.digests.push((file.stem.clone(), Digest::of(&file.bytes)));
-                    all.push(VerifiedRecord { record, file: file.name, digest: Digest::of(&file.bytes) });
+                    let digest = Digest::of(&file.bytes);
+                    found.counting.push((file.name.clone(), digest));
+                    all.push(VerifiedRecord { record, file: file.name, digest });
                 }
                 Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),
             }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     command::Desk,
-    repo_sample::{Sample, block_on, epoch, time},
+    repo_sample::{Sample, block_on, epoch, forget, later, sweep, time},
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -233,8 +233,8 @@ fn write_the_history() {
         };
         sample.repository.put_attestation(&seen, &sample.signer).await.unwrap();
         let gone = [heads[1].name().to_owned()].into();
-        sample.repository.forget(&trust, &gone, (time(3), time(4)), &sample.signer).await.unwrap();
-        sample.repository.sweep(&trust, time(100), &std::collections::BTreeSet::new()).await.unwrap();
+        forget(&sample.repository, &trust, &gone, (time(3), time(4)), &sample.signer).await.unwrap();
+        sweep(&sample.repository, &trust, &sample.signer, later(), &std::collections::BTreeSet::new()).await.unwrap();
         heads[4].witness()
     });
     let config = format!(

@@ -1,14 +1,13 @@
 //! A small repository with every kind of value, for the tests of the format.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use lifeboat::{
     crypto::{IndexKey, Namespace, RecoveryKey, Signer},
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
-    repo::{
-        AllowedSigner, ClosingList, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter,
-        PreviousEpoch, Repository, SignedEpoch, Trust, TrustAnchor, VerifiedManifest,
-    },
+    repo::{AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, IndexWriter, Manifest, PackWriter, PreviousEpoch, Repository, Retention, SignedEpoch, Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest},
     storage::Storage,
 };
 
@@ -91,6 +90,10 @@ impl Sample {
 
     pub fn trust(&self) -> Trust {
         block_on(self.repository.trust(&self.anchor())).unwrap()
+    }
+
+    pub async fn trust_now(&self) -> Trust {
+        self.repository.trust(&self.anchor()).await.unwrap()
     }
 
     /// Two packs, and the records that refer to them.
@@ -231,6 +234,49 @@ impl Sample {
         let id = SnapshotId::from_bytes([9; 16]);
         self.repository.put_drill(time(90), id, Bytes::from_static(b"{}\n"), &self.signer).await.unwrap();
     }
+}
+
+/// A snapshot chosen by its id, as every reader has to.
+pub async fn chosen(repository: &Repository, trust: &Trust, manifest: &VerifiedManifest) -> Chosen {
+    let judgement = repository.judge(trust, &[]).await.unwrap();
+    judgement.by_id(&manifest.manifest().snapshot.to_string(), None).unwrap()
+}
+
+/// Long after any window.
+pub fn later() -> Timestamp {
+    "2100-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// Marks snapshots by their stems.
+pub async fn forget(
+    repository: &Repository,
+    trust: &Trust,
+    names: &BTreeSet<String>,
+    window: (Timestamp, Timestamp),
+    signer: &Signer,
+) -> Result<VerifiedForget, ForgetError> {
+    let judgement = repository.judge(trust, &[]).await.unwrap();
+    repository.forget(&judgement, trust, names, window, None, signer).await
+}
+
+/// Removes what is due, as the host that signs with `signer` and has no rules of its own.
+pub async fn sweep(
+    repository: &Repository,
+    trust: &Trust,
+    signer: &Signer,
+    now: Timestamp,
+    keep: &BTreeSet<Digest>,
+) -> Result<SweepReport, ForgetError> {
+    let judgement = repository.judge(trust, &[]).await.unwrap();
+    let sweep = Sweep {
+        now,
+        rules: Retention::default(),
+        window: jiff::SignedDuration::ZERO,
+        signer: signer.public(),
+        seen: &BTreeMap::new(),
+        keep,
+    };
+    repository.sweep(&judgement, &sweep).await
 }
 
 /// A storage in memory with the same files, but those that `change` drops or alters.

@@ -36,7 +36,7 @@ struct Book {
 async fn book(context: &Context) -> Result<Book, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
-    let attestations = repository.attestations(&trust).await?;
+    let attestations = repository.attestations(&trust).await?.as_of(SystemClock.now());
     let pending = Pending::load(&host.pending_path(repository.id()))?;
     // A crash after the switch leaves the file of what is in force already.
     let pending = pending.filter(|pending| pending.epoch().number > trust.current().number);
@@ -55,7 +55,7 @@ pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
         table(&headings, book.entries.iter().map(row).collect())
     });
     for fault in &book.faults {
-        context.output.warn(&format!("not counted: {}: {}", fault.file, fault.detail));
+        context.output.warn(&format!("not counted: {fault}"));
     }
     if let Some(pending) = &book.pending {
         let missing = pending.missing().join(", ");

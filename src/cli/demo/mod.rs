@@ -251,7 +251,7 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             progress: &scene.watch,
         })
         .await?;
-        let copied = repo::copy(&host.repository, &scene.storage("region-b")?).await?;
+        let copied = repo::copy(&host.repository, &host.trust, &scene.storage("region-b")?).await?;
         let counts = report.manifest.manifest().counts;
         context.output.note(&format!(
             "   day {day}: {} secrets, {} versions; {} values read, {} kept from before; {} copied and read back",

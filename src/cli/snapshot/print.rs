@@ -139,6 +139,6 @@ fn warn(context: &Context, captured: &[Captured]) {
         }
     }
     for fault in faults {
-        context.output.warn(&format!("history: {}: {}", fault.file, fault.detail));
+        context.output.warn(&format!("history: {fault}"));
     }
 }
