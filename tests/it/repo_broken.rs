@@ -545,7 +545,7 @@ fn recipes() -> Vec<(&'static str, &'static str, &'static str, Change)> {
         }),
         case("left-by-a-crash", "values", "no fault: an unfinished run left a pack and a signature", |files, keys| {
             let mut writer = lifeboat::repo::PackWriter::new(&[keys.recovery.recipient()]);
-            writer.push("arn", "v", &lifeboat::model::SecretValue::string("left".into()));
+            writer.push("arn", "v", &lifeboat::model::SecretValue::text("left".into()));
             let pack = writer.finish();
             let hex = pack.file.sha256.to_string();
             files.insert(format!("packs/{}/{hex}.age", &hex[..2]), pack.bytes.to_vec());

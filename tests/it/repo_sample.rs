@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lifeboat::{
     crypto::{IndexKey, RecoveryKey, Signer},
-    model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version},
+    model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
         AllowedSigner, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter, Repository, Trust,
         TrustAnchor, VerifiedManifest,
@@ -48,12 +48,12 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
 /// Every value of the sample by secret and version.
 pub fn values() -> Vec<(&'static str, &'static str, SecretValue)> {
     vec![
-        ("app/db", "v1-0123456789abcdef0123456789abcdef", SecretValue::string("{\"password\":\"p\\\"ä\"}".into())),
-        ("app/db", "v2-0123456789abcdef0123456789abcdef", SecretValue::string("line\nbreak\t\u{0}\u{2028}🔑".into())),
-        ("app/empty", "v1-0123456789abcdef0123456789abcdef", SecretValue::string(String::new())),
-        ("app/key", "v1-0123456789abcdef0123456789abcdef", SecretValue::binary((0..=255).collect())),
-        ("app/key", "v2-0123456789abcdef0123456789abcdef", SecretValue::binary(b"text as bytes".to_vec())),
-        ("größe/名前", "v1-0123456789abcdef0123456789abcdef", SecretValue::string("x".repeat(5000))),
+        ("app/db", "v1-0123456789abcdef0123456789abcdef", SecretValue::text("{\"password\":\"p\\\"ä\"}".into())),
+        ("app/db", "v2-0123456789abcdef0123456789abcdef", SecretValue::text("line\nbreak\t\u{0}\u{2028}🔑".into())),
+        ("app/empty", "v1-0123456789abcdef0123456789abcdef", SecretValue::text(String::new())),
+        ("app/key", "v1-0123456789abcdef0123456789abcdef", SecretValue::bytes((0..=255).collect())),
+        ("app/key", "v2-0123456789abcdef0123456789abcdef", SecretValue::bytes(b"text as bytes".to_vec())),
+        ("größe/名前", "v1-0123456789abcdef0123456789abcdef", SecretValue::text("x".repeat(5000))),
     ]
 }
 
@@ -102,8 +102,19 @@ impl Sample {
             let sealed = writer.finish();
             packs.push(sealed.file);
             places.extend(half.iter().zip(lines).map(|((name, id, value), line)| {
-                let value = ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind() };
-                (*name, Version { id: (*id).into(), stages: vec![], created: None, kms_keys: vec![], value })
+                let value =
+                    ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind(), size: value.size() };
+                (
+                    *name,
+                    Version {
+                        id: (*id).into(),
+                        current: false,
+                        labels: vec![],
+                        created: None,
+                        facets: VersionFacets::default(),
+                        value,
+                    },
+                )
             }));
             self.repository.put_pack(sealed).await.unwrap();
         }
@@ -113,12 +124,12 @@ impl Sample {
             if let Some(last) = records.last_mut().filter(|last| last.secret.name == name) {
                 last.versions.push(version);
             } else {
-                let secret = Secret { name: name.into(), arn: arn(name), ..Secret::default() };
+                let secret = Secret { name: name.into(), id: arn(name), ..Secret::default() };
                 records.push(Record { secret, versions: vec![version], read: time(1), listing: None });
             }
         }
         for record in &mut records {
-            record.versions.last_mut().unwrap().stages.push("AWSCURRENT".into());
+            record.versions.last_mut().unwrap().labels.push("AWSCURRENT".into());
         }
         (records, packs)
     }
