@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Trust, VerifiedForget,
-    VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
+    VerifiedManifest, content::SignedFile, layout, untrusted,
 };
 use crate::{
     cores,
@@ -59,13 +59,15 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Untrusted`] when it is another repository's or another signer's; [`RepoError::Storage`];
     /// `AlreadyExists` when another run took the place.
-    pub async fn put_manifest(&self, manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
+    pub async fn put_manifest(&self, mut manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
         let stem = layout::stem(manifest.time, manifest.snapshot);
         let name = layout::record(layout::SNAPSHOTS, &stem);
         if manifest.repository != self.id || manifest.version != FORMAT_VERSION || manifest.signer != signer.public() {
             return Err(untrusted(&name, "not a manifest of this repository and signer"));
         }
-        let bytes = to_json(&manifest);
+        let (sequence, previous, own_pass) = (manifest.sequence, manifest.previous, manifest.full.sequence == 0);
+        manifest.place(sequence, previous, own_pass);
+        let bytes = manifest.to_bytes(&name)?;
         let digest = Digest::of(&bytes);
         self.put_signed(&name, bytes, Namespace::Manifest, signer).await?;
         Ok(VerifiedManifest::new(manifest, digest, stem))
@@ -117,7 +119,7 @@ impl Chain {
 pub(super) fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<VerifiedManifest, Fault> {
     let SignedFile { name, stem, bytes, signature } = file;
     let fault = |kind, detail: &str| Err(Fault::new(name, kind, detail));
-    let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
+    let manifest = Manifest::read(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
     let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
     if manifest.repository != repository {
         return fault(FaultKind::Untrusted, "it belongs to another repository");

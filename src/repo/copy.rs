@@ -1,12 +1,12 @@
 //! Copies: a whole repository kept elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    FileRef, Manifest, RepoError, Repository, chain::PARALLEL, damaged, file_ref, from_json, identity::Identity, layout,
+    FileRef, Manifest, PackLists, RepoError, Repository, chain::PARALLEL, damaged, file_ref, identity::Identity, layout,
 };
 use crate::{
     cores,
@@ -105,14 +105,18 @@ impl Copying<'_> {
     async fn manifests<'n>(&self, names: &'n [String]) -> Result<Vec<(Manifest, &'n str)>, RepoError> {
         let read = stream::iter(names).map(async |name| {
             let bytes = self.from.expect(name).await?;
-            Ok((from_json(&bytes).map_err(|reason| damaged(name, reason))?, name.as_str()))
+            Ok((Manifest::read(&bytes).map_err(|reason| damaged(name, reason))?, name.as_str()))
         });
         read.buffered(PARALLEL).try_collect().await
     }
 
-    /// Packs and indexes, several at a time.
+    /// Packs, lists, index files and configurations, several at a time.
     async fn contents(&self, manifests: &[(Manifest, &str)], report: &mut CopyReport) -> Result<(), RepoError> {
-        let files: BTreeSet<(String, FileRef)> = manifests.iter().flat_map(|(manifest, _)| manifest.files()).collect();
+        let manifests = manifests.iter().map(|(manifest, _)| manifest);
+        let (files, wrong) = self.from.files_of_all(manifests, &PackLists::default()).await?;
+        if let Some(error) = wrong.into_iter().next() {
+            return Err(error);
+        }
         let mut results =
             stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
         while let Some(written) = results.try_next().await? {
@@ -122,7 +126,7 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// One pack or index; gives the bytes written, `None` when it was there. Its name is its digest: a file there with
+    /// One of them; gives the bytes written, `None` when it was there. Its name is its digest: a file there with
     /// another size is damage of the copy.
     async fn content(&self, name: &str, file: &FileRef) -> Result<Option<u64>, RepoError> {
         match self.there.get(name) {

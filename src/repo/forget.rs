@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Trust, VerifiedManifest, from_json, layout,
-    to_json, untrusted,
+    Chain, FORMAT_VERSION, Fault, FaultKind, PackLists, RepoError, Repository, Trust, VerifiedManifest, from_json,
+    layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
@@ -38,7 +38,7 @@ pub struct ForgetRecord {
     pub undoes: Option<Digest>,
     /// What is forgotten, in chain order.
     pub snapshots: Vec<Forgotten>,
-    /// Packs and indexes that no other snapshot needed when it was made.
+    /// Packs, lists, index files and configurations that no other snapshot needed when it was made.
     pub files: Vec<String>,
     /// The key epoch of the signer.
     pub epoch: u32,
@@ -189,9 +189,10 @@ impl Repository {
             return Err(ForgetError::Newest);
         }
         let (going, staying): (Vec<_>, Vec<_>) = chain.manifests.iter().partition(|found| names.contains(found.name()));
-        let needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
-        let mut files: BTreeSet<String> = going.iter().flat_map(|found| files_of(found)).collect();
-        files.extend(self.orphans(&chain).await?);
+        let lists = PackLists::default();
+        let needed = self.names_of(&staying, &lists).await?;
+        let mut files = self.names_of(&going, &lists).await?;
+        files.extend(self.orphans(&chain, &lists).await?);
         let record = ForgetRecord {
             snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),
             files: files.difference(&needed).cloned().collect(),
@@ -251,7 +252,8 @@ impl Repository {
             due.iter().flat_map(|each| &each.record.snapshots).map(|forgotten| forgotten.manifest).collect();
         let (going, staying): (Vec<_>, Vec<_>) =
             chain.manifests.iter().partition(|found| gone.contains(&found.digest()) && !chain.is_head(found));
-        let mut needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
+        let lists = PackLists::default();
+        let mut needed = self.names_of(&staying, &lists).await?;
         needed.extend(keep.iter().map(layout::pack));
         for found in going {
             let name = layout::record(layout::SNAPSHOTS, found.name());
@@ -259,7 +261,7 @@ impl Repository {
                 report.snapshots += 1;
                 self.remove(&layout::signature(&name), &mut report).await?;
             } else {
-                needed.extend(files_of(found));
+                needed.extend(self.names_of(&[found], &lists).await?);
             }
         }
         let there = self.sealed_names().await?;
@@ -286,15 +288,24 @@ impl Repository {
         if chain.faults.is_empty() { Ok(chain) } else { Err(ForgetError::Faults(Box::new(chain.faults.remove(0)))) }
     }
 
-    /// Packs and indexes that no manifest names.
-    async fn orphans(&self, chain: &Chain) -> Result<Vec<String>, RepoError> {
-        let named: BTreeSet<String> = chain.manifests.iter().flat_map(files_of).collect();
+    /// Every file that these snapshots name. A list that cannot be read is an error: what it names must not go.
+    async fn names_of(&self, found: &[&VerifiedManifest], lists: &PackLists) -> Result<BTreeSet<String>, RepoError> {
+        let (files, wrong) = self.files_of_all(found.iter().map(|found| found.manifest()), lists).await?;
+        match wrong.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(files.into_iter().map(|(name, _)| name).collect()),
+        }
+    }
+
+    /// Packs, lists, index files and configurations that no manifest names.
+    async fn orphans(&self, chain: &Chain, lists: &PackLists) -> Result<Vec<String>, RepoError> {
+        let named = self.names_of(&chain.manifests.iter().collect::<Vec<_>>(), lists).await?;
         Ok(self.sealed_names().await?.into_iter().filter(|name| !named.contains(name)).collect())
     }
 
     async fn sealed_names(&self) -> Result<BTreeSet<String>, RepoError> {
         let mut names = BTreeSet::new();
-        for folder in [layout::PACKS, layout::INDEXES] {
+        for folder in layout::CONTENTS {
             names.extend(self.storage.list(folder).await?.into_iter().map(|entry| entry.name));
         }
         Ok(names)
@@ -356,9 +367,4 @@ impl ForgetRecords {
         let snapshots = self.in_force.iter().flat_map(|each| &each.record.snapshots);
         snapshots.map(|forgotten| (forgotten.manifest, forgotten)).collect()
     }
-}
-
-/// The packs and indexes of a snapshot by name.
-fn files_of(found: &VerifiedManifest) -> impl Iterator<Item = String> {
-    found.manifest().files().map(|(name, _)| name)
 }

@@ -223,6 +223,7 @@ impl Bench {
             journal: None,
             scratch: None,
             drill: None,
+            config: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })

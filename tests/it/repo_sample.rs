@@ -1,13 +1,14 @@
 //! A small repository with every kind of value, for the tests of the format.
 
 use bytes::Bytes;
+use futures::stream;
 use jiff::Timestamp;
 use lifeboat::{
     crypto::{IndexKey, RecoveryKey, Signer},
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
-        AllowedSigner, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter, Repository, Trust,
-        TrustAnchor, VerifiedManifest,
+        AllowedSigner, Counts, Custodian, Epoch, FileRef, FullPass, IndexLine, Manifest, OpenSet, PackWriter,
+        ReadingCount, Readings, Repository, Trust, TrustAnchor, VerifiedManifest, accepted,
     },
     storage::Storage,
 };
@@ -43,6 +44,13 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
         signers: vec![AllowedSigner { name: "backup-1".into(), key: signer.public() }],
         previous: None,
     }
+}
+
+/// What a manifest of `at` without sweeps says of the age of these records.
+pub fn readings(records: &[Record], at: Timestamp) -> Readings {
+    let mut readings = ReadingCount::new(at, &[]);
+    records.iter().for_each(|record| readings.add(record));
+    readings.finish()
 }
 
 /// Every value of the sample by secret and version.
@@ -142,16 +150,13 @@ impl Sample {
         records: &[Record],
         packs: &[FileRef],
     ) -> Manifest {
-        let mut writer = IndexWriter::new(&[self.recovery.recipient(), self.index.recipient()]);
-        for record in records {
-            writer.push(record);
-        }
-        let sealed = writer.finish();
-        let index = sealed.file;
-        self.repository.put_index(sealed).await.unwrap();
-        let (secrets, versions) = (records.len() as u64, records.iter().map(|r| r.versions.len() as u64).sum());
-        let counts =
-            Counts { listed: secrets, captured: secrets, versions, values_read: versions, ..Counts::default() };
+        let recipients = [self.recovery.recipient(), self.index.recipient()];
+        let lines = records.iter().cloned().map(|record| Ok(IndexLine::Record(record)));
+        let layer = self.repository.put_layer(&recipients, stream::iter(lines)).await.unwrap();
+        let packs = packs.iter().copied().collect();
+        let packs = self.repository.put_pack_set(&OpenSet::default(), &packs).await.unwrap();
+        let versions = records.iter().map(|record| record.versions.len() as u64).sum();
+        let counts = Counts { listed: records.len() as u64, ..Counts::default() }.of_records(records, versions);
         let minute = i64::try_from(sequence).unwrap();
         Manifest {
             version: 1,
@@ -164,11 +169,15 @@ impl Sample {
             epoch: 1,
             signer: self.signer.public(),
             source: Place { provider: "aws".into(), account: "111122223333".into(), region: "eu-central-1".into() },
-            packs: packs.to_vec(),
-            indexes: vec![index],
+            packs,
+            indexes: vec![layer],
             counts,
-            readings: None,
-            drill: None,
+            accepted: Some(accepted(None, &counts)),
+            full: FullPass { sequence, time: time(minute) },
+            readings: readings(records, time(minute)),
+            sweeps: vec![],
+            seals: vec![],
+            config: None,
             excluded: vec![],
             unreadable: vec![],
             tool: "lifeboat test".into(),

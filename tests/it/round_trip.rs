@@ -78,6 +78,7 @@ impl World {
             journal: None,
             scratch: None,
             drill: None,
+            config: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })
