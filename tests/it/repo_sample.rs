@@ -78,6 +78,12 @@ impl Sample {
         Self { recovery, index: IndexKey::generate(), signer, repository }
     }
 
+    /// An empty repository with the same keys on another storage.
+    pub async fn twin(&self, storage: Storage) -> Repository {
+        let epoch = epoch(&self.recovery, &self.signer);
+        Repository::create(storage, &epoch, &self.recovery.root_signer()).await.unwrap()
+    }
+
     /// A repository with `snapshots` snapshots; each carries the values of the first.
     pub fn new(storage: Storage, snapshots: u64) -> Self {
         let sample = Self::empty(storage);
