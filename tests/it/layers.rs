@@ -1,11 +1,6 @@
 //! What a run stores does not grow with the years: layers of changes, lists of packs, arcs of sweeps, few packs.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use lifeboat::{
@@ -203,13 +198,19 @@ async fn a_day_with_one_percent_changed_stores_less_than_three_percent() {
     for number in 1..=DAYS {
         for at in 0..SECRETS / 100 {
             let number = number.cast_signed();
-            host.put(&name((number.unsigned_abs() * 151 + at * 101) % SECRETS), number, &value(at + 5_000 * number.unsigned_abs()));
+            host.put(
+                &name((number.unsigned_abs() * 151 + at * 101) % SECRETS),
+                number,
+                &value(at + 5_000 * number.unsigned_abs()),
+            );
         }
         host.run(number.cast_signed()).await;
     }
     let (all, indexes) = (host.stored("").await, host.stored("indexes").await);
     let (percent, of_index) = (share(all - full, DAYS, full), share(indexes - index, DAYS, index));
-    println!("1 % of {SECRETS} changed a day: {percent:.2} % of {full} bytes a day; the index {of_index:.2} % of {index}");
+    println!(
+        "1 % of {SECRETS} changed a day: {percent:.2} % of {full} bytes a day; the index {of_index:.2} % of {index}"
+    );
     assert!(percent < 3.0, "{percent}");
     assert_eq!(host.check(CheckDepth::Index(&host.sample.index)).await.faults, []);
 }
@@ -236,7 +237,8 @@ async fn a_changed_secret_a_day_for_600_days_takes_few_packs_and_loses_nothing()
         if number % 10 == 0 || number > 595 {
             let packs = host.packs(manifest).await;
             most = most.max(packs.len());
-            let records = host.sample.repository.records(&report.manifest, Opener::Index(&host.sample.index)).await.unwrap();
+            let records =
+                host.sample.repository.records(&report.manifest, Opener::Index(&host.sample.index)).await.unwrap();
             let named: BTreeSet<Digest> = packs.iter().map(|file| file.sha256).collect();
             assert!(referred(&records).is_subset(&named) && referred(&records).len() <= 257 + 64);
         }
@@ -254,7 +256,7 @@ async fn every_write_of_a_day_that_merges_layers_and_lists_may_fail() {
     for cut in 1..=7 {
         for faults in [Faults::from_put(cut), Faults::put_unanswered(cut)] {
             let host = tokio::task::block_in_place(|| Host::with(60, |number| format!("{number}")));
-            for number in 0..17 {
+            for number in 0..17_i64 {
                 host.put(&name(number.unsigned_abs()), number, "changed");
                 host.run(number).await;
             }
@@ -336,14 +338,15 @@ async fn a_drill_key_opens_its_secrets_on_every_day() {
     for full in [false, true] {
         let mut host = tokio::task::block_in_place(|| Host::with(60, |number| format!("{number}")));
         host.drill = Some(DrillSealing { recipient: drill.recipient(), names: vec!["app/000?".into()], full });
-        for number in 0..40 {
+        for number in 0..40_i64 {
             host.put(&name(number.unsigned_abs() % 60), number, "changed");
             let report = host.run(number).await;
             let manifest = report.manifest.manifest();
             let [seal] = &manifest.seals[..] else { panic!("one seal") };
             assert_eq!((&*seal.purpose, &seal.recipient, seal.full), ("drill", &drill.recipient(), full));
             let opened = host.sample.repository.open_set(&seal.packs, &PackLists::default()).await.unwrap();
-            let records = host.sample.repository.records(&report.manifest, Opener::Index(&host.sample.index)).await.unwrap();
+            let records =
+                host.sample.repository.records(&report.manifest, Opener::Index(&host.sample.index)).await.unwrap();
             let (ours, others): (Vec<_>, Vec<_>) =
                 records.into_iter().partition(|record| full || record.secret.name.starts_with("app/000"));
             for pack in referred(&ours) {
@@ -386,7 +389,7 @@ async fn the_configuration_is_kept_sealed_and_written_when_it_changes() {
 fn a_list_that_is_gone_or_altered_is_its_own_fault_and_copies_hold_lists_too() {
     let host = Host::with(30, |number| format!("{number}"));
     block_on(async {
-        for number in 0..20 {
+        for number in 0..20_i64 {
             host.put(&name(number.unsigned_abs()), number, "changed");
             host.run(number).await;
         }
