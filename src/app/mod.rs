@@ -50,6 +50,8 @@ pub struct CopySeen {
 pub struct Host {
     /// The configuration.
     pub config: Config,
+    /// Its file, byte for byte.
+    file: Vec<u8>,
     folder: PathBuf,
 }
 
@@ -145,7 +147,12 @@ impl Host {
         let text = String::from_utf8_lossy(&bytes);
         let config = Config::parse(&text).map_err(|error| HostError::Config { path: path.to_owned(), error })?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        Ok(Self { config, folder })
+        Ok(Self { config, file: bytes, folder })
+    }
+
+    /// The configuration file, byte for byte, as a snapshot keeps it.
+    pub fn config_file(&self) -> &[u8] {
+        &self.file
     }
 
     /// Opens the configured repository and verifies its epochs against the pinned trust.

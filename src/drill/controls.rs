@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::stream;
 use jiff::Timestamp;
 
 use super::{DrillError, record::NegativeControl};
@@ -18,8 +19,8 @@ use crate::{
         memory::{HeldVersion, Memory},
     },
     repo::{
-        AllowedSigner, Chosen, Counts, Epoch, FORMAT_VERSION, IndexWriter, Manifest, PackWriter, Repository, Trust,
-        TrustAnchor, VerifiedManifest,
+        AllowedSigner, Chosen, Counts, Epoch, FORMAT_VERSION, FullPass, IndexLine, Manifest, PackSet, PackWriter,
+        ReadingCount, Repository, Trust, TrustAnchor, VerifiedManifest,
     },
     restore::{self, Options, Plan, Values},
     share::{self, Gathering},
@@ -223,9 +224,11 @@ async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -
         },
     };
     let versions = lines.into_iter().enumerate().map(version).collect();
-    let mut index = IndexWriter::new(&recipients);
-    index.push(&Record { secret: secret(), versions, read: Timestamp::UNIX_EPOCH, listing: None });
-    let index = index.finish();
+    let record = Record { secret: secret(), versions, read: Timestamp::UNIX_EPOCH, listing: None };
+    let mut readings = ReadingCount::new(Timestamp::UNIX_EPOCH, &[]);
+    readings.add(&record);
+    let counts = Counts { listed: 1, ..Counts::default() }.of_records(std::slice::from_ref(&record), 3);
+    let layer = repository.put_layer(&recipients, stream::iter([Ok(IndexLine::Record(record))])).await?;
     let manifest = Manifest {
         version: FORMAT_VERSION,
         repository: repository.id(),
@@ -237,17 +240,20 @@ async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -
         epoch: 1,
         signer: signer.public(),
         source: source(),
-        packs: vec![pack.file],
-        indexes: vec![index.file],
-        counts: Counts { listed: 1, captured: 1, versions: 3, values_read: 3, ..Counts::default() },
-        readings: None,
-        drill: None,
+        packs: PackSet { new: vec![pack.file], lists: Vec::new() },
+        indexes: vec![layer],
+        counts,
+        accepted: None,
+        full: FullPass { sequence: 1, time: Timestamp::UNIX_EPOCH },
+        readings: readings.finish(),
+        sweeps: Vec::new(),
+        seals: Vec::new(),
+        config: None,
         excluded: Vec::new(),
         unreadable: Vec::new(),
         tool: String::new(),
     };
     repository.put_pack(pack).await?;
-    repository.put_index(index).await?;
     Ok(repository.put_manifest(manifest, signer).await?)
 }
 

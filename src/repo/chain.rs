@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust, VerifiedForget,
-    VerifiedManifest, Witness,
+    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust,
+    VerifiedForget, VerifiedManifest, Witness,
     content::{self, SignedFile},
-    from_json, layout,
+    layout,
     memory::{self, Kept, Settled},
-    to_json, untrusted,
+    untrusted,
 };
 use crate::{
     cores,
@@ -155,7 +155,7 @@ impl Repository {
     /// Whether a file holds a genuine manifest, whose signature may be beside it or where it always was.
     async fn renamed(&self, name: &str, trust: &Trust) -> Result<Option<Fault>, RepoError> {
         let Some(bytes) = self.if_there(name).await? else { return Ok(None) };
-        let Ok(manifest) = from_json::<Manifest>(&bytes) else { return Ok(None) };
+        let Ok(manifest) = Manifest::read(&bytes) else { return Ok(None) };
         let stem = layout::stem(manifest.time, manifest.snapshot);
         let own = layout::manifest(manifest.sequence, &stem);
         for beside in [name, own.as_str()] {
@@ -173,13 +173,15 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Untrusted`] when it is another repository's or another signer's; [`RepoError::Storage`];
     /// `AlreadyExists` when another run took the place.
-    pub async fn put_manifest(&self, manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
+    pub async fn put_manifest(&self, mut manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
         let stem = layout::stem(manifest.time, manifest.snapshot);
         let name = layout::manifest(manifest.sequence, &stem);
         if manifest.repository != self.id || manifest.version != FORMAT_VERSION || manifest.signer != signer.public() {
             return Err(untrusted(&name, "not a manifest of this repository and signer"));
         }
-        let bytes = to_json(&manifest);
+        let (sequence, previous, own_pass) = (manifest.sequence, manifest.previous, manifest.full.sequence == 0);
+        manifest.place(sequence, previous, own_pass);
+        let bytes = manifest.to_bytes(&name)?;
         let digest = Digest::of(&bytes);
         self.put_signed(&name, bytes, Namespace::Manifest, signer).await?;
         Ok(VerifiedManifest::new(manifest, digest, stem))
@@ -324,7 +326,7 @@ fn renamed(name: &str, own: &str) -> Fault {
 pub(super) fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<VerifiedManifest, Fault> {
     let SignedFile { name, bytes, signature, .. } = file;
     let fault = |kind, detail: &str| Err(Fault::new(name, kind, detail));
-    let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
+    let manifest = Manifest::read(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
     let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
     if manifest.repository != repository {
         return fault(FaultKind::Untrusted, "it belongs to another repository");

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -12,13 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Chain, Fault, FaultKind, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest, VerifiedRecord,
-    chain::PARALLEL,
-    damaged,
-    identity::Identity,
-    layout,
-    resolve::Expected,
-    restorable::{ValuesByPack, restorable},
+    Chain, Fault, FaultKind, FileRef, MISSING, PackLists, RepoError, Repository, Restorable, StoredDrill, Subset, Trust,
+    VerifiedManifest, VerifiedRecord, chain::PARALLEL, damaged, identity::Identity, layout, resolve::Expected,
+    restorable::ValuesByPack,
 };
 use crate::{
     cores,
@@ -72,7 +67,7 @@ pub struct CheckReport {
     pub references: u64,
     /// Values that were opened (depth values).
     pub values: u64,
-    /// Packs and indexes that no verified manifest refers to: what an interrupted run left, and no fault.
+    /// Packs, lists, index files and configurations that no verified manifest names: what an interrupted run left, and no fault.
     pub orphans: u64,
     /// Files sealed to a key of another epoch or host, so neither read nor faulted (depth index and deeper).
     pub unopened: Vec<String>,
@@ -95,8 +90,8 @@ impl Default for CheckOptions<'_> {
 
 impl CheckDepth<'_> {
     /// Where references are noted; only for [`Self::Values`] somebody looks at them.
-    fn expected(&self, options: &CheckOptions<'_>) -> Option<Arc<Expected>> {
-        matches!(self, Self::Values(_)).then(|| Arc::new(Expected::new(options.scratch, options.subset)))
+    fn expected(&self, options: &CheckOptions<'_>) -> Option<Expected> {
+        matches!(self, Self::Values(_)).then(|| Expected::new(options.scratch, options.subset))
     }
 
     fn opener(&self) -> Option<Opener<'_>> {
@@ -144,21 +139,22 @@ impl Repository {
         report.snapshots = chain.manifests.len() as u64;
         report.files += chain.record_files;
         report.faults.extend(chain.faults.iter().cloned());
-        self.check_sealed(&chain.manifests, options.progress, &mut report).await?;
+        let lists = PackLists::default();
+        self.check_sealed(&chain.manifests, &lists, options.progress, &mut report).await?;
         let values = match depth.opener() {
             Some(opener) => {
-                let expected = depth.expected(options);
+                let mut expected = depth.expected(options);
+                let beside = (&lists, options.progress);
                 let values =
-                    self.check_records(&chain.manifests, opener, expected.as_ref(), options, &mut report).await?;
+                    self.check_records(&chain.manifests, opener, expected.as_mut(), beside, &mut report).await?;
                 if let Some(expected) = expected {
-                    let expected = Arc::into_inner(expected).expect("whoever noted references is done");
                     self.check_values(opener, expected, options.progress, &mut report).await?;
                 }
                 values
             }
             None => ValuesByPack::new(),
         };
-        report.restorable = restorable(&chain.manifests, &report.faults, &values);
+        report.restorable = self.restorable(&chain.manifests, &report.faults, &values, &lists).await?;
         report.faults.sort_by(|a, b| (&a.file, &a.detail).cmp(&(&b.file, &b.detail)));
         report.faults.dedup();
         report.unopened.sort();
@@ -204,22 +200,27 @@ impl Repository {
         Ok(())
     }
 
-    /// Every pack and index: there, and as long and with the digest that a manifest says.
+    /// Every pack, list, index file and configuration: there, and as long and with the digest that a manifest or list says.
     async fn check_sealed(
         &self,
         manifests: &[VerifiedManifest],
+        lists: &PackLists,
         progress: &dyn Progress,
         report: &mut CheckReport,
     ) -> Result<(), RepoError> {
-        let files = sealed_files(manifests);
+        let manifests = manifests.iter().map(VerifiedManifest::manifest);
+        let (files, wrong) = self.files_of_all(manifests, lists).await?;
+        for error in wrong {
+            report.faults.push(fault_of("", error)?);
+        }
         let names: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
         let mut there = BTreeMap::new();
-        for folder in [layout::PACKS, layout::INDEXES] {
+        for folder in layout::CONTENTS {
             there.extend(self.storage.list(folder).await?.into_iter().map(|entry| (entry.name, entry.size)));
         }
         report.orphans = there.keys().filter(|name| !names.contains(name.as_str())).count() as u64;
         let read = |name: &str, file: &FileRef| {
-            name.starts_with(layout::INDEXES) || report.subset.is_none_or(|subset| subset.holds(&file.sha256))
+            !name.starts_with(layout::PACKS) || report.subset.is_none_or(|subset| subset.holds(&file.sha256))
         };
         let (read, skipped): (Vec<_>, Vec<_>) = files.iter().partition(|(name, file)| read(name, file));
         report.skipped = skipped.len() as u64;
@@ -278,11 +279,6 @@ fn check_drills(trust: &Trust, drills: &[StoredDrill], report: &mut CheckReport)
 /// Files read at the same time: enough for a storage far away, and for every core here.
 fn at_once() -> usize {
     (2 * PARALLEL).max(cores::count())
-}
-
-/// Every pack and index of `manifests` by name, once.
-pub(super) fn sealed_files(manifests: &[VerifiedManifest]) -> BTreeSet<(String, FileRef)> {
-    manifests.iter().flat_map(|found| found.manifest().files()).collect()
 }
 
 fn of_size(name: &str, file: &FileRef, size: u64) -> Result<(), RepoError> {

@@ -1,24 +1,28 @@
-//! Packs, indexes and drill records, stored and fetched whole.
+//! Packs, index files, configurations and drill records, stored and fetched whole.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::BTreeSet,
+    io::{self, Read as _, Write as _},
+};
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    Chosen, Fault, FaultKind, FileRef, IndexReader, IndexWriter, MISSING, Manifest, PackReader, RepoError, Repository, SealedFile,
-    damaged, file_ref, layout,
+    Fault, FaultKind, FileRef, MISSING, Manifest, PackLists, PackReader, RepoError, Repository, SealedFile, damaged, file_ref, layout,
 };
 use crate::{
     cores,
-    crypto::{Namespace, Opener, Recipient, Signer},
-    model::{Digest, Record, SnapshotId},
+    crypto::{self, Namespace, OpenError, Opener, Recipient, Sealer, Signer},
+    model::{Digest, SnapshotId},
     storage::{Entry, StorageError},
 };
 
 /// Readers of armor are lenient about what follows it; here every byte counts.
 const SIGNATURE_END: &str = "\n-----END SSH SIGNATURE-----\n";
+
+/// A configuration's most bytes, opened.
+const MOST_CONFIG: u64 = 16 << 20;
 
 /// A signed record of a drill as stored. The repository does not look inside.
 #[derive(Clone, Debug)]
@@ -83,22 +87,37 @@ impl Repository {
         if found.sha256 == *digest { Ok(bytes) } else { Err(damaged(&name, "its content does not have its digest")) }
     }
 
-    /// The packs that are there, by one listing; whether they are whole is a check's business.
+    /// Those of these packs that are not there; whether the others are whole is a check's business. A folder is asked for each, a
+    /// bucket lists them, which takes fewer requests.
     ///
     /// # Errors
     /// [`RepoError::Storage`].
-    pub async fn packs_there(&self) -> Result<BTreeSet<Digest>, RepoError> {
+    pub async fn missing_packs(&self, packs: impl Iterator<Item = &FileRef>) -> Result<BTreeSet<Digest>, RepoError> {
+        let wanted: BTreeSet<Digest> = packs.map(|file| file.sha256).collect();
+        if wanted.is_empty() {
+            return Ok(wanted);
+        }
+        if self.storage.is_folder() {
+            let mut missing = BTreeSet::new();
+            for pack in wanted {
+                if !self.storage.exists(&layout::pack(&pack)).await? {
+                    missing.insert(pack);
+                }
+            }
+            return Ok(missing);
+        }
         let entries = self.storage.list(layout::PACKS).await?;
-        Ok(entries.iter().filter_map(|entry| layout::pack_digest(&entry.name)).collect())
+        let there: BTreeSet<Digest> = entries.iter().filter_map(|entry| layout::pack_digest(&entry.name)).collect();
+        Ok(wanted.difference(&there).copied().collect())
     }
 
-    /// A pack or index of a manifest that is not there: it must not be published.
+    /// A pack of a manifest that is not there: it must not be published.
     ///
     /// # Errors
-    /// [`RepoError::Storage`].
+    /// [`RepoError::Damaged`] when a list cannot be read; [`RepoError::Storage`].
     pub async fn missing_of(&self, manifest: &Manifest) -> Result<Option<String>, RepoError> {
-        let there = self.sealed_names().await?;
-        Ok(manifest.files().map(|(name, _)| name).find(|name| !there.contains(name)))
+        let set = self.packs_of(manifest, &PackLists::default()).await?;
+        Ok(self.missing_packs(set.packs()).await?.first().map(layout::pack))
     }
 
     /// Opens a pack, its digest checked.
@@ -109,60 +128,37 @@ impl Repository {
         PackReader::open(&layout::pack(digest), self.pack(digest).await?, opener)
     }
 
-    /// Every record of a snapshot, sorted by name, with one index in memory at a time.
+    /// Stores the configuration of a host, sealed to `recipients`. It must hold no secret: the index key opens it.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub async fn put_config(&self, config: &[u8], recipients: &[Recipient]) -> Result<FileRef, RepoError> {
+        let mut sealer = Sealer::new(recipients, Vec::new()).expect("there is a recipient, and memory does not fail");
+        sealer.write_all(config).expect("memory does not fail");
+        let bytes = Bytes::from(sealer.finish().expect("memory does not fail"));
+        let file = file_ref(&bytes);
+        self.put_same(&layout::config(&file.sha256), bytes).await?;
+        Ok(file)
+    }
+
+    /// The configuration that a snapshot keeps. Nothing that it names is run or asked without a person who agrees.
     ///
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
-    pub fn record_stream<'a>(
-        &'a self,
-        chosen: &Chosen,
-        opener: Opener<'a>,
-    ) -> impl Stream<Item = Result<Record, RepoError>> + use<'a> {
-        let ahead: VecDeque<FileRef> = chosen.manifest().indexes.iter().copied().collect();
-        stream::try_unfold((ahead, None::<IndexReader>), move |(mut ahead, mut open)| async move {
-            loop {
-                if let Some(record) = open.as_mut().and_then(Iterator::next) {
-                    return Ok(Some((record?, (ahead, open))));
-                }
-                let Some(file) = ahead.pop_front() else { return Ok(None) };
-                let sealed = self.index(&file).await?;
-                open = Some(IndexReader::open(&layout::index(&file.sha256), sealed, opener)?);
-            }
-        })
-    }
-
-    /// The same, in memory as a whole.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn records(&self, chosen: &Chosen, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
-        self.record_stream(chosen, opener).try_collect().await
-    }
-
-    /// Seals and stores records, sorted by name, in as many indexes as they need; gives these in order.
-    ///
-    /// # Errors
-    /// The first error of `records`, or as [`Repository::put_index`].
-    pub async fn put_records(
-        &self,
-        recipients: &[Recipient],
-        records: impl Iterator<Item = Result<Record, RepoError>>,
-    ) -> Result<Vec<FileRef>, RepoError> {
-        let mut indexes = Vec::new();
-        let mut index = IndexWriter::new(recipients);
-        for record in records {
-            let record = record?;
-            if index.is_full() {
-                let full = std::mem::replace(&mut index, IndexWriter::new(recipients)).finish();
-                indexes.push(full.file);
-                self.put_index(full).await?;
-            }
-            index.push(&record);
+    pub async fn config(&self, file: &FileRef, opener: Opener<'_>) -> Result<Vec<u8>, RepoError> {
+        let name = layout::config(&file.sha256);
+        let sealed = self.sealed(&name, file).await?;
+        let opened = crypto::open(opener, io::Cursor::new(sealed)).map_err(|error| match error {
+            OpenError::WrongKey => RepoError::WrongKey { file: name.clone() },
+            damage @ OpenError::Damaged(_) => damaged(&name, damage.to_string()),
+        })?;
+        let mut config = Vec::new();
+        let read = opened.take(MOST_CONFIG + 1).read_to_end(&mut config);
+        match read {
+            Err(error) => Err(damaged(&name, error.to_string())),
+            Ok(_) if config.len() as u64 > MOST_CONFIG => Err(damaged(&name, "it is too long for a configuration")),
+            Ok(_) => Ok(config),
         }
-        let last = index.finish();
-        indexes.push(last.file);
-        self.put_index(last).await?;
-        Ok(indexes)
     }
 
     /// An index's ciphertext, its digest and size checked.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    FileRef, Judgement, RepoError, Repository, StoredEpoch, Trust, VerifiedManifest, chain::PARALLEL,
-    check::sealed_files, damaged, file_ref, identity::Identity, layout,
+    FileRef, Judgement, PackLists, RepoError, Repository, StoredEpoch, Trust, VerifiedManifest, chain::PARALLEL, damaged,
+    file_ref, identity::Identity, layout,
 };
 use crate::{
     cores,
@@ -122,7 +122,7 @@ impl Copying<'_> {
     /// One that is there is only looked at when its size differs: a year's manifests are not to be read every day.
     async fn manifests(&self, manifests: &[VerifiedManifest], report: &mut CopyReport) -> Result<(), RepoError> {
         for found in manifests {
-            let (name, bytes) = (found.file(), found.manifest().to_bytes());
+            let (name, bytes) = (found.file(), found.manifest().to_bytes(found.name())?);
             let is_there = self.there.contains_key(&layout::signature(&name));
             if is_there && self.there.get(&name) == Some(&(bytes.len() as u64)) {
                 report.note(None);
@@ -135,9 +135,13 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Packs and indexes, several at a time.
+    /// Packs, lists, index files and configurations, several at a time.
     async fn contents(&self, manifests: &[VerifiedManifest], report: &mut CopyReport) -> Result<(), RepoError> {
-        let files = sealed_files(manifests);
+        let manifests = manifests.iter().map(VerifiedManifest::manifest);
+        let (files, wrong) = self.from.files_of_all(manifests, &PackLists::default()).await?;
+        if let Some(error) = wrong.into_iter().next() {
+            return Err(error);
+        }
         let mut results =
             stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
         while let Some(written) = results.try_next().await? {
@@ -147,7 +151,7 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// One pack or index; gives the bytes written, `None` when it was there. Its name is its digest: a file there with
+    /// One of them; gives the bytes written, `None` when it was there. Its name is its digest: a file there with
     /// another size is damage of the copy.
     async fn content(&self, name: &str, file: &FileRef) -> Result<Option<u64>, RepoError> {
         match self.there.get(name) {

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, Refusal, RepoError, Repository, Retention, Signed, Trust, VerifiedManifest,
-    content::SignedFile, from_json, layout, to_json, untrusted,
+    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed, Trust,
+    VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
@@ -41,7 +41,7 @@ pub struct ForgetRecord {
     pub rules: Option<ForgetRules>,
     /// What is forgotten, in chain order.
     pub snapshots: Vec<Forgotten>,
-    /// Packs and indexes that no other snapshot needed when it was made.
+    /// Packs, lists, index files and configurations that no other snapshot needed when it was made.
     pub files: Vec<String>,
     /// The key epoch of the signer.
     pub epoch: u32,
@@ -206,9 +206,10 @@ impl Repository {
             return Err(ForgetError::Newest);
         }
         let (going, staying): (Vec<_>, Vec<_>) = chain.manifests.iter().partition(|found| names.contains(found.name()));
-        let needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
-        let mut files: BTreeSet<String> = going.iter().flat_map(|found| files_of(found)).collect();
-        files.extend(self.orphans(chain).await?);
+        let lists = PackLists::default();
+        let needed = self.names_of(&staying, &lists).await?;
+        let mut files = self.names_of(&going, &lists).await?;
+        files.extend(self.orphans(chain, &lists).await?);
         let record = ForgetRecord {
             rules: rules.map(ForgetRules::of),
             snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),
@@ -246,15 +247,24 @@ impl Repository {
         Ok(found.clone())
     }
 
-    /// Packs and indexes that no manifest names.
-    async fn orphans(&self, chain: &Chain) -> Result<Vec<String>, RepoError> {
-        let named: BTreeSet<String> = chain.manifests.iter().flat_map(files_of).collect();
+    /// Every file that these snapshots name. A list that cannot be read is an error: what it names must not go.
+    pub(super) async fn names_of(&self, found: &[&VerifiedManifest], lists: &PackLists) -> Result<BTreeSet<String>, RepoError> {
+        let (files, wrong) = self.files_of_all(found.iter().map(|found| found.manifest()), lists).await?;
+        match wrong.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(files.into_iter().map(|(name, _)| name).collect()),
+        }
+    }
+
+    /// Packs, lists, index files and configurations that no manifest names.
+    async fn orphans(&self, chain: &Chain, lists: &PackLists) -> Result<Vec<String>, RepoError> {
+        let named = self.names_of(&chain.manifests.iter().collect::<Vec<_>>(), lists).await?;
         Ok(self.sealed_names().await?.into_iter().filter(|name| !named.contains(name)).collect())
     }
 
     pub(super) async fn sealed_names(&self) -> Result<BTreeSet<String>, RepoError> {
         let mut names = BTreeSet::new();
-        for folder in [layout::PACKS, layout::INDEXES] {
+        for folder in layout::CONTENTS {
             names.extend(self.storage.list(folder).await?.into_iter().map(|entry| entry.name));
         }
         Ok(names)
@@ -334,9 +344,4 @@ impl ForgetRules {
         let seconds = |within: u64| SignedDuration::from_secs(i64::try_from(within.min(1 << 40)).unwrap_or(i64::MAX));
         Retention { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within: keep_within.map(seconds) }
     }
-}
-
-/// The packs and indexes of a snapshot by name.
-pub(super) fn files_of(found: &VerifiedManifest) -> impl Iterator<Item = String> {
-    found.manifest().files().map(|(name, _)| name)
 }

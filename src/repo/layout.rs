@@ -9,6 +9,10 @@ pub(super) const EPOCHS: &str = "epochs";
 pub(super) const CLOSINGS: &str = "closings";
 pub(super) const PACKS: &str = "packs";
 pub(super) const INDEXES: &str = "indexes";
+pub(super) const LISTS: &str = "lists";
+pub(super) const CONFIGS: &str = "configs";
+/// Folders of files whose names are digests and which manifests name.
+pub(super) const CONTENTS: [&str; 4] = [PACKS, LISTS, INDEXES, CONFIGS];
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const ATTESTATIONS: &str = "attestations";
@@ -29,12 +33,7 @@ pub(super) const GUIDES: [(&str, &str); 2] =
     [("RECOVER.md", include_str!("recover/RECOVER.md")), ("recover.py", include_str!("recover/recover.py"))];
 
 /// Digests of what earlier releases brought along: a release that changes a guide adds the old one's.
-const EARLIER_GUIDES: [&str; 2] = [
-    // recover.py before snapshots could be forgotten.
-    "660d01dded6bfe6822d84ad1d40023be545430c012eb79f41512955c62c315b6",
-    // recover.py before rows could be typed without checks.
-    "1aeade7c12e6b162f3930b09e3e20604d29dfdad2f7e25855a634c13364cbc1c",
-];
+const EARLIER_GUIDES: [&str; 0] = [];
 
 /// Whether a release wrote this guide.
 pub(super) fn is_known_guide(text: &str, bytes: &[u8]) -> bool {
@@ -68,14 +67,22 @@ pub fn pack(digest: &Digest) -> String {
     format!("{PACKS}/{}/{hex}.age", &hex[..2])
 }
 
-/// The digest of a pack's name.
+/// The digest of a pack by its name.
 pub(super) fn pack_digest(name: &str) -> Option<Digest> {
-    let digest = name.rsplit_once('/')?.1.strip_suffix(".age")?.parse().ok()?;
+    let digest = name.strip_prefix(PACKS)?.strip_prefix('/')?.get(3..)?.strip_suffix(".age")?.parse().ok()?;
     (pack(&digest) == name).then_some(digest)
 }
 
 pub(super) fn index(digest: &Digest) -> String {
     format!("{INDEXES}/{digest}.age")
+}
+
+pub(super) fn list(digest: &Digest) -> String {
+    format!("{LISTS}/{digest}.json")
+}
+
+pub(super) fn config(digest: &Digest) -> String {
+    format!("{CONFIGS}/{digest}.age")
 }
 
 /// `20261124T055042Z-1a2b3c4d`: when and which.
@@ -206,7 +213,13 @@ mod tests {
     fn names_are_as_specified() {
         let digest = Digest::of(b"");
         assert_eq!(pack(&digest), format!("packs/e3/{digest}.age"));
+        assert_eq!(pack_digest(&pack(&digest)), Some(digest));
+        for other in [index(&digest), format!("packs/00/{digest}.age"), "packs/é".into()] {
+            assert_eq!(pack_digest(&other), None, "{other}");
+        }
         assert_eq!(index(&digest), format!("indexes/{digest}.age"));
+        assert_eq!(list(&digest), format!("lists/{digest}.json"));
+        assert_eq!(config(&digest), format!("configs/{digest}.age"));
         let stem = stem("2026-01-02T03:04:05.9Z".parse().unwrap(), SnapshotId::from_bytes([0xab; 16]));
         assert_eq!(stem, "20260102T030405Z-abababab");
         assert_eq!(stem_of(DRILLS, &record(DRILLS, &stem)), Some(&*stem));

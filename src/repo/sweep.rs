@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Chain, ForgetError, ForgetRules, Judgement, Repository, Retention, VerifiedForget, VerifiedManifest,
-    forget::files_of, layout, plan, record::Halt,
+    PackLists, layout, plan, record::Halt,
 };
 use crate::{
     crypto::PublicKey,
@@ -122,7 +122,8 @@ impl Repository {
         report.disagreed = chain.manifests.iter().filter(stays).map(VerifiedManifest::file).collect();
         let (going, staying): (Vec<_>, Vec<_>) =
             chain.manifests.iter().partition(|found| going.contains(&found.digest()));
-        let mut needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
+        let lists = PackLists::default();
+        let mut needed = self.names_of(&staying, &lists).await?;
         needed.extend(sweep.keep.iter().map(layout::pack));
         for found in going {
             let name = found.file();
@@ -130,7 +131,7 @@ impl Repository {
                 report.snapshots += 1;
                 self.remove(&layout::signature(&name), &mut report).await?;
             } else {
-                needed.extend(files_of(found));
+                needed.extend(self.names_of(&[found], &lists).await?);
             }
         }
         let there = self.sealed_names().await?;

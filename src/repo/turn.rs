@@ -92,8 +92,8 @@ impl Known {
 }
 
 impl Repository {
-    /// Signs and stores a manifest as the newest one of the history: the moment a snapshot exists. Its number and the digest
-    /// before it are filled in; its id may be exchanged. What others added meanwhile is before it.
+    /// Signs and stores a manifest as the newest one of the history: the moment a snapshot exists. Its number, that of a pass which it made itself, and
+    /// the digest before it are filled in; its id may be exchanged. What others added meanwhile is before it.
     ///
     /// # Errors
     /// [`RepoError::Untrusted`] when it is another repository's or another signer's, or when too many files stand where turns
@@ -106,10 +106,10 @@ impl Repository {
         tip: &Tip,
     ) -> Result<VerifiedManifest, RepoError> {
         let mut tip = tip.0.lock().await;
+        let own_pass = manifest.full.sequence == 0;
         let mut attempt = 1;
         while attempt <= MOST_TRIES {
-            manifest.sequence = tip.next()?;
-            manifest.previous = tip.head.map(|head| head.manifest);
+            manifest.place(tip.next()?, tip.head.map(|head| head.manifest), own_pass);
             let own = self.claim(&manifest, signer)?;
             let name = layout::turn(manifest.sequence, attempt);
             let holder = self.take_turn(&name, &own).await?;
@@ -157,7 +157,7 @@ impl Repository {
             let name = layout::manifest(manifest.sequence, &stem);
             return Err(untrusted(&name, "not a manifest of this repository and signer"));
         }
-        let bytes = to_json(manifest);
+        let bytes = manifest.to_bytes(&layout::manifest(manifest.sequence, &stem))?;
         let signature = signer.sign(Namespace::Manifest, &bytes);
         let manifest = VerifiedManifest::new(manifest.clone(), Digest::of(&bytes), stem);
         Ok(Claim { manifest, bytes, signature })
@@ -231,7 +231,7 @@ impl Repository {
     /// A turn's manifest, if a signer made it and it may follow the head.
     fn believe(&self, bytes: &[u8], trust: &Trust, tip: &Known) -> Option<Claim> {
         let Turn { manifest, signature, .. } = from_json(bytes).ok()?;
-        let parsed: Manifest = from_json(manifest.as_bytes()).ok()?;
+        let parsed = Manifest::read(manifest.as_bytes()).ok()?;
         let stem = layout::stem(parsed.time, parsed.snapshot);
         let name = layout::manifest(parsed.sequence, &stem);
         let bytes = Bytes::from(manifest);

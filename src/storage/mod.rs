@@ -254,7 +254,8 @@ impl Storage {
         Ok(entries)
     }
 
-    fn is_folder(&self) -> bool {
+    /// Whether it is a local folder, where asking for one file costs next to nothing.
+    pub fn is_folder(&self) -> bool {
         matches!(&*self.place, Place::Local { .. })
     }
 

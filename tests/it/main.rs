@@ -40,6 +40,7 @@ mod hygiene;
 mod iam_ministack;
 mod incremental;
 mod kill;
+mod layers;
 mod plaintext_bound;
 mod process_hygiene;
 mod progress;

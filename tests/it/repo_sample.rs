@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use futures::stream;
 use jiff::Timestamp;
 use lifeboat::{
     crypto::{IndexKey, Namespace, RecoveryKey, Signer},
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
-    repo::{AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, IndexWriter, Manifest, PackWriter, PreviousEpoch, Repository, Retention, SignedEpoch, Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest},
+    repo::{
+        AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, FullPass, IndexLine, Manifest,
+        OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention, SignedEpoch, Sweep, SweepReport,
+        Trust, TrustAnchor, VerifiedForget, VerifiedManifest, accepted,
+    },
     storage::Storage,
 };
 
@@ -45,6 +50,13 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
     }
 }
 
+/// What a manifest of `at` without sweeps says of the age of these records.
+pub fn readings(records: &[Record], at: Timestamp) -> Readings {
+    let mut readings = ReadingCount::new(at, &[]);
+    records.iter().for_each(|record| readings.add(record));
+    readings.finish()
+}
+
 /// Every value of the sample by secret and version.
 pub fn values() -> Vec<(&'static str, &'static str, SecretValue)> {
     vec![
@@ -68,6 +80,12 @@ impl Sample {
         let epoch = epoch(&recovery, &signer);
         let repository = block_on(Repository::create(storage, &epoch, &recovery.root_signer())).unwrap();
         Self { recovery, index: IndexKey::generate(), signer, repository }
+    }
+
+    /// An empty repository with the same keys on another storage.
+    pub async fn twin(&self, storage: Storage) -> Repository {
+        let epoch = epoch(&self.recovery, &self.signer);
+        Repository::create(storage, &epoch, &self.recovery.root_signer()).await.unwrap()
     }
 
     /// A repository with `snapshots` snapshots; each carries the values of the first.
@@ -146,16 +164,13 @@ impl Sample {
         records: &[Record],
         packs: &[FileRef],
     ) -> Manifest {
-        let mut writer = IndexWriter::new(&[self.recovery.recipient(), self.index.recipient()]);
-        for record in records {
-            writer.push(record);
-        }
-        let sealed = writer.finish();
-        let index = sealed.file;
-        self.repository.put_index(sealed).await.unwrap();
-        let (secrets, versions) = (records.len() as u64, records.iter().map(|r| r.versions.len() as u64).sum());
-        let counts =
-            Counts { listed: secrets, captured: secrets, versions, values_read: versions, ..Counts::default() };
+        let recipients = [self.recovery.recipient(), self.index.recipient()];
+        let lines = records.iter().cloned().map(|record| Ok(IndexLine::Record(record)));
+        let layer = self.repository.put_layer(&recipients, stream::iter(lines)).await.unwrap();
+        let packs = packs.iter().copied().collect();
+        let packs = self.repository.put_pack_set(&OpenSet::default(), &packs).await.unwrap();
+        let versions = records.iter().map(|record| record.versions.len() as u64).sum();
+        let counts = Counts { listed: records.len() as u64, ..Counts::default() }.of_records(records, versions);
         let minute = i64::try_from(sequence).unwrap();
         Manifest {
             version: 1,
@@ -168,11 +183,15 @@ impl Sample {
             epoch: 1,
             signer: self.signer.public(),
             source: Place { provider: "aws".into(), account: "111122223333".into(), region: "eu-central-1".into() },
-            packs: packs.to_vec(),
-            indexes: vec![index],
+            packs,
+            indexes: vec![layer],
             counts,
-            readings: None,
-            drill: None,
+            accepted: Some(accepted(None, &counts)),
+            full: FullPass { sequence, time: time(minute) },
+            readings: readings(records, time(minute)),
+            sweeps: vec![],
+            seals: vec![],
+            config: None,
             excluded: vec![],
             unreadable: vec![],
             tool: "lifeboat test".into(),

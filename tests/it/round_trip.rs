@@ -81,6 +81,7 @@ impl World {
             journal: None,
             scratch: None,
             drill: None,
+            config: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })

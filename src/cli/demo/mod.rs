@@ -247,6 +247,7 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             journal: None,
             scratch: None,
             drill: None,
+            config: None,
             clock: &SystemClock,
             progress: &scene.watch,
         })

@@ -231,6 +231,7 @@ impl Run<'_> {
             journal: Some(&self.journal(&place)),
             scratch: Some(&self.host.scratch()),
             drill: self.sealing.as_ref(),
+            config: Some(self.host.config_file()),
             clock: &SystemClock,
             progress,
         };
