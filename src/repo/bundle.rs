@@ -83,9 +83,9 @@ impl Repository {
                 };
                 let (digest, folder) = (*digest, *folder);
                 let Some(opened) = cores::aside(move || open(&bytes, folder, &digest)).await else { continue };
-                files.extend(opened.into_iter().filter(|(name, bytes)| {
-                    listed.get(name.as_str()) == Some(&(bytes.len() as u64))
-                }));
+                files.extend(
+                    opened.into_iter().filter(|(name, bytes)| listed.get(name.as_str()) == Some(&(bytes.len() as u64))),
+                );
                 if listed.keys().all(|name| files.contains_key(*name)) {
                     break;
                 }
@@ -99,7 +99,8 @@ fn make(files: &[SignedFile]) -> Bytes {
     let mut lines = Vec::new();
     for file in files {
         let (Ok(manifest), Some(signature)) = (std::str::from_utf8(&file.bytes), &file.signature) else { continue };
-        let line = Line { name: format!("{}.json", file.stem), manifest: manifest.into(), signature: signature.clone() };
+        let line =
+            Line { name: format!("{}.json", file.stem), manifest: manifest.into(), signature: signature.clone() };
         serde_json::to_writer(&mut lines, &line).expect("lines are plain data");
         lines.push(b'\n');
     }
@@ -132,7 +133,12 @@ mod tests {
 
     fn file(number: u32) -> SignedFile {
         let stem = format!("20261127T{number:06}Z-0000000a");
-        SignedFile::new(layout::in_folder(3, &format!("{stem}.json")).unwrap(), stem, Bytes::from(format!("{{{number}}}\n")), Some("s\n".into()))
+        SignedFile::new(
+            layout::in_folder(3, &format!("{stem}.json")).unwrap(),
+            stem,
+            Bytes::from(format!("{{{number}}}\n")),
+            Some("s\n".into()),
+        )
     }
 
     #[test]

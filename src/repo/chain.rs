@@ -74,7 +74,8 @@ impl Repository {
         kept: &BTreeMap<String, Kept>,
         bundled: &HashMap<String, Bytes>,
     ) -> Result<ReadManifests, RepoError> {
-        let mut read = ReadManifests { names: entries.iter().map(|entry| entry.name.clone()).collect(), ..Default::default() };
+        let mut read =
+            ReadManifests { names: entries.iter().map(|entry| entry.name.clone()).collect(), ..Default::default() };
         let (known, strange): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| layout::manifest_stem(unsigned_name(&entry.name)).is_some());
         let (signatures, named): (Vec<Entry>, Vec<Entry>) =
@@ -401,7 +402,12 @@ fn places(manifests: &[VerifiedManifest], records: &ForgetRecords, trust: &Trust
 
 /// Gaps and forks of places sorted by sequence number, the first of which follows `settled`.
 fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
-    let settled = settled.map(|last| Link { file: String::new(), sequence: last.sequence, digest: last.manifest, previous: None });
+    let settled = settled.map(|last| Link {
+        file: String::new(),
+        sequence: last.sequence,
+        digest: last.manifest,
+        previous: None,
+    });
     let settled: Vec<&Link> = settled.iter().collect();
     let mut by_sequence: BTreeMap<u64, Vec<&Link>> = BTreeMap::new();
     for link in places {

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Chain, Fault, FaultKind, FileRef, MISSING, PackLists, RepoError, Repository, Restorable, StoredDrill, Subset, Trust,
-    VerifiedManifest, VerifiedRecord, chain::PARALLEL, damaged, identity::Identity, layout, resolve::Expected,
+    Chain, Fault, FaultKind, FileRef, MISSING, PackLists, RepoError, Repository, Restorable, StoredDrill, Subset,
+    Trust, VerifiedManifest, VerifiedRecord, chain::PARALLEL, damaged, identity::Identity, layout, resolve::Expected,
     restorable::ValuesByPack,
 };
 use crate::{

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    Fault, FaultKind, FileRef, MISSING, Manifest, PackLists, PackReader, RepoError, Repository, SealedFile, damaged, file_ref, layout,
+    Fault, FaultKind, FileRef, MISSING, Manifest, PackLists, PackReader, RepoError, Repository, SealedFile, damaged,
+    file_ref, layout,
 };
 use crate::{
     cores,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    FileRef, Judgement, PackLists, RepoError, Repository, StoredEpoch, Trust, VerifiedManifest, chain::PARALLEL, damaged,
-    file_ref, identity::Identity, layout,
+    FileRef, Judgement, PackLists, RepoError, Repository, StoredEpoch, Trust, VerifiedManifest, chain::PARALLEL,
+    damaged, file_ref, identity::Identity, layout,
 };
 use crate::{
     cores,

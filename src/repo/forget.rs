@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed, Trust,
-    VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
+    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed,
+    Trust, VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
@@ -248,7 +248,11 @@ impl Repository {
     }
 
     /// Every file that these snapshots name. A list that cannot be read is an error: what it names must not go.
-    pub(super) async fn names_of(&self, found: &[&VerifiedManifest], lists: &PackLists) -> Result<BTreeSet<String>, RepoError> {
+    pub(super) async fn names_of(
+        &self,
+        found: &[&VerifiedManifest],
+        lists: &PackLists,
+    ) -> Result<BTreeSet<String>, RepoError> {
         let (files, wrong) = self.files_of_all(found.iter().map(|found| found.manifest()), lists).await?;
         match wrong.into_iter().next() {
             Some(error) => Err(error),
@@ -342,6 +346,13 @@ impl ForgetRules {
         let Self { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within } = *self;
         // Longer than any history is as good as for ever.
         let seconds = |within: u64| SignedDuration::from_secs(i64::try_from(within.min(1 << 40)).unwrap_or(i64::MAX));
-        Retention { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within: keep_within.map(seconds) }
+        Retention {
+            keep_last,
+            keep_daily,
+            keep_weekly,
+            keep_monthly,
+            keep_yearly,
+            keep_within: keep_within.map(seconds),
+        }
     }
 }

@@ -4,11 +4,7 @@
 //! believed to be as it was while its listing says the same; one of the full ones is looked at in each run. What others
 //! must not be able to change lies in the host's own state folder, like the head it remembers.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 

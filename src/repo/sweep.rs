@@ -10,14 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    Chain, ForgetError, ForgetRules, Judgement, Repository, Retention, VerifiedForget, VerifiedManifest,
-    PackLists, layout, plan, record::Halt,
+    Chain, ForgetError, ForgetRules, Judgement, PackLists, Repository, Retention, VerifiedForget, VerifiedManifest,
+    layout, plan, record::Halt,
 };
-use crate::{
-    crypto::PublicKey,
-    model::Digest,
-    storage::StorageError,
-};
+use crate::{crypto::PublicKey, model::Digest, storage::StorageError};
 
 /// What a host brings along to remove something.
 pub struct Sweep<'a> {

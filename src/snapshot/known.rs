@@ -214,7 +214,9 @@ impl Known {
         let Shared { for_drills, given_up, missing, .. } = &*self.shared;
         match value {
             ValueState::Stored { pack, .. } => {
-                !given_up.contains(pack) && !missing.contains(pack) && (!self.is_for_drills || for_drills.contains(pack))
+                !given_up.contains(pack)
+                    && !missing.contains(pack)
+                    && (!self.is_for_drills || for_drills.contains(pack))
             }
             ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. } => false,
         }

@@ -24,7 +24,7 @@ use crate::{
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
-        Appending, Chosen, DRILL, FileRef, FullPass, Manifest, NoChoice, OpenSet, PackSet, Remembered, RepoError, Repository,
+        Appending, DRILL, FileRef, FullPass, Manifest, NoChoice, OpenSet, PackSet, Remembered, RepoError, Repository,
         Seal, Sorted, Spool, Tip, Trust, VerifiedManifest, Witness, accepted,
     },
 };
@@ -164,7 +164,8 @@ pub enum SnapshotError {
 /// # Errors
 /// See [`SnapshotError`]. What could not be read is not an error: it is in the [`Report`] and the manifest.
 pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
-    let own = request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false, outside: true });
+    let own =
+        request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false, outside: true });
     let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
     let appending = judgement.for_appending()?;
     run_after(request, &appending, &appending.tip()).await

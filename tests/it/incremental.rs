@@ -198,7 +198,10 @@ impl Host {
     }
 
     async fn record(&self, report: &Report, name: &str) -> Record {
-        let records = self.sample.repository.records(&report.manifest, Opener::Index(&self.sample.index));
+        let repository = &self.sample.repository;
+        let trust = repository.trust(&self.sample.anchor()).await.unwrap();
+        let chosen = crate::repo_sample::chosen(repository, &trust, &report.manifest).await;
+        let records = repository.records(&chosen, Opener::Index(&self.sample.index));
         records.await.unwrap().into_iter().find(|record| record.secret.name == name).unwrap()
     }
 }

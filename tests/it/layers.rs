@@ -93,7 +93,9 @@ impl Host {
     }
 
     async fn content(&self, repository: &Repository, report: &Report) -> Vec<Record> {
-        let records = repository.records(&report.manifest, Opener::Index(&self.sample.index)).await.unwrap();
+        let trust = repository.trust(&self.sample.anchor()).await.unwrap();
+        let chosen = crate::repo_sample::chosen(repository, &trust, &report.manifest).await;
+        let records = repository.records(&chosen, Opener::Index(&self.sample.index)).await.unwrap();
         records.into_iter().map(bare).collect()
     }
 
@@ -237,8 +239,10 @@ async fn a_changed_secret_a_day_for_600_days_takes_few_packs_and_loses_nothing()
         if number % 10 == 0 || number > 595 {
             let packs = host.packs(manifest).await;
             most = most.max(packs.len());
-            let records =
-                host.sample.repository.records(&report.manifest, Opener::Index(&host.sample.index)).await.unwrap();
+            let repository = &host.sample.repository;
+            let trust = repository.trust(&host.sample.anchor()).await.unwrap();
+            let chosen = crate::repo_sample::chosen(repository, &trust, &report.manifest).await;
+            let records = repository.records(&chosen, Opener::Index(&host.sample.index)).await.unwrap();
             let named: BTreeSet<Digest> = packs.iter().map(|file| file.sha256).collect();
             assert!(referred(&records).is_subset(&named) && referred(&records).len() <= 257 + 64);
         }
@@ -345,8 +349,10 @@ async fn a_drill_key_opens_its_secrets_on_every_day() {
             let [seal] = &manifest.seals[..] else { panic!("one seal") };
             assert_eq!((&*seal.purpose, &seal.recipient, seal.full), ("drill", &drill.recipient(), full));
             let opened = host.sample.repository.open_set(&seal.packs, &PackLists::default()).await.unwrap();
-            let records =
-                host.sample.repository.records(&report.manifest, Opener::Index(&host.sample.index)).await.unwrap();
+            let repository = &host.sample.repository;
+            let trust = repository.trust(&host.sample.anchor()).await.unwrap();
+            let chosen = crate::repo_sample::chosen(repository, &trust, &report.manifest).await;
+            let records = repository.records(&chosen, Opener::Index(&host.sample.index)).await.unwrap();
             let (ours, others): (Vec<_>, Vec<_>) =
                 records.into_iter().partition(|record| full || record.secret.name.starts_with("app/000"));
             for pack in referred(&ours) {
@@ -397,7 +403,13 @@ fn a_list_that_is_gone_or_altered_is_its_own_fault_and_copies_hold_lists_too() {
         let lists = storage.list("lists").await.unwrap();
         assert!(!lists.is_empty(), "more than sixteen packs");
         let to = Storage::memory();
-        lifeboat::repo::copy(&host.sample.repository, &to).await.unwrap();
+        lifeboat::repo::copy(
+            &host.sample.repository,
+            &host.sample.repository.trust(&host.sample.anchor()).await.unwrap(),
+            &to,
+        )
+        .await
+        .unwrap();
         assert_eq!(to.list("lists").await.unwrap().len(), lists.len());
         let list = &lists[0].name;
         let trust = host.sample.repository.trust(&host.sample.anchor()).await.unwrap();
@@ -416,7 +428,7 @@ fn a_list_that_is_gone_or_altered_is_its_own_fault_and_copies_hold_lists_too() {
                 assert!(newest.values_lost.is_none_or(|lost| (10..=30).contains(&lost)), "{newest:?}");
                 assert_eq!(report.restorable[0].extent, Extent::Whole);
             }
-            assert!(lifeboat::repo::copy(&seen, &Storage::memory()).await.is_err());
+            assert!(lifeboat::repo::copy(&seen, &trust, &Storage::memory()).await.is_err());
         }
     });
 }

@@ -25,7 +25,8 @@ async fn grow(sample: &Sample, until: u64) {
     for sequence in last.map_or(0, |last| last.sequence) + 1..=until {
         manifest.sequence = sequence;
         manifest.previous = last.map(|last| last.manifest);
-        manifest.snapshot = SnapshotId::from_bytes(Digest::of(&sequence.to_be_bytes()).as_bytes()[..16].try_into().unwrap());
+        manifest.snapshot =
+            SnapshotId::from_bytes(Digest::of(&sequence.to_be_bytes()).as_bytes()[..16].try_into().unwrap());
         manifest.time = time(i64::try_from(sequence).unwrap());
         manifest.source.region = format!("eu-{}-1", sequence % 3);
         let found = sample.repository.put_manifest(manifest.clone(), &sample.signer).await.unwrap();
@@ -49,7 +50,9 @@ async fn recent(storage: &Storage, trust: &Trust, memory: &Path) -> Seen {
 fn same(recent: &Chain, whole: &Chain) {
     assert!(whole.is_whole() && recent.faults.is_empty() && whole.faults.is_empty());
     assert_eq!((recent.count(), recent.witness()), (whole.count(), whole.witness()));
-    let newest = |chain: &Chain| chain.newest().into_iter().map(|(place, found)| (place.clone(), found.witness())).collect::<Vec<_>>();
+    let newest = |chain: &Chain| {
+        chain.newest().into_iter().map(|(place, found)| (place.clone(), found.witness())).collect::<Vec<_>>()
+    };
     assert_eq!(newest(recent), newest(whole));
     for found in &whole.manifests {
         let witness = found.witness();
@@ -92,10 +95,7 @@ fn whatever_is_changed_in_an_old_folder_is_seen_within_a_few_looks() {
         let memory = folder.path().join("history");
         recent(sample.repository.storage(), &trust, &memory).await;
         let remembered = std::fs::read(&memory).unwrap();
-        for (what, change) in [
-            ("removed", None),
-            ("altered", Some(Bytes::from_static(b"{}\n"))),
-        ] {
+        for (what, change) in [("removed", None), ("altered", Some(Bytes::from_static(b"{}\n")))] {
             let seen = crate::repo_sample::altered(sample.repository.storage(), |name, bytes| {
                 if name == victim { change.clone() } else { Some(bytes) }
             });
@@ -109,7 +109,8 @@ fn whatever_is_changed_in_an_old_folder_is_seen_within_a_few_looks() {
             assert!(!Repository::open(storage).await.unwrap().chain(&trust).await.unwrap().faults.is_empty());
         }
         // The newest ones are looked at each time.
-        let storage = crate::repo_sample::altered(sample.repository.storage(), |name, bytes| (name != newest).then_some(bytes));
+        let storage =
+            crate::repo_sample::altered(sample.repository.storage(), |name, bytes| (name != newest).then_some(bytes));
         std::fs::write(&memory, &remembered).unwrap();
         let seen = recent(&storage.await, &trust, &memory).await;
         let head = whole.witness().unwrap();

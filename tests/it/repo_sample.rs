@@ -9,9 +9,9 @@ use lifeboat::{
     crypto::{IndexKey, Namespace, RecoveryKey, Signer},
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
-        AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, FullPass, IndexLine, Manifest,
-        OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention, SignedEpoch, Sweep, SweepReport,
-        Trust, TrustAnchor, VerifiedForget, VerifiedManifest, accepted,
+        AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, FullPass, IndexLine,
+        Manifest, OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention, SignedEpoch,
+        Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest, accepted,
     },
     storage::Storage,
 };
