@@ -39,6 +39,7 @@ mod handover;
 mod hygiene;
 mod iam_ministack;
 mod incremental;
+mod judge;
 mod kill;
 mod layers;
 mod plaintext_bound;
