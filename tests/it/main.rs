@@ -43,6 +43,7 @@ mod kill;
 mod plaintext_bound;
 mod process_hygiene;
 mod progress;
+mod recover_moves;
 mod recover_py;
 mod repo_broken;
 mod repo_check;

@@ -252,13 +252,11 @@ SMALL, BIG, LINE = 64 << 10, 16 << 20, 16 << 20
 SEVERITY = {"missing": 6, "damaged": 6, "dangling": 6, "unsigned": 4, "untrusted": 4, "renamed": 4, "gap": 4, "fork": 4,
             "rolled_back": 4, "superseded": 4, "halted": 4, "late": 3, "junk": 0, "unknown": 0}
 HISTORY = ("snapshots", "epochs", "closings", "forgotten", "records")
-
 HEX, STEM = "[0-9a-f]{64}", "[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 KNOWN = re.compile(rf"""lifeboat\.json | RECOVER\.md | recover\.py | epochs/[1-9][0-9]*-{HEX}\.json(\.sig|\.countersig)?
     | snapshots/(0|[1-9][0-9]*)/{STEM}\.json(\.sig)? | (drills|attestations|forgotten|records)/{STEM}\.json(\.sig)?
-    | (closings|lists)/{HEX}\.json | bundles/(0|[1-9][0-9]*)-{HEX}\.zst | packs/([0-9a-f]{{2}})/\6[0-9a-f]{{62}}\.age
-    | (indexes|configs)/{HEX}\.age | turns/[1-9][0-9]*-[1-9][0-9]*\.json""", re.X)
-
+    | (closings|lists)/{HEX}\.json | (indexes|configs)/{HEX}\.age | packs/(?P<hh>[0-9a-f]{{2}})/(?P=hh)[0-9a-f]{{62}}\.age
+    | bundles/(0|[1-9][0-9]*)-{HEX}\.zst | turns/[1-9][0-9]*-[1-9][0-9]*\.json""", re.X)
 Fault = namedtuple("Fault", "file kind detail number")
 Epoch = namedtuple("Epoch", "name digest content data")
 Found = namedtuple("Found", "name digest content")
@@ -394,6 +392,16 @@ def parsed(data, shape, depth=32):
 
 # ---- files ---------------------------------------------------------------------------------------------------------
 
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def name_of(folder, digest):
+    """packs/HH/DIGEST.age, lists/DIGEST.json and the like."""
+    inner = f"{digest[:2]}/{digest}" if folder == "packs" else digest
+    return f"{folder}/{inner}.{'json' if folder in ('lists', 'closings') else 'age'}"
+
+
 class Folder:
     """The files of a repository: regular files only, and none that a link finds elsewhere."""
     def __init__(self, path):
@@ -410,7 +418,7 @@ class Folder:
             path = self.real(name)
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise Bad("damaged", "it is not a regular file")
-            return open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
+            return open(path, "rb")
         except (FileNotFoundError, NotADirectoryError):
             raise Bad("missing", "it is missing") from None
         except OSError as error:
@@ -424,7 +432,7 @@ class Folder:
         return data
 
     def compare(self, name, size, digest):
-        """Raises Bad unless a file has this size (None: any) and digest."""
+        """Raises Bad unless the file has this size (None: any) and digest."""
         found = hashlib.sha256()
         with self.opened(name) as file:
             actual = os.fstat(file.fileno()).st_size
@@ -436,27 +444,24 @@ class Folder:
             raise Bad("damaged", "its content does not have its digest")
 
     def names(self, below="", depth=0):
-        """Every name of a file. A folder that a link finds elsewhere, or deeper than any of the format, is one name."""
+        """Every file. A folder that a link finds elsewhere, or deeper than any of the format, is one name that ends in /"""
         for entry in sorted(os.scandir(os.path.join(self.path, below)), key=lambda entry: entry.name):
             name = below + entry.name
-            try:
-                inside = entry.is_dir() and depth < 2 and bool(self.real(name))
-            except (Bad, OSError):
-                inside = False
-            if inside:
+            inside = os.path.realpath(entry.path).startswith(self.path + os.sep)
+            if entry.is_dir() and inside and depth < 2:
                 yield from self.names(name + "/", depth + 1)
-            elif not re.search("#[0-9]+$", name):
-                yield name
+            elif not re.search("#[0-9]+$", name):  # else the temp file of an interrupted write
+                yield name + "/" * entry.is_dir()
 
     def lines(self, name, identity):
-        """The lines of a pack or index whose digest was compared: age -d, then zstd -d. The identity goes through a pipe."""
+        """The lines of a pack or index: age -d, then zstd -d. The identity goes through a pipe."""
         with self.opened(name) as file:
             age = subprocess.Popen(["age", "-d", "-i", "-", f"/dev/fd/{file.fileno()}"], pass_fds=[file.fileno()],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             zstd = subprocess.Popen(["zstd", "-d", "-q", "-c"], stdin=age.stdout, stdout=subprocess.PIPE,
                                     stderr=subprocess.DEVNULL)
+            age.stdout.close()
             try:
-                age.stdout.close()
                 age.stdin.write(identity.encode() + b"\n")
                 age.stdin.close()
                 for line in iter(lambda: zstd.stdout.readline(LINE + 2), b""):
@@ -471,16 +476,7 @@ class Folder:
                 for program in (age, zstd):
                     program.kill()
                     program.wait()
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-def name_of(folder, digest):
-    """packs/HH/DIGEST.age, lists/DIGEST.json and the like."""
-    inner = f"{digest[:2]}/{digest}" if folder == "packs" else digest
-    return f"{folder}/{inner}.{'json' if folder in ('lists', 'closings') else 'age'}"
+                zstd.stdout.close()
 
 
 # ---- the repository ------------------------------------------------------------------------------------------------
@@ -488,22 +484,15 @@ def name_of(folder, digest):
 class Repository:
     """Epochs that count are read at once; load() reads the rest. `faults` is everything wrong, by file and kind."""
     def __init__(self, path, root, recipient, signatures=True):
-        self.folder, self.faults, self.signatures, self.scratch = Folder(path), {}, signatures, tempfile.TemporaryDirectory()
-        if not signatures:
-            note("WARNING: no signature is checked: anyone may have written these files")
-        elif not shutil.which("ssh-keygen"):
+        if signatures and not shutil.which("ssh-keygen"):
             stop("ssh-keygen is not installed (Debian: apt install openssh-client); it checks who wrote these files")
-        self.all = [name for name in self.folder.names() if self.usable(name)]
-        self.known = [name for name in self.all if KNOWN.fullmatch(name)]
-        self.compared_already, self.lists = {}, {}
+        self.folder, self.signatures, self.scratch = Folder(path), signatures, tempfile.TemporaryDirectory()
+        self.faults, self.seen, self.lists = {}, {}, {}
+        names = list(self.folder.names())
+        self.known = [name for name in names if KNOWN.fullmatch(name)]
+        self.others = sorted(set(names) - set(self.known))
         self.read_epochs(root, recipient)
         self.closings = {number: self.closing(epoch) for number, epoch in sorted(self.epochs.items()) if number > 1}
-
-    def usable(self, name):
-        if os.path.isdir(os.path.join(self.folder.path, name)) and name.split("/")[0] in ("packs", "lists", "indexes", *SIGNED, *HISTORY):
-            self.fault(name, "damaged", "it is a folder where a file belongs, or a link that leaves the folder")
-            return False
-        return True
 
     def fault(self, name, kind, detail, number=None):
         self.faults.setdefault((name, kind), Fault(name, kind, detail, number))
@@ -518,27 +507,22 @@ class Repository:
         """Raises Bad unless the first of these signature files that is there is the key's over these bytes."""
         if not self.signatures:
             return
-        for name in signatures:
-            try:
-                text = self.folder.read(name)
-                break
-            except Bad as bad:
-                if bad.kind != "missing":
-                    raise Bad("untrusted", f"its signature is unusable: {bad.detail}") from None
-        else:
+        there = [name for name in signatures if name in self.known or os.path.lexists(os.path.join(self.folder.path, name))]
+        if not there:
             raise Bad("unsigned", "it has no signature")
+        text = self.folder.read(there[0])
         body = re.fullmatch(rb"-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]+\n)+)-----END SSH SIGNATURE-----\n", text)
         parts = (base64.b64decode(key.split()[1]), namespace.encode(), b"", b"sha512")
         start = b"SSHSIG\0\0\0\1" + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        try:
-            fitting = body and base64.b64decode(body[1].replace(b"\n", b""), validate=True).startswith(start)
-        except ValueError:
-            fitting = False
         allowed, signature = (os.path.join(self.scratch.name, name) for name in ("allowed", "signature"))
         for path, content in ((allowed, f'lifeboat namespaces="{namespace}" {key}\n'.encode()), (signature, text)):
             with open(path, "wb") as file:
                 file.write(content)
         command = ["ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "lifeboat", "-n", namespace, "-s", signature]
+        try:
+            fitting = body and base64.b64decode(body[1].replace(b"\n", b""), validate=True).startswith(start)
+        except ValueError:
+            fitting = False
         if not fitting or subprocess.run(command, input=data, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
             raise Bad("untrusted", f"its signature is not a genuine one by {key}")
 
@@ -546,22 +530,22 @@ class Repository:
 
     def read_epochs(self, root, recipient):
         """The epochs that count: those of the anchor, and those that their `previous` leads to."""
-        whole, broken = {}, {}
+        whole, broken, counting = {}, {}, {}
         for name in self.documents("epochs"):
             try:
                 whole[name] = self.whole_epoch(name)
                 self.genuine(whole[name].data, [name + ".sig"], whole[name].content["root"], "lifeboat-epoch")
             except Bad as bad:
-                broken[name] = bad if name not in whole else Bad("unsigned", bad.detail)
+                broken[name] = Bad("unsigned", bad.detail) if name in whole else bad
         good = [epoch for name, epoch in whole.items() if name not in broken]
         root = root or self.only_root(good)
         anchored = [e for e in good if e.content["root"] == root and recipient in (None, e.content["recipient"])]
         if not anchored:
             for name, bad in broken.items():
                 note(f"FAULT {name}:{bad.kind}: {bad.detail}")
-            stop("no key epoch here belongs to this key", max([SEVERITY[bad.kind] for bad in broken.values()] or [5 if recipient else 4]))
+            worst = [SEVERITY[bad.kind] for bad in broken.values()]
+            stop("no key epoch here belongs to this key", max(worst, default=5 if recipient else 4))
         self.repository = self.identity({epoch.content["repository"] for epoch in anchored})
-        counting = {}
         for epoch in sorted(anchored, key=lambda epoch: -epoch.content["number"]):
             if epoch.content["repository"] == self.repository:
                 self.follow_back(epoch, whole, broken, counting)
@@ -572,13 +556,13 @@ class Repository:
         for name in self.documents("epochs"):
             if name not in counting and (name, "unsigned") not in self.faults:
                 self.judge_other_epoch(name, whole.get(name), broken.get(name))
-        first = self.epochs.get(1)
-        expected = {"version": 1, "repository": self.repository, "created": first.content["created"]} if first else {}
-        try:
-            if first and self.folder.read("lifeboat.json") != (json.dumps(expected, indent=2) + "\n").encode():
-                self.fault("lifeboat.json", "damaged", "it is not what epoch 1 says")
-        except Bad as bad:
-            self.bad("lifeboat.json", bad)
+        if 1 in self.epochs:
+            identity = {"version": 1, "repository": self.repository, "created": self.epochs[1].content["created"]}
+            try:
+                if self.folder.read("lifeboat.json") != (json.dumps(identity, indent=2) + "\n").encode():
+                    raise Bad("damaged", "it is not what epoch 1 says")
+            except Bad as bad:
+                self.bad("lifeboat.json", bad)
 
     def whole_epoch(self, name):
         number, digest = re.fullmatch(r"epochs/([0-9]+)-(.{64})\.json", name).groups()
@@ -603,20 +587,19 @@ class Repository:
         """The id of this repository; lifeboat.json chooses where one key has epochs of several."""
         try:
             there = parsed(self.folder.read("lifeboat.json"), IDENTITY)["repository"]
-        except Bad as bad:
-            if "version 1:" not in bad.detail and "newer" in bad.detail:
-                stop(f"lifeboat.json: {bad.detail}")
+        except Bad:
             there = None
         if there not in repositories and len(repositories) > 1:
             stop("lifeboat.json is damaged, and this key has epochs of several repositories here. Use another copy", 6)
         return there if there in repositories else repositories.pop()
 
     def follow_back(self, epoch, whole, broken, counting):
+        """Back to epoch 1, of which every one must be whole; from an unsigned one on they do not count."""
         believed = True
         while True:
+            believed = believed and epoch.name not in broken
             if epoch.name in broken:
                 self.bad(epoch.name, broken[epoch.name])
-                believed = False
             elif believed:
                 counting[epoch.name] = epoch
             if "previous" not in epoch.content:
@@ -640,9 +623,9 @@ class Repository:
             self.fault(name, "junk", "it does not belong to the key epochs that count")
 
     def countersigned(self, epoch):
-        for signer in self.newest.content["signers"]:
+        for key in self.signers(self.newest.content["number"]):
             try:
-                self.genuine(epoch.data, [epoch.name + ".countersig"], signer["key"], "lifeboat-epoch")
+                self.genuine(epoch.data, [epoch.name + ".countersig"], key, "lifeboat-epoch")
                 return True
             except Bad:
                 pass
@@ -661,7 +644,7 @@ class Repository:
         except Bad as bad:
             self.bad(name, bad)
             content = {field: [] for field in CLOSING}
-        return {field: set(content[field]) if field != "excused" else content[field]
+        return {field: content[field] if field == "excused" else set(content[field])
                 for field in ("snapshots", "excused", "drills", "attestations", "records")}
 
     # -- signed files
@@ -674,53 +657,50 @@ class Repository:
         shape, id_field, namespace, limit, listed = SIGNED[folder]
         data = self.folder.read(name, limit)
         content, digest = parsed(data, shape, 64 if folder == "records" else 32), sha256(data)
-        if content["repository"] != self.repository:
-            raise Bad("untrusted", "it belongs to another repository")
-        key, epoch = content["signer"], content.get("epoch", 0)
+        key, epoch, right = content["signer"], content.get("epoch", 0), name
         if folder in ("drills", "attestations"):
             epoch = max([number for number in self.epochs if key in self.signers(number)], default=0)
-        later = [n for n in sorted(self.epochs) if n > epoch and key not in self.signers(n)]
+        later = [number for number in sorted(self.epochs) if number > epoch and key not in self.signers(number)]
+        if content["repository"] != self.repository:
+            raise Bad("untrusted", "it belongs to another repository")
         if key not in self.signers(epoch):
             raise Bad("untrusted", f"{key} may not sign for epoch {epoch}")
         if later and digest not in self.closings[later[0]][listed]:
             raise Bad("untrusted", f"epoch {later[0]} removed its signer, and its closing list does not name this file")
-        right = name
+        if content.get("sequence") == 0:
+            raise Bad("damaged", "snapshots are counted from 1")
         if id_field:
-            stem = re.sub("[-:]", "", content["time"]) + "-" + content[id_field][:8]
-            right = f"{folder}/{stem}.json"
-            if folder == "snapshots":
-                if content["sequence"] < 1:
-                    raise Bad("damaged", "snapshots are counted from 1")
-                right = f"{folder}/{(content['sequence'] - 1) // 256}/{stem}.json"
+            below = f"{folder}/{(content['sequence'] - 1) // 256}" if folder == "snapshots" else folder
+            right = f"{below}/{re.sub('[-:]', '', content['time'])}-{content[id_field][:8]}.json"
         self.genuine(data, [name + ".sig", right + ".sig"] if name != right else [name + ".sig"], key, namespace)
         if name != right:
             raise Bad("renamed", f"it is genuine, and its name is {right}")
         return Found(name, digest, content)
 
     def all_counted(self, folder):
-        found = []
         for name in self.documents(folder):
             try:
-                found.append(self.counted(name, folder))
+                yield self.counted(name, folder)
             except Bad as bad:
                 self.bad(name, bad)
-        return found
 
     def load(self):
         """Reads every manifest and record, and follows the chain."""
-        for name in sorted(set(self.all) - set(self.known)):
+        for name in self.others:
+            if name.endswith("/") and name.strip("/").split("/")[0] in (*SIGNED, *HISTORY, "packs", "indexes", "lists"):
+                self.fault(name, "damaged", "it is a link that leaves the folder, or a folder where a file belongs")
+                continue
             try:
                 self.counted(name, "snapshots")
             except Bad as bad:
                 self.bad(name, bad if bad.kind == "renamed" else Bad("unknown", "its name is none of this format"))
-        forgets, records = self.all_counted("forgotten"), self.all_counted("records")
-        undone = {found.content.get("undoes") for found in forgets}
-        orders = [f for f in forgets if f.digest not in undone and "undoes" not in f.content
-                  and f.content["signer"] in self.signers(max(self.epochs))]
-        places = [place for found in orders for place in found.content["snapshots"]]
-        places += [place for closing in self.closings.values() for place in closing["excused"]]
-        undone = {found.content.get("undoes") for found in records}
+        forgets, records = list(self.all_counted("forgotten")), list(self.all_counted("records"))
+        undone, newest = {found.content.get("undoes") for found in forgets + records}, self.signers(max(self.epochs))
         self.records = [found for found in records if found.digest not in undone]
+        places = [place for closing in self.closings.values() for place in closing["excused"]]
+        for found in forgets:
+            if found.digest not in undone and "undoes" not in found.content and found.content["signer"] in newest:
+                places += found.content["snapshots"]
         self.manifests = sorted(self.all_counted("snapshots"), key=lambda found: (found.content["sequence"], found.name))
         self.follow_chain(places)
         return self
@@ -753,21 +733,16 @@ class Repository:
                 self.fault(here[-1], "fork", f"there are two snapshots of its number ({number})", number)
             last = number
 
-    def head(self):
-        number = max(self.numbers, default=0)
-        return number, sorted(self.numbers.get(number, {}))
-
     def held_against(self, expected, other):
         """What others remember: a number, or another copy."""
-        number, digests = self.head()
-        if expected is not None and number < expected:
-            self.fault("snapshots", "rolled_back", f"the newest snapshot is number {number}, and {expected} was expected")
+        head = max(self.numbers, default=0)
+        if expected is not None and head < expected:
+            self.fault("snapshots", "rolled_back", f"the newest snapshot is number {head}, and {expected} was expected")
         if other:
-            theirs, heads = other.head()
-            if theirs > number or other.newest.content["number"] > self.newest.content["number"]:
-                self.fault("snapshots", "rolled_back", f"the other copy has number {theirs} and epoch "
-                           f"{other.newest.content['number']}; this one ends before")
-            elif not set(heads) <= set(self.numbers.get(theirs, {None: None})) and theirs:
+            theirs, epoch = max(other.numbers, default=0), other.newest.content["number"]
+            if theirs > head or epoch > self.newest.content["number"]:
+                self.fault("snapshots", "rolled_back", f"the other copy goes on to number {theirs} and epoch {epoch}")
+            elif theirs and not set(other.numbers[theirs]) <= set(self.numbers.get(theirs, ())):
                 self.fault("snapshots", "fork", f"the other copy has another snapshot of number {theirs}")
 
     # -- one snapshot
@@ -777,26 +752,27 @@ class Repository:
         fitting = [found for found in self.manifests if found.content["snapshot"].startswith(wanted.lower())]
         if len(fitting) == 1 and len(wanted) >= 4:
             return fitting[0]
-        bad = [f for f in self.faults.values() if f"-{wanted.lower()[:8]}" in f.file and SEVERITY[f.kind] and len(wanted) >= 4]
-        for fault in bad if not fitting else []:
+        bad = [f for f in self.faults.values() if f"-{wanted.lower()[:8]}" in f.file and len(wanted) >= 4 and not fitting]
+        for fault in bad:
             note(f"FAULT {fault.file}:{fault.kind}: {fault.detail}")
-        stop(f"no single verified snapshot {wanted}", max([SEVERITY[f.kind] for f in bad if not fitting], default=2))
+        stop(f"no single verified snapshot {wanted}", max([SEVERITY[fault.kind] for fault in bad], default=2) or 2)
 
     def newest_of(self, source, at):
         """The newest snapshot of a source; with a time, of those whose time counts and is not after it."""
-        candidates = [found for found in self.manifests if found.digest not in self.late]
-        sources = sorted({tuple(found.content["source"].values()) for found in candidates})
-        if source:
-            sources = [place for place in sources if source in (":".join(place), ":".join(place[1:]))]
+        fitting = [found for found in self.manifests if found.digest not in self.late]
+        sources = {place(found) for found in fitting}
+        sources = sorted(one for one in sources if source in (None, one, one.partition(":")[2]))
         if not sources:
             stop(f"there is no snapshot of {source}" if source else "there is no snapshot here", 2)
         if len(sources) > 1:
-            stop("snapshots of several sources are here; choose one: " + ", ".join("--source " + ":".join(p) for p in sources), 2)
+            stop("there are snapshots of several sources; choose one: " + ", ".join(f"--source {one}" for one in sources), 2)
         if at:
-            candidates = [found for found in self.in_time() if moment(found.content["time"]) <= at]
-        fitting = [found for found in candidates if tuple(found.content["source"].values()) == sources[0]]
+            fitting = [found for found in self.in_time() if moment(found.content["time"]) <= at]
+        fitting = [found for found in fitting if place(found) == sources[0]]
         if not fitting:
             stop("there is no snapshot of this source taken at or before that time", 2)
+        if len([found for found in fitting if found.content["sequence"] == fitting[-1].content["sequence"]]) > 1:
+            stop("there are two newest snapshots: choose one by its id, with --snapshot", 4)
         return fitting[-1]
 
     def in_time(self):
@@ -804,11 +780,10 @@ class Repository:
         now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None), 0
         tails, runs = [], []  # the least last time of a run of each length, and that run as (manifest, run before)
         for found in self.manifests:
-            time = moment(found.content["time"])
-            if found.digest in self.late or not moment(self.epochs[found.content["epoch"]].content["created"]) <= time <= now:
-                continue
-            at = bisect.bisect_right(tails, time)
-            tails[at:at + 1], runs[at:at + 1] = [time], [(found, runs[at - 1] if at else None)]
+            time, created = moment(found.content["time"]), self.epochs[found.content["epoch"]].content["created"]
+            if found.digest not in self.late and moment(created) <= time <= now:
+                at = bisect.bisect_right(tails, time)
+                tails[at:at + 1], runs[at:at + 1] = [time], [(found, runs[at - 1] if at else None)]
         run, members = runs[-1] if runs else None, []
         while run:
             members.append(run[0])
@@ -816,138 +791,132 @@ class Repository:
         return members[::-1]
 
     def compared(self, folder, references):
-        """Those of these files that are there and whole."""
-        whole = []
+        """Whether each of these files is there and whole is seen once."""
         for reference in references:
             name = name_of(folder, reference["sha256"])
-            if name not in self.compared_already:
+            if (name, reference["size"]) not in self.seen:
+                self.seen[name, reference["size"]] = True
                 try:
                     self.folder.compare(name, reference["size"], reference["sha256"])
-                    self.compared_already[name] = reference["size"]
                 except Bad as bad:
                     self.bad(name, bad)
-                    self.compared_already[name] = None
-            elif self.compared_already[name] not in (None, reference["size"]):
-                self.fault(name, "damaged", "two manifests name it with two sizes")
-            if self.compared_already[name] == reference["size"]:
-                whole.append(reference)
-        return whole
+        return references
 
     def packs_of(self, packs):
         """The references of a pack set."""
         found = list(packs["new"])
         for reference in self.compared("lists", packs["lists"]):
             name = name_of("lists", reference["sha256"])
-            if name not in self.lists:
-                try:
-                    self.lists[name] = parsed(self.folder.read(name, BIG), LIST)["packs"]
-                except Bad as bad:
-                    self.bad(name, bad)
-                    self.lists[name] = []
-            found += self.lists[name]
+            try:
+                self.lists[name] = self.lists.get(name) or parsed(self.folder.read(name, BIG), LIST)["packs"]
+                found += self.lists[name]
+            except Bad as bad:
+                self.bad(name, bad)
         return found
 
     def check_files(self, found, everything=True):
-        """Compares the files of a snapshot; names those that it needs."""
-        content, need = found.content, [found.name, self.epochs[found.content["epoch"]].name]
-        seals = content["seals"] if everything else []
-        for packs, layers in [(content["packs"], content["indexes"])] + [(s["packs"], s.get("indexes", [])) for s in seals]:
-            indexes = [reference for layer in layers for reference in layer["files"]]
-            references = self.packs_of(packs)
-            self.compared("packs", references)
-            self.compared("indexes", indexes)
-            for folder, some in (("packs", references), ("indexes", indexes), ("lists", packs["lists"])):
-                need += [name_of(folder, reference["sha256"]) for reference in some]
+        """Compares the files of a snapshot; gives the names of those that it needs."""
+        content, need = found.content, {found.name, self.epochs[found.content["epoch"]].name}
+        for part in [content] + (content["seals"] if everything else []):
+            indexes = [reference for layer in part.get("indexes", []) for reference in layer["files"]]
+            some = {"lists": part["packs"]["lists"], "packs": self.packs_of(part["packs"]), "indexes": indexes}
+            need |= {name_of(folder, one["sha256"]) for folder in some for one in self.compared(folder, some[folder])}
         if everything and "config" in content:
             self.compared("configs", [content["config"]])
-        return set(need)
+        return need
 
     def records_of(self, found, identity):
         """The records of all layers: the newest line of each name and id counts."""
-        merged, counts = {}, found.content["counts"]
+        merged, wanted = {}, found.content["counts"]["captured"] + found.content["counts"]["unreadable"]
         for layer in found.content["indexes"]:
-            last, kept, removed, name = None, 0, 0, found.name
-            for reference in self.compared("indexes", layer["files"]):
+            last, name, counts = None, found.name, {"secret": 0, "removed": 0}
+            for reference in layer["files"]:
                 name = name_of("indexes", reference["sha256"])
                 try:
                     for line in self.folder.lines(name, identity):
                         entry = parsed(line, INDEX_LINE, 64)
-                        secret = entry.get("removed") or entry["secret"]
-                        key = secret["name"], secret["id"]
+                        kind = "removed" if "removed" in entry else "secret"
+                        key = entry[kind]["name"], entry[kind]["id"]
                         if last is not None and key <= last:
                             raise Bad("damaged", "its lines are not in order")
-                        last, merged[key] = key, entry if "secret" in entry else None
-                        kept, removed = kept + ("secret" in entry), removed + ("removed" in entry)
+                        last, merged[key] = key, entry if kind == "secret" else None
+                        counts[kind] += 1
                 except Bad as bad:
                     self.bad(name, bad)
-            if (kept, removed) != (layer["records"], layer["removed"]):
-                self.fault(name, "damaged", f"its layer has {kept} records and {removed} removals, and the manifest says "
-                           f"{layer['records']} and {layer['removed']}")
+            if (counts["secret"], counts["removed"]) != (layer["records"], layer["removed"]):
+                self.fault(name, "damaged", "the manifest counts its records otherwise")
         records = [record for _, record in sorted(merged.items()) if record]
-        if len(records) != counts["captured"] + counts["unreadable"]:
-            self.fault(found.name, "dangling", f"the layers have {len(records)} records, and the manifest says "
-                       f"{counts['captured'] + counts['unreadable']}")
+        if len(records) != wanted:
+            self.fault(found.name, "dangling", f"its indexes have {len(records)} records, and it counts {wanted}")
         return records
+
+    def in_the_way(self, target=None, need=()):
+        """The faults that refuse a snapshot: the newest or that of a time (no target), or one by its id."""
+        for fault in self.faults.values():
+            own = fault.file in need and not (target and fault.kind in ("gap", "late", "fork"))
+            if target:
+                wide = fault.kind == "halted" or fault.number == target.content["sequence"]
+            else:
+                wide = fault.file.split("/")[0] in HISTORY
+            if SEVERITY[fault.kind] and (own or wide):
+                yield fault
 
 
 # ---- commands ------------------------------------------------------------------------------------------------------
 
-def key_text(fault):
-    return shown(f"{fault.file}:{fault.kind}")
+def place(found):
+    return "{provider}:{account}:{region}".format(**found.content["source"])
 
 
 def refuse(faults, accepted):
     """Ends with the worst severity unless every fault was accepted."""
-    for fault in faults:
-        note(f"{'accepted' if key_text(fault) in accepted else 'FAULT'} {fault.file}:{fault.kind}: {fault.detail}")
-    left = [fault for fault in faults if key_text(fault) not in accepted]
+    left = [fault for fault in faults if shown(f"{fault.file}:{fault.kind}") not in accepted]
+    for fault in left:
+        note(f"FAULT {fault.file}:{fault.kind}: {fault.detail}")
     if left:
-        note("Try another copy of the repository first. To go on in spite of a fault, find out its cause, and add")
-        note(f"    --accept-fault '{key_text(left[0])}'    and the same for each other one")
+        note("Try another copy of the repository first. To go on in spite of a fault, find out its cause, and use")
+        note(f"    --accept-fault '{left[0].file}:{left[0].kind}'")
         sys.exit(max(SEVERITY[fault.kind] for fault in left))
 
 
-def opened(path, root, recipient, arguments):
-    repository = Repository(path, root, recipient, not arguments.without_signatures).load()
-    if path == arguments.repo:
-        other = arguments.compare and opened(arguments.compare, repository.newest.content["root"], recipient, arguments)
-        repository.held_against(arguments.expect_number, other)
+def opened(arguments, root, recipient):
+    """The repository, held against what others remember."""
+    if arguments.without_signatures:
+        note("WARNING: no signature is checked: anyone may have written these files")
+    repository = Repository(arguments.repo, root, recipient, not arguments.without_signatures).load()
+    other = None
+    if arguments.compare:
+        root = repository.newest.content["root"]
+        other = Repository(arguments.compare, root, recipient, not arguments.without_signatures).load()
+    repository.held_against(arguments.expect_number, other)
+    if arguments.expect_number is None and not other:
+        note("Whether newer snapshots were removed (a rollback) could not be excluded: use --expect-number or --compare.")
     return repository
 
 
-def rollback_note(arguments):
-    if arguments.expect_number is None and not arguments.compare:
-        note("Whether newer snapshots were removed (a rollback) could not be excluded: use --expect-number or --compare.")
-
-
 def verify(arguments):
-    repository = opened(arguments.repo, arguments.root, None, arguments)
-    for folder in ("drills", "attestations"):
-        for found in repository.all_counted(folder):
-            sheets = {(n, c["share"]) for n, epoch in repository.epochs.items() for c in epoch.content["custodians"]}
-            if folder == "attestations" and (found.content["epoch"], found.content["share"]) not in sheets:
-                repository.fault(found.name, "untrusted", "it names a sheet that no epoch has")
+    repository = opened(arguments, arguments.root, None)
+    list(repository.all_counted("drills"))
+    sheets = {(number, c["share"]) for number, epoch in repository.epochs.items() for c in epoch.content["custodians"]}
+    for found in repository.all_counted("attestations"):
+        if (found.content["epoch"], found.content["share"]) not in sheets:
+            repository.fault(found.name, "untrusted", "it names a sheet that no epoch has")
     for found in repository.manifests:
         repository.check_files(found)
     for number, epoch in sorted(repository.epochs.items()):
-        content = epoch.content
-        say(f"epoch {number}: {content['threshold']} of {content['total']} shares, set {content['share_set'].upper()}, root {content['root']}")
+        say("epoch {number}: {threshold} of {total} shares, set {share_set}, root {root}".format(**epoch.content))
     for found in repository.records:
         say(f"record {found.name}: {found.content['kind']}" + "".join(f", halts {what}" for what in found.content["halts"]))
-    files = [name for name in repository.compared_already if name.startswith(("packs/", "indexes/"))]
+    files = [name for name, _ in repository.seen if name.startswith(("packs/", "indexes/"))]
     say(f"{len(repository.manifests)} snapshots, {len(files)} packs and indexes")
-    for source, found in sorted({":".join(found.content["source"].values()): found for found in repository.manifests}.items()):
+    for source, found in sorted({place(found): found for found in repository.manifests}.items()):
         say(f"newest of {source}: {found.content['snapshot'][:8]}, number {found.content['sequence']}, {found.content['time']}")
     if not arguments.root:
         say("Give --root, from a config or an earlier report, to be sure whose signatures these are; shares bring it along.")
-    rollback_note(arguments)
     for fault in repository.faults.values():
-        if not SEVERITY[fault.kind]:
-            say(f"{fault.kind} {fault.file}: {fault.detail}")
-    faults = [fault for fault in repository.faults.values() if SEVERITY[fault.kind]]
-    for fault in faults:
-        note(f"FAULT {fault.file}:{fault.kind}: {fault.detail}")
-    sys.exit(max([SEVERITY[fault.kind] for fault in faults], default=0))
+        tell, word = (note, "FAULT") if SEVERITY[fault.kind] else (say, "note:")
+        tell(f"{word} {fault.file}:{fault.kind}: {fault.detail}")
+    sys.exit(max([SEVERITY[fault.kind] for fault in repository.faults.values()], default=0))
 
 
 def identity_of(sources):
@@ -980,88 +949,86 @@ def extract(arguments):
     if arguments.at and not is_time(arguments.at):
         stop("--at needs a time such as 2026-11-24T05:50:42Z", 2)
     identity, root, recipient, shares = identity_of(arguments.share)
-    repository, accepted = opened(arguments.repo, root, recipient, arguments), arguments.accept_fault
+    repository, accepted = opened(arguments, root, recipient), arguments.accept_fault
     check_register(repository, recipient, shares)
     for found in repository.records:
         if "restore" in found.content["halts"]:
             repository.fault(found.name, "halted", f"this record of kind {found.content['kind']} forbids to restore")
-    by_id = arguments.snapshot not in (None, "latest")
-
-    def faults(need):
-        halted = [fault for fault in repository.faults.values() if fault.kind == "halted"]
-        if by_id:
-            number = target.content["sequence"]
-            return halted + [f for f in repository.faults.values() if f.number == number
-                             or f.file in need and f.kind not in ("gap", "late", "fork", "halted")]
-        return [f for f in repository.faults.values() if SEVERITY[f.kind] and (f.file in need or f.file.split("/")[0] in HISTORY)]
-
-    if not by_id:
-        rollback_note(arguments)
-        refuse(faults(()), accepted)
-    target = repository.chosen(arguments.snapshot) if by_id else repository.newest_of(arguments.source, arguments.at and moment(arguments.at))
+    by_id = repository.chosen(arguments.snapshot) if arguments.snapshot not in (None, "latest") else None
+    refuse(repository.in_the_way(by_id), accepted)
+    target = by_id or repository.newest_of(arguments.source, arguments.at and moment(arguments.at))
     content = target.content
-    note(f"{target.name}: number {content['sequence']} of {content['time']}, {':'.join(content['source'].values())}")
+    note(f"{target.name}: number {content['sequence']} of {content['time']}, {place(target)}")
     if repository.epochs[content["epoch"]].content["recipient"] != recipient:
         stop(f"this snapshot is sealed to the key of epoch {content['epoch']}: use the sheets of that epoch", 5)
     need = repository.check_files(target, False)
-    refuse(faults(need), accepted)
+    refuse(repository.in_the_way(by_id, need), accepted)
     records = repository.records_of(target, identity)
-    wanted, packs = {}, {reference["sha256"] for reference in repository.packs_of(content["packs"])}
-    for record in records:
-        for version in record["versions"]:
-            if version["value"]["state"] == "stored":
-                wanted.setdefault(version["value"]["pack"], {}).setdefault(version["value"]["line"], []).append((record["secret"], version))
-    for digest in wanted:
-        need.add(name_of("packs", digest))
-        if digest not in packs:
-            repository.fault(name_of("packs", digest), "dangling", "an index names it, and the manifest does not")
-            repository.compared("packs", [{"sha256": digest, "size": None}])
-    refuse(faults(need), accepted)
-    target_folders, count, total = folders_of(records), 0, sum(len(some) for lines in wanted.values() for some in lines.values())
+    wanted = wanted_of(repository, records, {one["sha256"] for one in repository.packs_of(content["packs"])})
+    need |= {name_of("packs", digest) for digest in wanted}
+    refuse(repository.in_the_way(by_id, need), accepted)
+    folders, count, total = folders_of(records), 0, sum(len(some) for lines in wanted.values() for some in lines.values())
     for digest, lines in sorted(wanted.items()):
-        count += deliver_pack(repository, name_of("packs", digest), lines, identity, arguments, target_folders)
+        name = name_of("packs", digest)
+        if not {(name, "missing"), (name, "damaged")} & set(repository.faults):
+            count += deliver_pack(repository, name, lines, identity, arguments, folders)
     if arguments.out:
-        write(os.path.join(arguments.out, "records.jsonl"), "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records).encode())
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        write(os.path.join(arguments.out, "records.jsonl"), lines.encode())
     note(f"{count} values of {len(records)} secrets; {content['counts']['values_absent']} versions have no value, "
          f"{content['counts']['values_unreadable']} could not be read when the snapshot was made")
-    refuse(faults(need), accepted)
+    refuse(repository.in_the_way(by_id, need), accepted)
     if count < total:
         note(f"{total - count} values are missing: their packs are bad")
         sys.exit(3)
 
 
+def wanted_of(repository, records, packs):
+    """The stored values as pack → line → (secret, version)s. A pack that the manifest does not name is a fault."""
+    wanted = {}
+    for record in records:
+        for version in record["versions"]:
+            value = version["value"]
+            if value["state"] == "stored":
+                wanted.setdefault(value["pack"], {}).setdefault(value["line"], []).append((record["secret"], version))
+    for digest in set(wanted) - packs:
+        repository.fault(name_of("packs", digest), "dangling", "an index names it, and the manifest does not")
+        repository.compared("packs", [{"sha256": digest, "size": None}])
+    return wanted
+
+
 def deliver_pack(repository, name, lines, identity, arguments, folders):
-    """Writes the values of one pack; a bad pack is a fault, and what was right in it is written."""
-    count, missing = 0, set(lines)
+    """Writes the values of one pack and counts them. One that is wrong is a fault, and the right ones are written."""
+    count, left = 0, set(lines)
     try:
-        if repository.compared_already.get(name, 0) is None and (name, "dangling") not in repository.faults or not lines:
-            return 0
         for number, line in enumerate(repository.folder.lines(name, identity)):
+            left.discard(number)
             for secret, version in lines.get(number, ()):
-                value = parsed(line, PACK_LINE)
-                missing.discard(number)
-                kind = version["value"]["kind"]
-                if (value["secret"], value["version"]) != (secret["id"], version["id"]) or kind not in value:
-                    raise Bad("dangling", f"line {number} is not the value that the index names")
-                deliver(arguments, folders, secret, version, kind, value[kind])
-                count += 1
-        if missing:
-            raise Bad("dangling", f"it has no line {min(missing)}")
+                try:
+                    deliver(arguments, folders, secret, version, parsed(line, PACK_LINE))
+                    count += 1
+                except Bad as bad:
+                    repository.fault(name, bad.kind, f"line {number}: {bad.detail}")
+        if left:
+            raise Bad("dangling", f"it has no line {min(left)}")
     except Bad as bad:
         repository.bad(name, bad)
     return count
 
 
-def deliver(arguments, folders, secret, version, kind, value):
+def deliver(arguments, folders, secret, version, line):
+    kind = version["value"]["kind"]
+    if (line["secret"], line["version"]) != (secret["id"], version["id"]) or kind not in line:
+        raise Bad("dangling", "it is not the value that the index names")
     try:
-        data = value.encode() if kind != "bytes" else base64.b64decode(value, validate=True)
+        data = line[kind].encode() if kind != "bytes" else base64.b64decode(line[kind], validate=True)
     except ValueError:
-        raise Bad("damaged", "a value in it is not base64") from None
+        raise Bad("damaged", "it is not base64") from None
     if len(data) != version["value"]["size"]:
-        raise Bad("dangling", "a value in it has another size than the index says")
+        raise Bad("dangling", "its value has another size than the index says")
     if arguments.json:
         print(json.dumps({"name": secret["name"], "secret": secret["id"], "version": version["id"],
-                          "current": version.get("current", False), "labels": version["labels"], kind: value}))
+                          "current": version.get("current", False), "labels": version["labels"], kind: line[kind]}))
     else:
         write(os.path.join(arguments.out, folders[secret["name"], secret["id"]], file_name(version["id"])), data)
 
@@ -1072,12 +1039,12 @@ def file_name(name):
 
 
 def folders_of(records):
-    """The folder of each secret: its name, and a digest of its id where two would share one."""
+    """The folder of each secret: its name, and a digest of its id where a file system may take two for one."""
     secrets, taken = [(record["secret"]["name"], record["secret"]["id"]) for record in records], {}
     for name, _ in secrets:
         taken[file_name(name).lower()] = taken.get(file_name(name).lower(), 0) + 1
-    return {(name, one): file_name(name) + ("~" + sha256(f"{name}\0{one}".encode())[:16] if taken[file_name(name).lower()] > 1 else "")
-            for name, one in secrets}
+    ending = lambda name, one: "~" + sha256(f"{name}\0{one}".encode())[:16] if taken[file_name(name).lower()] > 1 else ""
+    return {(name, one): file_name(name) + ending(name, one) for name, one in secrets}
 
 
 def write(path, data):
