@@ -11,7 +11,7 @@ Needs Python 3.8, and for extract the programs age and zstd; ssh-keygen checks t
 The formats are described in docs/format.md of the Lifeboat source. Python cannot wipe memory: use a machine that
 is offline and is wiped afterwards.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 incomplete or late, 4 signs of tampering, 5 shares, 6 damage.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 incomplete or late, 4 refused, 5 shares, 6 damage.
 """
 import argparse, base64, bisect, datetime, hashlib, hmac, json, os, re, shutil, stat, subprocess, sys, tempfile
 from collections import namedtuple
@@ -396,6 +396,11 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def ordered(references):
+    digests = [reference["sha256"] for reference in references]
+    return digests == sorted(set(digests))
+
+
 def name_of(folder, digest):
     """packs/HH/DIGEST.age, lists/DIGEST.json and the like."""
     inner = f"{digest[:2]}/{digest}" if folder == "packs" else digest
@@ -571,7 +576,7 @@ class Repository:
             raise Bad("damaged", "its digest is not the one in its name")
         content = parsed(data, EPOCH)
         before = content.get("previous", {"number": 0})["number"]
-        if str(content["number"]) != number or before + 1 != content["number"] or ("closing" in content) != (before > 0):
+        if str(content["number"]) != number or before + 1 != content["number"]:
             raise Bad("damaged", "its number is not that of its name, or not one more than that of the epoch before")
         return Epoch(name, digest, content, data)
 
@@ -632,18 +637,21 @@ class Repository:
         return False
 
     def closing(self, epoch):
-        """The closing list of an epoch; one that does not count lists nothing."""
-        name = name_of("closings", epoch.content["closing"])
+        """The closing list of an epoch; none, or one that does not count, lists nothing."""
+        content = {field: [] for field in CLOSING}
+        name = name_of("closings", epoch.content.get("closing", ""))
         try:
+            if "closing" not in epoch.content:
+                return content
             data = self.folder.read(name, BIG)
             if sha256(data) != epoch.content["closing"]:
                 raise Bad("damaged", "its content does not have its digest")
-            content = parsed(data, CLOSING)
-            if content["repository"] != self.repository or content["epoch"] + 1 != epoch.content["number"]:
+            listed = parsed(data, CLOSING)
+            if listed["repository"] != self.repository or listed["epoch"] + 1 != epoch.content["number"]:
                 raise Bad("untrusted", "it closes another epoch")
+            content = listed
         except Bad as bad:
             self.bad(name, bad)
-            content = {field: [] for field in CLOSING}
         return {field: content[field] if field == "excused" else set(content[field])
                 for field in ("snapshots", "excused", "drills", "attestations", "records")}
 
@@ -666,9 +674,13 @@ class Repository:
         if key not in self.signers(epoch):
             raise Bad("untrusted", f"{key} may not sign for epoch {epoch}")
         if later and digest not in self.closings[later[0]][listed]:
-            raise Bad("untrusted", f"epoch {later[0]} removed its signer, and its closing list does not name this file")
-        if content.get("sequence") == 0:
-            raise Bad("damaged", "snapshots are counted from 1")
+            # A forget record that was executed has no effect of its own any more: the closing list excuses its snapshots.
+            done = folder == "forgotten" and all(gone in self.closings[later[0]]["excused"] for gone in content["snapshots"])
+            reason = f"epoch {later[0]} removed its signer, and its closing list does not name this file"
+            raise Bad("junk" if done else "untrusted", reason)
+        new = content["packs"]["new"] if folder == "snapshots" else []
+        if content.get("sequence") == 0 or len(new) > 16 or not ordered(new):
+            raise Bad("damaged", "its number is 0, or its packs are too many or not sorted")
         if id_field:
             below = f"{folder}/{(content['sequence'] - 1) // 256}" if folder == "snapshots" else folder
             right = f"{below}/{re.sub('[-:]', '', content['time'])}-{content[id_field][:8]}.json"
@@ -729,8 +741,8 @@ class Repository:
                 if number == last + 1 and previous not in before:
                     name = files.get(number, {}).get(digest, here[0])
                     self.fault(name, "fork", f"it does not follow the snapshot before it (number {number})", number)
-            if len(digests) > 1:
-                self.fault(here[-1], "fork", f"there are two snapshots of its number ({number})", number)
+            for name in (here[1:] or here) if len(digests) > 1 else ():
+                self.fault(name, "fork", f"there are two snapshots of its number ({number})", number)
             last = number
 
     def held_against(self, expected, other):
@@ -813,6 +825,8 @@ class Repository:
         for name in filter(self.usable, self.compared("lists", packs["lists"])):
             try:
                 self.lists[name] = self.lists.get(name) or parsed(self.folder.read(name, BIG), LIST)["packs"]
+                if not ordered(self.lists[name]):
+                    raise Bad("damaged", "its packs are not sorted")
                 found += self.lists[name]
             except Bad as bad:
                 self.bad(name, bad)
@@ -838,7 +852,7 @@ class Repository:
                 try:
                     for line in self.folder.lines(name, identity):
                         entry = parsed(line, INDEX_LINE, 64)
-                        kind = "removed" if "removed" in entry else "secret"
+                        kind = "secret" if "secret" in entry else "removed"
                         key = entry[kind]["name"], entry[kind]["id"]
                         if last is not None and key <= last:
                             raise Bad("damaged", "its lines are not in order")
@@ -856,7 +870,7 @@ class Repository:
     def in_the_way(self, target=None, need=()):
         """The faults that refuse a snapshot: the newest or that of a time (no target), or one by its id."""
         for fault in self.faults.values():
-            own = fault.file in need and not (target and fault.kind in ("gap", "late", "fork"))
+            own = fault.file in need and not (target and fault.kind in ("gap", "fork"))
             if target:
                 wide = fault.kind == "halted" or fault.number == target.content["sequence"]
             else:
@@ -879,7 +893,7 @@ def refuse(faults, accepted):
     if left:
         note("Try another copy of the repository first. To go on in spite of a fault, find out its cause, and use")
         note(f"    --accept-fault '{left[0].file}:{left[0].kind}'")
-        sys.exit(max(SEVERITY[fault.kind] for fault in left))
+        sys.exit(max(4, *[SEVERITY[fault.kind] for fault in left]))
 
 
 def opened(arguments, root, recipient):
@@ -959,6 +973,8 @@ def extract(arguments):
         if "restore" in found.content["halts"]:
             repository.fault(found.name, "halted", f"this record of kind {found.content['kind']} forbids to restore")
     by_id = repository.chosen(arguments.snapshot) if arguments.snapshot not in (None, "latest") else None
+    if by_id and arguments.source not in (None, place(by_id), place(by_id).partition(":")[2]):
+        stop(f"snapshot {arguments.snapshot} is of {place(by_id)}", 2)
     refuse(repository.in_the_way(by_id), accepted)
     target = by_id or repository.newest_of(arguments.source, arguments.at and moment(arguments.at))
     content = target.content
