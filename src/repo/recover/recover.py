@@ -452,8 +452,7 @@ class Folder:
         """Every file. A folder that a link finds elsewhere, or deeper than any of the format, is one name that ends in /"""
         for entry in sorted(os.scandir(os.path.join(self.path, below)), key=lambda entry: entry.name):
             name = below + entry.name
-            inside = os.path.realpath(entry.path).startswith(self.path + os.sep)
-            if entry.is_dir() and inside and depth < 2:
+            if entry.is_dir() and depth < 2 and os.path.realpath(entry.path).startswith(self.path + os.sep):
                 yield from self.names(name + "/", depth + 1)
             elif not re.search("#[0-9]+$", name):  # else the temp file of an interrupted write
                 yield name + "/" * entry.is_dir()
@@ -512,7 +511,7 @@ class Repository:
         """Raises Bad unless the first of these signature files that is there is the key's over these bytes."""
         if not self.signatures:
             return
-        there = [name for name in signatures if name in self.known or os.path.lexists(os.path.join(self.folder.path, name))]
+        there = [name for name in signatures if os.path.lexists(os.path.join(self.folder.path, name))]
         if not there:
             raise Bad("unsigned", "it has no signature")
         text = self.folder.read(there[0])
@@ -638,13 +637,13 @@ class Repository:
 
     def closing(self, epoch):
         """The closing list of an epoch; none, or one that does not count, lists nothing."""
-        content = {field: [] for field in CLOSING}
-        name = name_of("closings", epoch.content.get("closing", ""))
+        content, digest = {field: [] for field in CLOSING}, epoch.content.get("closing")
+        if digest is None:
+            return content
+        name = name_of("closings", digest)
         try:
-            if "closing" not in epoch.content:
-                return content
             data = self.folder.read(name, BIG)
-            if sha256(data) != epoch.content["closing"]:
+            if sha256(data) != digest:
                 raise Bad("damaged", "its content does not have its digest")
             listed = parsed(data, CLOSING)
             if listed["repository"] != self.repository or listed["epoch"] + 1 != epoch.content["number"]:
@@ -819,11 +818,13 @@ class Repository:
         """Whether a file that was compared is there and whole. No other one is ever opened, even if its fault was accepted."""
         return not {(name, "missing"), (name, "damaged")} & set(self.faults)
 
-    def packs_of(self, packs):
-        """The references of a pack set."""
+    def packs_of(self, packs, again=True):
+        """The references of a pack set, with or without those of lists that were read before."""
         found = list(packs["new"])
         for name in filter(self.usable, self.compared("lists", packs["lists"])):
             try:
+                if name in self.lists and not again:
+                    continue
                 self.lists[name] = self.lists.get(name) or parsed(self.folder.read(name, BIG), LIST)["packs"]
                 if not ordered(self.lists[name]):
                     raise Bad("damaged", "its packs are not sorted")
@@ -837,7 +838,7 @@ class Repository:
         content, need = found.content, {found.name, self.epochs[found.content["epoch"]].name}
         for part in [content] + (content["seals"] if everything else []):
             indexes = [reference for layer in part.get("indexes", []) for reference in layer["files"]]
-            some = {"lists": part["packs"]["lists"], "packs": self.packs_of(part["packs"]), "indexes": indexes}
+            some = {"lists": part["packs"]["lists"], "packs": self.packs_of(part["packs"], not everything), "indexes": indexes}
             need.update(name for folder in some for name in self.compared(folder, some[folder]))
         if everything and "config" in content:
             self.compared("configs", [content["config"]])
