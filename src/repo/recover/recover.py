@@ -547,8 +547,8 @@ class Repository:
         if not anchored:
             for name, bad in broken.items():
                 note(f"FAULT {name}:{bad.kind}: {bad.detail}")
-            worst = [SEVERITY[bad.kind] for bad in broken.values()]
-            stop("no key epoch here belongs to this key", max(worst, default=5 if recipient else 4))
+            worst = max([SEVERITY[bad.kind] for bad in broken.values()], default=0)
+            stop("no key epoch here belongs to this key", worst or (5 if recipient else 4))
         self.repository = self.identity({epoch.content["repository"] for epoch in anchored})
         for epoch in sorted(anchored, key=lambda epoch: -epoch.content["number"]):
             if epoch.content["repository"] == self.repository:
@@ -576,7 +576,7 @@ class Repository:
         content = parsed(data, EPOCH)
         before = content.get("previous", {"number": 0})["number"]
         if str(content["number"]) != number or before + 1 != content["number"]:
-            raise Bad("damaged", "its number is not that of its name, or not one more than that of the epoch before")
+            raise Bad("junk", "its number is not that of its name, or not one more than that of the epoch before")
         return Epoch(name, digest, content, data)
 
     def only_root(self, good):
@@ -619,7 +619,7 @@ class Repository:
         newest = self.newest.content["number"]
         named = epoch and epoch.content.get("previous") == {"number": newest, "sha256": self.newest.digest}
         follows = name.startswith(f"epochs/{newest + 1}-")
-        if follows and bad and (named or not epoch):
+        if follows and bad and bad.kind != "junk" and (named or not epoch):
             self.fault(name, bad.kind, f"it may be the successor of the newest epoch: {bad.detail}")
         elif follows and named and epoch.content["root"] != self.newest.content["root"] and self.countersigned(epoch):
             self.fault(name, "superseded", f"there is a newer key: the sheets of epoch {newest + 1} open what is newer")
