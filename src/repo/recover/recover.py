@@ -13,7 +13,7 @@ is offline and is wiped afterwards.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 incomplete or late, 4 refused, 5 shares, 6 damage.
 """
-import argparse, base64, bisect, datetime, hashlib, hmac, json, os, re, shutil, stat, subprocess, sys, tempfile
+import argparse, base64, bisect, datetime, hashlib, hmac, json, os, re, shlex, shutil, stat, subprocess, sys, tempfile
 from collections import namedtuple
 from urllib.parse import quote
 
@@ -892,8 +892,9 @@ def refuse(faults, accepted):
     for fault in left:
         note(f"FAULT {fault.file}:{fault.kind}: {fault.detail}")
     if left:
-        note("Try another copy of the repository first. To go on in spite of a fault, find out its cause, and use")
-        note(f"    --accept-fault '{left[0].file}:{left[0].kind}'")
+        note("Try another copy of the repository first. To go on in spite of a fault, find its cause, and use")
+        for fault in left:
+            note("    --accept-fault " + shlex.quote(shown(f"{fault.file}:{fault.kind}")))
         sys.exit(max(4, *[SEVERITY[fault.kind] for fault in left]))
 
 
