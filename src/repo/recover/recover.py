@@ -778,22 +778,22 @@ class Repository:
             stop(f"there is no snapshot of {source}" if source else "there is no snapshot here", 2)
         if len(sources) > 1:
             stop("there are snapshots of several sources; choose one: " + ", ".join(f"--source {one}" for one in sources), 2)
-        if at:
-            fitting = [found for found in self.in_time() if moment(found.content["time"]) <= at]
         fitting = [found for found in fitting if place(found) == sources[0]]
+        if at:
+            fitting = [found for found in self.in_time(fitting) if moment(found.content["time"]) <= at]
         if not fitting:
             stop("there is no snapshot of this source taken at or before that time", 2)
         if len([found for found in fitting if found.content["sequence"] == fitting[-1].content["sequence"]]) > 1:
             stop("there are two newest snapshots: choose one by its id, with --snapshot", 4)
         return fitting[-1]
 
-    def in_time(self):
-        """The longest run along the chain of times that count and never decrease."""
+    def in_time(self, candidates):
+        """Of the snapshots of one source: the longest run along the chain of times that count and never decrease."""
         now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None), 0
         tails, runs = [], []  # the least last time of a run of each length, and that run as (manifest, run before)
-        for found in self.manifests:
+        for found in candidates:
             time, created = moment(found.content["time"]), self.epochs[found.content["epoch"]].content["created"]
-            if found.digest not in self.late and moment(created) <= time <= now:
+            if moment(created) <= time <= now:
                 at = bisect.bisect_right(tails, time)
                 tails[at:at + 1], runs[at:at + 1] = [time], [(found, runs[at - 1] if at else None)]
         run, members = runs[-1] if runs else None, []
@@ -848,8 +848,8 @@ class Repository:
         """The records of all layers: the newest line of each name and id counts."""
         merged, wanted = {}, found.content["counts"]["captured"] + found.content["counts"]["unreadable"]
         for layer in found.content["indexes"]:
-            last, name, counts = None, ([found.name] + self.compared("indexes", layer["files"]))[-1], {"secret": 0, "removed": 0}
-            for name in filter(self.usable, self.compared("indexes", layer["files"])):
+            last, counts, names = None, {"secret": 0, "removed": 0}, self.compared("indexes", layer["files"])
+            for name in filter(self.usable, names):
                 try:
                     for line in self.folder.lines(name, identity):
                         entry = parsed(line, INDEX_LINE, 64)
@@ -862,7 +862,7 @@ class Repository:
                 except Bad as bad:
                     self.bad(name, bad)
             if (counts["secret"], counts["removed"]) != (layer["records"], layer["removed"]):
-                self.fault(name, "damaged", "the manifest counts its records otherwise")
+                self.fault((names or [found.name])[-1], "damaged", "the manifest counts its records otherwise")
         records = [record for _, record in sorted(merged.items()) if record]
         if len(records) != wanted:
             self.fault(found.name, "dangling", f"its indexes have {len(records)} records, and it counts {wanted}")
