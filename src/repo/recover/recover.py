@@ -764,10 +764,11 @@ class Repository:
         fitting = [found for found in self.manifests if found.content["snapshot"].startswith(wanted.lower())]
         if len(fitting) == 1 and len(wanted) >= 4:
             return fitting[0]
-        bad = [f for f in self.faults.values() if f"-{wanted.lower()[:8]}" in f.file and len(wanted) >= 4 and not fitting]
+        bad = [] if fitting else [fault for fault in self.faults.values() if SEVERITY[fault.kind]]
+        bad = [fault for fault in bad if f"-{wanted.lower()[:8]}" in fault.file] or bad
         for fault in bad:
             note(f"FAULT {fault.file}:{fault.kind}: {fault.detail}")
-        stop(f"no single verified snapshot {wanted}", max([SEVERITY[fault.kind] for fault in bad], default=2) or 2)
+        stop(f"no single verified snapshot {wanted}", max([4, *[SEVERITY[fault.kind] for fault in bad]]) if bad else 2)
 
     def newest_of(self, source, at):
         """The newest snapshot of a source; with a time, of those whose time counts and is not after it."""
