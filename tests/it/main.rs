@@ -45,6 +45,7 @@ mod layers;
 mod plaintext_bound;
 mod process_hygiene;
 mod progress;
+mod recover_moves;
 mod recover_py;
 mod repo_broken;
 mod repo_check;
