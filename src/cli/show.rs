@@ -251,11 +251,11 @@ fn rows(record: &Record) -> Vec<Vec<String>> {
         let value = match &version.value {
             ValueState::Stored { kind, .. } => format!("{kind:?}").to_lowercase(),
             ValueState::None => "none".into(),
-            ValueState::ScheduledForDeletion => "not readable: scheduled for deletion".into(),
+            ValueState::Withheld { reason } => format!("not readable: {reason}"),
             ValueState::Unreadable { reason } => format!("NOT CAPTURED: {reason}"),
         };
         let name = if number == 0 { name.clone() } else { String::new() };
-        vec![name, version.id.clone(), version.stages.join(", "), value]
+        vec![name, version.id.clone(), version.labels.join(", "), value]
     };
     record.versions.iter().enumerate().map(row).collect()
 }

@@ -25,6 +25,8 @@ pub enum Namespace {
     Audit,
     /// `lifeboat-forget`: which snapshots were forgotten, by a signer.
     Forget,
+    /// `lifeboat-record`: records of later kinds, by a signer.
+    Record,
 }
 
 impl Namespace {
@@ -36,6 +38,7 @@ impl Namespace {
             Self::Drill => "lifeboat-drill",
             Self::Audit => "lifeboat-audit",
             Self::Forget => "lifeboat-forget",
+            Self::Record => "lifeboat-record",
         }
     }
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{
     crypto::{self, Namespace, RecoveryKey, Signer},
     model::RepositoryId,
-    repo::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch, TrustAnchor},
+    repo::{AllowedSigner, ClosingList, Custodian, Epoch, PreviousEpoch, StoredEpoch, TrustAnchor},
     scan,
     share::{
         self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, Share, ShareSetId, SplitError,
@@ -57,6 +57,8 @@ pub struct CeremonyRequest {
 pub struct Ceremony {
     /// The public record.
     pub epoch: Epoch,
+    /// What counts of the signers that the epoch removes, where it removes one.
+    pub closing: Option<ClosingList>,
     /// Signs the epoch; dropped right after.
     pub root: Signer,
     /// One per custodian, in order.
@@ -104,6 +106,9 @@ pub enum CeremonyError {
     /// Signers that cannot be told apart, or none.
     #[error("an epoch needs at least one signer, each with a name and a key of its own")]
     Signers,
+    /// No closing list where a signer is removed, or one where none is.
+    #[error("an epoch has a closing list when it removes a signer, and only then")]
+    Closing,
     /// A page could not be made.
     #[error("the sheets could not be made ({0})")]
     Page(String),
@@ -152,11 +157,12 @@ fn issue(
             .collect(),
         signers: request.signers.clone(),
         previous,
+        closing: None,
     };
     let sheets: Vec<Sheet> =
         custodians.map(|(share, name)| make_sheet(&epoch, name, share, request.paper)).collect::<Result<_, _>>()?;
     prove(&epoch, &sheets, key)?;
-    Ok(Ceremony { epoch, root, sheets })
+    Ok(Ceremony { epoch, closing: None, root, sheets })
 }
 
 /// What the policy of good custody would say of a threshold; advice, never an obstacle.

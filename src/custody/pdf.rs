@@ -365,6 +365,7 @@ mod tests {
             custodians: Vec::new(),
             signers: Vec::new(),
             previous: None,
+            closing: None,
         }
     }
 

@@ -5,16 +5,15 @@
 
 use std::{io, path::Path};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Ceremony;
 use crate::{
-    crypto::{Namespace, verify},
+    crypto::{Namespace, Signer, verify},
     fsutil::{self, Access, Existing},
     model::Digest,
-    repo::{Custodian, Epoch, RepoError, Repository, Trust},
+    repo::{Custodian, Epoch, RepoError, Repository, SignedEpoch, Trust},
     share::{ShareFault, UntrustedShare},
 };
 
@@ -95,6 +94,9 @@ struct PendingFile {
     epoch: String,
     /// Its signature by its own root.
     signature: String,
+    /// The exact text of its closing list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closing: Option<String>,
     confirmed: Vec<Confirmed>,
 }
 
@@ -115,6 +117,10 @@ impl Pending {
             kind,
             signature: ceremony.root.sign(Namespace::Epoch, &epoch),
             epoch: String::from_utf8(epoch.into()).expect("JSON is UTF-8"),
+            closing: ceremony
+                .closing
+                .as_ref()
+                .map(|list| String::from_utf8(list.to_bytes().into()).expect("JSON is UTF-8")),
             confirmed: Vec::new(),
         };
         Self { file, epoch: ceremony.epoch.clone() }
@@ -194,15 +200,17 @@ impl Pending {
         self.epoch.custodians.iter().filter(is_missing).map(|custodian| custodian.name.as_str()).collect()
     }
 
-    /// Puts the new set in force, which retires the old one: stores the epoch. Doing so again is no error.
+    /// Puts the new set in force, which retires the old one: stores the epoch. Doing so again is no error. `host` may sign now, and
+    /// so vouches for a new key to those who know the old one.
     ///
     /// # Errors
-    /// [`RepoError::Untrusted`] while a sheet is missing, or when the repository's newest epoch is not the one this
-    /// follows; [`RepoError::Damaged`] when another epoch took its place; [`RepoError::Storage`].
-    pub async fn switch(&self, repository: &Repository, trust: &Trust) -> Result<(), RepoError> {
+    /// [`RepoError::Untrusted`] while a sheet is missing, when the repository's newest epoch is not the one this
+    /// follows, or when `host` may not sign for a new key; [`RepoError::Damaged`] when another epoch took its place;
+    /// [`RepoError::Storage`].
+    pub async fn switch(&self, repository: &Repository, trust: &Trust, host: &Signer) -> Result<(), RepoError> {
+        let refused = |reason: String| RepoError::Untrusted { file: format!("epoch {}", self.epoch.number), reason };
         if let Some(missing) = self.missing().first() {
-            let reason = format!("the sheet of {missing} was not read back");
-            return Err(RepoError::Untrusted { file: format!("epochs/{}.json", self.epoch.number), reason });
+            return Err(refused(format!("the sheet of {missing} was not read back")));
         }
         let root = match self.kind() {
             Kind::Reshare | Kind::Signers => &trust.current().root,
@@ -212,11 +220,15 @@ impl Pending {
         let current = trust.current();
         let is_same = current.share_set == self.epoch.share_set && current.custodians == self.epoch.custodians;
         if self.kind() == Kind::Signers && !is_same {
-            let reason = "it changes the sheets, and none was read back".to_owned();
-            return Err(RepoError::Untrusted { file: format!("epochs/{}.json", self.epoch.number), reason });
+            return Err(refused("it changes the sheets, and none was read back".to_owned()));
         }
-        let bytes = Bytes::from(self.file.epoch.clone());
-        repository.put_signed_epoch(bytes, &self.file.signature, root, trust).await
+        let next = SignedEpoch {
+            bytes: self.file.epoch.as_bytes(),
+            signature: &self.file.signature,
+            closing: self.file.closing.as_deref().map(str::as_bytes),
+            countersigner: Some(host),
+        };
+        repository.put_signed_epoch(next, root, trust).await
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {

@@ -184,7 +184,7 @@ impl Reseal<'_> {
                     let record = &records[needed.record];
                     check(&entry, record, needed.version, &file, line)?;
                     let id = &record.versions[needed.version].id;
-                    waiting.push((needed.record, needed.version, open.push(&record.secret.arn, id, &entry.value)));
+                    waiting.push((needed.record, needed.version, open.push(&record.secret.id, id, &entry.value)));
                     self.progress.advance(1);
                 }
                 if open.is_full() {
@@ -232,7 +232,7 @@ impl Reseal<'_> {
         packs.sort_unstable();
         let counts: Counts = base.counts.of_records(&records, values);
         let unreadable = records.iter().flat_map(Record::refused);
-        let unreadable = UnreadableCount::of(unreadable.map(|(operation, _, reason)| (operation, reason)));
+        let unreadable = UnreadableCount::of(unreadable);
         let recipients = [current.recipient.clone(), self.index_key.recipient()];
         let indexes = self.repository.put_records(&recipients, records.into_iter().map(Ok)).await?;
         let manifest = Manifest {
@@ -279,10 +279,10 @@ fn every_value(records: &[Record]) -> BTreeMap<Digest, Vec<Needed>> {
 /// A secret that could not be read at all gets the earlier record, as a snapshot with the old key would have kept it; so
 /// does a policy that is hidden while its secret is scheduled for deletion.
 fn what_is_missing(records: &mut [Record], old: &[Record]) -> BTreeMap<Digest, Vec<Needed>> {
-    let old: HashMap<&str, &Record> = old.iter().map(|record| (record.secret.arn.as_str(), record)).collect();
+    let old: HashMap<&str, &Record> = old.iter().map(|record| (record.secret.id.as_str(), record)).collect();
     let mut needed: BTreeMap<Digest, Vec<Needed>> = BTreeMap::new();
     for (at, record) in records.iter_mut().enumerate() {
-        let Some(known) = old.get(record.secret.arn.as_str()) else { continue };
+        let Some(known) = old.get(record.secret.id.as_str()) else { continue };
         if record.versions.is_empty() && !record.secret.unreadable.is_empty() {
             let unreadable = std::mem::take(&mut record.secret.unreadable);
             *record = (*known).clone();
@@ -294,11 +294,11 @@ fn what_is_missing(records: &mut [Record], old: &[Record]) -> BTreeMap<Digest, V
             }
             continue;
         }
-        if record.secret.deleted.is_some() && record.secret.policy.is_none() {
-            record.secret.policy.clone_from(&known.secret.policy);
+        if record.secret.deleted.is_some() && record.secret.facets.policy.is_none() {
+            record.secret.facets.policy.clone_from(&known.secret.facets.policy);
         }
         for (version, found) in record.versions.iter_mut().enumerate() {
-            let lacks = matches!(found.value, ValueState::Unreadable { .. } | ValueState::ScheduledForDeletion);
+            let lacks = matches!(found.value, ValueState::Unreadable { .. } | ValueState::Withheld { .. });
             let held = known.versions.iter().find(|version| version.id == found.id).map(|version| &version.value);
             if let (true, Some(value @ ValueState::Stored { pack, line, .. })) = (lacks, held) {
                 needed.entry(*pack).or_default().push(Needed { line: *line, record: at, version });
@@ -313,7 +313,7 @@ fn what_is_missing(records: &mut [Record], old: &[Record]) -> BTreeMap<Digest, V
 fn check(entry: &PackEntry, record: &Record, version: usize, file: &str, line: u32) -> Result<(), RepoError> {
     let expected = &record.versions[version];
     let kind = matches!(expected.value, ValueState::Stored { kind, .. } if kind == entry.value.kind());
-    if kind && entry.secret == record.secret.arn && entry.version == expected.id {
+    if kind && entry.secret == record.secret.id && entry.version == expected.id {
         return Ok(());
     }
     let reason = format!("line {line} is not version {} of {}", expected.id, record.secret.name);
@@ -323,21 +323,22 @@ fn check(entry: &PackEntry, record: &Record, version: usize, file: &str, line: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Secret, Unreadable, ValueKind, Version};
+    use crate::model::{Part, Secret, Unreadable, ValueKind, Version, VersionFacets, Withheld};
 
     fn stored(line: u32) -> ValueState {
-        ValueState::Stored { pack: Digest::of(b"old"), line, kind: ValueKind::String }
+        ValueState::Stored { pack: Digest::of(b"old"), line, kind: ValueKind::Text, size: 1 }
     }
 
     fn record(name: &str, values: &[ValueState]) -> Record {
         let versions = values.iter().enumerate().map(|(at, value)| Version {
             id: format!("v{at}"),
-            stages: Vec::new(),
+            current: false,
+            labels: Vec::new(),
             created: None,
-            kms_keys: Vec::new(),
+            facets: VersionFacets::default(),
             value: value.clone(),
         });
-        let secret = Secret { name: name.into(), arn: format!("arn:{name}"), ..Secret::default() };
+        let secret = Secret { name: name.into(), id: format!("arn:{name}"), ..Secret::default() };
         Record { secret, versions: versions.collect(), read: Timestamp::UNIX_EPOCH, listing: None }
     }
 
@@ -353,16 +354,26 @@ mod tests {
     #[test]
     fn only_what_is_lacking_and_was_held_is_needed() {
         let refused = || ValueState::Unreadable { reason: "AccessDenied".into() };
-        let own = ValueState::Stored { pack: Digest::of(b"new"), line: 9, kind: ValueKind::Binary };
+        let own = ValueState::Stored { pack: Digest::of(b"new"), line: 9, kind: ValueKind::Bytes, size: 1 };
         let old = [
             record("a", &[stored(1), stored(2), ValueState::None, stored(3)]),
             record("gone", &[stored(4)]),
             record("unread", &[stored(5), ValueState::None]),
         ];
         let mut unread = record("unread", &[]);
-        unread.secret.unreadable = vec![Unreadable { part: "DescribeSecret".into(), reason: "Timeout".into() }];
+        unread.secret.unreadable =
+            vec![Unreadable { part: Part::Metadata, operation: "DescribeSecret".into(), reason: "Timeout".into() }];
         let mut records = [
-            record("a", &[own.clone(), refused(), refused(), ValueState::ScheduledForDeletion, refused()]),
+            record(
+                "a",
+                &[
+                    own.clone(),
+                    refused(),
+                    refused(),
+                    ValueState::Withheld { reason: Withheld::ScheduledForDeletion },
+                    refused(),
+                ],
+            ),
             record("born", &[refused()]),
             unread.clone(),
         ];

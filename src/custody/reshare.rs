@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Ceremony, CeremonyError, CeremonyRequest, Paper, issue};
 use crate::{
     crypto::RecoveryKey,
-    repo::{AllowedSigner, Epoch, PreviousEpoch, Trust},
+    repo::{AllowedSigner, ClosingList, Epoch, PreviousEpoch, Trust},
 };
 
 /// Who shall hold the next set of sheets.
@@ -42,13 +42,16 @@ pub fn rotate(successor: &Successor, trust: &Trust) -> Result<Ceremony, Ceremony
 }
 
 /// The same key and the same sheets, other hosts that may sign: for a host that is new, replaced or not trusted any more.
+/// `closing` says what still counts of those that are removed; it is needed when one is, and only then.
 ///
 /// # Errors
+/// [`CeremonyError::Closing`] when it is missing or too much;
 /// [`CeremonyError::OtherKey`] when `key` is not the current epoch's; [`CeremonyError::Signers`] for no signer at all, or
 /// one name or key twice.
 pub fn change_signers(
     key: &RecoveryKey,
     signers: &[AllowedSigner],
+    closing: Option<ClosingList>,
     created: Timestamp,
     trust: &Trust,
 ) -> Result<Ceremony, CeremonyError> {
@@ -58,14 +61,19 @@ pub fn change_signers(
         return Err(CeremonyError::Signers);
     }
     let current = trust.current();
+    let removes = current.signers.iter().any(|before| !signers.iter().any(|after| after.key == before.key));
+    if removes != closing.is_some() {
+        return Err(CeremonyError::Closing);
+    }
     let epoch = Epoch {
         number: current.number + 1,
         created,
         signers: signers.to_vec(),
+        closing: closing.as_ref().map(ClosingList::digest),
         previous: Some(PreviousEpoch { number: current.number, sha256: trust.current_digest() }),
         ..current.clone()
     };
-    Ok(Ceremony { epoch, root: key.root_signer(), sheets: Vec::new() })
+    Ok(Ceremony { epoch, closing, root: key.root_signer(), sheets: Vec::new() })
 }
 
 /// Whether it is the key of the epoch in force.

@@ -92,7 +92,8 @@ SCRIPT OF A KEY CEREMONY
   In words         {words}
   Recipient        {recipient}
   Root key         {root}
-  epochs/{number}.json    SHA-256 {digest}
+  File             epochs/{number}-SHA256.json
+  SHA-256          {digest}
 
   This page is not secret. Initial each step when it is done, with the time. A step that cannot be
   done as written ends the ceremony: go to ABORT.
@@ -176,10 +177,11 @@ fn make(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
         "The words above are read aloud from this page; every sheet has the same words, share set, repository and epoch.",
     );
     match held.kind {
-        None => table.step("sha256sum of epochs/1.json in the repository is the SHA-256 above."),
+        None => table
+            .step("epochs/1-….json in the repository has the SHA-256 above in its name, and sha256sum gives the same."),
         Some(Kind::Rehearse) => {}
         Some(_) => table.step(&format!(
-            "epochs/{}.json is not in the repository yet: the sheets in force stay in force until PROVE ends.",
+            "epochs/{}-….json is not in the repository yet: the sheets in force stay in force until PROVE ends.",
             epoch.number
         )),
     }
@@ -216,7 +218,10 @@ fn prove(table: &mut Table<'_>, epoch: &Epoch, kind: Option<Kind>) {
             command(kind)
         ));
         if kind != Some(Kind::Rehearse) {
-            table.step(&format!("sha256sum of epochs/{}.json in the repository is the SHA-256 above.", epoch.number));
+            table.step(&format!(
+                "epochs/{}-….json in the repository has the SHA-256 above in its name, and sha256sum gives the same.",
+                epoch.number
+            ));
         }
     }
     if kind == Some(Kind::Rehearse) {

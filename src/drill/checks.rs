@@ -69,12 +69,11 @@ fn one(
 }
 
 fn count(aspect: Aspect, desired: &Desired) -> u64 {
-    let of_kind = |kind| desired.versions.iter().filter(|version| version.value.kind == kind).count();
     let count = match aspect {
         Aspect::Ids => desired.versions.len(),
-        Aspect::Values => of_kind(ValueKind::String),
-        Aspect::Binary => of_kind(ValueKind::Binary),
-        Aspect::Labels => desired.versions.iter().map(|version| version.stages.len()).sum(),
+        Aspect::Values => desired.versions.iter().filter(|version| !is_binary(version.value.kind)).count(),
+        Aspect::Binary => desired.versions.iter().filter(|version| is_binary(version.value.kind)).count(),
+        Aspect::Labels => desired.versions.iter().map(|version| version.labels.len()).sum(),
         Aspect::Tags => desired.tags.len(),
         Aspect::Descriptions => usize::from(desired.description.is_some()),
         Aspect::Policies => usize::from(desired.policy.is_some()),
@@ -83,13 +82,21 @@ fn count(aspect: Aspect, desired: &Desired) -> u64 {
     count as u64
 }
 
+/// Which of the two checks of values a kind belongs to.
+fn is_binary(kind: ValueKind) -> bool {
+    match kind {
+        ValueKind::Text | ValueKind::Fields => false,
+        ValueKind::Bytes => true,
+    }
+}
+
 /// Which check a difference belongs to.
 fn aspect_of(difference: &Difference, plan: &[SecretPlan]) -> Aspect {
-    let is_binary = || {
+    let of_binary = || {
         // A plan is sorted by name.
         let at = plan.binary_search_by(|secret| secret.desired.name.as_str().cmp(&difference.name));
         let mut versions = at.ok().into_iter().flat_map(|at| &plan[at].desired.versions);
-        versions.any(|it| Some(&it.id) == difference.version.as_ref() && it.value.kind == ValueKind::Binary)
+        versions.any(|it| Some(&it.id) == difference.version.as_ref() && is_binary(it.value.kind))
     };
     match difference.what {
         "missing" | "extra" => Aspect::Ids,
@@ -97,7 +104,7 @@ fn aspect_of(difference: &Difference, plan: &[SecretPlan]) -> Aspect {
         "tags" => Aspect::Tags,
         "policy" => Aspect::Policies,
         "description" | "type" | "key" | "rotation" | "replicas" | "deletion" => Aspect::Descriptions,
-        _ if is_binary() => Aspect::Binary,
+        _ if of_binary() => Aspect::Binary,
         _ => Aspect::Values,
     }
 }

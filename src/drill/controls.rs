@@ -10,6 +10,7 @@ use crate::{
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     model::{
         AWSCURRENT, AWSPREVIOUS, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version,
+        VersionFacets,
     },
     progress::Silent,
     provider::{
@@ -109,7 +110,7 @@ fn id(number: usize) -> String {
 }
 
 fn secret() -> Secret {
-    Secret { name: NAME.into(), arn: format!("arn:{NAME}"), ..Secret::default() }
+    Secret { name: NAME.into(), id: format!("arn:{NAME}"), ..Secret::default() }
 }
 
 fn source() -> Place {
@@ -193,6 +194,7 @@ fn epoch(key: &RecoveryKey, root: &Signer, signer: &Signer) -> Epoch {
         custodians: Vec::new(),
         signers: vec![AllowedSigner { name: "control".into(), key: signer.public() }],
         previous: None,
+        closing: None,
     }
 }
 
@@ -200,16 +202,22 @@ fn epoch(key: &RecoveryKey, root: &Signer, signer: &Signer) -> Epoch {
 async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -> Result<VerifiedManifest, DrillError> {
     let recipients = [key.recipient(), IndexKey::generate().recipient()];
     let mut pack = PackWriter::new(&recipients[..1]);
-    let values = VALUES.map(|value| SecretValue::string(value.into()));
+    let values = VALUES.map(|value| SecretValue::text(value.into()));
     let lines: Vec<u32> =
-        values.iter().enumerate().map(|(number, value)| pack.push(&secret().arn, &id(number), value)).collect();
+        values.iter().enumerate().map(|(number, value)| pack.push(&secret().id, &id(number), value)).collect();
     let pack = pack.finish();
     let version = |(number, line): (usize, u32)| Version {
         id: id(number),
-        stages: STAGES[number].iter().map(ToString::to_string).collect(),
+        current: STAGES[number].contains(&AWSCURRENT),
+        labels: STAGES[number].iter().map(ToString::to_string).collect(),
         created: None,
-        kms_keys: Vec::new(),
-        value: ValueState::Stored { pack: pack.file.sha256, line, kind: values[number].kind() },
+        facets: VersionFacets::default(),
+        value: ValueState::Stored {
+            pack: pack.file.sha256,
+            line,
+            kind: values[number].kind(),
+            size: values[number].size(),
+        },
     };
     let versions = lines.into_iter().enumerate().map(version).collect();
     let mut index = IndexWriter::new(&recipients);

@@ -176,7 +176,7 @@ fn files(request: &Request<'_>, summary: &Summary) -> BTreeMap<String, Vec<u8>> 
         add(name.clone(), bytes);
     }
     for epoch in request.epochs {
-        let name = format!("epochs/{}.json", epoch.epoch.number);
+        let name = epoch.epoch.file_name();
         add(format!("{name}.sig"), epoch.signature.as_bytes());
         add(name, &epoch.bytes);
     }

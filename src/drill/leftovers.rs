@@ -23,10 +23,10 @@ const PAUSE: Duration = Duration::from_millis(400);
 
 /// Marks a record, so that whatever is made of it belongs to `drill`. `false` when it has no room for a tag.
 pub(super) fn mark(record: &mut Record, drill: SnapshotId) -> bool {
-    record.secret.tags.retain(|tag| tag.key != TAG);
-    let room = record.secret.tags.len() < MOST_TAGS;
+    record.secret.facets.tags.retain(|tag| tag.key != TAG);
+    let room = record.secret.facets.tags.len() < MOST_TAGS;
     if room {
-        record.secret.tags.push(Tag { key: TAG.into(), value: drill.to_string() });
+        record.secret.facets.tags.push(Tag { key: TAG.into(), value: drill.to_string() });
     }
     room
 }
@@ -38,7 +38,7 @@ pub(super) async fn find(sandbox: &dyn Source, drill: Option<SnapshotId>) -> Res
     let mut listing = sandbox.list();
     let mut found = BTreeSet::new();
     while let Some(listed) = listing.try_next().await? {
-        if listed.secret.tags.iter().any(ours) {
+        if listed.secret.facets.tags.iter().any(ours) {
             found.insert(listed.name);
         }
     }
@@ -77,11 +77,15 @@ pub(super) async fn destroy(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::Secret, progress::Silent, provider::memory::Memory};
+    use crate::{
+        model::{Facets, Secret},
+        progress::Silent,
+        provider::memory::Memory,
+    };
 
     fn record(tags: usize) -> Record {
         let tags = (0..tags).map(|number| Tag { key: number.to_string(), value: String::new() }).collect();
-        let secret = Secret { name: "n".into(), tags, ..Secret::default() };
+        let secret = Secret { name: "n".into(), facets: Facets { tags, ..Facets::default() }, ..Secret::default() };
         Record { secret, versions: Vec::new(), read: jiff::Timestamp::UNIX_EPOCH, listing: None }
     }
 
@@ -90,7 +94,7 @@ mod tests {
         let (one, two) = (SnapshotId::from_bytes([1; 16]), SnapshotId::from_bytes([2; 16]));
         let mut marked = record(49);
         assert!(mark(&mut marked, one) && mark(&mut marked, two));
-        assert_eq!(marked.secret.tags.last().unwrap().value, two.to_string());
+        assert_eq!(marked.secret.facets.tags.last().unwrap().value, two.to_string());
         assert!(!mark(&mut record(50), one));
     }
 

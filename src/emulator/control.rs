@@ -152,7 +152,7 @@ impl Control {
             shelf.insert(Secret::new(new_arn(region, account, name), name.into(), now));
         }
         let secret = shelf.by_name.get_mut(name).ok_or_else(|| ControlError::NotFound(name.to_owned()))?;
-        let value = Some(Arc::new(SecretValue::string(value.to_owned())));
+        let value = Some(Arc::new(SecretValue::text(value.to_owned())));
         let version = Version::new(id.clone(), value, now, secret.kms_key_id.clone());
         secret.add_version(version, None).map_err(|_| ControlError::BadRequest("the secret takes no more versions"))?;
         secret.touch_changed(now);
@@ -259,20 +259,20 @@ fn operation(name: &str) -> Result<Operation, ControlError> {
 /// The same value with one byte changed; text stays text of the same length, unless it is all beyond ASCII.
 fn flipped(value: &SecretValue) -> SecretValue {
     match value {
-        SecretValue::Binary(bytes) => {
+        SecretValue::Bytes(bytes) => {
             let mut bytes = bytes.to_vec();
             if let Some(first) = bytes.first_mut() {
                 *first ^= 1;
             }
-            SecretValue::binary(bytes)
+            SecretValue::bytes(bytes)
         }
-        SecretValue::String(text) => {
+        SecretValue::Text(text) | SecretValue::Fields(text) => {
             let at =
                 text.char_indices().find(|(_, c)| c.is_ascii_alphanumeric()).or_else(|| text.char_indices().next());
-            let Some((at, c)) = at else { return SecretValue::string("x".into()) };
+            let Some((at, c)) = at else { return SecretValue::text("x".into()) };
             let changed = if c == 'x' { "y" } else { "x" };
             let rest = &text[at + c.len_utf8()..];
-            SecretValue::string([&text[..at], changed, rest].concat())
+            SecretValue::text([&text[..at], changed, rest].concat())
         }
     }
 }
@@ -284,11 +284,11 @@ mod tests {
     #[test]
     fn a_flipped_value_never_equals_the_original() {
         for text in ["x", "password", "{}", "é", "\u{feff}{\"a\":1}"] {
-            let value = SecretValue::string(text.into());
+            let value = SecretValue::text(text.into());
             assert!(!value.same_as(&flipped(&value)), "{text}");
         }
         for bytes in [vec![0], vec![255, 0], b"text".to_vec()] {
-            let value = SecretValue::binary(bytes);
+            let value = SecretValue::bytes(bytes);
             let flipped = flipped(&value);
             assert!(!value.same_as(&flipped) && flipped.kind() == value.kind());
             assert_eq!(flipped.expose().len(), value.expose().len());

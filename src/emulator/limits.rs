@@ -82,10 +82,10 @@ pub(super) fn value(text: Option<String>, binary: Option<String>) -> Result<Opti
                 "You can't specify both a binary secret value and a string secret value in the same secret.",
             ));
         }
-        (Some(text), None) => ("secretString", SecretValue::string(text)),
+        (Some(text), None) => ("secretString", SecretValue::text(text)),
         (None, Some(binary)) => {
             let bytes = STANDARD.decode(binary).map_err(|_| Refusal::new("SerializationException", ""))?;
-            ("secretBinary", SecretValue::binary(bytes))
+            ("secretBinary", SecretValue::bytes(bytes))
         }
     };
     match value.expose().len() {

@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     fn version(n: i64, created: Millis) -> Version {
-        Version::new(format!("v{n}"), Some(Arc::new(SecretValue::string("x".into()))), created, None)
+        Version::new(format!("v{n}"), Some(Arc::new(SecretValue::text("x".into()))), created, None)
     }
 
     #[test]

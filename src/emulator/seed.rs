@@ -94,10 +94,10 @@ pub(super) fn plant(world: &World, account: &str, region: &str, json: &Value) ->
 
 fn add(secret: &mut Secret, seed: SeedVersion, now: Millis) -> Result<(), ControlError> {
     let value = match (seed.secret_string, seed.secret_binary) {
-        (Some(text), _) => Some(SecretValue::string(text)),
+        (Some(text), _) => Some(SecretValue::text(text)),
         (None, Some(binary)) => {
             let bytes = STANDARD.decode(binary).map_err(|_| ControlError::BadRequest("SecretBinary is not base64"))?;
-            Some(SecretValue::binary(bytes))
+            Some(SecretValue::bytes(bytes))
         }
         (None, None) => None,
     };

@@ -1,14 +1,16 @@
 //! The nouns of the tool: pure data, no I/O.
 
 mod digest;
+mod facets;
 mod place;
 mod secret;
 mod step;
 mod value;
 
 pub use digest::{Digest, Hashing, ParseIdError, RepositoryId, SnapshotId};
+pub use facets::{Facets, Replica, Rotation, Tag, VersionFacets};
 pub use place::{NoPlace, Place, PlaceFilter};
-pub use secret::{Record, Replica, Rotation, Secret, Tag, Unreadable, ValueState, Version};
+pub use secret::{Part, Record, Refusal, Secret, Unreadable, ValueState, Version, Withheld};
 pub use step::Step;
 pub use value::{SecretValue, ValueKind};
 

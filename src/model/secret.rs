@@ -1,10 +1,15 @@
 //! One secret: its metadata, its versions, and where their values are.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{Digest, ValueKind};
+use super::{Digest, Facets, ValueKind, VersionFacets};
+
+/// The operation that reads a value: a version whose value is refused records the error code alone.
+const READS_VALUE: &str = "GetSecretValue";
 
 /// A record: one secret's metadata and its version list, as an index stores it. Holds no value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,40 +25,16 @@ pub struct Record {
     pub listing: Option<Digest>,
 }
 
-/// The metadata of one secret.
+/// One secret without its versions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Secret {
     /// The name, unique within a [`Place`](super::Place).
     pub name: String,
     /// The provider's identifier of this very incarnation (AWS: the ARN with its random suffix).
-    pub arn: String,
-    /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// The key new versions are encrypted under, as the provider states it; `None` is its default key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_key: Option<String>,
-    /// Tags in the provider's order; keys differ by case and values may be empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<Tag>,
-    /// The resource policy, character for character.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<String>,
-    /// The rotation settings, present also while rotation is off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotation: Option<Rotation>,
-    /// The regions this secret is replicated to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub replicas: Vec<Replica>,
-    /// The type of a managed external secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_type: Option<String>,
-    /// The service that manages this secret (`rds`, …).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owning_service: Option<String>,
-    /// The region of the primary, when this is or has replicas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub primary_region: Option<String>,
+    pub id: String,
+    /// The metadata.
+    #[serde(default, skip_serializing_if = "Facets::is_empty")]
+    pub facets: Facets,
     /// Creation time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
@@ -63,7 +44,7 @@ pub struct Secret {
     /// When deletion was requested; values cannot be read while this is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Timestamp>,
-    /// Parts of the metadata that could not be read.
+    /// Parts of the secret, other than values, that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
     /// The provider's own answers, by operation, kept so that fields unknown today survive.
@@ -74,66 +55,57 @@ pub struct Secret {
 /// A part of a secret that the provider refused to give.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreadable {
-    /// The provider's operation (`DescribeSecret`, `ListSecretVersionIds`, `GetResourcePolicy`).
-    pub part: String,
+    /// Which part.
+    pub part: Part,
+    /// The provider's operation (AWS: `DescribeSecret`, `ListSecretVersionIds`, `GetResourcePolicy`).
+    pub operation: String,
     /// The provider's error code.
     pub reason: String,
 }
 
-/// One tag.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Tag {
-    /// The key.
-    pub key: String,
-    /// The value, possibly empty.
-    pub value: String,
+/// What of a secret a provider can refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Everything about the secret that is not one of the others.
+    Metadata,
+    /// The list of its versions.
+    Versions,
+    /// The value of a version.
+    Value,
+    /// The access policy.
+    Policy,
 }
 
-/// Rotation settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rotation {
-    /// Whether rotation is on.
-    pub enabled: bool,
-    /// The rotation function.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lambda: Option<String>,
-    /// `rate(…)` or `cron(…)`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<String>,
-    /// The window, such as `3h`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<String>,
-    /// Days between rotations; derived by AWS when `schedule` is set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after_days: Option<i64>,
-}
-
-/// One replica of a primary secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replica {
-    /// The replica's region.
-    pub region: String,
-    /// The replica's key; `None` is the provider's default key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_key: Option<String>,
-    /// The status as stated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
+/// One refusal, as [`Record::refused`] gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// Which part.
+    pub part: Part,
+    /// The provider's operation.
+    pub operation: &'a str,
+    /// The version, when the part is a value.
+    pub version: Option<&'a str>,
+    /// The provider's error code.
+    pub reason: &'a str,
 }
 
 /// One version of a secret: immutable value, movable labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Version {
-    /// The version id: 32 to 64 characters, not always a UUID, unique only within its secret.
+    /// The version id, unique only within its secret (AWS: 32 to 64 characters, not always a UUID).
     pub id: String,
-    /// Staging labels, sorted; empty for a deprecated version.
-    pub stages: Vec<String>,
+    /// Whether an application that asks for no version gets this one, as the provider states it; at most one of a secret.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub current: bool,
+    /// Labels, sorted (AWS: staging labels; a deprecated version has none).
+    pub labels: Vec<String>,
     /// Creation time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// The keys this version is encrypted under.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kms_keys: Vec<String>,
+    /// The metadata of this version.
+    #[serde(default, skip_serializing_if = "VersionFacets::is_empty")]
+    pub facets: VersionFacets,
     /// Where the value is.
     pub value: ValueState,
 }
@@ -148,13 +120,18 @@ pub enum ValueState {
         pack: Digest,
         /// The line within the pack's plaintext, from 0.
         line: u32,
-        /// String or binary.
+        /// Text, bytes or fields.
         kind: ValueKind,
+        /// The length of the value in bytes (fields: of their canonical text).
+        size: u32,
     },
     /// The version exists and has no value (a rotation made the id first).
     None,
-    /// The secret is scheduled for deletion, so its values cannot be read, and no earlier snapshot holds this one.
-    ScheduledForDeletion,
+    /// The state of the version keeps its value from being read, and no earlier snapshot holds it.
+    Withheld {
+        /// The state.
+        reason: Withheld,
+    },
     /// The provider refused; `reason` is its error code.
     Unreadable {
         /// The provider's error code.
@@ -162,20 +139,52 @@ pub enum ValueState {
     },
 }
 
+/// A state in which nobody gets a version's value: a fact that the record keeps, not a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withheld {
+    /// The secret is scheduled for deletion.
+    ScheduledForDeletion,
+    /// The version is disabled.
+    Disabled,
+    /// The version is deleted and can be undeleted.
+    Deleted,
+    /// The value is destroyed for good.
+    Destroyed,
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ScheduledForDeletion => "scheduled for deletion",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+            Self::Destroyed => "destroyed",
+        })
+    }
+}
+
 impl Version {
     /// Whether `label` is attached.
     pub fn has(&self, label: &str) -> bool {
-        self.stages.iter().any(|stage| stage == label)
+        self.labels.iter().any(|attached| attached == label)
     }
 }
 
 impl Record {
-    /// What the provider refused to give: the operation, the version if it is a value, the error code.
-    pub fn refused(&self) -> impl Iterator<Item = (&str, Option<&str>, &str)> {
-        let parts = self.secret.unreadable.iter().map(|part| (part.part.as_str(), None, part.reason.as_str()));
+    /// What the provider refused to give.
+    pub fn refused(&self) -> impl Iterator<Item = Refusal<'_>> {
+        let parts = self.secret.unreadable.iter().map(|refused| Refusal {
+            part: refused.part,
+            operation: &refused.operation,
+            version: None,
+            reason: &refused.reason,
+        });
         let values = self.versions.iter().filter_map(|version| match &version.value {
-            ValueState::Unreadable { reason } => Some(("GetSecretValue", Some(version.id.as_str()), reason.as_str())),
-            _ => None,
+            ValueState::Unreadable { reason } => {
+                Some(Refusal { part: Part::Value, operation: READS_VALUE, version: Some(&version.id), reason })
+            }
+            ValueState::Stored { .. } | ValueState::None | ValueState::Withheld { .. } => None,
         });
         parts.chain(values)
     }
@@ -183,5 +192,55 @@ impl Record {
     /// Whether anything of this secret should have been captured and was not.
     pub fn is_incomplete(&self) -> bool {
         self.refused().next().is_some()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_has_the_names_of_the_format() {
+        let text = json!({
+            "secret": {
+                "name": "app", "id": "app-1",
+                "facets": {
+                    "description": "d", "key": "k", "tags": [{"key": "a", "value": ""}], "policy": "p",
+                    "rotation": {"enabled": true}, "replicas": [{"region": "r", "key": "k"}], "type": "t",
+                    "managed": "rds", "primary_region": "r"
+                },
+                "created": "2030-01-01T00:00:00Z",
+                "unreadable": [{"part": "policy", "operation": "GetResourcePolicy", "reason": "Denied"}],
+                "raw": {"Describe": 1}
+            },
+            "versions": [
+                {
+                    "id": "1", "current": true, "labels": ["AWSCURRENT"], "facets": {"keys": ["k"]},
+                    "value": {"state": "stored", "pack": Digest::of(b"p"), "line": 1, "kind": "fields", "size": 7}
+                },
+                {"id": "2", "labels": [], "value": {"state": "withheld", "reason": "scheduled_for_deletion"}},
+                {"id": "3", "labels": [], "value": {"state": "unreadable", "reason": "Denied"}},
+                {"id": "4", "labels": [], "value": {"state": "none"}}
+            ],
+            "read": "2030-01-02T00:00:00Z"
+        });
+        let record: Record = serde_json::from_value(text.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&record).unwrap(), text);
+        let refused: Vec<_> = record.refused().map(|it| (it.part, it.operation, it.version, it.reason)).collect();
+        let policy = (Part::Policy, "GetResourcePolicy", None, "Denied");
+        assert_eq!(refused, [policy, (Part::Value, "GetSecretValue", Some("3"), "Denied")]);
+    }
+
+    #[test]
+    fn what_a_secret_does_not_have_is_not_in_its_json() {
+        let secret = Secret { name: "a".into(), id: "b".into(), ..Secret::default() };
+        assert_eq!(serde_json::to_string(&secret).unwrap(), r#"{"name":"a","id":"b"}"#);
     }
 }

@@ -14,8 +14,13 @@ use jiff::Timestamp;
 
 use super::{ErrorKind, Existing, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, Target};
 use crate::model::{
-    AWSCURRENT, AWSPREVIOUS, Digest, Place, Secret, SecretValue, Step, Tag, Unreadable, ValueState, Version,
+    AWSCURRENT, AWSPREVIOUS, Digest, Part, Place, Secret, SecretValue, Step, Tag, Unreadable, ValueState, Version,
+    VersionFacets, Withheld,
 };
+
+/// What of a secret can be refused, other than values, and the operation that reads it.
+const PARTS: [(Part, &str); 3] =
+    [(Part::Metadata, "DescribeSecret"), (Part::Versions, "ListSecretVersionIds"), (Part::Policy, "GetResourcePolicy")];
 
 /// A provider in memory. Shared by reference, so that a test can change it while it is used.
 pub struct Memory {
@@ -28,7 +33,7 @@ pub struct HeldVersion {
     /// The version id.
     pub id: String,
     /// The labels.
-    pub stages: Vec<String>,
+    pub labels: Vec<String>,
     /// Creation time.
     pub created: Option<Timestamp>,
     /// The value; `None` for an id that a rotation made first.
@@ -37,9 +42,10 @@ pub struct HeldVersion {
 
 impl HeldVersion {
     /// A version with a text value.
-    pub fn text(id: &str, stages: &[&str], value: &str) -> Self {
-        let value = Some(SecretValue::string(value.to_owned()));
-        Self { id: id.into(), stages: stages.iter().map(|&label| label.into()).collect(), created: None, value }
+    pub fn text(id: &str, labels: &[&str], value: &str) -> Self {
+        let value = Some(SecretValue::text(value.to_owned()));
+        let labels = labels.iter().map(|&label| label.into()).collect();
+        Self { id: id.into(), labels, created: None, value }
     }
 }
 
@@ -63,10 +69,10 @@ impl Memory {
         Self { place, state: Mutex::default() }
     }
 
-    /// Puts a secret there, replacing what has its name. An empty ARN is filled in.
+    /// Puts a secret there, replacing what has its name. An empty identifier is filled in.
     pub fn insert(&self, mut secret: Secret, versions: Vec<HeldVersion>) {
-        if secret.arn.is_empty() {
-            secret.arn = self.arn(&secret.name);
+        if secret.id.is_empty() {
+            secret.id = self.arn(&secret.name);
         }
         self.state().secrets.insert(secret.name.clone(), Held { secret, versions });
     }
@@ -111,10 +117,10 @@ impl Memory {
     }
 
     /// The labels of a version.
-    pub fn stages(&self, name: &str, version: &str) -> Option<Vec<String>> {
+    pub fn labels(&self, name: &str, version: &str) -> Option<Vec<String>> {
         let state = self.state();
         let version = state.secrets.get(name)?.versions.iter().find(|held| held.id == version)?;
-        Some(sorted(&version.stages))
+        Some(sorted(&version.labels))
     }
 
     /// Whether the version has exactly this value.
@@ -160,30 +166,30 @@ impl Source for Memory {
 
     async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
         let state = self.begin("DescribeSecret", Some(&listed.name))?;
-        let held =
-            state.secrets.get(&listed.name).filter(|held| [&held.secret.arn, &listed.name].contains(&&listed.arn));
+        let held = state.secrets.get(&listed.name).filter(|held| [&held.secret.id, &listed.name].contains(&&listed.id));
         let held = held.ok_or_else(|| not_found("DescribeSecret", &listed.name))?;
         let mut secret = held.secret.clone();
-        for part in ["DescribeSecret", "ListSecretVersionIds", "GetResourcePolicy"] {
-            if let Some(reason) = state.refusal(&listed.name, part) {
-                secret.unreadable.push(Unreadable { part: part.into(), reason });
-                if part == "GetResourcePolicy" {
-                    secret.policy = None;
+        for (part, operation) in PARTS {
+            if let Some(reason) = state.refusal(&listed.name, operation) {
+                secret.unreadable.push(Unreadable { part, operation: operation.into(), reason });
+                if part == Part::Policy {
+                    secret.facets.policy = None;
                 }
             }
         }
         let no_value = state.refusal(&listed.name, "GetSecretValue");
         let no_ids = state.refusal(&listed.name, "ListSecretVersionIds").is_some();
-        let shown = held.versions.iter().filter(|version| !no_ids || !version.stages.is_empty());
+        let shown = held.versions.iter().filter(|version| !no_ids || !version.labels.is_empty());
         let versions = shown.map(|version| FetchedVersion {
             id: version.id.clone(),
-            stages: sorted(&version.stages),
+            current: is_current(&version.labels),
+            labels: sorted(&version.labels),
             created: version.created,
-            kms_keys: Vec::new(),
+            facets: VersionFacets::default(),
             value: match (&version.value, &no_value) {
                 _ if known(&version.id) => FetchedValue::Known,
                 (None, _) => FetchedValue::None,
-                _ if secret.deleted.is_some() => FetchedValue::ScheduledForDeletion,
+                _ if secret.deleted.is_some() => FetchedValue::Withheld(Withheld::ScheduledForDeletion),
                 (_, Some(code)) => FetchedValue::Unreadable(code.clone()),
                 (Some(value), None) => FetchedValue::Value(copy(value)),
             },
@@ -287,7 +293,7 @@ impl Held {
                 let first = self.versions.is_empty();
                 self.versions.retain(|held| held.id != *version);
                 let value = Some(copy(value));
-                self.versions.push(HeldVersion { id: version.clone(), stages: Vec::new(), created: None, value });
+                self.versions.push(HeldVersion { id: version.clone(), labels: Vec::new(), created: None, value });
                 for label in stages.iter().map(String::as_str).chain(first.then_some(AWSCURRENT)) {
                     self.attach(label, version);
                 }
@@ -302,17 +308,18 @@ impl Held {
                 return Err(invalid("InvalidParameterException"));
             }
             Step::MoveStage { stage, to: None, .. } => self.detach(stage),
-            Step::Tag { tags, .. } => tags.iter().for_each(|tag| set_tag(&mut self.secret.tags, tag)),
+            Step::Tag { tags, .. } => tags.iter().for_each(|tag| set_tag(&mut self.secret.facets.tags, tag)),
             Step::Update { description, kms_key, .. } => {
                 let filled = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-                self.secret.description = description.as_ref().map_or(self.secret.description.take(), filled);
-                self.secret.kms_key = kms_key.as_ref().map_or(self.secret.kms_key.take(), filled);
+                self.secret.facets.description =
+                    description.as_ref().map_or(self.secret.facets.description.take(), filled);
+                self.secret.facets.key = kms_key.as_ref().map_or(self.secret.facets.key.take(), filled);
             }
-            Step::Untag { keys, .. } => self.secret.tags.retain(|tag| !keys.contains(&tag.key)),
-            Step::Replicate { replicas, .. } => self.secret.replicas.extend(replicas.iter().cloned()),
-            Step::Rotate { rotation, .. } => self.secret.rotation = Some(rotation.clone()),
-            Step::PutPolicy { policy, .. } => self.secret.policy = Some(policy.clone()),
-            Step::DeletePolicy { .. } => self.secret.policy = None,
+            Step::Untag { keys, .. } => self.secret.facets.tags.retain(|tag| !keys.contains(&tag.key)),
+            Step::Replicate { replicas, .. } => self.secret.facets.replicas.extend(replicas.iter().cloned()),
+            Step::Rotate { rotation, .. } => self.secret.facets.rotation = Some(rotation.clone()),
+            Step::PutPolicy { policy, .. } => self.secret.facets.policy = Some(policy.clone()),
+            Step::DeletePolicy { .. } => self.secret.facets.policy = None,
             Step::ScheduleDeletion { .. } => self.secret.deleted = Some(Timestamp::UNIX_EPOCH),
             Step::Create { .. } | Step::Undelete { .. } | Step::Destroy { .. } => {}
         }
@@ -321,11 +328,11 @@ impl Held {
 
     /// Moves a label. AWSPREVIOUS follows AWSCURRENT, as AWS does.
     fn attach(&mut self, label: &str, version: &str) {
-        let before = self.versions.iter().find(|held| held.stages.iter().any(|stage| stage == label));
+        let before = self.versions.iter().find(|held| held.labels.iter().any(|attached| attached == label));
         let before = before.map(|held| held.id.clone()).filter(|id| id != version);
         self.detach(label);
         if let Some(held) = self.versions.iter_mut().find(|held| held.id == version) {
-            held.stages.push(label.to_owned());
+            held.labels.push(label.to_owned());
         }
         if let Some(before) = before.filter(|_| label == AWSCURRENT) {
             self.attach(AWSPREVIOUS, &before);
@@ -333,21 +340,21 @@ impl Held {
     }
 
     fn detach(&mut self, label: &str) {
-        self.versions.iter_mut().for_each(|held| held.stages.retain(|stage| stage != label));
+        self.versions.iter_mut().for_each(|held| held.labels.retain(|attached| attached != label));
     }
 }
 
-fn created(step: &Step, arn: String, value: Option<&SecretValue>) -> Held {
-    let mut secret = Secret { name: step.name().into(), arn, ..Secret::default() };
+fn created(step: &Step, id: String, value: Option<&SecretValue>) -> Held {
+    let mut secret = Secret { name: step.name().into(), id, ..Secret::default() };
     if let Step::Create { description, kms_key, tags, secret_type, .. } = step {
-        secret.description.clone_from(description);
-        secret.kms_key.clone_from(kms_key);
-        secret.tags.clone_from(tags);
-        secret.secret_type.clone_from(secret_type);
+        secret.facets.description.clone_from(description);
+        secret.facets.key.clone_from(kms_key);
+        secret.facets.tags.clone_from(tags);
+        secret.facets.r#type.clone_from(secret_type);
     }
     let versions = step.writes_version().map(|id| HeldVersion {
         id: id.into(),
-        stages: vec![AWSCURRENT.into()],
+        labels: vec![AWSCURRENT.into()],
         created: None,
         value: value.map(copy),
     });
@@ -356,20 +363,22 @@ fn created(step: &Step, arn: String, value: Option<&SecretValue>) -> Held {
 
 /// As AWS lists: labelled versions, but neither policy nor replicas nor deprecated versions.
 fn listed(held: &Held) -> Listed {
-    let secret = Secret { policy: None, replicas: Vec::new(), ..held.secret.clone() };
-    let labelled = held.versions.iter().filter(|version| !version.stages.is_empty());
-    let stages: Vec<_> = labelled.map(|version| (&version.id, sorted(&version.stages))).collect();
-    let entry = serde_json::to_vec(&(&secret, stages)).expect("metadata is plain data");
+    let mut secret = held.secret.clone();
+    (secret.facets.policy, secret.facets.replicas) = (None, Vec::new());
+    let labelled = held.versions.iter().filter(|version| !version.labels.is_empty());
+    let labels: Vec<_> = labelled.map(|version| (&version.id, sorted(&version.labels))).collect();
+    let entry = serde_json::to_vec(&(&secret, labels)).expect("metadata is plain data");
     let fingerprint = Some(Digest::of(&entry));
-    Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint }
+    Listed { name: secret.name.clone(), id: secret.id.clone(), secret, fingerprint }
 }
 
 fn version_without_value(held: &HeldVersion) -> Version {
     Version {
         id: held.id.clone(),
-        stages: sorted(&held.stages),
+        current: is_current(&held.labels),
+        labels: sorted(&held.labels),
         created: held.created,
-        kms_keys: Vec::new(),
+        facets: VersionFacets::default(),
         value: ValueState::None,
     }
 }
@@ -400,15 +409,20 @@ fn set_tag(tags: &mut Vec<Tag>, tag: &Tag) {
 
 fn copy(value: &SecretValue) -> SecretValue {
     match value {
-        SecretValue::String(text) => SecretValue::String(text.clone()),
-        SecretValue::Binary(bytes) => SecretValue::Binary(bytes.clone()),
+        SecretValue::Text(text) => SecretValue::Text(text.clone()),
+        SecretValue::Bytes(bytes) => SecretValue::Bytes(bytes.clone()),
+        SecretValue::Fields(text) => SecretValue::Fields(text.clone()),
     }
 }
 
-fn sorted(stages: &[String]) -> Vec<String> {
-    let mut stages = stages.to_vec();
-    stages.sort();
-    stages
+fn is_current(labels: &[String]) -> bool {
+    labels.iter().any(|label| label == AWSCURRENT)
+}
+
+fn sorted(labels: &[String]) -> Vec<String> {
+    let mut labels = labels.to_vec();
+    labels.sort();
+    labels
 }
 
 fn not_found(operation: &'static str, name: &str) -> ProviderError {
@@ -448,9 +462,9 @@ mod tests {
         let fetched = memory.fetch(&first(&memory).await, &|id| id == "v2").await.unwrap();
         assert_eq!(fetched.versions.len(), 3);
         assert!(matches!(fetched.versions[1].value, FetchedValue::Known));
-        assert_eq!(fetched.versions[2].stages, [AWSCURRENT, "a", "b"]);
+        assert_eq!(fetched.versions[2].labels, [AWSCURRENT, "a", "b"]);
         let FetchedValue::Value(value) = &fetched.versions[0].value else { panic!("no value") };
-        assert!(value.same_as(&SecretValue::string("one".into())));
+        assert!(value.same_as(&SecretValue::text("one".into())));
     }
 
     #[tokio::test]
@@ -478,12 +492,12 @@ mod tests {
     async fn steps_may_be_repeated_but_never_overwrite() {
         let memory = with_one();
         let put = Step::PutVersion { name: "app".into(), version: "v4".into(), stages: vec![AWSCURRENT.into()] };
-        let value = SecretValue::string("four".into());
+        let value = SecretValue::text("four".into());
         memory.apply(&put, Some(&value)).await.unwrap();
         memory.apply(&put, Some(&value)).await.unwrap();
-        assert_eq!(memory.stages("app", "v3").unwrap(), [AWSPREVIOUS, "a", "b"]);
-        assert_eq!(memory.stages("app", "v2").unwrap(), [""; 0]);
-        let other = SecretValue::string("other".into());
+        assert_eq!(memory.labels("app", "v3").unwrap(), [AWSPREVIOUS, "a", "b"]);
+        assert_eq!(memory.labels("app", "v2").unwrap(), [""; 0]);
+        let other = SecretValue::text("other".into());
         assert_eq!(memory.apply(&put, Some(&other)).await.unwrap_err().kind, ErrorKind::Conflict);
         assert!(memory.holds("app", "v4", &value));
         let bare = Step::PutVersion { name: "app".into(), version: "v5".into(), stages: Vec::new() };
@@ -495,7 +509,9 @@ mod tests {
         let memory = with_one();
         memory.edit("app", |secret| secret.deleted = Some(Timestamp::UNIX_EPOCH));
         let fetched = memory.fetch(&first(&memory).await, &|_| false).await.unwrap();
-        assert!(fetched.versions.iter().all(|v| matches!(v.value, FetchedValue::ScheduledForDeletion)));
+        assert!(
+            fetched.versions.iter().all(|v| matches!(v.value, FetchedValue::Withheld(Withheld::ScheduledForDeletion)))
+        );
         let step = Step::MoveStage { name: "app".into(), stage: "x".into(), to: Some("v1".into()), from: None };
         let error = memory.apply(&step, None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict);

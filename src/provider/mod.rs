@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::held::Held;
-use crate::model::{Digest, Place, Record, Secret, SecretValue, Step, Version};
+use crate::model::{Digest, Place, Record, Secret, SecretValue, Step, Version, VersionFacets, Withheld};
 
 /// Tells by a version's id whether the caller has its value already.
 pub type Known<'a> = dyn Fn(&str) -> bool + Sync + 'a;
@@ -99,7 +99,7 @@ impl Listed {
     /// A secret known by its name alone: to read it without a listing, which may be minutes behind.
     pub fn named(name: &str) -> Self {
         let secret = Secret { name: name.to_owned(), ..Secret::default() };
-        Self { name: name.to_owned(), arn: name.to_owned(), secret, fingerprint: None }
+        Self { name: name.to_owned(), id: name.to_owned(), secret, fingerprint: None }
     }
 }
 
@@ -113,7 +113,7 @@ impl From<Listed> for Record {
 /// The entry again.
 impl From<Record> for Listed {
     fn from(Record { secret, listing, .. }: Record) -> Self {
-        Self { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint: listing }
+        Self { name: secret.name.clone(), id: secret.id.clone(), secret, fingerprint: listing }
     }
 }
 
@@ -131,8 +131,8 @@ pub struct Pace {
 pub struct Listed {
     /// The name.
     pub name: String,
-    /// The provider's identifier.
-    pub arn: String,
+    /// The provider's identifier of this incarnation.
+    pub id: String,
     /// The metadata as far as the listing tells.
     pub secret: Secret,
     /// Over everything the entry says that does not move by reading; `None` when it cannot be relied upon.
@@ -153,12 +153,14 @@ pub struct Fetched {
 pub struct FetchedVersion {
     /// The version id.
     pub id: String,
+    /// Whether an application that asks for no version gets this one.
+    pub current: bool,
     /// Labels, sorted.
-    pub stages: Vec<String>,
+    pub labels: Vec<String>,
     /// Creation time.
     pub created: Option<jiff::Timestamp>,
-    /// The keys it is encrypted under.
-    pub kms_keys: Vec<String>,
+    /// The metadata of this version.
+    pub facets: VersionFacets,
     /// The value, or why there is none.
     pub value: FetchedValue,
 }
@@ -171,8 +173,8 @@ pub enum FetchedValue {
     Known,
     /// The version holds no value.
     None,
-    /// The secret is scheduled for deletion and its values cannot be read.
-    ScheduledForDeletion,
+    /// The state of the version keeps its value from being read.
+    Withheld(Withheld),
     /// The provider refused, with this error code.
     Unreadable(String),
 }

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Trust, from_json, layout, to_json, untrusted};
+use super::{
+    FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Signed, Trust, from_json, layout, to_json, untrusted,
+};
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
-    model::{RepositoryId, SnapshotId},
+    model::{Digest, RepositoryId, SnapshotId},
 };
 
 /// `attestations/<UTC time>-<short id>.json`, signed by a signer of any epoch (namespace `lifeboat-audit`).
@@ -48,6 +50,8 @@ pub enum Finding {
 pub struct Attestations {
     /// Those that count.
     pub verified: Vec<Attestation>,
+    /// Their stems and digests.
+    pub(super) files_verified: Vec<(String, Digest)>,
     /// Unsigned, forged, unreadable ones.
     pub faults: Vec<Fault>,
     /// Files read, signatures included.
@@ -82,7 +86,10 @@ impl Repository {
             found.files += file.files();
             found.bytes += (file.bytes.len() + file.signature.as_ref().map_or(0, String::len)) as u64;
             match self.judge_attestation(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
-                Ok(attestation) => found.verified.push(attestation),
+                Ok(attestation) => {
+                    found.verified.push(attestation);
+                    found.files_verified.push((file.stem, Digest::of(&file.bytes)));
+                }
                 Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),
             }
         }
@@ -102,10 +109,9 @@ impl Repository {
         if attestation.repository != self.id {
             return Err((FaultKind::Untrusted, "it belongs to another repository".into()));
         }
-        if !trust.epochs().iter().any(|epoch| trust.allows(epoch.number, &attestation.signer)) {
-            let detail = format!("{} may not sign for any epoch", attestation.signer.fingerprint());
-            return Err((FaultKind::Untrusted, detail));
-        }
+        trust
+            .counts_by_signer(Signed::Attestation, &attestation.signer, &Digest::of(bytes))
+            .map_err(|reason| (FaultKind::Untrusted, reason))?;
         verify(&attestation.signer, Namespace::Audit, bytes, signature)
             .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
         if layout::stem(attestation.time, attestation.attestation) != stem {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Manifest, RepoError, Repository, Trust, VerifiedForget,
-    VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
+    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust,
+    VerifiedForget, VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     cores,
@@ -96,6 +96,11 @@ impl Chain {
         self.head().is_some_and(|head| head.digest() == found.digest())
     }
 
+    /// Places that a record in force or a closing list excuses, whether the snapshot is here still or gone.
+    pub fn excused(&self) -> impl Iterator<Item = &Forgotten> {
+        self.records.iter().flat_map(|each| &each.record.snapshots)
+    }
+
     /// The record that forgets a snapshot which is still here.
     pub fn forgotten(&self, found: &VerifiedManifest) -> Option<&VerifiedForget> {
         self.records.iter().find(|each| each.record.snapshots.iter().any(|gone| gone.manifest == found.digest()))
@@ -122,12 +127,8 @@ pub(super) fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) 
     if manifest.repository != repository {
         return fault(FaultKind::Untrusted, "it belongs to another repository");
     }
-    if trust.epoch(manifest.epoch).is_none() {
-        return fault(FaultKind::Untrusted, &format!("epoch {} is not trusted", manifest.epoch));
-    }
-    if !trust.allows(manifest.epoch, &manifest.signer) {
-        let detail = format!("{} may not sign for epoch {}", manifest.signer.fingerprint(), manifest.epoch);
-        return fault(FaultKind::Untrusted, &detail);
+    if let Err(reason) = trust.counts(Signed::Manifest, manifest.epoch, &manifest.signer, &Digest::of(bytes)) {
+        return fault(FaultKind::Untrusted, &reason);
     }
     if let Err(error) = verify(&manifest.signer, Namespace::Manifest, bytes, signature) {
         return fault(FaultKind::Untrusted, &error.to_string());

@@ -87,6 +87,8 @@ pub enum FaultKind {
     Fork,
     /// A reference that leads to no value or to another one.
     Dangling,
+    /// A file where it has no effect.
+    Junk,
 }
 
 /// The outcome of a check.
@@ -217,9 +219,9 @@ impl Repository {
             }
         }
         let epochs = self.epoch_files().await?;
-        report.files += 2 * epochs.parsed.len() as u64;
+        report.files += epochs.files;
         report.bytes += epochs.bytes;
-        report.faults.extend(trust.faults_of(&epochs));
+        report.faults.extend(trust.faults().iter().cloned());
         for entry in self.storage.list(layout::SNAPSHOTS).await? {
             report.files += 1;
             report.bytes += entry.size;

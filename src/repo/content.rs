@@ -237,7 +237,12 @@ impl Repository {
 
     /// The armored signature beside a file; `None` when there is none, empty when it is not one to its last byte.
     pub(super) async fn signature(&self, name: &str) -> Result<Option<String>, RepoError> {
-        match self.storage.get(&layout::signature(name)).await {
+        self.armor(&layout::signature(name)).await
+    }
+
+    /// The armored signature in a file of this name; `None` when there is none, empty when it is not one to its last byte.
+    pub(super) async fn armor(&self, name: &str) -> Result<Option<String>, RepoError> {
+        match self.storage.get(name).await {
             Err(StorageError::NotFound { .. }) => Ok(None),
             other => Ok(Some(armored(other?))),
         }

@@ -60,9 +60,7 @@ pub async fn copy_with(from: &Repository, to: &Storage, progress: &dyn Progress)
     for (name, _) in layout::GUIDES {
         run.public(name, &mut report).await?;
     }
-    for epoch in run.signed(layout::EPOCHS) {
-        run.with_signature(&epoch, &mut report).await?;
-    }
+    run.epochs(&mut report).await?;
     let mut manifests = run.manifests(&snapshots).await?;
     manifests.sort_by_key(|(manifest, name)| (manifest.sequence, *name));
     run.contents(&manifests, &mut report).await?;
@@ -100,6 +98,26 @@ impl Copying<'_> {
     /// The signed files of a folder.
     fn signed(&self, folder: &str) -> Vec<String> {
         self.here.keys().filter(|name| layout::stem_of(folder, name).is_some()).cloned().collect()
+    }
+
+    /// Closing lists first, then each epoch that is whole, its signatures before it. What is not whole is not spread further.
+    async fn epochs(&self, report: &mut CopyReport) -> Result<(), RepoError> {
+        let whole = self.from.epoch_files().await?.whole;
+        for (digest, stored) in &whole {
+            let name = layout::epoch(stored.epoch.number, digest);
+            if !self.here.contains_key(&name) {
+                continue;
+            }
+            let closing = stored.epoch.closing.as_ref().map(layout::closing);
+            for file in closing.iter().filter(|file| self.here.contains_key(*file)) {
+                self.public(file, report).await?;
+            }
+            if stored.countersignature.is_some() {
+                self.public(&layout::countersignature(&name), report).await?;
+            }
+            self.with_signature(&name, report).await?;
+        }
+        Ok(())
     }
 
     async fn manifests<'n>(&self, names: &'n [String]) -> Result<Vec<(Manifest, &'n str)>, RepoError> {

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::to_json;
+use super::{layout, to_json};
 use crate::{
     crypto::{PublicKey, Recipient},
     model::{Digest, RepositoryId},
 };
 
-/// `epochs/<n>.json`, signed by its own root (namespace `lifeboat-epoch`).
+/// `epochs/<n>-<digest>.json`, signed by its own root (namespace `lifeboat-epoch`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
@@ -39,12 +39,20 @@ pub struct Epoch {
     /// The epoch this one replaces and thereby retires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousEpoch>,
+    /// SHA-256 of the closing list: what counts of the signers that this epoch lacks and the one before has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing: Option<Digest>,
 }
 
 impl Epoch {
     /// The exact bytes of its file, which are what is signed.
     pub fn to_bytes(&self) -> Bytes {
         to_json(self)
+    }
+
+    /// The name of its file in the repository.
+    pub fn file_name(&self) -> String {
+        layout::epoch(self.number, &Digest::of(&self.to_bytes()))
     }
 }
 
@@ -87,6 +95,8 @@ pub struct StoredEpoch {
     pub epoch: Epoch,
     /// The exact bytes.
     pub bytes: Bytes,
-    /// The armored signature.
+    /// The armored signature by its own root; empty when there is none.
     pub signature: String,
+    /// The armored signature by a signer of the epoch before, where its root is another one.
+    pub countersignature: Option<String>,
 }

@@ -103,7 +103,7 @@ mod tests {
     };
 
     fn record(name: &str) -> Record {
-        let secret = Secret { name: name.into(), arn: format!("arn:{name}"), ..Secret::default() };
+        let secret = Secret { name: name.into(), id: format!("arn:{name}"), ..Secret::default() };
         Record { secret, versions: vec![], read: Timestamp::UNIX_EPOCH, listing: None }
     }
 

@@ -6,6 +6,7 @@ use crate::model::{Digest, SnapshotId};
 
 pub(super) const IDENTITY: &str = "lifeboat.json";
 pub(super) const EPOCHS: &str = "epochs";
+pub(super) const CLOSINGS: &str = "closings";
 pub(super) const PACKS: &str = "packs";
 pub(super) const INDEXES: &str = "indexes";
 pub(super) const SNAPSHOTS: &str = "snapshots";
@@ -31,14 +32,25 @@ pub(super) fn is_known_guide(text: &str, bytes: &[u8]) -> bool {
     bytes == text.as_bytes() || EARLIER_GUIDES.contains(&Digest::of(bytes).to_string().as_str())
 }
 
-pub(super) fn epoch(number: u32) -> String {
-    format!("{EPOCHS}/{number}.json")
+/// `epochs/<n>-<digest>.json`: named by its digest too, so that nobody can take the name of an epoch to come.
+pub(super) fn epoch(number: u32, digest: &Digest) -> String {
+    format!("{EPOCHS}/{number}-{digest}.json")
 }
 
-/// The number of `epochs/<n>.json`, written without leading zeros.
-pub(super) fn epoch_number(name: &str) -> Option<u32> {
-    let number = name.strip_prefix(EPOCHS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()?;
-    (number > 0 && epoch(number) == name).then_some(number)
+/// The number and digest in the name of an epoch, which has no leading zeros.
+pub(super) fn epoch_parts(name: &str) -> Option<(u32, Digest)> {
+    let (number, digest) = name.strip_prefix(EPOCHS)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('-')?;
+    let (number, digest) = (number.parse().ok()?, digest.parse().ok()?);
+    (number > 0 && epoch(number, &digest) == name).then_some((number, digest))
+}
+
+/// `closings/<digest>.json`
+pub(super) fn closing(digest: &Digest) -> String {
+    format!("{CLOSINGS}/{digest}.json")
+}
+
+pub(super) fn countersignature(name: &str) -> String {
+    format!("{name}.countersig")
 }
 
 /// The name of a pack in its repository.
@@ -53,7 +65,12 @@ pub(super) fn index(digest: &Digest) -> String {
 
 /// `20261124T055042Z-1a2b3c4d`: when and which.
 pub(super) fn stem(time: Timestamp, id: SnapshotId) -> String {
-    format!("{}-{}", time.strftime("%Y%m%dT%H%M%SZ"), id.short())
+    format!("{}-{}", stem_time(time), id.short())
+}
+
+/// The front of a stem: names sort as their times do.
+pub(super) fn stem_time(time: Timestamp) -> String {
+    time.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// `<folder>/<stem>.json`
@@ -98,9 +115,14 @@ mod tests {
         for other in ["snapshots/x.json.sig", "snapshots/a/x.json", "drills/x.json", "snapshots"] {
             assert_eq!(stem_of(SNAPSHOTS, other), None, "{other}");
         }
-        assert_eq!(epoch_number(&epoch(12)), Some(12));
-        for other in ["epochs/01.json", "epochs/0.json", "epochs/+1.json", "epochs/1.json.sig", "epochs/x.json"] {
-            assert_eq!(epoch_number(other), None, "{other}");
+        assert_eq!(epoch_parts(&epoch(12, &digest)), Some((12, digest)));
+        for number in ["01", "0", "+1", "x", "", "1-1", "4294967296"] {
+            assert_eq!(epoch_parts(&format!("epochs/{number}-{digest}.json")), None, "{number}");
+        }
+        for other in
+            ["epochs/1.json".to_owned(), format!("{}.sig", epoch(1, &digest)), epoch(1, &digest).to_uppercase()]
+        {
+            assert_eq!(epoch_parts(&other), None, "{other}");
         }
         assert_eq!(turn_number(&turn(12, 3)), Some(12));
         for other in

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Witness, layout};
 use crate::{
     crypto::{PublicKey, Recipient},
-    model::{Digest, Place, Record, RepositoryId, SnapshotId, ValueState},
+    model::{Digest, Part, Place, Record, Refusal, RepositoryId, SnapshotId, ValueState},
 };
 
 /// `snapshots/<UTC time>-<short id>.json`, signed by a signer of its epoch (namespace `lifeboat-manifest`).
@@ -138,7 +138,7 @@ impl Counts {
             self.versions += 1;
             *match version.value {
                 ValueState::Stored { .. } => &mut self.values_carried,
-                ValueState::None | ValueState::ScheduledForDeletion => &mut self.values_absent,
+                ValueState::None | ValueState::Withheld { .. } => &mut self.values_absent,
                 ValueState::Unreadable { .. } => &mut self.values_unreadable,
             } += 1;
         }
@@ -163,11 +163,12 @@ impl Counts {
 }
 
 impl UnreadableCount {
-    /// Counts pairs of an operation and a reason.
-    pub fn of<'a>(unreadable: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Self> {
-        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        unreadable.for_each(|pair| *counts.entry(pair).or_default() += 1);
-        let count = |((operation, reason), count): ((&str, &str), u64)| Self {
+    /// Counts refusals by part, operation and reason.
+    pub fn of<'a>(refusals: impl Iterator<Item = Refusal<'a>>) -> Vec<Self> {
+        let mut counts: BTreeMap<(Part, &str, &str), u64> = BTreeMap::new();
+        refusals.for_each(|it| *counts.entry((it.part, it.operation, it.reason)).or_default() += 1);
+        let count = |((part, operation, reason), count): ((Part, &str, &str), u64)| Self {
+            part,
             operation: operation.into(),
             reason: reason.into(),
             count,
@@ -190,6 +191,8 @@ pub struct Excluded {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnreadableCount {
+    /// What could not be read.
+    pub part: Part,
     /// The provider's operation.
     pub operation: String,
     /// The provider's error code.

@@ -3,10 +3,12 @@
 mod attestation;
 mod chain;
 mod check;
+mod closing;
 mod content;
 mod copy;
 mod deep;
 mod epoch;
+mod epoch_files;
 mod forget;
 mod identity;
 mod index;
@@ -28,9 +30,11 @@ use bytes::Bytes;
 pub use attestation::{Attestation, Attestations, Finding};
 pub use chain::Chain;
 pub use check::{CheckDepth, CheckOptions, CheckReport, Fault, FaultKind, History};
+pub use closing::ClosingList;
 pub use content::StoredDrill;
 pub use copy::{CopyReport, copy, copy_with};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
+pub use epoch_files::SignedEpoch;
 pub use forget::{ForgetError, ForgetRecord, ForgetRecords, Forgotten, SweepReport, VerifiedForget};
 pub use index::{IndexReader, IndexWriter};
 pub use layout::pack as pack_name;
@@ -40,7 +44,7 @@ pub use restorable::{Extent, Restorable};
 pub use retention::{Fate, Retention, RetentionPlan, plan};
 pub use spool::{Line, Order, Sorted, Spool, Walk};
 pub use subset::{NoSubset, Subset, SubsetRule};
-pub use trust::{Trust, TrustAnchor};
+pub use trust::{Signed, Trust, TrustAnchor};
 pub use turn::Tip;
 pub use witness::{Remembered, Standing, Witness};
 
@@ -130,11 +134,15 @@ impl Repository {
         if storage.exists(layout::IDENTITY).await? {
             return Err(RepoError::Exists(storage.address().to_owned()));
         }
-        let name = layout::epoch(epoch.number);
+        let name = layout::epoch(epoch.number, &Digest::of(&epoch.to_bytes()));
         if epoch.root != root.public() || epoch.version != FORMAT_VERSION || epoch.number != 1 {
             return Err(untrusted(&name, "not a first epoch signed by its own root"));
         }
         let repository = Self { storage, id: epoch.repository };
+        let there = repository.storage.list(layout::EPOCHS).await?;
+        if let Some(other) = there.iter().find(|entry| !entry.name.starts_with(&name)) {
+            return Err(damaged(&other.name, "an interrupted creation left it there"));
+        }
         for (name, text) in layout::GUIDES {
             repository.put_same(name, Bytes::from_static(text.as_bytes())).await?;
         }

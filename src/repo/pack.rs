@@ -51,11 +51,13 @@ impl PackWriter {
 
     /// Appends a value and gives its line, from 0.
     pub fn push(&mut self, secret: &str, version: &str, value: &SecretValue) -> u32 {
-        let (string, binary) = match value {
-            SecretValue::String(text) => (Some(text.as_str()), None),
-            SecretValue::Binary(bytes) => (None, Some(AsBase64(bytes))),
-        };
-        let line = to_line(&WrittenLine { secret, version, string, binary });
+        let (mut text, mut bytes, mut fields) = (None, None, None);
+        match value {
+            SecretValue::Text(value) => text = Some(value.as_str()),
+            SecretValue::Bytes(value) => bytes = Some(AsBase64(value)),
+            SecretValue::Fields(value) => fields = Some(value.as_str()),
+        }
+        let line = to_line(&WrittenLine { secret, version, text, bytes, fields });
         self.sealer.write_all(&line).expect("memory does not fail");
         self.plaintext += line.len() as u64;
         self.lines += 1;
@@ -100,9 +102,11 @@ struct WrittenLine<'a> {
     secret: &'a str,
     version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    string: Option<&'a str>,
+    text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    binary: Option<AsBase64<'a>>,
+    bytes: Option<AsBase64<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<&'a str>,
 }
 
 /// Encodes while it is written, so that no second copy of the value is made.
@@ -120,9 +124,11 @@ struct ReadLine {
     secret: String,
     version: String,
     #[serde(default, deserialize_with = "wiped")]
-    string: Option<Zeroizing<String>>,
+    text: Option<Zeroizing<String>>,
     #[serde(default, deserialize_with = "wiped")]
-    binary: Option<Zeroizing<String>>,
+    bytes: Option<Zeroizing<String>>,
+    #[serde(default, deserialize_with = "wiped")]
+    fields: Option<Zeroizing<String>>,
 }
 
 /// The text goes straight into a wiped string. serde_json's own scratch buffer, used for text with escapes, is left to
@@ -133,10 +139,11 @@ fn wiped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zeroizing<
 
 /// serde's errors may quote the line, so they end here.
 fn parse(line: &[u8]) -> Option<PackEntry> {
-    let ReadLine { secret, version, string, binary } = serde_json::from_slice(line).ok()?;
-    let value = match (string, binary) {
-        (Some(text), None) => SecretValue::String(text),
-        (None, Some(text)) => SecretValue::Binary(Zeroizing::new(BASE64_STANDARD.decode(text.as_bytes()).ok()?)),
+    let ReadLine { secret, version, text, bytes, fields } = serde_json::from_slice(line).ok()?;
+    let value = match (text, bytes, fields) {
+        (Some(text), None, None) => SecretValue::Text(text),
+        (None, Some(text), None) => SecretValue::Bytes(Zeroizing::new(BASE64_STANDARD.decode(text.as_bytes()).ok()?)),
+        (None, None, Some(text)) => SecretValue::Fields(text),
         _ => return None,
     };
     Some(PackEntry { secret, version, value })
@@ -152,13 +159,15 @@ mod tests {
         let (key, drill) = (RecoveryKey::generate(), RecoveryKey::generate());
         let mut writer = PackWriter::new(&[key.recipient(), drill.recipient()]);
         let values = [
-            SecretValue::string(String::new()),
-            SecretValue::string("plain".into()),
-            SecretValue::string("line\nbreak \"quoted\" \u{0}\u{1f} ünïcödé 🔑 \u{2028}".into()),
-            SecretValue::string("x".repeat(65_536)),
-            SecretValue::binary(vec![]),
-            SecretValue::binary((0..=255).collect()),
-            SecretValue::binary(b"plain".to_vec()),
+            SecretValue::text(String::new()),
+            SecretValue::text("plain".into()),
+            SecretValue::text("line\nbreak \"quoted\" \u{0}\u{1f} ünïcödé 🔑 \u{2028}".into()),
+            SecretValue::text("x".repeat(65_536)),
+            SecretValue::bytes(vec![]),
+            SecretValue::bytes((0..=255).collect()),
+            SecretValue::bytes(b"plain".to_vec()),
+            SecretValue::fields("{}".into()),
+            SecretValue::fields(r#"{"a":"\u0000","ü":{"b":[1,null]}}"#.into()),
         ];
         for (line, value) in values.iter().enumerate() {
             assert_eq!(writer.push("arn", &line.to_string(), value) as usize, line);
@@ -180,24 +189,27 @@ mod tests {
     }
 
     #[test]
-    fn only_the_two_shapes_are_values() {
-        assert_eq!(parse(br#"{"secret":"s","version":"v","string":""}"#).unwrap().value.kind(), ValueKind::String);
-        assert_eq!(parse(br#"{"secret":"s","version":"v","binary":"AA=="}"#).unwrap().value.expose(), [0]);
+    fn only_the_three_shapes_are_values() {
+        assert_eq!(parse(br#"{"secret":"s","version":"v","text":""}"#).unwrap().value.kind(), ValueKind::Text);
+        assert_eq!(parse(br#"{"secret":"s","version":"v","bytes":"AA=="}"#).unwrap().value.expose(), [0]);
+        assert_eq!(parse(br#"{"secret":"s","version":"v","fields":"{}"}"#).unwrap().value.kind(), ValueKind::Fields);
         for bad in [
             "",
             "null",
             r#"{"secret":"s","version":"v"}"#,
-            r#"{"secret":"s","version":"v","string":null}"#,
-            r#"{"secret":"s","version":"v","string":"","binary":""}"#,
-            r#"{"secret":"s","version":"v","string":"a","string":"b"}"#,
-            r#"{"secret":"s","version":"v","string":1}"#,
-            r#"{"secret":"s","version":"v","binary":"AA"}"#,
-            r#"{"secret":"s","version":"v","binary":"AB=="}"#,
-            r#"{"secret":"s","version":"v","binary":"*"}"#,
-            r#"{"secret":"s","string":""}"#,
-            r#"{"version":"v","string":""}"#,
-            r#"{"secret":"s","version":"v","string":"","more":1}"#,
-            r#"{"secret":"s","version":"v","string":""} x"#,
+            r#"{"secret":"s","version":"v","text":null}"#,
+            r#"{"secret":"s","version":"v","text":"","bytes":""}"#,
+            r#"{"secret":"s","version":"v","text":"a","text":"b"}"#,
+            r#"{"secret":"s","version":"v","text":"","fields":"{}"}"#,
+            r#"{"secret":"s","version":"v","fields":{}}"#,
+            r#"{"secret":"s","version":"v","text":1}"#,
+            r#"{"secret":"s","version":"v","bytes":"AA"}"#,
+            r#"{"secret":"s","version":"v","bytes":"AB=="}"#,
+            r#"{"secret":"s","version":"v","bytes":"*"}"#,
+            r#"{"secret":"s","text":""}"#,
+            r#"{"version":"v","text":""}"#,
+            r#"{"secret":"s","version":"v","text":"","more":1}"#,
+            r#"{"secret":"s","version":"v","text":""} x"#,
         ] {
             assert!(parse(bad.as_bytes()).is_none(), "{bad}");
         }
@@ -207,7 +219,7 @@ mod tests {
     fn a_broken_line_is_named_and_not_quoted() {
         let key = RecoveryKey::generate();
         let mut sealer = Sealer::new(&[key.recipient()], Vec::new()).unwrap();
-        sealer.write_all(b"{\"secret\":\"s\",\"version\":\"v\",\"string\":\"a\"}\n{\"hunter2\":1}\n{}\n").unwrap();
+        sealer.write_all(b"{\"secret\":\"s\",\"version\":\"v\",\"text\":\"a\"}\n{\"hunter2\":1}\n{}\n").unwrap();
         let pack = sealer.finish().unwrap().into();
         let found: Vec<_> = PackReader::open("p", pack, Opener::Recovery(&key)).unwrap().collect();
         assert_eq!(found.len(), 2, "nothing follows damage");

@@ -140,7 +140,7 @@ impl Tally {
                     self.stored += 1;
                     *self.by_pack.entry(*pack).or_default() += 1;
                 }
-                ValueState::None | ValueState::ScheduledForDeletion => self.absent += 1,
+                ValueState::None | ValueState::Withheld { .. } => self.absent += 1,
                 ValueState::Unreadable { .. } => self.unreadable += 1,
             }
         }
@@ -201,8 +201,9 @@ impl Tally {
 
 fn references_of(record: &Record, subset: Option<Subset>) -> impl Iterator<Item = Reference> {
     record.versions.iter().filter_map(move |version| match &version.value {
-        ValueState::Stored { pack, line, kind } if subset.is_none_or(|subset| subset.holds(pack)) => {
-            Some(Reference { pack: *pack, line: *line, value: identity(&record.secret.arn, &version.id, *kind) })
+        ValueState::Stored { pack, line, kind, size } if subset.is_none_or(|subset| subset.holds(pack)) => {
+            let value = identity(&record.secret.id, &version.id, (*kind, *size));
+            Some(Reference { pack: *pack, line: *line, value })
         }
         _ => None,
     })
@@ -222,7 +223,7 @@ impl Lines {
         };
         for (line, entry) in (0..).zip(entries) {
             let entry = entry?;
-            let value = identity(&entry.secret, &entry.version, entry.value.kind());
+            let value = identity(&entry.secret, &entry.version, (entry.value.kind(), entry.value.size()));
             while let Some(reference) = wanted.next_if(|reference| reference.line == line) {
                 if reference.value == value {
                     values += 1;
@@ -236,10 +237,15 @@ impl Lines {
     }
 }
 
-/// Which value of which secret, as one digest.
-fn identity(secret: &str, version: &str, kind: ValueKind) -> Digest {
+/// Which value of which secret, of which kind and size, as one digest.
+fn identity(secret: &str, version: &str, (kind, size): (ValueKind, u32)) -> Digest {
     let mut hashing = Hashing::default();
-    hashing.update(&[u8::from(kind == ValueKind::Binary)]);
+    hashing.update(&[match kind {
+        ValueKind::Text => 0,
+        ValueKind::Bytes => 1,
+        ValueKind::Fields => 2,
+    }]);
+    hashing.update(&size.to_be_bytes());
     hashing.update(&(secret.len() as u64).to_be_bytes());
     hashing.update(secret.as_bytes());
     hashing.update(version.as_bytes());
@@ -251,7 +257,7 @@ mod tests {
     use super::*;
 
     fn reference(pack: u8, line: u32, version: &str) -> Reference {
-        Reference { pack: Digest::of(&[pack]), line, value: identity("arn", version, ValueKind::String) }
+        Reference { pack: Digest::of(&[pack]), line, value: identity("arn", version, (ValueKind::Text, 1)) }
     }
 
     fn noted(snapshots: usize) -> Expected {
@@ -279,14 +285,16 @@ mod tests {
 
     #[test]
     fn every_part_of_what_is_referred_to_counts() {
-        let named = identity("arn", "version", ValueKind::String);
-        for (secret, version, kind) in [
-            ("arm", "version", ValueKind::String),
-            ("arn", "versiom", ValueKind::String),
-            ("arn", "version", ValueKind::Binary),
-            ("arnv", "ersion", ValueKind::String),
+        let named = identity("arn", "version", (ValueKind::Text, 1));
+        for (secret, version, shape) in [
+            ("arm", "version", (ValueKind::Text, 1)),
+            ("arn", "versiom", (ValueKind::Text, 1)),
+            ("arn", "version", (ValueKind::Bytes, 1)),
+            ("arn", "version", (ValueKind::Fields, 1)),
+            ("arn", "version", (ValueKind::Text, 2)),
+            ("arnv", "ersion", (ValueKind::Text, 1)),
         ] {
-            assert_ne!(identity(secret, version, kind), named);
+            assert_ne!(identity(secret, version, shape), named);
         }
     }
 

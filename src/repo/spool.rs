@@ -305,7 +305,7 @@ impl<T> Iterator for Walk<T> {
 }
 
 fn by_name(record: &Record) -> (&str, &str) {
-    (&record.secret.name, &record.secret.arn)
+    (&record.secret.name, &record.secret.id)
 }
 
 const SPOOL: &str = "the spool";
@@ -327,13 +327,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Secret;
+    use crate::model::{Facets, Secret};
 
-    fn record(name: u16, arn: u16) -> Record {
+    fn record(name: u16, id: u16) -> Record {
         let secret = Secret {
             name: format!("n{name:05}"),
-            arn: format!("a{arn:05}"),
-            description: Some("MARKER-IN-THE-CLEAR".into()),
+            id: format!("a{id:05}"),
+            facets: Facets { description: Some("MARKER-IN-THE-CLEAR".into()), ..Facets::default() },
             ..Secret::default()
         };
         Record { secret, versions: vec![], read: jiff::Timestamp::UNIX_EPOCH, listing: None }
@@ -341,8 +341,8 @@ mod tests {
 
     fn sorted(limit: usize, folder: Option<&Path>, records: &[(u16, u16)]) -> (usize, Vec<Record>) {
         let mut spool = Spool { limit, ..Spool::of_records(folder) };
-        for &(name, arn) in records {
-            spool.push(record(name, arn)).unwrap();
+        for &(name, id) in records {
+            spool.push(record(name, id)).unwrap();
         }
         let runs = spool.runs.len();
         let sorted = spool.sorted().unwrap();
@@ -364,7 +364,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let mut expected = records.clone();
             expected.sort_unstable();
-            let expected: Vec<Record> = expected.into_iter().map(|(name, arn)| record(name, arn)).collect();
+            let expected: Vec<Record> = expected.into_iter().map(|(name, id)| record(name, id)).collect();
             for (limit, on_disk) in [(HELD, false), (1_000, true), (3_000, true), (1_000, false)] {
                 let (runs, found) = sorted(limit, on_disk.then_some(folder.path()), &records);
                 prop_assert_eq!(&found, &expected);

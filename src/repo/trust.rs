@@ -1,14 +1,13 @@
-//! From what a reader believes to the epochs and signers that count.
+//! From what a reader believes to the epochs and signers that count. Pure but for reading the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 use super::{
-    Epoch, Fault, FaultKind, RepoError, Repository, StoredDrill, StoredEpoch, damaged, from_json, layout, untrusted,
+    ClosingList, Epoch, Fault, FaultKind, Forgotten, RepoError, Repository, StoredDrill, StoredEpoch, damaged,
+    epoch_files::EpochFiles, layout, untrusted,
 };
 use crate::{
-    crypto::{Namespace, PublicKey, Recipient, Signer, verify},
+    crypto::{Namespace, PublicKey, Recipient, verify},
     model::Digest,
 };
 
@@ -24,139 +23,128 @@ pub struct TrustAnchor {
 /// Epochs whose signatures reach a [`TrustAnchor`], and so the signers that count.
 ///
 /// An epoch counts when its root and recipient are the anchor's and its root signed it, and so does every epoch
-/// its `previous` names by digest. An epoch of another root that no such chain leads to does not, however new.
+/// its `previous` names by digest, back to the first. They have the numbers from 1 on, without a gap.
 #[derive(Clone, Debug)]
 pub struct Trust {
     epochs: Vec<Epoch>,
     digests: Vec<Digest>,
+    /// By the number of the epoch that names it.
+    closings: BTreeMap<u32, Closed>,
+    faults: Vec<Fault>,
+    junk: Vec<Fault>,
+    superseded: Option<u32>,
 }
 
-/// What `epochs/` holds: the epochs that parse, and what is wrong with the other files.
-#[derive(Default)]
-pub(super) struct EpochFiles {
-    pub(super) parsed: BTreeMap<u32, StoredEpoch>,
-    pub(super) unsigned: BTreeSet<u32>,
-    pub(super) faults: Vec<Fault>,
-    pub(super) bytes: u64,
+/// A closing list as it is asked.
+#[derive(Clone, Debug, Default)]
+struct Closed {
+    manifests: BTreeSet<Digest>,
+    drills: BTreeSet<Digest>,
+    attestations: BTreeSet<Digest>,
+    records: BTreeSet<Digest>,
+    excused: Vec<Forgotten>,
+}
+
+/// What a signed file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// A manifest.
+    Manifest,
+    /// A forget record.
+    Forget,
+    /// A record of a later kind.
+    Record,
+    /// A drill record.
+    Drill,
+    /// An attestation.
+    Attestation,
 }
 
 impl Repository {
-    /// The key epochs as stored, by number, none of them believed: for attributing sheets before there is a key.
-    ///
-    /// # Errors
-    /// [`RepoError::Damaged`] when one cannot be parsed, [`RepoError::Storage`].
-    pub async fn epochs(&self) -> Result<Vec<StoredEpoch>, RepoError> {
-        let EpochFiles { parsed, faults, .. } = self.epoch_files().await?;
-        match faults.into_iter().next() {
-            Some(fault) => Err(damaged(&fault.file, fault.detail)),
-            None => Ok(parsed.into_values().collect()),
-        }
-    }
-
     /// Verifies the epochs against what the reader believes.
     ///
     /// # Errors
-    /// [`RepoError::Untrusted`] when no epoch reaches the anchor or one that should does not verify.
+    /// [`RepoError::Untrusted`] when no epoch reaches the anchor, or one that should does not verify;
+    /// [`RepoError::Damaged`] when one that is needed is missing or damaged; [`RepoError::Storage`]. What else is wrong is in
+    /// [`Trust::faults`].
     pub async fn trust(&self, anchor: &TrustAnchor) -> Result<Trust, RepoError> {
         let files = self.epoch_files().await?;
-        let mut trusted = BTreeMap::new();
-        for stored in files.parsed.values().rev() {
-            let named = trusted.contains_key(&stored.epoch.number);
-            if !named && stored.epoch.root != anchor.root {
-                continue;
-            }
-            if !named && stored.epoch.recipient != anchor.recipient {
-                return Err(untrusted(&name_of(stored), "it names another recovery recipient than its root's"));
-            }
-            let digest = self.verified(stored)?;
-            trusted.insert(stored.epoch.number, digest);
-            if let Some(previous) = previous(stored, &files.parsed)? {
-                trusted.entry(previous).or_insert_with(|| Digest::of(&files.parsed[&previous].bytes));
+        let mut trust = counting(anchor, &files)?;
+        trust.judge_the_others(&files);
+        for epoch in &trust.epochs {
+            let Some(digest) = &epoch.closing else { continue };
+            match self.closing_of(epoch.number, digest).await? {
+                Ok(list) => drop(trust.closings.insert(epoch.number, Closed::of(list))),
+                Err(fault) => trust.faults.push(fault),
             }
         }
-        if trusted.is_empty() {
-            return Err(untrusted(layout::EPOCHS, "no key epoch here belongs to the expected recovery key"));
-        }
-        let epochs = trusted.keys().map(|number| files.parsed[number].epoch.clone()).collect();
-        Ok(Trust { epochs, digests: trusted.into_values().collect() })
+        Ok(trust)
     }
+}
 
-    /// Signs and stores a key epoch; storing the same one again is no error.
-    ///
-    /// # Errors
-    /// [`RepoError::Damaged`] when another epoch has its number; [`RepoError::Untrusted`] when it is another
-    /// repository's or `root` is not its root; [`RepoError::Storage`].
-    pub async fn put_epoch(&self, epoch: &Epoch, root: &Signer) -> Result<(), RepoError> {
-        let name = layout::epoch(epoch.number);
-        if epoch.repository != self.id || epoch.root != root.public() {
-            return Err(untrusted(&name, "not an epoch of this repository signed by its own root"));
-        }
-        let bytes = epoch.to_bytes();
-        let signature = root.sign(Namespace::Epoch, &bytes);
-        self.put_same(&layout::signature(&name), Bytes::from(signature)).await?;
-        self.put_same(&name, bytes).await.map(drop)
-    }
-
-    /// Stores an epoch that its root signed earlier, while the key was there; storing the same one again is no error.
-    ///
-    /// `expected` is the root the caller believes may sign it: the anchor's, or that of a ceremony the caller held.
-    ///
-    /// # Errors
-    /// [`RepoError::Damaged`] when it does not parse or another epoch has its number; [`RepoError::Untrusted`] when it
-    /// is another repository's, `expected` did not sign it, or it does not follow the newest epoch of `trust`;
-    /// [`RepoError::Storage`].
-    pub async fn put_signed_epoch(
-        &self,
-        bytes: Bytes,
-        signature: &str,
-        expected: &PublicKey,
-        trust: &Trust,
-    ) -> Result<(), RepoError> {
-        let epoch: Epoch = from_json(&bytes).map_err(|reason| damaged(layout::EPOCHS, reason))?;
-        let name = layout::epoch(epoch.number);
-        if epoch.root != *expected {
-            return Err(untrusted(&name, "another key than the expected one is its root"));
-        }
-        let stored = StoredEpoch { epoch, bytes, signature: signature.to_owned() };
-        let digest = self.verified(&stored)?;
-        if trust.current_digest() != digest && !trust.is_followed_by(&stored.epoch) {
-            return Err(untrusted(&name, "it does not follow the newest epoch of the repository"));
-        }
-        self.put_same(&layout::signature(&name), Bytes::from(stored.signature)).await?;
-        self.put_same(&name, stored.bytes).await.map(drop)
-    }
-
-    pub(super) async fn epoch_files(&self) -> Result<EpochFiles, RepoError> {
-        let mut files = EpochFiles::default();
-        for entry in self.storage.list(layout::EPOCHS).await? {
-            let Some(number) = layout::epoch_number(&entry.name) else { continue };
-            let bytes = self.storage.get(&entry.name).await?;
-            let signature = self.signature(&entry.name).await?;
-            files.bytes += (bytes.len() + signature.as_ref().map_or(0, String::len)) as u64;
-            if signature.is_none() {
-                files.unsigned.insert(number);
+/// The epochs that count: those of the anchor's root, and from each of them back to the first.
+///
+/// Two that count and have one number are two ceremonies that knew nothing of each other: the one that others follow is taken, or
+/// else the one made later, and the other is a fault.
+fn counting(anchor: &TrustAnchor, files: &EpochFiles) -> Result<Trust, RepoError> {
+    let mut ours: Vec<(&Digest, &StoredEpoch)> = Vec::new();
+    for (digest, stored) in &files.whole {
+        if stored.epoch.root == anchor.root {
+            if stored.epoch.recipient != anchor.recipient {
+                return Err(untrusted(&name_of(stored, digest), "it names another recovery recipient than its root's"));
             }
-            match from_json::<Epoch>(&bytes) {
-                Ok(epoch) if epoch.number == number => {
-                    let signature = signature.unwrap_or_default();
-                    files.parsed.insert(number, StoredEpoch { epoch, bytes, signature });
-                }
-                Ok(_) => files.faults.push(Fault::new(&entry.name, FaultKind::Damaged, "it has another number")),
-                Err(reason) => files.faults.push(Fault::new(&entry.name, FaultKind::Damaged, reason)),
-            }
+            ours.push((digest, stored));
         }
-        Ok(files)
     }
+    let newest = ours.iter().max_by_key(|(digest, stored)| (stored.epoch.number, stored.epoch.created, **digest));
+    let Some((digest, stored)) = newest else {
+        return Err(untrusted(layout::EPOCHS, "no key epoch here belongs to the expected recovery key"));
+    };
+    let mut found = vec![(**digest, *stored)];
+    let (mut digest, mut stored) = (**digest, *stored);
+    while let Some(before) = before(stored, &digest, files)? {
+        found.push(before);
+        (digest, stored) = before;
+    }
+    found.reverse();
+    let digests: Vec<Digest> = found.iter().map(|(digest, _)| *digest).collect();
+    let forks = ours.iter().filter(|(digest, _)| !digests.contains(digest)).map(|(digest, stored)| {
+        let detail = format!("there are two epochs {} of the same key", stored.epoch.number);
+        Fault::new(&name_of(stored, digest), FaultKind::Fork, detail)
+    });
+    Ok(Trust {
+        faults: forks.collect(),
+        epochs: found.into_iter().map(|(_, stored)| stored.epoch.clone()).collect(),
+        digests,
+        closings: BTreeMap::new(),
+        junk: Vec::new(),
+        superseded: None,
+    })
+}
 
-    /// The digest of an epoch that its own root signed for this repository.
-    fn verified(&self, stored: &StoredEpoch) -> Result<Digest, RepoError> {
-        let StoredEpoch { epoch, bytes, signature } = stored;
-        if epoch.repository != self.id {
-            return Err(untrusted(&name_of(stored), "it belongs to another repository"));
-        }
-        verify(&epoch.root, Namespace::Epoch, bytes, signature)
-            .map_err(|error| untrusted(&name_of(stored), error.to_string()))?;
-        Ok(Digest::of(bytes))
+/// The epoch before, which must be the one whose digest is named; `None` before the first.
+fn before<'a>(
+    stored: &StoredEpoch,
+    digest: &Digest,
+    files: &'a EpochFiles,
+) -> Result<Option<(Digest, &'a StoredEpoch)>, RepoError> {
+    let epoch = &stored.epoch;
+    let Some(previous) = &epoch.previous else {
+        let is_first = epoch.number == 1;
+        return if is_first { Ok(None) } else { Err(untrusted(&name_of(stored, digest), "it names no epoch before")) };
+    };
+    if previous.number.checked_add(1) != Some(epoch.number) {
+        return Err(untrusted(&name_of(stored, digest), "the epoch before does not have the number before"));
+    }
+    let name = layout::epoch(previous.number, &previous.sha256);
+    match files.whole.get(&previous.sha256) {
+        Some(before) if before.epoch.number == previous.number => Ok(Some((previous.sha256, before))),
+        Some(_) => Err(untrusted(&name, "the epoch before does not have the number before")),
+        None => Err(match files.broken.iter().find(|(_, digest, _)| *digest == previous.sha256) {
+            Some((.., fault)) if fault.kind == FaultKind::Damaged => damaged(&fault.file, fault.detail.clone()),
+            Some((.., fault)) if fault.kind != FaultKind::Missing => untrusted(&fault.file, fault.detail.clone()),
+            _ => damaged(&name, super::MISSING),
+        }),
     }
 }
 
@@ -186,64 +174,152 @@ impl Trust {
         &self.epochs
     }
 
-    /// Whether `key` may sign for `epoch`.
+    /// Whether `key` is a signer of `epoch`; what it signed may not count all the same: see [`Self::counts`].
     pub fn allows(&self, epoch: u32, key: &PublicKey) -> bool {
-        self.epoch(epoch).is_some_and(|epoch| epoch.signers.iter().any(|signer| signer.key == *key))
+        self.epoch(epoch).is_some_and(|epoch| has(epoch, key))
+    }
+
+    /// Whether `key` is a signer of the newest epoch.
+    pub fn allows_now(&self, key: &PublicKey) -> bool {
+        has(self.current(), key)
+    }
+
+    /// Whether a file with this digest, signed by `signer` for `epoch`, counts; or why it does not. The signature itself is the
+    /// caller's to verify.
+    ///
+    /// # Errors
+    /// When the signer may not sign for that epoch, or was removed later and the closing list does not name the file.
+    pub fn counts(&self, what: Signed, epoch: u32, signer: &PublicKey, file: &Digest) -> Result<(), String> {
+        if self.epoch(epoch).is_none() {
+            return Err(format!("epoch {epoch} is not trusted"));
+        }
+        if !self.allows(epoch, signer) {
+            return Err(format!("{} may not sign for epoch {epoch}", signer.fingerprint()));
+        }
+        let removed = self.epochs.iter().find(|later| later.number > epoch && !has(later, signer));
+        match removed {
+            Some(later) if !self.closings.get(&later.number).is_some_and(|list| list.lists(what, file)) => {
+                Err(format!(
+                    "{} may not sign any more since epoch {}, and its closing list does not name this file",
+                    signer.fingerprint(),
+                    later.number
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for files that name no epoch: the newest one of which `signer` is a signer is meant.
+    ///
+    /// # Errors
+    /// As [`Self::counts`]; and when it is a signer of none.
+    pub fn counts_by_signer(&self, what: Signed, signer: &PublicKey, file: &Digest) -> Result<(), String> {
+        match self.epochs.iter().rev().find(|epoch| has(epoch, signer)) {
+            Some(epoch) => self.counts(what, epoch.number, signer, file),
+            None => Err(format!("{} may not sign for any epoch", signer.fingerprint())),
+        }
+    }
+
+    /// Places of snapshots that are gone, by the word of the closing lists.
+    pub fn excused(&self) -> impl Iterator<Item = &Forgotten> {
+        self.closings.values().flat_map(|list| &list.excused)
+    }
+
+    /// What is wrong in `epochs/` and `closings/` and may hide that a right was removed.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Files in `epochs/` that have no effect.
+    pub fn junk(&self) -> &[Fault] {
+        &self.junk
+    }
+
+    /// The number of an epoch with another root that a signer of the newest epoch countersigned: this trust is an old one.
+    pub fn superseded(&self) -> Option<u32> {
+        self.superseded
     }
 
     pub(super) fn epoch(&self, number: u32) -> Option<&Epoch> {
         self.epochs.iter().find(|epoch| epoch.number == number)
     }
 
-    /// Whether an allowed signer of any epoch signed this drill record.
+    /// Whether a signer made this drill record that counts.
     pub(super) fn signed_drill(&self, drill: &StoredDrill) -> bool {
-        let mut signers = self.epochs.iter().flat_map(|epoch| &epoch.signers);
-        signers.any(|signer| verify(&signer.key, Namespace::Drill, &drill.bytes, &drill.signature).is_ok())
+        let mut signers: Vec<&PublicKey> =
+            self.epochs.iter().rev().flat_map(|epoch| &epoch.signers).map(|signer| &signer.key).collect();
+        signers.dedup();
+        let by = signers.into_iter().find(|key| verify(key, Namespace::Drill, &drill.bytes, &drill.signature).is_ok());
+        by.is_some_and(|key| self.counts_by_signer(Signed::Drill, key, &Digest::of(&drill.bytes)).is_ok())
     }
 
-    /// What is wrong with `epochs/`, as seen by this trust.
-    pub(super) fn faults_of(&self, files: &EpochFiles) -> Vec<Fault> {
-        let mut faults = files.faults.clone();
-        for (number, stored) in &files.parsed {
-            let name = layout::epoch(*number);
-            let known = self.epochs.iter().position(|epoch| epoch.number == *number);
-            let verdict = match known {
-                _ if files.unsigned.contains(number) => Some((FaultKind::Unsigned, "it has no signature".to_owned())),
-                None => Some((FaultKind::Untrusted, "it does not belong to the expected recovery key".to_owned())),
-                Some(at) if Digest::of(&stored.bytes) != self.digests[at] => {
-                    Some((FaultKind::Damaged, "it changed while being read".to_owned()))
-                }
-                Some(_) => verify(&stored.epoch.root, Namespace::Epoch, &stored.bytes, &stored.signature)
-                    .err()
-                    .map(|error| (FaultKind::Untrusted, error.to_string())),
-            };
-            faults.extend(verdict.map(|(kind, detail)| Fault::new(&name, kind, detail)));
+    /// Files that do not count: the damaged successor of the newest epoch, one that supersedes it, and junk.
+    fn judge_the_others(&mut self, files: &EpochFiles) {
+        let successor = self.current().number.checked_add(1);
+        for (number, _, fault) in &files.broken {
+            let may_be_newest = Some(*number) == successor;
+            if may_be_newest {
+                let detail = format!("{}: it may be the newest epoch, which nobody can read", fault.detail);
+                self.faults.push(Fault { detail, ..fault.clone() });
+            } else {
+                self.junk.push(Fault { kind: FaultKind::Junk, ..fault.clone() });
+            }
         }
-        let there = |number: &u32| files.parsed.contains_key(number);
-        let missing = self.epochs.iter().map(|epoch| epoch.number).filter(|number| !there(number));
-        let known_bad: BTreeSet<&str> = files.faults.iter().map(|fault| fault.file.as_str()).collect();
-        let missing: Vec<_> = missing.map(layout::epoch).filter(|name| !known_bad.contains(name.as_str())).collect();
-        faults.extend(missing.iter().map(|name| Fault::new(name, FaultKind::Missing, "it is missing")));
-        faults
+        for (digest, stored) in &files.whole {
+            let name = name_of(stored, digest);
+            if self.digests.contains(digest) || self.faults.iter().any(|fault| fault.file == name) {
+                continue;
+            }
+            if self.is_followed_by(&stored.epoch) && self.is_countersigned(stored) {
+                self.superseded = Some(stored.epoch.number);
+            } else {
+                let detail =
+                    "it does not belong to the expected recovery key, and no signer of the newest epoch signed it";
+                self.junk.push(Fault::new(&name, FaultKind::Junk, detail));
+            }
+        }
+    }
+
+    /// Whether an epoch that is not among these may be the one after the newest.
+    pub(super) fn may_be_next(&self, stored: &StoredEpoch) -> bool {
+        self.is_followed_by(&stored.epoch)
+            && (stored.epoch.root == self.current().root || self.is_countersigned(stored))
+    }
+
+    fn is_countersigned(&self, stored: &StoredEpoch) -> bool {
+        let Some(countersignature) = &stored.countersignature else { return false };
+        let by = |key: &PublicKey| verify(key, Namespace::Epoch, &stored.bytes, countersignature).is_ok();
+        self.current().signers.iter().any(|signer| by(&signer.key))
     }
 }
 
-/// The number of the epoch before, which must be the one whose digest is named.
-fn previous(stored: &StoredEpoch, files: &BTreeMap<u32, StoredEpoch>) -> Result<Option<u32>, RepoError> {
-    let epoch = &stored.epoch;
-    let Some(previous) = &epoch.previous else {
-        return if epoch.number == 1 { Ok(None) } else { Err(untrusted(&name_of(stored), "it names no epoch before")) };
-    };
-    if previous.number.checked_add(1) != Some(epoch.number) {
-        return Err(untrusted(&name_of(stored), "the epoch before does not have the number before"));
+impl Closed {
+    fn of(list: ClosingList) -> Self {
+        Self {
+            manifests: list.snapshots.into_iter().collect(),
+            drills: list.drills.into_iter().collect(),
+            attestations: list.attestations.into_iter().collect(),
+            records: list.records.into_iter().collect(),
+            excused: list.excused,
+        }
     }
-    match files.get(&previous.number) {
-        Some(before) if Digest::of(&before.bytes) == previous.sha256 => Ok(Some(previous.number)),
-        Some(_) => Err(untrusted(&layout::epoch(previous.number), "the epoch after it names another one")),
-        None => Err(untrusted(&layout::epoch(previous.number), "it is missing or damaged")),
+
+    /// A forget record is on no list: what it excuses is.
+    fn lists(&self, what: Signed, file: &Digest) -> bool {
+        match what {
+            Signed::Manifest => self.manifests.contains(file),
+            Signed::Drill => self.drills.contains(file),
+            Signed::Attestation => self.attestations.contains(file),
+            Signed::Record => self.records.contains(file),
+            Signed::Forget => false,
+        }
     }
 }
 
-fn name_of(stored: &StoredEpoch) -> String {
-    layout::epoch(stored.epoch.number)
+fn has(epoch: &Epoch, key: &PublicKey) -> bool {
+    epoch.signers.iter().any(|signer| signer.key == *key)
+}
+
+fn name_of(stored: &StoredEpoch, digest: &Digest) -> String {
+    layout::epoch(stored.epoch.number, digest)
 }

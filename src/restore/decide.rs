@@ -20,10 +20,10 @@ pub(super) fn decide(
     wishing: &Wishing<'_>,
     notes: &mut Vec<String>,
 ) -> Outcome {
-    if let Some(service) = &existing.secret.owning_service {
+    if let Some(service) = &existing.secret.facets.managed {
         return Outcome::Impossible(format!("a secret of this name is there and managed by {service}"));
     }
-    let primary = existing.secret.primary_region.as_deref();
+    let primary = existing.secret.facets.primary_region.as_deref();
     if let Some(primary) = primary.filter(|primary| *primary != wishing.found.place.region) {
         return Outcome::Impossible(format!("a replica of {primary} has this name: promote or remove it first"));
     }
@@ -90,7 +90,7 @@ pub(super) fn refuse(record: &Record, options: &Options) -> Option<Outcome> {
     if secret.deleted.is_some() && !options.deletion {
         return Some(Outcome::LeftOut("scheduled for deletion in the source".into()));
     }
-    if let Some(service) = &secret.owning_service
+    if let Some(service) = &secret.facets.managed
         && options.maps.name(&secret.name) == secret.name
     {
         let reason = format!(
@@ -124,7 +124,7 @@ fn unavailable(version: &Version, what: &str) -> Option<Outcome> {
             Some(Outcome::Impossible(format!("its {what} value could not be read: {reason}")))
         }
         ValueState::None => Some(Outcome::Impossible(format!("its {what} version holds no value"))),
-        ValueState::ScheduledForDeletion => Some(Outcome::Impossible(format!("its {what} value is not in the backup"))),
+        ValueState::Withheld { .. } => Some(Outcome::Impossible(format!("its {what} value is not in the backup"))),
     }
 }
 

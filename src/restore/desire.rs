@@ -51,13 +51,13 @@ pub(super) fn wish(record: &Record, wishing: &Wishing<'_>) -> Wish {
         desired: Desired {
             name: wishing.options.maps.name(&secret.name),
             source_name: secret.name.clone(),
-            source_arn: secret.arn.clone(),
-            description: secret.description.clone().filter(|text| !text.is_empty()),
+            source_id: secret.id.clone(),
+            description: secret.facets.description.clone().filter(|text| !text.is_empty()),
             kms_key: None,
             tags: Vec::new(),
             policy: None,
             block_public: wishing.options.policies != Policies::All,
-            secret_type: secret.secret_type.clone(),
+            secret_type: secret.facets.r#type.clone(),
             versions: Vec::new(),
             rotation: None,
             replicas: Vec::new(),
@@ -68,7 +68,7 @@ pub(super) fn wish(record: &Record, wishing: &Wishing<'_>) -> Wish {
         refusal: None,
     };
     for part in &secret.unreadable {
-        wish.lose(&part.part, &part.reason);
+        wish.lose(&part.operation, &part.reason);
     }
     wish.tags(secret);
     wish.key(secret, wishing);
@@ -81,7 +81,7 @@ pub(super) fn wish(record: &Record, wishing: &Wishing<'_>) -> Wish {
     wish.replicas(secret, wishing);
     wish.deletion(secret, wishing);
     wish.unknown_fields(secret);
-    if secret.owning_service.is_some() {
+    if secret.facets.managed.is_some() {
         wish.note("a managed secret's value under another name: no service keeps it up to date");
     }
     wish
@@ -97,7 +97,7 @@ impl Wish {
     }
 
     fn tags(&mut self, secret: &Secret) {
-        let (system, own): (Vec<Tag>, Vec<Tag>) = secret.tags.iter().cloned().partition(is_system);
+        let (system, own): (Vec<Tag>, Vec<Tag>) = secret.facets.tags.iter().cloned().partition(is_system);
         if !system.is_empty() {
             let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
             self.note(format!(
@@ -109,7 +109,7 @@ impl Wish {
     }
 
     fn key(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
-        let Some(key) = secret.kms_key.as_deref() else { return };
+        let Some(key) = secret.facets.key.as_deref() else { return };
         let Candidate { key: candidate, asked_for } =
             candidate(key, wishing.source, &wishing.found.place, wishing.options);
         let Some(candidate) = candidate else {
@@ -145,8 +145,8 @@ impl Wish {
         let found = record.versions.iter().find(|version| version.id == wanted || version.has(wanted));
         let Some(version) = found else { return };
         if let Some(value) = ValueRef::of(version) {
-            let stages = vec![AWSCURRENT.to_owned()];
-            self.desired.versions.push(DesiredVersion { id: version.id.clone(), stages, value });
+            let labels = vec![AWSCURRENT.to_owned()];
+            self.desired.versions.push(DesiredVersion { id: version.id.clone(), labels, value });
         }
         let others = record.versions.len() - 1;
         self.note(format!(
@@ -162,13 +162,13 @@ impl Wish {
         for version in ordered {
             match (&version.value, ValueRef::of(version)) {
                 (_, Some(value)) => {
-                    versions.push(DesiredVersion { id: version.id.clone(), stages: version.stages.clone(), value });
+                    versions.push(DesiredVersion { id: version.id.clone(), labels: version.labels.clone(), value });
                 }
                 (ValueState::Unreadable { reason }, _) => {
                     self.lose(&version.id, &format!("it could not be read: {reason}"));
                 }
-                (ValueState::ScheduledForDeletion, _) => {
-                    self.lose(&version.id, "not readable while scheduled for deletion");
+                (ValueState::Withheld { reason }, _) => {
+                    self.lose(&version.id, &format!("not readable while {reason}"));
                 }
                 _ => self.note(format!("version {} holds no value and is not recreated", version.id)),
             }
@@ -184,7 +184,7 @@ impl Wish {
     fn drop_surplus(&mut self, versions: &mut Vec<DesiredVersion>) {
         let mut surplus = versions.len().saturating_sub(MOST_VERSIONS);
         versions.retain(|version| {
-            let drop = surplus > 0 && version.stages.is_empty();
+            let drop = surplus > 0 && version.labels.is_empty();
             if drop {
                 surplus -= 1;
                 self.lose(&version.id, &format!("no more than {MOST_VERSIONS} versions are put into a secret at once"));
@@ -194,7 +194,7 @@ impl Wish {
     }
 
     fn policy(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
-        let Some(original) = &secret.policy else { return };
+        let Some(original) = &secret.facets.policy else { return };
         if wishing.options.policies == Policies::None {
             self.lose("policy", "left out as asked (--policies none)");
             return;
@@ -224,8 +224,8 @@ impl Wish {
     }
 
     fn rotation(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
-        let Some(rotation) = secret.rotation.as_ref().filter(|rotation| rotation.enabled) else {
-            if secret.rotation.is_some() {
+        let Some(rotation) = secret.facets.rotation.as_ref().filter(|rotation| rotation.enabled) else {
+            if secret.facets.rotation.is_some() {
                 self.note("rotation was off; its settings stay in the backup");
             }
             return;
@@ -253,15 +253,15 @@ impl Wish {
     }
 
     fn replicas(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
-        if secret.replicas.is_empty() {
+        if secret.facets.replicas.is_empty() {
             return;
         }
         let maps = &wishing.options.maps;
-        let regions = secret.replicas.iter().map(|replica| {
+        let regions = secret.facets.replicas.iter().map(|replica| {
             let region = maps.region.get(&replica.region).unwrap_or(&replica.region).clone();
-            let key = replica.kms_key.as_deref().filter(|key| !key.ends_with("alias/aws/secretsmanager"));
+            let key = replica.key.as_deref().filter(|key| !key.ends_with("alias/aws/secretsmanager"));
             let key = key.and_then(|key| maps.kms.get(key).cloned().or_else(|| alias(key)));
-            Replica { region, kms_key: key.filter(|key| key.as_str() != "default"), status: None }
+            Replica { region, key: key.filter(|key| key.as_str() != "default"), status: None }
         });
         let (here, elsewhere): (Vec<Replica>, Vec<Replica>) =
             regions.partition(|replica| replica.region == wishing.found.place.region);

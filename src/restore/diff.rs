@@ -83,17 +83,18 @@ impl Held {
     /// A secret as it is now.
     fn alive(fetched: Fetched) -> Self {
         let mut values = BTreeMap::new();
-        let versions = fetched.versions.into_iter().map(|FetchedVersion { id, stages, created, kms_keys, value }| {
-            let value = match value {
-                FetchedValue::Value(value) => {
-                    values.insert(id.clone(), value);
-                    ValueState::None
-                }
-                FetchedValue::Unreadable(reason) => ValueState::Unreadable { reason },
-                _ => ValueState::None,
-            };
-            Version { id, stages, created, kms_keys, value }
-        });
+        let versions =
+            fetched.versions.into_iter().map(|FetchedVersion { id, current, labels, created, facets, value }| {
+                let value = match value {
+                    FetchedValue::Value(value) => {
+                        values.insert(id.clone(), value);
+                        ValueState::None
+                    }
+                    FetchedValue::Unreadable(reason) => ValueState::Unreadable { reason },
+                    _ => ValueState::None,
+                };
+                Version { id, current, labels, created, facets, value }
+            });
         let versions = versions.collect();
         let record = Record { secret: fetched.secret, versions, read: jiff::Timestamp::UNIX_EPOCH, listing: None };
         Self { record, values }
@@ -125,7 +126,7 @@ pub async fn live<'a>(
     progress.begin("read the source", Some(listed.count()));
     let mut last = None;
     let once = move |record: &Result<Record, RepoError>| match record {
-        Ok(record) => last.replace(record.secret.arn.clone()).is_none_or(|last| last != record.secret.arn),
+        Ok(record) => last.replace(record.secret.id.clone()).is_none_or(|last| last != record.secret.id),
         Err(_) => true,
     };
     let read = move |record: Result<Record, RepoError>| async move {
@@ -206,27 +207,30 @@ impl Diff {
 
 fn metadata(old: &Secret, new: &Secret, diff: &mut Diff) {
     let sorted = |tags: &[Tag]| tags.iter().cloned().collect::<BTreeSet<_>>();
-    let regions = |secret: &Secret| secret.replicas.iter().map(|it| it.region.clone()).collect::<BTreeSet<_>>();
+    let regions = |secret: &Secret| secret.facets.replicas.iter().map(|it| it.region.clone()).collect::<BTreeSet<_>>();
     let name = &old.name;
     let mut check = |what: &'static str, differs: bool| {
         if differs {
             diff.change(name, None, what, String::new());
         }
     };
-    check("recreated", old.arn != new.arn);
-    check("description", old.description.as_deref().unwrap_or("") != new.description.as_deref().unwrap_or(""));
-    check("key", old.kms_key != new.kms_key);
-    check("tags", sorted(&old.tags) != sorted(&new.tags));
-    check("policy", old.policy != new.policy);
-    check("rotation", old.rotation != new.rotation);
+    check("recreated", old.id != new.id);
+    check(
+        "description",
+        old.facets.description.as_deref().unwrap_or("") != new.facets.description.as_deref().unwrap_or(""),
+    );
+    check("key", old.facets.key != new.facets.key);
+    check("tags", sorted(&old.facets.tags) != sorted(&new.facets.tags));
+    check("policy", old.facets.policy != new.facets.policy);
+    check("rotation", old.facets.rotation != new.facets.rotation);
     check("replicas", regions(old) != regions(new));
-    check("type", old.secret_type != new.secret_type);
+    check("type", old.facets.r#type != new.facets.r#type);
     check("deletion", old.deleted.is_some() != new.deleted.is_some());
 }
 
 fn versions(old: &Record, new: &Record, diff: &mut Diff) {
     let name = &old.secret.name;
-    let labels = |version: &Version| version.stages.iter().cloned().collect::<BTreeSet<_>>();
+    let labels = |version: &Version| version.labels.iter().cloned().collect::<BTreeSet<_>>();
     let list = |version: &Version| labels(version).into_iter().collect::<Vec<_>>().join(", ");
     for version in &new.versions {
         match old.versions.iter().find(|known| known.id == version.id) {
@@ -298,8 +302,8 @@ async fn bytes<'a>(
     }
     match (values, ValueRef::of(version)) {
         (Some(values), Some(at)) => {
-            let arn = &held.record.secret.arn;
-            Ok(Some(Bytes::Stored(values.get(&at, arn, &version.id).await?)))
+            let secret = &held.record.secret.id;
+            Ok(Some(Bytes::Stored(values.get(&at, secret, &version.id).await?)))
         }
         _ => Ok(None),
     }

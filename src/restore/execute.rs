@@ -32,7 +32,7 @@ struct Work {
     /// Where its first value is.
     place: Option<ValueRef>,
     name: String,
-    source_arn: String,
+    source_id: String,
     /// Those of each pass.
     passes: [Vec<Planned>; 3],
 }
@@ -126,8 +126,7 @@ impl Work {
     fn of(secret: SecretPlan) -> Option<Self> {
         let place = secret.writes().find_map(|planned| planned.value);
         let SecretPlan { desired, rank, first, then, last, .. } = secret;
-        let work =
-            Self { rank, place, name: desired.name, source_arn: desired.source_arn, passes: [first, then, last] };
+        let work = Self { rank, place, name: desired.name, source_id: desired.source_id, passes: [first, then, last] };
         work.passes.iter().any(|writes| !writes.is_empty()).then_some(work)
     }
 }
@@ -227,7 +226,7 @@ impl Run<'_> {
 
     async fn write(&self, work: &Work, planned: &Planned) -> Result<(), ExecuteError> {
         let value = match (&planned.value, planned.write.writes_version()) {
-            (Some(at), Some(version)) => Some(self.values.get(at, &work.source_arn, version).await?),
+            (Some(at), Some(version)) => Some(self.values.get(at, &work.source_id, version).await?),
             _ => None,
         };
         let (target, write) = (Arc::clone(self.target), planned.write.clone());

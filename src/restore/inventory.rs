@@ -78,7 +78,7 @@ mod tests {
     async fn found(there: &[&str], wanted: &[&str], count: u64) -> Vec<String> {
         let target = Memory::new("2", "eu-west-1");
         for name in there {
-            let secret = Secret { name: (*name).into(), arn: format!("arn:{name}"), ..Secret::default() };
+            let secret = Secret { name: (*name).into(), id: format!("arn:{name}"), ..Secret::default() };
             target.insert(secret, Vec::new());
         }
         let names = wanted.iter().map(|name| Ok((*name).to_owned()));

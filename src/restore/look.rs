@@ -85,7 +85,7 @@ pub async fn look(
         let wants = options.wants(&record.secret.name);
         // In the same place a secret that is not asked for was not looked for, and is taken to be there.
         if wants || *source != place {
-            moved.add(&record.secret.arn);
+            moved.add(&record.secret.id);
         }
         if wants {
             wanted.push(Wanted { name: options.maps.name(&record.secret.name), record })?;
@@ -95,7 +95,7 @@ pub async fn look(
     let names = wanted.walk()?.map(|wanted| wanted.map(|wanted| wanted.name));
     let existing = inventory(target, wanted.count(), names, scratch).await?;
     for there in existing.walk()? {
-        moved.remove(&there?.secret.arn);
+        moved.remove(&there?.secret.id);
     }
     let mut found =
         Found { place, existing, presence: BTreeMap::new(), policies: BTreeMap::new(), wanted, moved: moved.sorted() };
@@ -156,9 +156,9 @@ fn questions(
     let (mut references, mut policies) = (BTreeSet::new(), BTreeSet::new());
     for wanted in found.wanted.walk()? {
         let secret = wanted?.record.secret;
-        let key = secret.kms_key.as_deref();
+        let key = secret.facets.key.as_deref();
         references.extend(key.and_then(|key| desire::candidate(key, source, &found.place, options).key));
-        if let Some(text) = secret.policy.as_ref().filter(|_| options.policies != Policies::None) {
+        if let Some(text) = secret.facets.policy.as_ref().filter(|_| options.policies != Policies::None) {
             let text = rewriting.policy(text);
             references.extend(desire::referred(Some(&text)));
             if policy::is_risky(&text) {

@@ -111,7 +111,7 @@ pub struct Desired {
     /// The name in the source.
     pub source_name: String,
     /// The provider's identifier in the source.
-    pub source_arn: String,
+    pub source_id: String,
     /// Free text.
     pub description: Option<String>,
     /// The key in the target; `None` is the provider's default key.
@@ -141,7 +141,7 @@ pub struct DesiredVersion {
     /// The version id.
     pub id: String,
     /// The labels, sorted.
-    pub stages: Vec<String>,
+    pub labels: Vec<String>,
     /// Where its value is.
     pub value: ValueRef,
 }
@@ -154,7 +154,7 @@ pub struct ValueRef {
     pub pack: Digest,
     /// The line, from 0.
     pub line: u32,
-    /// String or binary.
+    /// Text, bytes or fields.
     pub kind: ValueKind,
 }
 
@@ -162,8 +162,8 @@ impl ValueRef {
     /// Where a version's value is, when there is one.
     pub(super) fn of(version: &Version) -> Option<Self> {
         match version.value {
-            ValueState::Stored { pack, line, kind } => Some(Self { pack, line, kind }),
-            _ => None,
+            ValueState::Stored { pack, line, kind, size: _ } => Some(Self { pack, line, kind }),
+            ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. } => None,
         }
     }
 }
@@ -343,6 +343,6 @@ fn plan_secret(record: &Record, existing: Option<&Existing>, wishing: &Wishing<'
 impl DesiredVersion {
     /// Whether `label` is to be attached.
     pub fn has(&self, label: &str) -> bool {
-        self.stages.iter().any(|stage| stage == label)
+        self.labels.iter().any(|attached| attached == label)
     }
 }

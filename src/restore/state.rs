@@ -15,8 +15,8 @@ use crate::{
 pub struct State {
     /// Whether there is such a secret.
     pub there: bool,
-    /// The provider's identifier.
-    pub arn: Option<String>,
+    /// The provider's identifier of this incarnation.
+    pub id: Option<String>,
     /// Whether it is scheduled for deletion.
     pub scheduled: bool,
     /// Its versions.
@@ -37,7 +37,7 @@ pub struct State {
     pub rotates: bool,
     /// The regions of its replicas.
     pub replicas: BTreeSet<String>,
-    /// Parts that do not show while it is scheduled for deletion.
+    /// The operations that do not answer while it is scheduled for deletion.
     pub hidden: BTreeSet<String>,
 }
 
@@ -47,21 +47,21 @@ impl State {
         let secret = &existing.secret;
         let mut state = Self {
             there: true,
-            arn: Some(secret.arn.clone()),
+            id: Some(secret.id.clone()),
             scheduled: secret.deleted.is_some(),
-            description: secret.description.clone().filter(|text| !text.is_empty()),
-            kms_key: secret.kms_key.clone(),
-            secret_type: secret.secret_type.clone(),
-            tags: own_tags(&secret.tags).map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
-            policy: secret.policy.clone(),
-            rotates: secret.rotation.as_ref().is_some_and(|rotation| rotation.enabled),
-            replicas: secret.replicas.iter().map(|replica| replica.region.clone()).collect(),
-            hidden: secret.unreadable.iter().map(|part| part.part.clone()).collect(),
+            description: secret.facets.description.clone().filter(|text| !text.is_empty()),
+            kms_key: secret.facets.key.clone(),
+            secret_type: secret.facets.r#type.clone(),
+            tags: own_tags(&secret.facets.tags).map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
+            policy: secret.facets.policy.clone(),
+            rotates: secret.facets.rotation.as_ref().is_some_and(|rotation| rotation.enabled),
+            replicas: secret.facets.replicas.iter().map(|replica| replica.region.clone()).collect(),
+            hidden: secret.unreadable.iter().map(|part| part.operation.clone()).collect(),
             ..Self::default()
         };
         for version in &existing.versions {
             state.versions.insert(version.id.clone());
-            state.labels.extend(version.stages.iter().map(|stage| (stage.clone(), version.id.clone())));
+            state.labels.extend(version.labels.iter().map(|label| (label.clone(), version.id.clone())));
         }
         state
     }

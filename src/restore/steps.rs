@@ -199,15 +199,15 @@ pub(super) fn same_key(one: Option<&str>, other: Option<&str>) -> bool {
 /// AWSPREVIOUS, then the unlabelled ones, then the rest.
 fn versions(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
     let (unlabelled, labelled): (Vec<_>, Vec<_>) =
-        desired.versions.iter().partition(|version| version.stages.is_empty());
+        desired.versions.iter().partition(|version| version.labels.is_empty());
     let (previous, others): (Vec<_>, Vec<_>) = labelled.into_iter().partition(|version| version.has(AWSPREVIOUS));
     let absent = |version: &DesiredVersion, state: &State| !state.versions.contains(&version.id);
     // The scratch label needs a free place among the labels, so with all of them in use it goes first.
-    let labels: usize = desired.versions.iter().map(|version| version.stages.len()).sum();
+    let labels: usize = desired.versions.iter().map(|version| version.labels.len()).sum();
     if labels < MOST_LABELS {
         for version in &previous {
             if absent(version, state) {
-                push(writes, state, put(desired, version, version.stages.clone()));
+                push(writes, state, put(desired, version, version.labels.clone()));
             }
         }
     }
@@ -221,7 +221,7 @@ fn versions(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
     }
     for version in previous.iter().chain(&others) {
         if absent(version, state) {
-            push(writes, state, put(desired, version, version.stages.clone()));
+            push(writes, state, put(desired, version, version.labels.clone()));
         }
     }
 }
@@ -229,7 +229,7 @@ fn versions(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
 /// Every label to the version that is to have it.
 fn labels(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
     for version in &desired.versions {
-        for stage in &version.stages {
+        for stage in &version.labels {
             let holder = state.labels.get(stage).cloned();
             if holder.as_deref() != Some(&version.id) {
                 push(writes, state, plain(move_stage(desired, stage, Some(&version.id), holder.as_deref())));

@@ -20,7 +20,7 @@ use super::{
     values::Values,
 };
 use crate::{
-    model::{AWSCURRENT, Tag},
+    model::{AWSCURRENT, Tag, Withheld},
     progress::Progress,
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Listed, ProviderError, Source},
     repo::{RepoError, Sorted, Spool},
@@ -154,9 +154,9 @@ fn moved(plan: &Plan) -> Result<Moved, RepoError> {
     let mut moved = Moved::default();
     for secret in plan.secrets.walk()? {
         let secret = secret?;
-        let arn = secret.before.as_ref().and_then(|state| state.arn.as_ref());
-        if arn != Some(&secret.desired.source_arn) || secret.outcome == Outcome::Recreate {
-            moved.add(&secret.desired.source_arn);
+        let id = secret.before.as_ref().and_then(|state| state.id.as_ref());
+        if id != Some(&secret.desired.source_id) || secret.outcome == Outcome::Recreate {
+            moved.add(&secret.desired.source_id);
         }
     }
     Ok(moved.sorted())
@@ -197,7 +197,7 @@ impl<'a> Comparing<'a, '_> {
         };
         let secret = self.secret;
         self.verification.secrets += 1;
-        self.arns.push(NewArn { old: secret.desired.source_arn.clone(), new: fetched.secret.arn.clone() })?;
+        self.arns.push(NewArn { old: secret.desired.source_id.clone(), new: fetched.secret.id.clone() })?;
         let whole = secret.outcome != Outcome::NewVersion;
         if whole {
             self.metadata(&fetched);
@@ -215,7 +215,7 @@ impl<'a> Comparing<'a, '_> {
         }
         // What another secret of this name had stays, and must have lost its labels.
         let stays =
-            |id: &str, extra: &FetchedVersion| secret.kept.iter().any(|kept| kept == id) && extra.stages.is_empty();
+            |id: &str, extra: &FetchedVersion| secret.kept.iter().any(|kept| kept == id) && extra.labels.is_empty();
         for (id, _) in there.iter().filter(|(id, extra)| whole && !stays(id, extra)) {
             self.differ(Some(id), "extra", "a version that was not in the snapshot".into());
         }
@@ -231,22 +231,22 @@ impl<'a> Comparing<'a, '_> {
     fn metadata(&mut self, fetched: &Fetched) {
         let (desired, secret) = (&self.secret.desired, &fetched.secret);
         for part in &secret.unreadable {
-            self.differ(None, "unreadable", format!("{}: {}", part.part, part.reason));
+            self.differ(None, "unreadable", format!("{}: {}", part.operation, part.reason));
         }
         self.verification.tags += desired.tags.len() as u64;
         let wanted: BTreeSet<&Tag> = desired.tags.iter().collect();
-        let found: BTreeSet<&Tag> = own_tags(&secret.tags).collect();
+        let found: BTreeSet<&Tag> = own_tags(&secret.facets.tags).collect();
         if wanted != found {
             self.differ(None, "tags", format!("{} expected, {} found", wanted.len(), found.len()));
         }
         self.verification.descriptions += u64::from(desired.description.is_some());
-        if desired.description.as_deref().unwrap_or("") != secret.description.as_deref().unwrap_or("") {
+        if desired.description.as_deref().unwrap_or("") != secret.facets.description.as_deref().unwrap_or("") {
             self.differ(None, "description", String::new());
         }
         let unshown = secret.deleted.is_some() && desired.deletion_days.is_some();
         if !unshown {
             self.verification.policies += u64::from(desired.policy.is_some());
-            if desired.policy != secret.policy {
+            if desired.policy != secret.facets.policy {
                 self.differ(None, "policy", String::new());
             }
         }
@@ -257,17 +257,17 @@ impl<'a> Comparing<'a, '_> {
 
     fn settings(&mut self, fetched: &Fetched) {
         let (desired, secret) = (&self.secret.desired, &fetched.secret);
-        if desired.secret_type != secret.secret_type {
+        if desired.secret_type != secret.facets.r#type {
             self.differ(None, "type", String::new());
         }
-        let (wanted, found) = (desired.kms_key.as_deref(), secret.kms_key.as_deref());
+        let (wanted, found) = (desired.kms_key.as_deref(), secret.facets.key.as_deref());
         // An alias and a key's id cannot be compared; that there is a key at all can.
         if !same_key(wanted, found) && (same_key(wanted, None) || same_key(found, None)) {
             let name = |key: Option<&str>| key.unwrap_or("the default key").to_owned();
             self.differ(None, "key", format!("expected {}, found {}", name(wanted), name(found)));
         }
         if let Some(wanted) = &desired.rotation {
-            let same = secret.rotation.as_ref().is_some_and(|found| {
+            let same = secret.facets.rotation.as_ref().is_some_and(|found| {
                 found.enabled && found.lambda == wanted.lambda && found.schedule == wanted.schedule
             });
             if !same {
@@ -275,7 +275,7 @@ impl<'a> Comparing<'a, '_> {
             }
         }
         for replica in &desired.replicas {
-            let found = secret.replicas.iter().find(|found| found.region == replica.region);
+            let found = secret.facets.replicas.iter().find(|found| found.region == replica.region);
             match found.map(|found| found.status.as_deref().unwrap_or("unknown")) {
                 Some("Failed") => self.differ(None, "replicas", format!("{}: Failed", replica.region)),
                 Some(_) => {}
@@ -290,8 +290,8 @@ impl<'a> Comparing<'a, '_> {
     async fn version(&mut self, version: &DesiredVersion, found: &FetchedVersion) -> Result<(), ExecuteError> {
         let before = self.verification.differences.len();
         self.verification.versions += 1;
-        let mut expected: BTreeSet<&str> = version.stages.iter().map(String::as_str).collect();
-        let mut labels: BTreeSet<&str> = found.stages.iter().map(String::as_str).collect();
+        let mut expected: BTreeSet<&str> = version.labels.iter().map(String::as_str).collect();
+        let mut labels: BTreeSet<&str> = found.labels.iter().map(String::as_str).collect();
         if self.secret.outcome == Outcome::NewVersion {
             expected.retain(|label| *label == AWSCURRENT);
             labels.retain(|label| *label == AWSCURRENT);
@@ -318,7 +318,7 @@ impl<'a> Comparing<'a, '_> {
         let desired = &self.secret.desired;
         match &found.value {
             FetchedValue::Value(value) => {
-                let expected = self.values.get(&version.value, &desired.source_arn, &version.id).await?;
+                let expected = self.values.get(&version.value, &desired.source_id, &version.id).await?;
                 self.verification.values += 1;
                 if !expected.same_as(value) {
                     let detail = "the bytes are not those of the snapshot".into();
@@ -327,7 +327,9 @@ impl<'a> Comparing<'a, '_> {
                 self.old_arns(Some(&version.id), expected.expose());
                 return Ok(true);
             }
-            FetchedValue::ScheduledForDeletion if desired.deletion_days.is_some() => return Ok(false),
+            FetchedValue::Withheld(Withheld::ScheduledForDeletion) if desired.deletion_days.is_some() => {
+                return Ok(false);
+            }
             FetchedValue::Unreadable(reason) => self.differ(Some(&version.id), "unreadable", reason.clone()),
             _ => self.differ(Some(&version.id), "value", "it holds no value".into()),
         }

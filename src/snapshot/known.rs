@@ -1,6 +1,6 @@
 //! What an earlier snapshot of the same place already holds.
 //!
-//! A version's value is immutable within one incarnation of a secret (its ARN), so a value sealed once is
+//! A version's value is immutable within one incarnation of a secret (AWS: its ARN), so a value sealed once is
 //! referred to ever after. Without an earlier index, or without the key to it, the run is a full one and nothing else changes.
 //! So it is after a change of the recovery key: what is sealed to the old one would be lost with the old sheets.
 
@@ -17,7 +17,7 @@ use futures::{
 use super::{Sweep, journal::SealedBefore};
 use crate::{
     crypto::{IndexKey, Opener, Recipient},
-    model::{Digest, Place, Record, ValueState, Version},
+    model::{Digest, Place, Record, ValueState, Version, Withheld},
     provider::Listed,
     repo::{Chain, DrillSeal, FileRef, Manifest, RepoError, Repository, Trust},
 };
@@ -70,13 +70,13 @@ impl<'a> Previous<'a> {
 
     /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier.
     pub(super) async fn find(&mut self, listed: &Listed) -> Option<Record> {
-        let wanted = (listed.name.as_str(), listed.arn.as_str());
+        let wanted = (listed.name.as_str(), listed.id.as_str());
         loop {
             if self.head.is_none() {
                 self.head = self.next().await;
             }
             let head = &self.head.as_ref()?.secret;
-            match (head.name.as_str(), head.arn.as_str()).cmp(&wanted) {
+            match (head.name.as_str(), head.id.as_str()).cmp(&wanted) {
                 std::cmp::Ordering::Less => self.head = None,
                 std::cmp::Ordering::Equal => return self.head.take(),
                 std::cmp::Ordering::Greater => return None,
@@ -114,8 +114,8 @@ impl Unfinished {
         for SealedBefore { pack, records } in sealed {
             unfinished.packs.push(pack);
             for Record { secret, versions, .. } in records {
-                let arn = secret.arn;
-                let values = versions.into_iter().map(|version| ((arn.clone(), version.id), version.value));
+                let id = secret.id;
+                let values = versions.into_iter().map(|version| ((id.clone(), version.id), version.value));
                 unfinished.values.extend(values);
             }
         }
@@ -148,7 +148,7 @@ impl Known {
         match (value, &self.for_drills) {
             (ValueState::Stored { pack, .. }, Some(packs)) => packs.contains(pack),
             (ValueState::Stored { .. }, None) => true,
-            _ => false,
+            (ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. }, _) => false,
         }
     }
 
@@ -157,7 +157,9 @@ impl Known {
     pub(super) fn kept(&mut self, listed: &Listed, sweep: &Sweep) -> Option<Record> {
         let whole = |version: &Version| match version.value {
             ValueState::Stored { .. } => self.counts(&version.value),
-            ValueState::ScheduledForDeletion => listed.secret.deleted.is_some(),
+            ValueState::Withheld { reason: Withheld::ScheduledForDeletion } => listed.secret.deleted.is_some(),
+            // The listing would have changed with the state.
+            ValueState::Withheld { reason: Withheld::Disabled | Withheld::Deleted | Withheld::Destroyed } => true,
             ValueState::None | ValueState::Unreadable { .. } => false,
         };
         let keeps = |record: &Record| {
@@ -176,20 +178,20 @@ impl Known {
     }
 
     /// Where the value of a version is, if it is sealed already.
-    pub(super) fn value(&self, arn: &str, version: &str) -> Option<&ValueState> {
+    pub(super) fn value(&self, secret: &str, version: &str) -> Option<&ValueState> {
         let earlier = self.record.as_ref().and_then(|record| record.versions.iter().find(|known| known.id == version));
         let unfinished = || {
             if self.unfinished.values.is_empty() {
                 None
             } else {
-                self.unfinished.values.get(&(arn.to_owned(), version.to_owned()))
+                self.unfinished.values.get(&(secret.to_owned(), version.to_owned()))
             }
         };
         let counts = |value: &&ValueState| self.counts(value);
         earlier.map(|known| &known.value).filter(counts).or_else(|| unfinished().filter(counts))
     }
 
-    pub(super) fn has(&self, arn: &str, version: &str) -> bool {
-        self.value(arn, version).is_some()
+    pub(super) fn has(&self, secret: &str, version: &str) -> bool {
+        self.value(secret, version).is_some()
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 use super::Journal;
 use crate::{
     crypto::Recipient,
-    model::{Digest, Record, Secret, SecretValue, ValueState, Version},
+    model::{Digest, Record, Secret, SecretValue, ValueState, Version, VersionFacets},
     provider::Held,
     repo::{FileRef, PackWriter, RepoError, Repository},
 };
@@ -85,7 +85,8 @@ enum Order {
 
 /// Values of one secret.
 struct Batch {
-    arn: String,
+    /// The identifier of the secret.
+    secret: String,
     values: Vec<(String, SecretValue)>,
     /// The line of the first.
     line: u32,
@@ -105,7 +106,7 @@ impl Lanes {
     /// What drills open goes into packs of its own.
     pub(super) async fn seal(
         &mut self,
-        arn: &str,
+        secret: &str,
         values: Vec<(String, SecretValue)>,
         for_drills: bool,
         mut held: Option<Held>,
@@ -120,11 +121,11 @@ impl Lanes {
                 self.next += 1;
                 self.next
             });
-            let mut batch = Batch { arn: arn.to_owned(), values: Vec::new(), line: lane.lines, held: None };
+            let mut batch = Batch { secret: secret.to_owned(), values: Vec::new(), line: lane.lines, held: None };
             while lane.bytes < FULL
                 && let Some((version, value)) = values.next()
             {
-                lane.bytes += arn.len() + version.len() + value.expose().len() + FRAME;
+                lane.bytes += secret.len() + version.len() + value.expose().len() + FRAME;
                 lines.push((number, lane.lines));
                 lane.lines += 1;
                 batch.values.push((version, value));
@@ -283,15 +284,17 @@ impl Work {
 }
 
 /// Appends the values to a pack and wipes them; what the journal has to know is noted beside it.
-fn seal(Batch { arn, values, line, held }: Batch, pack: &mut PackWriter, noted: &mut Vec<Record>) {
+fn seal(Batch { secret, values, line, held }: Batch, pack: &mut PackWriter, noted: &mut Vec<Record>) {
     let mut versions = Vec::with_capacity(values.len());
     for (expected, (id, value)) in (line..).zip(values) {
-        let line = pack.push(&arn, &id, &value);
+        let line = pack.push(&secret, &id, &value);
         assert_eq!(line, expected, "lines are counted alike on both sides");
-        let value = ValueState::Stored { pack: Digest::from_bytes([0; 32]), line, kind: value.kind() };
-        versions.push(Version { id, stages: vec![], created: None, kms_keys: vec![], value });
+        let (kind, size) = (value.kind(), value.size());
+        let value = ValueState::Stored { pack: Digest::from_bytes([0; 32]), line, kind, size };
+        let facets = VersionFacets::default();
+        versions.push(Version { id, current: false, labels: vec![], created: None, facets, value });
     }
     drop(held);
-    let secret = Secret { arn, ..Secret::default() };
+    let secret = Secret { id: secret, ..Secret::default() };
     noted.push(Record { secret, versions, read: Timestamp::UNIX_EPOCH, listing: None });
 }

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::{
     clock::{Clock, to_seconds},
     crypto::{IndexKey, Recipient, Signer},
-    model::{Digest, Place, Record, SnapshotId},
+    model::{Digest, Part, Place, Record, SnapshotId},
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
@@ -111,6 +111,8 @@ pub struct UnreadableItem {
     pub name: String,
     /// The version, when it is a value.
     pub version: Option<String>,
+    /// Which part.
+    pub part: Part,
     /// The provider's operation.
     pub operation: String,
     /// The provider's error code.
@@ -259,7 +261,7 @@ async fn read_all(
     loop {
         while reads.len() < CONCURRENT_SECRETS {
             let Some(listed) = entries.next().transpose()? else { break };
-            if last.replace(listed.arn.clone()).is_some_and(|last| last == listed.arn) {
+            if last.replace(listed.id.clone()).is_some_and(|last| last == listed.id) {
                 request.progress.skip(1);
                 continue;
             }
@@ -288,7 +290,7 @@ async fn read_all(
 }
 
 async fn read(source: Arc<dyn Source>, listed: Listed, known: Known) -> Read {
-    let fetched = source.fetch(&listed, &|version| known.has(&listed.arn, version)).await;
+    let fetched = source.fetch(&listed, &|version| known.has(&listed.id, version)).await;
     Read { listed, known, fetched }
 }
 
@@ -325,7 +327,7 @@ fn exclusion(listed: &Listed, place: &Place, patterns: &[String]) -> Option<Stri
         return Some(pattern.clone());
     }
     // A replica is captured where its primary lives; a restored twin would be a writable stranger.
-    match &listed.secret.primary_region {
+    match &listed.secret.facets.primary_region {
         Some(primary) if *primary != place.region => Some("replica of another region".into()),
         _ => None,
     }

@@ -27,7 +27,7 @@ impl Sweep {
         let age = self.today - day(record.read);
         // Read in the future: a clock was wrong, and nothing is known about the age.
         let known = (0..self.days).contains(&age);
-        !known || (age > 0 && self.today.rem_euclid(self.days) == slot(&record.secret.arn, self.days))
+        !known || (age > 0 && self.today.rem_euclid(self.days) == slot(&record.secret.id, self.days))
     }
 }
 
@@ -36,8 +36,8 @@ fn day(time: Timestamp) -> i64 {
 }
 
 /// The day of the cycle on which a secret is read: by its identifier, so that the secrets spread evenly.
-fn slot(arn: &str, days: i64) -> i64 {
-    let digest = Digest::of(arn.as_bytes());
+fn slot(id: &str, days: i64) -> i64 {
+    let digest = Digest::of(id.as_bytes());
     let head: [u8; 8] = digest.as_bytes()[..8].try_into().expect("a digest is longer");
     i64::from_be_bytes(head).rem_euclid(days)
 }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     fn record(number: u32, read: i64) -> Record {
-        let secret = Secret { arn: format!("arn:{number}"), ..Secret::default() };
+        let secret = Secret { id: format!("arn:{number}"), ..Secret::default() };
         Record { secret, versions: vec![], read: at(read), listing: None }
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::UnreadableItem;
 use crate::{
-    model::Record,
+    model::{Record, Refusal},
     repo::{Counts, Excluded, Readings, UnreadableCount},
 };
 
@@ -32,11 +32,12 @@ impl Tally {
         self.records.add(record);
         self.read_now += u64::from(record.read == started);
         self.oldest = Some(self.oldest.map_or(record.read, |oldest| oldest.min(record.read)));
-        self.unreadable.extend(record.refused().map(|(operation, version, reason)| UnreadableItem {
+        self.unreadable.extend(record.refused().map(|refusal| UnreadableItem {
             name: record.secret.name.clone(),
-            version: version.map(Into::into),
-            operation: operation.into(),
-            reason: reason.into(),
+            version: refusal.version.map(Into::into),
+            part: refusal.part,
+            operation: refusal.operation.into(),
+            reason: refusal.reason.into(),
         }));
     }
 
@@ -56,7 +57,12 @@ impl Tally {
     }
 
     pub(super) fn unreadable_counts(&self) -> Vec<UnreadableCount> {
-        UnreadableCount::of(self.unreadable.iter().map(|item| (item.operation.as_str(), item.reason.as_str())))
+        UnreadableCount::of(self.unreadable.iter().map(|item| Refusal {
+            part: item.part,
+            operation: &item.operation,
+            version: item.version.as_deref(),
+            reason: &item.reason,
+        }))
     }
 
     pub(super) fn into_unreadable(self) -> Vec<UnreadableItem> {

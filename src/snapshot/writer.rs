@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     crypto::Recipient,
-    model::{Digest, Record, Secret, Unreadable, ValueState, Version},
+    model::{Digest, Part, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
     repo::{FileRef, RepoError, Repository, Spool},
 };
@@ -46,25 +46,25 @@ impl<'a> Writer<'a> {
         known: &Known,
     ) -> Result<(), RepoError> {
         keep_policy(&mut fetched.secret, known);
-        let arn = &fetched.secret.arn;
-        let (mut versions, mut new, mut kinds) = (Vec::with_capacity(fetched.versions.len()), Vec::new(), Vec::new());
+        let secret = &fetched.secret.id;
+        let (mut versions, mut new, mut shapes) = (Vec::with_capacity(fetched.versions.len()), Vec::new(), Vec::new());
         for version in fetched.versions {
-            let value = match (known.value(arn, &version.id), version.value) {
+            let value = match (known.value(secret, &version.id), version.value) {
                 (Some(known), _) => known.clone(),
                 (None, FetchedValue::Value(value)) => {
-                    kinds.push((versions.len(), value.kind()));
+                    shapes.push((versions.len(), value.kind(), value.size()));
                     new.push((version.id.clone(), value));
                     ValueState::None
                 }
                 (None, other) => without_value(other),
             };
-            let FetchedVersion { id, stages, created, kms_keys, .. } = version;
-            versions.push(Version { id, stages, created, kms_keys, value });
+            let FetchedVersion { id, current, labels, created, facets, .. } = version;
+            versions.push(Version { id, current, labels, created, facets, value });
         }
         self.values_read += new.len() as u64;
-        let lines = self.lanes.seal(arn, new, known.is_for_drills(), fetched.held).await?;
-        for ((at, kind), (number, line)) in kinds.into_iter().zip(lines) {
-            versions[at].value = ValueState::Stored { pack: name_to_come(number), line, kind };
+        let lines = self.lanes.seal(secret, new, known.is_for_drills(), fetched.held).await?;
+        for ((at, kind, size), (number, line)) in shapes.into_iter().zip(lines) {
+            versions[at].value = ValueState::Stored { pack: name_to_come(number), line, kind, size };
         }
         self.records.push(Record { secret: fetched.secret, versions, read: self.read, listing })
     }
@@ -88,7 +88,11 @@ impl<'a> Writer<'a> {
             listing: None,
         });
         record.listing = None;
-        record.secret.unreadable = vec![Unreadable { part: error.operation.to_owned(), reason: error.code.clone() }];
+        record.secret.unreadable = vec![Unreadable {
+            part: Part::Metadata,
+            operation: error.operation.to_owned(),
+            reason: error.code.clone(),
+        }];
         self.records.push(record)
     }
 
@@ -124,7 +128,7 @@ impl<'a> Writer<'a> {
 fn without_value(value: FetchedValue) -> ValueState {
     match value {
         FetchedValue::None => ValueState::None,
-        FetchedValue::ScheduledForDeletion => ValueState::ScheduledForDeletion,
+        FetchedValue::Withheld(reason) => ValueState::Withheld { reason },
         FetchedValue::Unreadable(reason) => ValueState::Unreadable { reason },
         // Only said of versions that are known, and those never come here.
         FetchedValue::Known | FetchedValue::Value(_) => ValueState::Unreadable { reason: "NotRead".into() },
@@ -133,8 +137,8 @@ fn without_value(value: FetchedValue) -> ValueState {
 
 /// A policy that cannot be read while its secret is scheduled for deletion is the one that was read before.
 fn keep_policy(secret: &mut Secret, known: &Known) {
-    if secret.deleted.is_some() && secret.raw.get("GetResourcePolicy").is_none() && secret.policy.is_none() {
-        secret.policy = known.record().and_then(|record| record.secret.policy.clone());
+    if secret.deleted.is_some() && secret.raw.get("GetResourcePolicy").is_none() && secret.facets.policy.is_none() {
+        secret.facets.policy = known.record().and_then(|record| record.secret.facets.policy.clone());
     }
 }
 

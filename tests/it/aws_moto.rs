@@ -12,7 +12,7 @@ use aws_sdk_secretsmanager::{
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use lifeboat::{
-    model::{AWSCURRENT, SecretValue, Step, ValueKind},
+    model::{AWSCURRENT, SecretValue, Step, ValueKind, Withheld},
     provider::{
         ErrorKind, Fetched, FetchedValue, Source, Target,
         aws::{Aws, AwsSettings, StaticCredentials},
@@ -85,8 +85,9 @@ fn value(fetched: &Fetched, id: &str) -> SecretValue {
     let version = fetched.versions.iter().find(|version| version.id == id).expect("the version is there");
     let FetchedValue::Value(value) = &version.value else { panic!("{id} has no value") };
     match value.kind() {
-        ValueKind::String => SecretValue::string(String::from_utf8(value.expose().to_vec()).unwrap()),
-        ValueKind::Binary => SecretValue::binary(value.expose().to_vec()),
+        ValueKind::Text => SecretValue::text(String::from_utf8(value.expose().to_vec()).unwrap()),
+        ValueKind::Bytes => SecretValue::bytes(value.expose().to_vec()),
+        ValueKind::Fields => panic!("AWS has no fields"),
     }
 }
 
@@ -94,26 +95,30 @@ fn value(fetched: &Fetched, id: &str) -> SecretValue {
 fn steps(fetched: &Fetched) -> Vec<Step> {
     let name = fetched.secret.name.clone();
     let has_current = |stages: &[String]| stages.iter().any(|stage| stage == AWSCURRENT);
-    let current = fetched.versions.iter().find(|version| has_current(&version.stages));
+    let current = fetched.versions.iter().find(|version| has_current(&version.labels));
     let mut steps = vec![Step::Create {
         name: name.clone(),
         version: current.map(|version| version.id.clone()),
-        description: fetched.secret.description.clone(),
-        kms_key: fetched.secret.kms_key.clone(),
-        tags: fetched.secret.tags.clone(),
+        description: fetched.secret.facets.description.clone(),
+        kms_key: fetched.secret.facets.key.clone(),
+        tags: fetched.secret.facets.tags.clone(),
         secret_type: None,
     }];
-    for version in fetched.versions.iter().filter(|version| !has_current(&version.stages)) {
+    for version in fetched.versions.iter().filter(|version| !has_current(&version.labels)) {
         let (name, id) = (name.clone(), version.id.clone());
-        if version.stages.is_empty() {
+        if version.labels.is_empty() {
             let stage = "x-restore".to_owned();
             steps.push(Step::PutVersion { name: name.clone(), version: id.clone(), stages: vec![stage.clone()] });
             steps.push(Step::MoveStage { name, stage, to: None, from: Some(id) });
         } else {
-            steps.push(Step::PutVersion { name, version: id, stages: version.stages.clone() });
+            steps.push(Step::PutVersion { name, version: id, stages: version.labels.clone() });
         }
     }
-    steps.extend(fetched.secret.policy.clone().map(|policy| Step::PutPolicy { name, policy, block_public: true }));
+    steps.extend(fetched.secret.facets.policy.clone().map(|policy| Step::PutPolicy {
+        name,
+        policy,
+        block_public: true,
+    }));
     steps
 }
 
@@ -143,7 +148,7 @@ async fn every_kind_of_secret_is_captured_and_restored_elsewhere() {
 
 fn assert_captured(captured: &BTreeMap<String, Fetched>) {
     let database = &captured["prod/db"];
-    let labels: BTreeMap<_, _> = database.versions.iter().map(|v| (v.id.clone(), v.stages.clone())).collect();
+    let labels: BTreeMap<_, _> = database.versions.iter().map(|v| (v.id.clone(), v.labels.clone())).collect();
     assert_eq!(labels.len(), 5, "deprecated versions are captured: {labels:?}");
     assert_eq!(labels[&id(5)], ["AWSCURRENT"]);
     assert_eq!(labels[&id(4)], ["AWSPREVIOUS"]);
@@ -151,25 +156,25 @@ fn assert_captured(captured: &BTreeMap<String, Fetched>) {
     assert!(labels[&id(1)].is_empty() && labels[&id(3)].is_empty());
     assert_eq!(value(database, &id(1)).expose(), "v1\u{feff}\0\r\n ".as_bytes());
     assert_eq!(value(database, &id(3)).expose(), b"v3");
-    assert_eq!(database.secret.policy.as_deref(), Some(POLICY));
-    let tags: Vec<_> = database.secret.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+    assert_eq!(database.secret.facets.policy.as_deref(), Some(POLICY));
+    let tags: Vec<_> = database.secret.facets.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
     assert_eq!(tags, [("Team", ""), ("team", "b")]);
-    assert!(value(&captured["binary"], &id(1)).same_as(&SecretValue::binary(br#"{"valid":"json"}"#.to_vec())));
+    assert!(value(&captured["binary"], &id(1)).same_as(&SecretValue::bytes(br#"{"valid":"json"}"#.to_vec())));
     assert!(captured["empty"].versions.is_empty());
     let leaving = &captured["leaving"];
     assert!(leaving.secret.deleted.is_some());
     assert_eq!(leaving.versions.len(), 1, "ids of a secret scheduled for deletion are known");
-    assert!(matches!(leaving.versions[0].value, FetchedValue::ScheduledForDeletion));
+    assert!(matches!(leaving.versions[0].value, FetchedValue::Withheld(Withheld::ScheduledForDeletion)));
 }
 
 fn assert_same(captured: &Fetched, restored: &Fetched) {
     let name = &captured.secret.name;
-    assert_eq!(captured.secret.description, restored.secret.description, "{name}");
-    assert_eq!(captured.secret.tags, restored.secret.tags, "{name}");
-    assert_eq!(captured.secret.policy, restored.secret.policy, "{name}");
-    assert_ne!(captured.secret.arn, restored.secret.arn, "{name}");
+    assert_eq!(captured.secret.facets.description, restored.secret.facets.description, "{name}");
+    assert_eq!(captured.secret.facets.tags, restored.secret.facets.tags, "{name}");
+    assert_eq!(captured.secret.facets.policy, restored.secret.facets.policy, "{name}");
+    assert_ne!(captured.secret.id, restored.secret.id, "{name}");
     let labels = |fetched: &Fetched| -> BTreeMap<_, _> {
-        fetched.versions.iter().map(|version| (version.id.clone(), version.stages.clone())).collect()
+        fetched.versions.iter().map(|version| (version.id.clone(), version.labels.clone())).collect()
     };
     assert_eq!(labels(captured), labels(restored), "{name}");
     for version in labels(captured).keys() {
@@ -186,7 +191,7 @@ async fn assert_inventory(target: &Aws) {
     assert_eq!(names, ["empty", "prod/db"]);
     assert_eq!(existing[1].versions.len(), 5);
     assert!(existing[1].versions.iter().any(|version| version.id == id(5) && version.has(AWSCURRENT)));
-    assert_eq!(existing[1].secret.policy.as_deref(), Some(POLICY));
+    assert_eq!(existing[1].secret.facets.policy.as_deref(), Some(POLICY));
     let names: BTreeSet<String> = target.names().try_collect().await.unwrap();
     assert_eq!(names, BTreeSet::from(["binary", "empty", "prod/db"].map(str::to_owned)));
 }
@@ -205,7 +210,7 @@ async fn a_conflict_is_told_and_nothing_is_overwritten() {
         tags: Vec::new(),
         secret_type: None,
     };
-    let value = SecretValue::string("other".into());
+    let value = SecretValue::text("other".into());
     let scheduled = aws.apply(&step("leaving"), Some(&value)).await.unwrap_err();
     assert_eq!(scheduled.kind, ErrorKind::Conflict);
     assert!(scheduled.to_string().contains("scheduled for deletion"), "{scheduled}");

@@ -32,8 +32,8 @@ const V2: &str = "22222222-2222-2222-2222-222222222222";
 fn listed() -> Listed {
     Listed {
         name: "app".into(),
-        arn: ARN.into(),
-        secret: Secret { name: "app".into(), arn: ARN.into(), ..Secret::default() },
+        id: ARN.into(),
+        secret: Secret { name: "app".into(), id: ARN.into(), ..Secret::default() },
         fingerprint: None,
     }
 }
@@ -64,12 +64,12 @@ fn text(value: &FetchedValue) -> &str {
         FetchedValue::Unreadable(code) => code,
         FetchedValue::Known => "(known)",
         FetchedValue::None => "(none)",
-        FetchedValue::ScheduledForDeletion => "(scheduled)",
+        FetchedValue::Withheld(_) => "(scheduled)",
     }
 }
 
 fn unreadable(fetched: &Fetched) -> Vec<(&str, &str)> {
-    fetched.secret.unreadable.iter().map(|part| (part.part.as_str(), part.reason.as_str())).collect()
+    fetched.secret.unreadable.iter().map(|part| (part.operation.as_str(), part.reason.as_str())).collect()
 }
 
 fn entry(name: &str) -> Json {
@@ -116,7 +116,7 @@ async fn replicas_are_listed_and_marked() {
     })
     .await;
     let listed = connect(&stub.endpoint).await.list().next().await.unwrap().unwrap();
-    assert_eq!(listed.secret.primary_region.as_deref(), Some("us-east-1"));
+    assert_eq!(listed.secret.facets.primary_region.as_deref(), Some("us-east-1"));
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn fields_unknown_today_survive_and_values_stay_out_of_the_raw_answers() {
     assert!(raw.get("GetSecretValue").is_none() && !raw.to_string().contains("value of"));
     assert_eq!(fetched.secret.changed.unwrap().to_string(), "2023-11-14T22:13:20.123Z");
     assert_eq!(fetched.versions[0].created.unwrap().to_string(), "2023-11-14T22:13:20.5Z");
-    assert_eq!(fetched.versions[0].kms_keys, ["DefaultEncryptionKey"]);
+    assert_eq!(fetched.versions[0].facets.keys, ["DefaultEncryptionKey"]);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_version_that_was_not_written_is_no_success() {
     })
     .await;
     let step = Step::PutVersion { name: "app".into(), version: V1.into(), stages: vec!["AWSCURRENT".into()] };
-    let value = SecretValue::string("value".into());
+    let value = SecretValue::text("value".into());
     let error = connect(&stub.endpoint).await.apply(&step, Some(&value)).await.unwrap_err();
     assert_eq!((error.kind, error.operation), (ErrorKind::Conflict, "PutSecretValue"));
 }
@@ -207,8 +207,8 @@ async fn a_rotation_during_the_read_is_read_again() {
     .await;
     let fetched = fetch(&stub).await.unwrap();
     assert_eq!(fetched.versions.len(), 2);
-    assert_eq!(fetched.versions[0].stages, ["AWSPREVIOUS"]);
-    assert_eq!(fetched.versions[1].stages, ["AWSCURRENT", "a", "b"]);
+    assert_eq!(fetched.versions[0].labels, ["AWSPREVIOUS"]);
+    assert_eq!(fetched.versions[1].labels, ["AWSCURRENT", "a", "b"]);
     assert_eq!(text(&fetched.versions[1].value), format!("value of {V2}"));
     assert_eq!(stub.count("GetSecretValue"), 2, "a value that was read is not read again");
     assert!(unreadable(&fetched).is_empty());
@@ -257,11 +257,11 @@ async fn a_refused_describe_falls_back_to_the_listing() {
     })
     .await;
     let mut listed = listed();
-    listed.secret.description = Some("as listed".into());
+    listed.secret.facets.description = Some("as listed".into());
     let fetched = connect(&stub.endpoint).await.fetch(&listed, &|_| false).await.unwrap();
     assert_eq!(unreadable(&fetched), [("DescribeSecret", "AccessDeniedException")]);
-    assert_eq!(fetched.secret.description.as_deref(), Some("as listed"));
-    assert_eq!(fetched.versions[0].stages, ["AWSCURRENT"]);
+    assert_eq!(fetched.secret.facets.description.as_deref(), Some("as listed"));
+    assert_eq!(fetched.versions[0].labels, ["AWSCURRENT"]);
     assert_eq!(text(&fetched.versions[0].value), format!("value of {V1}"));
 }
 
@@ -276,7 +276,7 @@ async fn a_pending_version_without_a_value_is_kept() {
     .await;
     let fetched = fetch(&stub).await.unwrap();
     assert_eq!(
-        (fetched.versions[1].id.as_str(), &fetched.versions[1].stages[..]),
+        (fetched.versions[1].id.as_str(), &fetched.versions[1].labels[..]),
         (V2, &["AWSPENDING".to_owned()][..])
     );
     assert_eq!(text(&fetched.versions[1].value), "(none)");
@@ -408,12 +408,12 @@ async fn a_lost_answer_is_success_only_with_the_same_value() {
     let put = Step::PutVersion { name: "app".into(), version: V1.into(), stages: vec!["x".into()] };
     for (operation, step) in [("CreateSecret", create()), ("PutSecretValue", put)] {
         let stub = Stub::start(lost_answer(operation)).await;
-        let same = SecretValue::string(format!("value of {V1}"));
+        let same = SecretValue::text(format!("value of {V1}"));
         connect(&stub.endpoint).await.apply(&step, Some(&same)).await.unwrap();
         assert_eq!(stub.count(operation), 2);
         assert!(stub.bodies(operation).iter().all(|body| body["ClientRequestToken"] == V1));
-        let bytes = SecretValue::binary(format!("value of {V1}").into_bytes());
-        for other in [SecretValue::string("hunter2".into()), bytes] {
+        let bytes = SecretValue::bytes(format!("value of {V1}").into_bytes());
+        for other in [SecretValue::text("hunter2".into()), bytes] {
             let stub = Stub::start(lost_answer(operation)).await;
             let error = connect(&stub.endpoint).await.apply(&step, Some(&other)).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::Conflict);
@@ -429,7 +429,7 @@ async fn a_create_sends_what_the_step_says() {
         _ => healthy(operation, body),
     })
     .await;
-    connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::binary(vec![0, 255]))).await.unwrap();
+    connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::bytes(vec![0, 255]))).await.unwrap();
     let body = &stub.bodies("CreateSecret")[0];
     assert_eq!((&body["SecretBinary"], &body["Type"]), (&json!("AP8="), &json!("MyType")));
     assert!(body["SecretString"].is_null() && body["Tags"].is_null() && body["KmsKeyId"].is_null());
@@ -439,7 +439,7 @@ async fn a_create_sends_what_the_step_says() {
 async fn steps_that_would_do_something_else_are_not_sent() {
     let stub = Stub::start(|_, _| panic!("nothing may be asked")).await;
     let aws = connect(&stub.endpoint).await;
-    let value = SecretValue::string("x".into());
+    let value = SecretValue::text("x".into());
     let unlabelled = Step::PutVersion { name: "app".into(), version: V1.into(), stages: Vec::new() };
     for (step, value) in [(&unlabelled, Some(&value)), (&create(), None)] {
         assert_eq!(aws.apply(step, value).await.unwrap_err().kind, ErrorKind::Invalid);
@@ -458,8 +458,7 @@ async fn a_name_scheduled_for_deletion_is_a_conflict_that_says_so() {
         _ => healthy(operation, body),
     })
     .await;
-    let error =
-        connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::string("x".into()))).await.unwrap_err();
+    let error = connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::text("x".into()))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
     assert!(error.to_string().contains("scheduled for deletion"), "{error}");
     assert_eq!(stub.count("GetSecretValue"), 0);

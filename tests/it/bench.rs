@@ -121,6 +121,7 @@ impl Bench {
             custodians: Vec::new(),
             signers: vec![AllowedSigner { name: "host".into(), key: signer.public() }],
             previous: None,
+            closing: None,
         };
         let repository = Repository::create(Storage::memory(), &epoch, &root).await.unwrap();
         let anchor = TrustAnchor { root: root.public(), recipient: key.recipient() };

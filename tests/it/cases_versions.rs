@@ -155,7 +155,7 @@ async fn mixed_kinds(bench: &mut Bench) {
     let restored = bench.round_trip().await;
     let kinds: Vec<ValueKind> =
         planned(&restored.plan, "app").desired.versions.iter().map(|version| version.value.kind).collect();
-    assert_eq!(kinds.iter().filter(|kind| **kind == ValueKind::Binary).count(), 1);
+    assert_eq!(kinds.iter().filter(|kind| **kind == ValueKind::Bytes).count(), 1);
     let target = bench.client(TARGET).await;
     let binary = target.get_secret_value().secret_id("app").version_id(id(2)).send().await.unwrap();
     assert_eq!(binary.secret_binary().unwrap().as_ref(), [0, 255, 1, 254]);
@@ -330,8 +330,8 @@ async fn silent_edits(bench: &mut Bench) {
     source.put_resource_policy().secret_id("app").resource_policy(policy).send().await.unwrap();
     let report = bench.snapshot().await;
     let captured = record(bench.records(&report.manifest).await, "app");
-    assert_eq!(captured.secret.policy.as_deref(), Some(policy));
-    assert_eq!(captured.secret.tags.len(), 1);
+    assert_eq!(captured.secret.facets.policy.as_deref(), Some(policy));
+    assert_eq!(captured.secret.facets.tags.len(), 1);
     assert!(captured.versions.iter().any(|version| version.id == id(1) && version.has("BLUE")));
     let counts = report.manifest.manifest().counts;
     assert_eq!((counts.values_read, counts.values_carried), (0, 2), "and no value is read again for it");

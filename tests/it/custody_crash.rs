@@ -8,7 +8,7 @@ use lifeboat::{
     crypto::{Namespace, RecoveryKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Kind, NotConfirmed, Pending, Sheet, SheetState, Successor},
     model::RepositoryId,
-    repo::{AllowedSigner, CheckDepth, Finding, RepoError, Repository, Trust, TrustAnchor},
+    repo::{AllowedSigner, CheckDepth, Finding, RepoError, Repository, SignedEpoch, Trust, TrustAnchor},
     share::Gathering,
     storage::{Storage, faults::Faults},
 };
@@ -119,13 +119,13 @@ fn a_switch_cut_anywhere_leaves_one_working_set_and_is_finished_by_the_next_run(
         let counted = Arc::new(Faults::none());
         let whole = altered(&house.storage, |_, bytes| Some(bytes)).await;
         let (repository, trust) = house.open(&whole.with_faults(Arc::clone(&counted))).await;
-        pending.switch(&repository, &trust).await.unwrap();
+        pending.switch(&repository, &trust, &house.signer).await.unwrap();
         assert_eq!(counted.puts(), 2, "every put is cut below");
         for n in 1..=2 {
             for faults in cuts(n) {
                 let storage = altered(&house.storage, |_, bytes| Some(bytes)).await;
                 let (repository, trust) = house.open(&storage.with_faults(Arc::new(faults))).await;
-                assert!(pending.switch(&repository, &trust).await.is_err(), "put {n}");
+                assert!(pending.switch(&repository, &trust, &house.signer).await.is_err(), "put {n}");
                 let (repository, trust) = house.open(&storage).await;
                 let expected = if trust.current().number == 1 { (true, false) } else { (false, true) };
                 assert_eq!(house.working(&storage, &new).await, expected, "put {n}");
@@ -134,7 +134,7 @@ fn a_switch_cut_anywhere_leaves_one_working_set_and_is_finished_by_the_next_run(
                 let in_force: Vec<&str> =
                     entries.iter().filter(|entry| entry.current).map(|entry| entry.custodian.as_str()).collect();
                 assert_eq!(in_force.contains(&"Gus"), expected.1, "the register tells the truth");
-                pending.switch(&repository, &trust).await.unwrap();
+                pending.switch(&repository, &trust, &house.signer).await.unwrap();
                 let (_, trust) = house.open(&storage).await;
                 assert_eq!(trust.current().number, 2);
                 assert_eq!(house.working(&storage, &new).await, (false, true));
@@ -154,14 +154,14 @@ fn a_rotation_cut_anywhere_leaves_what_the_host_believes_working() {
             for faults in cuts(n) {
                 let storage = altered(&house.storage, |_, bytes| Some(bytes)).await;
                 let (repository, trust) = house.open(&storage.with_faults(Arc::new(faults))).await;
-                assert!(pending.switch(&repository, &trust).await.is_err(), "put {n}");
+                assert!(pending.switch(&repository, &trust, &house.signer).await.is_err(), "put {n}");
                 let (repository, trust) = house.open(&storage).await;
                 assert_eq!(trust.current().number, 1, "the host believes the old key until its config says otherwise");
                 assert!(house.working(&storage, &new).await.0, "the old sheets open what is of their time");
-                pending.switch(&repository, &trust).await.unwrap();
+                pending.switch(&repository, &trust, &house.signer).await.unwrap();
                 let trust = repository.trust(&anchor).await.unwrap();
                 assert_eq!(trust.epochs().len(), 2, "the new key vouches for the old epoch");
-                pending.switch(&repository, &trust).await.unwrap();
+                pending.switch(&repository, &trust, &house.signer).await.unwrap();
                 assert_eq!(house.working(&storage, &new).await, (true, true));
                 assert_eq!(repository.check(&trust, CheckDepth::Structure).await.unwrap().faults, []);
             }
@@ -186,22 +186,22 @@ fn other_signers_cut_anywhere_leave_the_same_sheets_working() {
         for wrong in
             [signers(&[]), signers(&[("a", &second), ("a", &house.signer)]), signers(&[("a", &second), ("b", &second)])]
         {
-            assert!(custody::change_signers(&key, &wrong, now(), &trust).is_err());
+            assert!(custody::change_signers(&key, &wrong, None, now(), &trust).is_err());
         }
         let both = signers(&[("host", &house.signer), ("second", &second)]);
-        assert!(custody::change_signers(&RecoveryKey::generate(), &both, now(), &trust).is_err());
-        let changed = custody::change_signers(&key, &both, now(), &trust).unwrap();
+        assert!(custody::change_signers(&RecoveryKey::generate(), &both, None, now(), &trust).is_err());
+        let changed = custody::change_signers(&key, &both, None, now(), &trust).unwrap();
         let pending = Pending::new(Kind::Signers, &changed);
         for n in 1..=2 {
             for faults in cuts(n) {
                 let storage = altered(&house.storage, |_, bytes| Some(bytes)).await;
                 let (repository, trust) = house.open(&storage.with_faults(Arc::new(faults))).await;
-                assert!(pending.switch(&repository, &trust).await.is_err(), "put {n}");
+                assert!(pending.switch(&repository, &trust, &house.signer).await.is_err(), "put {n}");
                 let old = [1, 3, 4].map(|at| &house.old.sheets[at]);
                 assert!(recovered(&storage, &old).await.is_some(), "put {n}: the sheets work at any moment");
                 let (repository, trust) = house.open(&storage).await;
                 assert_eq!(repository.check(&trust, CheckDepth::Structure).await.unwrap().faults, [], "put {n}");
-                pending.switch(&repository, &trust).await.unwrap();
+                pending.switch(&repository, &trust, &house.signer).await.unwrap();
                 let (_, trust) = house.open(&storage).await;
                 assert!(trust.current().number == 2 && trust.allows(2, &second.public()));
                 assert!(!trust.allows(1, &second.public()));
@@ -228,7 +228,7 @@ fn other_sheets_do_not_pass_for_other_signers() {
         std::fs::write(&path, text.replace("\"reshare\"", "\"signers\"")).unwrap();
         let pending = Pending::load(&path).unwrap().unwrap();
         let (repository, trust) = house.open(&house.storage).await;
-        let refused = pending.switch(&repository, &trust).await;
+        let refused = pending.switch(&repository, &trust, &house.signer).await;
         assert!(matches!(refused, Err(RepoError::Untrusted { reason, .. }) if reason.contains("none was read back")));
         assert_eq!(house.working(&house.storage, &new).await, (true, false));
     });
@@ -253,7 +253,7 @@ fn nothing_but_every_single_new_sheet_switches() {
             }
         }
         assert_eq!((pending.confirmed().len(), pending.missing()), (3, vec!["Gus"]));
-        let switched = pending.switch(&repository, &trust).await;
+        let switched = pending.switch(&repository, &trust, &house.signer).await;
         assert!(matches!(switched, Err(RepoError::Untrusted { reason, .. }) if reason.contains("Gus")));
         assert_eq!(house.working(&house.storage, &new).await, (true, false));
     });
@@ -295,14 +295,15 @@ fn an_epoch_of_another_ceremony_is_never_stored() {
         let (repository, trust) = house.open(&house.storage).await;
         let (bytes, foreign) = (one.epoch.to_bytes(), RecoveryKey::generate().root_signer());
         let forged = foreign.sign(Namespace::Epoch, &bytes);
-        let put = repository.put_signed_epoch(bytes.clone(), &forged, &one.epoch.root, &trust).await;
+        let next = SignedEpoch { bytes: &bytes, signature: &forged, closing: None, countersigner: Some(&house.signer) };
+        let put = repository.put_signed_epoch(next, &one.epoch.root, &trust).await;
         assert!(matches!(put, Err(RepoError::Untrusted { .. })));
-        let put = repository.put_signed_epoch(bytes, &forged, &foreign.public(), &trust).await;
+        let put = repository.put_signed_epoch(next, &foreign.public(), &trust).await;
         assert!(matches!(put, Err(RepoError::Untrusted { .. })));
-        first.switch(&repository, &trust).await.unwrap();
-        assert!(matches!(second.switch(&repository, &trust).await, Err(RepoError::Damaged { .. })));
+        first.switch(&repository, &trust, &house.signer).await.unwrap();
+        assert!(matches!(second.switch(&repository, &trust, &house.signer).await, Err(RepoError::Damaged { .. })));
         let (repository, trust) = house.open(&house.storage).await;
-        assert!(matches!(second.switch(&repository, &trust).await, Err(RepoError::Untrusted { .. })));
+        assert!(matches!(second.switch(&repository, &trust, &house.signer).await, Err(RepoError::Untrusted { .. })));
         assert_eq!(house.working(&house.storage, &one).await, (false, true));
         let wrong = custody::reshare(&RecoveryKey::generate(), &successor(2), &trust);
         assert!(wrong.is_err(), "another key is not split in this one's name");
@@ -317,8 +318,9 @@ fn whoever_writes_to_the_storage_cannot_retire_a_set() {
         forged.custodians.truncate(2);
         let bytes = forged.to_bytes();
         let signature = Signer::generate().sign(Namespace::Epoch, &bytes);
-        house.storage.put_new("epochs/2.json.sig", Bytes::from(signature)).await.unwrap();
-        house.storage.put_new("epochs/2.json", bytes).await.unwrap();
+        let name = forged.file_name();
+        house.storage.put_new(&format!("{name}.sig"), Bytes::from(signature)).await.unwrap();
+        house.storage.put_new(&name, bytes).await.unwrap();
         let repository = Repository::open(house.storage.clone()).await.unwrap();
         let mut gathering = Gathering::new(custody::registers(&repository.epochs().await.unwrap()));
         for at in [1, 3, 4] {
@@ -348,7 +350,7 @@ fn each_verdict_on_a_sheet() {
         assert_eq!((altered.state, altered.finding()), (SheetState::Altered, Some(Finding::Altered)));
         assert_eq!(altered.custodian.as_deref(), Some("Eli"));
         read_all_back(&mut pending, &new);
-        pending.switch(&repository, &trust).await.unwrap();
+        pending.switch(&repository, &trust, &house.signer).await.unwrap();
         let (_, trust) = house.open(&house.storage).await;
         assert_eq!(state(&house.old.sheets[4], &trust, Some(&pending)), SheetState::Retired);
         assert_eq!(state(&new.sheets[3], &trust, Some(&pending)), SheetState::Current);

@@ -158,7 +158,7 @@ impl Rotated {
         for sheet in &new.sheets {
             pending.confirm("x", &sheet.text, time(51)).unwrap();
         }
-        block_on(pending.switch(&sample.repository, &trust)).unwrap();
+        block_on(pending.switch(&sample.repository, &trust, &sample.signer)).unwrap();
         let anchor = TrustAnchor { root: new.epoch.root.clone(), recipient: new.epoch.recipient.clone() };
         Self { storage, sample, new, anchor }
     }

@@ -145,9 +145,9 @@ async fn each_thing_by_itself_makes_the_drill_fail_and_is_named() {
             to.insert(marked(to, "single"), versions);
         }),
         (&[Aspect::Ids], &|to| to.remove("drill/app/empty")),
-        (&[Aspect::Tags], &|to| to.edit("drill/app/database", |secret| secret.tags[1].value = "x".into())),
-        (&[Aspect::Descriptions], &|to| to.edit("drill/app/database", |secret| secret.description = None)),
-        (&[Aspect::Policies], &|to| to.edit("drill/app/database", |secret| secret.policy = None)),
+        (&[Aspect::Tags], &|to| to.edit("drill/app/database", |secret| secret.facets.tags[1].value = "x".into())),
+        (&[Aspect::Descriptions], &|to| to.edit("drill/app/database", |secret| secret.facets.description = None)),
+        (&[Aspect::Policies], &|to| to.edit("drill/app/database", |secret| secret.facets.policy = None)),
         (&[Aspect::Binary], &|to| to.insert(marked(to, "database"), database(b"{\"text\":2}"))),
     ];
     for (aspects, spoil) in spoils {
@@ -174,7 +174,7 @@ fn database(binary: &[u8]) -> Vec<HeldVersion> {
         HeldVersion::text(&id(2), &["AWSCURRENT", "BLUE", "GREEN"], "zwei — \u{1f6a3}\0 "),
         HeldVersion::text(&id(3), &["AWSPREVIOUS"], "{\"a\":1,\"a\":2}"),
         HeldVersion::text(&id(4), &[], ""),
-        HeldVersion { value: Some(SecretValue::binary(binary.to_vec())), ..HeldVersion::text(&id(5), &["ROLL"], "") },
+        HeldVersion { value: Some(SecretValue::bytes(binary.to_vec())), ..HeldVersion::text(&id(5), &["ROLL"], "") },
     ]
 }
 
@@ -182,7 +182,7 @@ fn database(binary: &[u8]) -> Vec<HeldVersion> {
 async fn a_check_that_is_not_run_is_recorded_as_such() {
     let mut scene = Scene::new().await;
     scene.file.checks.run = vec![Aspect::Values, Aspect::Ids];
-    let record = scene.record(&|| scene.sandbox.edit("drill/app/database", |secret| secret.policy = None)).await;
+    let record = scene.record(&|| scene.sandbox.edit("drill/app/database", |secret| secret.facets.policy = None)).await;
     assert_eq!(record.result, Verdict::Passed);
     let not_run = record.checks.iter().filter(|check| check.state == State::NotRun).count();
     assert_eq!((not_run, record.differences.len()), (6, 0));
@@ -304,7 +304,7 @@ async fn a_sandbox_that_is_none_or_is_full_is_left_alone() {
     let mut scene = Scene::new().await;
     scene.sandbox.insert(secret("drill/app/single"), vec![HeldVersion::text(&id(1), &["AWSCURRENT"], "kept")]);
     assert!(matches!(scene.drill(&|| {}).await, Err(DrillError::NotEmpty(_))));
-    assert!(scene.sandbox.holds("drill/app/single", &id(1), &SecretValue::string("kept".into())));
+    assert!(scene.sandbox.holds("drill/app/single", &id(1), &SecretValue::text("kept".into())));
     for (account, region, says) in [
         ("111111111111", "ap-southeast-2", "another account"),
         ("333333333333", "eu-west-1", "not in [drill] accounts"),
@@ -338,7 +338,7 @@ async fn a_drill_that_was_killed_is_recorded_by_the_next() {
     std::fs::write(&journal, text.replace(&own, &"ab".repeat(16))).unwrap();
     let mut left = secret("drill/app/single");
     let killed = drill::unfinished(&journal).unwrap().unwrap().record;
-    left.tags.push(Tag { key: drill::TAG.into(), value: killed.drill.to_string() });
+    left.facets.tags.push(Tag { key: drill::TAG.into(), value: killed.drill.to_string() });
     scene.sandbox.insert(left, Vec::new());
 
     let outcome = scene.drill(&|| {}).await.unwrap();
@@ -359,7 +359,7 @@ async fn redacted_records_name_nothing() {
     let mut scene = Scene::new().await;
     scene.file.report.redact_names = true;
     scene.sandbox.refuse("drill/app/empty", "CreateSecret", "AccessDeniedException");
-    let record = scene.record(&|| scene.sandbox.edit("drill/app/database", |secret| secret.policy = None)).await;
+    let record = scene.record(&|| scene.sandbox.edit("drill/app/database", |secret| secret.facets.policy = None)).await;
     assert_eq!(record.differences.iter().find(|found| found.what == "policy").unwrap().name, "secret 1");
     assert!(record.not_restored[0].reason.contains("secret 2"), "{:?}", record.not_restored);
     let text = String::from_utf8(record.to_bytes()).unwrap();

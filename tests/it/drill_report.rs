@@ -62,7 +62,7 @@ async fn good_and_bad() -> [(&'static str, Record, Vec<Past>); 2] {
     scene.file.objectives.rto = Some(SignedDuration::from_secs(5));
     let bad = scene
         .record(&|| {
-            scene.sandbox.edit("drill/app/database", |secret| secret.policy = None);
+            scene.sandbox.edit("drill/app/database", |secret| secret.facets.policy = None);
             scene.sandbox.remove("drill/app/empty");
         })
         .await;

@@ -319,7 +319,7 @@ fn what_an_interrupted_run_left_goes_after_the_window_unless_it_will_be_resumed(
         let repository = &sample.repository;
         let pack = |value: &str| {
             let mut writer = PackWriter::new(&[sample.recovery.recipient()]);
-            writer.push("arn", "v", &lifeboat::model::SecretValue::string(value.into()));
+            writer.push("arn", "v", &lifeboat::model::SecretValue::text(value.into()));
             writer.finish()
         };
         let (left, resumed) = (pack("left"), pack("resumed"));

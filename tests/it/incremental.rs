@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use lifeboat::{
     clock::FixedClock,
     crypto::{IndexKey, Opener},
-    model::{Record, Secret},
+    model::{Facets, Record, Secret},
     progress::Silent,
     provider::{
         Source,
@@ -209,7 +209,7 @@ impl Host {
 async fn what_a_listing_does_not_show_is_seen_by_the_sweep_and_its_age_is_told() {
     let host = Host::new();
     host.run("2026-11-01T03:00:00Z", 10).await;
-    host.source.edit("s07", |secret| secret.policy = Some("{}".into()));
+    host.source.edit("s07", |secret| secret.facets.policy = Some("{}".into()));
     let mut seen = None;
     for day in 2..=11 {
         let report = host.run(&format!("2026-11-{day:02}T03:00:00Z"), 10).await;
@@ -217,7 +217,7 @@ async fn what_a_listing_does_not_show_is_seen_by_the_sweep_and_its_age_is_told()
         assert_eq!(readings.now + readings.kept, 60);
         assert!(readings.now < 20, "{} read on day {day}", readings.now);
         let record = host.record(&report, "s07").await;
-        if record.secret.policy.is_some() {
+        if record.secret.facets.policy.is_some() {
             seen = seen.or(Some(day));
         } else {
             assert_eq!(record.read.to_string(), "2026-11-01T03:00:00Z", "an old reading says how old it is");
@@ -225,14 +225,14 @@ async fn what_a_listing_does_not_show_is_seen_by_the_sweep_and_its_age_is_told()
     }
     assert!(seen.is_some_and(|day| day <= 11), "the sweep never came round");
     // What the listing shows is seen at once.
-    host.source.edit("s08", |secret| secret.description = Some("new".into()));
+    host.source.edit("s08", |secret| secret.facets.description = Some("new".into()));
     host.source.insert(
         Secret { name: "s09".into(), ..Secret::default() },
         vec![HeldVersion::text("v1", &["AWSPREVIOUS"], "one"), HeldVersion::text("v2", &["AWSCURRENT"], "two")],
     );
     let report = host.run("2026-11-12T03:00:00Z", 1000).await;
     assert_eq!(report.manifest.manifest().readings.unwrap().now, 2);
-    assert_eq!(host.record(&report, "s08").await.secret.description.as_deref(), Some("new"));
+    assert_eq!(host.record(&report, "s08").await.secret.facets.description.as_deref(), Some("new"));
     assert_eq!(host.record(&report, "s09").await.versions.len(), 2);
     assert_eq!(report.manifest.manifest().counts.values_read, 1);
 }
@@ -244,7 +244,11 @@ async fn a_large_estate_is_sorted_outside_memory_into_several_indexes() {
     for number in 0..SECRETS {
         // Listed in this order, which is not the order of names.
         let name = format!("large/{:05}", number * 7_919 % SECRETS);
-        let secret = Secret { name, description: Some("d".repeat(2_000)), ..Secret::default() };
+        let secret = Secret {
+            name,
+            facets: Facets { description: Some("d".repeat(2_000)), ..Facets::default() },
+            ..Secret::default()
+        };
         host.source.insert(secret, vec![HeldVersion::text("v1", &["AWSCURRENT"], "one")]);
     }
     let folder = tempfile::tempdir().unwrap();
@@ -261,7 +265,7 @@ async fn a_large_estate_is_sorted_outside_memory_into_several_indexes() {
     assert_eq!(names.len(), SECRETS + 60);
     assert!(names.is_sorted(), "one order across all indexes");
 
-    host.source.edit("large/04000", |secret| secret.description = Some("new".into()));
+    host.source.edit("large/04000", |secret| secret.facets.description = Some("new".into()));
     let second = host.run_with("2026-11-01T04:00:00Z", 1000, scratch).await;
     assert_eq!(second.manifest.manifest().readings.unwrap().now, 1);
     assert_eq!(second.manifest.manifest().counts.values_carried, SECRETS as u64 + 60);

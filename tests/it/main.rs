@@ -51,6 +51,7 @@ mod repo_exhaustive;
 mod repo_fixture;
 mod repo_history;
 mod repo_sample;
+mod repo_trust;
 mod restore_cli;
 mod restore_large;
 mod restore_modes;

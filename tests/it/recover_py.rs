@@ -104,10 +104,10 @@ fn lines(output: &Output) -> Vec<Json> {
 }
 
 fn value_of(line: &Json) -> SecretValue {
-    match (&line["string"], &line["binary"]) {
-        (Json::String(text), Json::Null) => SecretValue::string(text.clone()),
-        (Json::Null, Json::String(text)) => SecretValue::binary(BASE64_STANDARD.decode(text).unwrap()),
-        _ => panic!("a value is a string or binary"),
+    match (&line["text"], &line["bytes"]) {
+        (Json::String(text), Json::Null) => SecretValue::text(text.clone()),
+        (Json::Null, Json::String(text)) => SecretValue::bytes(BASE64_STANDARD.decode(text).unwrap()),
+        _ => panic!("a value is text or bytes"),
     }
 }
 

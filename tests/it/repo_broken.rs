@@ -351,14 +351,20 @@ fn lying_index(files: &mut Files, keys: &Keys, line: u32, pack: Option<Digest>) 
 
 /// A second epoch, of another key that the first one's root knows nothing of.
 fn stranger_epoch(files: &mut Files, keys: &Keys, root: &RecoveryKey) {
-    let mut next: Epoch = serde_json::from_slice(&files["epochs/1.json"]).unwrap();
-    next.previous = Some(PreviousEpoch { number: 1, sha256: Digest::of(&files["epochs/1.json"]) });
+    let first = first_epoch(files);
+    let mut next: Epoch = serde_json::from_slice(&files[&first]).unwrap();
+    next.previous = Some(PreviousEpoch { number: 1, sha256: Digest::of(&files[&first]) });
     (next.number, next.recipient, next.root) = (2, root.recipient(), root.root_signer().public());
     next.signers = vec![AllowedSigner { name: "stranger".into(), key: keys.signer.public() }];
     let mut bytes = serde_json::to_vec_pretty(&next).unwrap();
     bytes.push(b'\n');
-    files.insert("epochs/2.json".into(), bytes);
-    sign(files, "epochs/2.json", &root.root_signer(), Namespace::Epoch);
+    let name = next.file_name();
+    files.insert(name.clone(), bytes);
+    sign(files, &name, &root.root_signer(), Namespace::Epoch);
+}
+
+fn first_epoch(files: &Files) -> String {
+    files.keys().find(|name| name.starts_with("epochs/1-") && name.ends_with(".json")).unwrap().clone()
 }
 
 type Change = Box<dyn Fn(&mut Files, &Keys)>;
@@ -512,13 +518,9 @@ fn recipes() -> Vec<(&'static str, &'static str, &'static str, Change)> {
         case("epoch-missing", "structure", "the key epoch is gone", drop("epochs/", ".json", 0)),
         case("epoch-unsigned", "structure", "the key epoch has no signature", drop("epochs/", ".json.sig", 0)),
         case("foreign-recipient", "structure", "the key epoch names a recipient of an attacker", |files, _| {
-            let epoch: Epoch = serde_json::from_slice(&files["epochs/1.json"]).unwrap();
-            edit(
-                files,
-                "epochs/1.json",
-                &epoch.recipient.to_string(),
-                &RecoveryKey::generate().recipient().to_string(),
-            );
+            let name = first_epoch(files);
+            let epoch: Epoch = serde_json::from_slice(&files[&name]).unwrap();
+            edit(files, &name, &epoch.recipient.to_string(), &RecoveryKey::generate().recipient().to_string());
         }),
         case("foreign-epoch", "structure", "a newer key epoch that the root did not sign", |files, keys| {
             stranger_epoch(files, keys, &RecoveryKey::generate());
@@ -545,7 +547,7 @@ fn recipes() -> Vec<(&'static str, &'static str, &'static str, Change)> {
         }),
         case("left-by-a-crash", "values", "no fault: an unfinished run left a pack and a signature", |files, keys| {
             let mut writer = lifeboat::repo::PackWriter::new(&[keys.recovery.recipient()]);
-            writer.push("arn", "v", &lifeboat::model::SecretValue::string("left".into()));
+            writer.push("arn", "v", &lifeboat::model::SecretValue::text("left".into()));
             let pack = writer.finish();
             let hex = pack.file.sha256.to_string();
             files.insert(format!("packs/{}/{hex}.age", &hex[..2]), pack.bytes.to_vec());

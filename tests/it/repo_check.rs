@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lifeboat::{
     crypto::{IndexKey, RecoveryKey},
-    model::{Record, Secret, SecretValue, ValueKind, ValueState, Version},
+    model::{Digest, Record, Secret, SecretValue, ValueKind, ValueState, Version, VersionFacets},
     repo::{
         CheckDepth, CheckOptions, CheckReport, Extent, Fault, FaultKind, PackWriter, RepoError, Repository, Restorable,
         Subset, Trust,
@@ -50,9 +50,9 @@ fn lying(change: impl Fn(&mut Vec<Record>)) -> (Sample, Trust) {
     (sample, trust)
 }
 
-fn stored(record: &mut Record) -> (&mut lifeboat::model::Digest, &mut u32, &mut ValueKind) {
+fn stored(record: &mut Record) -> (&mut Digest, &mut u32, &mut ValueKind, &mut u32) {
     match &mut record.versions[0].value {
-        ValueState::Stored { pack, line, kind } => (pack, line, kind),
+        ValueState::Stored { pack, line, kind, size } => (pack, line, kind, size),
         _ => panic!("the sample stores every value"),
     }
 }
@@ -64,12 +64,13 @@ fn kinds(report: &CheckReport) -> Vec<FaultKind> {
 #[test]
 fn a_reference_to_another_value_is_noticed_by_a_quorum() {
     type Change = fn(&mut Vec<Record>);
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 6] = [
         ("line", |records| *stored(&mut records[0]).1 = 1),
         ("no line", |records| *stored(&mut records[0]).1 = 99),
-        ("kind", |records| *stored(&mut records[0]).2 = ValueKind::Binary),
+        ("kind", |records| *stored(&mut records[0]).2 = ValueKind::Bytes),
+        ("size", |records| *stored(&mut records[0]).3 += 1),
         ("version", |records| records[0].versions[0].id = "another".into()),
-        ("secret", |records| records[0].secret.arn = "another".into()),
+        ("secret", |records| records[0].secret.id = "another".into()),
     ];
     for (what, change) in changes {
         let (sample, trust) = lying(change);
@@ -85,7 +86,7 @@ fn a_reference_to_another_value_is_noticed_by_a_quorum() {
 
 #[test]
 fn a_reference_beyond_the_manifest_or_a_wrong_count_is_noticed_with_the_index_key() {
-    let (sample, trust) = lying(|records| *stored(&mut records[0]).0 = lifeboat::model::Digest::of(b"elsewhere"));
+    let (sample, trust) = lying(|records| *stored(&mut records[0]).0 = Digest::of(b"elsewhere"));
     let report = block_on(depth(&sample.repository, &trust, CheckDepth::Index(&sample.index)));
     assert_eq!(kinds(&report), [FaultKind::Dangling]);
     let sample = Sample::empty(Storage::memory());
@@ -155,14 +156,21 @@ fn many_packs() -> (Sample, Trust) {
         let (mut records, mut packs) = (Vec::new(), Vec::new());
         for number in 0..40 {
             let (name, version) = (format!("s{number:02}"), "v".to_owned());
-            let value = SecretValue::string(format!("value {number}"));
+            let value = SecretValue::text(format!("value {number}"));
             let mut writer = PackWriter::new(&[sample.recovery.recipient()]);
             let line = writer.push(&name, &version, &value);
             let sealed = writer.finish();
             packs.push(sealed.file);
-            let value = ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind() };
-            let version = Version { id: version, stages: vec![], created: None, kms_keys: vec![], value };
-            let secret = Secret { name: name.clone(), arn: name, ..Secret::default() };
+            let value = ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind(), size: value.size() };
+            let version = Version {
+                id: version,
+                current: false,
+                labels: vec![],
+                created: None,
+                facets: VersionFacets::default(),
+                value,
+            };
+            let secret = Secret { name: name.clone(), id: name, ..Secret::default() };
             records.push(Record { secret, versions: vec![version], read: time(1), listing: None });
             sample.repository.put_pack(sealed).await.unwrap();
         }

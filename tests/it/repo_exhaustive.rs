@@ -52,11 +52,11 @@ async fn restored(sample: &Sample, storage: Storage, what: &str) -> usize {
     let mut count = 0;
     for record in &records {
         for version in &record.versions {
-            let ValueState::Stored { pack, line, kind } = version.value else { continue };
+            let ValueState::Stored { pack, line, kind, .. } = version.value else { continue };
             let at = ValueRef { pack, line, kind };
-            let Ok(value) = reader.get(&at, &record.secret.arn, &version.id).await else { continue };
+            let Ok(value) = reader.get(&at, &record.secret.id, &version.id).await else { continue };
             let known = values();
-            let expected = known.iter().find(|(name, id, _)| arn(name) == record.secret.arn && *id == version.id);
+            let expected = known.iter().find(|(name, id, _)| arn(name) == record.secret.id && *id == version.id);
             assert!(expected.is_some_and(|(_, _, right)| right.same_as(&value)), "{what}: a wrong value was restored");
             count += 1;
         }

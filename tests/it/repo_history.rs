@@ -207,21 +207,13 @@ fn a_manifest_is_stored_once_and_by_its_own_signer() {
     });
 }
 
-/// The epoch after the sample's first one.
-async fn second(sample: &Sample, recovery: &RecoveryKey, signer: &Signer) -> Epoch {
-    let first = &sample.repository.epochs().await.unwrap()[0];
-    let previous = Some(PreviousEpoch { number: 1, sha256: Digest::of(&first.bytes) });
-    Epoch { number: 2, created: time(50), previous, ..epoch(recovery, signer) }
-}
-
 #[test]
 fn a_reshared_epoch_counts_and_its_retired_signer_does_not() {
     let sample = Sample::new(Storage::memory(), 1);
     let newer = Signer::generate();
     block_on(async {
-        let epoch = second(&sample, &sample.recovery, &newer).await;
-        sample.repository.put_epoch(&epoch, &sample.recovery.root_signer()).await.unwrap();
-        sample.repository.put_epoch(&epoch, &sample.recovery.root_signer()).await.unwrap();
+        let before = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let epoch = sample.succeed(&before, &sample.recovery, (&sample.signer, &[&newer]), None).await;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         assert_eq!((trust.current(), trust.epochs().len()), (&epoch, 2));
         assert!(trust.allows(1, &sample.signer.public()) && !trust.allows(2, &sample.signer.public()));
@@ -239,13 +231,17 @@ fn a_new_key_is_trusted_by_its_own_anchor_and_reaches_back() {
     let sample = Sample::new(Storage::memory(), 1);
     let (recovery, signer) = (RecoveryKey::generate(), Signer::generate());
     block_on(async {
-        let epoch = second(&sample, &recovery, &signer).await;
-        sample.repository.put_epoch(&epoch, &recovery.root_signer()).await.unwrap();
+        let before = sample.repository.trust(&sample.anchor()).await.unwrap();
+        sample.succeed(&before, &recovery, (&sample.signer, &[&sample.signer, &signer]), None).await;
         let newer = TrustAnchor { root: recovery.root_signer().public(), recipient: recovery.recipient() };
         let trust = sample.repository.trust(&newer).await.unwrap();
         assert_eq!(trust.epochs().len(), 2, "the new root vouches for the old epoch's bytes");
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
-        assert_eq!(trust.current().number, 1, "the old root does not vouch for the new one");
+        assert_eq!(
+            (trust.current().number, trust.superseded()),
+            (1, Some(2)),
+            "the old root does not vouch for the new one"
+        );
         assert!(!trust.allows(2, &signer.public()));
         let mixed = TrustAnchor { root: newer.root, recipient: sample.recovery.recipient() };
         assert!(matches!(sample.repository.trust(&mixed).await, Err(RepoError::Untrusted { .. })));
@@ -256,16 +252,20 @@ fn a_new_key_is_trusted_by_its_own_anchor_and_reaches_back() {
 fn an_epoch_that_should_count_and_does_not_is_refused() {
     let sample = Sample::new(Storage::memory(), 1);
     block_on(async {
-        let epoch = second(&sample, &sample.recovery, &sample.signer).await;
-        sample.repository.put_epoch(&epoch, &sample.recovery.root_signer()).await.unwrap();
+        let before = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let epoch = sample.succeed(&before, &sample.recovery, (&sample.signer, &[&sample.signer]), None).await;
         let storage = sample.repository.storage();
-        for (what, file) in
-            [("first", "epochs/1.json"), ("first signature", "epochs/1.json.sig"), ("second", "epochs/2.json.sig")]
-        {
-            let seen = altered(storage, |name, bytes| (name != file).then_some(bytes)).await;
+        let first = format!("epochs/1-{}.json", epoch.previous.as_ref().unwrap().sha256);
+        for file in [first.clone(), format!("{first}.sig")] {
+            let seen = altered(storage, |name, bytes| (*name != file).then_some(bytes)).await;
             let outcome = Repository::open(seen).await.unwrap().trust(&sample.anchor()).await;
-            assert!(matches!(outcome, Err(RepoError::Untrusted { .. })), "{what}");
+            assert!(matches!(outcome, Err(RepoError::Untrusted { .. } | RepoError::Damaged { .. })), "{file}");
         }
+        // The newest one without its signature might be one that removes a signer.
+        let second = format!("{}.sig", epoch.file_name());
+        let seen = altered(storage, |name, bytes| (*name != second).then_some(bytes)).await;
+        let trust = Repository::open(seen).await.unwrap().trust(&sample.anchor()).await.unwrap();
+        assert_eq!((trust.current().number, trust.faults()[0].kind), (1, FaultKind::Unsigned));
         let other = TrustAnchor { root: Signer::generate().public(), recipient: sample.recovery.recipient() };
         assert!(matches!(sample.repository.trust(&other).await, Err(RepoError::Untrusted { .. })));
         let foreign = RecoveryKey::generate();

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use lifeboat::{
-    crypto::{IndexKey, RecoveryKey, Signer},
-    model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version},
+    crypto::{IndexKey, Namespace, RecoveryKey, Signer},
+    model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
-        AllowedSigner, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter, Repository, Trust,
-        TrustAnchor, VerifiedManifest,
+        AllowedSigner, ClosingList, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter,
+        PreviousEpoch, Repository, SignedEpoch, Trust, TrustAnchor, VerifiedManifest,
     },
     storage::Storage,
 };
@@ -42,18 +42,19 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
         custodians: vec![Custodian { name: "Ünsal Ş.".into(), share: 1, sha256: Digest::of(b"share") }],
         signers: vec![AllowedSigner { name: "backup-1".into(), key: signer.public() }],
         previous: None,
+        closing: None,
     }
 }
 
 /// Every value of the sample by secret and version.
 pub fn values() -> Vec<(&'static str, &'static str, SecretValue)> {
     vec![
-        ("app/db", "v1-0123456789abcdef0123456789abcdef", SecretValue::string("{\"password\":\"p\\\"ä\"}".into())),
-        ("app/db", "v2-0123456789abcdef0123456789abcdef", SecretValue::string("line\nbreak\t\u{0}\u{2028}🔑".into())),
-        ("app/empty", "v1-0123456789abcdef0123456789abcdef", SecretValue::string(String::new())),
-        ("app/key", "v1-0123456789abcdef0123456789abcdef", SecretValue::binary((0..=255).collect())),
-        ("app/key", "v2-0123456789abcdef0123456789abcdef", SecretValue::binary(b"text as bytes".to_vec())),
-        ("größe/名前", "v1-0123456789abcdef0123456789abcdef", SecretValue::string("x".repeat(5000))),
+        ("app/db", "v1-0123456789abcdef0123456789abcdef", SecretValue::text("{\"password\":\"p\\\"ä\"}".into())),
+        ("app/db", "v2-0123456789abcdef0123456789abcdef", SecretValue::text("line\nbreak\t\u{0}\u{2028}🔑".into())),
+        ("app/empty", "v1-0123456789abcdef0123456789abcdef", SecretValue::text(String::new())),
+        ("app/key", "v1-0123456789abcdef0123456789abcdef", SecretValue::bytes((0..=255).collect())),
+        ("app/key", "v2-0123456789abcdef0123456789abcdef", SecretValue::bytes(b"text as bytes".to_vec())),
+        ("größe/名前", "v1-0123456789abcdef0123456789abcdef", SecretValue::text("x".repeat(5000))),
     ]
 }
 
@@ -102,8 +103,19 @@ impl Sample {
             let sealed = writer.finish();
             packs.push(sealed.file);
             places.extend(half.iter().zip(lines).map(|((name, id, value), line)| {
-                let value = ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind() };
-                (*name, Version { id: (*id).into(), stages: vec![], created: None, kms_keys: vec![], value })
+                let value =
+                    ValueState::Stored { pack: sealed.file.sha256, line, kind: value.kind(), size: value.size() };
+                (
+                    *name,
+                    Version {
+                        id: (*id).into(),
+                        current: false,
+                        labels: vec![],
+                        created: None,
+                        facets: VersionFacets::default(),
+                        value,
+                    },
+                )
             }));
             self.repository.put_pack(sealed).await.unwrap();
         }
@@ -113,12 +125,12 @@ impl Sample {
             if let Some(last) = records.last_mut().filter(|last| last.secret.name == name) {
                 last.versions.push(version);
             } else {
-                let secret = Secret { name: name.into(), arn: arn(name), ..Secret::default() };
+                let secret = Secret { name: name.into(), id: arn(name), ..Secret::default() };
                 records.push(Record { secret, versions: vec![version], read: time(1), listing: None });
             }
         }
         for record in &mut records {
-            record.versions.last_mut().unwrap().stages.push("AWSCURRENT".into());
+            record.versions.last_mut().unwrap().labels.push("AWSCURRENT".into());
         }
         (records, packs)
     }
@@ -173,6 +185,46 @@ impl Sample {
     ) -> VerifiedManifest {
         let manifest = self.manifest(sequence, previous, records, packs).await;
         self.repository.put_manifest(manifest, &self.signer).await.unwrap()
+    }
+
+    /// Puts the next epoch in force as a ceremony does: with a closing list where a signer is removed, countersigned by `host`.
+    pub async fn succeed(
+        &self,
+        trust: &Trust,
+        recovery: &RecoveryKey,
+        (host, signers): (&Signer, &[&Signer]),
+        after: Option<u64>,
+    ) -> Epoch {
+        let current = trust.current();
+        let signers: Vec<AllowedSigner> = signers
+            .iter()
+            .enumerate()
+            .map(|(at, signer)| AllowedSigner { name: format!("backup-{at}"), key: signer.public() })
+            .collect();
+        let removes = current.signers.iter().any(|before| signers.iter().all(|after| after.key != before.key));
+        let chain = self.repository.chain(trust).await.unwrap();
+        let closing = match removes {
+            true => Some(self.repository.closing_list(trust, &chain, after).await.unwrap()),
+            false => None,
+        };
+        let epoch = Epoch {
+            number: current.number + 1,
+            created: time(50 + i64::from(current.number)),
+            previous: Some(PreviousEpoch { number: current.number, sha256: trust.current_digest() }),
+            closing: closing.as_ref().map(ClosingList::digest),
+            signers,
+            ..epoch(recovery, host)
+        };
+        let (bytes, root) = (epoch.to_bytes(), recovery.root_signer());
+        let closing = closing.map(|list| list.to_bytes());
+        let next = SignedEpoch {
+            bytes: &bytes,
+            signature: &root.sign(Namespace::Epoch, &bytes),
+            closing: closing.as_deref(),
+            countersigner: Some(host),
+        };
+        self.repository.put_signed_epoch(next, &root.public(), trust).await.unwrap();
+        epoch
     }
 
     pub async fn drill(&self) {

@@ -22,7 +22,7 @@ const SECRETS: usize = 1_500;
 fn estate(place: &Memory) {
     for number in 0..SECRETS {
         let mut secret = secret(&format!("app/{number:05}"));
-        secret.policy = Some(format!("{{\"Statement\":[],\"Id\":\"{}\"}}", "x".repeat(12_000)));
+        secret.facets.policy = Some(format!("{{\"Statement\":[],\"Id\":\"{}\"}}", "x".repeat(12_000)));
         place.insert(
             secret,
             vec![
@@ -65,7 +65,7 @@ async fn what_waits_beside_memory_comes_back_equal_and_leaves_nothing() {
     let second = plan(&world, &report, &place, folder.path()).await.unwrap();
     assert!(second.secrets.walk().unwrap().all(|secret| secret.unwrap().outcome == Outcome::Present));
     assert!(restore::is_unchanged(&*target, &second).await.unwrap());
-    place.edit("app/00777", |secret| secret.description = None);
+    place.edit("app/00777", |secret| secret.facets.description = None);
     assert!(!restore::is_unchanged(&*target, &second).await.unwrap(), "one of many changed");
 
     let file = PlanFile::new(world.repository.id(), NOW.parse().unwrap(), Options::default(), first.clone());

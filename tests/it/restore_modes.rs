@@ -266,7 +266,7 @@ async fn an_approved_plan_is_executed_only_if_it_still_holds() {
     for planned in &writes {
         let secret = secrets.iter().find(|secret| secret.desired.name == planned.write.name()).unwrap();
         let value = match (&planned.value, planned.write.writes_version()) {
-            (Some(at), Some(version)) => Some(values.get(at, &secret.desired.source_arn, version).await.unwrap()),
+            (Some(at), Some(version)) => Some(values.get(at, &secret.desired.source_id, version).await.unwrap()),
             _ => None,
         };
         target.apply(&planned.write, value.as_deref()).await.unwrap();

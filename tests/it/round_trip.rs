@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lifeboat::{
     clock::FixedClock,
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
-    model::{RepositoryId, Secret, SecretValue, Tag, ValueState},
+    model::{Facets, RepositoryId, Secret, SecretValue, Tag, ValueState},
     progress::Silent,
     provider::{
         Source, Target,
@@ -46,6 +46,7 @@ impl World {
             custodians: Vec::new(),
             signers: vec![AllowedSigner { name: "host".into(), key: signer.public() }],
             previous: None,
+            closing: None,
         };
         let repository = Repository::create(Storage::memory(), &epoch, &root).await.unwrap();
         let anchor = TrustAnchor { root: root.public(), recipient: key.recipient() };
@@ -107,15 +108,16 @@ pub fn id(number: usize) -> String {
 }
 
 pub fn secret(name: &str) -> Secret {
-    Secret { name: name.into(), description: Some(format!("about {name}")), ..Secret::default() }
+    let facets = Facets { description: Some(format!("about {name}")), ..Facets::default() };
+    Secret { name: name.into(), facets, ..Secret::default() }
 }
 
 /// Current on an older version (a rollback), a previous, a custom label, two unlabelled, a binary that is valid text.
 pub fn estate(place: &Memory) {
     let mut first = secret("app/database");
-    first.tags =
+    first.facets.tags =
         vec![Tag { key: "team".into(), value: "core".into() }, Tag { key: "Team".into(), value: String::new() }];
-    first.policy = Some("{ \"Version\" :\"2012-10-17\",\n \"Statement\":[] }".into());
+    first.facets.policy = Some("{ \"Version\" :\"2012-10-17\",\n \"Statement\":[] }".into());
     place.insert(
         first,
         vec![
@@ -124,7 +126,7 @@ pub fn estate(place: &Memory) {
             HeldVersion::text(&id(3), &["AWSPREVIOUS"], "{\"a\":1,\"a\":2}"),
             HeldVersion::text(&id(4), &[], ""),
             HeldVersion {
-                value: Some(SecretValue::binary(b"{\"text\":1}".to_vec())),
+                value: Some(SecretValue::bytes(b"{\"text\":1}".to_vec())),
                 ..HeldVersion::text(&id(5), &["ROLL"], "")
             },
         ],
@@ -152,9 +154,9 @@ async fn everything_comes_back_in_another_region() {
     assert_eq!((verification.secrets, verification.values, verification.policies), (3, 6, 1));
     assert!(plan.secrets.to_vec().unwrap().iter().any(|secret| secret.desired.name == "app/going"
         && matches!(&secret.outcome, Outcome::LeftOut(reason) if reason.contains("deletion"))));
-    assert_eq!(target.stages("app/database", &id(2)).unwrap(), ["AWSCURRENT", "BLUE", "GREEN"]);
-    assert_eq!(target.stages("app/database", &id(1)).unwrap(), Vec::<String>::new());
-    assert!(target.holds("app/database", &id(5), &SecretValue::binary(b"{\"text\":1}".to_vec())));
+    assert_eq!(target.labels("app/database", &id(2)).unwrap(), ["AWSCURRENT", "BLUE", "GREEN"]);
+    assert_eq!(target.labels("app/database", &id(1)).unwrap(), Vec::<String>::new());
+    assert!(target.holds("app/database", &id(5), &SecretValue::bytes(b"{\"text\":1}".to_vec())));
 }
 
 #[tokio::test]
@@ -218,8 +220,8 @@ async fn one_wrong_byte_label_tag_or_version_is_found() {
             ];
             target.insert(secret("app/single"), versions);
         }),
-        ("tags", &|target| target.edit("app/database", |secret| secret.tags[1].value = "x".into())),
-        ("policy", &|target| target.edit("app/database", |secret| secret.policy = Some("{}".into()))),
+        ("tags", &|target| target.edit("app/database", |secret| secret.facets.tags[1].value = "x".into())),
+        ("policy", &|target| target.edit("app/database", |secret| secret.facets.policy = Some("{}".into()))),
         ("missing", &|target| target.remove("app/empty")),
     ];
     for (what, spoil) in spoil {
@@ -339,7 +341,7 @@ async fn rules_leave_out_and_are_counted() {
     let world = World::new().await;
     let source = Arc::new(Memory::new("1", "eu-central-1"));
     estate(&source);
-    source.edit("app/single", |secret| secret.primary_region = Some("us-east-1".into()));
+    source.edit("app/single", |secret| secret.facets.primary_region = Some("us-east-1".into()));
     let report = world.snapshot_with(&source, None, &["app/e*".into()], None).await.unwrap();
     let manifest = report.manifest.manifest();
     assert_eq!((manifest.counts.listed, manifest.counts.excluded, manifest.counts.captured), (4, 2, 2));
@@ -379,10 +381,11 @@ proptest! {
                     }
                 }
                 let versions = values.into_iter().zip(binary).zip(stages).enumerate().map(|(version, ((bytes, binary), stages))| {
-                    let value = if binary { SecretValue::binary(bytes) } else { SecretValue::string(String::from_utf8_lossy(&bytes).into_owned()) };
-                    HeldVersion { id: id(version), stages, created: None, value: Some(value) }
+                    let value = if binary { SecretValue::bytes(bytes) } else { SecretValue::text(String::from_utf8_lossy(&bytes).into_owned()) };
+                    HeldVersion { id: id(version), labels: stages, created: None, value: Some(value) }
                 });
-                let described = Secret { policy, ..secret(&format!("any/{number}")) };
+                let mut described = secret(&format!("any/{number}"));
+                described.facets.policy = policy;
                 source.insert(described, versions.collect());
             }
             let report = world.snapshot(&source).await.unwrap();

@@ -14,12 +14,12 @@ use crate::{
     },
     custody::{self, Kind, Pending},
     fsutil,
-    repo::{Epoch, Finding, RepoError, TrustAnchor},
+    repo::{Finding, TrustAnchor},
 };
 
 pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) -> Result<Exit, Failure> {
     let before = desk.trust.current();
-    pending.switch(&desk.repository, &desk.trust).await.map_err(|error| hinted(error, pending.epoch()))?;
+    pending.switch(&desk.repository, &desk.trust, &desk.host.signer()?).await?;
     let epoch = pending.epoch();
     let anchor = TrustAnchor { root: epoch.root.clone(), recipient: epoch.recipient.clone() };
     if desk.host.anchor()? != anchor {
@@ -93,18 +93,4 @@ async fn record(desk: &Desk, pending: &Pending, anchor: &TrustAnchor) -> Result<
         repository.put_attestation(&proof, &signer).await?;
     }
     Ok(())
-}
-
-fn hinted(error: RepoError, epoch: &Epoch) -> Failure {
-    let signature = format!("epochs/{}.json.sig", epoch.number);
-    let taken = matches!(&error, RepoError::Damaged { file, .. } if *file == signature);
-    let failure = Failure::from(error);
-    if taken {
-        failure.hint(format!(
-            "an earlier switch was interrupted and its sheets given up; while there is no epochs/{}.json, remove this file by hand",
-            epoch.number
-        ))
-    } else {
-        failure
-    }
 }

@@ -8,14 +8,14 @@ use super::{finish, renew::Desk};
 use crate::{
     cli::{
         Context, Exit, Failure,
-        output::table,
+        output::{plural, table},
         quorum::{self, ShareArgs},
     },
     clock::{Clock, SystemClock, to_seconds},
     crypto::PublicKey,
     custody::{self, Kind, Pending},
     fsutil,
-    repo::AllowedSigner,
+    repo::{AllowedSigner, ClosingList},
 };
 
 /// Show, add or remove the hosts that may sign: for a backup host that is new, replaced or not trusted any more
@@ -25,9 +25,11 @@ Examples:
   lifeboat custody signer list
   lifeboat custody signer add --name backup-2 --key /tmp/backup-2.pub --share bo.pdf --share dee.pdf --share eli.pdf
   lifeboat custody signer remove --name 'backup host' --share bo.pdf --share dee.pdf --share eli.pdf
+  lifeboat custody signer remove --name 'stolen host' --after 812 --share bo.pdf --share dee.pdf --share eli.pdf
 
-A quorum signs the new list as the next key epoch. The sheets stay the same. What a removed signer signs from then on does not
-count; what it signed before still does.")]
+A quorum signs the new list as the next key epoch. The sheets stay the same. The epoch names a closing list: everything in the repository that
+counts at that moment. What a removed signer signed counts only if it is on the list. With --after N the list ends with snapshot N:
+use it when the key was stolen, and N is the last snapshot that the thief did not make.")]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -63,6 +65,9 @@ struct RemoveArgs {
     /// Which one, as `list` calls it
     #[arg(long, value_name = "NAME")]
     name: String,
+    /// Of what this signer made, keep only what is not newer than snapshot number N
+    #[arg(long, value_name = "N")]
+    after: Option<u64>,
     #[command(flatten)]
     shares: ShareArgs,
     /// Do not ask
@@ -100,7 +105,7 @@ async fn add(context: &Context, args: AddArgs) -> Result<Exit, Failure> {
     }
     let question = format!("Let {} sign, with the key {}?", args.name, key.fingerprint());
     signers.push(AllowedSigner { name: args.name, key });
-    change(context, &desk, &signers, &args.shares, &question, args.yes).await
+    change(context, &desk, (&signers, None), &args.shares, &question, args.yes).await
 }
 
 async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
@@ -118,15 +123,44 @@ async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
     if !signers.iter().any(|signer| signer.key == own) {
         context.output.warn("this is the signer of this host: it can take no snapshot afterwards");
     }
+    let closing = closing_list(context, &desk, args.after).await?;
     let question = format!("Let {} sign no longer?", args.name);
-    change(context, &desk, &signers, &args.shares, &question, args.yes).await
+    change(context, &desk, (&signers, Some(closing)), &args.shares, &question, args.yes).await
+}
+
+/// What will count of the signer that is removed, shown before anybody says yes.
+async fn closing_list(context: &Context, desk: &Desk, after: Option<u64>) -> Result<ClosingList, Failure> {
+    let chain = desk.repository.chain(&desk.trust).await?;
+    for fault in &chain.faults {
+        context.output.warn(&format!("{}: {}", fault.file, fault.detail));
+    }
+    let head = chain.witness().map_or(0, |head| head.sequence);
+    if let Some(after) = after.filter(|after| *after == 0 || *after > head) {
+        return Err(Failure::usage(format!("there is no snapshot number {after}; the newest is number {head}")));
+    }
+    let list = desk.repository.closing_list(&desk.trust, &chain, after).await?;
+    let last = list.head.as_ref().map_or(0, |head| head.sequence);
+    context.output.note(&format!(
+        "The closing list keeps {} up to number {last}, {} and {}. Whatever else this signer made does not count.",
+        plural(list.snapshots.len() as u64, "snapshot"),
+        plural(list.drills.len() as u64, "drill record"),
+        plural(list.attestations.len() as u64, "attestation"),
+    ));
+    let lapsing = chain.records.iter().map(|each| each.name.as_str()).collect::<Vec<_>>();
+    if !lapsing.is_empty() {
+        context.output.note(&format!(
+            "Removals that this signer ordered and nobody has carried out lapse: {}",
+            lapsing.join(", ")
+        ));
+    }
+    Ok(list)
 }
 
 /// Signed, remembered, then stored: a run that was cut in between is finished by the next one, without a quorum.
 async fn change(
     context: &Context,
     desk: &Desk,
-    signers: &[AllowedSigner],
+    (signers, closing): (&[AllowedSigner], Option<ClosingList>),
     shares: &ShareArgs,
     question: &str,
     yes: bool,
@@ -143,7 +177,7 @@ async fn change(
     }
     quorum::confirm(context, question, yes)?;
     let opened = quorum::open(context, &desk.repository, shares).await?;
-    let ceremony = custody::change_signers(&opened.key, signers, to_seconds(SystemClock.now()), &desk.trust)?;
+    let ceremony = custody::change_signers(&opened.key, signers, closing, to_seconds(SystemClock.now()), &desk.trust)?;
     drop(opened);
     let pending = Pending::new(Kind::Signers, &ceremony);
     drop(ceremony);

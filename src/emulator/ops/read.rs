@@ -60,8 +60,8 @@ pub(super) fn read<'a>(
     call.world.keys.may_decrypt(version.kms_key_id.as_deref())?;
     secret.touch(version, call.now);
     let (text, binary) = match &**value {
-        SecretValue::String(text) => (Some(text.as_str()), None),
-        SecretValue::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
+        SecretValue::Text(text) | SecretValue::Fields(text) => (Some(text.as_str()), None),
+        SecretValue::Bytes(bytes) => (None, Some(STANDARD.encode(bytes))),
     };
     Ok(Read {
         arn: &secret.arn,

@@ -133,7 +133,7 @@ fn play_function(call: &Call<'_>, secret: &mut Secret, token: String) -> Result<
     if let Some(version) = secret.current() {
         secret.touch(version, call.now);
     }
-    let value = Some(Arc::new(SecretValue::string(random_text(32))));
+    let value = Some(Arc::new(SecretValue::text(random_text(32))));
     let version = Version::new(token, value, call.now, secret.kms_key_id.clone());
     secret.add_version(version, None)?;
     secret.rotated = Some(call.now);

@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::{
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use crate::model::{Digest, Replica, Rotation, Secret, Tag};
+use crate::model::{AWSCURRENT, Digest, Facets, Replica, Rotation, Secret, Tag};
 
 /// Labels by version id; ids without labels are there where the provider names them.
 pub(super) type Stages = BTreeMap<String, Vec<String>>;
@@ -28,15 +28,18 @@ impl Described {
     pub(super) fn of(answer: &DescribeSecretOutput, raw: Json) -> Self {
         let secret = Secret {
             name: answer.name().unwrap_or_default().into(),
-            arn: answer.arn().unwrap_or_default().into(),
-            description: text(answer.description()),
-            kms_key: text(answer.kms_key_id().filter(|key| !key.is_empty())),
-            tags: tags(answer.tags()),
-            rotation: rotation(answer.rotation_enabled(), answer.rotation_lambda_arn(), answer.rotation_rules()),
-            replicas: answer.replication_status().iter().map(replica).collect(),
-            secret_type: text(answer.r#type()),
-            owning_service: text(answer.owning_service()),
-            primary_region: text(answer.primary_region()),
+            id: answer.arn().unwrap_or_default().into(),
+            facets: Facets {
+                description: text(answer.description()),
+                key: text(answer.kms_key_id().filter(|key| !key.is_empty())),
+                tags: tags(answer.tags()),
+                rotation: rotation(answer.rotation_enabled(), answer.rotation_lambda_arn(), answer.rotation_rules()),
+                replicas: answer.replication_status().iter().map(replica).collect(),
+                r#type: text(answer.r#type()),
+                managed: text(answer.owning_service()),
+                primary_region: text(answer.primary_region()),
+                ..Facets::default()
+            },
             created: answer.created_date().and_then(timestamp),
             changed: answer.last_changed_date().and_then(timestamp),
             deleted: answer.deleted_date().and_then(timestamp),
@@ -52,7 +55,7 @@ impl Described {
         self.stages == other.stages
             && self.secret.changed == other.secret.changed
             && self.secret.deleted == other.secret.deleted
-            && self.secret.arn == other.secret.arn
+            && self.secret.id == other.secret.id
     }
 }
 
@@ -85,14 +88,17 @@ impl ListedVersion {
 pub(super) fn listed_secret(entry: &SecretListEntry, raw: Json) -> Secret {
     Secret {
         name: entry.name().unwrap_or_default().into(),
-        arn: entry.arn().unwrap_or_default().into(),
-        description: text(entry.description()),
-        kms_key: text(entry.kms_key_id().filter(|key| !key.is_empty())),
-        tags: tags(entry.tags()),
-        rotation: rotation(entry.rotation_enabled(), entry.rotation_lambda_arn(), entry.rotation_rules()),
-        secret_type: text(entry.r#type()),
-        owning_service: text(entry.owning_service()),
-        primary_region: text(entry.primary_region()),
+        id: entry.arn().unwrap_or_default().into(),
+        facets: Facets {
+            description: text(entry.description()),
+            key: text(entry.kms_key_id().filter(|key| !key.is_empty())),
+            tags: tags(entry.tags()),
+            rotation: rotation(entry.rotation_enabled(), entry.rotation_lambda_arn(), entry.rotation_rules()),
+            r#type: text(entry.r#type()),
+            managed: text(entry.owning_service()),
+            primary_region: text(entry.primary_region()),
+            ..Facets::default()
+        },
         created: entry.created_date().and_then(timestamp),
         changed: entry.last_changed_date().and_then(timestamp),
         deleted: entry.deleted_date().and_then(timestamp),
@@ -120,6 +126,11 @@ pub(super) fn listed_stages(secret: &Secret) -> Stages {
     serde_json::from_value::<HashMap<String, Vec<String>>>(entry.clone())
         .map(|by_id| stages(Some(&by_id)))
         .unwrap_or_default()
+}
+
+/// Whether a version with these labels is the one that an application gets that asks for none.
+pub(super) fn is_current(labels: &[String]) -> bool {
+    labels.iter().any(|label| label == AWSCURRENT)
 }
 
 fn stages(by_id: Option<&HashMap<String, Vec<String>>>) -> Stages {
@@ -163,7 +174,7 @@ fn rotation(enabled: Option<bool>, lambda: Option<&str>, rules: Option<&Rotation
 fn replica(status: &ReplicationStatusType) -> Replica {
     Replica {
         region: status.region().unwrap_or_default().into(),
-        kms_key: text(status.kms_key_id()),
+        key: text(status.kms_key_id()),
         status: status.status().map(|status| status.as_str().to_owned()),
     }
 }

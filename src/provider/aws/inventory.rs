@@ -1,8 +1,12 @@
 //! What exists of a name that a restore wants to write.
 
-use super::{Aws, answers::ListedVersion, failure::Failure};
+use super::{
+    Aws,
+    answers::{ListedVersion, is_current},
+    failure::Failure,
+};
 use crate::{
-    model::{Unreadable, ValueState, Version},
+    model::{Part, Unreadable, ValueState, Version, VersionFacets},
     provider::{ErrorKind, Existing},
 };
 
@@ -19,7 +23,7 @@ impl Aws {
         let mut secret = described.secret;
         let scheduled = secret.deleted.is_some();
         let tolerable = |failure: &Failure| scheduled && failure.kind() == ErrorKind::Conflict;
-        let (versions, policy) = tokio::join!(self.version_ids(name, &secret.arn), self.policy(name, &secret.arn));
+        let (versions, policy) = tokio::join!(self.version_ids(name, &secret.id), self.policy(name, &secret.id));
         let mut entries = match versions {
             Ok(versions) => match versions.incomplete {
                 None => versions.entries,
@@ -29,15 +33,15 @@ impl Aws {
                 }
             },
             Err(failure) if tolerable(&failure) => {
-                secret.unreadable.push(unreadable(&failure));
+                secret.unreadable.push(unreadable(Part::Versions, &failure));
                 Vec::new()
             }
             Err(failure) => return Err(failure),
         };
-        secret.policy = match policy {
+        secret.facets.policy = match policy {
             Ok((policy, _)) => policy,
             Err(failure) if tolerable(&failure) => {
-                secret.unreadable.push(unreadable(&failure));
+                secret.unreadable.push(unreadable(Part::Policy, &failure));
                 None
             }
             Err(failure) => return Err(failure),
@@ -45,18 +49,23 @@ impl Aws {
         let unlisted = described.stages.iter().filter(|(id, _)| entries.iter().all(|entry| &entry.id != *id));
         let unlisted: Vec<_> = unlisted.map(|(id, labels)| ListedVersion::bare(id, labels)).collect();
         entries.extend(unlisted);
-        let versions = entries.into_iter().map(|entry| Version {
-            stages: described.stages.get(&entry.id).cloned().unwrap_or_default(),
-            id: entry.id,
-            created: entry.created,
-            kms_keys: entry.kms_keys,
-            value: ValueState::None,
+        let versions = entries.into_iter().map(|entry| {
+            let labels = described.stages.get(&entry.id).cloned().unwrap_or_default();
+            Version {
+                id: entry.id,
+                current: is_current(&labels),
+                labels,
+                created: entry.created,
+                facets: VersionFacets::of_keys(entry.kms_keys),
+                value: ValueState::None,
+            }
         });
         Ok(Some(Existing { versions: versions.collect(), secret }))
     }
 }
 
 /// A part that a secret scheduled for deletion does not show.
-fn unreadable(failure: &Failure) -> Unreadable {
-    Unreadable { part: failure.error.operation.to_owned(), reason: failure.error.code.clone() }
+fn unreadable(part: Part, failure: &Failure) -> Unreadable {
+    let Failure { error, .. } = failure;
+    Unreadable { part, operation: error.operation.to_owned(), reason: error.code.clone() }
 }

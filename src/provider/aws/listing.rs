@@ -115,10 +115,10 @@ impl Aws {
             let raw = entries.get_mut(index).map(Json::take).unwrap_or_default();
             let fingerprint = fingerprint(&raw);
             let secret = listed_secret(entry, raw);
-            Listed { name: secret.name.clone(), arn: secret.arn.clone(), secret, fingerprint }
+            Listed { name: secret.name.clone(), id: secret.id.clone(), secret, fingerprint }
         });
         let listed: Vec<Listed> = listed.collect();
-        if listed.iter().any(|entry| entry.name.is_empty() || entry.arn.is_empty()) {
+        if listed.iter().any(|entry| entry.name.is_empty() || entry.id.is_empty()) {
             let reason = "an entry without name or ARN";
             return Err(Failure::own(ErrorKind::Unavailable, operation, "?", "BadAnswer", reason));
         }
@@ -261,7 +261,7 @@ impl Listing<'_> {
 
     /// Takes what a walk found and lets it go on. What belongs to another part comes from there.
     fn take(&mut self, walk: Walk, entries: Vec<Listed>, page: &mut Vec<Listed>) {
-        let new = |listed: &Listed| walk.part.owns(&listed.name) && self.seen.insert(half_digest(&listed.arn));
+        let new = |listed: &Listed| walk.part.owns(&listed.name) && self.seen.insert(half_digest(&listed.id));
         page.extend(entries.into_iter().filter(new));
         if walk.pages.ended {
             return;

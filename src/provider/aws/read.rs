@@ -8,12 +8,12 @@ use serde_json::Value as Json;
 
 use super::{
     AT_ONCE, Aws,
-    answers::{Described, ListedVersion, listed_stages},
+    answers::{Described, ListedVersion, is_current, listed_stages},
     call::{Operation, Raw},
     failure::Failure,
 };
 use crate::{
-    model::{Secret, SecretValue, Unreadable},
+    model::{Part, Secret, SecretValue, Unreadable, VersionFacets, Withheld},
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Held, Known, Listed, ProviderError},
 };
 
@@ -28,18 +28,18 @@ const READS: u32 = 5;
 const CHANGED: &str = "ChangedWhileReading";
 
 /// What one answer gave, or the code it was refused with.
-type Part<T> = Result<T, String>;
+type Answer<T> = Result<T, String>;
 
 impl Aws {
     /// One secret, read until labels, dates and values belong together.
     pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
         let (mut values, mut held) = (HashMap::new(), None);
-        let mut before = part(self.describe(&listed.name, &listed.arn).await)?;
+        let mut before = part(self.describe(&listed.name, &listed.id).await)?;
         let mut reads = 1;
         loop {
             let parts = self.read_parts(listed, &before, known, (&mut values, &mut held)).await?;
             let Ok(described) = &before else { return Ok(assemble(listed, before, parts, (values, held), None)) };
-            let after = part(self.describe(&listed.name, &listed.arn).await)?;
+            let after = part(self.describe(&listed.name, &listed.id).await)?;
             match after {
                 Ok(after) => {
                     let settled = described.is_same_moment(&after);
@@ -61,12 +61,12 @@ impl Aws {
     async fn read_parts(
         &self,
         listed: &Listed,
-        before: &Part<Described>,
+        before: &Answer<Described>,
         known: &Known<'_>,
         (values, held): (&mut HashMap<String, FetchedValue>, &mut Option<Held>),
     ) -> Result<Parts, ProviderError> {
         let (listing, policy) =
-            tokio::join!(self.version_ids(&listed.name, &listed.arn), self.policy(&listed.name, &listed.arn));
+            tokio::join!(self.version_ids(&listed.name, &listed.id), self.policy(&listed.name, &listed.id));
         let (listing, policy) = (part(listing)?, part(policy)?);
         let (mut versions, raw_versions, refused) = match listing {
             Ok(Versions { entries, raw, incomplete }) => (entries, raw, incomplete),
@@ -98,7 +98,7 @@ impl Aws {
         let reads: Vec<_> = wanted
             .into_iter()
             .map(|id| async move {
-                let read = self.value(&listed.name, &listed.arn, &id).await;
+                let read = self.value(&listed.name, &listed.id, &id).await;
                 (id, read)
             })
             .collect();
@@ -173,8 +173,8 @@ impl Aws {
         let answer = Box::pin(self.call(Operation::GetSecretValue, Some(name), send)).await?;
         let GetSecretValueOutput { secret_string, secret_binary, .. } = answer;
         Ok(match (secret_string, secret_binary) {
-            (Some(text), _) => Some(SecretValue::string(text)),
-            (None, Some(blob)) => Some(SecretValue::binary(blob.into_inner())),
+            (Some(text), _) => Some(SecretValue::text(text)),
+            (None, Some(blob)) => Some(SecretValue::bytes(blob.into_inner())),
             (None, None) => None,
         })
     }
@@ -193,7 +193,7 @@ struct Parts {
     versions: Vec<ListedVersion>,
     raw_versions: Json,
     refused: Option<String>,
-    policy: Part<(Option<String>, Json)>,
+    policy: Answer<(Option<String>, Json)>,
     version_vanished: bool,
 }
 
@@ -230,7 +230,7 @@ impl Pages {
 /// Parts belong together from here on: metadata, labels of the confirmed Describe, values.
 fn assemble(
     listed: &Listed,
-    described: Part<Described>,
+    described: Answer<Described>,
     parts: Parts,
     (mut values, mut held): (HashMap<String, FetchedValue>, Option<Held>),
     unsettled: Option<String>,
@@ -250,19 +250,20 @@ fn assemble(
         Err(code) => (None, Some(code).filter(refusal)),
     };
     let refused = [
-        (Operation::DescribeSecret, denied),
-        (Operation::ListSecretVersionIds, parts.refused.filter(refusal)),
-        (Operation::GetResourcePolicy, no_policy),
+        (Part::Metadata, Operation::DescribeSecret, denied),
+        (Part::Versions, Operation::ListSecretVersionIds, parts.refused.filter(refusal)),
+        (Part::Policy, Operation::GetResourcePolicy, no_policy),
     ];
-    let refused = refused.into_iter().filter_map(|(part, reason)| Some((part, reason?)));
-    secret.unreadable.extend(refused.map(|(part, reason)| Unreadable { part: part.name().into(), reason }));
-    secret.policy = policy;
-    let versions = parts.versions.into_iter().map(|version| FetchedVersion {
-        stages: labels.as_ref().map_or(version.stages, |labels| labels.get(&version.id).cloned().unwrap_or_default()),
-        value: values.remove(&version.id).unwrap_or(FetchedValue::None),
-        id: version.id,
-        created: version.created,
-        kms_keys: version.kms_keys,
+    secret.unreadable.extend(refused.into_iter().filter_map(|(part, operation, reason)| {
+        Some(Unreadable { part, operation: operation.name().into(), reason: reason? })
+    }));
+    secret.facets.policy = policy;
+    let versions = parts.versions.into_iter().map(|version| {
+        let ListedVersion { id, stages, created, kms_keys } = version;
+        let labels = labels.as_ref().map_or(stages, |labels| labels.get(&id).cloned().unwrap_or_default());
+        let value = values.remove(&id).unwrap_or(FetchedValue::None);
+        let facets = VersionFacets::of_keys(kms_keys);
+        FetchedVersion { id, current: is_current(&labels), labels, created, facets, value }
     });
     Fetched { versions: versions.collect(), secret, held }
 }
@@ -291,7 +292,7 @@ fn values_to_read(
         if known(id) {
             values.insert(id.clone(), FetchedValue::Known);
         } else if scheduled {
-            values.insert(id.clone(), FetchedValue::ScheduledForDeletion);
+            values.insert(id.clone(), FetchedValue::Withheld(Withheld::ScheduledForDeletion));
         } else {
             wanted.push(id.clone());
         }
@@ -315,7 +316,7 @@ fn merge_raw(secret: &mut Secret, listed: &Secret, parts: &Parts) {
 }
 
 /// Separates what concerns the run from what concerns this part; a secret that is gone concerns the caller.
-fn part<T>(answer: Result<T, Failure>) -> Result<Part<T>, ProviderError> {
+fn part<T>(answer: Result<T, Failure>) -> Result<Answer<T>, ProviderError> {
     match answer {
         Ok(answer) => Ok(Ok(answer)),
         Err(failure) if failure.ends_the_run() || failure.kind() == ErrorKind::NotFound => Err(failure.into()),

@@ -187,7 +187,7 @@ impl Aws {
 
     async fn replicate(&self, name: &str, replicas: &[Replica]) -> Result<(), Failure> {
         let region = |replica: &Replica| {
-            ReplicaRegionType::builder().region(&replica.region).set_kms_key_id(replica.kms_key.clone()).build()
+            ReplicaRegionType::builder().region(&replica.region).set_kms_key_id(replica.key.clone()).build()
         };
         let send = || {
             let regions = replicas.iter().map(region).collect();
@@ -266,8 +266,8 @@ impl Aws {
 /// The value as the request carries it; made anew for every attempt, so no copy waits between them.
 fn wire(value: Option<&SecretValue>) -> (Option<String>, Option<Blob>) {
     match value {
-        Some(SecretValue::String(text)) => (Some(text.as_str().to_owned()), None),
-        Some(SecretValue::Binary(bytes)) => (None, Some(Blob::new(bytes.as_slice()))),
+        Some(SecretValue::Text(text) | SecretValue::Fields(text)) => (Some(text.as_str().to_owned()), None),
+        Some(SecretValue::Bytes(bytes)) => (None, Some(Blob::new(bytes.as_slice()))),
         None => (None, None),
     }
 }

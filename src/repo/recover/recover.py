@@ -440,7 +440,7 @@ def extract(arguments):
         for secret, version in references:
             place = version["value"]
             line = lines[place["line"]] if place["line"] < len(lines) else {}
-            if (line.get("secret"), line.get("version")) != (secret["arn"], version["id"]) or place["kind"] not in line:
+            if (line.get("secret"), line.get("version")) != (secret["id"], version["id"]) or place["kind"] not in line:
                 stop(f"packs/{sha256}: line {place['line']} is not the value that the index names")
             deliver(arguments, secret, version, line[place["kind"]])
             count += 1
@@ -455,10 +455,10 @@ def extract(arguments):
 def deliver(arguments, secret, version, value):
     kind = version["value"]["kind"]
     if arguments.json:
-        print(json.dumps({"name": secret["name"], "secret": secret["arn"], "version": version["id"],
-                          "stages": version["stages"], kind: value}, ensure_ascii=False))
+        print(json.dumps({"name": secret["name"], "secret": secret["id"], "version": version["id"],
+                          "labels": version["labels"], kind: value}, ensure_ascii=False))
     else:
-        data = value.encode() if kind == "string" else base64.b64decode(value, validate=True)
+        data = value.encode() if kind != "bytes" else base64.b64decode(value, validate=True)
         write(os.path.join(arguments.out, file_name(secret["name"]), file_name(version["id"])), data)
 
 
