@@ -171,6 +171,15 @@ impl Repository {
         self.judge_chain(trust, self.chain(trust).await?, remembered).await
     }
 
+    /// The same of the newest part of the history, where this host remembers the rest: enough to tell the newest snapshots and
+    /// where the next one goes ([`Repository::recent_chain`]).
+    ///
+    /// # Errors
+    /// As [`Repository::judge`].
+    pub async fn judge_recent(&self, trust: &Trust, remembered: &[Remembered]) -> Result<Judgement, RepoError> {
+        self.judge_chain(trust, self.recent_chain(trust).await?, remembered).await
+    }
+
     /// The same for a chain that was read just now.
     ///
     /// # Errors
