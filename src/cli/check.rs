@@ -14,8 +14,8 @@ use crate::{
     clock::{Clock, SystemClock},
     drill,
     repo::{
-        Chain, CheckDepth, CheckOptions, CheckReport, Extent, Fault, History, Judgement, Remembered, Repository, Restorable,
-        SubsetRule, Trust, VerifiedRecord,
+        Chain, CheckDepth, CheckOptions, CheckReport, Extent, Fault, History, Judgement, Remembered, Repository,
+        Restorable, SubsetRule, Trust, VerifiedRecord,
     },
 };
 
@@ -91,11 +91,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     watch.done();
     let report = with_judgement(report, &judgement);
-    let shown = Shown {
-        report: &report,
-        pending: list::pending_json(judgement.chain()),
-        records: judgement.later_records(),
-    };
+    let shown =
+        Shown { report: &report, pending: list::pending_json(judgement.chain()), records: judgement.later_records() };
     context.output.result(&shown, || text(&report, args.depth));
     for words in pending {
         context.output.note(&words);
@@ -118,7 +115,8 @@ struct Shown<'a> {
 /// What the judge of every command finds belongs into the report, once.
 fn with_judgement(mut report: CheckReport, judgement: &Judgement) -> CheckReport {
     for fault in judgement.faults() {
-        let is_new = |known: &Fault| (&known.file, known.kind, &known.detail) != (&fault.file, fault.kind, &fault.detail);
+        let is_new =
+            |known: &Fault| (&known.file, known.kind, &known.detail) != (&fault.file, fault.kind, &fault.detail);
         if report.faults.iter().all(is_new) {
             report.faults.push(fault.clone());
         }

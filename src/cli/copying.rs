@@ -65,8 +65,7 @@ pub(super) async fn copy_to(
     let judgement = repository.judge(trust, &history::of_host(context, repository)?).await?.accepting(&accept.accepted);
     let chain = judgement.chain();
     let outcome = judgement.for_copying();
-    let beside: Vec<Fault> =
-        judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect();
+    let beside: Vec<Fault> = judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect();
     let seen = host.copies_seen(repository.id())?;
     let watch = Watch::new(context.output.json);
     watch.begin("copy", None);

@@ -188,7 +188,9 @@ async fn sweep_all(
             Err(failure) => context.output.warn(&format!("nothing was removed at {url}: {}", failure.message)),
             Ok(report) if !report.disagreed.is_empty() => {
                 let files = report.disagreed.join(", ");
-                context.output.warn(&format!("{url}: another host's record orders to remove what the rules keep: {files}"));
+                context
+                    .output
+                    .warn(&format!("{url}: another host's record orders to remove what the rules keep: {files}"));
             }
             Ok(report) if !report.refused.is_empty() => {
                 let files = plural(report.refused.len() as u64, "file");

@@ -88,8 +88,6 @@ pub(super) fn pending(trust: &Trust, each: &VerifiedForget, count: u64) -> Strin
 }
 
 pub(super) fn pending_json(chain: &Chain) -> Vec<serde_json::Value> {
-    let one = |(each, count): (&VerifiedForget, u64)| {
-        json!({ "record": each.name, "after": each.record.after, "signer": each.record.signer, "snapshots": count })
-    };
+    let one = |(each, count): (&VerifiedForget, u64)| json!({ "record": each.name, "after": each.record.after, "signer": each.record.signer, "snapshots": count });
     chain.pending().into_iter().map(one).collect()
 }

@@ -39,7 +39,8 @@ impl CopyView {
     pub(super) fn faults(&self) -> Vec<Fault> {
         let Ok(chain) = &self.chain else { return Vec::new() };
         let mut faults = chain.faults.clone();
-        let seen = self.seen.map(|seen| Remembered { by: "this host".into(), head: seen.head, holds: false, outside: true });
+        let seen =
+            self.seen.map(|seen| Remembered { by: "this host".into(), head: seen.head, holds: false, outside: true });
         faults.extend(chain.compare(seen.as_slice()));
         faults.retain(|fault| fault.severity().is_some());
         faults

@@ -32,7 +32,7 @@ use crate::{
     model::Digest,
     progress::Progress,
     provider::{ProviderError, Source, Target},
-    repo::{AcceptedFault, NoChoice, RepoError, Remembered, Repository, Trust},
+    repo::{AcceptedFault, NoChoice, Remembered, RepoError, Repository, Trust},
     restore::{ExecuteError, LookError, PlanError},
 };
 

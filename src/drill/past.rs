@@ -120,7 +120,12 @@ fn chained(mut stored: Vec<StoredDrill>) -> Vec<(StoredDrill, Option<Facts>)> {
     ordered
 }
 
-fn fault(stored: &StoredDrill, facts: Option<&Facts>, previous: Option<Digest>, trust: &Trust) -> Option<(FaultKind, String)> {
+fn fault(
+    stored: &StoredDrill,
+    facts: Option<&Facts>,
+    previous: Option<Digest>,
+    trust: &Trust,
+) -> Option<(FaultKind, String)> {
     let Some(facts) = facts else { return Some((FaultKind::Damaged, "not a drill record".into())) };
     if stored.signature.is_empty() {
         return Some((FaultKind::Unsigned, "it has no signature".into()));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust, VerifiedForget,
-    VerifiedManifest, Witness, content::SignedFile, from_json, layout, to_json, untrusted,
+    FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust,
+    VerifiedForget, VerifiedManifest, Witness, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     cores,

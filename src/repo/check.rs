@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Chain, Fault, FaultKind, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest, VerifiedRecord,
+    Chain, Fault, FaultKind, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust,
+    VerifiedManifest, VerifiedRecord,
     chain::PARALLEL,
     damaged,
     identity::Identity,

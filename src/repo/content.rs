@@ -7,8 +7,8 @@ use futures::{Stream, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    Chosen, Fault, FaultKind, FileRef, IndexReader, IndexWriter, MISSING, Manifest, PackReader, RepoError, Repository, SealedFile,
-    damaged, file_ref, layout,
+    Chosen, Fault, FaultKind, FileRef, IndexReader, IndexWriter, MISSING, Manifest, PackReader, RepoError, Repository,
+    SealedFile, damaged, file_ref, layout,
 };
 use crate::{
     cores,

@@ -237,7 +237,8 @@ mod tests {
     fn the_table_is_the_specification_s() {
         let spec = include_str!("../../docs/format.md");
         for kind in FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Halted) {
-            let line = spec.lines().find(|line| line.starts_with("| `") && line.contains(&format!("`{kind}`"))).unwrap();
+            let line =
+                spec.lines().find(|line| line.starts_with("| `") && line.contains(&format!("`{kind}`"))).unwrap();
             let expected = match kind.severity() {
                 None => "| none |",
                 Some(Severity::Attention) => "| attention (3) |",

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, Refusal, RepoError, Repository, Retention, Signed, Trust, VerifiedManifest,
-    content::SignedFile, from_json, layout, to_json, untrusted,
+    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, Refusal, RepoError, Repository, Retention, Signed, Trust,
+    VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
@@ -332,7 +332,14 @@ impl ForgetRules {
         let Self { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within } = *self;
         // Longer than any history is as good as for ever.
         let seconds = |within: u64| SignedDuration::from_secs(i64::try_from(within.min(1 << 40)).unwrap_or(i64::MAX));
-        Retention { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within: keep_within.map(seconds) }
+        Retention {
+            keep_last,
+            keep_daily,
+            keep_weekly,
+            keep_monthly,
+            keep_yearly,
+            keep_within: keep_within.map(seconds),
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     AcceptedFault, Chain, Fault, FaultKind, Manifest, Remembered, RepoError, Repository, Severity, Tip, Trust,
-    VerifiedManifest, VerifiedRecord,
-    layout,
+    VerifiedManifest, VerifiedRecord, layout,
     record::{Halt, LaterRecords},
     retention::trusted,
 };
@@ -219,7 +218,8 @@ impl Judgement {
         if let Some(number) = number {
             self.compared += 1;
             if newest < number {
-                let detail = format!("rolled back: the newest snapshot is number {newest}, number {number} was expected");
+                let detail =
+                    format!("rolled back: the newest snapshot is number {newest}, number {number} was expected");
                 self.faults.push(Fault::new(layout::SNAPSHOTS, FaultKind::RolledBack, detail));
             }
         }
@@ -271,7 +271,8 @@ impl Judgement {
     pub fn recent(&self, source: Option<&PlaceFilter>, last: usize) -> Result<Vec<Chosen>, NoChoice> {
         let accepted = self.certain("which snapshots are the newest is not certain")?;
         let place = self.one_source(source)?;
-        let of = |found: &&VerifiedManifest| place.as_ref() == Some(&found.manifest().source) && !self.chain.is_late(found);
+        let of =
+            |found: &&VerifiedManifest| place.as_ref() == Some(&found.manifest().source) && !self.chain.is_late(found);
         let found = self.chain.manifests.iter().rev().filter(of).take(last);
         found.map(|found| self.alone(found).map(|()| self.chosen(found, accepted.clone()))).collect()
     }
@@ -293,9 +294,8 @@ impl Judgement {
         };
         let history: Vec<&VerifiedManifest> = self.chain.manifests.iter().filter(of).collect();
         let trusted = trusted(&history, now);
-        let counts = |found: &&&VerifiedManifest| {
-            trusted.contains(&found.manifest().sequence) && found.manifest().time <= at
-        };
+        let counts =
+            |found: &&&VerifiedManifest| trusted.contains(&found.manifest().sequence) && found.manifest().time <= at;
         let found = history.iter().rev().find(counts).ok_or(NoChoice::NoneAt(at))?;
         self.alone(found)?;
         Ok(self.chosen(found, accepted))
@@ -422,9 +422,7 @@ impl Judgement {
         let means = |place: &&Place| wanted.is_none_or(|wanted| wanted.means(place));
         let meant: Vec<Place> = all.iter().filter(means).cloned().collect();
         match (meant.as_slice(), wanted) {
-            ([], Some(wanted)) if !all.is_empty() => {
-                Err(NoChoice::NoSuchSource { wanted: wanted.clone(), there: all })
-            }
+            ([], Some(wanted)) if !all.is_empty() => Err(NoChoice::NoSuchSource { wanted: wanted.clone(), there: all }),
             ([] | [_], _) => Ok(meant.into_iter().next()),
             _ => Err(NoChoice::SeveralSources(meant)),
         }
@@ -461,9 +459,8 @@ impl Appending<'_> {
 
     /// The newest snapshot of a source that `is` what is looked for.
     pub fn newest_where(&self, place: &Place, is: impl Fn(&VerifiedManifest) -> bool) -> Option<Chosen> {
-        let of = |found: &&VerifiedManifest| {
-            found.manifest().source == *place && !self.chain().is_late(found) && is(found)
-        };
+        let of =
+            |found: &&VerifiedManifest| found.manifest().source == *place && !self.chain().is_late(found) && is(found);
         let found = self.chain().manifests.iter().rev().find(of)?;
         Some(self.judgement.chosen(found, self.accepted.clone()))
     }

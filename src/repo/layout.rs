@@ -131,7 +131,10 @@ pub(super) fn is_known(name: &str) -> bool {
     let bare = file.strip_suffix(SIGNATURE).unwrap_or(file);
     let content = |ending: &str| file.strip_suffix(ending).is_some_and(is_digest);
     match folder {
-        EPOCHS => epoch_parts(name.strip_suffix(SIGNATURE).or_else(|| name.strip_suffix(".countersig")).unwrap_or(name)).is_some(),
+        EPOCHS => {
+            epoch_parts(name.strip_suffix(SIGNATURE).or_else(|| name.strip_suffix(".countersig")).unwrap_or(name))
+                .is_some()
+        }
         SNAPSHOTS => manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name)).is_some(),
         DRILLS | ATTESTATIONS | FORGOTTEN | RECORDS => bare.strip_suffix(".json").is_some_and(is_stem),
         PACKS => pack_digest(name).is_some(),
@@ -179,7 +182,8 @@ mod tests {
         let stem = stem("2026-01-02T03:04:05.9Z".parse().unwrap(), SnapshotId::from_bytes([0xab; 16]));
         assert_eq!(stem, "20260102T030405Z-abababab");
         assert_eq!(stem_of(DRILLS, &record(DRILLS, &stem)), Some(&*stem));
-        for other in ["x.json", "a/x.json", &format!("{stem}.json.sig"), &format!("a/{stem}.json"), &format!("{stem}x.json")]
+        for other in
+            ["x.json", "a/x.json", &format!("{stem}.json.sig"), &format!("a/{stem}.json"), &format!("{stem}x.json")]
         {
             assert_eq!(stem_of(DRILLS, &format!("drills/{other}")), None, "{other}");
         }
@@ -190,7 +194,8 @@ mod tests {
         for folder in ["", "00", "+1", "-1", "x", "35184372088832", "18446744073709551616", "0/0"] {
             assert_eq!(manifest_stem(&format!("snapshots/{folder}/{stem}.json")), None, "{folder}");
         }
-        for other in ["20260102T030405Z-ABABABAB", "20260102t030405Z-abababab", "20260102T030405Z-ababababa", "é", "a~"] {
+        for other in ["20260102T030405Z-ABABABAB", "20260102t030405Z-abababab", "20260102T030405Z-ababababa", "é", "a~"]
+        {
             assert!(!is_stem(other), "{other}");
         }
         assert_eq!(epoch_parts(&epoch(12, &digest)), Some((12, digest)));

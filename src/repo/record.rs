@@ -94,7 +94,11 @@ impl VerifiedRecord {
         let LaterRecord { kind, halts, .. } = &self.record;
         let words: Vec<&str> = halts.iter().map(|halt| halt.words()).collect();
         if words.is_empty() {
-            return Fault::new(&self.file, FaultKind::Unknown, format!("a signed record of kind {kind}, unknown to this build"));
+            return Fault::new(
+                &self.file,
+                FaultKind::Unknown,
+                format!("a signed record of kind {kind}, unknown to this build"),
+            );
         }
         let detail = format!("a signed record of kind {kind}, unknown to this build, forbids {}", words.join(" and "));
         Fault::new(&self.file, FaultKind::Halted, detail)

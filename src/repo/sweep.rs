@@ -13,11 +13,7 @@ use super::{
     Chain, ForgetError, ForgetRules, Judgement, Repository, Retention, VerifiedForget, VerifiedManifest,
     forget::files_of, layout, plan, record::Halt,
 };
-use crate::{
-    crypto::PublicKey,
-    model::Digest,
-    storage::StorageError,
-};
+use crate::{crypto::PublicKey, model::Digest, storage::StorageError};
 
 /// What a host brings along to remove something.
 pub struct Sweep<'a> {

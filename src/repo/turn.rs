@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::{
-    Chain, FORMAT_VERSION, Manifest, RepoError, Repository, Trust, TrustAnchor, VerifiedManifest, Witness, chain::judge,
-    content::SignedFile, from_json, layout, to_json, untrusted,
+    Chain, FORMAT_VERSION, Manifest, RepoError, Repository, Trust, TrustAnchor, VerifiedManifest, Witness,
+    chain::judge, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, Signer},

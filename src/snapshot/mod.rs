@@ -38,6 +38,9 @@ const CONCURRENT_SECRETS: usize = 64;
 /// Failures in a row after which the source counts as gone, not as a source with a few bad secrets.
 const GIVE_UP_AFTER: usize = 20;
 
+/// Packs by their digests.
+type PackNames = Arc<BTreeSet<Digest>>;
+
 /// What a snapshot needs.
 pub struct Request<'a> {
     /// Where it is written.
@@ -152,7 +155,8 @@ pub enum SnapshotError {
 /// # Errors
 /// See [`SnapshotError`]. What could not be read is not an error: it is in the [`Report`] and the manifest.
 pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
-    let own = request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false, outside: true });
+    let own =
+        request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false, outside: true });
     let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
     let appending = judgement.for_appending()?;
     run_after(request, &appending, &appending.tip()).await
@@ -192,7 +196,8 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     let opened = request.drill.map(|drill| Arc::new(previous.drill_packs(&drill.recipient)));
     let mut tally = Tally::default();
     let entries = list(request).await?;
-    read_all(request, &place, entries, &mut previous, (&unfinished, &there, opened.as_ref()), &mut writer, &mut tally).await?;
+    read_all(request, &place, entries, &mut previous, (&unfinished, &there, opened.as_ref()), &mut writer, &mut tally)
+        .await?;
 
     request.progress.begin("write index", None);
     let packs = previous.packs().chain(unfinished.packs());
@@ -256,7 +261,7 @@ async fn read_all(
     place: &Place,
     entries: Sorted<Record>,
     previous: &mut Previous<'_>,
-    (unfinished, there, opened): (&Arc<Unfinished>, &Arc<BTreeSet<Digest>>, Option<&Arc<BTreeSet<Digest>>>),
+    (unfinished, there, opened): (&Arc<Unfinished>, &PackNames, Option<&PackNames>),
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {

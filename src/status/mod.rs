@@ -5,11 +5,11 @@ mod metrics;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+pub use crate::repo::Severity;
 use crate::{
     model::{RepositoryId, SnapshotId},
     repo::{Counts, Fault, FaultKind, Manifest},
 };
-pub use crate::repo::Severity;
 pub use metrics::{metrics, unknown};
 
 /// How old things may be.
@@ -208,7 +208,11 @@ fn snapshot(newest: Option<&Newest>, limits: &Limits, now: Timestamp) -> Vec<Fin
 fn copy(copy: &Copy, limits: &Limits, now: Timestamp) -> Option<Finding> {
     let url = &copy.url;
     if let (Some(error), kind) = (&copy.error, copy.fault) {
-        return Some(finding(kind.and_then(FaultKind::severity).unwrap_or(Severity::Attention), "copy", &format!("{url}: {error}")));
+        return Some(finding(
+            kind.and_then(FaultKind::severity).unwrap_or(Severity::Attention),
+            "copy",
+            &format!("{url}: {error}"),
+        ));
     }
     match copy.newest {
         None => Some(attention("copy", format!("{url} holds no snapshot"))),

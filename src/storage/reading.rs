@@ -104,13 +104,12 @@ impl Storage {
         store: &Arc<LocalFileSystem>,
         names: &[String],
     ) -> Result<Vec<Option<Bytes>>, StorageError> {
-        let batches =
-            names.chunks(BATCH).map(|batch| {
-                let paths: Vec<_> = batch.iter().map(|name| Path::parse(name.as_str())).collect();
-                let store = Arc::clone(store);
-                let read = move |path: object_store::Result<Path, object_store::path::Error>| local::read(&store, &path?);
-                async move { (batch, cores::aside(move || paths.into_iter().map(read).collect()).await) }
-            });
+        let batches = names.chunks(BATCH).map(|batch| {
+            let paths: Vec<_> = batch.iter().map(|name| Path::parse(name.as_str())).collect();
+            let store = Arc::clone(store);
+            let read = move |path: object_store::Result<Path, object_store::path::Error>| local::read(&store, &path?);
+            async move { (batch, cores::aside(move || paths.into_iter().map(read).collect()).await) }
+        });
         let mut batches = stream::iter(batches).buffered(cores::count());
         let mut found = Vec::with_capacity(names.len());
         while let Some((batch, files)) = batches.next().await {

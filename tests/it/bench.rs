@@ -236,7 +236,10 @@ impl Bench {
 
     /// The records of a snapshot.
     pub async fn records(&self, manifest: &VerifiedManifest) -> Vec<Record> {
-        self.repository.records(&chosen(&self.repository, &self.trust, manifest).await, Opener::Recovery(&self.key)).await.unwrap()
+        self.repository
+            .records(&chosen(&self.repository, &self.trust, manifest).await, Opener::Recovery(&self.key))
+            .await
+            .unwrap()
     }
 
     /// The plan for a target.

@@ -190,7 +190,9 @@ fn a_mark_cut_off_at_any_write_is_none() {
                 assert!(forget(&cut, &trust, &some, (time(3), time(4)), &sample.signer).await.is_err());
                 assert_eq!(deep(&sample.repository, &trust, &sample).await.faults, []);
                 mark(&sample, &trust, &[1]).await;
-                assert!(sweep(&sample.repository, &trust, &sample.signer, later(), &none()).await.unwrap().snapshots == 1);
+                assert!(
+                    sweep(&sample.repository, &trust, &sample.signer, later(), &none()).await.unwrap().snapshots == 1
+                );
                 assert_eq!(deep(&sample.repository, &trust, &sample).await.faults, []);
             });
         }
@@ -283,7 +285,10 @@ fn only_a_signers_record_excuses_an_absence() {
             let chain = seen.chain(&trust).await.unwrap();
             let kinds: BTreeSet<String> = chain.faults.iter().map(|fault| format!("{:?}", fault.kind)).collect();
             assert!(kinds.contains("Gap") && kinds.contains(&format!("{kind:?}")), "{what}: {:?}", chain.faults);
-            assert!(matches!(sweep(&seen, &trust, &sample.signer, later(), &none()).await, Err(ForgetError::Refused(_))), "{what}");
+            assert!(
+                matches!(sweep(&seen, &trust, &sample.signer, later(), &none()).await, Err(ForgetError::Refused(_))),
+                "{what}"
+            );
         }
     });
 }
@@ -303,7 +308,10 @@ fn nothing_is_concluded_from_a_history_with_faults_and_the_newest_never_goes() {
             altered(sample.repository.storage(), |name, bytes| (!name.contains(&third)).then_some(bytes)).await;
         let before = storage.list("").await.unwrap();
         let repository = Repository::open(storage).await.unwrap();
-        assert!(matches!(sweep(&repository, &trust, &sample.signer, later(), &none()).await, Err(ForgetError::Refused(_))));
+        assert!(matches!(
+            sweep(&repository, &trust, &sample.signer, later(), &none()).await,
+            Err(ForgetError::Refused(_))
+        ));
         assert_eq!(repository.storage().list("").await.unwrap(), before);
     });
 }

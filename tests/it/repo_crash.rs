@@ -95,7 +95,8 @@ fn a_copy_is_valid_after_every_cut_and_completed_by_the_next_run() {
     block_on(async {
         let whole = Storage::memory();
         let faults = Arc::new(Faults::none());
-        let report = copy(&sample.repository, &sample.trust_now().await, &whole.with_faults(Arc::clone(&faults))).await.unwrap();
+        let report =
+            copy(&sample.repository, &sample.trust_now().await, &whole.with_faults(Arc::clone(&faults))).await.unwrap();
         assert_eq!(report.copied, faults.puts());
         assert_eq!(report.present, 0);
         let files = whole.list("").await.unwrap();
@@ -104,7 +105,12 @@ fn a_copy_is_valid_after_every_cut_and_completed_by_the_next_run() {
         for n in 1..=faults.puts() {
             for faults in cuts(n) {
                 let far = Storage::memory();
-                assert!(copy(&sample.repository, &sample.trust_now().await, &far.with_faults(Arc::new(faults))).await.is_err(), "put {n}");
+                assert!(
+                    copy(&sample.repository, &sample.trust_now().await, &far.with_faults(Arc::new(faults)))
+                        .await
+                        .is_err(),
+                    "put {n}"
+                );
                 if let Ok(half) = Repository::open(far.clone()).await {
                     let found = half.check(&trust, CheckDepth::Structure).await.unwrap();
                     assert_eq!(found.faults, [], "put {n}");
@@ -130,7 +136,11 @@ fn an_update_of_a_copy_never_shows_a_snapshot_that_is_not_whole() {
         sample.snapshot(2, Some(head), &records, &packs).await;
         for n in 1..=5 {
             let far = altered(&before, |_, bytes| Some(bytes)).await;
-            assert!(copy(&sample.repository, &sample.trust_now().await, &far.with_faults(Arc::new(Faults::from_put(n)))).await.is_err());
+            assert!(
+                copy(&sample.repository, &sample.trust_now().await, &far.with_faults(Arc::new(Faults::from_put(n))))
+                    .await
+                    .is_err()
+            );
             let half = Repository::open(far).await.unwrap();
             let report = half.check(&trust, CheckDepth::Values(&sample.recovery)).await.unwrap();
             assert_eq!((report.snapshots, report.faults.len()), (1, 0), "put {n}");
@@ -157,7 +167,8 @@ fn damage_is_not_spread() {
         let outcome = copy(&seen, &sample.trust_now().await, &Storage::memory()).await;
         assert!(matches!(outcome, Err(RepoError::Damaged { .. })));
         // A manifest that does not count is not copied.
-        let unsigned = |name: &str, bytes| (!name.starts_with("snapshots/") || !name.ends_with(".sig")).then_some(bytes);
+        let unsigned =
+            |name: &str, bytes| (!name.starts_with("snapshots/") || !name.ends_with(".sig")).then_some(bytes);
         let seen = Repository::open(altered(sample.repository.storage(), unsigned).await).await.unwrap();
         let far = Storage::memory();
         copy(&seen, &sample.trust_now().await, &far).await.unwrap();
@@ -181,7 +192,10 @@ fn a_copy_is_never_written_over_anything_else() {
 
         let newer = Storage::memory();
         newer.put_new("lifeboat.json", r#"{"version":2,"more":true}"#.into()).await.unwrap();
-        assert!(matches!(copy(&sample.repository, &sample.trust_now().await, &newer).await, Err(RepoError::Newer { found: 2, .. })));
+        assert!(matches!(
+            copy(&sample.repository, &sample.trust_now().await, &newer).await,
+            Err(RepoError::Newer { found: 2, .. })
+        ));
         assert!(matches!(Repository::open(newer).await, Err(RepoError::Newer { found: 2, .. })));
 
         for name in ["recover.py", "epochs/1.json"] {

@@ -18,7 +18,7 @@ use lifeboat::{
     storage::{Storage, faults::Faults},
 };
 
-use crate::repo_sample::{Sample, forget, altered, arn, block_on, values};
+use crate::repo_sample::{Sample, altered, arn, block_on, forget, values};
 
 /// One snapshot with every kind of value, a drill record and a forget record.
 fn sample() -> Sample {

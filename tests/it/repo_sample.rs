@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use lifeboat::{
     crypto::{IndexKey, Namespace, RecoveryKey, Signer},
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
-    repo::{AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, IndexWriter, Manifest, PackWriter, PreviousEpoch, Repository, Retention, SignedEpoch, Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest},
+    repo::{
+        AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, IndexWriter, Manifest,
+        PackWriter, PreviousEpoch, Repository, Retention, SignedEpoch, Sweep, SweepReport, Trust, TrustAnchor,
+        VerifiedForget, VerifiedManifest,
+    },
     storage::Storage,
 };
 

@@ -263,7 +263,11 @@ async fn the_next_snapshot_reads_only_what_changed() {
     assert_eq!((counts.values_read, counts.values_carried), (1, 6));
     assert_eq!(report.manifest.manifest().sequence, 2);
     let opener = Opener::Index(&world.index_key);
-    let records = world.repository.records(&chosen(&world.repository, &world.trust, &report.manifest).await, opener).await.unwrap();
+    let records = world
+        .repository
+        .records(&chosen(&world.repository, &world.trust, &report.manifest).await, opener)
+        .await
+        .unwrap();
     let database = records.iter().find(|record| record.secret.name == "app/database").unwrap();
     assert!(
         database.versions.iter().all(|version| matches!(version.value, ValueState::Stored { .. })),

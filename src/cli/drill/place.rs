@@ -69,7 +69,9 @@ pub(super) fn remembered(context: &Context, host: &Host, from: &From) -> Result<
     let id = from.repository.id();
     if from.is_copy {
         let seen = host.copies_seen(id)?;
-        let of = |url: &&String| Storage::open(url).is_ok_and(|there| there.address() == from.repository.storage().address());
+        let of = |url: &&String| {
+            Storage::open(url).is_ok_and(|there| there.address() == from.repository.storage().address())
+        };
         let seen = seen.keys().find(of).and_then(|url| seen.get(url)).map(|seen| seen.head);
         remembered.extend(survey::remembered(seen, &[], &[]));
     } else if context.global.repo.is_none() {
