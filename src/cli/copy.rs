@@ -52,6 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         section.allow_same_account |= args.allow_same_account;
     }
     let copied = copy_to(context, &host, &repository, &trust, &sections, &args.accept, Reach::Whole).await?;
+    copying::warn_beside(context, &copied);
     copying::warn(context, &copied);
     print(context, &copied);
     Ok(copying::exit(&copied))

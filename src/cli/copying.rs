@@ -111,11 +111,15 @@ async fn one(
     })
 }
 
-/// Says what is wrong beside what was copied, which copies are not up to date, and why.
-pub(super) fn warn(context: &Context, copied: &[Copied]) {
+/// Says what is wrong in the repository beside what was copied.
+pub(super) fn warn_beside(context: &Context, copied: &[Copied]) {
     for fault in copied.iter().flat_map(|copied| &copied.beside).collect::<BTreeSet<_>>() {
-        context.output.warn(&format!("not copied, or not right: {fault}"));
+        context.output.warn(&format!("history: {fault}"));
     }
+}
+
+/// Says which copies are not up to date, and why.
+pub(super) fn warn(context: &Context, copied: &[Copied]) {
     for Copied { url, outcome, behind, .. } in copied {
         if let Err(failure) = outcome {
             let behind = plural(*behind, "snapshot");

@@ -235,6 +235,11 @@ impl Judgement {
         self
     }
 
+    /// The same with a snapshot that was added just now, so that a test of many days need not read them all again.
+    pub fn test_only_push(&mut self, manifest: VerifiedManifest) {
+        self.chain.manifests.push(manifest);
+    }
+
     /// What there is, to be listed.
     pub fn chain(&self) -> &Chain {
         &self.chain

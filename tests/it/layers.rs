@@ -13,7 +13,7 @@ use lifeboat::{
         memory::{HeldVersion, Memory},
     },
     repo::{
-        Chain, CheckDepth, CheckReport, Extent, FaultKind, FileRef, Manifest, PackLists, Repository, SweepArc, Tip,
+        CheckDepth, CheckReport, Extent, FaultKind, FileRef, Judgement, Manifest, PackLists, Repository, SweepArc, Tip,
         Trust,
     },
     snapshot::{self, DrillSealing, Report, SnapshotError},
@@ -34,7 +34,7 @@ struct Host {
     exclude: [String; 1],
     sweep_days: u32,
     /// The history as the host's own runs leave it, so that years of them do not each read all of it.
-    known: tokio::sync::Mutex<Option<(Chain, Tip, Trust)>>,
+    known: tokio::sync::Mutex<Option<(Judgement, Tip, Trust)>>,
 }
 
 fn day(number: i64) -> Timestamp {
@@ -71,14 +71,16 @@ impl Host {
         let (repository, anchor) = (&self.sample.repository, self.sample.anchor());
         if known.is_none() {
             let trust = repository.trust(&anchor).await.unwrap();
-            let chain = repository.chain(&trust).await.unwrap();
-            *known = Some((chain.clone(), chain.tip(), trust));
+            let judgement = repository.judge(&trust, &[]).await.unwrap();
+            let tip = judgement.for_appending().unwrap().tip();
+            *known = Some((judgement, tip, trust));
         }
-        let Some((chain, tip, trust)) = known.as_mut() else { panic!("it is known now") };
+        let Some((judgement, tip, trust)) = known.as_mut() else { panic!("it is known now") };
         let clock = FixedClock(day(number));
         let request = self.request(repository, trust, &self.sample.index, &clock);
-        let report = snapshot::run_after(&request, chain, tip).await.unwrap();
-        chain.manifests.push(report.manifest.clone());
+        let appending = judgement.for_appending().unwrap();
+        let report = snapshot::run_after(&request, &appending, tip).await.unwrap();
+        judgement.test_only_push(report.manifest.clone());
         report
     }
 
