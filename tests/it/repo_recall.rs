@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use lifeboat::{
     model::{Digest, SnapshotId},
-    repo::{Chain, FaultKind, Manifest, Repository, Standing, Trust, Witness},
+    progress::Silent,
+    repo::{Chain, CheckDepth, FaultKind, Manifest, Repository, Standing, Trust, Witness, copy_with},
     storage::{Storage, faults::Faults},
 };
 
@@ -174,6 +175,45 @@ fn a_bundle_does_not_hide_what_is_gone() {
             let seen = Repository::open(storage).await.unwrap().chain(&trust).await.unwrap();
             assert!(seen.faults.iter().any(|fault| fault.kind == kind), "{gone}: {:?}", seen.faults);
         }
+    });
+}
+
+#[test]
+fn a_daily_copy_costs_what_is_new_and_a_copy_that_lost_something_is_looked_at_whole() {
+    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    block_on(async {
+        grow(&sample, 700).await;
+        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let (from, to) = (sample.repository.storage().clone(), Storage::memory());
+        let host = || async {
+            Repository::open(from.clone()).await.unwrap().remembering(folder.path().join("history"))
+        };
+        let first = host().await;
+        let judgement = first.judge_recent(&trust, &[]).await.unwrap();
+        copy_with(&first, &trust, &judgement, &to, (None, &Silent)).await.unwrap();
+        let held = judgement.chain().witness();
+        let manifests = async |storage: &Storage| storage.list("snapshots").await.unwrap().len();
+        assert_eq!(manifests(&to).await, 1_400, "a first copy is whole, also of a history that was not read whole");
+
+        grow(&sample, 702).await;
+        let faults = Arc::new(Faults::none());
+        let counted = to.clone().with_faults(Arc::clone(&faults));
+        let host = host().await;
+        let judgement = host.judge_recent(&trust, &[]).await.unwrap();
+        assert!(!judgement.chain().is_whole());
+        let report = copy_with(&host, &trust, &judgement, &counted, (held, &Silent)).await.unwrap();
+        assert_eq!((report.behind, manifests(&to).await), (2, 1_404));
+        assert!(faults.reads() < 40 && faults.puts() < 8, "{} reads, {} puts", faults.reads(), faults.puts());
+
+        // The head that this host saw there is gone: everything is looked at, and brought back.
+        let head = judgement.chain().head().unwrap();
+        for name in [head.file(), judgement.chain().manifests[0].file()] {
+            to.remove(&name).await.unwrap();
+        }
+        let report = copy_with(&host, &trust, &judgement, &to, (judgement.chain().witness(), &Silent)).await.unwrap();
+        assert_eq!((report.behind, manifests(&to).await), (2, 1_404));
+        let copy = Repository::open(to).await.unwrap();
+        assert!(copy.check(&trust, CheckDepth::Structure).await.unwrap().faults.is_empty());
     });
 }
 
