@@ -92,6 +92,19 @@ impl OpenSet {
         self.lists.extend(other.lists);
     }
 
+    /// The same without packs that are not there any more: no later manifest may name them, by a list neither.
+    pub fn give_up(&mut self, gone: &BTreeSet<Digest>) {
+        let is_gone = |file: &FileRef| gone.contains(&file.sha256);
+        let (broken, lists) =
+            std::mem::take(&mut self.lists).into_iter().partition(|(_, packs)| packs.iter().any(is_gone));
+        self.lists = lists;
+        let broken: Vec<(FileRef, Arc<[FileRef]>)> = broken;
+        self.new.extend(broken.iter().flat_map(|(_, packs)| packs.iter().copied()));
+        self.new.retain(|file| !is_gone(file));
+        self.new.sort_unstable();
+        self.new.dedup();
+    }
+
     /// Every pack; one that two lists name comes twice.
     pub fn packs(&self) -> impl Iterator<Item = &FileRef> {
         self.new.iter().chain(self.lists.iter().flat_map(|(_, packs)| packs.iter()))

@@ -49,6 +49,8 @@ pub(super) struct Unfinished {
 /// What is known of one secret.
 pub(super) struct Known {
     record: Option<Record>,
+    /// Whether the earlier index says something else, because a pack is gone.
+    is_altered: bool,
     shared: Arc<Shared>,
     is_for_drills: bool,
 }
@@ -106,6 +108,14 @@ impl Earlier {
     pub(super) fn drill_packs(&self, recipient: &Recipient) -> BTreeSet<Digest> {
         let seal = self.manifest.manifest().drill().filter(|seal| seal.recipient == *recipient);
         seal.into_iter().flat_map(|_| self.drill.packs().map(|file| file.sha256)).collect()
+    }
+
+    /// Forgets packs that are not there any more.
+    pub(super) fn give_up(&mut self, gone: &BTreeSet<Digest>) {
+        if !gone.is_empty() {
+            self.packs.give_up(gone);
+            self.drill.give_up(gone);
+        }
     }
 
     /// What the seal of the drill key names.
@@ -198,10 +208,28 @@ impl Unfinished {
     }
 }
 
+/// Takes note that the packs of values are gone; tells whether any was.
+fn without_packs(record: &mut Record, missing: &BTreeSet<Digest>) -> bool {
+    let mut any = false;
+    for version in &mut record.versions {
+        if matches!(&version.value, ValueState::Stored { pack, .. } if missing.contains(pack)) {
+            version.value = ValueState::Unreadable { reason: "PackMissing".into() };
+            any = true;
+        }
+    }
+    any
+}
+
 impl Known {
     /// What is known of a secret, which drills may open.
-    pub(super) fn new(record: Option<Record>, shared: &Arc<Shared>, is_for_drills: bool) -> Self {
-        Self { record, shared: shared.clone(), is_for_drills }
+    pub(super) fn new(mut record: Option<Record>, shared: &Arc<Shared>, is_for_drills: bool) -> Self {
+        let is_altered = record.as_mut().is_some_and(|record| without_packs(record, &shared.missing));
+        Self { record, is_altered, shared: shared.clone(), is_for_drills }
+    }
+
+    /// Whether the earlier index says something else than its record here.
+    pub(super) fn is_altered(&self) -> bool {
+        self.is_altered
     }
 
     /// Whether drills open it.
@@ -211,12 +239,10 @@ impl Known {
 
     /// Whether a value is where it has to be.
     fn counts(&self, value: &ValueState) -> bool {
-        let Shared { for_drills, given_up, missing, .. } = &*self.shared;
+        let Shared { for_drills, given_up, .. } = &*self.shared;
         match value {
             ValueState::Stored { pack, .. } => {
-                !given_up.contains(pack)
-                    && !missing.contains(pack)
-                    && (!self.is_for_drills || for_drills.contains(pack))
+                !given_up.contains(pack) && (!self.is_for_drills || for_drills.contains(pack))
             }
             ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. } => false,
         }

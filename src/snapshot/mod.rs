@@ -185,12 +185,15 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     let place = request.source.place().await?;
     check_account(request.account, &place)?;
 
-    let earlier = Earlier::find(request.repository, request.trust, appending, &place).await?;
+    let mut earlier = Earlier::find(request.repository, request.trust, appending, &place).await?;
     let journal = || {
         let reader = request.index_key.recipient();
         request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader))
     };
     let shared = Arc::new(shared(request, earlier.as_ref(), journal(), started).await?);
+    if let Some(earlier) = &mut earlier {
+        earlier.give_up(&shared.missing);
+    }
     let shelf = Shelf {
         repository: request.repository.clone(),
         recipients: vec![epoch.recipient.clone()],

@@ -106,7 +106,9 @@ impl<'a> Writer<'a> {
         }
         let record = Record { secret: fetched.secret, versions, read: self.read, listing };
         match known.record() {
-            Some(before) if before.read <= self.read && same_content(before, &record) => self.push_kept(before.clone()),
+            Some(before) if !known.is_altered() && before.read <= self.read && same_content(before, &record) => {
+                self.push_kept(before.clone())
+            }
             _ => self.push_entry(Change::Changed, record),
         }
     }
@@ -129,7 +131,7 @@ impl<'a> Writer<'a> {
 
     /// Takes a secret that could not be read at all: what an earlier snapshot knows of it stays referred to.
     pub(super) fn push_unread(&mut self, known: Known, listed: Listed, error: &ProviderError) -> Result<(), RepoError> {
-        let before = known.record().cloned();
+        let before = known.record().filter(|_| !known.is_altered()).cloned();
         let mut record = known.into_record().unwrap_or_else(|| Record {
             secret: listed.secret,
             versions: Vec::new(),

@@ -466,6 +466,35 @@ fn a_list_that_is_gone_or_altered_is_its_own_fault_and_copies_hold_lists_too() {
 }
 
 #[test]
+fn a_pack_that_is_gone_is_sealed_again_and_no_later_manifest_names_it() {
+    let host = Host::with(60, |number| format!("value {number}"));
+    block_on(async {
+        for number in 0..40_i64 {
+            host.put(&name(number.unsigned_abs()), number + 1, "changed");
+            host.run(number).await;
+        }
+        let before = host.run(40).await;
+        let repository = &host.sample.repository;
+        let listed: Vec<FileRef> = host.packs(before.manifest.manifest()).await.into_iter().collect();
+        assert!(before.manifest.manifest().packs.new.len() < listed.len(), "most are in lists");
+        // One that the source still has, and one of a secret that cannot be read at all.
+        for gone in [&listed[3], &listed[listed.len() - 2]] {
+            repository.storage().remove(&lifeboat::repo::pack_name(&gone.sha256)).await.unwrap();
+        }
+        *host.known.lock().await = None;
+        for number in 41..44 {
+            let report = host.run(number).await;
+            let named = host.packs(report.manifest.manifest()).await;
+            assert!(!named.contains(&listed[3]) && !named.contains(&listed[listed.len() - 2]), "day {number}");
+            assert!(report.manifest.manifest().counts.is_complete(), "the source has them all");
+        }
+        let trust = repository.trust(&host.sample.anchor()).await.unwrap();
+        let newest = repository.check(&trust, CheckDepth::Values(&host.sample.recovery)).await.unwrap();
+        assert_eq!(newest.restorable.last().unwrap().extent, Extent::Whole);
+    });
+}
+
+#[test]
 fn a_manifest_of_five_thousand_packs_is_small_and_one_too_large_is_refused() {
     let sample = Sample::empty(Storage::memory());
     block_on(async {
@@ -477,7 +506,7 @@ fn a_manifest_of_five_thousand_packs_is_small_and_one_too_large_is_refused() {
         manifest.indexes = vec![layer.clone(); 14];
         manifest.sweeps = vec![SweepArc::whole(day(0)); 32];
         let written = sample.repository.put_manifest(manifest.clone(), &sample.signer).await.unwrap();
-        let name = format!("snapshots/{}.json", written.name());
+        let name = written.file();
         let length = sample.repository.storage().get(&name).await.unwrap().len();
         println!("a manifest of 5,000 packs, 14 layers and 32 arcs has {length} bytes");
         assert!(length < 16 << 10, "{length}");

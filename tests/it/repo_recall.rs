@@ -185,9 +185,8 @@ fn a_daily_copy_costs_what_is_new_and_a_copy_that_lost_something_is_looked_at_wh
         grow(&sample, 700).await;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let (from, to) = (sample.repository.storage().clone(), Storage::memory());
-        let host = || async {
-            Repository::open(from.clone()).await.unwrap().remembering(folder.path().join("history"))
-        };
+        let host =
+            || async { Repository::open(from.clone()).await.unwrap().remembering(folder.path().join("history")) };
         let first = host().await;
         let judgement = first.judge_recent(&trust, &[]).await.unwrap();
         copy_with(&first, &trust, &judgement, &to, (None, &Silent)).await.unwrap();
