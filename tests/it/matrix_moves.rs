@@ -103,24 +103,24 @@ pub fn all() -> Vec<Move> {
 fn storage() -> Vec<Move> {
     let a = |what, kind, parts, apply| a(Storage, what, kind, parts, apply);
     vec![
-        a("changes a word of the newest manifest", Bad, &[History], |_, t| edit(t, &t.manifest(HEAD).0)),
-        a("cuts the newest manifest short", Bad, &[History], |_, t| {
+        a("changes a word of the newest manifest", Uncertain, &[History], |_, t| edit(t, &t.manifest(HEAD).0)),
+        a("cuts the newest manifest short", Uncertain, &[History], |_, t| {
             let name = t.manifest(HEAD).0;
             t.write(&name, &t.read(&name)[..100]);
         }),
-        a("removes the signature of the newest manifest", Bad, &[History], |_, t| {
+        a("removes the signature of the newest manifest", Uncertain, &[History], |_, t| {
             t.remove(&format!("{}.sig", t.manifest(HEAD).0));
         }),
-        a("gives the newest manifest another good name", Bad, &[History], |_, t| {
+        a("gives the newest manifest another good name", Uncertain, &[History], |_, t| {
             let name = t.manifest(HEAD).0;
             let other = format!("{}-00000000.json", name.rsplit_once('-').unwrap().0);
             t.rename(&format!("{name}.sig"), &format!("{other}.sig"));
             t.rename(&name, &other);
         }),
-        a("gives the newest manifest a name of no form", Bad, &[History], |_, t| {
+        a("gives the newest manifest a name of no form", Uncertain, &[History], |_, t| {
             t.rename(&t.manifest(HEAD).0, "snapshots/0/old.json");
         }),
-        a("puts the one before in place of the newest manifest", Bad, &[History], |_, t| {
+        a("puts the one before in place of the newest manifest", Uncertain, &[History], |_, t| {
             let (name, before) = (t.manifest(HEAD).0, t.manifest(HEAD - 1).0);
             t.write(&format!("{name}.sig"), t.read(&format!("{before}.sig")));
             t.write(&name, t.read(&before));
