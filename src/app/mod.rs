@@ -19,8 +19,8 @@ use crate::{
     crypto::{IndexKey, KeyFileError, PublicKey, Recipient, RecipientError, Signer},
     drill::DrillFileError,
     fsutil::{self, Access, Existing},
-    model::RepositoryId,
-    repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedManifest, Witness},
+    model::{Digest, RepositoryId},
+    repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedForget, VerifiedManifest, Witness},
     storage::{Storage, StorageError},
 };
 
@@ -32,6 +32,8 @@ pub use sources::{Estate, EstateError, Found, LeftOut, find, may_be, refuse_twin
 const HEAD: &str = "head.json";
 /// What a host remembers of its copies.
 const COPIES: &str = "copies.json";
+/// When a host first saw each forget record.
+const FORGOTTEN: &str = "forgotten.json";
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,6 +50,8 @@ pub struct CopySeen {
 pub struct Host {
     /// The configuration.
     pub config: Config,
+    /// Its file, byte for byte.
+    file: Vec<u8>,
     folder: PathBuf,
 }
 
@@ -143,7 +147,12 @@ impl Host {
         let text = String::from_utf8_lossy(&bytes);
         let config = Config::parse(&text).map_err(|error| HostError::Config { path: path.to_owned(), error })?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        Ok(Self { config, folder })
+        Ok(Self { config, file: bytes, folder })
+    }
+
+    /// The configuration file, byte for byte, as a snapshot keeps it.
+    pub fn config_file(&self) -> &[u8] {
+        &self.file
     }
 
     /// Opens the configured repository and verifies its epochs against the pinned trust.
@@ -161,7 +170,10 @@ impl Host {
     pub async fn repository_at(&self, address: &str) -> Result<(Repository, Trust), HostError> {
         let repository = Repository::open(Storage::open(address)?).await?;
         let trust = repository.trust(&self.anchor()?).await?;
-        Ok((repository, trust))
+        // The main repository and each copy have a history of their own: a copy lags, or was tampered with.
+        let of = Digest::of(repository.storage().address().as_bytes()).short();
+        let memory = self.state_file(repository.id(), &format!("{of}.history.json"));
+        Ok((repository.remembering(memory), trust))
     }
 
     /// What this host believes.
@@ -247,6 +259,26 @@ impl Host {
         let mut all = self.copies_seen(repository)?;
         all.extend(seen);
         self.keep(repository, COPIES, &all)
+    }
+
+    /// Notes which forget records there are and gives when this host first saw each, by digest: whoever can write to the storage
+    /// may say anything about when a file appeared.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn see_forgotten(
+        &self,
+        repository: RepositoryId,
+        records: &[VerifiedForget],
+        now: Timestamp,
+    ) -> Result<BTreeMap<Digest, Timestamp>, HostError> {
+        let known: BTreeMap<Digest, Timestamp> = self.recall(repository, FORGOTTEN)?.unwrap_or_default();
+        let first = |each: &VerifiedForget| (each.digest, known.get(&each.digest).copied().unwrap_or(now));
+        let seen: BTreeMap<Digest, Timestamp> = records.iter().map(first).collect();
+        if seen != known {
+            self.keep(repository, FORGOTTEN, &seen)?;
+        }
+        Ok(seen)
     }
 
     /// The file of a next epoch that waits for confirmation; public, and gone when it is in force or given up.

@@ -1,7 +1,9 @@
 //! `lifeboat check`
 
+use serde::Serialize;
+
 use super::{
-    Context, Exit, Failure,
+    Context, Exit, Failure, list,
     output::{plural, table},
     quorum::{self, ShareArgs},
     survey,
@@ -11,7 +13,10 @@ use crate::{
     app::Host,
     clock::{Clock, SystemClock},
     drill,
-    repo::{CheckDepth, CheckOptions, CheckReport, Extent, Fault, History, Repository, Restorable, SubsetRule, Trust},
+    repo::{
+        Chain, CheckDepth, CheckOptions, CheckReport, Extent, Fault, History, Judgement, Remembered, Repository,
+        Restorable, SubsetRule, Trust, VerifiedRecord,
+    },
 };
 
 /// Check that the repository is whole, at one of three depths
@@ -23,8 +28,8 @@ Examples:
   lifeboat check --depth values --share a.txt --share b.txt --share c.txt
   lifeboat check --subset weekly                  run daily: every pack is read once a week
 
-The report lists every fault and what can still be restored from each snapshot. Exit code 6: there are faults. 3: files are
-sealed to another key.")]
+The report lists every fault and what can still be restored from each snapshot. Exit code 6: files are damaged or missing. 4: the
+history was tampered with. 3: a snapshot is late, or files are sealed to another key.")]
 pub struct Args {
     /// How deep to look
     #[arg(long, value_enum, default_value_t = Depth::Structure)]
@@ -51,8 +56,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         subset: args.subset.map(|rule| rule.on(SystemClock.now())),
         scratch: scratch.as_deref(),
         progress: &watch,
+        now: SystemClock.now(),
     };
-    let (report, remembered) = if args.depth == Depth::Values {
+    let mut pending = Vec::new();
+    let (report, judgement) = if args.depth == Depth::Values {
         let address = match (&context.global.repo, &host) {
             (Some(address), _) => address.clone(),
             (None, Ok(host)) => host.config.repository.url.clone(),
@@ -62,13 +69,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let repository = crate::repo::Repository::open(storage).await?;
         let opened = quorum::open(context, &repository, &args.shares).await?;
         let history = repository.history(&opened.trust).await?;
+        let depth = CheckDepth::Values(&opened.key);
+        let report = repository.check_history(&opened.trust, &history, depth, &options).await?;
         // On a clean machine nobody remembers anything; a host does.
         let remembered = match &host {
-            Ok(host) => compared(context, host, &repository, &history, &opened.trust).await?,
+            Ok(host) => remembered(context, host, &repository, &history, &opened.trust).await?,
             Err(_) => Vec::new(),
         };
-        let depth = CheckDepth::Values(&opened.key);
-        (repository.check_history(&opened.trust, &history, depth, &options).await?, remembered)
+        pending.extend(removals(&opened.trust, &history.chain));
+        (report, repository.judge_chain(&opened.trust, history.chain, &remembered).await?)
     } else {
         let host = host?;
         let (repository, trust) = context.repository(&host).await?;
@@ -76,33 +85,62 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let depth = key.as_ref().map_or(CheckDepth::Structure, CheckDepth::Index);
         let history = repository.history(&trust).await?;
         let report = repository.check_history(&trust, &history, depth, &options).await?;
-        (report, compared(context, &host, &repository, &history, &trust).await?)
+        let remembered = remembered(context, &host, &repository, &history, &trust).await?;
+        pending.extend(removals(&trust, &history.chain));
+        (report, repository.judge_chain(&trust, history.chain, &remembered).await?)
     };
-    let report = CheckReport { faults: [report.faults, remembered].concat(), ..report };
     watch.done();
-    context.output.result(&report, || text(&report, args.depth));
-    Ok(if !report.faults.is_empty() {
-        Exit::Damaged
-    } else if report.unopened.is_empty() {
-        Exit::Complete
-    } else {
-        Exit::Incomplete
-    })
+    let report = with_judgement(report, &judgement);
+    let shown =
+        Shown { report: &report, pending: list::pending_json(judgement.chain()), records: judgement.later_records() };
+    context.output.result(&shown, || text(&report, args.depth));
+    for words in pending {
+        context.output.note(&words);
+    }
+    let unopened = if report.unopened.is_empty() { Exit::Complete } else { Exit::Incomplete };
+    Ok(Exit::of(Fault::worst(&report.faults)).and(unopened))
 }
 
-/// The history against the heads that this host, the copies and the drills remember.
+/// A report as `--json` shows it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    report: &'a CheckReport,
+    /// Removals that are ordered and not done.
+    pending: Vec<serde_json::Value>,
+    /// Signed records of kinds that this build does not know.
+    records: &'a [VerifiedRecord],
+}
+
+/// What the judge of every command finds belongs into the report, once.
+fn with_judgement(mut report: CheckReport, judgement: &Judgement) -> CheckReport {
+    for fault in judgement.faults() {
+        let is_new =
+            |known: &Fault| (&known.file, known.kind, &known.detail) != (&fault.file, fault.kind, &fault.detail);
+        if report.faults.iter().all(is_new) {
+            report.faults.push(fault.clone());
+        }
+    }
+    report
+}
+
+fn removals(trust: &Trust, chain: &Chain) -> Vec<String> {
+    chain.pending().into_iter().map(|(each, count)| list::pending(trust, each, count)).collect()
+}
+
+/// The heads that this host, the copies and the drills remember.
 ///
 /// A copy may lag: it is held to what this host saw there, and the repository to all of them.
-async fn compared(
+async fn remembered(
     context: &Context,
     host: &Host,
     repository: &Repository,
     history: &History,
     trust: &Trust,
-) -> Result<Vec<Fault>, Failure> {
+) -> Result<Vec<Remembered>, Failure> {
     let drills = drill::judge(history.drills.clone(), trust);
     let elsewhere = context.global.repo.as_ref().filter(|address| **address != host.config.repository.url);
-    let remembered = if let Some(address) = elsewhere {
+    Ok(if let Some(address) = elsewhere {
         let seen = host.copies_seen(repository.id())?.get(address).map(|seen| seen.head);
         survey::remembered(seen, &[], &drills)
     } else {
@@ -113,8 +151,7 @@ async fn compared(
             }
         }
         survey::remembered(host.witness(repository.id())?, &copies, &drills)
-    };
-    Ok(history.chain.compare(&remembered))
+    })
 }
 
 fn text(report: &CheckReport, depth: Depth) -> String {
@@ -128,7 +165,8 @@ fn text(report: &CheckReport, depth: Depth) -> String {
     if report.subset.is_some() {
         rows.push(("packs not read this time", report.skipped));
     }
-    rows.push(("faults", report.faults.len() as u64));
+    let faults: Vec<&Fault> = report.faults.iter().filter(|fault| fault.severity().is_some()).collect();
+    rows.push(("faults", faults.len() as u64));
     let mut text = table(
         &["checked", "how many"],
         rows.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect(),
@@ -137,9 +175,9 @@ fn text(report: &CheckReport, depth: Depth) -> String {
         text.push_str(&format!("\n{file}: not looked into: sealed to another key"));
     }
     for fault in &report.faults {
-        text.push_str(&format!("\n{}: {}", fault.file, fault.detail));
+        text.push_str(&format!("\n{fault}"));
     }
-    if !report.faults.is_empty() {
+    if !faults.is_empty() {
         text.push_str("\n\nwhat can still be restored:\n");
         text.push_str(&table(&["no", "time", "how much"], report.restorable.iter().map(restorable).collect()));
     }

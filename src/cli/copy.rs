@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{
     Context, Exit, Failure,
     copying::{self, Copied, copy_to},
+    history::AcceptArgs,
     output::table,
 };
 use crate::config::CopySection;
@@ -29,14 +30,16 @@ pub struct Args {
     /// Accept a copy in the account of the source
     #[arg(long)]
     allow_same_account: bool,
+    #[command(flatten)]
+    accept: AcceptArgs,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     let _lock = host.lock(repository.id())?;
-    let mut sections = match args.to {
-        Some(url) => vec![configured(&host.config.copies, url)],
+    let mut sections = match &args.to {
+        Some(url) => vec![configured(&host.config.copies, url.clone())],
         None => host.config.copies.clone(),
     };
     if sections.is_empty() {
@@ -48,7 +51,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         section.allow_same_region |= args.allow_same_region;
         section.allow_same_account |= args.allow_same_account;
     }
-    let copied = copy_to(context, &host, &repository, &trust, &sections).await?;
+    let copied = copy_to(context, &host, &repository, &trust, &sections, &args.accept).await?;
     copying::warn(context, &copied);
     print(context, &copied);
     Ok(copying::exit(&copied))

@@ -1,14 +1,21 @@
 //! Bringing copies up to date: what `snapshot`, `copy` and a change of sheets have in common.
 
+use std::collections::BTreeSet;
+
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{Context, Exit, Failure, output::plural, watch::Watch};
+use super::{
+    Context, Exit, Failure,
+    history::{self, AcceptArgs},
+    output::plural,
+    watch::Watch,
+};
 use crate::{
     app::{self, CopySeen, Host},
     config::CopySection,
     progress::Progress,
-    repo::{self, Chain, CopyReport, RepoError, Repository, Trust},
+    repo::{self, Chain, CopyReport, Fault, Judgement, RepoError, Repository, Trust},
     storage::Storage,
 };
 
@@ -20,6 +27,8 @@ pub(super) struct Copied {
     pub(super) outcome: Result<CopyReport, Failure>,
     /// Snapshots it lacks now.
     pub(super) behind: u64,
+    /// What is wrong in the repository beside what was copied.
+    pub(super) beside: Vec<Fault>,
 }
 
 impl Copied {
@@ -47,19 +56,26 @@ pub(super) async fn copy_to(
     repository: &Repository,
     trust: &Trust,
     copies: &[CopySection],
+    accept: &AcceptArgs,
 ) -> Result<Vec<Copied>, Failure> {
     if copies.is_empty() {
         return Ok(Vec::new());
     }
     // Before copying: what appears while it runs is the next run's.
-    let chain = repository.chain(trust).await?;
+    let judgement = repository.judge(trust, &history::of_host(context, repository)?).await?.accepting(&accept.accepted);
+    let chain = judgement.chain();
+    let outcome = judgement.for_copying();
+    let beside: Vec<Fault> = judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect();
     let seen = host.copies_seen(repository.id())?;
     let watch = Watch::new(context.output.json);
     watch.begin("copy", None);
     let runs = copies.iter().map(|section| async {
-        let outcome = one(host, repository, section, &watch).await;
+        let outcome = match &outcome {
+            Ok(_) => one(host, (repository, trust, &judgement), section, &watch).await,
+            Err(refusal) => Err(refusal.clone().into()),
+        };
         let held = if outcome.is_ok() { u64::MAX } else { seen.get(&section.url).map_or(0, |seen| seen.head.sequence) };
-        Copied { url: section.url.clone(), outcome, behind: newer(&chain, held) }
+        Copied { url: section.url.clone(), outcome, behind: newer(chain, held), beside: beside.clone() }
     });
     let copied = join_all(runs).await;
     watch.done();
@@ -77,14 +93,14 @@ fn newer(chain: &Chain, held: u64) -> u64 {
 
 async fn one(
     host: &Host,
-    repository: &Repository,
+    (repository, trust, judgement): (&Repository, &Trust, &Judgement),
     section: &CopySection,
     progress: &dyn Progress,
 ) -> Result<CopyReport, Failure> {
     let storage = Storage::open(&section.url)?;
     let found = app::whereabouts(section, &storage).await;
     app::apart(&host.config.sources, section, &found)?;
-    let report = repo::copy_with(repository, &storage, progress).await;
+    let report = repo::copy_with(repository, trust, judgement, &storage, progress).await;
     report.map_err(|error| match error {
         // Damage of the source and of the copy look the same here; `check` of each tells.
         RepoError::Damaged { .. } => {
@@ -94,9 +110,12 @@ async fn one(
     })
 }
 
-/// Says which copies are not up to date, and why.
+/// Says what is wrong beside what was copied, which copies are not up to date, and why.
 pub(super) fn warn(context: &Context, copied: &[Copied]) {
-    for Copied { url, outcome, behind } in copied {
+    for fault in copied.iter().flat_map(|copied| &copied.beside).collect::<BTreeSet<_>>() {
+        context.output.warn(&format!("not copied, or not right: {fault}"));
+    }
+    for Copied { url, outcome, behind, .. } in copied {
         if let Err(failure) = outcome {
             let behind = plural(*behind, "snapshot");
             let words = format!("the copy at {url} is not up to date, {behind} behind: {}", failure.message);
@@ -112,7 +131,8 @@ pub(super) fn warn(context: &Context, copied: &[Copied]) {
 pub(super) fn exit(copied: &[Copied]) -> Exit {
     let failures: Vec<&Failure> = copied.iter().filter_map(|copied| copied.outcome.as_ref().err()).collect();
     if failures.is_empty() {
-        Exit::Complete
+        let is_whole = copied.iter().all(|copied| copied.beside.is_empty());
+        if is_whole { Exit::Complete } else { Exit::Incomplete }
     } else if failures.iter().all(|failure| failure.exit == Exit::Refused) {
         Exit::Refused
     } else {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     Context, Exit, Failure,
+    history::{self, CompareArgs},
     output::table,
     quorum::ShareArgs,
     show::{self, Trusted},
@@ -20,7 +21,7 @@ use crate::{
         Source,
         aws::{Aws, AwsSettings},
     },
-    repo::VerifiedManifest,
+    repo::Chosen,
     restore::{self, Change, Diff, Held, LookError, Values},
 };
 
@@ -43,6 +44,8 @@ pub struct Args {
     /// The source of the snapshots, where the repository has several; or where it is, without a configuration
     #[arg(long, value_name = "ACCOUNT[:REGION]|aws:REGION")]
     source: Option<Of>,
+    #[command(flatten)]
+    compare: CompareArgs,
     #[command(flatten)]
     shares: ShareArgs,
 }
@@ -74,19 +77,20 @@ impl Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = show::trusted(context, &args.shares).await?;
     let repository = trusted.repository();
-    let manifest = show::find(repository, trusted.trust(), &args.older, args.place()).await?;
-    let stored = |manifest: &VerifiedManifest| {
+    let judgement = history::judge(context, repository, trusted.trust(), &args.compare).await?;
+    let manifest = history::find(&judgement, &args.older, args.place())?;
+    let stored = |manifest: &Chosen| {
         let records = repository.record_stream(manifest, trusted.opener()?);
         Ok::<_, Failure>(records.map_ok(Held::stored).map_err(LookError::from))
     };
     let older = stored(&manifest)?;
     let values = match &trusted {
-        Trusted::Quorum(repository, opened) => Some(Values::new(repository, &opened.key)),
+        Trusted::Quorum(repository, opened) => Some(Values::new(repository, &manifest, &opened.key)),
         Trusted::Host(..) => None,
     };
     let watch = Watch::new(context.output.json);
     let (diff, against) = if let Some(wanted) = &args.newer {
-        let manifest = show::find(repository, trusted.trust(), wanted, args.place()).await?;
+        let manifest = history::find(&judgement, wanted, args.place())?;
         (restore::diff(older, stored(&manifest)?, values.as_ref()).await, manifest.manifest().snapshot.short())
     } else {
         let source: Arc<dyn Source> = source(context, &args, &manifest.manifest().source).await?;
@@ -97,7 +101,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     watch.done();
     let diff = diff?;
     let older = manifest.manifest().snapshot.short();
-    let value = json!({ "older": older, "newer": against, "differs": !diff.is_empty(), "diff": diff });
+    let value = json!({ "older": older, "newer": against, "differs": !diff.is_empty(), "accepted": manifest.accepted(), "diff": diff });
     context.output.result(&value, || describe(&older, &against, &diff));
     let complete = diff.is_empty() && diff.unread.is_empty();
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })

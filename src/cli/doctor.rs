@@ -3,7 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
-use super::{Context, Exit, Failure, output::table};
+use super::{Context, Exit, Failure, history, output::table};
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
@@ -211,7 +211,7 @@ impl Findings {
         }
         let mut empty = false;
         if let Some((repository, trust)) = &opened {
-            empty = self.history(repository, trust).await;
+            empty = self.history(host, repository, trust).await;
         }
         for copy in &host.config.copies {
             let what = format!("copy {}", copy.url);
@@ -234,11 +234,16 @@ impl Findings {
     }
 
     /// Tells whether there is no snapshot yet.
-    async fn history(&mut self, repository: &Repository, trust: &Trust) -> bool {
-        let Some(chain) = self.attempt("history", repository.chain(trust).await) else { return false };
-        if let Some(fault) = chain.faults.first() {
-            self.add("history", State::Wrong, format!("{}: {}", fault.file, fault.detail));
+    async fn history(&mut self, host: &Host, repository: &Repository, trust: &Trust) -> bool {
+        let judged = async {
+            let remembered = history::everywhere(host, repository.id())?;
+            Ok::<_, Failure>(repository.judge(trust, &remembered).await?)
+        };
+        let Some(judgement) = self.attempt("history", judged.await) else { return false };
+        for fault in judgement.faults().iter().filter(|fault| fault.severity().is_some()) {
+            self.add("history", State::Wrong, fault.to_string());
         }
+        let chain = judgement.chain();
         match chain.head() {
             Some(head) => self.add("newest snapshot", State::Well, head.manifest().time.to_string()),
             None => self.add("newest snapshot", State::Remark, "there is none yet"),

@@ -1,5 +1,7 @@
 //! Exit codes: part of the contract (docs/exit-codes.md).
 
+use crate::repo::Severity;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -22,6 +24,29 @@ pub enum Exit {
     Locked = 7,
     /// Interrupted; run again to resume.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// That of the worst fault: the one table is [`FaultKind::severity`](crate::repo::FaultKind::severity).
+    pub fn of(worst: Option<Severity>) -> Self {
+        match worst {
+            None => Self::Complete,
+            Some(Severity::Attention) => Self::Incomplete,
+            Some(Severity::Refused) => Self::Refused,
+            Some(Severity::Damaged) => Self::Damaged,
+        }
+    }
+
+    /// The worse of two ways in which something that was done is not well.
+    pub(super) fn and(self, other: Self) -> Self {
+        let rank = |exit| match exit {
+            Self::Complete => 0,
+            Self::Incomplete => 1,
+            Self::Refused => 2,
+            _ => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
 }
 
 impl From<Exit> for std::process::ExitCode {

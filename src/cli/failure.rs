@@ -6,8 +6,9 @@ use crate::{
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
+    model::Place,
     provider::{ErrorKind, ProviderError},
-    repo::{ForgetError, RepoError},
+    repo::{AcceptedFault, ForgetError, NoChoice, Refusal, RepoError},
     restore::{ExecuteError, LookError, PlanError, StalePlan},
     share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
@@ -51,13 +52,45 @@ impl From<ForgetError> for Failure {
         let message = error.to_string();
         match error {
             ForgetError::Repository(error) => error.into(),
-            ForgetError::Faults(_) => {
-                Self::new(Exit::Damaged, message).hint("`lifeboat check` lists everything that is wrong")
-            }
+            ForgetError::Refused(refusal) => refusal.into(),
             ForgetError::Newest | ForgetError::NotASigner(_) | ForgetError::Gone(_) => {
                 Self::new(Exit::Refused, message)
             }
             ForgetError::NoRecord(_) => Self::usage(message),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let mut hint = "`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)".to_owned();
+        if !refusal.holders.is_empty() {
+            hint.push_str(&format!("; the newest snapshot is known to {}", refusal.holders.join(" and ")));
+        }
+        if refusal.is_acceptable {
+            let flags: Vec<String> = refusal.flags().iter().map(AcceptedFault::quoted).collect();
+            let flags = flags.iter().map(|flag| format!("--accept-fault {flag}")).collect::<Vec<_>>().join(" ");
+            hint.push_str(&format!("; to go on in spite of it: {flags}; or name a snapshot by its id"));
+        }
+        Self::new(Exit::of(Some(refusal.severity())), refusal.to_string()).hint(hint)
+    }
+}
+
+impl From<NoChoice> for Failure {
+    fn from(error: NoChoice) -> Self {
+        let message = error.to_string();
+        let names = |places: &[Place]| places.iter().map(Place::short).collect::<Vec<_>>().join(", ");
+        match error {
+            NoChoice::Refused(refusal) => refusal.into(),
+            NoChoice::Superseded { .. } => Self::new(Exit::Refused, message)
+                .hint("use the sheets of the newer key, or name an older snapshot by its id (--snapshot ID)"),
+            NoChoice::Ambiguous(_) => Self::new(Exit::Refused, message).hint("name one by its id (--snapshot ID)"),
+            NoChoice::None(_) | NoChoice::NoneAt(_) => Self::usage(message).hint("`lifeboat list` shows them"),
+            NoChoice::SeveralSources(places) => {
+                Self::usage(message).hint(format!("say --source with one of: {}", names(&places)))
+            }
+            NoChoice::NoSuchSource { there, .. } => Self::usage(message).hint(format!("there are: {}", names(&there))),
+            NoChoice::OtherSource { .. } => Self::usage(message),
         }
     }
 }
@@ -162,9 +195,8 @@ impl From<SnapshotError> for Failure {
             SnapshotError::WrongAccount { .. } => {
                 Self::new(Exit::Refused, message).hint("check AWS_PROFILE and the role, or [source] account")
             }
-            SnapshotError::OtherHistory(_) => {
-                Self::new(Exit::Refused, message).hint("compare with the copies; the newest good head is there")
-            }
+            SnapshotError::Choice(error) => error.into(),
+            SnapshotError::Gone(_) => Self::new(Exit::Failed, message).hint("run it again: what is gone is read again"),
             SnapshotError::NotASigner(_) => {
                 Self::new(Exit::Refused, message).hint("use the signer that init made, or add this one in a ceremony")
             }
@@ -208,9 +240,7 @@ impl From<ResealError> for Failure {
                 Self::new(Exit::NoQuorum, message).hint(format!("bring a quorum of the sheets of epoch {epoch}"))
             }
             ResealError::NotASigner(_) => Self::new(Exit::Refused, message).hint("use the signer that init made"),
-            ResealError::RolledBack => {
-                Self::new(Exit::Refused, message).hint("compare with the copies; the newest good head is there")
-            }
+            ResealError::Choice(error) => error.into(),
         }
     }
 }
@@ -284,6 +314,7 @@ impl From<DrillError> for Failure {
             DrillError::NotASandbox(_) => {
                 Self::new(Exit::Refused, message).hint("use the credentials and the region of a sandbox account")
             }
+            DrillError::Choice(error) => error.into(),
             DrillError::NoSnapshot(_) => Self::new(Exit::Failed, message).hint("`lifeboat list` shows them"),
             DrillError::Control(_) => {
                 Self::new(Exit::Refused, message).hint("nothing was restored; please report this")

@@ -7,15 +7,16 @@ use serde_json::json;
 
 use super::{
     Context, Exit, Failure,
+    history::{self, AcceptArgs},
+    list,
     output::{plural, table},
-    quorum,
+    quorum, survey,
 };
 use crate::{
     app::Host,
     clock::{Clock, SystemClock, to_seconds},
     config::RetentionSection,
-    model::Digest,
-    repo::{self, Fate, ForgetError, Repository, Retention, RetentionPlan, SweepReport, Trust},
+    repo::{self, Fate, Judgement, Repository, Retention, RetentionPlan, Sweep, SweepReport, Trust},
     snapshot,
 };
 
@@ -58,6 +59,8 @@ pub struct Args {
     /// Take a forgetting back: `latest`, or the beginning of a record's name
     #[arg(long, value_name = "RECORD", num_args = 0..=1, default_missing_value = "latest", conflicts_with = "plan")]
     undo: Option<String>,
+    #[command(flatten)]
+    accept: AcceptArgs,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -78,34 +81,63 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             Failure::usage("no rule says what to keep").hint("set [retention], or say --keep-last N and the like")
         );
     }
-    let chain = repository.chain(&trust).await?;
-    if let Some(fault) = chain.faults.first() {
-        return Err(ForgetError::Faults(Box::new(fault.clone())).into());
-    }
+    let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
+    let judgement = judgement.accepting(&args.accept.accepted);
+    let chain = judgement.sound()?;
+    let seen = host.see_forgotten(repository.id(), &chain.records, now)?;
     let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
     let plan = repo::plan(&here, &retention, now);
     if args.plan {
         print(context, &plan, None, &[]);
         return Ok(Exit::Complete);
     }
-    let swept = sweep_all(context, &host, &repository, &trust, now).await?;
+    for (each, count) in chain.pending() {
+        context.output.note(&list::pending(&trust, each, count));
+    }
+    let undo_days = args.undo_days.unwrap_or(section.undo_days);
+    let signer = host.signer()?;
+    let unfinished = snapshot::packs_of_unfinished_runs(&host.journal_path(repository.id())).into_iter().collect();
+    let sweep = Sweep {
+        now,
+        rules: configured(section),
+        window: days(section.undo_days),
+        signer: signer.public(),
+        seen: &seen,
+        keep: &unfinished,
+    };
+    let swept = sweep_all(context, &host, (&repository, &judgement), &sweep, &args.accept).await?;
     let names: BTreeSet<String> = plan.forgets().map(|fate| fate.name.clone()).collect();
     let mut record = None;
     if !names.is_empty() {
         context.output.note(&text(&plan));
         let question = format!("Forget {}?", plural(names.len() as u64, "snapshot"));
         quorum::confirm(context, &question, args.yes)?;
-        let window = SignedDuration::from_hours(24 * i64::from(args.undo_days.unwrap_or(section.undo_days)));
-        let signer = host.signer()?;
-        record = Some(repository.forget(&trust, &names, (now, now + window), &signer).await?);
+        let window = (now, now + days(undo_days));
+        let made = repository.forget(&judgement, &trust, &names, window, Some(&retention), &signer).await?;
+        host.see_forgotten(repository.id(), &[chain.records.clone(), vec![made.clone()]].concat(), now)?;
+        record = Some(made);
     }
     print(context, &plan, record.as_ref(), &swept);
-    Ok(if swept.iter().all(|(_, outcome)| outcome.is_ok()) { Exit::Complete } else { Exit::Incomplete })
+    Ok(exit(&swept))
+}
+
+/// What was not agreed to was refused for safety; what failed is not done.
+fn exit(swept: &[Swept]) -> Exit {
+    let of = |(_, outcome): &Swept| match outcome {
+        Ok(report) if !report.disagreed.is_empty() => Exit::Refused,
+        Ok(_) => Exit::Complete,
+        Err(failure) if failure.exit == Exit::Refused => Exit::Refused,
+        Err(_) => Exit::Incomplete,
+    };
+    swept.iter().map(of).fold(Exit::Complete, Exit::and)
+}
+
+fn days(days: u32) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(days))
 }
 
 /// Flags count when there are any; the configuration's rules otherwise.
 fn rules(args: &Args, section: &RetentionSection) -> Retention {
-    let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
     let given = Retention {
         keep_last: args.keep_last.unwrap_or_default(),
         keep_daily: args.keep_daily.unwrap_or_default(),
@@ -114,9 +146,11 @@ fn rules(args: &Args, section: &RetentionSection) -> Retention {
         keep_yearly: args.keep_yearly.unwrap_or_default(),
         keep_within: args.keep_within_days.map(days),
     };
-    if !given.is_empty() {
-        return given;
-    }
+    if given.is_empty() { configured(section) } else { given }
+}
+
+/// The rules of `[retention]`.
+fn configured(section: &RetentionSection) -> Retention {
     Retention {
         keep_last: section.keep_last,
         keep_daily: section.keep_daily,
@@ -127,31 +161,37 @@ fn rules(args: &Args, section: &RetentionSection) -> Retention {
     }
 }
 
-type Swept = (String, Result<SweepReport, String>);
+type Swept = (String, Result<SweepReport, Failure>);
 
 /// Removes what is due here, and then in the copies: not there while a lock holds it here, or the next copy would bring it back.
 async fn sweep_all(
     context: &Context,
     host: &Host,
-    repository: &Repository,
-    trust: &Trust,
-    now: Timestamp,
+    (repository, judgement): (&Repository, &Judgement),
+    sweep: &Sweep<'_>,
+    accept: &AcceptArgs,
 ) -> Result<Vec<Swept>, Failure> {
-    let unfinished: BTreeSet<Digest> =
-        snapshot::packs_of_unfinished_runs(&host.journal_path(repository.id())).into_iter().collect();
-    let own = repository.sweep(trust, now, &unfinished).await?;
+    let own = repository.sweep(judgement, sweep).await?;
     let refused = !own.refused.is_empty();
     let mut swept = vec![(repository.storage().address().to_owned(), Ok(own))];
     for copy in host.config.copies.iter().filter(|_| !refused && context.global.repo.is_none()) {
         let outcome = async {
             let (far, trust) = host.repository_at(&copy.url).await.map_err(Failure::from)?;
-            far.sweep(&trust, now, &unfinished).await.map_err(Failure::from)
+            let seen = host.copies_seen(far.id())?.get(&copy.url).map(|seen| seen.head);
+            let judgement = far.judge(&trust, &survey::remembered(seen, &[], &[])).await?.accepting(&accept.accepted);
+            far.sweep(&judgement, sweep).await.map_err(Failure::from)
         };
-        swept.push((copy.url.clone(), outcome.await.map_err(|failure| failure.message)));
+        swept.push((copy.url.clone(), outcome.await));
     }
     for (url, outcome) in &swept {
         match outcome {
-            Err(error) => context.output.warn(&format!("nothing was removed at {url}: {error}")),
+            Err(failure) => context.output.warn(&format!("nothing was removed at {url}: {}", failure.message)),
+            Ok(report) if !report.disagreed.is_empty() => {
+                let files = report.disagreed.join(", ");
+                context
+                    .output
+                    .warn(&format!("{url}: another host's record orders to remove what the rules keep: {files}"));
+            }
             Ok(report) if !report.refused.is_empty() => {
                 let files = plural(report.refused.len() as u64, "file");
                 context.output.warn(&format!("{url} does not let go of {files}, such as {}", report.refused[0]));
@@ -181,7 +221,7 @@ async fn undo(
 fn print(context: &Context, plan: &RetentionPlan, record: Option<&repo::VerifiedForget>, swept: &[Swept]) {
     let sweep = |(url, outcome): &Swept| match outcome {
         Ok(report) => json!({ "url": url, "ok": true, "report": report }),
-        Err(error) => json!({ "url": url, "ok": false, "error": error }),
+        Err(failure) => json!({ "url": url, "ok": false, "error": failure.message }),
     };
     let value = json!({
         "plan": plan, "forgets": plan.forgets().count(),

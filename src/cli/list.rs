@@ -2,8 +2,13 @@
 
 use serde_json::json;
 
-use super::{Context, Exit, Failure, output::table, quorum::ShareArgs};
-use crate::repo::Chain;
+use super::{
+    Context, Exit, Failure,
+    history::{self, CompareArgs},
+    output::{plural, table},
+    quorum::ShareArgs,
+};
+use crate::repo::{Chain, Fault, Trust, VerifiedForget, shown};
 
 /// List the snapshots whose signatures reach the root
 #[derive(Debug, clap::Args)]
@@ -12,13 +17,20 @@ use crate::repo::Chain;
 )]
 pub struct Args {
     #[command(flatten)]
+    compare: CompareArgs,
+    #[command(flatten)]
     shares: ShareArgs,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
-    let chain = chain(context, &args.shares).await?;
-    for fault in &chain.faults {
-        context.output.warn(&format!("{}: {}", fault.file, fault.detail));
+    let trusted = super::show::trusted(context, &args.shares).await?;
+    let judgement = history::judge(context, trusted.repository(), trusted.trust(), &args.compare).await?;
+    let (chain, faults) = (judgement.chain(), judgement.faults());
+    for fault in faults.iter().filter(|fault| fault.severity().is_some()) {
+        context.output.warn(&fault.to_string());
+    }
+    for (each, count) in chain.pending() {
+        context.output.note(&pending(trusted.trust(), each, count));
     }
     let value = json!({
         "snapshots": chain.manifests.iter().map(|verified| {
@@ -27,10 +39,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
                 "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
                 "source": manifest.source, "epoch": manifest.epoch, "counts": manifest.counts,
                 "complete": manifest.counts.is_complete(),
-                "forgotten": chain.forgotten(verified).map(|each| each.record.after),
+                "forgotten": chain.forgotten(verified).map(|each| each.record.after), "late": chain.is_late(verified),
             })
         }).collect::<Vec<_>>(),
-        "faults": chain.faults,
+        "faults": faults, "pending": pending_json(chain),
     });
     context.output.result(&value, || {
         let row = |verified: &crate::repo::VerifiedManifest| {
@@ -38,6 +50,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             let counts = &manifest.counts;
             let complete =
                 if counts.is_complete() { "complete".into() } else { format!("{} not readable", counts.unreadable) };
+            let complete = if chain.is_late(verified) { format!("{complete}; LATE") } else { complete };
             let complete = match chain.forgotten(verified) {
                 Some(each) => format!("{complete}; forgotten, removed after {}", each.record.after),
                 None => complete,
@@ -55,11 +68,26 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let headings = ["no", "id", "time", "source", "secrets", "versions", "state"];
         table(&headings, chain.manifests.iter().map(row).collect())
     });
-    Ok(if chain.faults.is_empty() { Exit::Complete } else { Exit::Damaged })
+    Ok(Exit::of(Fault::worst(faults)))
 }
 
-/// The verified history, by the host's pinned trust or by a quorum.
-async fn chain(context: &Context, shares: &ShareArgs) -> Result<Chain, Failure> {
-    let (repository, trust) = super::show::trusted(context, shares).await?.into_parts();
-    Ok(repository.chain(&trust).await?)
+/// A removal that is ordered: what, from when on, and by whom.
+pub(super) fn pending(trust: &Trust, each: &VerifiedForget, count: u64) -> String {
+    let record = &each.record;
+    let signers = trust.epochs().iter().rev().flat_map(|epoch| &epoch.signers);
+    let name = signers.into_iter().find(|signer| signer.key == record.signer).map(|signer| signer.name.as_str());
+    format!(
+        "record {} forgets {}: removed after {}, signed by {} ({}); `lifeboat forget --undo {}` takes it back",
+        each.name,
+        plural(count, "snapshot"),
+        record.after,
+        shown(name.unwrap_or("an unknown signer")),
+        record.signer.fingerprint(),
+        each.name,
+    )
+}
+
+pub(super) fn pending_json(chain: &Chain) -> Vec<serde_json::Value> {
+    let one = |(each, count): (&VerifiedForget, u64)| json!({ "record": each.name, "after": each.record.after, "signer": each.record.signer, "snapshots": count });
+    chain.pending().into_iter().map(one).collect()
 }

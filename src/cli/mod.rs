@@ -13,6 +13,7 @@ mod failure;
 mod forget;
 mod generate;
 mod handover;
+mod history;
 mod init;
 mod list;
 mod output;

@@ -2,9 +2,10 @@
 
 use std::{fmt::Write, path::PathBuf};
 
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, history};
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
@@ -35,7 +36,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let (repository, trust) = context.repository(&host).await?;
     let past = super::drill::judged_of(context, &host, &repository, &trust).await?;
     let last = past.iter().rev().filter_map(drill::Past::verified).find(|facts| facts.result == drill::Verdict::Passed);
-    let text = text(&host, trust.current(), &args.to.to_string(), last);
+    let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
+    for fault in judgement.faults().iter().filter(|fault| fault.severity().is_some()) {
+        context.output.warn(&fault.to_string());
+    }
+    let newest = judgement.chain().head().map(|head| (head.manifest().sequence, head.manifest().time));
+    let text = text(&host, trust.current(), &args.to.to_string(), last, newest);
     if let Some(path) = &args.out {
         fsutil::write(path, text.as_bytes(), Access::Public, Existing::Replace)?;
         context.output.result(&json!({ "file": path }), || path.display().to_string());
@@ -57,7 +63,7 @@ fn names(sources: &Sources) -> String {
     sources.listed().iter().map(name).collect::<Vec<_>>().join(" or ")
 }
 
-fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>) -> String {
+fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>, newest: Option<(u64, Timestamp)>) -> String {
     let sources = names(&host.config.sources);
     let mut text = format!(
         "# When {sources} is gone\n\nMade by `lifeboat runbook` on {}; make it anew after a change of sheets or copies.\n\n",
@@ -86,6 +92,13 @@ fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>) -> St
     // Several sources are restored one after the other.
     let of = if matches!(host.config.sources, Sources::One(_)) { "" } else { " --source ACCOUNT:REGION" };
     let copy = host.config.copies.first().map_or("COPY", |copy| &copy.url);
+    line(match newest {
+        Some((number, time)) => format!(
+            "\nThe newest snapshot when this was printed: **number {number}, of {time}**. A copy whose newest number is lower was\n\
+             rolled back: look at another one. `--expect-number {number}` says so to the program."
+        ),
+        None => "\nThere was no snapshot yet when this was printed: print it again after the first one.".into(),
+    });
     line(format!(
         "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --plan\n\n\
          Sheets are photos, PDFs or text files in the folder `sheets`; without it they are asked for.\n"

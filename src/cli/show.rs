@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use super::{
     Context, Exit, Failure,
+    history::{self, CompareArgs},
     output::table,
     quorum::{self, Opened, ShareArgs},
 };
 use crate::{
     crypto::{IndexKey, Opener},
-    model::{Digest, Place, PlaceFilter, Record, ValueState},
-    repo::{Chain, Manifest, Repository, Sorted, Spool, Trust, VerifiedManifest},
+    model::{Digest, PlaceFilter, Record, ValueState},
+    repo::{AcceptedFault, Manifest, Repository, Sorted, Spool, Trust},
     storage::Storage,
 };
 
@@ -30,6 +31,8 @@ pub struct Args {
     snapshot: String,
     #[command(flatten)]
     source: SourceArg,
+    #[command(flatten)]
+    compare: CompareArgs,
     #[command(flatten)]
     shares: ShareArgs,
 }
@@ -51,13 +54,6 @@ pub(super) enum Trusted {
 }
 
 impl Trusted {
-    pub(super) fn into_parts(self) -> (Repository, Trust) {
-        match self {
-            Self::Host(repository, trust, _) => (repository, trust),
-            Self::Quorum(repository, opened) => (repository, opened.trust),
-        }
-    }
-
     pub(super) fn repository(&self) -> &Repository {
         match self {
             Self::Host(repository, ..) | Self::Quorum(repository, _) => repository,
@@ -99,105 +95,11 @@ pub(super) async fn trusted(context: &Context, shares: &ShareArgs) -> Result<Tru
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }
 
-/// Finds a snapshot in the verified history; `latest` is one source's.
-pub(super) async fn find(
-    repository: &Repository,
-    trust: &Trust,
-    wanted: &str,
-    source: Option<&PlaceFilter>,
-) -> Result<VerifiedManifest, Failure> {
-    if wanted == "latest" {
-        refuse_earlier_key(repository, trust).await?;
-    }
-    let chain = repository.chain(trust).await?;
-    let found = if wanted == "latest" {
-        let only = one_source(&chain, source)?;
-        only.and_then(|place| chain.newest().remove(&place))
-    } else {
-        chain.find(wanted)
-    };
-    if let Some(found) = found {
-        return match source.filter(|source| !source.means(&found.manifest().source)) {
-            Some(source) => Err(Failure::usage(format!(
-                "snapshot {wanted} is of {}, not {source}",
-                found.manifest().source.short()
-            ))),
-            None => Ok(found.clone()),
-        };
-    }
-    // A snapshot that is there and not believed is a refusal, not an absence.
-    match chain.faults.first() {
-        Some(fault) => {
-            Err(Failure::new(Exit::Refused, format!("no trusted snapshot {wanted}; {}: {}", fault.file, fault.detail))
-                .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)"))
-        }
-        None => Err(Failure::usage(format!("there is no snapshot {wanted}")).hint("`lifeboat list` shows them")),
-    }
-}
-
-/// The one source that is meant; `None` when there is no snapshot of any.
-///
-/// Which of several is never guessed: a restore of the wrong account's secrets looks like a good one.
-fn one_source(chain: &Chain, wanted: Option<&PlaceFilter>) -> Result<Option<Place>, Failure> {
-    let all: Vec<&Place> = chain.newest().into_keys().collect();
-    let meant = all.iter().filter(|place| wanted.is_none_or(|wanted| wanted.means(place)));
-    let meant: Vec<Place> = meant.map(|place| (*place).clone()).collect();
-    let names = |places: &[Place]| places.iter().map(Place::short).collect::<Vec<_>>().join(", ");
-    match (meant.as_slice(), wanted) {
-        ([], Some(wanted)) if !all.is_empty() => {
-            let all: Vec<Place> = all.into_iter().cloned().collect();
-            Err(Failure::usage(format!("there is no snapshot of source {wanted}"))
-                .hint(format!("there are: {}", names(&all))))
-        }
-        ([] | [_], _) => Ok(meant.into_iter().next()),
-        (several, _) => Err(Failure::usage(format!("the repository holds snapshots of {} sources", several.len()))
-            .hint(format!("say --source with one of: {}", names(several)))),
-    }
-}
-
-/// Finds the newest snapshot of one source whose recovery point is `at` or before.
-pub(super) async fn find_at(
-    repository: &Repository,
-    trust: &Trust,
-    at: jiff::Timestamp,
-    source: Option<&PlaceFilter>,
-) -> Result<VerifiedManifest, Failure> {
-    let chain = repository.chain(trust).await?;
-    let only = one_source(&chain, source)?;
-    let of = |found: &&VerifiedManifest| only.as_ref() == Some(&found.manifest().source);
-    let found = chain.manifests.iter().rev().filter(of).find(|found| found.manifest().time <= at);
-    if let Some(fault) = chain.faults.first() {
-        // What is missing may be the very snapshot that was asked for.
-        let message = format!(
-            "the history has faults, so what was newest at {at} is not known; {}: {}",
-            fault.file, fault.detail
-        );
-        return Err(Failure::new(Exit::Refused, message)
-            .hint("name a snapshot by its id (--snapshot ID), or use a copy (--repo)"));
-    }
-    found.cloned().ok_or_else(|| {
-        Failure::usage(format!("there is no snapshot of {at} or before")).hint("`lifeboat list` shows them")
-    })
-}
-
-/// The newest snapshot an earlier key can see is not the newest one, so it must be asked for by name.
-async fn refuse_earlier_key(repository: &Repository, trust: &Trust) -> Result<(), Failure> {
-    let known = trust.current().number;
-    let newest = repository.epochs().await?.into_iter().map(|stored| stored.epoch.number).max();
-    match newest.filter(|newest| *newest > known) {
-        Some(newest) => Err(Failure::new(
-            Exit::Refused,
-            format!("epoch {newest} has a newer key; this one opens only the snapshots up to epoch {known}"),
-        )
-        .hint("use the sheets of the newer key, or name an older snapshot by its id (--snapshot ID)")),
-        None => Ok(()),
-    }
-}
-
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = trusted(context, &args.shares).await?;
     let (repository, trust) = (trusted.repository(), trusted.trust());
-    let manifest = find(repository, trust, &args.snapshot, args.source.source.as_ref()).await?;
+    let judgement = history::judge(context, repository, trust, &args.compare).await?;
+    let manifest = history::find(&judgement, &args.snapshot, args.source.source.as_ref())?;
     let mut records = pin!(repository.record_stream(&manifest, trusted.opener()?));
     let mut shown = Spool::of_records(Some(&context.scratch()));
     let mut complete = true;
@@ -206,7 +108,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         shown.push(record)?;
     }
     let records = shown.sorted()?;
-    let value = Shown { manifest: manifest.manifest(), digest: manifest.digest(), records: &records };
+    let (accepted, digest) = (manifest.accepted(), manifest.digest());
+    let value = Shown { manifest: manifest.manifest(), digest, accepted, records: &records };
     if context.output.json {
         context.output.large_result(&value, || Ok(String::new()))?;
     } else {
@@ -236,6 +139,7 @@ fn print_tables(context: &Context, records: &Sorted<Record>) -> Result<(), Failu
 struct Shown<'a> {
     manifest: &'a Manifest,
     digest: Digest,
+    accepted: &'a [AcceptedFault],
     records: &'a Sorted<Record>,
 }
 

@@ -39,8 +39,10 @@ impl CopyView {
     pub(super) fn faults(&self) -> Vec<Fault> {
         let Ok(chain) = &self.chain else { return Vec::new() };
         let mut faults = chain.faults.clone();
-        let seen = self.seen.map(|seen| Remembered { by: "this host".into(), head: seen.head, holds: false });
+        let seen =
+            self.seen.map(|seen| Remembered { by: "this host".into(), head: seen.head, holds: false, outside: true });
         faults.extend(chain.compare(seen.as_slice()));
+        faults.retain(|fault| fault.severity().is_some());
         faults
     }
 }
@@ -72,10 +74,10 @@ pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<
 
 /// Every head that somebody outside the repository remembers.
 pub(super) fn remembered(host: Option<Witness>, copies: &[CopyView], drills: &[Past]) -> Vec<Remembered> {
-    let own = host.map(|head| Remembered { by: "this host".into(), head, holds: false });
+    let own = host.map(|head| Remembered { by: "this host".into(), head, holds: false, outside: true });
     let copied = copies.iter().filter_map(|copy| {
         let head = copy.chain.as_ref().ok()?.witness()?;
-        Some(Remembered { by: format!("the copy at {}", copy.section.url), head, holds: true })
+        Some(Remembered { by: format!("the copy at {}", copy.section.url), head, holds: true, outside: true })
     });
     own.into_iter().chain(copied).chain(drills.iter().filter_map(of_drill)).collect()
 }
@@ -83,5 +85,5 @@ pub(super) fn remembered(host: Option<Witness>, copies: &[CopyView], drills: &[P
 fn of_drill(past: &Past) -> Option<Remembered> {
     let facts = past.verified()?;
     let head = Witness { sequence: facts.sequence, manifest: facts.manifest };
-    Some(Remembered { by: format!("drill {}", past.stored.name), head, holds: false })
+    Some(Remembered { by: format!("drill {}", past.stored.name), head, holds: false, outside: false })
 }

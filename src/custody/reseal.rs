@@ -6,15 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures::stream;
 use jiff::Timestamp;
 
 use crate::{
-    crypto::{IndexKey, Opener, RecoveryKey, Signer},
+    crypto::{IndexKey, Opener, Recipient, RecoveryKey, Signer},
     model::{Digest, Place, Record, SnapshotId, ValueState},
     progress::Progress,
     repo::{
-        Chain, Counts, DrillSeal, Fault, FileRef, Manifest, PackEntry, PackWriter, RepoError, Repository, Standing,
-        Trust, UnreadableCount, VerifiedManifest, Witness, pack_name,
+        Appending, Counts, Fault, FileRef, IndexLine, Manifest, NoChoice, OpenSet, PackEntry, PackLists, PackWriter,
+        ReadingCount, Remembered, RepoError, Repository, Seal, Tip, Trust, UnreadableCount, VerifiedManifest, Witness,
+        pack_name,
     },
 };
 
@@ -78,9 +80,9 @@ pub enum ResealError {
     /// This host's key is not among the epoch's signers.
     #[error("this host's signing key is not allowed by key epoch {0}")]
     NotASigner(u32),
-    /// The repository holds less than this host saw.
-    #[error("the repository was rolled back: the newest snapshot this host knows of is not there")]
-    RolledBack,
+    /// The newest snapshot is not certain, as after a rollback or at a fork.
+    #[error(transparent)]
+    Choice(#[from] NoChoice),
 }
 
 /// A value in an earlier pack, and the record and version that need it.
@@ -102,42 +104,38 @@ pub async fn reseal(request: &Reseal<'_>) -> Result<Resealed, ResealError> {
     if !request.trust.allows(current.number, &request.signer.public()) {
         return Err(ResealError::NotASigner(current.number));
     }
-    let mut chain = request.repository.chain(request.trust).await?;
-    let is_there = |head| matches!(chain.standing(&head), Standing::Contained { .. });
-    if request.known.is_some_and(|head| !is_there(head)) {
-        return Err(ResealError::RolledBack);
-    }
-    let mut places: Vec<Place> = Vec::new();
-    for manifest in &chain.manifests {
-        if !places.contains(&manifest.manifest().source) {
-            places.push(manifest.manifest().source.clone());
+    let own = request.known.map(|head| Remembered { by: "this host".into(), head, holds: false, outside: true });
+    let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
+    let appending = judgement.for_appending()?;
+    let tip = appending.tip();
+    let mut places: Vec<&Place> = Vec::new();
+    for manifest in &appending.chain().manifests {
+        if !places.contains(&&manifest.manifest().source) {
+            places.push(&manifest.manifest().source);
         }
     }
     let mut snapshots = Vec::new();
     for place in places {
-        if let Some(done) = reseal_place(request, &chain, &place).await? {
-            chain.manifests.push(done.manifest.clone());
-            snapshots.push(done);
-        }
+        snapshots.extend(reseal_place(request, &appending, &tip, place).await?);
     }
-    Ok(Resealed { snapshots, history: chain.faults })
+    Ok(Resealed { snapshots, history: appending.faults() })
 }
 
 async fn reseal_place(
     request: &Reseal<'_>,
-    chain: &Chain,
+    appending: &Appending<'_>,
+    tip: &Tip,
     place: &Place,
 ) -> Result<Option<ResealedSnapshot>, ResealError> {
-    let of_place = || chain.manifests.iter().rev().filter(|manifest| manifest.manifest().source == *place);
-    let Some(newest) = of_place().next() else { return Ok(None) };
-    let earlier = of_place().find(|manifest| request.is_sealed_to(manifest, &request.key.recipient()));
-    let Some(earlier) = earlier else { return Ok(None) };
-    let old = request.repository.records(earlier, Opener::Recovery(request.key)).await?;
+    let Some(newest) = appending.newest(place) else { return Ok(None) };
+    let is_earlier = |manifest: &VerifiedManifest| request.is_sealed_to(manifest, &request.key.recipient());
+    let Some(earlier) = appending.newest_where(place, is_earlier) else { return Ok(None) };
+    let old = request.repository.records(&earlier, Opener::Recovery(request.key)).await?;
     let (mut records, needed) = if newest.digest() == earlier.digest() {
         let needed = every_value(&old);
         (old, needed)
-    } else if request.is_sealed_to(newest, &request.trust.current().recipient) {
-        let mut records = request.repository.records(newest, Opener::Index(request.index_key)).await?;
+    } else if request.is_sealed_to(newest.verified(), &request.trust.current().recipient) {
+        let mut records = request.repository.records(&newest, Opener::Index(request.index_key)).await?;
         let needed = what_is_missing(&mut records, &old);
         (records, needed)
     } else {
@@ -147,16 +145,32 @@ async fn reseal_place(
         return Ok(None);
     }
     let values = needed.values().map(Vec::len).sum::<usize>() as u64;
-    let mut packs = request.seal_again(&mut records, needed).await?;
-    if newest.digest() != earlier.digest() {
-        packs.extend(&newest.manifest().packs);
-    }
-    let manifest = request.put(chain, newest.manifest(), records, packs, values).await?;
+    let lists = PackLists::default();
+    let before = if newest.digest() == earlier.digest() {
+        OpenSet::default()
+    } else {
+        request.repository.packs_of(newest.manifest(), &lists).await?
+    };
+    let new = request.seal_again(&mut records, needed).await?;
+    let packs: BTreeMap<Digest, FileRef> = before.packs().chain(&new).map(|file| (file.sha256, *file)).collect();
+    let parts = Parts { records, before, packs, values };
+    let manifest = request.put(tip, newest.manifest(), parts, &lists).await?;
     Ok(Some(ResealedSnapshot { manifest, of: newest.manifest().snapshot, values }))
 }
 
+/// What a resealed snapshot is made of.
+struct Parts {
+    records: Vec<Record>,
+    /// The packs of the snapshot it completes, where today's key opens them.
+    before: OpenSet,
+    /// These and the new ones.
+    packs: BTreeMap<Digest, FileRef>,
+    /// Values sealed again.
+    values: u64,
+}
+
 impl Reseal<'_> {
-    fn is_sealed_to(&self, manifest: &VerifiedManifest, recipient: &crate::crypto::Recipient) -> bool {
+    fn is_sealed_to(&self, manifest: &VerifiedManifest, recipient: &Recipient) -> bool {
         let mut epochs = self.trust.epochs().iter();
         epochs.any(|epoch| epoch.number == manifest.manifest().epoch && epoch.recipient == *recipient)
     }
@@ -222,19 +236,20 @@ impl Reseal<'_> {
 
     async fn put(
         &self,
-        chain: &Chain,
+        tip: &Tip,
         base: &Manifest,
-        records: Vec<Record>,
-        mut packs: Vec<FileRef>,
-        values: u64,
+        parts: Parts,
+        lists: &PackLists,
     ) -> Result<VerifiedManifest, RepoError> {
         let current = self.trust.current();
-        packs.sort_unstable();
+        let Parts { records, before, packs, values } = parts;
         let counts: Counts = base.counts.of_records(&records, values);
-        let unreadable = records.iter().flat_map(Record::refused);
-        let unreadable = UnreadableCount::of(unreadable);
+        let unreadable = UnreadableCount::of(records.iter().flat_map(Record::refused));
+        let mut readings = ReadingCount::new(base.time, &base.sweeps);
+        records.iter().for_each(|record| readings.add(record));
+        let used = used(&records, &packs);
         let recipients = [current.recipient.clone(), self.index_key.recipient()];
-        let indexes = self.repository.put_records(&recipients, records.into_iter().map(Ok)).await?;
+        let lines = records.into_iter().map(|record| Ok(IndexLine::Record(record)));
         let manifest = Manifest {
             snapshot: SnapshotId::random(),
             sequence: 0,
@@ -242,23 +257,58 @@ impl Reseal<'_> {
             finished: self.now,
             epoch: current.number,
             signer: self.signer.public(),
-            drill: base.drill.clone().map(|seal| narrowed(seal, &packs)),
-            packs,
-            indexes,
+            indexes: vec![self.repository.put_layer(&recipients, stream::iter(lines)).await?],
+            packs: self.repository.put_pack_set(&before, &used).await?,
             counts,
+            readings: readings.finish(),
+            seals: self.narrowed(base, &used, lists).await?,
+            config: self.config(base, &recipients).await?,
             unreadable,
             tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
             ..base.clone()
         };
-        self.repository.append(manifest, self.trust, self.signer, &chain.tip()).await
+        self.repository.append(manifest, self.trust, self.signer, tip).await
+    }
+
+    /// What a drill key still opens: of the packs that stay. An index sealed to it is of other records, and goes.
+    async fn narrowed(
+        &self,
+        base: &Manifest,
+        used: &BTreeSet<FileRef>,
+        lists: &PackLists,
+    ) -> Result<Vec<Seal>, RepoError> {
+        let mut seals = Vec::with_capacity(base.seals.len());
+        for seal in &base.seals {
+            let before = self.repository.open_set(&seal.packs, lists).await?;
+            let stay = before.packs().filter(|file| used.contains(file)).copied().collect();
+            let packs = self.repository.put_pack_set(&before, &stay).await?;
+            seals.push(Seal { packs, indexes: None, ..seal.clone() });
+        }
+        Ok(seals)
+    }
+
+    /// The configuration, sealed to the key of today. One that no key at hand opens is left out.
+    async fn config(&self, base: &Manifest, recipients: &[Recipient]) -> Result<Option<FileRef>, RepoError> {
+        let Some(file) = base.config else { return Ok(None) };
+        for opener in [Opener::Index(self.index_key), Opener::Recovery(self.key)] {
+            match self.repository.config(&file, opener).await {
+                Ok(config) => return self.repository.put_config(&config, recipients).await.map(Some),
+                Err(RepoError::WrongKey { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 }
 
-/// What a drill key still opens: of the packs that stay.
-fn narrowed(mut seal: DrillSeal, packs: &[FileRef]) -> DrillSeal {
-    let stay: BTreeSet<Digest> = packs.iter().map(|file| file.sha256).collect();
-    seal.packs.retain(|pack| stay.contains(pack));
-    seal
+/// The packs that records refer to.
+fn used(records: &[Record], packs: &BTreeMap<Digest, FileRef>) -> BTreeSet<FileRef> {
+    let versions = records.iter().flat_map(|record| &record.versions);
+    let files = versions.filter_map(|version| match &version.value {
+        ValueState::Stored { pack, .. } => packs.get(pack).copied(),
+        ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. } => None,
+    });
+    files.collect()
 }
 
 /// Every stored value, by pack.
@@ -340,15 +390,6 @@ mod tests {
         });
         let secret = Secret { name: name.into(), id: format!("arn:{name}"), ..Secret::default() };
         Record { secret, versions: versions.collect(), read: Timestamp::UNIX_EPOCH, listing: None }
-    }
-
-    #[test]
-    fn a_drill_key_is_said_to_open_nothing_that_is_gone() {
-        let [gone, stays] = [Digest::of(b"gone"), Digest::of(b"stays")];
-        let recipient = RecoveryKey::generate().recipient();
-        let seal = DrillSeal { recipient, full: true, packs: vec![gone, stays] };
-        let left = narrowed(seal.clone(), &[FileRef { sha256: stays, size: 1 }]);
-        assert_eq!(left, DrillSeal { packs: vec![stays], ..seal });
     }
 
     #[test]

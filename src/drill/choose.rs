@@ -4,56 +4,39 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use wildmatch::WildMatch;
 
 use super::file::{RestoreSection, Select, SnapshotSection, What};
 use crate::{
-    model::{Digest, Place, Record},
-    repo::{Chain, VerifiedManifest},
+    model::{Digest, Record},
+    repo::{Chosen, Judgement, NoChoice},
 };
 
-/// A chosen snapshot and the words that say how.
-pub(super) struct Chosen<'a> {
-    pub(super) manifest: &'a VerifiedManifest,
-    pub(super) how: String,
-}
-
-/// Chooses among the verified snapshots; `chance` decides where the file has no seed. Or says why none is chosen.
-pub(super) fn snapshot<'a>(
-    chain: &'a Chain,
+/// Chooses a snapshot and says how; `chance` decides where the file has no seed.
+///
+/// # Errors
+/// As [`Judgement`]'s own.
+pub(super) fn snapshot(
+    judgement: &Judgement,
     section: &SnapshotSection,
     chance: u64,
-) -> Result<Chosen<'a>, &'static str> {
-    let of = |found: &&VerifiedManifest| section.source.as_ref().is_none_or(|it| it.means(&found.manifest().source));
-    let all: Vec<&VerifiedManifest> = chain.manifests.iter().filter(of).collect();
-    let sources: BTreeSet<&Place> = all.iter().map(|found| &found.manifest().source).collect();
-    if sources.len() > 1 && section.select != Select::Id {
-        return Err("there are several sources, and [snapshot] source names none of them");
-    }
-    chosen(&all, section, chance).ok_or("none is as [snapshot] says")
-}
-
-fn chosen<'a>(all: &[&'a VerifiedManifest], section: &SnapshotSection, chance: u64) -> Option<Chosen<'a>> {
-    let chosen = |manifest, how: &str| Chosen { manifest, how: how.to_owned() };
-    let all = all.iter().copied();
+    now: Timestamp,
+) -> Result<(Chosen, String), NoChoice> {
+    let source = section.source.as_ref();
     match section.select {
-        Select::Newest => all.last().map(|manifest| chosen(manifest, "newest by the chain")),
-        Select::Id => {
-            let wanted = section.id.as_deref().unwrap_or_default();
-            let mut found = all.filter(|found| found.manifest().snapshot.to_string().starts_with(wanted));
-            let only = found.next().filter(|_| found.next().is_none() && !wanted.is_empty());
-            only.map(|manifest| chosen(manifest, "by id"))
-        }
+        Select::Newest => Ok((judgement.newest(source)?, "newest by the chain".into())),
+        Select::Id => Ok((judgement.by_id(section.id.as_deref().unwrap_or_default(), source)?, "by id".into())),
         Select::Time => {
-            let time = section.time?;
-            let found = all.rev().find(|found| found.manifest().time <= time);
-            found.map(|manifest| chosen(manifest, &format!("newest not younger than {time}")))
+            let time = section.time.ok_or_else(|| NoChoice::None("without a time".into()))?;
+            Ok((judgement.at(source, time, now)?, format!("newest not younger than {time}")))
         }
         Select::Random => {
             let (last, seed) = (section.last.unwrap_or(1), section.seed.unwrap_or(chance));
-            let found =
-                all.rev().take(last as usize).min_by_key(|found| draw(seed, &found.manifest().snapshot.to_string()));
-            found.map(|manifest| chosen(manifest, &format!("random of the last {last}, seed {seed}")))
+            let recent = judgement.recent(source, last as usize)?;
+            let drawn = recent.into_iter().min_by_key(|found| draw(seed, &found.manifest().snapshot.to_string()));
+            let drawn = drawn.ok_or_else(|| NoChoice::None("latest".into()))?;
+            Ok((drawn, format!("random of the last {last}, seed {seed}")))
         }
     }
 }

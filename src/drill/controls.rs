@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::stream;
 use jiff::Timestamp;
 
 use super::{DrillError, record::NegativeControl};
@@ -18,8 +19,8 @@ use crate::{
         memory::{HeldVersion, Memory},
     },
     repo::{
-        AllowedSigner, Counts, Epoch, FORMAT_VERSION, IndexWriter, Manifest, PackWriter, Repository, Trust,
-        TrustAnchor, VerifiedManifest,
+        AllowedSigner, Chosen, Counts, Epoch, FORMAT_VERSION, FullPass, IndexLine, Manifest, PackSet, PackWriter,
+        ReadingCount, Repository, Trust, TrustAnchor, VerifiedManifest,
     },
     restore::{self, Options, Plan, Values},
     share::{self, Gathering},
@@ -56,6 +57,7 @@ struct Throwaway {
     trust: Trust,
     key: RecoveryKey,
     signer: Signer,
+    chosen: Chosen,
     plan: Plan,
 }
 
@@ -128,19 +130,20 @@ impl Throwaway {
         let epoch = epoch(&key, &root, &signer);
         let repository = Repository::create(Storage::memory(), &epoch, &root).await?;
         let trust = repository.trust(&TrustAnchor { root: root.public(), recipient: key.recipient() }).await?;
-        let manifest = snapshot(&repository, &key, &signer).await?;
-        let records = repository.record_stream(&manifest, Opener::Recovery(&key));
+        snapshot(&repository, &key, &signer).await?;
+        let chosen = repository.judge(&trust, &[]).await?.newest(None)?;
+        let records = repository.record_stream(&chosen, Opener::Recovery(&key));
         let options = Options::default();
-        let found = restore::look(&Memory::new("control-b", "a"), &manifest, records, &options, None).await?;
-        let plan = restore::make(&manifest, &found, &options)?;
-        Ok(Self { repository, trust, key, signer, plan })
+        let found = restore::look(&Memory::new("control-b", "a"), &chosen, records, &options, None).await?;
+        let plan = restore::make(&chosen, &found, &options)?;
+        Ok(Self { repository, trust, key, signer, chosen, plan })
     }
 
     /// Restores, compares, spoils, compares: what the second comparison found.
     async fn spoiled(&self, spoil: fn(&Memory)) -> Result<String, DrillError> {
         let place = Arc::new(Memory::new("control-b", "a"));
         let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (place.clone(), place.clone());
-        let values = Values::new(&self.repository, &self.key);
+        let values = Values::new(&self.repository, &self.chosen, &self.key);
         restore::execute(&self.plan, &values, &target, &Silent).await?;
         let before = restore::verify(&self.plan, &values, &readback, &Silent).await?;
         if !before.passed() || before.values != 3 {
@@ -155,10 +158,11 @@ impl Throwaway {
     async fn forged(&self, planted: bool) -> Result<String, DrillError> {
         let stranger = Signer::generate();
         let forged = snapshot(&self.repository, &self.key, if planted { &stranger } else { &self.signer }).await?;
-        let chain = self.repository.chain(&self.trust).await?;
-        let believed = chain.manifests.iter().any(|found| found.digest() == forged.digest());
-        let kinds = chain.faults.iter().map(|fault| fault.kind);
-        let refused = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count() == 1;
+        let judgement = self.repository.judge(&self.trust, &[]).await?;
+        let believed = judgement.chain().manifests.iter().any(|found| found.digest() == forged.digest());
+        let kinds = judgement.faults().iter().map(|fault| fault.kind);
+        let is_named = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count() == 1;
+        let refused = is_named && judgement.newest(None).is_err();
         Ok(if refused && !believed { "untrusted" } else { "believed" }.into())
     }
 
@@ -220,9 +224,11 @@ async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -
         },
     };
     let versions = lines.into_iter().enumerate().map(version).collect();
-    let mut index = IndexWriter::new(&recipients);
-    index.push(&Record { secret: secret(), versions, read: Timestamp::UNIX_EPOCH, listing: None });
-    let index = index.finish();
+    let record = Record { secret: secret(), versions, read: Timestamp::UNIX_EPOCH, listing: None };
+    let mut readings = ReadingCount::new(Timestamp::UNIX_EPOCH, &[]);
+    readings.add(&record);
+    let counts = Counts { listed: 1, ..Counts::default() }.of_records(std::slice::from_ref(&record), 3);
+    let layer = repository.put_layer(&recipients, stream::iter([Ok(IndexLine::Record(record))])).await?;
     let manifest = Manifest {
         version: FORMAT_VERSION,
         repository: repository.id(),
@@ -234,17 +240,20 @@ async fn snapshot(repository: &Repository, key: &RecoveryKey, signer: &Signer) -
         epoch: 1,
         signer: signer.public(),
         source: source(),
-        packs: vec![pack.file],
-        indexes: vec![index.file],
-        counts: Counts { listed: 1, captured: 1, versions: 3, values_read: 3, ..Counts::default() },
-        readings: None,
-        drill: None,
+        packs: PackSet { new: vec![pack.file], lists: Vec::new() },
+        indexes: vec![layer],
+        counts,
+        accepted: None,
+        full: FullPass { sequence: 1, time: Timestamp::UNIX_EPOCH },
+        readings: readings.finish(),
+        sweeps: Vec::new(),
+        seals: Vec::new(),
+        config: None,
         excluded: Vec::new(),
         unreadable: Vec::new(),
         tool: String::new(),
     };
     repository.put_pack(pack).await?;
-    repository.put_index(index).await?;
     Ok(repository.put_manifest(manifest, signer).await?)
 }
 

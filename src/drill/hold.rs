@@ -1,6 +1,9 @@
 //! The drill itself, from its approval to its record.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -21,7 +24,7 @@ use crate::{
     clock::to_seconds,
     model::{AWSCURRENT, Digest, Record, SecretValue, SnapshotId},
     provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source},
-    repo::StoredDrill,
+    repo::{FileRef, PackLists, StoredDrill},
     restore::{self, Maps, Options, Plan, Values, Verification},
 };
 
@@ -192,7 +195,7 @@ async fn body(
     draft.sample = sample;
     work.plan = Some(plan.clone());
 
-    let values = Values::with(request.repository, opening.packs());
+    let values = Values::with(request.repository, &ready.manifest, opening.packs());
     let restoring = restore::execute(&plan, &values, &request.target, request.progress);
     let execution = phase(request, draft, work, "restore", restoring).await?;
     (request.before_verify)();
@@ -236,25 +239,27 @@ async fn phase<T>(
     outcome
 }
 
-/// Reads every file of the snapshot once and holds it against its digest.
+/// Reads every index file and pack of the snapshot once and holds it against its digest.
 async fn fetch(request: &Request<'_>, manifest: &crate::repo::Manifest) -> Result<u64, DrillError> {
-    request.progress.begin("fetch", Some((manifest.indexes.len() + manifest.packs.len()) as u64));
-    for index in &manifest.indexes {
+    let set = request.repository.packs_of(manifest, &PackLists::default()).await?;
+    let all: BTreeSet<&FileRef> = set.packs().collect();
+    let files = (manifest.index_files().count() + all.len()) as u64;
+    request.progress.begin("fetch", Some(files));
+    for index in manifest.index_files() {
         request.repository.index(index).await?;
         request.progress.advance(1);
     }
-    let mut packs =
-        stream::iter(&manifest.packs).map(|pack| request.repository.pack(&pack.sha256)).buffer_unordered(PARALLEL);
+    let mut packs = stream::iter(all).map(|pack| request.repository.pack(&pack.sha256)).buffer_unordered(PARALLEL);
     while packs.try_next().await?.is_some() {
         request.progress.advance(1);
     }
-    Ok((manifest.indexes.len() + manifest.packs.len()) as u64)
+    Ok(files)
 }
 
 /// Chooses, renames and marks records, and plans their restore into an empty place.
 async fn plan(
     request: &Request<'_>,
-    manifest: &crate::repo::VerifiedManifest,
+    manifest: &crate::repo::Chosen,
     records: Vec<Record>,
     drill: SnapshotId,
 ) -> Result<(Plan, super::Sample), DrillError> {

@@ -32,7 +32,7 @@ use crate::{
     model::Digest,
     progress::Progress,
     provider::{ProviderError, Source, Target},
-    repo::{RepoError, Repository, Trust},
+    repo::{AcceptedFault, NoChoice, Remembered, RepoError, Repository, Trust},
     restore::{ExecuteError, LookError, PlanError},
 };
 
@@ -64,6 +64,10 @@ pub struct Request<'a> {
     pub is_copy: bool,
     /// Its verified epochs.
     pub trust: &'a Trust,
+    /// Heads that others remember of it.
+    pub remembered: &'a [Remembered],
+    /// Faults of its history that a person accepts.
+    pub accepted: &'a [AcceptedFault],
     /// The sandbox, written to.
     pub target: Arc<dyn Target>,
     /// The same sandbox, read back.
@@ -149,6 +153,9 @@ pub enum DrillError {
     /// No snapshot is as the drill file wants it.
     #[error("there is no snapshot to drill with: {0}")]
     NoSnapshot(String),
+    /// The history does not allow the choice.
+    #[error(transparent)]
+    Choice(#[from] NoChoice),
     /// The guard let something through, or the negative controls could not be made.
     #[error("the drill's own safeguards do not work: {0}")]
     Control(String),

@@ -7,7 +7,7 @@ use super::record::{Record, Verdict};
 use crate::{
     crypto::{self, Namespace, PublicKey},
     model::Digest,
-    repo::{StoredDrill, Trust},
+    repo::{Fault, FaultKind, Signed, StoredDrill, Trust},
 };
 
 /// A record of any version, as far as lists and trends need it.
@@ -55,6 +55,8 @@ pub struct Past {
     pub facts: Option<Facts>,
     /// Why it does not count.
     pub fault: Option<String>,
+    /// What kind of fault that is.
+    pub kind: Option<FaultKind>,
 }
 
 impl Facts {
@@ -75,6 +77,12 @@ impl Past {
         self.facts.as_ref().filter(|_| self.fault.is_none())
     }
 
+    /// What is wrong with it, as a fault of the repository.
+    pub fn as_fault(&self) -> Option<Fault> {
+        let (detail, kind) = (self.fault.as_ref()?, self.kind?);
+        Some(Fault::new(&format!("drills/{}.json", self.stored.name), kind, detail.clone()))
+    }
+
     /// The whole record, if it counts and is of this version.
     pub fn record(&self) -> Option<Record> {
         self.verified().and_then(|_| Record::parse(&self.stored.bytes))
@@ -88,7 +96,8 @@ pub fn judge(stored: Vec<StoredDrill>, trust: &Trust) -> Vec<Past> {
     for (stored, facts) in chained(stored) {
         let fault = fault(&stored, facts.as_ref(), previous, trust);
         previous = Some(Digest::of(&stored.bytes));
-        judged.push(Past { stored, facts, fault });
+        let (kind, fault) = fault.unzip();
+        judged.push(Past { stored, facts, fault, kind });
     }
     judged
 }
@@ -111,15 +120,23 @@ fn chained(mut stored: Vec<StoredDrill>) -> Vec<(StoredDrill, Option<Facts>)> {
     ordered
 }
 
-fn fault(stored: &StoredDrill, facts: Option<&Facts>, previous: Option<Digest>, trust: &Trust) -> Option<String> {
-    let Some(facts) = facts else { return Some("not a drill record".into()) };
-    if !trust.epochs().iter().any(|epoch| trust.allows(epoch.number, &facts.signer)) {
-        return Some("signed by a key that may not sign".into());
+fn fault(
+    stored: &StoredDrill,
+    facts: Option<&Facts>,
+    previous: Option<Digest>,
+    trust: &Trust,
+) -> Option<(FaultKind, String)> {
+    let Some(facts) = facts else { return Some((FaultKind::Damaged, "not a drill record".into())) };
+    if stored.signature.is_empty() {
+        return Some((FaultKind::Unsigned, "it has no signature".into()));
+    }
+    if let Err(reason) = trust.counts_by_signer(Signed::Drill, &facts.signer, &Digest::of(&stored.bytes)) {
+        return Some((FaultKind::Untrusted, reason));
     }
     if let Err(error) = crypto::verify(&facts.signer, Namespace::Drill, &stored.bytes, &stored.signature) {
-        return Some(error.to_string());
+        return Some((FaultKind::Untrusted, error.to_string()));
     }
-    (facts.previous != previous).then(|| "the record before it was removed or replaced".into())
+    (facts.previous != previous).then(|| (FaultKind::Gap, "the record before it was removed or replaced".into()))
 }
 
 /// A turn at which a drill was to be held.

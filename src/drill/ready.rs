@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::{Clock, to_seconds},
     model::{Digest, Place, SnapshotId},
-    repo::{Chain, Manifest, Trust, VerifiedManifest},
+    repo::{Chain, Chosen, Halt, Manifest, NoChoice, Trust},
 };
 
 /// Records of the same plan that a trend looks at.
@@ -28,7 +28,7 @@ const TREND: usize = 12;
 pub struct Ready {
     /// The record so far.
     pub(super) draft: Record,
-    pub(super) manifest: VerifiedManifest,
+    pub(super) manifest: Chosen,
     /// What earlier drills left there.
     pub(super) leftovers: BTreeSet<String>,
     /// Faults of the history.
@@ -44,6 +44,7 @@ impl Ready {
             format!("snapshot {} of {} ({}), from {}", self.draft.snapshot, point.time, point.selected, point.storage),
             format!("into {}", self.draft.target),
         ];
+        lines.extend(point.accepted.iter().map(|accepted| format!("accepted although it is a fault: {accepted}")));
         if !isolation.lost.is_empty() {
             lines.push(format!("lost: {}", isolation.lost));
         }
@@ -60,31 +61,42 @@ impl Ready {
 /// See [`DrillError`]: everything that speaks against the target is named at once.
 pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let started = request.clock.now();
-    let chain = request.repository.chain(request.trust).await?;
+    let judgement = request.repository.judge(request.trust, request.remembered).await?.accepting(request.accepted);
+    judgement.refuse_halted(Halt::Restore).map_err(NoChoice::Refused)?;
     let chance = u64::from(u32::from_le_bytes(random()));
-    let chosen = choose::snapshot(&chain, &request.file.snapshot, chance);
-    let chosen = chosen.map_err(|why| no_snapshot(request, why))?;
+    let chosen = choose::snapshot(&judgement, &request.file.snapshot, chance, started);
+    let (manifest, how) = chosen.map_err(|why| no_snapshot(request, why))?;
     let selected = request.clock.now();
 
     let place = request.target.place().await?;
-    let source = &chosen.manifest.manifest().source;
+    let source = &manifest.manifest().source;
     let sure = target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?;
-    refuse_other_sources(request, &chain, &place).map_err(|why| DrillError::NotASandbox(vec![why]))?;
+    refuse_other_sources(request, judgement.chain(), &place).map_err(|why| DrillError::NotASandbox(vec![why]))?;
     let leftovers = leftovers::find(&*request.readback, None).await?;
-    let manifest = chosen.manifest.clone();
-    let mut draft = draft(request, &manifest, place, started, chosen.how);
+    let mut draft = draft(request, &manifest, place, started, how);
     draft.isolation.made_sure = sure;
     draft.phases = vec![
         Phase { name: "select".into(), start: started, end: selected },
         Phase { name: "preflight".into(), start: selected, end: request.clock.now() },
     ];
-    let history_faults = chain.faults.iter().map(|fault| format!("{}: {}", fault.file, fault.detail)).collect();
+    let counts = |fault: &&crate::repo::Fault| {
+        fault.severity().is_some() && !request.accepted.iter().any(|accepted| accepted.accepts(fault))
+    };
+    let history_faults = judgement.faults().iter().filter(counts).map(ToString::to_string).collect();
     Ok(Ready { draft, manifest, leftovers, history_faults })
 }
 
-fn no_snapshot(request: &Request<'_>, why: &str) -> DrillError {
+/// A refusal stays one; an absence names where.
+fn no_snapshot(request: &Request<'_>, why: NoChoice) -> DrillError {
     let storage = request.repository.storage().address();
-    DrillError::NoSnapshot(format!("{why}, in {storage}"))
+    match why {
+        NoChoice::Refused(_) | NoChoice::Superseded { .. } | NoChoice::Ambiguous(_) => why.into(),
+        NoChoice::SeveralSources(_) => {
+            let why = "there are several sources, and [snapshot] source names none of them";
+            DrillError::NoSnapshot(format!("{why}, in {storage}"))
+        }
+        other => DrillError::NoSnapshot(format!("none is as [snapshot] says, in {storage}: {other}")),
+    }
 }
 
 /// An account that is captured too is somebody's production, unless the configuration says that drills may write there.
@@ -111,7 +123,7 @@ fn claim<'a>(request: &Request<'a>, source: &'a Place, landed: &'a Place) -> Cla
     }
 }
 
-fn draft(request: &Request<'_>, found: &VerifiedManifest, target: Place, started: Timestamp, how: String) -> Record {
+fn draft(request: &Request<'_>, found: &Chosen, target: Place, started: Timestamp, how: String) -> Record {
     let manifest = found.manifest();
     Record {
         version: RECORD_VERSION,
@@ -146,6 +158,7 @@ fn draft(request: &Request<'_>, found: &VerifiedManifest, target: Place, started
             storage: request.repository.storage().address().to_owned(),
             is_copy: request.is_copy,
             files: 0,
+            accepted: found.accepted().to_vec(),
         },
         opening: OpeningFacts {
             by: String::new(),

@@ -8,6 +8,7 @@ use crate::{
     crypto::PublicKey,
     isolation::Lost,
     model::{Digest, Place, RepositoryId, SnapshotId},
+    repo::AcceptedFault,
 };
 
 /// The version that this build writes.
@@ -182,6 +183,9 @@ pub struct RecoveryPoint {
     pub is_copy: bool,
     /// Files fetched and held against their digests before anything was opened.
     pub files: u64,
+    /// Faults of the history that a person accepted, as `FILE:KIND`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<AcceptedFault>,
 }
 
 /// Who opened it.

@@ -1,6 +1,6 @@
 //! Attestations: that one sheet was looked at on one day. Public; they hold nothing of the share.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -60,6 +60,23 @@ pub struct Attestations {
     pub(super) bytes: u64,
 }
 
+impl Attestations {
+    /// As somebody sees them whose clock shows `now`: one that is dated more than a day ahead proves nothing.
+    #[must_use]
+    pub fn as_of(mut self, now: Timestamp) -> Self {
+        let latest = now.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+        let (ahead, verified): (Vec<_>, Vec<_>) = self.verified.into_iter().partition(|each| each.time > latest);
+        self.verified = verified;
+        let fault = |each: &Attestation| {
+            let stem = layout::stem(each.time, each.attestation);
+            let detail = format!("it is dated ahead of today: {}", each.time);
+            Fault::new(&layout::record(layout::ATTESTATIONS, &stem), FaultKind::Untrusted, detail)
+        };
+        self.faults.extend(ahead.iter().map(fault));
+        self
+    }
+}
+
 impl Repository {
     /// Signs and stores an attestation: first the signature, then the file. Gives the file's name.
     ///
@@ -82,7 +99,7 @@ impl Repository {
     /// [`RepoError::Storage`]; what is wrong with single ones is in the answer.
     pub async fn attestations(&self, trust: &Trust) -> Result<Attestations, RepoError> {
         let mut found = Attestations::default();
-        for file in self.signed_files(layout::ATTESTATIONS).await? {
+        for file in self.signed_files(layout::ATTESTATIONS, &mut found.faults).await? {
             found.files += file.files();
             found.bytes += (file.bytes.len() + file.signature.as_ref().map_or(0, String::len)) as u64;
             match self.judge_attestation(&file.stem, &file.bytes, file.signature.as_deref(), trust) {

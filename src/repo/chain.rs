@@ -1,15 +1,22 @@
 //! The history: every manifest verified, and the chain they form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
 
 use super::{
     FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust,
-    VerifiedForget, VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
+    VerifiedForget, VerifiedManifest, Witness,
+    content::{self, SignedFile},
+    layout,
+    memory::{self, Kept, Settled},
+    untrusted,
 };
 use crate::{
     cores,
     crypto::{Namespace, Signer, verify},
     model::{Digest, Place, RepositoryId},
+    storage::Entry,
 };
 
 /// Files read at the same time.
@@ -20,12 +27,27 @@ pub(super) const PARALLEL: usize = 8;
 /// A manifest after a gap or at a fork is still one a signer made; it stays, and the fault says what is missing.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// Manifests whose signature reaches the root, oldest first.
+    /// Manifests whose signature reaches the root, oldest first; without those that are settled.
     pub manifests: Vec<VerifiedManifest>,
+    /// What this host remembers of full folders; nothing when the whole history was read.
+    pub(super) base: Settled,
+    pub(super) settled_newest: Vec<VerifiedManifest>,
+    /// Every place after what is settled, in order.
+    pub(super) places: Vec<(u64, Digest)>,
     /// Records of what was forgotten, in force, oldest first. What they name may be here still, or gone.
     pub records: Vec<VerifiedForget>,
-    /// Forged, unreadable or unsigned manifests; gaps, forks, wrong order.
+    /// Forged, unreadable or unsigned manifests; gaps, forks, late ones; names without meaning.
     pub faults: Vec<Fault>,
+    /// Manifests of an epoch earlier than one before them: they have their place and are nobody's newest.
+    late: BTreeSet<Digest>,
+    /// The highest place that is taken, whoever's word it has.
+    last: Option<Witness>,
+    /// Places that a record in force or a closing list excuses, by the digest of their manifest.
+    excused: BTreeMap<Digest, Forgotten>,
+    /// Every name that was looked at below `snapshots/`.
+    pub(super) names: BTreeSet<String>,
+    /// Forget records that count, undone and undoing ones included.
+    pub(super) forgets: Vec<String>,
     /// Files that the records were read from, signatures included.
     pub(super) record_files: u64,
 }
@@ -36,22 +58,115 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
     pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
-        let mut faults = Vec::new();
-        let mut manifests = Vec::new();
-        let files = self.signed_files(layout::SNAPSHOTS).await?;
-        let (repository, signers) = (self.id, trust.clone());
-        for judged in cores::each(files, move |file| judge(repository, &file, &signers)).await {
-            match judged {
-                Ok(manifest) => manifests.push(manifest),
-                Err(fault) => faults.push(fault),
+        let entries = self.storage.list(layout::SNAPSHOTS).await?;
+        let bundled = self.from_bundles(&entries).await?;
+        let read = self.read_manifests(entries, trust, &BTreeMap::new(), &bundled).await?;
+        let records = self.forget_records(trust).await?;
+        Ok(assembled(read, Settled::default(), records, trust))
+    }
+
+    /// The manifests of a listing, verified. What is `kept` was verified before and is as it was; what bundles hold need not be
+    /// read.
+    pub(super) async fn read_manifests(
+        &self,
+        entries: Vec<Entry>,
+        trust: &Trust,
+        kept: &BTreeMap<String, Kept>,
+        bundled: &HashMap<String, Bytes>,
+    ) -> Result<ReadManifests, RepoError> {
+        let mut read =
+            ReadManifests { names: entries.iter().map(|entry| entry.name.clone()).collect(), ..Default::default() };
+        let (known, strange): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| layout::manifest_stem(unsigned_name(&entry.name)).is_some());
+        let (signatures, named): (Vec<Entry>, Vec<Entry>) =
+            known.into_iter().partition(|entry| entry.name.ends_with(layout::SIGNATURE));
+        let signatures: HashMap<&str, &Entry> =
+            signatures.iter().map(|entry| (unsigned_name(&entry.name), entry)).collect();
+        let mut fresh = Vec::new();
+        for entry in named {
+            let signature = signatures.get(entry.name.as_str()).copied();
+            let known = kept.get(&entry.name).filter(|kept| kept.is_as_it_was(&entry, signature));
+            match (known.and_then(|kept| memory::verified(&kept.text)), known) {
+                (Some(manifest), Some(kept)) => {
+                    read.kept.insert(entry.name, kept.clone());
+                    read.manifests.push(manifest);
+                }
+                _ => fresh.push((entry, signature.cloned())),
             }
         }
-        manifests.sort_by_key(|found| (found.manifest().sequence, found.name().to_owned()));
-        let manifests = epochs_in_order(manifests, &mut faults);
-        let records = self.forget_records(trust).await?;
-        faults.extend(links(&places(&manifests, &records)));
-        faults.extend(records.faults);
-        Ok(Chain { manifests, records: records.in_force, faults, record_files: records.files })
+        self.read_fresh(fresh, trust, bundled, &mut read).await?;
+        read.faults.extend(self.strangers(strange, trust).await?);
+        read.manifests.sort_by_key(|found| (found.manifest().sequence, found.name().to_owned()));
+        Ok(read)
+    }
+
+    async fn read_fresh(
+        &self,
+        fresh: Vec<(Entry, Option<Entry>)>,
+        trust: &Trust,
+        bundled: &HashMap<String, Bytes>,
+        read: &mut ReadManifests,
+    ) -> Result<(), RepoError> {
+        let by_name: HashMap<String, (Entry, Option<Entry>)> =
+            fresh.iter().map(|pair| (pair.0.name.clone(), pair.clone())).collect();
+        let (mut files, mut named) = (Vec::new(), Vec::new());
+        for (entry, _) in fresh {
+            let stem = layout::manifest_stem(&entry.name).unwrap_or_default().to_owned();
+            match (bundled.get(&entry.name), bundled.get(&layout::signature(&entry.name))) {
+                (Some(bytes), Some(signature)) => {
+                    let signature = content::armored(signature.clone());
+                    files.push(SignedFile::new(entry.name, stem, bytes.clone(), Some(signature)));
+                }
+                _ => named.push((stem, entry)),
+            }
+        }
+        files.extend(self.read_signed(named, &mut read.faults).await?);
+        let (repository, signers) = (self.id, trust.clone());
+        let judged = cores::each(files, move |file| {
+            let judged = judge(repository, &file, &signers);
+            (file, judged)
+        });
+        for (file, judged) in judged.await {
+            match judged {
+                Ok(manifest) => {
+                    if let (Some((entry, Some(signature))), Ok(text)) =
+                        (by_name.get(&file.name), String::from_utf8(file.bytes.to_vec()))
+                    {
+                        read.kept.insert(file.name, Kept::new(entry, signature, text));
+                    }
+                    read.manifests.push(manifest);
+                }
+                Err(fault) => read.faults.push(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Files below `snapshots/` whose name is no manifest's: unknown, unless somebody renamed a genuine manifest.
+    async fn strangers(&self, entries: Vec<Entry>, trust: &Trust) -> Result<Vec<Fault>, RepoError> {
+        let mut faults = Vec::new();
+        for Entry { name, size, .. } in entries {
+            let unknown = Fault::new(&name, FaultKind::Unknown, "no file of a repository has such a name");
+            let renamed = if size <= layout::MOST_BYTES { self.renamed(&name, trust).await? } else { None };
+            faults.push(renamed.unwrap_or(unknown));
+        }
+        Ok(faults)
+    }
+
+    /// Whether a file holds a genuine manifest, whose signature may be beside it or where it always was.
+    async fn renamed(&self, name: &str, trust: &Trust) -> Result<Option<Fault>, RepoError> {
+        let Some(bytes) = self.if_there(name).await? else { return Ok(None) };
+        let Ok(manifest) = Manifest::read(&bytes) else { return Ok(None) };
+        let stem = layout::stem(manifest.time, manifest.snapshot);
+        let own = layout::manifest(manifest.sequence, &stem);
+        for beside in [name, own.as_str()] {
+            let signature = self.signature(beside).await?;
+            let file = SignedFile::new(own.clone(), stem.clone(), bytes.clone(), signature);
+            if judge(self.id, &file, trust).is_ok() {
+                return Ok(Some(renamed(name, &own).about(manifest.sequence)));
+            }
+        }
+        Ok(None)
     }
 
     /// Signs and stores a manifest: the moment a snapshot exists. Gives the stored, verified form.
@@ -59,13 +174,15 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Untrusted`] when it is another repository's or another signer's; [`RepoError::Storage`];
     /// `AlreadyExists` when another run took the place.
-    pub async fn put_manifest(&self, manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
+    pub async fn put_manifest(&self, mut manifest: Manifest, signer: &Signer) -> Result<VerifiedManifest, RepoError> {
         let stem = layout::stem(manifest.time, manifest.snapshot);
-        let name = layout::record(layout::SNAPSHOTS, &stem);
+        let name = layout::manifest(manifest.sequence, &stem);
         if manifest.repository != self.id || manifest.version != FORMAT_VERSION || manifest.signer != signer.public() {
             return Err(untrusted(&name, "not a manifest of this repository and signer"));
         }
-        let bytes = to_json(&manifest);
+        let (sequence, previous, own_pass) = (manifest.sequence, manifest.previous, manifest.full.sequence == 0);
+        manifest.place(sequence, previous, own_pass);
+        let bytes = manifest.to_bytes(&name)?;
         let digest = Digest::of(&bytes);
         self.put_signed(&name, bytes, Namespace::Manifest, signer).await?;
         Ok(VerifiedManifest::new(manifest, digest, stem))
@@ -76,34 +193,77 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn locked_until(&self, manifest: &VerifiedManifest) -> Result<Option<jiff::Timestamp>, RepoError> {
-        Ok(self.storage.locked_until(&layout::record(layout::SNAPSHOTS, manifest.name())).await?)
+        Ok(self.storage.locked_until(&manifest.file()).await?)
     }
 }
 
 impl Chain {
-    /// The newest verified snapshot: the highest sequence number, never the newest file.
+    /// The newest verified snapshot: the highest sequence number, never the newest file, and never a late one.
     pub fn head(&self) -> Option<&VerifiedManifest> {
-        self.manifests.last()
+        let settled = || self.settled_newest.iter().max_by_key(|found| found.manifest().sequence);
+        self.manifests.iter().rev().find(|found| !self.is_late(found)).or_else(settled)
+    }
+
+    /// Snapshots that are there, settled ones included.
+    pub fn count(&self) -> u64 {
+        self.base.manifests + self.manifests.len() as u64
+    }
+
+    /// Whether every manifest is in [`Self::manifests`].
+    pub fn is_whole(&self) -> bool {
+        self.base.manifests == 0
+    }
+
+    /// Snapshots after a number.
+    pub fn newer_than(&self, sequence: u64) -> u64 {
+        let settled = self.base.through().saturating_sub(sequence).min(self.base.manifests);
+        settled + self.manifests.iter().filter(|found| found.manifest().sequence > sequence).count() as u64
     }
 
     /// The newest verified snapshot of each source.
     pub fn newest(&self) -> BTreeMap<&Place, &VerifiedManifest> {
-        self.manifests.iter().map(|found| (&found.manifest().source, found)).collect()
+        let timely = self.settled_newest.iter().chain(self.manifests.iter().filter(|found| !self.is_late(found)));
+        timely.map(|found| (&found.manifest().source, found)).collect()
     }
 
-    /// Whether it is the newest one.
+    /// Whether a host made it that did not know the newest epoch.
+    pub fn is_late(&self, found: &VerifiedManifest) -> bool {
+        self.late.contains(&found.digest())
+    }
+
+    /// The last place in the chain, which the next snapshot follows: a late snapshot's or a removed one's too.
+    pub(super) fn last(&self) -> Option<Witness> {
+        self.last
+    }
+
+    /// Whether it is the newest one, or the last of the chain.
     pub(super) fn is_head(&self, found: &VerifiedManifest) -> bool {
-        self.head().is_some_and(|head| head.digest() == found.digest())
+        let digest = Some(found.digest());
+        digest == self.head().map(VerifiedManifest::digest) || digest == self.last.map(|last| last.manifest)
+    }
+
+    /// Whether a snapshot is here, or gone with an excuse.
+    pub(super) fn knows(&self, manifest: &Digest) -> bool {
+        self.excused.contains_key(manifest) || self.manifests.iter().any(|found| found.digest() == *manifest)
     }
 
     /// Places that a record in force or a closing list excuses, whether the snapshot is here still or gone.
     pub fn excused(&self) -> impl Iterator<Item = &Forgotten> {
-        self.records.iter().flat_map(|each| &each.record.snapshots)
+        self.excused.values()
     }
 
     /// The record that forgets a snapshot which is still here.
     pub fn forgotten(&self, found: &VerifiedManifest) -> Option<&VerifiedForget> {
         self.records.iter().find(|each| each.record.snapshots.iter().any(|gone| gone.manifest == found.digest()))
+    }
+
+    /// Removals that are ordered and not done: each record and how many of its snapshots are still here.
+    pub fn pending(&self) -> Vec<(&VerifiedForget, u64)> {
+        let here: BTreeSet<Digest> = self.manifests.iter().map(VerifiedManifest::digest).collect();
+        let count = |each: &VerifiedForget| {
+            each.record.snapshots.iter().filter(|forgotten| here.contains(&forgotten.manifest)).count() as u64
+        };
+        self.records.iter().map(|each| (each, count(each))).filter(|(_, count)| *count > 0).collect()
     }
 
     /// Finds a snapshot by `latest` or an unambiguous prefix (at least four hex digits) of its id.
@@ -118,45 +278,92 @@ impl Chain {
     }
 }
 
-/// A manifest as far as its own file tells: of this repository, signed by a signer of its epoch, under its own name.
+/// Manifests as they were read, in chain order.
+#[derive(Default)]
+pub(super) struct ReadManifests {
+    pub(super) manifests: Vec<VerifiedManifest>,
+    pub(super) faults: Vec<Fault>,
+    names: BTreeSet<String>,
+    /// The verified ones, to be remembered.
+    pub(super) kept: BTreeMap<String, Kept>,
+}
+
+/// The chain that manifests form after what is settled.
+pub(super) fn assembled(read: ReadManifests, base: Settled, records: ForgetRecords, trust: &Trust) -> Chain {
+    let ReadManifests { manifests, mut faults, names, .. } = read;
+    let (late, of_late) = late(&manifests, base.epoch);
+    faults.extend(of_late);
+    let places = places(&manifests, &records, trust, base.through());
+    faults.extend(links(&places, base.last));
+    faults.extend(records.faults);
+    let excused = records.in_force.iter().flat_map(|each| &each.record.snapshots);
+    let last = places.last().map(|link| Witness { sequence: link.sequence, manifest: link.digest });
+    Chain {
+        late,
+        last: last.or(base.last),
+        excused: excused.chain(trust.excused()).map(|gone| (gone.manifest, gone.clone())).collect(),
+        places: places.iter().map(|link| (link.sequence, link.digest)).collect(),
+        manifests,
+        settled_newest: base.newest().unwrap_or_default(),
+        base,
+        records: records.in_force,
+        faults,
+        names,
+        forgets: records.counting,
+        record_files: records.files,
+    }
+}
+
+/// The name of what a signature signs; any other name as it is.
+fn unsigned_name(name: &str) -> &str {
+    name.strip_suffix(layout::SIGNATURE).unwrap_or(name)
+}
+
+fn renamed(name: &str, own: &str) -> Fault {
+    Fault::new(name, FaultKind::Renamed, format!("it is genuine and has the name of another: its own is {own}"))
+}
+
+/// A manifest as far as its own file tells: of this repository, signed by a signer that counts, under its own name.
 pub(super) fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<VerifiedManifest, Fault> {
-    let SignedFile { name, stem, bytes, signature } = file;
+    let SignedFile { name, bytes, signature, .. } = file;
     let fault = |kind, detail: &str| Err(Fault::new(name, kind, detail));
-    let manifest: Manifest = from_json(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
+    let manifest = Manifest::read(bytes).map_err(|reason| Fault::new(name, FaultKind::Damaged, reason))?;
     let Some(signature) = signature else { return fault(FaultKind::Unsigned, "it has no signature") };
     if manifest.repository != repository {
         return fault(FaultKind::Untrusted, "it belongs to another repository");
     }
-    if let Err(reason) = trust.counts(Signed::Manifest, manifest.epoch, &manifest.signer, &Digest::of(bytes)) {
+    let digest = Digest::of(bytes);
+    if let Err(reason) = trust.counts(Signed::Manifest, manifest.epoch, &manifest.signer, &digest) {
         return fault(FaultKind::Untrusted, &reason);
     }
     if let Err(error) = verify(&manifest.signer, Namespace::Manifest, bytes, signature) {
         return fault(FaultKind::Untrusted, &error.to_string());
     }
-    if layout::stem(manifest.time, manifest.snapshot) != *stem {
-        return fault(
-            FaultKind::Reordered,
-            "it is genuine and has the name of another: its name is not its time and id",
-        );
+    if !(1..=layout::MOST_SNAPSHOTS).contains(&manifest.sequence) {
+        let detail = format!("sequence numbers are 1 to {}", layout::MOST_SNAPSHOTS);
+        return fault(FaultKind::Damaged, &detail);
     }
-    if manifest.sequence == 0 {
-        return fault(FaultKind::Damaged, "sequence numbers start at 1");
+    let stem = layout::stem(manifest.time, manifest.snapshot);
+    let own = layout::manifest(manifest.sequence, &stem);
+    if own != *name {
+        return Err(renamed(name, &own).about(manifest.sequence));
     }
-    Ok(VerifiedManifest::new(manifest, Digest::of(bytes), stem.clone()))
+    Ok(VerifiedManifest::new(manifest, digest, stem))
 }
 
-/// Leaves out what a signer of an earlier epoch signed after a later epoch was in use: that signer may be revoked.
-fn epochs_in_order(manifests: Vec<VerifiedManifest>, faults: &mut Vec<Fault>) -> Vec<VerifiedManifest> {
-    let mut newest = 0;
-    let (kept, late): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|found| {
-        newest = newest.max(found.manifest().epoch);
-        found.manifest().epoch == newest
-    });
-    faults.extend(late.iter().map(|found| {
-        let detail = format!("signed for epoch {} after a later epoch was in use", found.manifest().epoch);
-        Fault::new(&layout::record(layout::SNAPSHOTS, found.name()), FaultKind::Untrusted, detail)
-    }));
-    kept
+/// What was signed for an earlier epoch than something before it, or than `newest`: by a host that did not know of the change.
+fn late(manifests: &[VerifiedManifest], mut newest: u32) -> (BTreeSet<Digest>, Vec<Fault>) {
+    let (mut late, mut faults) = (BTreeSet::new(), Vec::new());
+    for found in manifests {
+        let Manifest { epoch, sequence, .. } = *found.manifest();
+        if epoch < newest {
+            late.insert(found.digest());
+            let detail = format!("signed for epoch {epoch} after epoch {newest} was in use");
+            faults.push(Fault::new(&found.file(), FaultKind::Late, detail).about(sequence));
+        }
+        newest = newest.max(epoch);
+    }
+    (late, faults)
 }
 
 /// A snapshot's place in the chain: its own word, or that of the record that forgot it.
@@ -167,22 +374,24 @@ struct Link {
     previous: Option<Digest>,
 }
 
-/// Every place that is taken, in chain order.
-fn places(manifests: &[VerifiedManifest], records: &ForgetRecords) -> Vec<Link> {
+/// Every place after the number `settled` that is taken, in chain order.
+fn places(manifests: &[VerifiedManifest], records: &ForgetRecords, trust: &Trust, settled: u64) -> Vec<Link> {
     let mut gone = records.forgotten();
+    gone.extend(trust.excused().map(|excused| (excused.manifest, excused)));
+    gone.retain(|_, forgotten| (settled + 1..=layout::MOST_SNAPSHOTS).contains(&forgotten.sequence));
     let mut links = Vec::new();
     for found in manifests {
         gone.remove(&found.digest());
         let manifest = found.manifest();
         links.push(Link {
-            file: layout::record(layout::SNAPSHOTS, found.name()),
+            file: found.file(),
             sequence: manifest.sequence,
             digest: found.digest(),
             previous: manifest.previous,
         });
     }
     links.extend(gone.into_values().map(|forgotten| Link {
-        file: layout::record(layout::SNAPSHOTS, &layout::stem(forgotten.time, forgotten.snapshot)),
+        file: layout::manifest(forgotten.sequence, &layout::stem(forgotten.time, forgotten.snapshot)),
         sequence: forgotten.sequence,
         digest: forgotten.manifest,
         previous: forgotten.previous,
@@ -191,14 +400,21 @@ fn places(manifests: &[VerifiedManifest], records: &ForgetRecords) -> Vec<Link> 
     links
 }
 
-/// Gaps and forks of places sorted by sequence number.
-fn links(places: &[Link]) -> Vec<Fault> {
+/// Gaps and forks of places sorted by sequence number, the first of which follows `settled`.
+fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
+    let settled = settled.map(|last| Link {
+        file: String::new(),
+        sequence: last.sequence,
+        digest: last.manifest,
+        previous: None,
+    });
+    let settled: Vec<&Link> = settled.iter().collect();
     let mut by_sequence: BTreeMap<u64, Vec<&Link>> = BTreeMap::new();
     for link in places {
         by_sequence.entry(link.sequence).or_default().push(link);
     }
     let mut faults = Vec::new();
-    let mut before: Option<(u64, &[&Link])> = None;
+    let mut before: Option<(u64, &[&Link])> = settled.first().map(|last| (last.sequence, &settled[..]));
     for (&sequence, found) in &by_sequence {
         let file = &found[0].file;
         let expected = before.map_or(1, |(last, _)| last + 1);
@@ -207,19 +423,16 @@ fn links(places: &[Link]) -> Vec<Fault> {
                 1 => format!("snapshot {expected} is missing before it"),
                 _ => format!("snapshots {expected} to {} are missing before it", sequence - 1),
             };
-            faults.push(Fault::new(file, FaultKind::Gap, detail));
+            faults.push(Fault::new(file, FaultKind::Gap, detail).about(sequence));
         }
         for other in &found[1..] {
             let detail = format!("{file} has its sequence number {sequence} too");
-            faults.push(Fault::new(&other.file, FaultKind::Fork, detail));
+            faults.push(Fault::new(&other.file, FaultKind::Fork, detail).about(sequence));
         }
         let siblings = before.filter(|_| sequence == expected).map_or(&[][..], |(_, siblings)| siblings);
         let broken = found.iter().filter(|each| !follows(each, expected, siblings));
-        faults.extend(
-            broken.map(|each| {
-                Fault::new(&each.file, FaultKind::Fork, "it follows another snapshot than the one before it")
-            }),
-        );
+        let detail = "it follows another snapshot than the one before it";
+        faults.extend(broken.map(|each| Fault::new(&each.file, FaultKind::Fork, detail).about(sequence)));
         before = Some((sequence, found));
     }
     faults

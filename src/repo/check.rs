@@ -3,27 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
 };
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Chain, FileRef, MISSING, RepoError, Repository, Restorable, StoredDrill, Subset, Trust, VerifiedManifest,
-    chain::PARALLEL,
-    damaged,
-    identity::Identity,
-    layout,
-    resolve::Expected,
-    restorable::{ValuesByPack, restorable},
+    Chain, Fault, FaultKind, FileRef, MISSING, PackLists, RepoError, Repository, Restorable, StoredDrill, Subset,
+    Trust, VerifiedManifest, VerifiedRecord, chain::PARALLEL, damaged, identity::Identity, layout, resolve::Expected,
+    restorable::ValuesByPack,
 };
 use crate::{
     cores,
     crypto::{IndexKey, Opener, RecoveryKey},
     progress::{Progress, Silent},
 };
+
+const SNAPSHOTS_BELOW: &str = "snapshots/";
 
 /// How deep to look, and with which key.
 #[derive(Clone, Copy)]
@@ -44,6 +42,8 @@ pub struct CheckOptions<'a> {
     pub scratch: Option<&'a Path>,
     /// Who watches.
     pub progress: &'a dyn Progress,
+    /// When it is; what is dated more than a day ahead of it proves nothing.
+    pub now: Timestamp,
 }
 
 /// The history of a repository and its drill records, read once.
@@ -52,43 +52,6 @@ pub struct History {
     pub chain: Chain,
     /// Every drill record, none of them believed.
     pub drills: Vec<StoredDrill>,
-}
-
-/// What is wrong with one file or with the history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// The file, relative to the repository.
-    pub file: String,
-    /// What kind.
-    pub kind: FaultKind,
-    /// One sentence's worth of detail.
-    pub detail: String,
-}
-
-/// Kinds of faults; their names are stable in `--json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// A file that is referred to is not there.
-    Missing,
-    /// The content is not what its name or the manifest says.
-    Damaged,
-    /// A manifest or epoch without a signature.
-    Unsigned,
-    /// A signature that does not match, or of a key that may not sign.
-    Untrusted,
-    /// A sequence number is missing: a snapshot was removed.
-    Gap,
-    /// The newest snapshots that somebody remembers are gone.
-    RolledBack,
-    /// A genuine manifest under the name of another.
-    Reordered,
-    /// Two manifests with one sequence number, or a previous digest that does not match.
-    Fork,
-    /// A reference that leads to no value or to another one.
-    Dangling,
-    /// A file where it has no effect.
-    Junk,
 }
 
 /// The outcome of a check.
@@ -104,7 +67,7 @@ pub struct CheckReport {
     pub references: u64,
     /// Values that were opened (depth values).
     pub values: u64,
-    /// Packs and indexes that no verified manifest refers to: what an interrupted run left, and no fault.
+    /// Packs, lists, index files and configurations that no verified manifest names: what an interrupted run left, and no fault.
     pub orphans: u64,
     /// Files sealed to a key of another epoch or host, so neither read nor faulted (depth index and deeper).
     pub unopened: Vec<String>,
@@ -119,22 +82,16 @@ pub struct CheckReport {
     pub faults: Vec<Fault>,
 }
 
-impl Fault {
-    pub(super) fn new(file: &str, kind: FaultKind, detail: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), kind, detail: detail.into() }
-    }
-}
-
 impl Default for CheckOptions<'_> {
     fn default() -> Self {
-        Self { subset: None, scratch: None, progress: &Silent }
+        Self { subset: None, scratch: None, progress: &Silent, now: Timestamp::MAX }
     }
 }
 
 impl CheckDepth<'_> {
     /// Where references are noted; only for [`Self::Values`] somebody looks at them.
-    fn expected(&self, options: &CheckOptions<'_>) -> Option<Arc<Expected>> {
-        matches!(self, Self::Values(_)).then(|| Arc::new(Expected::new(options.scratch, options.subset)))
+    fn expected(&self, options: &CheckOptions<'_>) -> Option<Expected> {
+        matches!(self, Self::Values(_)).then(|| Expected::new(options.scratch, options.subset))
     }
 
     fn opener(&self) -> Option<Opener<'_>> {
@@ -177,26 +134,27 @@ impl Repository {
     ) -> Result<CheckReport, RepoError> {
         let History { chain, drills } = history;
         let mut report = CheckReport { subset: options.subset, ..CheckReport::default() };
-        self.check_public(trust, &mut report).await?;
+        self.check_public(trust, options.now, &mut report).await?;
         check_drills(trust, drills, &mut report);
         report.snapshots = chain.manifests.len() as u64;
         report.files += chain.record_files;
         report.faults.extend(chain.faults.iter().cloned());
-        self.check_sealed(&chain.manifests, options.progress, &mut report).await?;
+        let lists = PackLists::default();
+        self.check_sealed(&chain.manifests, &lists, options.progress, &mut report).await?;
         let values = match depth.opener() {
             Some(opener) => {
-                let expected = depth.expected(options);
+                let mut expected = depth.expected(options);
+                let beside = (&lists, options.progress);
                 let values =
-                    self.check_records(&chain.manifests, opener, expected.as_ref(), options, &mut report).await?;
+                    self.check_records(&chain.manifests, opener, expected.as_mut(), beside, &mut report).await?;
                 if let Some(expected) = expected {
-                    let expected = Arc::into_inner(expected).expect("whoever noted references is done");
                     self.check_values(opener, expected, options.progress, &mut report).await?;
                 }
                 values
             }
             None => ValuesByPack::new(),
         };
-        report.restorable = restorable(&chain.manifests, &report.faults, &values);
+        report.restorable = self.restorable(&chain.manifests, &report.faults, &values, &lists).await?;
         report.faults.sort_by(|a, b| (&a.file, &a.detail).cmp(&(&b.file, &b.detail)));
         report.faults.dedup();
         report.unopened.sort();
@@ -205,7 +163,7 @@ impl Repository {
     }
 
     /// lifeboat.json, the guides, epochs, and the signatures of attestations; counts what `chain` reads.
-    async fn check_public(&self, trust: &Trust, report: &mut CheckReport) -> Result<(), RepoError> {
+    async fn check_public(&self, trust: &Trust, now: Timestamp, report: &mut CheckReport) -> Result<(), RepoError> {
         let identity = self.read(layout::IDENTITY, report).await?;
         let expected = trust.epoch(1).map(|first| Identity::of(first).to_bytes());
         if identity.is_some() && expected.is_some() && identity != expected {
@@ -221,34 +179,48 @@ impl Repository {
         let epochs = self.epoch_files().await?;
         report.files += epochs.files;
         report.bytes += epochs.bytes;
-        report.faults.extend(trust.faults().iter().cloned());
-        for entry in self.storage.list(layout::SNAPSHOTS).await? {
-            report.files += 1;
-            report.bytes += entry.size;
+        report.faults.extend(trust.faults().iter().chain(trust.junk()).cloned());
+        for entry in self.storage.list("").await? {
+            if entry.name.starts_with(SNAPSHOTS_BELOW) {
+                report.files += 1;
+                report.bytes += entry.size;
+            } else if !layout::is_known(&entry.name) {
+                let detail = "no file of a repository has such a name";
+                report.faults.push(Fault::new(&entry.name, FaultKind::Unknown, detail));
+            }
         }
-        let attestations = self.attestations(trust).await?;
+        let later = self.later_records(trust).await?;
+        report.files += 2 * later.counting.len() as u64;
+        report.faults.extend(later.faults);
+        report.faults.extend(later.in_force.iter().map(VerifiedRecord::fault));
+        let attestations = self.attestations(trust).await?.as_of(now);
         report.files += attestations.files;
         report.bytes += attestations.bytes;
         report.faults.extend(attestations.faults);
         Ok(())
     }
 
-    /// Every pack and index: there, and as long and with the digest that a manifest says.
+    /// Every pack, list, index file and configuration: there, and as long and with the digest that a manifest or list says.
     async fn check_sealed(
         &self,
         manifests: &[VerifiedManifest],
+        lists: &PackLists,
         progress: &dyn Progress,
         report: &mut CheckReport,
     ) -> Result<(), RepoError> {
-        let files = sealed_files(manifests);
+        let manifests = manifests.iter().map(VerifiedManifest::manifest);
+        let (files, wrong) = self.files_of_all(manifests, lists).await?;
+        for error in wrong {
+            report.faults.push(fault_of("", error)?);
+        }
         let names: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
         let mut there = BTreeMap::new();
-        for folder in [layout::PACKS, layout::INDEXES] {
+        for folder in layout::CONTENTS {
             there.extend(self.storage.list(folder).await?.into_iter().map(|entry| (entry.name, entry.size)));
         }
         report.orphans = there.keys().filter(|name| !names.contains(name.as_str())).count() as u64;
         let read = |name: &str, file: &FileRef| {
-            name.starts_with(layout::INDEXES) || report.subset.is_none_or(|subset| subset.holds(&file.sha256))
+            !name.starts_with(layout::PACKS) || report.subset.is_none_or(|subset| subset.holds(&file.sha256))
         };
         let (read, skipped): (Vec<_>, Vec<_>) = files.iter().partition(|(name, file)| read(name, file));
         report.skipped = skipped.len() as u64;
@@ -307,11 +279,6 @@ fn check_drills(trust: &Trust, drills: &[StoredDrill], report: &mut CheckReport)
 /// Files read at the same time: enough for a storage far away, and for every core here.
 fn at_once() -> usize {
     (2 * PARALLEL).max(cores::count())
-}
-
-/// Every pack and index of `manifests` by name, once.
-pub(super) fn sealed_files(manifests: &[VerifiedManifest]) -> BTreeSet<(String, FileRef)> {
-    manifests.iter().flat_map(|found| found.manifest().files()).collect()
 }
 
 fn of_size(name: &str, file: &FileRef, size: u64) -> Result<(), RepoError> {

@@ -58,8 +58,9 @@ impl Repository {
     ) -> Result<ClosingList, RepoError> {
         let within = |sequence: u64| after.is_none_or(|after| sequence <= after);
         let here: BTreeSet<Digest> = chain.manifests.iter().map(super::VerifiedManifest::digest).collect();
+        let places = chain.excused().chain(trust.excused());
         let mut excused: Vec<Forgotten> =
-            chain.excused().filter(|gone| within(gone.sequence) && !here.contains(&gone.manifest)).cloned().collect();
+            places.filter(|gone| within(gone.sequence) && !here.contains(&gone.manifest)).cloned().collect();
         excused.sort_by_key(|gone| (gone.sequence, gone.manifest));
         excused.dedup();
         let mut places: Vec<(u64, Digest)> = excused.iter().map(|gone| (gone.sequence, gone.manifest)).collect();
@@ -77,6 +78,11 @@ impl Repository {
         let attestations = self.attestations(trust).await?;
         let attestations = attestations.files_verified.into_iter().filter(|(stem, _)| kept(stem));
         let mut attestations: Vec<Digest> = attestations.map(|(_, digest)| digest).collect();
+        let records = self.later_records(trust).await?.counting;
+        let of_time = |name: &str| layout::stem_of(layout::RECORDS, name).is_some_and(&kept);
+        let mut records: Vec<Digest> =
+            records.into_iter().filter(|(name, _)| of_time(name)).map(|(_, digest)| digest).collect();
+        records.sort_unstable();
         drills.sort_unstable();
         attestations.sort_unstable();
         Ok(ClosingList {
@@ -88,7 +94,7 @@ impl Repository {
             excused,
             drills,
             attestations,
-            records: Vec::new(),
+            records,
         })
     }
 }

@@ -1,23 +1,29 @@
-//! Packs, indexes and drill records, stored and fetched whole.
+//! Packs, index files, configurations and drill records, stored and fetched whole.
 
-use std::collections::VecDeque;
+use std::{
+    collections::BTreeSet,
+    io::{self, Read as _, Write as _},
+};
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt, stream};
+use jiff::Timestamp;
 
 use super::{
-    FileRef, IndexReader, IndexWriter, MISSING, PackReader, RepoError, Repository, SealedFile, VerifiedManifest,
-    damaged, file_ref, layout,
+    Fault, FaultKind, FileRef, MISSING, Manifest, PackLists, PackReader, RepoError, Repository, SealedFile, damaged,
+    file_ref, layout,
 };
 use crate::{
     cores,
-    crypto::{Namespace, Opener, Recipient, Signer},
-    model::{Digest, Record, SnapshotId},
-    storage::StorageError,
+    crypto::{self, Namespace, OpenError, Opener, Recipient, Sealer, Signer},
+    model::{Digest, SnapshotId},
+    storage::{Entry, StorageError},
 };
 
 /// Readers of armor are lenient about what follows it; here every byte counts.
 const SIGNATURE_END: &str = "\n-----END SSH SIGNATURE-----\n";
+
+/// A configuration's most bytes, opened.
+const MOST_CONFIG: u64 = 16 << 20;
 
 /// A signed record of a drill as stored. The repository does not look inside.
 #[derive(Clone, Debug)]
@@ -39,9 +45,16 @@ pub(super) struct SignedFile {
     pub(super) bytes: Bytes,
     /// As [`Repository::signature`] gives it.
     pub(super) signature: Option<String>,
+    /// When the storage says that it appeared.
+    pub(super) modified: Timestamp,
 }
 
 impl SignedFile {
+    /// One whose time of appearance does not matter.
+    pub(super) fn new(name: String, stem: String, bytes: Bytes, signature: Option<String>) -> Self {
+        Self { name, stem, bytes, signature, modified: Timestamp::UNIX_EPOCH }
+    }
+
     /// Files it was read from.
     pub(super) fn files(&self) -> u64 {
         1 + u64::from(self.signature.is_some())
@@ -75,6 +88,39 @@ impl Repository {
         if found.sha256 == *digest { Ok(bytes) } else { Err(damaged(&name, "its content does not have its digest")) }
     }
 
+    /// Those of these packs that are not there; whether the others are whole is a check's business. A folder is asked for each, a
+    /// bucket lists them, which takes fewer requests.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub async fn missing_packs(&self, packs: impl Iterator<Item = &FileRef>) -> Result<BTreeSet<Digest>, RepoError> {
+        let wanted: BTreeSet<Digest> = packs.map(|file| file.sha256).collect();
+        if wanted.is_empty() {
+            return Ok(wanted);
+        }
+        if self.storage.is_folder() {
+            let mut missing = BTreeSet::new();
+            for pack in wanted {
+                if !self.storage.exists(&layout::pack(&pack)).await? {
+                    missing.insert(pack);
+                }
+            }
+            return Ok(missing);
+        }
+        let entries = self.storage.list(layout::PACKS).await?;
+        let there: BTreeSet<Digest> = entries.iter().filter_map(|entry| layout::pack_digest(&entry.name)).collect();
+        Ok(wanted.difference(&there).copied().collect())
+    }
+
+    /// A pack of a manifest that is not there: it must not be published.
+    ///
+    /// # Errors
+    /// [`RepoError::Damaged`] when a list cannot be read; [`RepoError::Storage`].
+    pub async fn missing_of(&self, manifest: &Manifest) -> Result<Option<String>, RepoError> {
+        let set = self.packs_of(manifest, &PackLists::default()).await?;
+        Ok(self.missing_packs(set.packs()).await?.first().map(layout::pack))
+    }
+
     /// Opens a pack, its digest checked.
     ///
     /// # Errors
@@ -83,60 +129,37 @@ impl Repository {
         PackReader::open(&layout::pack(digest), self.pack(digest).await?, opener)
     }
 
-    /// Every record of a snapshot, sorted by name, with one index in memory at a time.
+    /// Stores the configuration of a host, sealed to `recipients`. It must hold no secret: the index key opens it.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub async fn put_config(&self, config: &[u8], recipients: &[Recipient]) -> Result<FileRef, RepoError> {
+        let mut sealer = Sealer::new(recipients, Vec::new()).expect("there is a recipient, and memory does not fail");
+        sealer.write_all(config).expect("memory does not fail");
+        let bytes = Bytes::from(sealer.finish().expect("memory does not fail"));
+        let file = file_ref(&bytes);
+        self.put_same(&layout::config(&file.sha256), bytes).await?;
+        Ok(file)
+    }
+
+    /// The configuration that a snapshot keeps. Nothing that it names is run or asked without a person who agrees.
     ///
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
-    pub fn record_stream<'a>(
-        &'a self,
-        manifest: &VerifiedManifest,
-        opener: Opener<'a>,
-    ) -> impl Stream<Item = Result<Record, RepoError>> + use<'a> {
-        let ahead: VecDeque<FileRef> = manifest.manifest().indexes.iter().copied().collect();
-        stream::try_unfold((ahead, None::<IndexReader>), move |(mut ahead, mut open)| async move {
-            loop {
-                if let Some(record) = open.as_mut().and_then(Iterator::next) {
-                    return Ok(Some((record?, (ahead, open))));
-                }
-                let Some(file) = ahead.pop_front() else { return Ok(None) };
-                let sealed = self.index(&file).await?;
-                open = Some(IndexReader::open(&layout::index(&file.sha256), sealed, opener)?);
-            }
-        })
-    }
-
-    /// The same, in memory as a whole.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn records(&self, manifest: &VerifiedManifest, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
-        self.record_stream(manifest, opener).try_collect().await
-    }
-
-    /// Seals and stores records, sorted by name, in as many indexes as they need; gives these in order.
-    ///
-    /// # Errors
-    /// The first error of `records`, or as [`Repository::put_index`].
-    pub async fn put_records(
-        &self,
-        recipients: &[Recipient],
-        records: impl Iterator<Item = Result<Record, RepoError>>,
-    ) -> Result<Vec<FileRef>, RepoError> {
-        let mut indexes = Vec::new();
-        let mut index = IndexWriter::new(recipients);
-        for record in records {
-            let record = record?;
-            if index.is_full() {
-                let full = std::mem::replace(&mut index, IndexWriter::new(recipients)).finish();
-                indexes.push(full.file);
-                self.put_index(full).await?;
-            }
-            index.push(&record);
+    pub async fn config(&self, file: &FileRef, opener: Opener<'_>) -> Result<Vec<u8>, RepoError> {
+        let name = layout::config(&file.sha256);
+        let sealed = self.sealed(&name, file).await?;
+        let opened = crypto::open(opener, io::Cursor::new(sealed)).map_err(|error| match error {
+            OpenError::WrongKey => RepoError::WrongKey { file: name.clone() },
+            damage @ OpenError::Damaged(_) => damaged(&name, damage.to_string()),
+        })?;
+        let mut config = Vec::new();
+        let read = opened.take(MOST_CONFIG + 1).read_to_end(&mut config);
+        match read {
+            Err(error) => Err(damaged(&name, error.to_string())),
+            Ok(_) if config.len() as u64 > MOST_CONFIG => Err(damaged(&name, "it is too long for a configuration")),
+            Ok(_) => Ok(config),
         }
-        let last = index.finish();
-        indexes.push(last.file);
-        self.put_index(last).await?;
-        Ok(indexes)
     }
 
     /// An index's ciphertext, its digest and size checked.
@@ -153,7 +176,7 @@ impl Repository {
     /// [`RepoError::Storage`].
     pub async fn put_drill(
         &self,
-        time: jiff::Timestamp,
+        time: Timestamp,
         id: SnapshotId,
         bytes: Bytes,
         signer: &Signer,
@@ -174,23 +197,49 @@ impl Repository {
         self.put_same(&file, drill.bytes.clone()).await
     }
 
-    /// Every file of a folder of signed records with its signature, by name. Nothing is verified.
-    pub(super) async fn signed_files(&self, folder: &'static str) -> Result<Vec<SignedFile>, RepoError> {
-        let entries = self.storage.list(folder).await?;
-        let stems: Vec<&str> = entries.iter().filter_map(|entry| layout::stem_of(folder, &entry.name)).collect();
+    /// Every file of a folder of signed records with its signature, by name. Nothing is verified. What is too large to be read is
+    /// in `faults`; names that are no record's are left out.
+    pub(super) async fn signed_files(
+        &self,
+        folder: &'static str,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Vec<SignedFile>, RepoError> {
+        let entries = self.storage.list(folder).await?.into_iter();
+        let named = entries.filter_map(|entry| Some((layout::stem_of(folder, &entry.name)?.to_owned(), entry)));
+        self.read_signed(named.collect(), faults).await
+    }
+
+    /// The files of a listing with their signatures.
+    pub(super) async fn read_signed(
+        &self,
+        entries: Vec<(String, Entry)>,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Vec<SignedFile>, RepoError> {
+        let (entries, large): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|(_, entry)| entry.size <= layout::MOST_BYTES);
+        let detail = "it is larger than such a file may be";
+        faults.extend(large.iter().map(|(_, entry)| Fault::new(&entry.name, FaultKind::Damaged, detail)));
         // A file and its signature side by side: as little time as can be between the two.
-        let names: Vec<String> = stems.iter().map(|stem| layout::record(folder, stem)).collect();
-        let pairs: Vec<String> = names.iter().flat_map(|name| [name.clone(), layout::signature(name)]).collect();
+        let pairs: Vec<String> =
+            entries.iter().flat_map(|(_, entry)| [entry.name.clone(), layout::signature(&entry.name)]).collect();
         let mut files = self.storage.get_all(&pairs).await?.into_iter();
-        let mut found = Vec::with_capacity(names.len());
-        for (name, stem) in names.into_iter().zip(stems) {
+        let mut found = Vec::with_capacity(entries.len());
+        for (stem, Entry { name, modified, .. }) in entries {
             let (Some(bytes), signature) = (files.next().flatten(), files.next().flatten()) else {
                 let address = self.storage.address().to_owned();
                 return Err(StorageError::NotFound { address, name }.into());
             };
-            found.push(SignedFile { name, stem: stem.to_owned(), bytes, signature: signature.map(armored) });
+            found.push(SignedFile { name, stem, bytes, signature: signature.map(armored), modified });
         }
         Ok(found)
+    }
+
+    /// A file's bytes; `None` when it is not there.
+    pub(super) async fn if_there(&self, name: &str) -> Result<Option<Bytes>, RepoError> {
+        match self.storage.get(name).await {
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            other => Ok(Some(other?)),
+        }
     }
 
     /// Every drill record, oldest first. None of them is believed: the reader verifies the signatures.
@@ -198,7 +247,7 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn drills(&self) -> Result<Vec<StoredDrill>, RepoError> {
-        let files = self.signed_files(layout::DRILLS).await?.into_iter();
+        let files = self.signed_files(layout::DRILLS, &mut Vec::new()).await?.into_iter();
         let drill = |SignedFile { stem, bytes, signature, .. }| StoredDrill {
             name: stem,
             bytes,
@@ -260,7 +309,7 @@ fn same(name: &str, found: &FileRef, file: &FileRef) -> Result<(), RepoError> {
 }
 
 /// A signature's text; empty when it is not one to its last byte.
-fn armored(bytes: Bytes) -> String {
+pub(super) fn armored(bytes: Bytes) -> String {
     let text = String::from_utf8(bytes.into()).unwrap_or_default();
     if text.ends_with(SIGNATURE_END) { text } else { String::new() }
 }

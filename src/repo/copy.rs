@@ -1,12 +1,13 @@
 //! Copies: a whole repository kept elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    FileRef, Manifest, RepoError, Repository, chain::PARALLEL, damaged, file_ref, from_json, identity::Identity, layout,
+    FileRef, Judgement, PackLists, RepoError, Repository, StoredEpoch, Trust, VerifiedManifest, chain::PARALLEL,
+    damaged, file_ref, identity::Identity, layout,
 };
 use crate::{
     cores,
@@ -31,44 +32,42 @@ pub struct CopyReport {
 /// signs, lifeboat.json last. Each file written is read back from the far end and its digest compared. Resumable.
 ///
 /// A file that is there with the size it should have is not read again: that is what `check` of the copy is for.
-/// Copies what verified or not verified manifests refer to: judging is `check`'s. A manifest that is not
-/// readable or not signed stops the copy, and so does another repository at the far end.
+/// Only what counts is copied; whether the history is fit to be copied is the caller's question ([`Judgement::for_copying`]).
+/// Another repository at the far end stops the copy.
 ///
 /// # Errors
 /// [`RepoError::Exists`] when `to` holds another repository; [`RepoError::Newer`] when it is of a newer version;
 /// [`RepoError::Damaged`] when a file of the source does not have its digest (nothing is spread further),
 /// or the copy holds another file under a name; [`RepoError::Storage`].
-pub async fn copy(from: &Repository, to: &Storage) -> Result<CopyReport, RepoError> {
-    copy_with(from, to, &Silent).await
+pub async fn copy(from: &Repository, trust: &Trust, to: &Storage) -> Result<CopyReport, RepoError> {
+    copy_with(from, trust, &from.judge(trust, &[]).await?, to, &Silent).await
 }
 
-/// The same while somebody watches: a unit of progress is a file.
+/// The same of a history that was judged just now, while somebody watches: a unit of progress is a file.
 ///
 /// # Errors
 /// As [`copy`].
-pub async fn copy_with(from: &Repository, to: &Storage, progress: &dyn Progress) -> Result<CopyReport, RepoError> {
+pub async fn copy_with(
+    from: &Repository,
+    trust: &Trust,
+    judgement: &Judgement,
+    to: &Storage,
+    progress: &dyn Progress,
+) -> Result<CopyReport, RepoError> {
     refuse_another(from, to).await?;
-    let sizes = async |storage: &Storage| -> Result<BTreeMap<String, u64>, StorageError> {
-        Ok(storage.list("").await?.into_iter().map(|entry| (entry.name, entry.size)).collect())
-    };
-    // Listed before anything is read: a snapshot that appears later is the next run's.
-    let run = Copying { from, to, here: sizes(&from.storage).await?, there: sizes(to).await?, progress };
+    let there = to.list("").await?.into_iter().map(|entry| (entry.name, entry.size)).collect();
+    let run = Copying { from, to, there, progress };
     let mut report = CopyReport::default();
-    let snapshots = run.signed(layout::SNAPSHOTS);
-    let records = [layout::DRILLS, layout::ATTESTATIONS, layout::FORGOTTEN].map(|folder| run.signed(folder)).concat();
-    report.behind = snapshots.iter().filter(|name| !run.there.contains_key(*name)).count() as u64;
+    let manifests = &judgement.chain().manifests;
+    report.behind = manifests.iter().filter(|found| !run.there.contains_key(&found.file())).count() as u64;
     for (name, _) in layout::GUIDES {
         run.public(name, &mut report).await?;
     }
-    run.epochs(&mut report).await?;
-    let mut manifests = run.manifests(&snapshots).await?;
-    manifests.sort_by_key(|(manifest, name)| (manifest.sequence, *name));
-    run.contents(&manifests, &mut report).await?;
-    for (_, name) in &manifests {
-        run.with_signature(name, &mut report).await?;
-    }
-    for record in &records {
-        run.with_signature(record, &mut report).await?;
+    run.epochs(trust, &mut report).await?;
+    run.contents(manifests, &mut report).await?;
+    run.manifests(manifests, &mut report).await?;
+    for record in run.records(trust).await?.into_iter().chain(judgement.record_files()) {
+        run.public(&record, &mut report).await?;
     }
     run.public(layout::IDENTITY, &mut report).await?;
     Ok(report)
@@ -77,8 +76,6 @@ pub async fn copy_with(from: &Repository, to: &Storage, progress: &dyn Progress)
 struct Copying<'a> {
     from: &'a Repository,
     to: &'a Storage,
-    /// What was to be copied when the run began, with sizes.
-    here: BTreeMap<String, u64>,
     /// What the copy held then.
     there: BTreeMap<String, u64>,
     progress: &'a dyn Progress,
@@ -95,42 +92,56 @@ async fn refuse_another(from: &Repository, to: &Storage) -> Result<(), RepoError
 }
 
 impl Copying<'_> {
-    /// The signed files of a folder.
-    fn signed(&self, folder: &str) -> Vec<String> {
-        self.here.keys().filter(|name| layout::stem_of(folder, name).is_some()).cloned().collect()
-    }
-
-    /// Closing lists first, then each epoch that is whole, its signatures before it. What is not whole is not spread further.
-    async fn epochs(&self, report: &mut CopyReport) -> Result<(), RepoError> {
+    /// Closing lists first, then each epoch that counts, its signatures before it.
+    async fn epochs(&self, trust: &Trust, report: &mut CopyReport) -> Result<(), RepoError> {
         let whole = self.from.epoch_files().await?.whole;
-        for (digest, stored) in &whole {
+        let counts = |stored: &StoredEpoch| trust.epoch(stored.epoch.number) == Some(&stored.epoch);
+        for (digest, stored) in whole.iter().filter(|(_, stored)| counts(stored)) {
             let name = layout::epoch(stored.epoch.number, digest);
-            if !self.here.contains_key(&name) {
-                continue;
-            }
-            let closing = stored.epoch.closing.as_ref().map(layout::closing);
-            for file in closing.iter().filter(|file| self.here.contains_key(*file)) {
-                self.public(file, report).await?;
+            if let Some(closing) = &stored.epoch.closing {
+                self.public(&layout::closing(closing), report).await?;
             }
             if stored.countersignature.is_some() {
                 self.public(&layout::countersignature(&name), report).await?;
             }
-            self.with_signature(&name, report).await?;
+            self.public(&layout::signature(&name), report).await?;
+            self.public(&name, report).await?;
         }
         Ok(())
     }
 
-    async fn manifests<'n>(&self, names: &'n [String]) -> Result<Vec<(Manifest, &'n str)>, RepoError> {
-        let read = stream::iter(names).map(async |name| {
-            let bytes = self.from.expect(name).await?;
-            Ok((from_json(&bytes).map_err(|reason| damaged(name, reason))?, name.as_str()))
-        });
-        read.buffered(PARALLEL).try_collect().await
+    /// Drill records and attestations that count, each after its signature.
+    async fn records(&self, trust: &Trust) -> Result<Vec<String>, RepoError> {
+        let drills = self.from.drills().await?.into_iter().filter(|drill| trust.signed_drill(drill));
+        let drills = drills.map(|drill| layout::record(layout::DRILLS, &drill.name));
+        let looks = self.from.attestations(trust).await?.files_verified.into_iter();
+        let looks = looks.map(|(stem, _)| layout::record(layout::ATTESTATIONS, &stem));
+        Ok(drills.chain(looks).flat_map(|name| [layout::signature(&name), name]).collect())
     }
 
-    /// Packs and indexes, several at a time.
-    async fn contents(&self, manifests: &[(Manifest, &str)], report: &mut CopyReport) -> Result<(), RepoError> {
-        let files: BTreeSet<(String, FileRef)> = manifests.iter().flat_map(|(manifest, _)| manifest.files()).collect();
+    /// One that is there is only looked at when its size differs: a year's manifests are not to be read every day.
+    async fn manifests(&self, manifests: &[VerifiedManifest], report: &mut CopyReport) -> Result<(), RepoError> {
+        for found in manifests {
+            let (name, bytes) = (found.file(), found.manifest().to_bytes(found.name())?);
+            let is_there = self.there.contains_key(&layout::signature(&name));
+            if is_there && self.there.get(&name) == Some(&(bytes.len() as u64)) {
+                report.note(None);
+                report.note(None);
+                continue;
+            }
+            self.public(&layout::signature(&name), report).await?;
+            self.public(&name, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Packs, lists, index files and configurations, several at a time.
+    async fn contents(&self, manifests: &[VerifiedManifest], report: &mut CopyReport) -> Result<(), RepoError> {
+        let manifests = manifests.iter().map(VerifiedManifest::manifest);
+        let (files, wrong) = self.from.files_of_all(manifests, &PackLists::default()).await?;
+        if let Some(error) = wrong.into_iter().next() {
+            return Err(error);
+        }
         let mut results =
             stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
         while let Some(written) = results.try_next().await? {
@@ -140,7 +151,7 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// One pack or index; gives the bytes written, `None` when it was there. Its name is its digest: a file there with
+    /// One of them; gives the bytes written, `None` when it was there. Its name is its digest: a file there with
     /// another size is damage of the copy.
     async fn content(&self, name: &str, file: &FileRef) -> Result<Option<u64>, RepoError> {
         match self.there.get(name) {
@@ -150,19 +161,8 @@ impl Copying<'_> {
         }
     }
 
-    async fn with_signature(&self, name: &str, report: &mut CopyReport) -> Result<(), RepoError> {
-        self.public(&layout::signature(name), report).await?;
-        self.public(name, report).await
-    }
-
-    /// A small file that has no digest in its name. One of a snapshot that is there is only looked at when its size differs:
-    /// a year's manifests are not to be read every day.
+    /// A small file that has no digest in its name.
     async fn public(&self, name: &str, report: &mut CopyReport) -> Result<(), RepoError> {
-        let size = self.here.get(name);
-        if name.starts_with(layout::SNAPSHOTS) && size.is_some() && size == self.there.get(name) {
-            report.note(None);
-            return Ok(());
-        }
         let bytes = self.from.expect(name).await?;
         let file = file_ref(&bytes);
         let written = match self.there.get(name) {

@@ -1,70 +1,65 @@
-//! The deeper half of a check: every record resolved, every value opened, on all cores.
-
-use std::sync::Arc;
+//! The deeper half of a check: every record resolved, every value opened.
 
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::{
-    CheckOptions, CheckReport, Fault, FileRef, IndexReader, PackReader, RepoError, Repository, VerifiedManifest,
+    CheckReport, Fault, OpenSet, PackLists, PackReader, RepoError, Repository, VerifiedManifest,
     check::fault_of,
     layout,
-    resolve::{Expected, Lines, Tally},
+    resolve::{Expected, Lines},
     restorable::ValuesByPack,
+    side_by_side::groups,
+    tally::layer_fault,
 };
 use crate::{cores, crypto::Opener, progress::Progress};
 
 impl Repository {
-    /// Every record of every snapshot: its references lead to packs of the manifest, and the counts are right. Gives how many
-    /// values are in each pack, of the snapshots whose indexes can be read.
+    /// Every record of every snapshot: its references lead to packs of the manifest, and counts and readings are right. Gives how many
+    /// values are in each pack, for each of the snapshots whose index can be read.
     pub(super) async fn check_records(
         &self,
         manifests: &[VerifiedManifest],
         opener: Opener<'_>,
-        expected: Option<&Arc<Expected>>,
-        options: &CheckOptions<'_>,
+        mut expected: Option<&mut Expected>,
+        (lists, progress): (&PackLists, &dyn Progress),
         report: &mut CheckReport,
     ) -> Result<ValuesByPack, RepoError> {
-        options.progress.begin("resolve references", Some(report.snapshots));
-        let mut values = ValuesByPack::new();
-        let files = manifests.iter().flat_map(|found| &found.manifest().indexes);
-        let mut tallies =
-            stream::iter(files).map(|file| self.tally(file, opener, expected.cloned())).buffered(cores::count());
-        for found in manifests {
-            let (mut tally, mut whole) = (Tally::default(), true);
-            for file in &found.manifest().indexes {
-                match tallies.next().await.expect("each index is answered") {
-                    // What follows the first index that cannot be read tells nothing of the counts.
-                    _ if !whole => {}
-                    Ok(found) => tally.merge(found),
-                    Err(RepoError::WrongKey { file }) => {
-                        report.unopened.push(file);
-                        whole = false;
-                    }
-                    Err(error) => {
-                        report.faults.push(fault_of(&layout::index(&file.sha256), error)?);
-                        whole = false;
-                    }
+        progress.begin("resolve references", Some(report.snapshots));
+        let mut values: ValuesByPack = manifests.iter().map(|_| None).collect();
+        for group in groups(manifests) {
+            let tallied = self.tally_group(manifests, &group, opener, expected.as_deref_mut()).await?;
+            for error in tallied.failed {
+                match error {
+                    RepoError::WrongKey { file } => report.unopened.push(file),
+                    error => report.faults.push(fault_of("", error)?),
                 }
             }
-            if whole {
-                report.references += tally.references();
-                report.faults.extend(tally.faults(found));
-                values.insert(found.manifest().sequence, tally.into_by_pack());
+            for (at, tallied_one) in group.snapshots.iter().zip(tallied.snapshots) {
+                progress.advance(1);
+                let (found, Some((by_pack, readings))) = (&manifests[*at], tallied_one) else { continue };
+                report.references += by_pack.values();
+                let set = self.listed(found, lists).await?;
+                report.faults.extend(by_pack.faults(found, set.as_ref(), readings));
+                let of_layers = tallied.miscounted.iter().filter(|(layer, _)| found.manifest().indexes.contains(layer));
+                report.faults.extend(of_layers.filter_map(|(layer, counted)| layer_fault(found, layer, *counted)));
+                values[*at] = Some(by_pack);
             }
-            options.progress.advance(1);
         }
         Ok(values)
     }
 
-    async fn tally(
+    /// The packs of a snapshot; `None` where a list cannot be read, which is a fault of that list.
+    pub(super) async fn listed(
         &self,
-        file: &FileRef,
-        opener: Opener<'_>,
-        expected: Option<Arc<Expected>>,
-    ) -> Result<Tally, RepoError> {
-        let index = IndexReader::open(&layout::index(&file.sha256), self.index(file).await?, opener)?;
-        cores::aside(move || Tally::of(index, expected.as_deref())).await
+        found: &VerifiedManifest,
+        lists: &PackLists,
+    ) -> Result<Option<OpenSet>, RepoError> {
+        match self.packs_of(found.manifest(), lists).await {
+            Ok(set) => Ok(Some(set)),
+            Err(error @ RepoError::Storage(_)) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Every value referred to: there, and of the secret, version and kind the record says. One pack is one piece of work.

@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Trust, VerifiedManifest, from_json, layout,
-    to_json, untrusted,
+    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed,
+    Trust, VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
@@ -36,9 +36,12 @@ pub struct ForgetRecord {
     /// The digest of an earlier record that this one takes back; then it forgets nothing itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<Digest>,
+    /// The rules by which it was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<ForgetRules>,
     /// What is forgotten, in chain order.
     pub snapshots: Vec<Forgotten>,
-    /// Packs and indexes that no other snapshot needed when it was made.
+    /// Packs, lists, index files and configurations that no other snapshot needed when it was made.
     pub files: Vec<String>,
     /// The key epoch of the signer.
     pub epoch: u32,
@@ -62,6 +65,21 @@ pub struct Forgotten {
     pub time: Timestamp,
 }
 
+/// [`Retention`] as a record says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the rules' own names")]
+pub struct ForgetRules {
+    pub keep_last: u32,
+    pub keep_daily: u32,
+    pub keep_weekly: u32,
+    pub keep_monthly: u32,
+    pub keep_yearly: u32,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_within: Option<u64>,
+}
+
 /// A record whose signature reaches the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedForget {
@@ -71,6 +89,8 @@ pub struct VerifiedForget {
     pub digest: Digest,
     /// The file name below `forgotten/`, without `.json`.
     pub name: String,
+    /// When the storage says that the file appeared.
+    pub appeared: Timestamp,
 }
 
 /// The records of a repository.
@@ -80,30 +100,18 @@ pub struct ForgetRecords {
     pub in_force: Vec<VerifiedForget>,
     /// What is wrong with the others.
     pub faults: Vec<Fault>,
+    /// The files of those that count, undone and undoing ones included.
+    pub(super) counting: Vec<String>,
     /// Files read, signatures included.
     pub(super) files: u64,
-}
-
-/// What a sweep did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SweepReport {
-    /// Snapshots whose manifest is gone.
-    pub snapshots: u64,
-    /// Packs and indexes removed.
-    pub files: u64,
-    /// Files that the storage does not let go: a retention lock, or a permission this host does not have. No error: the
-    /// next sweep tries again.
-    pub refused: Vec<String>,
-    /// Records whose window has not passed.
-    pub waiting: u64,
 }
 
 /// A forgetting that did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
     /// The history is not whole, so nothing may be concluded from it.
-    #[error("nothing is removed while the history has faults: {}: {}", .0.file, .0.detail)]
-    Faults(Box<Fault>),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The newest snapshot never goes.
     #[error("the newest snapshot cannot be forgotten")]
     Newest,
@@ -135,10 +143,14 @@ impl Repository {
     pub async fn forget_records(&self, trust: &Trust) -> Result<ForgetRecords, RepoError> {
         let mut found = ForgetRecords::default();
         let mut all = Vec::new();
-        for file in self.signed_files(layout::FORGOTTEN).await? {
+        for file in self.signed_files(layout::FORGOTTEN, &mut found.faults).await? {
             found.files += file.files();
-            match self.judge_forget(&file.stem, &file.bytes, file.signature.as_deref(), trust) {
-                Ok(record) => all.push(VerifiedForget { record, digest: Digest::of(&file.bytes), name: file.stem }),
+            match self.judge_forget(&file, trust) {
+                Ok(record) => {
+                    let (digest, appeared) = (Digest::of(&file.bytes), file.modified);
+                    all.push(VerifiedForget { record, digest, name: file.stem, appeared });
+                    found.counting.push(file.name);
+                }
                 Err((kind, detail)) => found.faults.push(Fault::new(&file.name, kind, detail)),
             }
         }
@@ -149,26 +161,29 @@ impl Repository {
         Ok(found)
     }
 
-    fn judge_forget(
-        &self,
-        stem: &str,
-        bytes: &[u8],
-        signature: Option<&str>,
-        trust: &Trust,
-    ) -> Result<ForgetRecord, (FaultKind, String)> {
-        let record: ForgetRecord = from_json(bytes).map_err(|reason| (FaultKind::Damaged, reason))?;
-        let Some(signature) = signature else { return Err((FaultKind::Unsigned, "it has no signature".into())) };
+    /// A record counts while its signer may sign. When that right is removed, its order lapses; what was removed by it until then
+    /// is in the closing list.
+    fn judge_forget(&self, file: &SignedFile, trust: &Trust) -> Result<ForgetRecord, (FaultKind, String)> {
+        let record: ForgetRecord = from_json(&file.bytes).map_err(|reason| (FaultKind::Damaged, reason))?;
+        let Some(signature) = &file.signature else {
+            return Err((FaultKind::Unsigned, "it has no signature".into()));
+        };
         if record.repository != self.id {
             return Err((FaultKind::Untrusted, "it belongs to another repository".into()));
         }
-        if !trust.allows(record.epoch, &record.signer) {
-            let detail = format!("{} may not sign for epoch {}", record.signer.fingerprint(), record.epoch);
+        let (epoch, signer) = (record.epoch, &record.signer);
+        if !trust.allows(epoch, signer) {
+            let detail = format!("{} may not sign for epoch {epoch}", signer.fingerprint());
             return Err((FaultKind::Untrusted, detail));
         }
-        verify(&record.signer, Namespace::Forget, bytes, signature)
+        verify(signer, Namespace::Forget, &file.bytes, signature)
             .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
-        if layout::stem(record.time, record.forget) != stem {
-            return Err((FaultKind::Reordered, "it is genuine and has the name of another".into()));
+        if layout::stem(record.time, record.forget) != file.stem {
+            return Err((FaultKind::Renamed, "it is genuine and has the name of another".into()));
+        }
+        let counts = trust.counts(Signed::Forget, epoch, signer, &Digest::of(&file.bytes));
+        if counts.is_err() || !trust.allows_now(signer) {
+            return Err((FaultKind::Junk, "its signer may not sign any more: it orders and excuses nothing".into()));
         }
         Ok(record)
     }
@@ -176,23 +191,27 @@ impl Repository {
     /// Marks snapshots as forgotten: nothing is removed before `after`. Gives the record.
     ///
     /// # Errors
-    /// [`ForgetError::Faults`] when the history is not whole, [`ForgetError::Newest`], [`ForgetError::NotASigner`].
+    /// [`ForgetError::Refused`] when the history is not whole, [`ForgetError::Newest`], [`ForgetError::NotASigner`].
     pub async fn forget(
         &self,
+        judgement: &Judgement,
         trust: &Trust,
         names: &BTreeSet<String>,
         window: (Timestamp, Timestamp),
+        rules: Option<&Retention>,
         signer: &Signer,
     ) -> Result<VerifiedForget, ForgetError> {
-        let chain = self.sound_chain(trust).await?;
+        let chain = judgement.sound()?;
         if chain.head().is_some_and(|head| names.contains(head.name())) {
             return Err(ForgetError::Newest);
         }
         let (going, staying): (Vec<_>, Vec<_>) = chain.manifests.iter().partition(|found| names.contains(found.name()));
-        let needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
-        let mut files: BTreeSet<String> = going.iter().flat_map(|found| files_of(found)).collect();
-        files.extend(self.orphans(&chain).await?);
+        let lists = PackLists::default();
+        let needed = self.names_of(&staying, &lists).await?;
+        let mut files = self.names_of(&going, &lists).await?;
+        files.extend(self.orphans(chain, &lists).await?);
         let record = ForgetRecord {
+            rules: rules.map(ForgetRules::of),
             snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),
             files: files.difference(&needed).cloned().collect(),
             ..self.empty_record(trust, window, signer)?
@@ -218,7 +237,7 @@ impl Repository {
         };
         let found = found.ok_or_else(|| ForgetError::NoRecord(wanted.to_owned()))?;
         for gone in &found.record.snapshots {
-            let name = layout::record(layout::SNAPSHOTS, &layout::stem(gone.time, gone.snapshot));
+            let name = layout::manifest(gone.sequence, &layout::stem(gone.time, gone.snapshot));
             if !self.storage.exists(&name).await? {
                 return Err(ForgetError::Gone(gone.sequence));
             }
@@ -228,73 +247,28 @@ impl Repository {
         Ok(found.clone())
     }
 
-    /// Removes what records in force name and whose window has passed: by `now`, and by a newer snapshot, so that nothing
-    /// goes while backups stand still or one clock is wrong. Manifests first, then what only they needed; never a file that
-    /// another manifest or `keep` names. A crash leaves files that nobody refers to, and the next sweep finds them.
-    ///
-    /// # Errors
-    /// [`ForgetError::Faults`] when the history is not whole; [`ForgetError::Repository`] when the storage fails.
-    pub async fn sweep(
+    /// Every file that these snapshots name. A list that cannot be read is an error: what it names must not go.
+    pub(super) async fn names_of(
         &self,
-        trust: &Trust,
-        now: Timestamp,
-        keep: &BTreeSet<Digest>,
-    ) -> Result<SweepReport, ForgetError> {
-        let chain = self.sound_chain(trust).await?;
-        let head = chain.head().map(|head| head.manifest().time);
-        let (due, waiting): (Vec<_>, Vec<_>) = chain.records.iter().partition(|each| {
-            let after = each.record.after;
-            after <= now && head.is_some_and(|head| head >= after)
-        });
-        let mut report = SweepReport { waiting: waiting.len() as u64, ..SweepReport::default() };
-        let gone: BTreeSet<Digest> =
-            due.iter().flat_map(|each| &each.record.snapshots).map(|forgotten| forgotten.manifest).collect();
-        let (going, staying): (Vec<_>, Vec<_>) =
-            chain.manifests.iter().partition(|found| gone.contains(&found.digest()) && !chain.is_head(found));
-        let mut needed: BTreeSet<String> = staying.iter().flat_map(|found| files_of(found)).collect();
-        needed.extend(keep.iter().map(layout::pack));
-        for found in going {
-            let name = layout::record(layout::SNAPSHOTS, found.name());
-            if self.remove(&name, &mut report).await? {
-                report.snapshots += 1;
-                self.remove(&layout::signature(&name), &mut report).await?;
-            } else {
-                needed.extend(files_of(found));
-            }
-        }
-        let there = self.sealed_names().await?;
-        let files: BTreeSet<&String> = due.iter().flat_map(|each| &each.record.files).collect();
-        for name in files.into_iter().filter(|name| there.contains(*name) && !needed.contains(*name)) {
-            report.files += u64::from(self.remove(name, &mut report).await?);
-        }
-        Ok(report)
-    }
-
-    async fn remove(&self, name: &str, report: &mut SweepReport) -> Result<bool, ForgetError> {
-        match self.storage.remove(name).await {
-            Ok(()) => Ok(true),
-            Err(StorageError::Refused { .. }) => {
-                report.refused.push(name.to_owned());
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
+        found: &[&VerifiedManifest],
+        lists: &PackLists,
+    ) -> Result<BTreeSet<String>, RepoError> {
+        let (files, wrong) = self.files_of_all(found.iter().map(|found| found.manifest()), lists).await?;
+        match wrong.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(files.into_iter().map(|(name, _)| name).collect()),
         }
     }
 
-    async fn sound_chain(&self, trust: &Trust) -> Result<Chain, ForgetError> {
-        let mut chain = self.chain(trust).await?;
-        if chain.faults.is_empty() { Ok(chain) } else { Err(ForgetError::Faults(Box::new(chain.faults.remove(0)))) }
-    }
-
-    /// Packs and indexes that no manifest names.
-    async fn orphans(&self, chain: &Chain) -> Result<Vec<String>, RepoError> {
-        let named: BTreeSet<String> = chain.manifests.iter().flat_map(files_of).collect();
+    /// Packs, lists, index files and configurations that no manifest names.
+    async fn orphans(&self, chain: &Chain, lists: &PackLists) -> Result<Vec<String>, RepoError> {
+        let named = self.names_of(&chain.manifests.iter().collect::<Vec<_>>(), lists).await?;
         Ok(self.sealed_names().await?.into_iter().filter(|name| !named.contains(name)).collect())
     }
 
-    async fn sealed_names(&self) -> Result<BTreeSet<String>, RepoError> {
+    pub(super) async fn sealed_names(&self) -> Result<BTreeSet<String>, RepoError> {
         let mut names = BTreeSet::new();
-        for folder in [layout::PACKS, layout::INDEXES] {
+        for folder in layout::CONTENTS {
             names.extend(self.storage.list(folder).await?.into_iter().map(|entry| entry.name));
         }
         Ok(names)
@@ -317,6 +291,7 @@ impl Repository {
             time,
             after,
             undoes: None,
+            rules: None,
             snapshots: Vec::new(),
             files: Vec::new(),
             epoch,
@@ -333,7 +308,8 @@ impl Repository {
         let bytes = to_json(&record);
         let digest = Digest::of(&bytes);
         self.put_signed(&file, bytes, Namespace::Forget, signer).await?;
-        Ok(VerifiedForget { record, digest, name })
+        let appeared = record.time;
+        Ok(VerifiedForget { record, digest, name, appeared })
     }
 }
 
@@ -358,7 +334,25 @@ impl ForgetRecords {
     }
 }
 
-/// The packs and indexes of a snapshot by name.
-fn files_of(found: &VerifiedManifest) -> impl Iterator<Item = String> {
-    found.manifest().files().map(|(name, _)| name)
+impl ForgetRules {
+    fn of(rules: &Retention) -> Self {
+        let Retention { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within } = *rules;
+        let keep_within = keep_within.map(|within| within.as_secs().unsigned_abs());
+        Self { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within }
+    }
+
+    /// As a plan takes them.
+    pub fn retention(&self) -> Retention {
+        let Self { keep_last, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within } = *self;
+        // Longer than any history is as good as for ever.
+        let seconds = |within: u64| SignedDuration::from_secs(i64::try_from(within.min(1 << 40)).unwrap_or(i64::MAX));
+        Retention {
+            keep_last,
+            keep_daily,
+            keep_weekly,
+            keep_monthly,
+            keep_yearly,
+            keep_within: keep_within.map(seconds),
+        }
+    }
 }

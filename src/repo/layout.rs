@@ -9,23 +9,31 @@ pub(super) const EPOCHS: &str = "epochs";
 pub(super) const CLOSINGS: &str = "closings";
 pub(super) const PACKS: &str = "packs";
 pub(super) const INDEXES: &str = "indexes";
+pub(super) const LISTS: &str = "lists";
+pub(super) const CONFIGS: &str = "configs";
+/// Folders of files whose names are digests and which manifests name.
+pub(super) const CONTENTS: [&str; 4] = [PACKS, LISTS, INDEXES, CONFIGS];
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const ATTESTATIONS: &str = "attestations";
 pub(super) const FORGOTTEN: &str = "forgotten";
+pub(super) const RECORDS: &str = "records";
 pub(super) const TURNS: &str = "turns";
+pub(super) const BUNDLES: &str = "bundles";
+
+/// The highest number of a snapshot: what every JSON reader can hold.
+pub(super) const MOST_SNAPSHOTS: u64 = (1 << 53) - 1;
+/// Snapshots whose manifests are in one folder.
+pub(super) const FOLDER: u64 = 256;
+/// A larger file among the signed ones is not read.
+pub(super) const MOST_BYTES: u64 = 16 << 20;
 
 /// What a repository brings along for the day this tool is not there.
 pub(super) const GUIDES: [(&str, &str); 2] =
     [("RECOVER.md", include_str!("recover/RECOVER.md")), ("recover.py", include_str!("recover/recover.py"))];
 
 /// Digests of what earlier releases brought along: a release that changes a guide adds the old one's.
-const EARLIER_GUIDES: [&str; 2] = [
-    // recover.py before snapshots could be forgotten.
-    "660d01dded6bfe6822d84ad1d40023be545430c012eb79f41512955c62c315b6",
-    // recover.py before rows could be typed without checks.
-    "1aeade7c12e6b162f3930b09e3e20604d29dfdad2f7e25855a634c13364cbc1c",
-];
+const EARLIER_GUIDES: [&str; 0] = [];
 
 /// Whether a release wrote this guide.
 pub(super) fn is_known_guide(text: &str, bytes: &[u8]) -> bool {
@@ -59,8 +67,22 @@ pub fn pack(digest: &Digest) -> String {
     format!("{PACKS}/{}/{hex}.age", &hex[..2])
 }
 
+/// The digest of a pack by its name.
+pub(super) fn pack_digest(name: &str) -> Option<Digest> {
+    let digest = name.strip_prefix(PACKS)?.strip_prefix('/')?.get(3..)?.strip_suffix(".age")?.parse().ok()?;
+    (pack(&digest) == name).then_some(digest)
+}
+
 pub(super) fn index(digest: &Digest) -> String {
     format!("{INDEXES}/{digest}.age")
+}
+
+pub(super) fn list(digest: &Digest) -> String {
+    format!("{LISTS}/{digest}.json")
+}
+
+pub(super) fn config(digest: &Digest) -> String {
+    format!("{CONFIGS}/{digest}.age")
 }
 
 /// `20261124T055042Z-1a2b3c4d`: when and which.
@@ -81,7 +103,90 @@ pub(super) fn record(folder: &str, stem: &str) -> String {
 /// The stem of `<folder>/<stem>.json`; `None` for signatures and anything else.
 pub(super) fn stem_of<'a>(folder: &str, name: &'a str) -> Option<&'a str> {
     let stem = name.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".json")?;
-    (!stem.contains('/')).then_some(stem)
+    is_stem(stem).then_some(stem)
+}
+
+/// Whether it has exactly the form of [`stem`]. A name of any other form has no meaning.
+fn is_stem(text: &str) -> bool {
+    const FORM: &[u8] = b"ddddddddTddddddZ-xxxxxxxx";
+    let fits = |(form, byte): (&u8, u8)| match form {
+        b'd' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        other => *other == byte,
+    };
+    text.len() == FORM.len() && FORM.iter().zip(text.bytes()).all(fits)
+}
+
+/// `snapshots/<f>/<stem>.json`: manifests are in folders of 256 numbers.
+pub(super) fn manifest(sequence: u64, stem: &str) -> String {
+    format!("{SNAPSHOTS}/{}/{stem}.json", sequence.saturating_sub(1) / FOLDER)
+}
+
+/// The stem of a manifest's name, in whatever folder of numbers.
+pub(super) fn manifest_stem(name: &str) -> Option<&str> {
+    let (folder, file) = name.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?.split_once('/')?;
+    let number: u64 = folder.parse().ok()?;
+    let stem = file.strip_suffix(".json")?;
+    (number.to_string() == folder && number <= MOST_SNAPSHOTS / FOLDER && is_stem(stem)).then_some(stem)
+}
+
+/// The number of the folder that a manifest or its signature is in.
+pub(super) fn manifest_folder(name: &str) -> Option<u64> {
+    manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name))?;
+    name.split('/').nth(1)?.parse().ok()
+}
+
+/// `snapshots/<f>`
+pub(super) fn folder(number: u64) -> String {
+    format!("{SNAPSHOTS}/{number}")
+}
+
+/// The number of `snapshots/<f>`.
+pub(super) fn folder_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?.parse().ok()?;
+    (folder(number) == name).then_some(number)
+}
+
+/// The name of a manifest from its folder and file; `None` when it has not the form of one.
+pub(super) fn in_folder(number: u64, file: &str) -> Option<String> {
+    let name = format!("{SNAPSHOTS}/{number}/{file}");
+    manifest_stem(&name).is_some().then_some(name)
+}
+
+/// `bundles/<f>-<digest>.zst`
+pub(super) fn bundle(folder: u64, digest: &Digest) -> String {
+    format!("{BUNDLES}/{folder}-{digest}.zst")
+}
+
+/// The folder and digest in the name of a bundle.
+pub(super) fn bundle_parts(name: &str) -> Option<(u64, Digest)> {
+    let (folder, digest) = name.strip_prefix(BUNDLES)?.strip_prefix('/')?.strip_suffix(".zst")?.split_once('-')?;
+    let (folder, digest) = (folder.parse().ok()?, digest.parse().ok()?);
+    (bundle(folder, &digest) == name).then_some((folder, digest))
+}
+
+/// Whether some file of a repository may have this name (docs/format.md, "Files"). A name of any other form has no meaning.
+pub(super) fn is_known(name: &str) -> bool {
+    let is_digest = |text: &str| text.parse::<Digest>().is_ok_and(|digest| digest.to_string() == text);
+    let Some((folder, file)) = name.split_once('/') else {
+        return name == IDENTITY || GUIDES.iter().any(|(guide, _)| *guide == name);
+    };
+    let bare = file.strip_suffix(SIGNATURE).unwrap_or(file);
+    let content = |ending: &str| file.strip_suffix(ending).is_some_and(is_digest);
+    match folder {
+        EPOCHS => {
+            epoch_parts(name.strip_suffix(SIGNATURE).or_else(|| name.strip_suffix(".countersig")).unwrap_or(name))
+                .is_some()
+        }
+        SNAPSHOTS => manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name)).is_some(),
+        DRILLS | ATTESTATIONS | FORGOTTEN | RECORDS => bare.strip_suffix(".json").is_some_and(is_stem),
+        PACKS => pack_digest(name).is_some(),
+        CLOSINGS | "lists" => content(".json"),
+        INDEXES | "configs" => content(".age"),
+        TURNS => turn_number(name).is_some(),
+        BUNDLES => bundle_parts(name).is_some(),
+        _ => false,
+    }
 }
 
 /// `turns/<number>-<try>.json`
@@ -96,8 +201,11 @@ pub(super) fn turn_number(name: &str) -> Option<u64> {
     (turn(number, attempt) == name).then_some(number)
 }
 
+/// What the name of a signature ends with.
+pub(super) const SIGNATURE: &str = ".sig";
+
 pub(super) fn signature(name: &str) -> String {
-    format!("{name}.sig")
+    format!("{name}{SIGNATURE}")
 }
 
 #[cfg(test)]
@@ -108,12 +216,31 @@ mod tests {
     fn names_are_as_specified() {
         let digest = Digest::of(b"");
         assert_eq!(pack(&digest), format!("packs/e3/{digest}.age"));
+        assert_eq!(pack_digest(&pack(&digest)), Some(digest));
+        for other in [index(&digest), format!("packs/00/{digest}.age"), "packs/é".into()] {
+            assert_eq!(pack_digest(&other), None, "{other}");
+        }
         assert_eq!(index(&digest), format!("indexes/{digest}.age"));
+        assert_eq!(list(&digest), format!("lists/{digest}.json"));
+        assert_eq!(config(&digest), format!("configs/{digest}.age"));
         let stem = stem("2026-01-02T03:04:05.9Z".parse().unwrap(), SnapshotId::from_bytes([0xab; 16]));
         assert_eq!(stem, "20260102T030405Z-abababab");
-        assert_eq!(stem_of(SNAPSHOTS, &record(SNAPSHOTS, &stem)), Some(&*stem));
-        for other in ["snapshots/x.json.sig", "snapshots/a/x.json", "drills/x.json", "snapshots"] {
-            assert_eq!(stem_of(SNAPSHOTS, other), None, "{other}");
+        assert_eq!(stem_of(DRILLS, &record(DRILLS, &stem)), Some(&*stem));
+        for other in
+            ["x.json", "a/x.json", &format!("{stem}.json.sig"), &format!("a/{stem}.json"), &format!("{stem}x.json")]
+        {
+            assert_eq!(stem_of(DRILLS, &format!("drills/{other}")), None, "{other}");
+        }
+        for (number, folder) in [(1, "0"), (256, "0"), (257, "1"), (MOST_SNAPSHOTS, "35184372088831")] {
+            assert_eq!(manifest(number, &stem), format!("snapshots/{folder}/{stem}.json"));
+            assert_eq!(manifest_stem(&manifest(number, &stem)), Some(&*stem));
+        }
+        for folder in ["", "00", "+1", "-1", "x", "35184372088832", "18446744073709551616", "0/0"] {
+            assert_eq!(manifest_stem(&format!("snapshots/{folder}/{stem}.json")), None, "{folder}");
+        }
+        for other in ["20260102T030405Z-ABABABAB", "20260102t030405Z-abababab", "20260102T030405Z-ababababa", "é", "a~"]
+        {
+            assert!(!is_stem(other), "{other}");
         }
         assert_eq!(epoch_parts(&epoch(12, &digest)), Some((12, digest)));
         for number in ["01", "0", "+1", "x", "", "1-1", "4294967296"] {

@@ -5,11 +5,19 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Witness, layout};
+use super::{
+    FORMAT_VERSION, Layer, PackSet, Readings, RepoError, SweepArc, Witness, damaged, from_json, layout, readings,
+    to_json,
+};
 use crate::{
     crypto::{PublicKey, Recipient},
     model::{Digest, Part, Place, Record, Refusal, RepositoryId, SnapshotId, ValueState},
 };
+
+/// A manifest's most bytes, written and read.
+const MOST_BYTES: usize = 64 << 10;
+/// What a drill key opens.
+pub const DRILL: &str = "drill";
 
 /// `snapshots/<UTC time>-<short id>.json`, signed by a signer of its epoch (namespace `lifeboat-manifest`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +32,7 @@ pub struct Manifest {
     /// Its place in the chain, from 1, without gaps.
     pub sequence: u64,
     /// SHA-256 of the exact bytes of the manifest before; `None` for the first.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub previous: Option<Digest>,
     /// When reading the source began: the recovery point. Whole seconds, UTC.
     pub time: Timestamp,
@@ -35,18 +44,26 @@ pub struct Manifest {
     pub signer: PublicKey,
     /// What was captured.
     pub source: Place,
-    /// Every pack that holds a value of this snapshot, sorted by digest; older snapshots' packs included.
-    pub packs: Vec<FileRef>,
-    /// The index files, in name order of their records.
-    pub indexes: Vec<FileRef>,
+    /// Every pack that holds a value of this snapshot; older snapshots' packs included.
+    pub packs: PackSet,
+    /// The layers of its index, the oldest first.
+    pub indexes: Vec<Layer>,
     /// Completeness.
     pub counts: Counts,
-    /// How old the readings are that the records rest on; missing in manifests of the first builds.
+    /// The counts against which the next snapshot of this source is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub readings: Option<Readings>,
-    /// What a drill key opens; missing when no drill key is configured.
+    pub accepted: Option<Accepted>,
+    /// The newest complete pass over the whole listing that it rests on.
+    pub full: FullPass,
+    /// How old the readings are that the records rest on.
+    pub readings: Readings,
+    /// Which secrets were read again when, the newest arc first.
+    pub sweeps: Vec<SweepArc>,
+    /// Further keys that open parts of it.
+    pub seals: Vec<Seal>,
+    /// The sealed configuration of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drill: Option<DrillSeal>,
+    pub config: Option<FileRef>,
     /// What was left out by rule.
     pub excluded: Vec<Excluded>,
     /// What could not be read, by reason. The names are in the index.
@@ -55,21 +72,46 @@ pub struct Manifest {
     pub tool: String,
 }
 
-/// The packs that are sealed to a drill key beside the recovery key. They hold canaries and the configured sample, and nothing
-/// else unless the owner asked for it.
+/// A key beside the recovery key, and what it opens. A drill key opens canaries and the configured sample, and nothing else unless
+/// the owner asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DrillSeal {
-    /// The drill key's recipient.
+pub struct Seal {
+    /// What the key is for: [`DRILL`], or a purpose that this build does not know.
+    pub purpose: String,
+    /// The key's recipient.
     pub recipient: Recipient,
     /// Whether every value was to be sealed to it.
     pub full: bool,
-    /// Of `packs`, those it opens, sorted.
-    pub packs: Vec<Digest>,
+    /// Of the snapshot's packs, those it opens.
+    pub packs: PackSet,
+    /// An index of what it opens, sealed to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexes: Option<Vec<Layer>>,
 }
 
-/// A pack or an index by its ciphertext.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What the next snapshot of the source is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {
+    /// Secrets listed.
+    pub listed: u64,
+    /// Versions with a label or current.
+    pub labelled: u64,
+}
+
+/// A complete pass over a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullPass {
+    /// The number of the snapshot that made it; 0 until the snapshot has its own number, which is then filled in.
+    pub sequence: u64,
+    /// The recovery point of that snapshot.
+    pub time: Timestamp,
+}
+
+/// A sealed file, or a list of packs, by its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRef {
     /// SHA-256 of the file.
@@ -92,6 +134,8 @@ pub struct Counts {
     pub unreadable: u64,
     /// Secrets deleted between listing and reading.
     pub vanished: u64,
+    /// Versions with a label or current.
+    pub labelled: u64,
     /// Versions recorded.
     pub versions: u64,
     /// Values sealed by this run.
@@ -104,25 +148,70 @@ pub struct Counts {
     pub values_unreadable: u64,
 }
 
-/// How old readings are: what a listing shows is as new as the snapshot, policies, replicas and deprecated versions are as
-/// old as the last reading of their secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Readings {
-    /// Records read by this run: their time of reading is the snapshot's time.
-    pub now: u64,
-    /// Records kept from earlier readings, their entry in the listing being the same.
-    pub kept: u64,
-    /// The oldest reading that a record rests on; `None` without records.
-    pub oldest: Option<Timestamp>,
+impl Manifest {
+    /// Reads the bytes of a manifest. Says what is wrong where they are none, or break a rule that one file alone can break.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        within_limit(bytes)?;
+        let manifest: Self = from_json(bytes)?;
+        for set in manifest.pack_sets() {
+            set.check()?;
+        }
+        readings::check_arcs(&manifest.sweeps)?;
+        Ok(manifest)
+    }
+
+    /// The bytes that are signed and stored under `name`.
+    ///
+    /// # Errors
+    /// [`RepoError::Damaged`] when they are more than a manifest may have, so that none is stored that nobody would read.
+    pub(super) fn to_bytes(&self, name: &str) -> Result<bytes::Bytes, RepoError> {
+        debug_assert_eq!(self.version, FORMAT_VERSION, "callers compare the version");
+        let bytes = to_json(self);
+        within_limit(&bytes).map_err(|reason| damaged(name, reason))?;
+        Ok(bytes)
+    }
+
+    /// Gives the manifest its place; a pass that it made itself has the same number.
+    pub(super) fn place(&mut self, sequence: u64, previous: Option<Digest>, own_pass: bool) {
+        (self.sequence, self.previous) = (sequence, previous);
+        if own_pass {
+            self.full.sequence = sequence;
+        }
+    }
+
+    /// The seal of the drill key, where there is one.
+    pub fn drill(&self) -> Option<&Seal> {
+        self.seals.iter().find(|seal| seal.purpose == DRILL)
+    }
+
+    /// Its own packs and those of its seals.
+    pub(super) fn pack_sets(&self) -> impl Iterator<Item = &PackSet> {
+        std::iter::once(&self.packs).chain(self.seals.iter().map(|seal| &seal.packs))
+    }
+
+    /// Its own layers and those of its seals.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.indexes.iter().chain(self.seals.iter().filter_map(|seal| seal.indexes.as_ref()).flatten())
+    }
+
+    /// The index files of all its layers.
+    pub fn index_files(&self) -> impl Iterator<Item = &FileRef> {
+        self.indexes.iter().flat_map(|layer| &layer.files)
+    }
 }
 
-impl Manifest {
-    /// Every pack and index by its name in the repository.
-    pub(super) fn files(&self) -> impl Iterator<Item = (String, FileRef)> {
-        let packs = self.packs.iter().map(|file| (layout::pack(&file.sha256), *file));
-        packs.chain(self.indexes.iter().map(|file| (layout::index(&file.sha256), *file)))
+fn within_limit(bytes: &[u8]) -> Result<(), String> {
+    match bytes.len() {
+        length if length > MOST_BYTES => Err(format!("it has {length} bytes; a manifest has at most {MOST_BYTES}")),
+        _ => Ok(()),
     }
+}
+
+/// What the next snapshot is to be held against: the counts of this one. The place for a guard against a source that lost much at
+/// once, which would keep those of `previous`.
+pub fn accepted(previous: Option<&Manifest>, counts: &Counts) -> Accepted {
+    let _ = previous;
+    Accepted { listed: counts.listed, labelled: counts.labelled }
 }
 
 impl Counts {
@@ -136,6 +225,7 @@ impl Counts {
         *if record.is_incomplete() { &mut self.unreadable } else { &mut self.captured } += 1;
         for version in &record.versions {
             self.versions += 1;
+            self.labelled += u64::from(version.current || !version.labels.is_empty());
             *match version.value {
                 ValueState::Stored { .. } => &mut self.values_carried,
                 ValueState::None | ValueState::Withheld { .. } => &mut self.values_absent,
@@ -230,8 +320,13 @@ impl VerifiedManifest {
         Witness { sequence: self.manifest.sequence, manifest: self.digest }
     }
 
-    /// The file name below `snapshots/`, without `.json`.
+    /// The stem of its file's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its file in the repository.
+    pub fn file(&self) -> String {
+        layout::manifest(self.manifest.sequence, &self.name)
     }
 }

@@ -1,6 +1,7 @@
 //! The repository format, version 1 (docs/format.md): a folder of immutable files on a [`Storage`].
 
 mod attestation;
+mod bundle;
 mod chain;
 mod check;
 mod closing;
@@ -9,41 +10,67 @@ mod copy;
 mod deep;
 mod epoch;
 mod epoch_files;
+mod fault;
 mod forget;
 mod identity;
 mod index;
+mod judge;
+mod layers;
 mod layout;
 mod lines;
+mod lists;
 mod manifest;
+mod memory;
 mod pack;
+mod pack_set;
+mod readings;
+mod recall;
+mod record;
 mod resolve;
 mod restorable;
 mod retention;
+mod side_by_side;
 mod spool;
 mod subset;
+mod sweep;
+mod tally;
+mod tiers;
 mod trust;
 mod turn;
 mod witness;
+
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
 pub use attestation::{Attestation, Attestations, Finding};
 pub use chain::Chain;
-pub use check::{CheckDepth, CheckOptions, CheckReport, Fault, FaultKind, History};
+pub use check::{CheckDepth, CheckOptions, CheckReport, History};
 pub use closing::ClosingList;
 pub use content::StoredDrill;
 pub use copy::{CopyReport, copy, copy_with};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use epoch_files::SignedEpoch;
-pub use forget::{ForgetError, ForgetRecord, ForgetRecords, Forgotten, SweepReport, VerifiedForget};
-pub use index::{IndexReader, IndexWriter};
+pub use fault::{AcceptedFault, Fault, FaultKind, NoFault, Severity, shown};
+pub use forget::{ForgetError, ForgetRecord, ForgetRecords, ForgetRules, Forgotten, VerifiedForget};
+pub use index::{IndexLine, IndexReader, IndexWriter, RecordKey};
+pub use judge::{Appending, Chosen, Judgement, NoChoice, Refusal};
+pub use layers::{Layer, LayerLines, merge_layers};
 pub use layout::pack as pack_name;
-pub use manifest::{Counts, DrillSeal, Excluded, FileRef, Manifest, Readings, UnreadableCount, VerifiedManifest};
+pub use lists::PackLists;
+pub use manifest::{
+    Accepted, Counts, DRILL, Excluded, FileRef, FullPass, Manifest, Seal, UnreadableCount, VerifiedManifest, accepted,
+};
 pub use pack::{PackEntry, PackReader, PackWriter};
+pub use pack_set::{OpenSet, PackSet};
+pub use readings::{Age, MOST_ARCS, ReadingCount, Readings, SweepArc, hash_of};
+pub use record::{Halt, LaterRecord, VerifiedRecord};
 pub use restorable::{Extent, Restorable};
 pub use retention::{Fate, Retention, RetentionPlan, plan};
 pub use spool::{Line, Order, Sorted, Spool, Walk};
 pub use subset::{NoSubset, Subset, SubsetRule};
+pub use sweep::{Sweep, SweepReport};
+pub use tiers::{LayerPlan, plan_layers};
 pub use trust::{Signed, Trust, TrustAnchor};
 pub use turn::Tip;
 pub use witness::{Remembered, Standing, Witness};
@@ -66,6 +93,8 @@ const MISSING: &str = "it is missing";
 pub struct Repository {
     storage: Storage,
     id: RepositoryId,
+    /// Where this host remembers what it verified.
+    memory: Option<PathBuf>,
 }
 
 /// A sealed pack or index, ready to be stored.
@@ -138,7 +167,7 @@ impl Repository {
         if epoch.root != root.public() || epoch.version != FORMAT_VERSION || epoch.number != 1 {
             return Err(untrusted(&name, "not a first epoch signed by its own root"));
         }
-        let repository = Self { storage, id: epoch.repository };
+        let repository = Self { storage, id: epoch.repository, memory: None };
         let there = repository.storage.list(layout::EPOCHS).await?;
         if let Some(other) = there.iter().find(|entry| !entry.name.starts_with(&name)) {
             return Err(damaged(&other.name, "an interrupted creation left it there"));
@@ -158,7 +187,13 @@ impl Repository {
     pub async fn open(storage: Storage) -> Result<Self, RepoError> {
         let identity = Identity::read(&storage).await?;
         let Some(identity) = identity else { return Err(RepoError::NotARepository(storage.address().to_owned())) };
-        Ok(Self { storage, id: identity.repository })
+        Ok(Self { storage, id: identity.repository, memory: None })
+    }
+
+    /// The same, for a host that remembers in a file what it verified: [`Self::recent_chain`] then reads only what is new.
+    #[must_use]
+    pub fn remembering(self, memory: PathBuf) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     /// The identity; copies share it.

@@ -1,28 +1,15 @@
 //! What records refer to, and whether it is there. Pure but for what waits in a spool.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, io, path::Path};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, FaultKind, IndexReader, PackEntry, Readings, RepoError, Spool, Subset, VerifiedManifest, layout};
+use super::{Fault, FaultKind, PackEntry, RepoError, Spool, Subset};
 use crate::model::{Digest, Hashing, Record, ValueKind, ValueState};
-
-/// References noted at once.
-const BATCH: usize = 1024;
 
 /// Every value that records refer to, by pack and line; the same reference of many snapshots takes room once.
 pub(super) struct Expected {
     subset: Option<Subset>,
-    noted: Mutex<Noted>,
-}
-
-struct Noted {
     references: Spool<Reference>,
     packs: BTreeSet<Digest>,
 }
@@ -41,38 +28,28 @@ struct Reference {
     value: Digest,
 }
 
-/// What the records of one index, or of one snapshot's indexes, come to.
-#[derive(Default)]
-pub(super) struct Tally {
-    secrets: u64,
-    incomplete: u64,
-    versions: u64,
-    stored: u64,
-    absent: u64,
-    unreadable: u64,
-    reads: BTreeMap<Timestamp, u64>,
-    by_pack: BTreeMap<Digest, u64>,
-}
-
 impl Expected {
     /// Expects values in the packs of `subset`; what does not fit in memory waits in `scratch`, where there is one.
     pub(super) fn new(scratch: Option<&Path>, subset: Option<Subset>) -> Self {
-        let noted = Noted { references: Spool::of_distinct(scratch, Reference::cmp), packs: BTreeSet::new() };
-        Self { subset, noted: Mutex::new(noted) }
+        Self { subset, references: Spool::of_distinct(scratch, Reference::cmp), packs: BTreeSet::new() }
     }
 
-    fn note(&self, references: &mut Vec<Reference>) -> Result<(), RepoError> {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        for reference in references.drain(..) {
-            noted.packs.insert(reference.pack);
-            noted.references.push(reference)?;
-        }
-        Ok(())
+    /// Notes what a record refers to.
+    ///
+    /// # Errors
+    /// [`RepoError::Spool`].
+    pub(super) fn note(&mut self, record: &Record) -> Result<(), RepoError> {
+        references_of(record, self.subset).try_for_each(|reference| self.push(reference))
+    }
+
+    fn push(&mut self, reference: Reference) -> Result<(), RepoError> {
+        self.packs.insert(reference.pack);
+        self.references.push(reference)
     }
 
     /// How many packs are referred to.
     pub(super) fn packs(&self) -> u64 {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).packs.len() as u64
+        self.packs.len() as u64
     }
 
     /// Gives each pack's lines to `take`, until it wants no more.
@@ -80,9 +57,8 @@ impl Expected {
     /// # Errors
     /// [`RepoError::Spool`].
     pub(super) fn each_pack(self, mut take: impl FnMut(Lines) -> bool) -> Result<(), RepoError> {
-        let noted = self.noted.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut lines: Option<Lines> = None;
-        for reference in noted.references.sorted().and_then(|sorted| sorted.walk()).map_err(spooled)? {
+        for reference in self.references.sorted().and_then(|sorted| sorted.walk()).map_err(spooled)? {
             let reference = reference.map_err(spooled)?;
             match &mut lines {
                 Some(lines) if lines.pack == reference.pack => {
@@ -108,94 +84,6 @@ fn spooled(error: RepoError) -> RepoError {
     match error {
         RepoError::Spool(_) => error,
         other => RepoError::Spool(io::Error::other(other.to_string())),
-    }
-}
-
-impl Tally {
-    /// Counts every record of an index and notes what it refers to, up to the first damage.
-    pub(super) fn of(mut index: IndexReader, expected: Option<&Expected>) -> Result<Self, RepoError> {
-        let mut tally = Self::default();
-        let mut references = Vec::new();
-        let read = index.try_for_each(|record| {
-            let record = record?;
-            tally.add(&record);
-            let Some(expected) = expected else { return Ok(()) };
-            references.extend(references_of(&record, expected.subset));
-            if references.len() < BATCH { Ok(()) } else { expected.note(&mut references) }
-        });
-        if let Some(expected) = expected {
-            expected.note(&mut references)?;
-        }
-        read.map(|()| tally)
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.secrets += 1;
-        self.incomplete += u64::from(record.is_incomplete());
-        *self.reads.entry(record.read).or_default() += 1;
-        for version in &record.versions {
-            self.versions += 1;
-            match &version.value {
-                ValueState::Stored { pack, .. } => {
-                    self.stored += 1;
-                    *self.by_pack.entry(*pack).or_default() += 1;
-                }
-                ValueState::None | ValueState::Withheld { .. } => self.absent += 1,
-                ValueState::Unreadable { .. } => self.unreadable += 1,
-            }
-        }
-    }
-
-    /// Adds the next index of the same snapshot.
-    pub(super) fn merge(&mut self, other: Self) {
-        self.secrets += other.secrets;
-        self.incomplete += other.incomplete;
-        self.versions += other.versions;
-        self.stored += other.stored;
-        self.absent += other.absent;
-        self.unreadable += other.unreadable;
-        other.reads.into_iter().for_each(|(time, count)| *self.reads.entry(time).or_default() += count);
-        other.by_pack.into_iter().for_each(|(pack, count)| *self.by_pack.entry(pack).or_default() += count);
-    }
-
-    /// References looked at.
-    pub(super) fn references(&self) -> u64 {
-        self.stored
-    }
-
-    /// How many values each pack holds.
-    pub(super) fn into_by_pack(self) -> BTreeMap<Digest, u64> {
-        self.by_pack
-    }
-
-    /// References to packs that the manifest does not list, and counts that are not those of the manifest.
-    pub(super) fn faults(&self, found: &VerifiedManifest) -> Vec<Fault> {
-        let (manifest, file) = (found.manifest(), layout::record(layout::SNAPSHOTS, found.name()));
-        let counts = manifest.counts;
-        let listed: BTreeSet<&Digest> = manifest.packs.iter().map(|file| &file.sha256).collect();
-        let dangling = self.by_pack.keys().filter(|pack| !listed.contains(pack)).map(|pack| {
-            let detail = format!("a record refers to pack {}, which it does not list", pack.short());
-            Fault::new(&file, FaultKind::Dangling, detail)
-        });
-        let differing = [
-            ("secrets", self.secrets, counts.captured + counts.unreadable),
-            ("unreadable secrets", self.incomplete, counts.unreadable),
-            ("versions", self.versions, counts.versions),
-            ("values", self.stored, counts.values_read + counts.values_carried),
-            ("absent values", self.absent, counts.values_absent),
-            ("unreadable values", self.unreadable, counts.values_unreadable),
-            ("listed secrets", counts.captured + counts.excluded + counts.unreadable + counts.vanished, counts.listed),
-        ];
-        let now = self.reads.get(&manifest.time).copied().unwrap_or_default();
-        let oldest = self.reads.first_key_value().map(|(time, _)| *time);
-        let readings = Readings { now, kept: self.secrets - now, oldest };
-        let readings = manifest.readings.filter(|stated| *stated != readings).map(|_| {
-            Fault::new(&file, FaultKind::Damaged, "what it says of the age of its readings is not so in its index")
-        });
-        let wrong = differing.into_iter().filter(|(_, found, stated)| found != stated).map(|(what, found, stated)| {
-            Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))
-        });
-        dangling.chain(wrong).chain(readings).collect()
     }
 }
 
@@ -254,6 +142,8 @@ fn identity(secret: &str, version: &str, (kind, size): (ValueKind, u32)) -> Dige
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn reference(pack: u8, line: u32, version: &str) -> Reference {
@@ -261,10 +151,10 @@ mod tests {
     }
 
     fn noted(snapshots: usize) -> Expected {
-        let expected = Expected::new(None, None);
+        let mut expected = Expected::new(None, None);
         for _ in 0..snapshots {
-            let mut all = vec![reference(2, 1, "b"), reference(1, 7, "a"), reference(2, 1, "a"), reference(2, 0, "c")];
-            expected.note(&mut all).unwrap();
+            let all = vec![reference(2, 1, "b"), reference(1, 7, "a"), reference(2, 1, "a"), reference(2, 0, "c")];
+            all.into_iter().for_each(|reference| expected.push(reference).unwrap());
         }
         expected
     }

@@ -1,11 +1,13 @@
 //! What can still be restored from each snapshot, whatever a check found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Fault, VerifiedManifest, layout};
+use super::{
+    Fault, Manifest, OpenSet, PackLists, PackSet, RepoError, Repository, VerifiedManifest, layout, tally::PackValues,
+};
 use crate::model::{Digest, SnapshotId};
 
 /// How much of a snapshot can be had.
@@ -14,7 +16,7 @@ use crate::model::{Digest, SnapshotId};
 pub enum Extent {
     /// All of it, as far as was looked.
     Whole,
-    /// What is not in the bad packs.
+    /// What is not in the bad packs, nor in those that only a bad list names.
     Partly,
     /// Nothing: its index is gone.
     Nothing,
@@ -37,31 +39,79 @@ pub struct Restorable {
     pub values_lost: Option<u64>,
 }
 
-/// How many values of each snapshot (by number) are in each pack.
-pub(super) type ValuesByPack = BTreeMap<u64, BTreeMap<Digest, u64>>;
+/// How many values are in each pack, for each snapshot in the order of the chain; `None` where the index was not read.
+pub(super) type ValuesByPack = Vec<Option<PackValues>>;
 
-/// Judges each snapshot by the files that have faults.
-pub(super) fn restorable(manifests: &[VerifiedManifest], faults: &[Fault], values: &ValuesByPack) -> Vec<Restorable> {
-    let bad: BTreeSet<&str> = faults.iter().map(|fault| fault.file.as_str()).collect();
-    manifests.iter().map(|found| one(found, &bad, values.get(&found.manifest().sequence))).collect()
+/// What of a snapshot has faults.
+struct Bad<'a> {
+    files: BTreeSet<&'a str>,
+    packs: BTreeSet<Digest>,
 }
 
-fn one(found: &VerifiedManifest, bad: &BTreeSet<&str>, values: Option<&BTreeMap<Digest, u64>>) -> Restorable {
-    let manifest = found.manifest();
-    let no_index = manifest.indexes.iter().any(|file| bad.contains(layout::index(&file.sha256).as_str()));
-    let packs = manifest.packs.iter().map(|file| file.sha256);
-    let bad_packs: Vec<Digest> = packs.filter(|pack| bad.contains(layout::pack(pack).as_str())).collect();
-    let lost = |values: &BTreeMap<Digest, u64>| bad_packs.iter().filter_map(|pack| values.get(pack)).sum();
-    Restorable {
-        snapshot: manifest.snapshot,
-        sequence: manifest.sequence,
-        time: manifest.time,
-        extent: match (no_index, bad_packs.is_empty()) {
-            (true, _) => Extent::Nothing,
-            (false, true) => Extent::Whole,
-            (false, false) => Extent::Partly,
-        },
-        bad_packs: bad_packs.len() as u64,
-        values_lost: values.map(lost),
+impl Repository {
+    /// Judges each snapshot by the files that have faults.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub(super) async fn restorable(
+        &self,
+        manifests: &[VerifiedManifest],
+        faults: &[Fault],
+        values: &[Option<PackValues>],
+        lists: &PackLists,
+    ) -> Result<Vec<Restorable>, RepoError> {
+        let files: BTreeSet<&str> = faults.iter().map(|fault| fault.file.as_str()).collect();
+        let packs = files.iter().filter_map(|name| layout::pack_digest(name)).collect();
+        let bad = Bad { files, packs };
+        let mut judged = Vec::with_capacity(manifests.len());
+        for (at, found) in manifests.iter().enumerate() {
+            judged.push(self.one(found, &bad, values.get(at).and_then(Option::as_ref), lists).await?);
+        }
+        Ok(judged)
+    }
+
+    async fn one(
+        &self,
+        found: &VerifiedManifest,
+        bad: &Bad<'_>,
+        values: Option<&PackValues>,
+        lists: &PackLists,
+    ) -> Result<Restorable, RepoError> {
+        let manifest = found.manifest();
+        let no_index = manifest.index_files().any(|file| bad.files.contains(layout::index(&file.sha256).as_str()));
+        let no_list = manifest.packs.lists.iter().any(|file| bad.files.contains(layout::list(&file.sha256).as_str()));
+        let set = if bad.packs.is_empty() && !no_list { None } else { Some(self.readable(manifest, lists).await?) };
+        let is_named = |pack: &&Digest| set.as_ref().is_some_and(|set| set.find(pack).is_some());
+        let bad_packs: Vec<&Digest> = bad.packs.iter().filter(is_named).collect();
+        // What a list named that is gone cannot be told apart: every pack that no other names counts as lost.
+        let unnamed = |values: &PackValues| if no_list { set.as_ref().map_or(0, |set| values.outside(set)) } else { 0 };
+        let lost = |values: &PackValues| bad_packs.iter().map(|pack| values.of(pack)).sum::<u64>() + unnamed(values);
+        Ok(Restorable {
+            snapshot: manifest.snapshot,
+            sequence: manifest.sequence,
+            time: manifest.time,
+            extent: match (no_index, bad_packs.is_empty() && !no_list) {
+                (true, _) => Extent::Nothing,
+                (false, true) => Extent::Whole,
+                (false, false) => Extent::Partly,
+            },
+            bad_packs: bad_packs.len() as u64,
+            values_lost: values.map(lost),
+        })
+    }
+
+    /// The packs of a snapshot, without those that only a damaged list names.
+    async fn readable(&self, manifest: &Manifest, lists: &PackLists) -> Result<OpenSet, RepoError> {
+        let PackSet { new, lists: files } = &manifest.packs;
+        let mut packs = OpenSet::new(new.clone(), Vec::new());
+        for file in files {
+            let one = PackSet { new: Vec::new(), lists: vec![*file] };
+            match self.open_set(&one, lists).await {
+                Ok(set) => packs.extend(set),
+                Err(error @ RepoError::Storage(_)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(packs)
     }
 }

@@ -169,6 +169,14 @@ impl Trust {
                 .is_some_and(|before| before.number == current && before.sha256 == self.current_digest())
     }
 
+    /// Everything that decides who may sign, as one digest.
+    pub(super) fn digest(&self) -> Digest {
+        let mut hashing = crate::model::Hashing::default();
+        self.digests.iter().for_each(|digest| hashing.update(digest.as_bytes()));
+        self.closings.keys().for_each(|number| hashing.update(&number.to_be_bytes()));
+        hashing.finish().0
+    }
+
     /// Every verified epoch, by number.
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs

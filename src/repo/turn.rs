@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::{
-    Chain, FORMAT_VERSION, Manifest, RepoError, Repository, Trust, VerifiedManifest, Witness, chain::judge,
-    content::SignedFile, from_json, layout, to_json, untrusted,
+    Chain, FORMAT_VERSION, Manifest, RepoError, Repository, Trust, TrustAnchor, VerifiedManifest, Witness,
+    chain::judge, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
     crypto::{Namespace, Signer},
     model::{Digest, SnapshotId},
-    storage::StorageError,
+    storage::{Entry, StorageError},
 };
 
 /// Tries for one number. Files that no signer made cost one each; so many of them are an attack, which has to be told.
@@ -28,8 +28,8 @@ const MOST_TRIES: u32 = 100;
 pub struct Tip(Mutex<Known>);
 
 struct Known {
-    /// The stems of everything that was looked at below `snapshots/`.
-    stems: BTreeSet<String>,
+    /// Everything that was looked at below `snapshots/`.
+    names: BTreeSet<String>,
     head: Option<Witness>,
     epoch: u32,
 }
@@ -65,35 +65,35 @@ struct Claim {
 impl Chain {
     /// Where the next snapshot is added.
     pub fn tip(&self) -> Tip {
-        let head = self.head();
-        Tip(Mutex::new(Known {
-            stems: self.manifests.iter().map(|found| found.name().to_owned()).collect(),
-            head: head.map(VerifiedManifest::witness),
-            epoch: head.map_or(0, |head| head.manifest().epoch),
-        }))
+        let epochs = self.manifests.iter().map(|found| found.manifest().epoch);
+        Tip(Mutex::new(Known { names: self.names.clone(), head: self.last(), epoch: epochs.max().unwrap_or_default() }))
     }
 }
 
 impl Known {
-    fn next(&self) -> u64 {
-        self.head.map_or(1, |head| head.sequence + 1)
+    /// The next number: that of the head and one; there is a last one.
+    fn next(&self) -> Result<u64, RepoError> {
+        let next = self.head.map_or(Some(1), |head| head.sequence.checked_add(1));
+        next.filter(|next| *next <= layout::MOST_SNAPSHOTS)
+            .ok_or_else(|| untrusted(layout::SNAPSHOTS, "the newest snapshot has the last number there is"))
     }
 
-    /// Takes note of a believed manifest; tells whether it is the head now.
+    /// Takes note of a believed manifest; tells whether it is the head now. A late one is: it has its place.
     fn learn(&mut self, found: &VerifiedManifest) -> bool {
-        self.stems.insert(found.name().to_owned());
+        self.names.insert(found.file());
         let manifest = found.manifest();
-        let newer = manifest.sequence >= self.next() && manifest.epoch >= self.epoch;
+        let newer = self.head.is_none_or(|head| manifest.sequence > head.sequence);
         if newer {
-            (self.head, self.epoch) = (Some(found.witness()), manifest.epoch);
+            self.head = Some(found.witness());
         }
+        self.epoch = self.epoch.max(manifest.epoch);
         newer
     }
 }
 
 impl Repository {
-    /// Signs and stores a manifest as the newest one of the history: the moment a snapshot exists. Its number and the digest
-    /// before it are filled in; its id may be exchanged. What others added meanwhile is before it.
+    /// Signs and stores a manifest as the newest one of the history: the moment a snapshot exists. Its number, that of a pass which it made itself, and
+    /// the digest before it are filled in; its id may be exchanged. What others added meanwhile is before it.
     ///
     /// # Errors
     /// [`RepoError::Untrusted`] when it is another repository's or another signer's, or when too many files stand where turns
@@ -106,16 +106,18 @@ impl Repository {
         tip: &Tip,
     ) -> Result<VerifiedManifest, RepoError> {
         let mut tip = tip.0.lock().await;
+        let own_pass = manifest.full.sequence == 0;
         let mut attempt = 1;
         while attempt <= MOST_TRIES {
-            manifest.sequence = tip.next();
-            manifest.previous = tip.head.map(|head| head.manifest);
+            manifest.place(tip.next()?, tip.head.map(|head| head.manifest), own_pass);
             let own = self.claim(&manifest, signer)?;
             let name = layout::turn(manifest.sequence, attempt);
             let holder = self.take_turn(&name, &own).await?;
             // A turn that was free, or that is there, means nothing if its number was given away before: to another, or to this
             // very manifest by somebody who found its turn.
-            match self.look(trust, &mut tip, own.manifest.digest()).await? {
+            let seen = self.look(trust, &mut tip, own.manifest.digest()).await?;
+            self.refuse_old_trust(trust).await?;
+            match seen {
                 Seen::Own => {
                     self.clear_turns(manifest.sequence).await;
                     return Ok(own.manifest);
@@ -145,17 +147,17 @@ impl Repository {
                 return Ok(claim.manifest);
             }
         }
-        let name = layout::turn(tip.next(), MOST_TRIES);
+        let name = layout::turn(tip.next()?, MOST_TRIES);
         Err(untrusted(&name, "no signer made the files that stand where the next snapshot's turn is taken"))
     }
 
     fn claim(&self, manifest: &Manifest, signer: &Signer) -> Result<Claim, RepoError> {
         let stem = layout::stem(manifest.time, manifest.snapshot);
         if manifest.repository != self.id || manifest.version != FORMAT_VERSION || manifest.signer != signer.public() {
-            let name = layout::record(layout::SNAPSHOTS, &stem);
+            let name = layout::manifest(manifest.sequence, &stem);
             return Err(untrusted(&name, "not a manifest of this repository and signer"));
         }
-        let bytes = to_json(manifest);
+        let bytes = manifest.to_bytes(&layout::manifest(manifest.sequence, &stem))?;
         let signature = signer.sign(Namespace::Manifest, &bytes);
         let manifest = VerifiedManifest::new(manifest.clone(), Digest::of(&bytes), stem);
         Ok(Claim { manifest, bytes, signature })
@@ -177,36 +179,65 @@ impl Repository {
 
     /// Reads what is new below `snapshots/`, which may be the manifest with the digest `own`.
     async fn look(&self, trust: &Trust, tip: &mut Known, own: Digest) -> Result<Seen, RepoError> {
-        let mut seen = Seen::Nothing;
-        for entry in self.storage.list(layout::SNAPSHOTS).await? {
-            let Some(stem) = layout::stem_of(layout::SNAPSHOTS, &entry.name) else { continue };
-            if !tip.stems.insert(stem.to_owned()) {
+        let mut found = Vec::new();
+        for entry in self.listed_from(tip.next()?).await? {
+            let Some(stem) = layout::manifest_stem(&entry.name) else { continue };
+            if !tip.names.insert(entry.name.clone()) || entry.size > layout::MOST_BYTES {
                 continue;
             }
             let (bytes, signature) = (self.expect(&entry.name).await?, self.signature(&entry.name).await?);
-            let file = SignedFile { name: entry.name.clone(), stem: stem.to_owned(), bytes, signature };
-            if let Ok(found) = judge(self.id, &file, trust) {
-                let is_head = tip.learn(&found);
-                if found.digest() == own {
-                    seen = Seen::Own;
-                } else if is_head && seen != Seen::Own {
-                    seen = Seen::NewHead;
-                }
+            let file = SignedFile::new(entry.name.clone(), stem.to_owned(), bytes, signature);
+            found.extend(judge(self.id, &file, trust).ok());
+        }
+        // Names are in the order of times, which need not be that of numbers.
+        found.sort_by_key(|found| found.manifest().sequence);
+        let mut seen = Seen::Nothing;
+        for found in found {
+            let is_head = tip.learn(&found);
+            if found.digest() == own {
+                seen = Seen::Own;
+            } else if is_head && seen != Seen::Own {
+                seen = Seen::NewHead;
             }
         }
         Ok(seen)
     }
 
+    /// What is below `snapshots/` in the folder of a number and in later ones.
+    async fn listed_from(&self, number: u64) -> Result<Vec<Entry>, RepoError> {
+        let mut entries = Vec::new();
+        for folder in self.storage.folders(layout::SNAPSHOTS).await?.0 {
+            if layout::folder_number(&folder).is_some_and(|found| found >= (number - 1) / layout::FOLDER) {
+                entries.extend(self.storage.list(&folder).await?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// A snapshot in flight over a change of signers or of the key does not count afterwards: so it is not written at all.
+    async fn refuse_old_trust(&self, trust: &Trust) -> Result<(), RepoError> {
+        let current = trust.current();
+        let anchor = TrustAnchor { root: current.root.clone(), recipient: current.recipient.clone() };
+        let now = self.trust(&anchor).await?;
+        let newer = now.superseded().or(Some(now.current().number).filter(|number| *number != current.number));
+        match newer {
+            Some(number) => {
+                Err(untrusted(layout::EPOCHS, format!("key epoch {number} was added while this run was under way")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// A turn's manifest, if a signer made it and it may follow the head.
     fn believe(&self, bytes: &[u8], trust: &Trust, tip: &Known) -> Option<Claim> {
         let Turn { manifest, signature, .. } = from_json(bytes).ok()?;
-        let parsed: Manifest = from_json(manifest.as_bytes()).ok()?;
+        let parsed = Manifest::read(manifest.as_bytes()).ok()?;
         let stem = layout::stem(parsed.time, parsed.snapshot);
-        let name = layout::record(layout::SNAPSHOTS, &stem);
+        let name = layout::manifest(parsed.sequence, &stem);
         let bytes = Bytes::from(manifest);
-        let file = SignedFile { name, stem, bytes: bytes.clone(), signature: Some(signature.clone()) };
+        let file = SignedFile::new(name, stem, bytes.clone(), Some(signature.clone()));
         let found = judge(self.id, &file, trust).ok()?;
-        let follows = parsed.sequence == tip.next() && parsed.previous == tip.head.map(|head| head.manifest);
+        let follows = Some(parsed.sequence) == tip.next().ok() && parsed.previous == tip.head.map(|head| head.manifest);
         let claim = Claim { manifest: found, bytes, signature };
         (follows && parsed.epoch >= tip.epoch).then_some(claim)
     }
@@ -214,7 +245,7 @@ impl Repository {
     /// Stores a manifest, its signature first; whoever did so before stored the same. Tells whether it is there: a name of its
     /// own that another file has, which only an attacker brings about, it can never get.
     async fn store(&self, claim: &Claim) -> Result<bool, RepoError> {
-        let name = layout::record(layout::SNAPSHOTS, claim.manifest.name());
+        let name = claim.manifest.file();
         let signature = Bytes::from(claim.signature.clone());
         for (name, bytes) in [(layout::signature(&name), signature), (name, claim.bytes.clone())] {
             match self.put_same(&name, bytes).await {

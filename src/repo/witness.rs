@@ -26,6 +26,8 @@ pub struct Remembered {
     pub head: Witness,
     /// Whether the snapshot itself can be had there: so that the good head can be named.
     pub holds: bool,
+    /// Whether it is kept outside the repository: what is inside can be rolled back along with it.
+    pub outside: bool,
 }
 
 /// How a history stands to a remembered head.
@@ -56,11 +58,12 @@ impl Chain {
 
     /// How this history stands to a head somebody remembers.
     pub fn standing(&self, head: &Witness) -> Standing {
-        let newest = self.head().map_or(0, |found| found.manifest().sequence);
+        let newest = self.last().map_or(0, |last| last.sequence);
         if self.holds(head) {
             return Standing::Contained { newer: newest.saturating_sub(head.sequence) };
         }
-        if self.manifests.iter().any(|found| found.manifest().sequence == head.sequence) {
+        let is_taken = self.manifests.iter().any(|found| found.manifest().sequence == head.sequence);
+        if is_taken || self.base.digest(head.sequence).is_some() {
             return Standing::Forked;
         }
         if newest < head.sequence { Standing::RolledBack { newest } } else { Standing::Removed }
@@ -91,15 +94,13 @@ impl Chain {
                     (FaultKind::Fork, format!("forked: number {number} is another snapshot than the one {by} knows"))
                 }
             };
-            faults.push(Fault::new(layout::SNAPSHOTS, kind, format!("{what}; {good}")));
+            faults.push(Fault::new(layout::SNAPSHOTS, kind, format!("{what}; {good}")).about(number));
         }
         faults
     }
 
     fn holds(&self, head: &Witness) -> bool {
-        let forgotten = || self.records.iter().flat_map(|each| &each.record.snapshots);
-        self.manifests.iter().any(|found| found.digest() == head.manifest)
-            || forgotten().any(|gone| gone.manifest == head.manifest)
+        self.base.holds(head) || self.knows(&head.manifest)
     }
 }
 

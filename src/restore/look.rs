@@ -21,7 +21,7 @@ use super::{
 use crate::{
     model::{Place, Record},
     provider::{Existing, PolicyVerdict, Presence, ProviderError, Target},
-    repo::{RepoError, Sorted, Spool, VerifiedManifest},
+    repo::{Chosen, RepoError, Sorted, Spool},
 };
 
 /// Keys, ARNs and policies asked about at the same time; the provider's limiter paces the calls.
@@ -71,7 +71,7 @@ pub enum LookError {
 /// The target cannot be asked. That one thing cannot be told is in the answer.
 pub async fn look(
     target: &dyn Target,
-    manifest: &VerifiedManifest,
+    manifest: &Chosen,
     records: impl Stream<Item = Result<Record, RepoError>>,
     options: &Options,
     scratch: Option<&Path>,
@@ -146,7 +146,7 @@ impl Found {
 }
 
 fn questions(
-    manifest: &VerifiedManifest,
+    manifest: &Chosen,
     found: &Found,
     options: &Options,
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), RepoError> {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version},
     provider::{Existing, Presence},
-    repo::{RepoError, VerifiedManifest},
+    repo::{Chosen, RepoError},
 };
 
 /// A complete restore, ready to be shown, stored or executed.
@@ -216,7 +216,7 @@ pub enum PlanError {
 ///
 /// # Errors
 /// See [`PlanError`].
-pub fn make(manifest: &VerifiedManifest, found: &Found, options: &Options) -> Result<Plan, PlanError> {
+pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan, PlanError> {
     let source = &manifest.manifest().source;
     if *source == found.place && !options.allow_source {
         return Err(PlanError::TargetIsSource(found.place.clone()));

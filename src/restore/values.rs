@@ -8,7 +8,7 @@ use super::plan::ValueRef;
 use crate::{
     crypto::{Opener, RecoveryKey},
     model::{Digest, SecretValue},
-    repo::{PackEntry, RepoError, Repository, pack_name},
+    repo::{Chosen, PackEntry, RepoError, Repository, pack_name},
 };
 
 /// Packs kept open: enough for neighbours, and a bounded amount of plaintext in memory.
@@ -29,13 +29,13 @@ struct Entry {
 }
 
 impl<'a> Values<'a> {
-    /// Prepares; reads nothing.
-    pub fn new(repository: &'a Repository, key: &'a RecoveryKey) -> Self {
-        Self::with(repository, Opener::Recovery(key))
+    /// Prepares; reads nothing. Without a snapshot that was chosen there is nothing to read.
+    pub fn new(repository: &'a Repository, chosen: &Chosen, key: &'a RecoveryKey) -> Self {
+        Self::with(repository, chosen, Opener::Recovery(key))
     }
 
     /// The same with another key.
-    pub fn with(repository: &'a Repository, opener: Opener<'a>) -> Self {
+    pub fn with(repository: &'a Repository, _chosen: &Chosen, opener: Opener<'a>) -> Self {
         Self { repository, opener, open: Mutex::new(VecDeque::new()) }
     }
 

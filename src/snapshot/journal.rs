@@ -5,6 +5,7 @@
 //! nothing else is lost.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -44,10 +45,15 @@ impl Journal {
 
     /// Notes a pack that is stored.
     pub(super) fn note(&self, pack: &FileRef, records: &[Record]) -> io::Result<()> {
-        let mut writer = IndexWriter::new(std::slice::from_ref(&self.reader));
+        let mut by_secret: BTreeMap<&str, Record> = BTreeMap::new();
         for record in records {
-            writer.push(record);
+            match by_secret.entry(&record.secret.id) {
+                Entry::Occupied(mut known) => known.get_mut().versions.extend(record.versions.iter().cloned()),
+                Entry::Vacant(place) => drop(place.insert(record.clone())),
+            }
         }
+        let mut writer = IndexWriter::new(std::slice::from_ref(&self.reader));
+        by_secret.values().for_each(|record| writer.push(record));
         fsutil::create_folder(&self.folder, Access::Private)?;
         let path = self.folder.join(format!("{}-{}.age", self.epoch, pack.sha256));
         fsutil::write(&path, &writer.finish().bytes, Access::Private, Existing::Replace)
@@ -104,7 +110,7 @@ pub fn packs_of_unfinished_runs(folder: &Path) -> Vec<Digest> {
 
 fn read(path: &Path, key: &IndexKey) -> Option<Vec<Record>> {
     let bytes = Bytes::from(fsutil::read(path).ok()?);
-    IndexReader::open("the journal", bytes, Opener::Index(key)).ok()?.collect::<Result<_, _>>().ok()
+    IndexReader::open("the journal", bytes, Opener::Index(key)).ok()?.records().collect::<Result<_, _>>().ok()
 }
 
 fn refer_to(records: &[Record], pack: Digest) -> bool {

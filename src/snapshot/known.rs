@@ -14,20 +14,28 @@ use futures::{
     stream::{self, LocalBoxStream},
 };
 
-use super::{Sweep, journal::SealedBefore};
+use super::{Sweep, Writer, journal::SealedBefore};
 use crate::{
     crypto::{IndexKey, Opener, Recipient},
     model::{Digest, Place, Record, ValueState, Version, Withheld},
     provider::Listed,
-    repo::{Chain, DrillSeal, FileRef, Manifest, RepoError, Repository, Trust},
+    repo::{Appending, Chosen, FileRef, Layer, OpenSet, PackLists, RepoError, Repository, Trust},
 };
 
-/// The newest verified index of the place, read once from the first name to the last.
+/// The newest verified snapshot of the place, and the packs that it names.
+pub(super) struct Earlier {
+    pub(super) manifest: Chosen,
+    pub(super) packs: OpenSet,
+    /// Of the seal of the drill key, whichever it was.
+    drill: OpenSet,
+}
+
+/// Its index, read once from the first name to the last.
 pub(super) struct Previous<'a> {
-    packs: Vec<FileRef>,
-    drill: Option<DrillSeal>,
     records: LocalBoxStream<'a, Result<Record, RepoError>>,
     head: Option<Record>,
+    /// Whether everything that was asked for could be read.
+    is_whole: bool,
 }
 
 /// What an unfinished run sealed.
@@ -41,58 +49,119 @@ pub(super) struct Unfinished {
 /// What is known of one secret.
 pub(super) struct Known {
     record: Option<Record>,
-    unfinished: Arc<Unfinished>,
-    /// For a secret that drills open: the packs that the drill key opens. What is elsewhere is read and sealed again.
-    for_drills: Option<Arc<BTreeSet<Digest>>>,
+    shared: Arc<Shared>,
+    is_for_drills: bool,
 }
 
-impl<'a> Previous<'a> {
-    /// The newest verified snapshot of `place`, if what it refers to is sealed to the key of today.
-    pub(super) fn new(
-        repository: &'a Repository,
+/// What decides for every secret which values count as sealed.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) unfinished: Unfinished,
+    /// The packs that the drill key opens. What drills open and is elsewhere is read and sealed again.
+    pub(super) for_drills: BTreeSet<Digest>,
+    /// Packs whose values are read and sealed again.
+    pub(super) given_up: BTreeSet<Digest>,
+    /// Packs that are not there any more: so are theirs, as far as the source still has them.
+    pub(super) missing: BTreeSet<Digest>,
+}
+
+impl Earlier {
+    /// The newest verified snapshot of `place`, if what it refers to is sealed to the key of today and its lists can be read.
+    ///
+    /// # Errors
+    /// [`RepoError::Storage`].
+    pub(super) async fn find(
+        repository: &Repository,
         trust: &Trust,
-        chain: &Chain,
+        appending: &Appending<'_>,
         place: &Place,
-        key: &'a IndexKey,
-    ) -> Self {
+    ) -> Result<Option<Self>, RepoError> {
         let usable = |number: u32| {
             let epoch = trust.epochs().iter().find(|epoch| epoch.number == number);
             epoch.is_some_and(|epoch| epoch.recipient == trust.current().recipient)
         };
-        let newest = chain.manifests.iter().rev().find(|found| found.manifest().source == *place);
-        let Some(newest) = newest.filter(|found| usable(found.manifest().epoch)) else {
-            return Self { packs: Vec::new(), drill: None, records: stream::empty().boxed_local(), head: None };
-        };
-        let Manifest { packs, drill, .. } = newest.manifest().clone();
-        let records = repository.record_stream(newest, Opener::Index(key)).boxed_local();
-        Self { packs, drill, records, head: None }
+        let newest = appending.newest(place);
+        let Some(newest) = newest.filter(|found| usable(found.manifest().epoch)) else { return Ok(None) };
+        match Self::open(repository, newest).await {
+            Ok(earlier) => Ok(Some(earlier)),
+            Err(error @ RepoError::Storage(_)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a list of the earlier snapshot cannot be read; reading every value again");
+                Ok(None)
+            }
+        }
     }
 
-    /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier.
-    pub(super) async fn find(&mut self, listed: &Listed) -> Option<Record> {
+    async fn open(repository: &Repository, newest: Chosen) -> Result<Self, RepoError> {
+        let lists = PackLists::default();
+        let packs = repository.packs_of(newest.manifest(), &lists).await?;
+        let drill = match newest.manifest().drill() {
+            Some(seal) => repository.open_set(&seal.packs, &lists).await?,
+            None => OpenSet::default(),
+        };
+        Ok(Self { manifest: newest, packs, drill })
+    }
+
+    /// The packs that the drill key of today opens.
+    pub(super) fn drill_packs(&self, recipient: &Recipient) -> BTreeSet<Digest> {
+        let seal = self.manifest.manifest().drill().filter(|seal| seal.recipient == *recipient);
+        seal.into_iter().flat_map(|_| self.drill.packs().map(|file| file.sha256)).collect()
+    }
+
+    /// What the seal of the drill key names.
+    pub(super) fn drill(&self) -> &OpenSet {
+        &self.drill
+    }
+
+    /// The layers of its index.
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.manifest.manifest().indexes
+    }
+}
+
+impl<'a> Previous<'a> {
+    /// The index of an earlier snapshot; of none it is empty.
+    pub(super) fn new(repository: &'a Repository, earlier: Option<&Earlier>, key: &'a IndexKey) -> Self {
+        let records = match earlier {
+            Some(earlier) => repository.record_stream(&earlier.manifest, Opener::Index(key)).boxed_local(),
+            None => stream::empty().boxed_local(),
+        };
+        Self { records, head: None, is_whole: earlier.is_some() }
+    }
+
+    /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier; the ones
+    /// before it that nobody asked for are gone.
+    pub(super) async fn find(&mut self, listed: &Listed, writer: &mut Writer<'_>) -> Result<Option<Record>, RepoError> {
         let wanted = (listed.name.as_str(), listed.id.as_str());
         loop {
             if self.head.is_none() {
                 self.head = self.next().await;
             }
-            let head = &self.head.as_ref()?.secret;
+            let Some(head) = self.head.as_ref().map(|head| &head.secret) else { return Ok(None) };
             match (head.name.as_str(), head.id.as_str()).cmp(&wanted) {
-                std::cmp::Ordering::Less => self.head = None,
-                std::cmp::Ordering::Equal => return self.head.take(),
-                std::cmp::Ordering::Greater => return None,
+                std::cmp::Ordering::Less => {
+                    writer.push_removed(&head.name, &head.id)?;
+                    self.head = None;
+                }
+                std::cmp::Ordering::Equal => return Ok(self.head.take()),
+                std::cmp::Ordering::Greater => return Ok(None),
             }
         }
     }
 
-    /// The packs that the drill key of today opens.
-    pub(super) fn drill_packs(&self, recipient: &Recipient) -> BTreeSet<Digest> {
-        let seal = self.drill.as_ref().filter(|seal| seal.recipient == *recipient);
-        seal.into_iter().flat_map(|seal| seal.packs.iter().copied()).collect()
-    }
-
-    /// The packs that the records refer to.
-    pub(super) fn packs(&self) -> impl Iterator<Item = FileRef> {
-        self.packs.iter().copied()
+    /// Nothing more is asked for: the records that are left are gone. Tells whether all of them could be read.
+    pub(super) async fn end(mut self, writer: &mut Writer<'_>) -> Result<bool, RepoError> {
+        let mut head = self.head.take();
+        loop {
+            let Some(record) = head.take() else {
+                head = self.next().await;
+                if head.is_none() {
+                    return Ok(self.is_whole);
+                }
+                continue;
+            };
+            writer.push_removed(&record.secret.name, &record.secret.id)?;
+        }
     }
 
     /// The next record; whatever prevents that makes the rest of the run a full one.
@@ -102,6 +171,7 @@ impl<'a> Previous<'a> {
             Err(error) => {
                 tracing::warn!(%error, "the earlier index cannot be read; reading every value again");
                 self.records = stream::empty().boxed_local();
+                self.is_whole = false;
                 None
             }
         }
@@ -122,33 +192,33 @@ impl Unfinished {
         unfinished
     }
 
-    /// The packs it stored.
-    pub(super) fn packs(&self) -> impl Iterator<Item = FileRef> {
-        self.packs.iter().copied()
+    /// A pack that it stored.
+    pub(super) fn find(&self, pack: &Digest) -> Option<&FileRef> {
+        self.packs.iter().find(|file| file.sha256 == *pack)
     }
 }
 
 impl Known {
-    pub(super) fn new(record: Option<Record>, unfinished: &Arc<Unfinished>) -> Self {
-        Self { record, unfinished: unfinished.clone(), for_drills: None }
-    }
-
-    /// Of a secret that drills open: only what is in `packs` counts as sealed.
-    pub(super) fn for_drills(self, packs: Option<Arc<BTreeSet<Digest>>>) -> Self {
-        Self { for_drills: packs, ..self }
+    /// What is known of a secret, which drills may open.
+    pub(super) fn new(record: Option<Record>, shared: &Arc<Shared>, is_for_drills: bool) -> Self {
+        Self { record, shared: shared.clone(), is_for_drills }
     }
 
     /// Whether drills open it.
     pub(super) fn is_for_drills(&self) -> bool {
-        self.for_drills.is_some()
+        self.is_for_drills
     }
 
     /// Whether a value is where it has to be.
     fn counts(&self, value: &ValueState) -> bool {
-        match (value, &self.for_drills) {
-            (ValueState::Stored { pack, .. }, Some(packs)) => packs.contains(pack),
-            (ValueState::Stored { .. }, None) => true,
-            (ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. }, _) => false,
+        let Shared { for_drills, given_up, missing, .. } = &*self.shared;
+        match value {
+            ValueState::Stored { pack, .. } => {
+                !given_up.contains(pack)
+                    && !missing.contains(pack)
+                    && (!self.is_for_drills || for_drills.contains(pack))
+            }
+            ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. } => false,
         }
     }
 
@@ -179,16 +249,22 @@ impl Known {
 
     /// Where the value of a version is, if it is sealed already.
     pub(super) fn value(&self, secret: &str, version: &str) -> Option<&ValueState> {
-        let earlier = self.record.as_ref().and_then(|record| record.versions.iter().find(|known| known.id == version));
         let unfinished = || {
-            if self.unfinished.values.is_empty() {
-                None
-            } else {
-                self.unfinished.values.get(&(secret.to_owned(), version.to_owned()))
-            }
+            let values = &self.shared.unfinished.values;
+            if values.is_empty() { None } else { values.get(&(secret.to_owned(), version.to_owned())) }
         };
         let counts = |value: &&ValueState| self.counts(value);
-        earlier.map(|known| &known.value).filter(counts).or_else(|| unfinished().filter(counts))
+        self.earlier(version).filter(counts).or_else(|| unfinished().filter(counts))
+    }
+
+    /// Where the value of a version is that was to be sealed again and could not be read again.
+    pub(super) fn sealed(&self, version: &str) -> Option<&ValueState> {
+        self.earlier(version).filter(|value| matches!(value, ValueState::Stored { .. }))
+    }
+
+    fn earlier(&self, version: &str) -> Option<&ValueState> {
+        let record = self.record.as_ref()?;
+        record.versions.iter().find(|known| known.id == version).map(|known| &known.value)
     }
 
     pub(super) fn has(&self, secret: &str, version: &str) -> bool {

@@ -5,6 +5,8 @@
 mod journal;
 mod known;
 mod lanes;
+mod same;
+mod small_packs;
 mod sweep;
 mod tally;
 mod writer;
@@ -12,26 +14,27 @@ mod writer;
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::{
     clock::{Clock, to_seconds},
-    crypto::{IndexKey, Recipient, Signer},
+    crypto::{IndexKey, Opener, Recipient, Signer},
     model::{Digest, Part, Place, Record, SnapshotId},
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
-        Chain, DrillSeal, Manifest, Remembered, RepoError, Repository, Sorted, Spool, Tip, Trust, VerifiedManifest,
-        Witness,
+        Appending, DRILL, FileRef, FullPass, Manifest, NoChoice, OpenSet, PackSet, Remembered, RepoError, Repository,
+        Seal, Sorted, Spool, Tip, Trust, VerifiedManifest, Witness, accepted,
     },
 };
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
-use known::{Known, Previous, Unfinished};
+use known::{Earlier, Known, Previous, Shared, Unfinished};
 use lanes::Shelf;
 use sweep::Sweep;
 use tally::Tally;
-use writer::{Writer, Written};
+use writer::{Before, Writer, Written};
 
 /// How many secrets are read at once; the provider's limiter paces the calls.
 const CONCURRENT_SECRETS: usize = 64;
@@ -64,6 +67,8 @@ pub struct Request<'a> {
     pub scratch: Option<&'a Path>,
     /// What a drill key opens.
     pub drill: Option<&'a DrillSealing>,
+    /// The host's configuration, which the snapshot keeps sealed. It must hold no secret.
+    pub config: Option<&'a [u8]>,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Watches.
@@ -86,10 +91,17 @@ impl DrillSealing {
         self.full || self.names.iter().any(|pattern| wildmatch::WildMatch::new(pattern).matches(name))
     }
 
-    fn seal(&self, written: &Written, earlier: Option<&BTreeSet<Digest>>) -> DrillSeal {
-        let opens = |pack: &Digest| written.drill_packs.contains(pack) || earlier.is_some_and(|it| it.contains(pack));
-        let packs = written.packs.iter().map(|file| file.sha256).filter(opens).collect();
-        DrillSeal { recipient: self.recipient.clone(), full: self.full, packs }
+    /// What the key opens of a snapshot; `opened` are the earlier packs that it opens.
+    async fn seal(
+        &self,
+        repository: &Repository,
+        (earlier, opened): (&OpenSet, &BTreeSet<Digest>),
+        written: &Written,
+    ) -> Result<Seal, RepoError> {
+        let opens = |file: &&FileRef| written.drill_packs.contains(&file.sha256) || opened.contains(&file.sha256);
+        let packs = written.packs.iter().filter(opens).copied().collect();
+        let packs = repository.put_pack_set(earlier, &packs).await?;
+        Ok(Seal { purpose: DRILL.into(), recipient: self.recipient.clone(), full: self.full, packs, indexes: None })
     }
 }
 
@@ -136,9 +148,12 @@ pub enum SnapshotError {
         /// The configuration's.
         expected: String,
     },
-    /// The repository does not hold what this host wrote: rolled back, forked, or a snapshot removed.
-    #[error("{0}")]
-    OtherHistory(String),
+    /// The newest snapshot is not certain: rolled back, forked, or a newer key is in use.
+    #[error(transparent)]
+    Choice(#[from] NoChoice),
+    /// A pack that the snapshot refers to was removed while it was taken.
+    #[error("{0} was removed while the snapshot was taken")]
+    Gone(String),
     /// This host's key is not among the epoch's signers.
     #[error("this host's signing key is not allowed by key epoch {0}")]
     NotASigner(u32),
@@ -149,15 +164,19 @@ pub enum SnapshotError {
 /// # Errors
 /// See [`SnapshotError`]. What could not be read is not an error: it is in the [`Report`] and the manifest.
 pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
-    let chain = request.repository.chain(request.trust).await?;
-    run_after(request, &chain, &chain.tip()).await
+    let own =
+        request.witness.map(|head| Remembered { by: "this host".into(), head: *head, holds: false, outside: true });
+    let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
+    let appending = judgement.for_appending()?;
+    run_after(request, &appending, &appending.tip()).await
 }
 
-/// Takes a snapshot beside others of this process: `chain` is read once for all, and each is added at `tip` when it is ready.
+/// Takes a snapshot beside others of this process: the history is judged once for all, and each is added at `tip` when it is
+/// ready.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Result<Report, SnapshotError> {
+pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &Tip) -> Result<Report, SnapshotError> {
     let epoch = request.trust.current();
     if !request.trust.allows(epoch.number, &request.signer.public()) {
         return Err(SnapshotError::NotASigner(epoch.number));
@@ -165,16 +184,13 @@ pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Resul
     let started = to_seconds(request.clock.now());
     let place = request.source.place().await?;
     check_account(request.account, &place)?;
-    check_witness(request.witness, chain)?;
 
-    let reader = || request.index_key.recipient();
-    let journal = || request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader()));
-    let mut previous = Previous::new(request.repository, request.trust, chain, &place, request.index_key);
-    let unfinished = match journal() {
-        Some(journal) => Unfinished::of(journal.load(request.repository, request.index_key).await),
-        None => Unfinished::default(),
+    let earlier = Earlier::find(request.repository, request.trust, appending, &place).await?;
+    let journal = || {
+        let reader = request.index_key.recipient();
+        request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader))
     };
-    let unfinished = Arc::new(unfinished);
+    let shared = Arc::new(shared(request, earlier.as_ref(), journal(), started).await?);
     let shelf = Shelf {
         repository: request.repository.clone(),
         recipients: vec![epoch.recipient.clone()],
@@ -182,16 +198,27 @@ pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Resul
         journal: journal(),
         read: started,
     };
-    let mut writer = Writer::new(request.repository, Spool::of_records(request.scratch), shelf);
-    let opened = request.drill.map(|drill| Arc::new(previous.drill_packs(&drill.recipient)));
-    let mut tally = Tally::default();
+    let mut writer = Writer::new(request.repository, request.scratch, shelf);
+    let sweep = match &earlier {
+        Some(earlier) => Sweep::new(&earlier.manifest.manifest().sweeps, request.sweep_days, started),
+        None => Sweep::whole(started),
+    };
+    let arcs = sweep.clone().into_arcs();
+    let mut tally = Tally::new(started, &arcs);
+    let mut previous = Previous::new(request.repository, earlier.as_ref(), request.index_key);
     let entries = list(request).await?;
-    read_all(request, &place, entries, &mut previous, (&unfinished, opened.as_ref()), &mut writer, &mut tally).await?;
+    let pass = Pass { request, place: &place, shared: &shared, sweep };
+    read_all(&pass, entries, &mut previous, &mut writer, &mut tally).await?;
+    let is_whole = previous.end(&mut writer).await?;
 
     request.progress.begin("write index", None);
-    let packs = previous.packs().chain(unfinished.packs());
     let recipients = [epoch.recipient.clone(), request.index_key.recipient()];
-    let written = writer.finish(&recipients, packs, &mut tally).await?;
+    let opener = Opener::Index(request.index_key);
+    let before =
+        Before { earlier: earlier.as_ref().map(|earlier| (earlier, opener)), is_whole, unfinished: &shared.unfinished };
+    let written = writer.finish(&recipients, &before, &mut tally).await?;
+    let contents = Contents::put(request, earlier.as_ref(), &shared.for_drills, &written, &recipients).await?;
+    let counts = tally.counts(written.values_read);
     let manifest = Manifest {
         version: crate::repo::FORMAT_VERSION,
         repository: request.repository.id(),
@@ -203,20 +230,98 @@ pub async fn run_after(request: &Request<'_>, chain: &Chain, tip: &Tip) -> Resul
         epoch: epoch.number,
         signer: request.signer.public(),
         source: place,
-        counts: tally.counts(written.values_read),
-        readings: Some(tally.readings()),
-        drill: request.drill.map(|drill| drill.seal(&written, opened.as_deref())),
-        packs: written.packs,
+        packs: contents.packs,
         indexes: written.indexes,
+        counts,
+        accepted: Some(accepted(earlier.as_ref().map(|earlier| earlier.manifest.manifest()), &counts)),
+        // A run goes through the whole listing: the pass is its own, and gets its number with the snapshot.
+        full: FullPass { sequence: 0, time: started },
+        readings: tally.readings(),
+        sweeps: arcs,
+        seals: contents.seals,
+        config: contents.config,
         excluded: tally.excluded(),
         unreadable: tally.unreadable_counts(),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
+    if let Some(gone) = request.repository.missing_of(&manifest).await? {
+        return Err(SnapshotError::Gone(gone));
+    }
     let manifest = request.repository.append(manifest, request.trust, request.signer, tip).await?;
     if let Some(Err(error)) = journal().map(|journal| journal.clear()) {
         tracing::warn!(%error, "the journal of the run cannot be cleared");
     }
-    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: chain.faults.clone() })
+    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: appending.faults() })
+}
+
+/// What decides which values count as sealed. Where small packs cannot be looked for, none is given up.
+async fn shared(
+    request: &Request<'_>,
+    earlier: Option<&Earlier>,
+    journal: Option<Journal>,
+    now: Timestamp,
+) -> Result<Shared, RepoError> {
+    let mut shared = Shared::default();
+    if let Some(journal) = journal {
+        shared.unfinished = Unfinished::of(journal.load(request.repository, request.index_key).await);
+    }
+    let Some(earlier) = earlier else { return Ok(shared) };
+    shared.missing = request.repository.missing_packs(earlier.packs.packs()).await?;
+    if let Some(drill) = request.drill {
+        shared.for_drills = earlier.drill_packs(&drill.recipient);
+    }
+    match small_packs::to_be_given_up(request.repository, earlier, request.index_key, now).await {
+        Ok(packs) => shared.given_up = packs,
+        Err(error) => tracing::warn!(%error, "the earlier index cannot be read; small packs stay as they are"),
+    }
+    Ok(shared)
+}
+
+/// What a manifest names beside its index.
+struct Contents {
+    packs: PackSet,
+    seals: Vec<Seal>,
+    config: Option<FileRef>,
+}
+
+impl Contents {
+    /// Stores what is new of it.
+    async fn put(
+        request: &Request<'_>,
+        earlier: Option<&Earlier>,
+        opened: &BTreeSet<Digest>,
+        written: &Written,
+        recipients: &[Recipient],
+    ) -> Result<Self, RepoError> {
+        let none = OpenSet::default();
+        let before = earlier.map_or((&none, &none), |earlier| (&earlier.packs, earlier.drill()));
+        let packs = request.repository.put_pack_set(before.0, &written.packs).await?;
+        let mut seals = Vec::new();
+        if let Some(drill) = request.drill {
+            seals.push(drill.seal(request.repository, (before.1, opened), written).await?);
+        }
+        let config = match request.config {
+            Some(config) => Some(put_config(request, earlier, config, recipients).await?),
+            None => None,
+        };
+        Ok(Self { packs, seals, config })
+    }
+}
+
+/// The configuration: the file of the earlier snapshot where its content is the same.
+async fn put_config(
+    request: &Request<'_>,
+    earlier: Option<&Earlier>,
+    config: &[u8],
+    recipients: &[Recipient],
+) -> Result<FileRef, RepoError> {
+    if let Some(file) = earlier.and_then(|earlier| earlier.manifest.manifest().config) {
+        let before = request.repository.config(&file, Opener::Index(request.index_key)).await;
+        if before.is_ok_and(|before| before == config) {
+            return Ok(file);
+        }
+    }
+    request.repository.put_config(config, recipients).await
 }
 
 /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
@@ -240,20 +345,26 @@ struct Read {
     fetched: Result<Fetched, ProviderError>,
 }
 
+/// What a walk through the listing goes by.
+struct Pass<'p> {
+    request: &'p Request<'p>,
+    place: &'p Place,
+    shared: &'p Arc<Shared>,
+    sweep: Sweep,
+}
+
 /// Walks through the listing and the earlier index side by side; secrets are read in parallel and written as they come, so
 /// that memory is bounded by what is in flight.
 async fn read_all(
-    request: &Request<'_>,
-    place: &Place,
+    pass: &Pass<'_>,
     entries: Sorted<Record>,
     previous: &mut Previous<'_>,
-    (unfinished, opened): (&Arc<Unfinished>, Option<&Arc<BTreeSet<Digest>>>),
     writer: &mut Writer<'_>,
     tally: &mut Tally,
 ) -> Result<(), SnapshotError> {
+    let Pass { request, place, shared, sweep } = pass;
     request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
     request.progress.begin("read secrets", Some(entries.count()));
-    let sweep = Sweep::new(request.sweep_days, writer.started());
     let mut entries = entries.walk()?.map(|entry| entry.map(Listed::from));
     let mut last = None;
     let mut reads = JoinSet::new();
@@ -271,9 +382,9 @@ async fn read_all(
                 request.progress.skip(1);
                 continue;
             }
-            let for_drills = opened.filter(|_| request.drill.is_some_and(|drill| drill.opens(&listed.name))).cloned();
-            let mut known = Known::new(previous.find(&listed).await, unfinished).for_drills(for_drills);
-            match known.kept(&listed, &sweep) {
+            let for_drills = request.drill.is_some_and(|drill| drill.opens(&listed.name));
+            let mut known = Known::new(previous.find(&listed, writer).await?, shared, for_drills);
+            match known.kept(&listed, sweep) {
                 Some(record) => {
                     writer.push_kept(record)?;
                     request.progress.skip(1);
@@ -306,7 +417,12 @@ async fn take(
 ) -> Result<(), SnapshotError> {
     let Read { listed, known, fetched } = read;
     match fetched {
-        Err(error) if error.kind == ErrorKind::NotFound => tally.vanished += 1,
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            tally.vanished += 1;
+            if let Some(Record { secret, .. }) = known.into_record() {
+                writer.push_removed(&secret.name, &secret.id)?;
+            }
+        }
         Err(error) => {
             failures.0 += 1;
             if error.kind == ErrorKind::Credentials || failures.0 >= GIVE_UP_AFTER {
@@ -339,14 +455,5 @@ fn check_account(expected: Option<&str>, place: &Place) -> Result<(), SnapshotEr
             Err(SnapshotError::WrongAccount { found: place.account.clone(), expected: expected.into() })
         }
         _ => Ok(()),
-    }
-}
-
-fn check_witness(witness: Option<&Witness>, chain: &Chain) -> Result<(), SnapshotError> {
-    let Some(witness) = witness else { return Ok(()) };
-    let remembered = Remembered { by: "this host".into(), head: *witness, holds: false };
-    match chain.compare(&[remembered]).pop() {
-        Some(fault) => Err(SnapshotError::OtherHistory(fault.detail)),
-        None => Ok(()),
     }
 }

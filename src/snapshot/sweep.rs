@@ -1,88 +1,257 @@
 //! Which secrets must be read again although their entry in the listing did not change. Pure.
 //!
 //! Resource policies, replicas and deprecated versions do not show in a listing, so every secret is read again at least
-//! every so many days, spread evenly and the same way on every host.
+//! every so many days. Secrets lie on a circle by the hash of their identifier. Each run reads the arc whose reading is the oldest, as
+//! long as the time since the last one asks for, and writes down the arc instead of every record.
 
 use jiff::Timestamp;
 
-use crate::model::{Digest, Record};
+use crate::{
+    model::Record,
+    repo::{MOST_ARCS, SweepArc, hash_of},
+};
 
 const DAY: i64 = 86_400;
+/// An arc that is younger is enough for today.
+const ENOUGH: i64 = 20 * 3_600;
+/// From this many days on, arcs of several days become one that counts as old as its oldest part.
+const MANY_DAYS: i64 = 48;
+const CIRCLE: u128 = 1 << 64;
 
-/// A rolling sweep.
-#[derive(Clone, Copy, Debug)]
+/// What one run reads again, and what is known afterwards of when every secret was read.
+#[derive(Clone, Debug)]
 pub(super) struct Sweep {
-    days: i64,
-    today: i64,
+    now: Timestamp,
+    due: Vec<SweepArc>,
+    /// After the run, the newest first.
+    arcs: Vec<SweepArc>,
+}
+
+/// A part of the circle in which every secret was read at one time, if that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment {
+    from: u64,
+    to: u64,
+    read: Option<Timestamp>,
 }
 
 impl Sweep {
-    /// Every secret at least every `days` days, seen from `now`; 0 reads everything.
-    pub(super) fn new(days: u32, now: Timestamp) -> Self {
-        Self { days: days.into(), today: day(now) }
+    /// Everything is read.
+    pub(super) fn whole(now: Timestamp) -> Self {
+        Self { now, due: vec![SweepArc::whole(now)], arcs: vec![SweepArc::whole(now)] }
     }
 
-    /// Whether a secret last read then is to be read again: on its own day, or when that was missed.
+    /// Every secret at least every `days` days, after runs that read these arcs; 0 reads everything.
+    pub(super) fn new(arcs: &[SweepArc], days: u32, now: Timestamp) -> Self {
+        let segments = segments(arcs, now);
+        let mut due: Vec<SweepArc> = segments
+            .iter()
+            .filter(|segment| segment.read.is_none())
+            .map(|unknown| SweepArc { from: unknown.from, to: unknown.to, time: now })
+            .collect();
+        let length = length(&segments, days, now);
+        if length >= CIRCLE {
+            return Self::whole(now);
+        }
+        if let Some(from) = oldest(&segments).filter(|_| length > 0) {
+            due.extend(arc(from, length, now));
+        }
+        let all: Vec<SweepArc> = due.iter().chain(arcs).copied().collect();
+        let arcs = arcs_of(few(self::segments(&all, now)));
+        Self { now, due, arcs }
+    }
+
+    /// Whether a secret is to be read again: it is its turn, or its reading is from the future, so that nothing is known of its age.
     pub(super) fn is_due(&self, record: &Record) -> bool {
-        let age = self.today - day(record.read);
-        // Read in the future: a clock was wrong, and nothing is known about the age.
-        let known = (0..self.days).contains(&age);
-        !known || (age > 0 && self.today.rem_euclid(self.days) == slot(&record.secret.id, self.days))
+        let hash = hash_of(&record.secret.id);
+        record.read > self.now || self.due.iter().any(|arc| arc.holds(hash))
+    }
+
+    /// What the manifest says.
+    pub(super) fn into_arcs(self) -> Vec<SweepArc> {
+        self.arcs
     }
 }
 
-fn day(time: Timestamp) -> i64 {
-    time.as_second().div_euclid(DAY)
+/// How much of the circle is to be read: the share that the time since the newest reading has of `days` days.
+fn length(segments: &[Segment], days: u32, now: Timestamp) -> u128 {
+    let Some(newest) = segments.iter().filter_map(|segment| segment.read).max() else { return CIRCLE };
+    let elapsed = now.as_second() - newest.as_second();
+    // What merged arcs make older is made up for by going round faster.
+    let days = i64::from(days);
+    let days = if days > MANY_DAYS { days - days / 16 } else { days };
+    match (u128::try_from(elapsed), u128::try_from(days * DAY)) {
+        (_, Ok(0)) => CIRCLE,
+        (Ok(elapsed), Ok(period)) if elapsed >= ENOUGH.unsigned_abs().into() => (elapsed * CIRCLE).div_ceil(period),
+        _ => 0,
+    }
 }
 
-/// The day of the cycle on which a secret is read: by its identifier, so that the secrets spread evenly.
-fn slot(id: &str, days: i64) -> i64 {
-    let digest = Digest::of(id.as_bytes());
-    let head: [u8; 8] = digest.as_bytes()[..8].try_into().expect("a digest is longer");
-    i64::from_be_bytes(head).rem_euclid(days)
+/// Where the oldest reading begins.
+fn oldest(segments: &[Segment]) -> Option<u64> {
+    let least = segments.iter().filter_map(|segment| segment.read).min()?;
+    let before = segments.iter().skip(segments.len() - 1).chain(segments);
+    let begins = before.zip(segments).find(|(before, here)| here.read == Some(least) && before.read != Some(least));
+    Some(begins.map_or(0, |(_, here)| here.from))
+}
+
+/// The arc from `from` on, in two pieces where it passes the end of the circle.
+fn arc(from: u64, length: u128, time: Timestamp) -> Vec<SweepArc> {
+    let last = u128::from(from) + length - 1;
+    match u64::try_from(last) {
+        Ok(to) => vec![SweepArc { from, to, time }],
+        Err(_) => {
+            let to = u64::try_from(last % CIRCLE).expect("a remainder is smaller");
+            vec![SweepArc { from, to: u64::MAX, time }, SweepArc { from: 0, to, time }]
+        }
+    }
+}
+
+/// The circle in pieces, each with its newest reading. What was read in the future is not known.
+fn segments(arcs: &[SweepArc], now: Timestamp) -> Vec<Segment> {
+    let begins = arcs.iter().flat_map(|arc| [Some(arc.from), arc.to.checked_add(1)]).flatten();
+    let mut begins: Vec<u64> = std::iter::once(0).chain(begins).collect();
+    begins.sort_unstable();
+    begins.dedup();
+    let ends = begins.iter().skip(1).map(|next| next - 1).chain([u64::MAX]);
+    let mut segments: Vec<Segment> = Vec::new();
+    for (from, to) in begins.iter().copied().zip(ends) {
+        let newest = arcs.iter().find(|arc| arc.holds(from)).map(|arc| arc.time);
+        let read = newest.filter(|time| *time <= now);
+        match segments.last_mut() {
+            Some(last) if last.read == read => last.to = to,
+            _ => segments.push(Segment { from, to, read }),
+        }
+    }
+    segments
+}
+
+/// As few segments as a manifest may have: neighbours that are closest in time become one, which counts as old as the older.
+fn few(mut segments: Vec<Segment>) -> Vec<Segment> {
+    while segments.len() > MOST_ARCS {
+        let apart = |at: usize| {
+            let second = |segment: &Segment| segment.read.map_or(i64::MIN / 4, Timestamp::as_second);
+            let (one, other) = (second(&segments[at]), second(&segments[at + 1]));
+            ((one - other).abs(), one.min(other))
+        };
+        let Some(closest) = (0..segments.len() - 1).min_by_key(|at| apart(*at)) else { break };
+        let gone = segments.remove(closest + 1);
+        let stays = &mut segments[closest];
+        (stays.to, stays.read) = (gone.to, stays.read.min(gone.read));
+    }
+    segments
+}
+
+fn arcs_of(segments: Vec<Segment>) -> Vec<SweepArc> {
+    let read = |Segment { from, to, read }| read.map(|time| SweepArc { from, to, time });
+    let mut arcs: Vec<SweepArc> = segments.into_iter().filter_map(read).collect();
+    arcs.sort_by_key(|arc| (std::cmp::Reverse(arc.time), arc.from));
+    arcs
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::Secret;
+    use proptest::prelude::*;
 
-    fn at(day: i64) -> Timestamp {
-        Timestamp::from_second(20_000 * DAY + day * DAY + 3_600).unwrap()
+    use super::*;
+    use crate::{model::Secret, repo::ReadingCount};
+
+    const HOUR: i64 = 3_600;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + hours * HOUR).unwrap()
     }
 
-    fn record(number: u32, read: i64) -> Record {
-        let secret = Secret { id: format!("arn:{number}"), ..Secret::default() };
-        Record { secret, versions: vec![], read: at(read), listing: None }
+    fn records(count: u32) -> Vec<Record> {
+        let secret = |number: u32| Secret { id: format!("id:{number}"), ..Secret::default() };
+        (0..count)
+            .map(|number| Record { secret: secret(number), versions: vec![], read: at(0), listing: None })
+            .collect()
+    }
+
+    /// Runs at these hours after a first one; gives how many were read at each, and asserts that nothing is told to be as old as
+    /// `days` days, or younger than it is.
+    fn run(days: u32, hours: impl Iterator<Item = i64>, records: &[Record]) -> Vec<usize> {
+        let mut arcs = Sweep::whole(at(0)).into_arcs();
+        let mut read = vec![0; records.len()];
+        let mut counts = Vec::new();
+        for hour in hours {
+            let sweep = Sweep::new(&arcs, days, at(hour));
+            let mut due = 0;
+            for (record, read) in records.iter().zip(&mut read).filter(|(record, _)| sweep.is_due(record)) {
+                assert!(record.read <= at(hour));
+                *read = hour;
+                due += 1;
+            }
+            counts.push(due);
+            arcs = sweep.into_arcs();
+            assert!(arcs.len() <= MOST_ARCS);
+            for (record, read) in records.iter().zip(&read) {
+                let mut count = ReadingCount::new(at(hour), &arcs);
+                count.add(record);
+                let told = count.finish().oldest.unwrap();
+                assert!(told <= at(*read), "younger than it is, at hour {hour}");
+                let age = (at(hour).as_second() - told.as_second()) / HOUR;
+                assert!(age <= i64::from(days) * 24, "{age} hours old at hour {hour}, {days} days wanted");
+            }
+        }
+        counts
     }
 
     #[test]
-    fn daily_runs_read_each_secret_once_in_a_cycle_and_evenly() {
-        const DAYS: u32 = 30;
-        let mut records: Vec<Record> = (0..3_000).map(|number| record(number, 0)).collect();
-        let mut reads = vec![0; records.len()];
-        for today in 1..=60 {
-            let sweep = Sweep::new(DAYS, at(today));
-            let mut count = 0;
-            for (number, record) in records.iter_mut().enumerate().filter(|(_, record)| sweep.is_due(record)) {
-                record.read = at(today);
-                reads[number] += 1;
-                count += 1;
-            }
-            assert!((50..150).contains(&count), "{count} on day {today}");
+    fn daily_runs_read_everything_once_in_a_cycle_and_evenly() {
+        let records = records(3_000);
+        let counts = run(30, (1..=90).map(|day| 24 * day), &records);
+        assert!(counts.iter().all(|count| (50..150).contains(count)), "{counts:?}");
+        for cycle in counts.chunks(30) {
+            let all = cycle.iter().sum::<usize>();
+            assert_eq!(all, 3_000, "each secret once in each cycle");
         }
-        assert!(reads.iter().all(|count| *count == 2), "each secret twice in two cycles");
+    }
+
+    #[test]
+    fn long_cycles_keep_few_arcs_and_the_promise() {
+        let records = records(60);
+        for days in [1, 2, 47, 48, 49, 64, 100, 365, 400] {
+            run(days, (1..=2 * i64::from(days) + 40).map(|day| 24 * day), &records);
+        }
     }
 
     #[test]
     fn missed_days_are_made_up_for_and_the_same_day_reads_nothing_twice() {
-        let due =
-            |read, today| (0..100).filter(|number| Sweep::new(30, at(today)).is_due(&record(*number, read))).count();
-        assert_eq!(due(0, 0), 0);
-        assert_eq!(due(0, 30), 100);
-        assert_eq!(due(0, 400), 100);
-        assert_eq!(due(1, 0), 100, "read in the future");
-        assert!((0..100).all(|number| Sweep::new(1, at(1)).is_due(&record(number, 0))));
-        assert!((0..100).all(|number| Sweep::new(0, at(0)).is_due(&record(number, 0))));
+        let records = records(1_000);
+        let counts = run(10, [1, 19, 24, 25, 43, 48].into_iter(), &records);
+        assert_eq!((counts[0], counts[1], counts[3], counts[4]), (0, 0, 0, 0), "less than 20 hours after an arc");
+        assert!((60..140).contains(&counts[2]) && (60..140).contains(&counts[5]), "{counts:?}");
+        let due = |days, hour| {
+            let sweep = Sweep::new(&Sweep::whole(at(0)).into_arcs(), days, at(hour));
+            records.iter().filter(|record| sweep.is_due(record)).count()
+        };
+        assert!((400..600).contains(&due(10, 120)), "five days missed");
+        assert_eq!((due(10, 240), due(10, 9_999), due(1, 24), due(0, 0)), (1_000, 1_000, 1_000, 1_000));
+    }
+
+    #[test]
+    fn what_is_not_known_is_read() {
+        let all = records(100);
+        assert!(all.iter().all(|record| Sweep::new(&[], 30, at(24)).is_due(record)), "no arcs");
+        // The clock was ahead when an arc was read, and when a record was.
+        let ahead = SweepArc { from: 0, to: u64::MAX / 2, time: at(9_000) };
+        let sweep = Sweep::new(&[ahead, SweepArc::whole(at(0))], 30, at(10));
+        let due = all.iter().filter(|record| sweep.is_due(record)).count();
+        assert!((25..75).contains(&due), "{due}");
+        assert!(sweep.into_arcs().iter().all(|arc| arc.time <= at(10)));
+        let future = Record { read: at(11), ..all[0].clone() };
+        assert!(Sweep::new(&[SweepArc::whole(at(10))], 30, at(10)).is_due(&future));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+        #[test]
+        fn runs_a_day_apart_more_or_less_keep_the_promise(days in 2_u32..90, gaps in proptest::collection::vec(20_i64..28, 1..150)) {
+            let mut hour = 0;
+            let hours: Vec<i64> = gaps.into_iter().map(|gap| { hour += gap; hour }).collect();
+            run(days, hours.into_iter(), &records(30));
+        }
     }
 }

@@ -7,31 +7,40 @@ use jiff::Timestamp;
 use super::UnreadableItem;
 use crate::{
     model::{Record, Refusal},
-    repo::{Counts, Excluded, Readings, UnreadableCount},
+    repo::{Counts, Excluded, ReadingCount, Readings, SweepArc, UnreadableCount},
 };
 
-#[derive(Default)]
 pub(super) struct Tally {
     pub(super) listed: u64,
     pub(super) vanished: u64,
     excluded: BTreeMap<String, u64>,
     records: Counts,
-    read_now: u64,
-    oldest: Option<Timestamp>,
+    readings: ReadingCount,
     unreadable: Vec<UnreadableItem>,
 }
 
 impl Tally {
+    /// For a run that began then and leaves these arcs.
+    pub(super) fn new(started: Timestamp, arcs: &[SweepArc]) -> Self {
+        Self {
+            listed: 0,
+            vanished: 0,
+            excluded: BTreeMap::new(),
+            records: Counts::default(),
+            readings: ReadingCount::new(started, arcs),
+            unreadable: Vec::new(),
+        }
+    }
+
     /// Counts a secret that a rule leaves out.
     pub(super) fn exclude(&mut self, rule: String) {
         *self.excluded.entry(rule).or_default() += 1;
     }
 
     /// Counts a record of the new index.
-    pub(super) fn add(&mut self, record: &Record, started: Timestamp) {
+    pub(super) fn add(&mut self, record: &Record) {
         self.records.add(record);
-        self.read_now += u64::from(record.read == started);
-        self.oldest = Some(self.oldest.map_or(record.read, |oldest| oldest.min(record.read)));
+        self.readings.add(record);
         self.unreadable.extend(record.refused().map(|refusal| UnreadableItem {
             name: record.secret.name.clone(),
             version: refusal.version.map(Into::into),
@@ -48,8 +57,7 @@ impl Tally {
 
     /// How old the readings are.
     pub(super) fn readings(&self) -> Readings {
-        let records = self.records.captured + self.records.unreadable;
-        Readings { now: self.read_now, kept: records - self.read_now, oldest: self.oldest }
+        self.readings.clone().finish()
     }
 
     pub(super) fn excluded(&self) -> Vec<Excluded> {

@@ -1,40 +1,77 @@
 //! Hands values on as they arrive; the records wait in a spool until every pack has its name.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use jiff::Timestamp;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+
 use super::{
     Known, Tally,
+    known::{Earlier, Unfinished},
     lanes::{Lanes, Packs, Shelf},
+    same::same_content,
 };
 use crate::{
-    crypto::Recipient,
+    crypto::{Opener, Recipient},
     model::{Digest, Part, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
-    repo::{FileRef, RepoError, Repository, Spool},
+    repo::{FileRef, IndexLine, Layer, LayerPlan, RepoError, Repository, Spool, merge_layers, plan_layers},
 };
 
 pub(super) struct Writer<'a> {
     repository: &'a Repository,
     read: Timestamp,
-    records: Spool<Record>,
+    entries: Spool<Entry>,
+    /// Records that are not as they were in the earlier snapshot, and those that are gone.
+    changed: u64,
     lanes: Lanes,
     values_read: u64,
 }
 
+/// A record of the new index, or one that is gone, and what became of it.
+#[derive(Clone, Serialize, Deserialize)]
+struct Entry {
+    change: Change,
+    /// Of one that is gone, name and identifier alone.
+    record: Record,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Change {
+    Same,
+    Changed,
+    Removed,
+}
+
+/// What the new index is written after.
+pub(super) struct Before<'e> {
+    /// The earlier snapshot, and its index key's opener.
+    pub(super) earlier: Option<(&'e Earlier, Opener<'e>)>,
+    /// Whether its whole index was read.
+    pub(super) is_whole: bool,
+    pub(super) unfinished: &'e Unfinished,
+}
+
 pub(super) struct Written {
     /// Every pack the records refer to: the new ones, and the earlier ones still in use.
-    pub(super) packs: Vec<FileRef>,
+    pub(super) packs: BTreeSet<FileRef>,
     /// Of the new packs, those that the drill key opens.
     pub(super) drill_packs: BTreeSet<Digest>,
-    pub(super) indexes: Vec<FileRef>,
+    pub(super) indexes: Vec<Layer>,
     pub(super) values_read: u64,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(repository: &'a Repository, records: Spool<Record>, shelf: Shelf) -> Self {
-        Self { repository, read: shelf.read, records, lanes: Lanes::new(shelf), values_read: 0 }
+    /// Records that do not fit in memory wait in `scratch`.
+    pub(super) fn new(repository: &'a Repository, scratch: Option<&Path>, shelf: Shelf) -> Self {
+        let order = |a: &Entry, b: &Entry| by_name(&a.record).cmp(&by_name(&b.record));
+        let entries = Spool::new(scratch, order);
+        Self { repository, read: shelf.read, entries, changed: 0, lanes: Lanes::new(shelf), values_read: 0 }
     }
 
     /// Takes one secret as read; its new values are on their way into a pack, and wiped when they are in it. What `known` says
@@ -56,7 +93,8 @@ impl<'a> Writer<'a> {
                     new.push((version.id.clone(), value));
                     ValueState::None
                 }
-                (None, other) => without_value(other),
+                // Nothing that is sealed is ever lost because it cannot be read again.
+                (None, other) => known.sealed(&version.id).cloned().unwrap_or_else(|| without_value(other)),
             };
             let FetchedVersion { id, current, labels, created, facets, .. } = version;
             versions.push(Version { id, current, labels, created, facets, value });
@@ -66,21 +104,32 @@ impl<'a> Writer<'a> {
         for ((at, kind, size), (number, line)) in shapes.into_iter().zip(lines) {
             versions[at].value = ValueState::Stored { pack: name_to_come(number), line, kind, size };
         }
-        self.records.push(Record { secret: fetched.secret, versions, read: self.read, listing })
+        let record = Record { secret: fetched.secret, versions, read: self.read, listing };
+        match known.record() {
+            Some(before) if before.read <= self.read && same_content(before, &record) => self.push_kept(before.clone()),
+            _ => self.push_entry(Change::Changed, record),
+        }
     }
 
-    /// When the run began.
-    pub(super) fn started(&self) -> Timestamp {
-        self.read
-    }
-
-    /// Takes over a record whose secret was not read, as it is.
+    /// Takes over a record as it is.
     pub(super) fn push_kept(&mut self, record: Record) -> Result<(), RepoError> {
-        self.records.push(record)
+        self.push_entry(Change::Same, record)
+    }
+
+    /// Notes that a record of the earlier index is gone.
+    pub(super) fn push_removed(&mut self, name: &str, id: &str) -> Result<(), RepoError> {
+        let secret = Secret { name: name.to_owned(), id: id.to_owned(), ..Secret::default() };
+        self.push_entry(Change::Removed, Record { secret, versions: Vec::new(), read: self.read, listing: None })
+    }
+
+    fn push_entry(&mut self, change: Change, record: Record) -> Result<(), RepoError> {
+        self.changed += u64::from(change != Change::Same);
+        self.entries.push(Entry { change, record })
     }
 
     /// Takes a secret that could not be read at all: what an earlier snapshot knows of it stays referred to.
     pub(super) fn push_unread(&mut self, known: Known, listed: Listed, error: &ProviderError) -> Result<(), RepoError> {
+        let before = known.record().cloned();
         let mut record = known.into_record().unwrap_or_else(|| Record {
             secret: listed.secret,
             versions: Vec::new(),
@@ -93,35 +142,79 @@ impl<'a> Writer<'a> {
             operation: error.operation.to_owned(),
             reason: error.code.clone(),
         }];
-        self.records.push(record)
+        let change = if before.is_some_and(|before| before == record) { Change::Same } else { Change::Changed };
+        self.push_entry(change, record)
     }
 
-    /// Ends the last packs and writes the index. `earlier` are packs that are there already.
+    /// Ends the last packs and writes the index, as a layer of what changed where that is enough.
     pub(super) async fn finish(
         self,
-        index_recipients: &[Recipient],
-        earlier: impl Iterator<Item = FileRef>,
+        recipients: &[Recipient],
+        before: &Before<'_>,
         tally: &mut Tally,
     ) -> Result<Written, RepoError> {
         let Packs { files, for_drills } = self.lanes.finish().await?;
-        let known: HashMap<Digest, FileRef> =
-            earlier.chain(files.values().copied()).map(|file| (file.sha256, file)).collect();
-        let mut used = BTreeSet::new();
-        let records = self.records.sorted()?.walk()?.map(|record| {
-            let mut record = record?;
+        let own: HashMap<Digest, FileRef> = files.values().map(|file| (file.sha256, *file)).collect();
+        let known = |pack: &Digest| own.get(pack).or_else(|| before.find(pack)).copied();
+        let mut packs = BTreeSet::new();
+        let (plan, layers) = before.plan(self.changed);
+        let entries = self.entries.sorted()?;
+        let lines = entries.walk()?.map(|entry| {
+            let Entry { change, mut record } = entry?;
+            if change == Change::Removed {
+                return Ok((change, IndexLine::removal(&record.secret.name, &record.secret.id)));
+            }
             for version in &mut record.versions {
                 if let ValueState::Stored { pack, .. } = &mut version.value {
                     *pack = final_name(*pack, &files);
-                    used.insert(*known.get(pack).ok_or_else(|| unlisted(*pack))?);
+                    packs.insert(known(pack).ok_or_else(|| unlisted(*pack))?);
                 }
             }
-            tally.add(&record, self.read);
-            Ok(record)
+            tally.add(&record);
+            Ok((change, IndexLine::Record(record)))
         });
-        let indexes = self.repository.put_records(index_recipients, records).await?;
-        let packs = used.into_iter().collect();
+        let lines = stream::iter(lines).try_filter_map(async |(change, line)| {
+            let is_part = match plan {
+                LayerPlan::Same => false,
+                LayerPlan::Base => change != Change::Removed,
+                LayerPlan::Delta { .. } => change != Change::Same,
+            };
+            Ok(is_part.then_some(line))
+        });
+        let mut indexes = layers.to_vec();
+        match plan {
+            LayerPlan::Same => lines.try_for_each(async |_| Ok(())).await?,
+            LayerPlan::Base => indexes = vec![self.repository.put_layer(recipients, lines).await?],
+            LayerPlan::Delta { keep } => {
+                let merged = indexes.split_off(keep);
+                let opener = before.earlier.map(|(_, opener)| opener).expect("a delta follows an earlier snapshot");
+                let merged = merged.iter().map(|layer| self.repository.layer_lines(layer, opener));
+                let all = merged.chain([lines.boxed_local()]).collect();
+                indexes.push(self.repository.put_layer(recipients, merge_layers(all, true)).await?);
+            }
+        }
         Ok(Written { packs, drill_packs: for_drills, indexes, values_read: self.values_read })
     }
+}
+
+impl<'e> Before<'e> {
+    /// How the index is written, and the layers it follows. Without the whole earlier index it is written as a whole.
+    fn plan(&self, changed: u64) -> (LayerPlan, &'e [Layer]) {
+        match self.earlier.filter(|_| self.is_whole) {
+            Some((earlier, _)) => (plan_layers(earlier.layers(), changed), earlier.layers()),
+            None => (LayerPlan::Base, &[]),
+        }
+    }
+
+    /// A pack that was there before this run.
+    fn find(&self, pack: &Digest) -> Option<&FileRef> {
+        let earlier = self.earlier.and_then(|(earlier, _)| earlier.packs.find(pack));
+        earlier.or_else(|| self.unfinished.find(pack))
+    }
+}
+
+fn by_name(record: &Record) -> (&str, &str) {
+    (&record.secret.name, &record.secret.id)
 }
 
 /// What is recorded of a version whose value did not come.

@@ -5,6 +5,7 @@ mod metrics;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+pub use crate::repo::Severity;
 use crate::{
     model::{RepositoryId, SnapshotId},
     repo::{Counts, Fault, FaultKind, Manifest},
@@ -38,6 +39,12 @@ pub struct Facts {
     pub snapshots: u64,
     /// What is wrong with the history, by itself and by what others remember.
     pub history: Vec<Fault>,
+    /// Forged, damaged or missing drill records; they stop no restore.
+    pub drill_faults: Vec<Fault>,
+    /// Forged or damaged attestations; they stop no restore.
+    pub sheet_faults: Vec<Fault>,
+    /// Removals that are ordered and not done, in words.
+    pub pending: Vec<String>,
     /// How many outside the repository remember a head that was compared.
     pub witnesses: u64,
     /// The configured copies.
@@ -126,18 +133,6 @@ pub struct Drill {
     pub last_passed: Option<Timestamp>,
 }
 
-/// How bad a finding is; the worst one decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Something is late, incomplete or due.
-    Attention,
-    /// The history was tampered with.
-    Refused,
-    /// Files are damaged or missing.
-    Damaged,
-}
-
 /// One thing somebody must look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -166,20 +161,12 @@ impl Newest {
     }
 }
 
-impl Severity {
-    /// A fault of the history is damage only when bytes are wrong; everything else is somebody's doing.
-    pub fn of(kind: FaultKind) -> Self {
-        match kind {
-            FaultKind::Missing | FaultKind::Damaged | FaultKind::Dangling => Self::Damaged,
-            _ => Self::Refused,
-        }
-    }
-}
-
 /// Everything that needs somebody, the worst first; empty when all is well.
 pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        facts.history.iter().map(|fault| finding(Severity::of(fault.kind), "history", &fault.detail)).collect();
+    let of = |subject| move |fault: &Fault| Some(finding(fault.severity()?, subject, &fault.to_string()));
+    let mut findings: Vec<Finding> = facts.history.iter().filter_map(of("history")).collect();
+    findings.extend(facts.drill_faults.iter().filter_map(of("drill")));
+    findings.extend(facts.sheet_faults.iter().filter_map(of("sheets")));
     if facts.sources.is_empty() {
         findings.extend(snapshot(facts.snapshot.as_ref(), limits, now));
     }
@@ -221,7 +208,11 @@ fn snapshot(newest: Option<&Newest>, limits: &Limits, now: Timestamp) -> Vec<Fin
 fn copy(copy: &Copy, limits: &Limits, now: Timestamp) -> Option<Finding> {
     let url = &copy.url;
     if let (Some(error), kind) = (&copy.error, copy.fault) {
-        return Some(finding(kind.map_or(Severity::Attention, Severity::of), "copy", &format!("{url}: {error}")));
+        return Some(finding(
+            kind.and_then(FaultKind::severity).unwrap_or(Severity::Attention),
+            "copy",
+            &format!("{url}: {error}"),
+        ));
     }
     match copy.newest {
         None => Some(attention("copy", format!("{url} holds no snapshot"))),

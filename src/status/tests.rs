@@ -25,6 +25,9 @@ fn good() -> Facts {
         sources: Vec::new(),
         snapshots: 4,
         history: Vec::new(),
+        drill_faults: Vec::new(),
+        sheet_faults: Vec::new(),
+        pending: Vec::new(),
         witnesses: 2,
         copies: vec![Copy {
             url: "/mnt/\"west\"".into(),
@@ -94,7 +97,7 @@ fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
 
 #[test]
 fn tampering_and_damage_come_first() {
-    let fault = |kind| Fault { file: "snapshots".into(), kind, detail: format!("{kind:?}") };
+    let fault = |kind| Fault::new("snapshots", kind, format!("{kind:?}"));
     let findings = found(|facts| {
         facts.due = vec!["Ana".into()];
         facts.history = vec![fault(FaultKind::RolledBack), fault(FaultKind::Damaged)];

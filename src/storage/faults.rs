@@ -25,6 +25,7 @@ pub struct Faults {
     puts: AtomicU64,
     remove: Option<(u64, bool)>,
     removes: AtomicU64,
+    reads: AtomicU64,
 }
 
 impl Faults {
@@ -73,6 +74,11 @@ impl Faults {
         self.puts.load(Ordering::SeqCst)
     }
 
+    /// Reads and listings so far.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
+    }
+
     /// Removals so far.
     pub fn removes(&self) -> u64 {
         self.removes.load(Ordering::SeqCst)
@@ -97,6 +103,7 @@ impl Faults {
     }
 
     pub(super) fn on_get(&self, name: &str) -> Option<&'static str> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.get.as_ref().is_some_and(|prefix| name.starts_with(prefix)).then_some(REASON)
     }
 

@@ -37,6 +37,8 @@ pub struct Entry {
     pub name: String,
     /// Bytes.
     pub size: u64,
+    /// When the storage says that it appeared, whole seconds; files are never replaced.
+    pub modified: Timestamp,
 }
 
 /// A storage that did not do what was asked.
@@ -182,7 +184,7 @@ impl Storage {
     /// [`StorageError::Unavailable`].
     pub async fn exists(&self, name: &str) -> Result<bool, StorageError> {
         let Some(store) = self.existing(name).await? else { return Ok(false) };
-        match store.head(&Path::from(name)).await {
+        match store.head(&self.path(name)?).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.error(name, &error)),
@@ -202,7 +204,7 @@ impl Storage {
             Place::Local { folder, .. } => folder.create().map_err(|error| self.unavailable(name, reason(&error)))?,
             _ => self.existing(name).await?.ok_or_else(|| self.not_found(name))?,
         };
-        publish(&*store, &Path::from(name), bytes).await.map_err(|error| self.error(name, &error))?;
+        publish(&*store, &self.path(name)?, bytes).await.map_err(|error| self.error(name, &error))?;
         match planned {
             Some((reason, _)) => Err(self.unavailable(name, reason)),
             None => Ok(()),
@@ -218,7 +220,7 @@ impl Storage {
             return Err(reason(self, name));
         }
         let Some(store) = self.existing(name).await? else { return Ok(()) };
-        match store.delete(&Path::from(name)).await {
+        match store.delete(&self.path(name)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error @ object_store::Error::PermissionDenied { .. }) => {
                 let (address, name) = (self.address().into(), name.into());
@@ -235,20 +237,47 @@ impl Storage {
     pub async fn list(&self, folder: &str) -> Result<Vec<Entry>, StorageError> {
         self.planned(folder)?;
         let Some(store) = self.existing(folder).await? else { return Ok(Vec::new()) };
-        let prefix = (!folder.is_empty()).then(|| Path::from(folder));
+        let prefix = if folder.is_empty() { None } else { Some(self.path(folder)?) };
         let mut stream = store.list(prefix.as_ref());
         let mut entries = Vec::new();
         loop {
             match stream.try_next().await {
-                Ok(Some(meta)) => entries.push(Entry { name: meta.location.to_string(), size: meta.size }),
+                Ok(Some(meta)) => entries.push(entry(meta)),
                 Ok(None) => break,
-                // A name no repository has, such as one with control characters.
-                Err(object_store::Error::InvalidPath { .. }) => {}
+                // A name that no repository has, such as one with control characters. A bucket's listing ends there, so what it
+                // gave is not the whole.
+                Err(object_store::Error::InvalidPath { .. }) if self.is_folder() => {}
                 Err(error) => return Err(self.error(folder, &error)),
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// Whether it is a local folder, where asking for one file costs next to nothing.
+    pub fn is_folder(&self) -> bool {
+        matches!(&*self.place, Place::Local { .. })
+    }
+
+    /// A name as it is: what a listing gives can be asked for again.
+    fn path(&self, name: &str) -> Result<Path, StorageError> {
+        Path::parse(name).map_err(|_| self.not_found(name))
+    }
+
+    /// The folders right below `folder`, and the files there, sorted by name: one look, however much is below.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`].
+    pub async fn folders(&self, folder: &str) -> Result<(Vec<String>, Vec<Entry>), StorageError> {
+        self.planned(folder)?;
+        let Some(store) = self.existing(folder).await? else { return Ok(Default::default()) };
+        let found = store.list_with_delimiter(Some(&Path::from(folder))).await;
+        let found = found.map_err(|error| self.error(folder, &error))?;
+        let mut folders: Vec<String> = found.common_prefixes.iter().map(ToString::to_string).collect();
+        let mut files: Vec<Entry> = found.objects.into_iter().map(entry).collect();
+        folders.sort();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((folders, files))
     }
 
     async fn existing(&self, name: &str) -> Result<Option<Arc<dyn ObjectStore>>, StorageError> {
@@ -292,6 +321,11 @@ impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Storage({})", self.address())
     }
+}
+
+fn entry(meta: object_store::ObjectMeta) -> Entry {
+    let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
+    Entry { name: meta.location.to_string(), size: meta.size, modified }
 }
 
 /// Conditional create. A file system without hard links (FAT on a USB stick) cannot do that in one step:

@@ -26,7 +26,7 @@ impl Storage {
     /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
     pub async fn get(&self, name: &str) -> Result<Bytes, StorageError> {
         self.planned(name)?;
-        let path = Path::from(name);
+        let path = self.path(name)?;
         let bytes = if let Some(store) = self.folder(name)? {
             cores::aside(move || local::read(&store, &path)).await
         } else {
@@ -71,7 +71,7 @@ impl Storage {
             let bytes = self.get(name).await?;
             return Ok((Digest::of(&bytes), bytes.len() as u64));
         }
-        let path = Path::from(name);
+        let path = self.path(name)?;
         let measured = if let Some(store) = self.folder(name)? {
             cores::aside(move || local::measure(&store, &path)).await
         } else {
@@ -104,14 +104,12 @@ impl Storage {
         store: &Arc<LocalFileSystem>,
         names: &[String],
     ) -> Result<Vec<Option<Bytes>>, StorageError> {
-        let batches =
-            names.chunks(BATCH).map(|batch| {
-                let paths: Vec<Path> = batch.iter().map(|name| Path::from(name.as_str())).collect();
-                let store = Arc::clone(store);
-                async move {
-                    (batch, cores::aside(move || paths.iter().map(|path| local::read(&store, path)).collect()).await)
-                }
-            });
+        let batches = names.chunks(BATCH).map(|batch| {
+            let paths: Vec<_> = batch.iter().map(|name| Path::parse(name.as_str())).collect();
+            let store = Arc::clone(store);
+            let read = move |path: object_store::Result<Path, object_store::path::Error>| local::read(&store, &path?);
+            async move { (batch, cores::aside(move || paths.into_iter().map(read).collect()).await) }
+        });
         let mut batches = stream::iter(batches).buffered(cores::count());
         let mut found = Vec::with_capacity(names.len());
         while let Some((batch, files)) = batches.next().await {

@@ -29,6 +29,7 @@ use lifeboat::{
 };
 use serde_json::Value as Json;
 
+use crate::repo_sample::chosen;
 use crate::servers::Moto;
 
 /// The account the secrets live in.
@@ -224,6 +225,7 @@ impl Bench {
             journal: None,
             scratch: None,
             drill: None,
+            config: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })
@@ -235,14 +237,18 @@ impl Bench {
 
     /// The records of a snapshot.
     pub async fn records(&self, manifest: &VerifiedManifest) -> Vec<Record> {
-        self.repository.records(manifest, Opener::Recovery(&self.key)).await.unwrap()
+        self.repository
+            .records(&chosen(&self.repository, &self.trust, manifest).await, Opener::Recovery(&self.key))
+            .await
+            .unwrap()
     }
 
     /// The plan for a target.
     pub async fn plan_for(&self, report: &Report, target: &Aws, options: &Options) -> Result<Plan, PlanError> {
-        let records = self.repository.record_stream(&report.manifest, Opener::Recovery(&self.key));
-        let found = restore::look(target, &report.manifest, records, options, None).await.unwrap();
-        restore::make(&report.manifest, &found, options)
+        let chosen = chosen(&self.repository, &self.trust, &report.manifest).await;
+        let records = self.repository.record_stream(&chosen, Opener::Recovery(&self.key));
+        let found = restore::look(target, &chosen, records, options, None).await.unwrap();
+        restore::make(&chosen, &found, options)
     }
 
     /// The plan for the target region of the same account.
@@ -251,14 +257,15 @@ impl Bench {
     }
 
     /// The values, opened.
-    pub fn values(&self) -> Values<'_> {
-        Values::new(&self.repository, &self.key)
+    pub async fn values(&self) -> Values<'_> {
+        let judgement = self.repository.judge(&self.trust, &[]).await.unwrap();
+        Values::new(&self.repository, &judgement.newest(None).unwrap(), &self.key)
     }
 
     /// Plans, executes and verifies into a target.
     pub async fn restore_to(&self, report: &Report, target: &Aws, options: &Options) -> Restored {
         let plan = self.plan_for(report, target, options).await.unwrap();
-        let values = self.values();
+        let values = self.values().await;
         let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) =
             (Arc::new(target.clone()), Arc::new(target.clone()));
         let execution = restore::execute(&plan, &values, &target, &Silent).await.unwrap();

@@ -242,7 +242,7 @@ fn the_new_snapshot_is_the_same_moment_and_the_next_number() {
         assert_eq!(*after, *done.manifest.manifest());
         assert_eq!((done.of, after.sequence, after.epoch), (before.snapshot, 3, 2));
         assert_eq!((after.time, &after.source), (before.time, &before.source), "the recovery point is the old one");
-        assert!(after.packs.iter().all(|pack| !before.packs.contains(pack)));
+        assert!(after.packs.new.iter().all(|pack| !before.packs.new.contains(pack)));
         assert_eq!((after.counts.values_read, after.counts.listed), (values().len() as u64, before.counts.listed));
     });
 }

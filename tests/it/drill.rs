@@ -75,6 +75,8 @@ impl Scene {
             repository: &self.world.repository,
             is_copy: false,
             trust: &self.world.trust,
+            remembered: &[],
+            accepted: &[],
             target: self.sandbox.clone(),
             readback: self.sandbox.clone(),
             allowed_accounts: &["222222222222".to_owned()],

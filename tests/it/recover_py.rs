@@ -55,7 +55,7 @@ impl Scene {
             let first = sample.snapshot(1, None, &records[..1], &packs).await;
             sample.snapshot(2, Some(first.digest()), &records, &packs).await;
             let far = Storage::open(folder.path().join("far").to_str().unwrap()).unwrap();
-            copy(&sample.repository, &far).await.unwrap();
+            copy(&sample.repository, &sample.trust_now().await, &far).await.unwrap();
         });
         let scene = Self { folder, sample, shares };
         for share in &scene.shares {

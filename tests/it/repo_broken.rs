@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     command::Desk,
-    repo_sample::{Sample, block_on, epoch, time},
+    repo_sample::{Sample, block_on, epoch, forget, later, sweep, time},
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -233,8 +233,8 @@ fn write_the_history() {
         };
         sample.repository.put_attestation(&seen, &sample.signer).await.unwrap();
         let gone = [heads[1].name().to_owned()].into();
-        sample.repository.forget(&trust, &gone, (time(3), time(4)), &sample.signer).await.unwrap();
-        sample.repository.sweep(&trust, time(100), &std::collections::BTreeSet::new()).await.unwrap();
+        forget(&sample.repository, &trust, &gone, (time(3), time(4)), &sample.signer).await.unwrap();
+        sweep(&sample.repository, &trust, &sample.signer, later(), &std::collections::BTreeSet::new()).await.unwrap();
         heads[4].witness()
     });
     let config = format!(
@@ -330,10 +330,10 @@ fn lying_index(files: &mut Files, keys: &Keys, line: u32, pack: Option<Digest>) 
     };
     let name = nth(files, "snapshots/", ".json", 3);
     let manifest: Manifest = serde_json::from_slice(&files[&name]).unwrap();
-    let old = format!("indexes/{}.age", manifest.indexes[0].sha256);
+    let old = format!("indexes/{}.age", manifest.indexes[0].files[0].sha256);
     let sealed = Bytes::from(files[&old].clone());
     let mut writer = IndexWriter::new(&[keys.recovery.recipient(), keys.index.recipient()]);
-    for (number, record) in IndexReader::open("i", sealed, Opener::Index(&keys.index)).unwrap().enumerate() {
+    for (number, record) in IndexReader::open("i", sealed, Opener::Index(&keys.index)).unwrap().records().enumerate() {
         let mut record = record.unwrap();
         if let ValueState::Stored { pack: of, line: at, .. } = &mut record.versions[0].value
             && number == 0
@@ -346,7 +346,7 @@ fn lying_index(files: &mut Files, keys: &Keys, line: u32, pack: Option<Digest>) 
     let new = writer.finish();
     files.remove(&old);
     files.insert(format!("indexes/{}.age", new.file.sha256), new.bytes.to_vec());
-    resigned(files, keys, 3, |manifest| manifest.indexes = vec![new.file]);
+    resigned(files, keys, 3, |manifest| manifest.indexes[0].files = vec![new.file]);
 }
 
 /// A second epoch, of another key that the first one's root knows nothing of.
@@ -499,11 +499,11 @@ fn recipes() -> Vec<(&'static str, &'static str, &'static str, Change)> {
         case("index-of-another-host", "index", "an index that this host's key does not open", |files, keys| {
             let (name, other) = (nth(files, "snapshots/", ".json", 3), IndexKey::generate());
             let manifest: Manifest = serde_json::from_slice(&files[&name]).unwrap();
-            let old = format!("indexes/{}.age", manifest.indexes[0].sha256);
+            let old = format!("indexes/{}.age", manifest.indexes[0].files[0].sha256);
             let new = lifeboat::repo::IndexWriter::new(&[keys.recovery.recipient(), other.recipient()]).finish();
             files.remove(&old);
             files.insert(format!("indexes/{}.age", new.file.sha256), new.bytes.to_vec());
-            resigned(files, keys, 3, |manifest| manifest.indexes = vec![new.file]);
+            resigned(files, keys, 3, |manifest| manifest.indexes[0].files = vec![new.file]);
         }),
         case("identity-missing", "structure", "lifeboat.json is gone", drop("lifeboat.json", "", 0)),
         case("identity-edited", "structure", "lifeboat.json names another time", |files, _| {

@@ -256,7 +256,7 @@ fn the_report_says_what_can_still_be_restored() {
             [(1, Extent::Whole, 0, Some(0)), (2, Extent::Partly, 1, Some(3))]
         );
         let chain = sample.repository.chain(&trust).await.unwrap();
-        let index = format!("indexes/{}.age", chain.manifests[0].manifest().indexes[0].sha256);
+        let index = format!("indexes/{}.age", chain.manifests[0].manifest().indexes[0].files[0].sha256);
         assert_eq!(
             extents(&index, CheckDepth::Index(&sample.index)).await,
             [(1, Extent::Nothing, 0, None), (2, Extent::Whole, 0, Some(0))]

@@ -95,7 +95,8 @@ fn a_copy_is_valid_after_every_cut_and_completed_by_the_next_run() {
     block_on(async {
         let whole = Storage::memory();
         let faults = Arc::new(Faults::none());
-        let report = copy(&sample.repository, &whole.with_faults(Arc::clone(&faults))).await.unwrap();
+        let report =
+            copy(&sample.repository, &sample.trust_now().await, &whole.with_faults(Arc::clone(&faults))).await.unwrap();
         assert_eq!(report.copied, faults.puts());
         assert_eq!(report.present, 0);
         let files = whole.list("").await.unwrap();
@@ -104,17 +105,22 @@ fn a_copy_is_valid_after_every_cut_and_completed_by_the_next_run() {
         for n in 1..=faults.puts() {
             for faults in cuts(n) {
                 let far = Storage::memory();
-                assert!(copy(&sample.repository, &far.with_faults(Arc::new(faults))).await.is_err(), "put {n}");
+                assert!(
+                    copy(&sample.repository, &sample.trust_now().await, &far.with_faults(Arc::new(faults)))
+                        .await
+                        .is_err(),
+                    "put {n}"
+                );
                 if let Ok(half) = Repository::open(far.clone()).await {
                     let found = half.check(&trust, CheckDepth::Structure).await.unwrap();
                     assert_eq!(found.faults, [], "put {n}");
                 }
-                let finished = copy(&sample.repository, &far).await.unwrap();
+                let finished = copy(&sample.repository, &sample.trust_now().await, &far).await.unwrap();
                 assert_eq!(finished.copied + finished.present, report.copied, "put {n}");
                 assert_eq!(far.list("").await.unwrap(), files, "put {n}");
             }
         }
-        let again = copy(&sample.repository, &whole).await.unwrap();
+        let again = copy(&sample.repository, &sample.trust_now().await, &whole).await.unwrap();
         assert_eq!((again.copied, again.bytes, again.present), (0, 0, report.copied));
     });
 }
@@ -130,7 +136,11 @@ fn an_update_of_a_copy_never_shows_a_snapshot_that_is_not_whole() {
         sample.snapshot(2, Some(head), &records, &packs).await;
         for n in 1..=5 {
             let far = altered(&before, |_, bytes| Some(bytes)).await;
-            assert!(copy(&sample.repository, &far.with_faults(Arc::new(Faults::from_put(n)))).await.is_err());
+            assert!(
+                copy(&sample.repository, &sample.trust_now().await, &far.with_faults(Arc::new(Faults::from_put(n))))
+                    .await
+                    .is_err()
+            );
             let half = Repository::open(far).await.unwrap();
             let report = half.check(&trust, CheckDepth::Values(&sample.recovery)).await.unwrap();
             assert_eq!((report.snapshots, report.faults.len()), (1, 0), "put {n}");
@@ -147,15 +157,22 @@ fn damage_is_not_spread() {
                 Some(if name.starts_with(folder) { Bytes::from_static(b"rot") } else { bytes })
             });
             let far = Storage::memory();
-            let outcome = copy(&Repository::open(seen.await).await.unwrap(), &far).await;
+            let seen = Repository::open(seen.await).await.unwrap();
+            let outcome = copy(&seen, &seen.trust(&sample.anchor()).await.unwrap(), &far).await;
             assert!(matches!(outcome, Err(RepoError::Damaged { ref file, .. }) if file.starts_with(folder)));
             assert!(far.list("snapshots").await.unwrap().is_empty() && !far.exists("lifeboat.json").await.unwrap());
         }
-        for ending in [".json.sig", ".age"] {
-            let seen = altered(sample.repository.storage(), |name, bytes| (!name.ends_with(ending)).then_some(bytes));
-            let outcome = copy(&Repository::open(seen.await).await.unwrap(), &Storage::memory()).await;
-            assert!(matches!(outcome, Err(RepoError::Damaged { .. })), "{ending}");
-        }
+        let seen = altered(sample.repository.storage(), |name, bytes| (!name.ends_with(".age")).then_some(bytes));
+        let seen = Repository::open(seen.await).await.unwrap();
+        let outcome = copy(&seen, &sample.trust_now().await, &Storage::memory()).await;
+        assert!(matches!(outcome, Err(RepoError::Damaged { .. })));
+        // A manifest that does not count is not copied.
+        let unsigned =
+            |name: &str, bytes| (!name.starts_with("snapshots/") || !name.ends_with(".sig")).then_some(bytes);
+        let seen = Repository::open(altered(sample.repository.storage(), unsigned).await).await.unwrap();
+        let far = Storage::memory();
+        copy(&seen, &sample.trust_now().await, &far).await.unwrap();
+        assert_eq!(far.list("snapshots").await.unwrap(), []);
     });
 }
 
@@ -168,20 +185,23 @@ fn a_copy_is_never_written_over_anything_else() {
         let far = Storage::memory();
         Repository::create(far.clone(), &other, &recovery.root_signer()).await.unwrap();
         let before = far.list("").await.unwrap();
-        let refused = copy(&sample.repository, &far).await.unwrap_err();
+        let refused = copy(&sample.repository, &sample.trust_now().await, &far).await.unwrap_err();
         assert!(matches!(refused, RepoError::Exists(_)), "{refused}");
         assert!(refused.to_string().contains("08080808"), "{refused}");
         assert_eq!(far.list("").await.unwrap(), before);
 
         let newer = Storage::memory();
         newer.put_new("lifeboat.json", r#"{"version":2,"more":true}"#.into()).await.unwrap();
-        assert!(matches!(copy(&sample.repository, &newer).await, Err(RepoError::Newer { found: 2, .. })));
+        assert!(matches!(
+            copy(&sample.repository, &sample.trust_now().await, &newer).await,
+            Err(RepoError::Newer { found: 2, .. })
+        ));
         assert!(matches!(Repository::open(newer).await, Err(RepoError::Newer { found: 2, .. })));
 
         for name in ["recover.py", "epochs/1.json"] {
             let far = Storage::memory();
             far.put_new(name, "something else".into()).await.unwrap();
-            let outcome = copy(&sample.repository, &far).await;
+            let outcome = copy(&sample.repository, &sample.trust_now().await, &far).await;
             assert!(matches!(outcome, Err(RepoError::Damaged { ref file, .. }) if file == name), "{name}");
         }
     });
@@ -195,7 +215,7 @@ fn a_copy_that_reads_back_differently_is_noticed() {
             let faults = Arc::new(Faults::none());
             faults.alter(&entry.name, Bytes::from_static(b"rot"));
             let far = Storage::memory();
-            let outcome = copy(&sample.repository, &far.with_faults(faults)).await;
+            let outcome = copy(&sample.repository, &sample.trust_now().await, &far.with_faults(faults)).await;
             assert!(outcome.is_err(), "{}", entry.name);
         }
     });

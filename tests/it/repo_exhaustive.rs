@@ -18,7 +18,7 @@ use lifeboat::{
     storage::{Storage, faults::Faults},
 };
 
-use crate::repo_sample::{Sample, altered, arn, block_on, values};
+use crate::repo_sample::{Sample, altered, arn, block_on, forget, values};
 
 /// One snapshot with every kind of value, a drill record and a forget record.
 fn sample() -> Sample {
@@ -28,7 +28,7 @@ fn sample() -> Sample {
         sample.drill().await;
         let first = sample.repository.chain(&trust).await.unwrap().manifests[0].name().to_owned();
         let window = (crate::repo_sample::time(3), crate::repo_sample::time(4));
-        sample.repository.forget(&trust, &[first].into(), window, &sample.signer).await.unwrap();
+        forget(&sample.repository, &trust, &[first].into(), window, &sample.signer).await.unwrap();
     });
     sample
 }
@@ -44,11 +44,11 @@ async fn noticed(sample: &Sample, storage: Storage) -> bool {
 async fn restored(sample: &Sample, storage: Storage, what: &str) -> usize {
     let Ok(repository) = Repository::open(storage).await else { return 0 };
     let Ok(trust) = repository.trust(&sample.anchor()).await else { return 0 };
-    let Ok(chain) = repository.chain(&trust).await else { return 0 };
-    let Some(head) = chain.head() else { return 0 };
+    let Ok(judgement) = repository.judge(&trust, &[]).await else { return 0 };
+    let Ok(head) = judgement.newest(None) else { return 0 };
     let opener = Opener::Recovery(&sample.recovery);
-    let Ok(records) = repository.records(head, opener).await else { return 0 };
-    let reader = Values::new(&repository, &sample.recovery);
+    let Ok(records) = repository.records(&head, opener).await else { return 0 };
+    let reader = Values::new(&repository, &head, &sample.recovery);
     let mut count = 0;
     for record in &records {
         for version in &record.versions {

@@ -46,7 +46,10 @@ fn version_1_is_read_as_it_was_written() {
             assert_eq!(counted, (2, references as u64, opened as u64));
         }
         let chain = repository.chain(&trust).await.unwrap();
-        assert_eq!(found(&repository, &chain.head().unwrap().manifest().indexes[0], &key).await, values().len());
+        assert_eq!(
+            found(&repository, &chain.head().unwrap().manifest().indexes[0].files[0], &key).await,
+            values().len()
+        );
     });
 }
 
@@ -54,7 +57,7 @@ fn version_1_is_read_as_it_was_written() {
 async fn found(repository: &Repository, index: &lifeboat::repo::FileRef, key: &RecoveryKey) -> usize {
     let sealed = repository.index(index).await.unwrap();
     let mut count = 0;
-    for record in IndexReader::open("index", sealed, Opener::Recovery(key)).unwrap() {
+    for record in IndexReader::open("index", sealed, Opener::Recovery(key)).unwrap().records() {
         let record = record.unwrap();
         for version in &record.versions {
             let ValueState::Stored { pack, line, .. } = &version.value else { continue };

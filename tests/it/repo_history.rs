@@ -4,11 +4,11 @@ use bytes::Bytes;
 use lifeboat::{
     crypto::{Namespace, RecoveryKey, Signer},
     model::{Digest, RepositoryId, SnapshotId},
-    repo::{Chain, Epoch, FaultKind, Manifest, PreviousEpoch, RepoError, Repository, TrustAnchor},
+    repo::{Chain, FaultKind, Manifest, RepoError, Repository, TrustAnchor},
     storage::Storage,
 };
 
-use crate::repo_sample::{Sample, altered, block_on, epoch, time};
+use crate::repo_sample::{Sample, altered, block_on};
 
 async fn chain(storage: Storage, anchor: &TrustAnchor) -> Chain {
     let repository = Repository::open(storage).await.unwrap();
@@ -45,8 +45,8 @@ async fn plant(storage: &Storage, manifest: &Manifest, signer: &Signer, namespac
     let stem = format!("{}-{}", manifest.time.strftime("%Y%m%dT%H%M%SZ"), manifest.snapshot.short());
     let bytes = serde_json::to_vec_pretty(manifest).unwrap();
     let signature = signer.sign(namespace, &bytes);
-    storage.put_new(&format!("snapshots/{stem}.json"), bytes.into()).await.unwrap();
-    storage.put_new(&format!("snapshots/{stem}.json.sig"), signature.into()).await.unwrap();
+    storage.put_new(&format!("snapshots/0/{stem}.json"), bytes.into()).await.unwrap();
+    storage.put_new(&format!("snapshots/0/{stem}.json.sig"), signature.into()).await.unwrap();
 }
 
 #[test]
@@ -143,18 +143,18 @@ fn an_unsigned_or_misnamed_or_strange_manifest_does_not_count() {
     block_on(async {
         let storage = sample.repository.storage();
         let stem = chain(storage.clone(), &sample.anchor()).await.manifests[0].name().to_owned();
-        let name = format!("snapshots/{stem}.json");
+        let name = format!("snapshots/0/{stem}.json");
         let (bytes, signature) =
             (storage.get(&name).await.unwrap(), storage.get(&format!("{name}.sig")).await.unwrap());
         for (copy, bytes, signature) in [
-            ("snapshots/20260101T000000Z-00000000.json", bytes.clone(), Some(signature.clone())),
-            ("snapshots/20260101T000000Z-11111111.json", bytes.clone(), None),
+            ("snapshots/0/20260101T000000Z-00000000.json", bytes.clone(), Some(signature.clone())),
+            ("snapshots/0/20260101T000000Z-11111111.json", bytes.clone(), None),
             (
-                "snapshots/20260101T000000Z-22222222.json",
+                "snapshots/0/20260101T000000Z-22222222.json",
                 Bytes::from_static(b"{\"version\":1}"),
                 Some(signature.clone()),
             ),
-            ("snapshots/20260101T000000Z-33333333.json", Bytes::from_static(b"\xff"), Some(signature)),
+            ("snapshots/0/20260101T000000Z-33333333.json", Bytes::from_static(b"\xff"), Some(signature)),
         ] {
             storage.put_new(copy, bytes).await.unwrap();
             if let Some(signature) = signature {
@@ -164,7 +164,7 @@ fn an_unsigned_or_misnamed_or_strange_manifest_does_not_count() {
         let chain = chain(storage.clone(), &sample.anchor()).await;
         let kinds = kinds(&chain);
         assert_eq!(sequences(&chain), [1]);
-        assert_eq!(kinds, [FaultKind::Reordered, FaultKind::Unsigned, FaultKind::Damaged, FaultKind::Damaged]);
+        assert_eq!(kinds, [FaultKind::Renamed, FaultKind::Unsigned, FaultKind::Damaged, FaultKind::Damaged]);
     });
 }
 

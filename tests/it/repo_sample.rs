@@ -1,13 +1,17 @@
 //! A small repository with every kind of value, for the tests of the format.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
+use futures::stream;
 use jiff::Timestamp;
 use lifeboat::{
     crypto::{IndexKey, Namespace, RecoveryKey, Signer},
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
-        AllowedSigner, ClosingList, Counts, Custodian, Epoch, FileRef, IndexWriter, Manifest, PackWriter,
-        PreviousEpoch, Repository, SignedEpoch, Trust, TrustAnchor, VerifiedManifest,
+        AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, FullPass, IndexLine,
+        Manifest, OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention, SignedEpoch,
+        Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest, accepted,
     },
     storage::Storage,
 };
@@ -46,6 +50,13 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
     }
 }
 
+/// What a manifest of `at` without sweeps says of the age of these records.
+pub fn readings(records: &[Record], at: Timestamp) -> Readings {
+    let mut readings = ReadingCount::new(at, &[]);
+    records.iter().for_each(|record| readings.add(record));
+    readings.finish()
+}
+
 /// Every value of the sample by secret and version.
 pub fn values() -> Vec<(&'static str, &'static str, SecretValue)> {
     vec![
@@ -71,6 +82,12 @@ impl Sample {
         Self { recovery, index: IndexKey::generate(), signer, repository }
     }
 
+    /// An empty repository with the same keys on another storage.
+    pub async fn twin(&self, storage: Storage) -> Repository {
+        let epoch = epoch(&self.recovery, &self.signer);
+        Repository::create(storage, &epoch, &self.recovery.root_signer()).await.unwrap()
+    }
+
     /// A repository with `snapshots` snapshots; each carries the values of the first.
     pub fn new(storage: Storage, snapshots: u64) -> Self {
         let sample = Self::empty(storage);
@@ -91,6 +108,10 @@ impl Sample {
 
     pub fn trust(&self) -> Trust {
         block_on(self.repository.trust(&self.anchor())).unwrap()
+    }
+
+    pub async fn trust_now(&self) -> Trust {
+        self.repository.trust(&self.anchor()).await.unwrap()
     }
 
     /// Two packs, and the records that refer to them.
@@ -143,16 +164,13 @@ impl Sample {
         records: &[Record],
         packs: &[FileRef],
     ) -> Manifest {
-        let mut writer = IndexWriter::new(&[self.recovery.recipient(), self.index.recipient()]);
-        for record in records {
-            writer.push(record);
-        }
-        let sealed = writer.finish();
-        let index = sealed.file;
-        self.repository.put_index(sealed).await.unwrap();
-        let (secrets, versions) = (records.len() as u64, records.iter().map(|r| r.versions.len() as u64).sum());
-        let counts =
-            Counts { listed: secrets, captured: secrets, versions, values_read: versions, ..Counts::default() };
+        let recipients = [self.recovery.recipient(), self.index.recipient()];
+        let lines = records.iter().cloned().map(|record| Ok(IndexLine::Record(record)));
+        let layer = self.repository.put_layer(&recipients, stream::iter(lines)).await.unwrap();
+        let packs = packs.iter().copied().collect();
+        let packs = self.repository.put_pack_set(&OpenSet::default(), &packs).await.unwrap();
+        let versions = records.iter().map(|record| record.versions.len() as u64).sum();
+        let counts = Counts { listed: records.len() as u64, ..Counts::default() }.of_records(records, versions);
         let minute = i64::try_from(sequence).unwrap();
         Manifest {
             version: 1,
@@ -165,11 +183,15 @@ impl Sample {
             epoch: 1,
             signer: self.signer.public(),
             source: Place { provider: "aws".into(), account: "111122223333".into(), region: "eu-central-1".into() },
-            packs: packs.to_vec(),
-            indexes: vec![index],
+            packs,
+            indexes: vec![layer],
             counts,
-            readings: None,
-            drill: None,
+            accepted: Some(accepted(None, &counts)),
+            full: FullPass { sequence, time: time(minute) },
+            readings: readings(records, time(minute)),
+            sweeps: vec![],
+            seals: vec![],
+            config: None,
             excluded: vec![],
             unreadable: vec![],
             tool: "lifeboat test".into(),
@@ -231,6 +253,49 @@ impl Sample {
         let id = SnapshotId::from_bytes([9; 16]);
         self.repository.put_drill(time(90), id, Bytes::from_static(b"{}\n"), &self.signer).await.unwrap();
     }
+}
+
+/// A snapshot chosen by its id, as every reader has to.
+pub async fn chosen(repository: &Repository, trust: &Trust, manifest: &VerifiedManifest) -> Chosen {
+    let judgement = repository.judge(trust, &[]).await.unwrap();
+    judgement.by_id(&manifest.manifest().snapshot.to_string(), None).unwrap()
+}
+
+/// Long after any window.
+pub fn later() -> Timestamp {
+    "2100-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// Marks snapshots by their stems.
+pub async fn forget(
+    repository: &Repository,
+    trust: &Trust,
+    names: &BTreeSet<String>,
+    window: (Timestamp, Timestamp),
+    signer: &Signer,
+) -> Result<VerifiedForget, ForgetError> {
+    let judgement = repository.judge(trust, &[]).await.unwrap();
+    repository.forget(&judgement, trust, names, window, None, signer).await
+}
+
+/// Removes what is due, as the host that signs with `signer` and has no rules of its own.
+pub async fn sweep(
+    repository: &Repository,
+    trust: &Trust,
+    signer: &Signer,
+    now: Timestamp,
+    keep: &BTreeSet<Digest>,
+) -> Result<SweepReport, ForgetError> {
+    let judgement = repository.judge(trust, &[]).await.unwrap();
+    let sweep = Sweep {
+        now,
+        rules: Retention::default(),
+        window: jiff::SignedDuration::ZERO,
+        signer: signer.public(),
+        seen: &BTreeMap::new(),
+        keep,
+    };
+    repository.sweep(&judgement, &sweep).await
 }
 
 /// A storage in memory with the same files, but those that `change` drops or alters.

@@ -10,10 +10,11 @@ use lifeboat::{
         memory::{HeldVersion, Memory},
     },
     repo::RepoError,
-    restore::{self, LookError, Options, Outcome, Plan, PlanFile, Values},
+    restore::{self, LookError, Options, Outcome, Plan, PlanFile},
     snapshot::Report,
 };
 
+use crate::repo_sample::chosen;
 use crate::round_trip::{NOW, World, id, secret};
 
 const SECRETS: usize = 1_500;
@@ -34,9 +35,10 @@ fn estate(place: &Memory) {
 }
 
 async fn plan(world: &World, report: &Report, target: &Memory, folder: &std::path::Path) -> Result<Plan, LookError> {
-    let records = world.repository.record_stream(&report.manifest, Opener::Recovery(&world.key));
-    let found = restore::look(target, &report.manifest, records, &Options::default(), Some(folder)).await?;
-    Ok(restore::make(&report.manifest, &found, &Options::default()).unwrap())
+    let chosen = chosen(&world.repository, &world.trust, &report.manifest).await;
+    let records = world.repository.record_stream(&chosen, Opener::Recovery(&world.key));
+    let found = restore::look(target, &chosen, records, &Options::default(), Some(folder)).await?;
+    Ok(restore::make(&chosen, &found, &Options::default()).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +49,7 @@ async fn what_waits_beside_memory_comes_back_equal_and_leaves_nothing() {
     let report = world.snapshot(&source).await.unwrap();
     let place = Arc::new(Memory::new("111111111111", "eu-west-1"));
     let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (place.clone(), place.clone());
-    let values = Values::new(&world.repository, &world.key);
+    let values = world.values(&report).await;
     let folder = tempfile::tempdir().unwrap();
 
     let first = plan(&world, &report, &place, folder.path()).await.unwrap();

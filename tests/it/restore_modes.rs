@@ -262,7 +262,7 @@ async fn an_approved_plan_is_executed_only_if_it_still_holds() {
     let secrets = plan.secrets.to_vec().unwrap();
     let writes: Vec<_> = secrets.iter().flat_map(restore::SecretPlan::writes).cloned().collect();
     assert!(writes.len() > 8);
-    let values = bench.values();
+    let values = bench.values().await;
     for planned in &writes {
         let secret = secrets.iter().find(|secret| secret.desired.name == planned.write.name()).unwrap();
         let value = match (&planned.value, planned.write.writes_version()) {
@@ -365,7 +365,7 @@ async fn credentials_that_expire_and_a_network_that_goes_stop_it_and_the_next_ru
     let when = FaultWhen::Nth(3);
     bench.control().add_fault(Fault { when, operation: Some("PutSecretValue".into()), ..trouble(expired, 1.0) });
     let target = bench.provider(TARGET).await;
-    let values = bench.values();
+    let values = bench.values().await;
     let stopped = restore::execute(&plan, &values, &(Arc::new(target.clone()) as Arc<dyn Target>), &Silent).await;
     assert!(stopped.is_err(), "going on without credentials makes no sense");
     bench.control().clear_faults();

@@ -15,10 +15,11 @@ use lifeboat::{
         Existing, ProviderError, Target,
         memory::{HeldVersion, Memory},
     },
-    restore::{self, OnConflict, Options, Plan, Values},
+    restore::{self, OnConflict, Options, Plan},
     snapshot::Report,
 };
 
+use crate::repo_sample::chosen;
 use crate::round_trip::{World, id, secret};
 
 const SECRETS: usize = 150;
@@ -69,9 +70,10 @@ async fn captured() -> (World, Report) {
 }
 
 async fn plan(world: &World, report: &Report, target: &dyn Target, options: &Options) -> Plan {
-    let records = world.repository.record_stream(&report.manifest, Opener::Recovery(&world.key));
-    let found = restore::look(target, &report.manifest, records, options, None).await.unwrap();
-    restore::make(&report.manifest, &found, options).unwrap()
+    let chosen = chosen(&world.repository, &world.trust, &report.manifest).await;
+    let records = world.repository.record_stream(&chosen, Opener::Recovery(&world.key));
+    let found = restore::look(target, &chosen, records, options, None).await.unwrap();
+    restore::make(&chosen, &found, options).unwrap()
 }
 
 /// What is written within a moment, when some writes are never answered.
@@ -80,7 +82,7 @@ async fn written(first: &[String], never: fn(&Step) -> bool) -> Vec<Step> {
     let watched = Arc::new(Watched { place: Memory::new("1", "eu-west-1"), written: Mutex::default(), never });
     let options = Options { first: first.to_vec(), ..Options::default() };
     let plan = plan(&world, &report, &*watched, &options).await;
-    let (target, values): (Arc<dyn Target>, _) = (watched.clone(), Values::new(&world.repository, &world.key));
+    let (target, values): (Arc<dyn Target>, _) = (watched.clone(), world.values(&report).await);
     let executing = restore::execute(&plan, &values, &target, &Silent);
     assert!(tokio::time::timeout(Duration::from_secs(3), executing).await.is_err(), "it waits for an answer");
     let written = watched.written.lock().unwrap();
@@ -116,7 +118,7 @@ async fn where_they_share_a_quota_every_current_version_comes_first() {
     let watched = Arc::new(Watched { place, written: Mutex::default(), never: |_| false });
     let options = Options { on_conflict: OnConflict::Replace, ..Options::default() };
     let plan = plan(&world, &report, &*watched, &options).await;
-    let (target, values): (Arc<dyn Target>, _) = (watched.clone(), Values::new(&world.repository, &world.key));
+    let (target, values): (Arc<dyn Target>, _) = (watched.clone(), world.values(&report).await);
     let execution = restore::execute(&plan, &values, &target, &Silent).await.unwrap();
     assert_eq!(execution.failed, []);
     let written = watched.written.lock().unwrap();
@@ -133,7 +135,7 @@ async fn a_secret_that_is_refused_gets_no_other_version_and_holds_up_none() {
     place.refuse("app/010", "CreateSecret", "AccessDeniedException");
     let watched = Arc::new(Watched { place, written: Mutex::default(), never: |_| false });
     let plan = plan(&world, &report, &*watched, &Options::default()).await;
-    let (target, values): (Arc<dyn Target>, _) = (watched.clone(), Values::new(&world.repository, &world.key));
+    let (target, values): (Arc<dyn Target>, _) = (watched.clone(), world.values(&report).await);
     let execution = restore::execute(&plan, &values, &target, &Silent).await.unwrap();
     let failed: Vec<&str> = execution.failed.iter().map(|step| step.name.as_str()).collect();
     assert_eq!((failed, execution.done), (vec!["app/010"], 2 * (SECRETS as u64 - 1)));

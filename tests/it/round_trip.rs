@@ -18,6 +18,8 @@ use lifeboat::{
 };
 use proptest::prelude::*;
 
+use crate::repo_sample::chosen;
+
 pub const NOW: &str = "2026-11-24T06:00:00Z";
 
 /// A host, its repository in memory, and the key that a quorum would give.
@@ -79,6 +81,7 @@ impl World {
             journal: None,
             scratch: None,
             drill: None,
+            config: None,
             clock: &FixedClock(NOW.parse().unwrap()),
             progress: &Silent,
         })
@@ -87,14 +90,20 @@ impl World {
 
     async fn plan(&self, report: &Report, target: &Memory, options: &Options) -> Result<Plan, PlanError> {
         let opener = Opener::Recovery(&self.key);
-        let records = self.repository.record_stream(&report.manifest, opener);
-        let found = restore::look(target, &report.manifest, records, options, None).await.unwrap();
-        restore::make(&report.manifest, &found, options)
+        let chosen = chosen(&self.repository, &self.trust, &report.manifest).await;
+        let records = self.repository.record_stream(&chosen, opener);
+        let found = restore::look(target, &chosen, records, options, None).await.unwrap();
+        restore::make(&chosen, &found, options)
+    }
+
+    /// The values of a snapshot, opened.
+    pub async fn values(&self, report: &Report) -> Values<'_> {
+        Values::new(&self.repository, &chosen(&self.repository, &self.trust, &report.manifest).await, &self.key)
     }
 
     async fn restore(&self, report: &Report, target: &Arc<Memory>) -> (Plan, Verification) {
         let plan = self.plan(report, target, &Options::default()).await.unwrap();
-        let values = Values::new(&self.repository, &self.key);
+        let values = self.values(report).await;
         let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (target.clone(), target.clone());
         let execution = restore::execute(&plan, &values, &target, &Silent).await.unwrap();
         assert_eq!(execution.failed, []);
@@ -185,7 +194,7 @@ async fn a_restore_cut_off_after_any_call_is_finished_by_the_next_one() {
     for calls in 0..40 {
         let target = Arc::new(Memory::new("1", "eu-west-1"));
         let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
-        let values = Values::new(&world.repository, &world.key);
+        let values = world.values(&report).await;
         target.fail_after(calls);
         cut_off +=
             usize::from(restore::execute(&plan, &values, &(target.clone() as Arc<dyn Target>), &Silent).await.is_err());
@@ -229,7 +238,7 @@ async fn one_wrong_byte_label_tag_or_version_is_found() {
         let (plan, verification) = world.restore(&report, &target).await;
         assert!(verification.passed());
         spoil(&target);
-        let values = Values::new(&world.repository, &world.key);
+        let values = world.values(&report).await;
         let verification =
             restore::verify(&plan, &values, &(target.clone() as Arc<dyn Source>), &Silent).await.unwrap();
         let found: Vec<_> = verification.differences.iter().map(|difference| difference.what).collect();
@@ -255,7 +264,11 @@ async fn the_next_snapshot_reads_only_what_changed() {
     assert_eq!((counts.values_read, counts.values_carried), (1, 6));
     assert_eq!(report.manifest.manifest().sequence, 2);
     let opener = Opener::Index(&world.index_key);
-    let records = world.repository.records(&report.manifest, opener).await.unwrap();
+    let records = world
+        .repository
+        .records(&chosen(&world.repository, &world.trust, &report.manifest).await, opener)
+        .await
+        .unwrap();
     let database = records.iter().find(|record| record.secret.name == "app/database").unwrap();
     assert!(
         database.versions.iter().all(|version| matches!(version.value, ValueState::Stored { .. })),
@@ -314,7 +327,7 @@ async fn a_plan_is_for_its_target_only() {
     let target = Arc::new(Memory::new("1", "eu-west-1"));
     let plan = world.plan(&report, &target, &Options::default()).await.unwrap();
     let other = Arc::new(Memory::new("2", "eu-west-1"));
-    let values = Values::new(&world.repository, &world.key);
+    let values = world.values(&report).await;
     assert!(restore::execute(&plan, &values, &(other.clone() as Arc<dyn Target>), &Silent).await.is_err());
     assert!(other.names().is_empty());
 }
@@ -329,8 +342,9 @@ async fn a_snapshot_refuses_the_wrong_account_a_foreign_signer_and_a_rolled_back
 
     let witness = Witness { sequence: 4, manifest: lifeboat::model::Digest::of(b"gone") };
     let rolled_back = world.snapshot_with(&source, None, &[], Some(&witness)).await;
-    let Err(SnapshotError::OtherHistory(detail)) = rolled_back else { panic!("not refused") };
-    assert!(detail.starts_with("rolled back: nothing is left, this host knows of number 4"), "{detail}");
+    let Err(SnapshotError::Choice(refusal)) = rolled_back else { panic!("not refused") };
+    let detail = refusal.to_string();
+    assert!(detail.contains("rolled back: nothing is left, this host knows of number 4"), "{detail}");
 
     let stranger = World { signer: Signer::generate(), ..world };
     assert!(matches!(stranger.snapshot(&source).await, Err(SnapshotError::NotASigner(1))));

@@ -184,7 +184,7 @@ fn a_name_that_an_attacker_took_is_given_up() {
         let turn: serde_json::Value = serde_json::from_slice(&storage.get("turns/1-1.json").await.unwrap()).unwrap();
         let manifest: Manifest = serde_json::from_str(turn["manifest"].as_str().unwrap()).unwrap();
         let stem = format!("{}-{}", manifest.time.strftime("%Y%m%dT%H%M%SZ"), manifest.snapshot.short());
-        storage.put_new(&format!("snapshots/{stem}.json.sig"), "mine".into()).await.unwrap();
+        storage.put_new(&format!("snapshots/0/{stem}.json.sig"), "mine".into()).await.unwrap();
         let added = scene.append(&scene.sample.repository).await.unwrap();
         assert_eq!(scene.history().await, [added.manifest().snapshot]);
     });
@@ -201,7 +201,7 @@ fn old_turns_that_may_not_be_removed_do_no_harm() {
         assert_eq!(scene.turns().await.len(), 3);
         assert_eq!(scene.history().await.len(), 3);
         let copy = Storage::memory();
-        lifeboat::repo::copy(&scene.sample.repository, &copy).await.unwrap();
+        lifeboat::repo::copy(&scene.sample.repository, &scene.trust, &copy).await.unwrap();
         assert!(copy.list("turns").await.unwrap().is_empty(), "a copy is no place to append to");
     });
 }

@@ -11,6 +11,7 @@ use crate::{
     cli::{
         Context, Exit, Failure,
         copying::{Copied, copy_to},
+        history::AcceptArgs,
     },
     custody::{self, Kind, Pending},
     fsutil,
@@ -29,7 +30,8 @@ pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) ->
     if let Err(error) = &recorded {
         context.output.warn(&format!("the proofs of the new sheets were not recorded: {}", error.message));
     }
-    let copies = copy_to(context, &desk.host, &desk.repository, &desk.trust, &desk.host.config.copies).await?;
+    let (trust, copies) = (desk.repository.trust(&anchor).await?, &desk.host.config.copies);
+    let copies = copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default()).await?;
     for Copied { url, outcome, .. } in &copies {
         if let Err(failure) = outcome {
             context.output.warn(&format!(

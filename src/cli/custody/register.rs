@@ -31,17 +31,21 @@ struct Book {
     entries: Vec<Entry>,
     faults: Vec<Fault>,
     pending: Option<Pending>,
+    /// The number and time of the newest snapshot: what a custodian can hold against a repository that was rolled back.
+    newest: Option<(u64, Timestamp)>,
 }
 
 async fn book(context: &Context) -> Result<Book, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
-    let attestations = repository.attestations(&trust).await?;
+    let attestations = repository.attestations(&trust).await?.as_of(SystemClock.now());
     let pending = Pending::load(&host.pending_path(repository.id()))?;
     // A crash after the switch leaves the file of what is in force already.
     let pending = pending.filter(|pending| pending.epoch().number > trust.current().number);
     let entries = custody::entries(trust.epochs(), &attestations.verified, SystemClock.now());
-    Ok(Book { epochs: trust.epochs().to_vec(), entries, faults: attestations.faults, pending })
+    let chain = repository.chain(&trust).await?;
+    let newest = chain.head().map(|head| (head.manifest().sequence, head.manifest().time));
+    Ok(Book { epochs: trust.epochs().to_vec(), entries, faults: attestations.faults, pending, newest })
 }
 
 pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
@@ -49,13 +53,19 @@ pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
     let pending = book.pending.as_ref().map(
         |pending| json!({ "epoch": pending.epoch().number, "kind": pending.kind(), "missing": pending.missing() }),
     );
-    let value = json!({ "sheets": book.entries, "faults": book.faults, "pending": pending });
+    let newest = book.newest.map(|(number, time)| json!({ "number": number, "time": time }));
+    let value =
+        json!({ "sheets": book.entries, "faults": book.faults, "pending": pending, "newest_snapshot": newest });
     context.output.result(&value, || {
         let headings = ["custodian", "sheet", "epoch", "state", "last proof", "next proof"];
-        table(&headings, book.entries.iter().map(row).collect())
+        let newest = match book.newest {
+            Some((number, time)) => format!("the newest snapshot is number {number}, of {time}: note it beside your sheet"),
+            None => "there is no snapshot yet".into(),
+        };
+        format!("{}\n{newest}", table(&headings, book.entries.iter().map(row).collect()))
     });
     for fault in &book.faults {
-        context.output.warn(&format!("not counted: {}: {}", fault.file, fault.detail));
+        context.output.warn(&format!("not counted: {fault}"));
     }
     if let Some(pending) = &book.pending {
         let missing = pending.missing().join(", ");

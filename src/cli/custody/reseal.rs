@@ -9,6 +9,7 @@ use crate::{
     cli::{
         Context, Exit, Failure,
         copying::{self, Copied, copy_to},
+        history::AcceptArgs,
         output::plural,
         quorum::{self, ShareArgs},
         watch::Watch,
@@ -43,10 +44,11 @@ pub(super) async fn run(context: &Context, desk: &Desk, shares: Vec<PathBuf>) ->
     if let Some(last) = done.snapshots.last() {
         desk.host.remember(&last.manifest)?;
     }
-    let copies = copy_to(context, &desk.host, &desk.repository, &desk.trust, &desk.host.config.copies).await?;
+    let (host, accept) = (&desk.host, AcceptArgs::default());
+    let copies = copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, &accept).await?;
     copying::warn(context, &copies);
     for fault in &done.history {
-        context.output.warn(&format!("history: {}: {}", fault.file, fault.detail));
+        context.output.warn(&format!("history: {fault}"));
     }
     let lacking: u64 = done.snapshots.iter().map(|done| done.manifest.manifest().counts.unreadable).sum();
     if lacking > 0 {

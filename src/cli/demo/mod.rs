@@ -247,11 +247,12 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             journal: None,
             scratch: None,
             drill: None,
+            config: None,
             clock: &SystemClock,
             progress: &scene.watch,
         })
         .await?;
-        let copied = repo::copy(&host.repository, &scene.storage("region-b")?).await?;
+        let copied = repo::copy(&host.repository, &host.trust, &scene.storage("region-b")?).await?;
         let counts = report.manifest.manifest().counts;
         context.output.note(&format!(
             "   day {day}: {} secrets, {} versions; {} values read, {} kept from before; {} copied and read back",
@@ -301,7 +302,7 @@ async fn recover(
     }
     let key = gathering.quorum()?.recover()?;
     let trust = copy.trust(&custody::anchor(&key)).await?;
-    let manifest = super::show::find(&copy, &trust, "latest", None).await?;
+    let manifest = copy.judge(&trust, &[]).await?.newest(None)?;
     let records = copy.record_stream(&manifest, Opener::Recovery(&key));
     let target = scene.provider(ACCOUNT, REGION_B).await?;
     let options = Options::default();
@@ -311,7 +312,7 @@ async fn recover(
     context.output.note(&format!("\n{}", cli_restore::describe(&plan, &summary, 0.9)?));
     let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (Arc::new(target.clone()), Arc::new(target));
 
-    let values = Values::new(&copy, &key);
+    let values = Values::new(&copy, &manifest, &key);
     let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;
     if plant == Some(Plant::Value) {
         let control = scene.sandbox.control();
@@ -348,6 +349,8 @@ async fn hold_drill(
         repository: &recovery.copy,
         is_copy: true,
         trust: &recovery.trust,
+        remembered: &[],
+        accepted: &[],
         target: Arc::new(target.clone()),
         readback: Arc::new(target),
         allowed_accounts: &[SANDBOX_ACCOUNT.to_owned()],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::super::{Context, Exit, Failure};
+use super::super::{Context, Exit, Failure, history, survey};
 use crate::{
     app::{Host, Site},
     drill::{self, DrillError, DrillFile, Past},
@@ -14,7 +14,7 @@ use crate::{
         ErrorKind, Source,
         aws::{Aws, AwsSettings, StaticCredentials},
     },
-    repo::{Repository, StoredDrill, Trust},
+    repo::{Remembered, Repository, StoredDrill, Trust},
     storage::{Storage, StorageError},
 };
 
@@ -61,6 +61,23 @@ pub(super) async fn from(
     }
     let past = drill::judge(stored, &trust);
     Ok(From { repository, is_copy: sites[chosen].is_copy, trust, others, past })
+}
+
+/// What this host remembers of the site that was chosen, and what the drills before this one saw.
+pub(super) fn remembered(context: &Context, host: &Host, from: &From) -> Result<Vec<Remembered>, Failure> {
+    let mut remembered = survey::remembered(None, &[], &from.past);
+    let id = from.repository.id();
+    if from.is_copy {
+        let seen = host.copies_seen(id)?;
+        let of = |url: &&String| {
+            Storage::open(url).is_ok_and(|there| there.address() == from.repository.storage().address())
+        };
+        let seen = seen.keys().find(of).and_then(|url| seen.get(url)).map(|seen| seen.head);
+        remembered.extend(survey::remembered(seen, &[], &[]));
+    } else if context.global.repo.is_none() {
+        remembered.extend(history::everywhere(host, id)?);
+    }
+    Ok(remembered)
 }
 
 fn sites(context: &Context, host: &Host) -> Vec<Site> {

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{
     super::{
         Context, Exit, Failure, asked_to_stop,
+        history::AcceptArgs,
         quorum::{self, ShareArgs},
         watch::Watch,
     },
@@ -50,6 +51,8 @@ pub(super) struct Args {
     /// `latest` or the beginning of a snapshot's id, whatever the drill file says
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
+    #[command(flatten)]
+    accept: AcceptArgs,
     #[command(flatten)]
     shares: ShareArgs,
     /// Who holds the drill, for the record (default: the user of this process)
@@ -102,6 +105,7 @@ async fn prepare_and_hold(
     let _lock = host.drill_lock(from.repository.id())?;
     let (signer, journal) = (host.signer()?, host.drill_journal(from.repository.id()));
     let watch = Watch::new(context.output.json);
+    let remembered = place::remembered(context, host, &from)?;
     let request = Request {
         name: args.name.as_deref().unwrap_or_default(),
         file,
@@ -109,6 +113,8 @@ async fn prepare_and_hold(
         repository: &from.repository,
         is_copy: from.is_copy,
         trust: &from.trust,
+        remembered: &remembered,
+        accepted: &args.accept.accepted,
         target: Arc::new(to.target.clone()),
         readback: Arc::new(to.target.clone()),
         allowed_accounts: &host.config.drill.accounts,

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as ValueError};
 
-use super::super::{Failure, quorum::ShareArgs};
+use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
     config::ProviderAddress,
     fsutil,
@@ -39,6 +39,8 @@ pub struct Args {
     /// The newest snapshot of this moment or before: 2026-11-01T03:00Z
     #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
     pub at: Option<Timestamp>,
+    #[command(flatten)]
+    pub compare: CompareArgs,
     /// Only names that match, with `*` and `?` (repeat)
     #[arg(long = "include", visible_alias = "name", value_name = "PATTERN")]
     pub include: Vec<String>,

@@ -11,6 +11,7 @@ pub use self::args::Args;
 pub(super) use self::view::{describe, differences, verified_table};
 use super::{
     Context, Exit, Failure,
+    history::{self, About},
     output::plural,
     quorum::{self, Opened},
     show::{self, Trusted},
@@ -24,7 +25,7 @@ use crate::{
         Source, Target,
         aws::{Aws, AwsSettings},
     },
-    repo::{Repository, VerifiedManifest},
+    repo::{Chosen, Halt, Judgement, Repository},
     restore::{
         self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Summary, Values, Verification,
     },
@@ -34,11 +35,15 @@ use crate::{
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let approved = args.plan_file().map(|path| read_plan(&args, path)).transpose()?;
     let opened = open(context, &args).await?;
-    let (repository, target) = (opened.repository(), connect(&args, approved.as_ref()).await?);
+    let repository = opened.repository();
+    let judgement = history::judge(context, repository, opened.trust(), &args.compare).await?;
+    judgement.refuse_halted(Halt::Restore)?;
     let (manifest, options) = match &approved {
-        Some(file) => (approved_snapshot(repository, &opened, file).await?, file.options.clone()),
-        None => (wanted(repository, &opened, &args).await?, args.options(&configured_first(context)?)?),
+        Some(file) => (approved_snapshot(repository, &judgement, file)?, file.options.clone()),
+        None => (wanted(&judgement, &args)?, args.options(&configured_first(context)?)?),
     };
+    history::tell(context, &manifest);
+    let target = connect(&args, approved.as_ref()).await?;
     let (records, scratch) = (repository.record_stream(&manifest, opened.opener()?), context.scratch());
     let found = restore::look(&target, &manifest, records, &options, Some(&scratch)).await?;
     let plan = restore::make(&manifest, &found, &options)?;
@@ -47,7 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         file.agree(&plan)?;
     }
     if args.only_plans() {
-        return show_plan(context, &args, repository, options, &plan);
+        return show_plan(context, &args, repository, options, (&plan, &manifest));
     }
     let Trusted::Quorum(_, quorum) = &opened else { return Err(Failure::usage("a restore needs a quorum")) };
     let summary = plan.summary()?;
@@ -58,7 +63,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if !args.yes && !restore::is_unchanged(&target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
     }
-    carry_out(context, &args, (&plan, &summary), &Values::new(repository, &quorum.key), target).await
+    let values = Values::new(repository, &manifest, &quorum.key);
+    carry_out(context, &args, (&plan, &summary, &manifest), &values, target).await
 }
 
 /// Opens the repository: to plan, the host's index key is enough; to restore, a quorum is needed.
@@ -92,11 +98,11 @@ fn configured_first(context: &Context) -> Result<Vec<String>, Failure> {
     Ok(context.host()?.config.restore.first)
 }
 
-async fn wanted(repository: &Repository, opened: &Trusted, args: &Args) -> Result<VerifiedManifest, Failure> {
+fn wanted(judgement: &Judgement, args: &Args) -> Result<Chosen, Failure> {
     let source = args.source.source.as_ref();
     match args.at {
-        Some(at) => show::find_at(repository, opened.trust(), at, source).await,
-        None => show::find(repository, opened.trust(), &args.snapshot, source).await,
+        Some(at) => Ok(judgement.at(source, at, SystemClock.now())?),
+        None => history::find(judgement, &args.snapshot, source),
     }
 }
 
@@ -107,15 +113,11 @@ fn read_plan(args: &Args, path: &std::path::Path) -> Result<PlanFile, Failure> {
     Ok(PlanFile::parse(&fsutil::read(path)?)?)
 }
 
-async fn approved_snapshot(
-    repository: &Repository,
-    opened: &Trusted,
-    file: &PlanFile,
-) -> Result<VerifiedManifest, Failure> {
+fn approved_snapshot(repository: &Repository, judgement: &Judgement, file: &PlanFile) -> Result<Chosen, Failure> {
     if file.repository != repository.id() {
         return Err(restore::StalePlan::OtherRepository(file.repository).into());
     }
-    let manifest = show::find(repository, opened.trust(), &file.plan.snapshot.to_string(), None).await?;
+    let manifest = judgement.by_id(&file.plan.snapshot.to_string(), None)?;
     if manifest.digest() == file.plan.manifest { Ok(manifest) } else { Err(restore::StalePlan::OtherSnapshot.into()) }
 }
 
@@ -124,7 +126,7 @@ fn show_plan(
     args: &Args,
     repository: &Repository,
     options: Options,
-    plan: &Plan,
+    (plan, chosen): (&Plan, &Chosen),
 ) -> Result<Exit, Failure> {
     let summary = plan.summary()?;
     if let Some(path) = &args.plan_out {
@@ -134,6 +136,7 @@ fn show_plan(
     }
     let shown = ShownPlan {
         plan,
+        chosen: About::new(chosen),
         counts: &summary.counts,
         estimate: summary.estimate(args.rate_share),
         complete: summary.complete,
@@ -147,6 +150,7 @@ fn show_plan(
 struct ShownPlan<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
+    chosen: About<'a>,
     counts: &'a BTreeMap<&'static str, u64>,
     estimate: Estimate,
     complete: bool,
@@ -156,6 +160,7 @@ struct ShownPlan<'a> {
 #[derive(Serialize)]
 struct Restored<'a> {
     snapshot: SnapshotId,
+    chosen: About<'a>,
     target: &'a Place,
     writes: u64,
     failed: &'a [FailedStep],
@@ -179,7 +184,7 @@ fn refuse_conflicts(summary: &Summary, on_conflict: OnConflict) -> Result<(), Fa
 async fn carry_out(
     context: &Context,
     args: &Args,
-    (plan, summary): (&Plan, &Summary),
+    (plan, summary, chosen): (&Plan, &Summary, &Chosen),
     values: &Values<'_>,
     target: Aws,
 ) -> Result<Exit, Failure> {
@@ -196,12 +201,12 @@ async fn carry_out(
     if let Some(path) = &args.arn_map {
         fsutil::write_with(path, Access::Private, Existing::Replace, |output| view::arn_map(&verification, output))?;
     }
-    print(context, (plan, summary), &execution, &verification, started.elapsed().as_secs_f64())
+    print(context, (plan, summary, chosen), &execution, &verification, started.elapsed().as_secs_f64())
 }
 
 fn print(
     context: &Context,
-    (plan, summary): (&Plan, &Summary),
+    (plan, summary, chosen): (&Plan, &Summary, &Chosen),
     execution: &Execution,
     verification: &Verification,
     seconds: f64,
@@ -216,6 +221,7 @@ fn print(
     let complete = execution.failed.is_empty() && summary.complete && (verification.passed() || nothing_to_do);
     let value = Restored {
         snapshot: plan.snapshot,
+        chosen: About::new(chosen),
         target: &plan.target,
         writes: execution.done,
         failed: &execution.failed,

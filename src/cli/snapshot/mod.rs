@@ -13,18 +13,19 @@ use futures::{StreamExt, stream};
 use super::{
     Context, Exit, Failure,
     copying::{Copied, copy_to},
+    history::{self, AcceptArgs},
     output::plural,
     watch::Watch,
 };
 use crate::{
     app::{self, Found, Host, LeftOut},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::Sources,
     crypto::{IndexKey, Signer},
     model::{Digest, Place, PlaceFilter},
     progress::Progress,
     provider::Source,
-    repo::{Chain, Repository, Subset, Tip, Trust, Witness},
+    repo::{Appending, Chain, Repository, Subset, Tip, Trust, Witness},
     snapshot::{self, DrillSealing, Report, Request},
 };
 
@@ -61,6 +62,8 @@ pub struct Args {
     /// Part PART of OF of the sources, from 1: the same part for everyone, each source in one part
     #[arg(long, value_name = "PART/OF", value_parser = shard)]
     shard: Option<Subset>,
+    #[command(flatten)]
+    accept: AcceptArgs,
 }
 
 fn shard(text: &str) -> Result<Subset, String> {
@@ -80,7 +83,7 @@ struct Run<'a> {
     host: &'a Host,
     repository: &'a Repository,
     trust: &'a Trust,
-    chain: Chain,
+    appending: Appending<'a>,
     tip: Tip,
     witness: Option<Witness>,
     signer: Signer,
@@ -108,14 +111,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             .output
             .note("every value is sealed to the drill key too ([drill] full): whoever has it can read every secret");
     }
-    let chain = repository.chain(&trust).await?;
-    tell_left_out(context, &host, &chosen, &chain);
+    let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
+    let judgement = judgement.accepting(&args.accept.accepted);
+    let appending = judgement.for_appending()?;
+    host.see_forgotten(repository.id(), &judgement.chain().records, SystemClock.now())?;
+    for accepted in appending.accepted() {
+        context.output.warn(&format!("accepted although it is a fault: {accepted}"));
+    }
+    tell_left_out(context, &host, &chosen, judgement.chain());
     let run = Run {
         host: &host,
         repository: &repository,
         trust: &trust,
-        tip: chain.tip(),
-        chain,
+        tip: appending.tip(),
+        appending,
         witness: host.witness(repository.id())?,
         signer: host.signer()?,
         index_key: host.index_key()?,
@@ -130,7 +139,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let is_there = captured.iter().any(|one| one.outcome.is_ok());
     let sections = if args.no_copy || !is_there { &[][..] } else { &host.config.copies };
-    let copies = copy_to(context, &host, &repository, &trust, sections).await?;
+    let copies = copy_to(context, &host, &repository, &trust, sections, &args.accept).await?;
     print::print(context, &captured, &chosen.left_out, &copies, alone);
     let exit = exit(&captured, &copies);
     let is_missed = chosen.left_out.iter().any(LeftOut::is_missed);
@@ -222,11 +231,12 @@ impl Run<'_> {
             journal: Some(&self.journal(&place)),
             scratch: Some(&self.host.scratch()),
             drill: self.sealing.as_ref(),
+            config: Some(self.host.config_file()),
             clock: &SystemClock,
             progress,
         };
         let report =
-            snapshot::run_after(&request, &self.chain, &self.tip).await.map_err(|error| by_role(error.into()))?;
+            snapshot::run_after(&request, &self.appending, &self.tip).await.map_err(|error| by_role(error.into()))?;
         self.remember(&report)?;
         Ok(report)
     }

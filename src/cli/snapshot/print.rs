@@ -102,7 +102,7 @@ fn summary(report: &Report, copies: &[Copied]) -> String {
         ("versions", counts.versions),
         ("values read now", counts.values_read),
         ("values kept from before", counts.values_carried),
-        ("secrets read again", manifest.readings.map_or(counts.captured + counts.unreadable, |readings| readings.now)),
+        ("secrets read again", manifest.readings.now),
     ];
     let rows = rows.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect();
     format!(
@@ -139,6 +139,6 @@ fn warn(context: &Context, captured: &[Captured]) {
         }
     }
     for fault in faults {
-        context.output.warn(&format!("history: {}: {}", fault.file, fault.detail));
+        context.output.warn(&format!("history: {fault}"));
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
-    Context, Exit, Failure,
+    Context, Exit, Failure, list,
     output::{plural, table},
     survey::{self, CopyView},
 };
@@ -20,7 +20,7 @@ use crate::{
     drill::{self, Past, Verdict},
     fsutil::{self, Access, Existing},
     repo::{Chain, Fault, History, Repository, StoredDrill, Trust},
-    status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, OfSource, Severity, span},
+    status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, OfSource, span},
 };
 
 /// Show how things stand: newest snapshot, history, copies, drills, sheets
@@ -67,12 +67,7 @@ fn limits(section: &StatusSection) -> Limits {
 }
 
 fn exit(findings: &[Finding]) -> Exit {
-    match findings.iter().map(|found| found.severity).max() {
-        None => Exit::Complete,
-        Some(Severity::Attention) => Exit::Incomplete,
-        Some(Severity::Refused) => Exit::Refused,
-        Some(Severity::Damaged) => Exit::Damaged,
-    }
+    Exit::of(findings.iter().map(|found| found.severity).max())
 }
 
 fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
@@ -90,19 +85,23 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     }
     let drills = drill::judge(stored, &trust);
     let remembered = survey::remembered(host.witness(repository.id())?, &copies, &drills);
-    let mut history = chain.faults.clone();
-    history.extend(chain.compare(&remembered));
-    let (newest, sources) = sources::newest(&host.config.sources, &chain);
-    let sheets = sheets(&repository, &trust, now, &mut history).await?;
+    host.see_forgotten(repository.id(), &chain.records, now)?;
+    let judgement = repository.judge_chain(&trust, chain, &remembered).await?;
+    let chain = judgement.chain();
+    let (newest, sources) = sources::newest(&host.config.sources, chain);
+    let (sheets, sheet_faults) = sheets(&repository, &trust, now).await?;
     Ok(Facts {
         repository: repository.id(),
         address: repository.storage().address().to_owned(),
         snapshot: newest,
         sources,
         snapshots: chain.manifests.len() as u64,
-        history,
+        history: judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect(),
+        drill_faults: drills.iter().filter_map(Past::as_fault).collect(),
+        sheet_faults,
+        pending: chain.pending().into_iter().map(|(each, count)| list::pending(&trust, each, count)).collect(),
         witnesses: remembered.len() as u64,
-        copies: copies.iter().map(|copy| of_copy(copy, &chain)).collect(),
+        copies: copies.iter().map(|copy| of_copy(copy, chain)).collect(),
         drill: newest_drill(&drills),
         missed_drills: missed_drills(&host, &drills, now)?,
         sheets: sheets.0,
@@ -131,15 +130,13 @@ async fn sheets(
     repository: &Repository,
     trust: &Trust,
     now: Timestamp,
-    history: &mut Vec<Fault>,
-) -> Result<(u64, Vec<String>, Option<Timestamp>), Failure> {
-    let attestations = repository.attestations(trust).await?;
-    history.extend(attestations.faults);
+) -> Result<((u64, Vec<String>, Option<Timestamp>), Vec<Fault>), Failure> {
+    let attestations = repository.attestations(trust).await?.as_of(now);
     let entries = custody::entries(trust.epochs(), &attestations.verified, now);
     let current: Vec<_> = entries.iter().filter(|entry| entry.current).collect();
     let due = current.iter().filter(|entry| entry.is_due).map(|entry| entry.custodian.clone()).collect();
     let next = current.iter().filter(|entry| !entry.is_due).filter_map(|entry| entry.due).min();
-    Ok((current.len() as u64, due, next))
+    Ok(((current.len() as u64, due, next), attestations.faults))
 }
 
 fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
@@ -147,7 +144,7 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
     let faults = view.faults();
     let error = match &view.chain {
         Err(error) => Some(error.clone()),
-        Ok(_) => faults.first().map(|fault| format!("{}: {}", fault.file, fault.detail)),
+        Ok(_) => faults.first().map(ToString::to_string),
     };
     let held = newest.map_or(0, |newest| newest.head.sequence);
     Copy {
@@ -157,7 +154,7 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
         behind: chain.manifests.iter().filter(|found| found.manifest().sequence > held).count() as u64,
         locked_until: view.locked_until,
         error,
-        fault: faults.iter().map(|fault| fault.kind).max_by_key(|kind| Severity::of(*kind)),
+        fault: faults.iter().map(|fault| fault.kind).max_by_key(|kind| kind.severity()),
     }
 }
 
@@ -212,6 +209,9 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
     }
     for found in findings {
         text.push_str(&format!("\n  {}: {}", found.subject, found.text));
+    }
+    for words in &facts.pending {
+        text.push_str(&format!("\n  removal: {words}"));
     }
     text
 }

@@ -9,21 +9,34 @@ use crate::{
     status::{Newest, OfSource, Whose},
 };
 
+/// The kind of place that a configured source is.
+const PROVIDER: &str = "aws";
+
 /// The newest of all, and the newest of each where there are several. Of an organization those places count that were captured
 /// before: who its members are now, a snapshot asks.
 pub(super) fn newest(sources: &Sources, chain: &Chain) -> (Option<Newest>, Vec<OfSource>) {
-    if let Sources::One(section) = sources {
-        let found = chain.manifests.iter().rev().find(|found| found.manifest().source.region == section.url.region);
-        return (found.map(|found| Newest::of(found.manifest())), Vec::new());
-    }
     let newest = chain.newest();
     let places: Vec<&Place> = newest.keys().copied().collect();
+    if let Sources::One(section) = sources {
+        let means = |place: &&&Place| {
+            let account = section.account.as_ref().is_none_or(|account| *account == place.account);
+            account && place.provider == PROVIDER && place.region == section.url.region
+        };
+        let meant: Vec<&&Place> = places.iter().filter(means).collect();
+        // Where the configuration names no account, several may be meant: then each is shown, and none is taken for another.
+        if meant.len() < 2 {
+            return (meant.first().and_then(|place| newest.get(**place)).map(|found| Newest::of(found.manifest())), Vec::new());
+        }
+    }
     let wanted = match sources {
         Sources::Organization(section) => captured(section, &places),
         listed => configured(listed.listed(), &places),
     };
     let of = |source: Whose| {
-        let is = |place: &Place| source.account.as_ref() == Some(&place.account) && source.region == place.region;
+        let is = |place: &Place| {
+            let account = source.account.as_ref() == Some(&place.account);
+            account && place.provider == PROVIDER && source.region == place.region
+        };
         let found = newest.iter().find(|(place, _)| is(place)).map(|(_, found)| Newest::of(found.manifest()));
         OfSource { source, newest: found }
     };

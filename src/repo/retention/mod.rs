@@ -153,7 +153,7 @@ fn slots<'m>(dated: &[&'m VerifiedManifest], format: &str) -> Vec<(String, &'m V
 
 /// The numbers whose times fit together: the longest run of times that never decreases along the chain, none of them
 /// ahead of `now`.
-fn trusted(history: &[&VerifiedManifest], now: Timestamp) -> BTreeSet<u64> {
+pub(super) fn trusted(history: &[&VerifiedManifest], now: Timestamp) -> BTreeSet<u64> {
     let past: Vec<(Timestamp, u64)> = history
         .iter()
         .map(|found| (found.manifest().time, found.manifest().sequence))

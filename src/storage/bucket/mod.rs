@@ -36,7 +36,7 @@ impl Connected {
     /// Until when S3 keeps an object from being removed; `None` when it does not say.
     pub(super) async fn locked_until(&self, name: &str) -> object_store::Result<Option<Timestamp>> {
         self.seen.forget();
-        self.store.head(&Path::from(name)).await?;
+        self.store.head(&Path::parse(name)?).await?;
         Ok(self.seen.locked_until())
     }
 }

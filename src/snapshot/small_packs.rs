@@ -1,0 +1,75 @@
+//! Small packs become few: of those with a value or two of a quiet day, some are read from the source again and sealed together.
+//! Pure but for one walk through the earlier index.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+
+use super::known::Earlier;
+use crate::{
+    crypto::{IndexKey, Opener},
+    model::{Digest, Record, ValueState},
+    repo::{OpenSet, RepoError, Repository},
+};
+
+/// A pack that is smaller is small, in bytes.
+const SMALL: u64 = 64 << 10;
+/// Small packs that a snapshot may refer to.
+const MOST: usize = 256;
+/// Packs that one run gives up by size and age.
+const BY_AGE: usize = 48;
+/// Packs that one run gives up by turns, so that those whose values cannot be read again do not stand before all others.
+const BY_TURN: usize = 16;
+
+/// Small packs, with the earliest reading of what they hold; `None` where something of it cannot be read again.
+type Candidates = BTreeMap<Digest, Option<Timestamp>>;
+
+/// The packs whose values this run reads and seals again.
+///
+/// # Errors
+/// What keeps the earlier index from being read.
+pub(super) async fn to_be_given_up(
+    repository: &Repository,
+    earlier: &Earlier,
+    key: &IndexKey,
+    now: Timestamp,
+) -> Result<BTreeSet<Digest>, RepoError> {
+    let small = |set: &OpenSet| set.packs().filter(|file| file.size < SMALL).count();
+    if small(&earlier.packs) <= MOST {
+        return Ok(BTreeSet::new());
+    }
+    let mut found = Candidates::new();
+    let mut records = std::pin::pin!(repository.record_stream(&earlier.manifest, Opener::Index(key)));
+    while let Some(record) = records.try_next().await? {
+        note(&mut found, &record, &earlier.packs);
+    }
+    Ok(choose(&found, &earlier.packs, now))
+}
+
+fn note(found: &mut Candidates, record: &Record, packs: &OpenSet) {
+    let readable = record.secret.deleted.is_none() && !record.is_incomplete();
+    for version in &record.versions {
+        let ValueState::Stored { pack, .. } = &version.value else { continue };
+        if packs.find(pack).is_some_and(|file| file.size < SMALL) {
+            let read = found.entry(*pack).or_insert(Some(record.read));
+            *read = read.filter(|_| readable).map(|read| read.min(record.read));
+        }
+    }
+}
+
+/// The smallest and oldest, and some whose turn it is.
+fn choose(found: &Candidates, packs: &OpenSet, now: Timestamp) -> BTreeSet<Digest> {
+    if found.len() <= MOST {
+        return BTreeSet::new();
+    }
+    let class = |pack: &Digest| packs.find(pack).map_or(0, |file| file.size.max(1).ilog2());
+    let mut candidates: Vec<_> = found.iter().filter_map(|(pack, read)| Some((class(pack), (*read)?, *pack))).collect();
+    candidates.sort_unstable();
+    let rest = candidates.split_off(BY_AGE.min(candidates.len()));
+    let turn = |pack: &Digest| Digest::of(&[pack.as_bytes().as_slice(), &now.as_second().to_be_bytes()].concat());
+    let mut rest: Vec<_> = rest.into_iter().map(|(_, _, pack)| (turn(&pack), pack)).collect();
+    rest.sort_unstable();
+    let by_turn = rest.into_iter().take(BY_TURN).map(|(_, pack)| pack);
+    candidates.into_iter().map(|(_, _, pack)| pack).chain(by_turn).collect()
+}

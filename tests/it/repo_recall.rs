@@ -1,0 +1,186 @@
+//! What a host remembers of a long history costs what is new, and is believed only while it is as it was.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use lifeboat::{
+    model::{Digest, SnapshotId},
+    repo::{Chain, FaultKind, Manifest, Repository, Standing, Trust, Witness},
+    storage::{Storage, faults::Faults},
+};
+
+use crate::repo_sample::{Sample, block_on, time};
+
+/// Adds snapshots up to a number, all of one index.
+async fn grow(sample: &Sample, until: u64) {
+    let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+    let chain = sample.repository.chain(&trust).await.unwrap();
+    let (mut last, mut manifest) = match chain.head() {
+        Some(head) => (Some(head.witness()), head.manifest().clone()),
+        None => {
+            let (records, packs) = sample.seal().await;
+            (None, sample.manifest(1, None, &records, &packs).await)
+        }
+    };
+    for sequence in last.map_or(0, |last| last.sequence) + 1..=until {
+        manifest.sequence = sequence;
+        manifest.previous = last.map(|last| last.manifest);
+        manifest.snapshot =
+            SnapshotId::from_bytes(Digest::of(&sequence.to_be_bytes()).as_bytes()[..16].try_into().unwrap());
+        manifest.time = time(i64::try_from(sequence).unwrap());
+        manifest.source.region = format!("eu-{}-1", sequence % 3);
+        let found = sample.repository.put_manifest(manifest.clone(), &sample.signer).await.unwrap();
+        last = Some(found.witness());
+    }
+}
+
+struct Seen {
+    chain: Chain,
+    reads: u64,
+}
+
+async fn recent(storage: &Storage, trust: &Trust, memory: &Path) -> Seen {
+    let faults = Arc::new(Faults::none());
+    let repository = Repository::open(storage.clone().with_faults(Arc::clone(&faults))).await.unwrap();
+    let before = faults.reads();
+    let chain = repository.remembering(memory.to_owned()).recent_chain(trust).await.unwrap();
+    Seen { chain, reads: faults.reads() - before }
+}
+
+fn same(recent: &Chain, whole: &Chain) {
+    assert!(whole.is_whole() && recent.faults.is_empty() && whole.faults.is_empty());
+    assert_eq!((recent.count(), recent.witness()), (whole.count(), whole.witness()));
+    let newest = |chain: &Chain| {
+        chain.newest().into_iter().map(|(place, found)| (place.clone(), found.witness())).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(recent), newest(whole));
+    for found in &whole.manifests {
+        let witness = found.witness();
+        assert_eq!(recent.standing(&witness), whole.standing(&witness), "number {}", witness.sequence);
+        let other = Witness { manifest: Digest::of(b"another"), ..witness };
+        assert_eq!(recent.standing(&other), Standing::Forked);
+        assert_eq!(recent.newer_than(witness.sequence), whole.newer_than(witness.sequence));
+    }
+}
+
+#[test]
+fn the_cost_of_a_look_does_not_grow_with_the_history() {
+    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    let memory = folder.path().join("history");
+    block_on(async {
+        let storage = sample.repository.storage().clone();
+        let mut reads = Vec::new();
+        for until in [10, 300, 700, 1_200, 1_500] {
+            grow(&sample, until).await;
+            let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+            recent(&storage, &trust, &memory).await;
+            let seen = recent(&storage, &trust, &memory).await;
+            same(&seen.chain, &sample.repository.chain(&trust).await.unwrap());
+            reads.push(seen.reads);
+        }
+        assert!(reads.iter().all(|count| *count <= reads[0] + 3), "{reads:?}");
+        assert!(std::fs::metadata(&memory).unwrap().len() < 2 << 20);
+    });
+}
+
+#[test]
+fn whatever_is_changed_in_an_old_folder_is_seen_within_a_few_looks() {
+    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    block_on(async {
+        grow(&sample, 1_100).await;
+        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let whole = sample.repository.chain(&trust).await.unwrap();
+        let victim = whole.manifests[300].file();
+        let newest = whole.head().unwrap().file();
+        let memory = folder.path().join("history");
+        recent(sample.repository.storage(), &trust, &memory).await;
+        let remembered = std::fs::read(&memory).unwrap();
+        for (what, change) in [("removed", None), ("altered", Some(Bytes::from_static(b"{}\n")))] {
+            let seen = crate::repo_sample::altered(sample.repository.storage(), |name, bytes| {
+                if name == victim { change.clone() } else { Some(bytes) }
+            });
+            let storage = seen.await;
+            std::fs::write(&memory, &remembered).unwrap();
+            let mut found = false;
+            for _ in 0..4 {
+                found |= !recent(&storage, &trust, &memory).await.chain.faults.is_empty();
+            }
+            assert!(found, "{what}");
+            assert!(!Repository::open(storage).await.unwrap().chain(&trust).await.unwrap().faults.is_empty());
+        }
+        // The newest ones are looked at each time.
+        let storage =
+            crate::repo_sample::altered(sample.repository.storage(), |name, bytes| (name != newest).then_some(bytes));
+        std::fs::write(&memory, &remembered).unwrap();
+        let seen = recent(&storage.await, &trust, &memory).await;
+        let head = whole.witness().unwrap();
+        assert_eq!(seen.chain.standing(&head), Standing::RolledBack { newest: 1_099 });
+        // A file that is no memory, or of another trust, is none.
+        std::fs::write(&memory, "{}").unwrap();
+        same(&recent(sample.repository.storage(), &trust, &memory).await.chain, &whole);
+    });
+}
+
+#[test]
+fn a_reader_without_memory_asks_for_bundles_and_believes_none() {
+    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    block_on(async {
+        grow(&sample, 1_100).await;
+        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let storage = sample.repository.storage().clone();
+        let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
+        for _ in 0..5 {
+            let chain = host.recent_chain(&trust).await.unwrap();
+            host.bundle_full_folders(&chain).await.unwrap();
+        }
+        let faults = Arc::new(Faults::none());
+        let cold = Repository::open(storage.clone().with_faults(Arc::clone(&faults))).await.unwrap();
+        let whole = sample.repository.chain(&trust).await.unwrap();
+        let before = faults.reads();
+        let seen = cold.chain(&trust).await.unwrap();
+        assert_eq!((seen.count(), seen.witness(), seen.faults.len()), (whole.count(), whole.witness(), 0));
+        // Two folders are not full: 76 and 256 manifests with their signatures, and a few listings and bundles.
+        assert!(faults.reads() - before < 2 * 340 + 20, "{}", faults.reads() - before);
+
+        // A bundle full of lies: what it says of other files is not believed, and what folders list is.
+        let bundle = storage.list("bundles").await.unwrap()[0].name.clone();
+        let lies = zstd_of(&format!(
+            "{{\"name\":\"20260921T143320Z-00000000.json\",\"manifest\":{},\"signature\":\"x\"}}\n",
+            serde_json::to_string(&forged(&whole.manifests[3].manifest().clone())).unwrap()
+        ));
+        let name = format!("bundles/0-{}.zst", Digest::of(&lies));
+        let storage = crate::repo_sample::altered(&storage, |name, bytes| (name != bundle).then_some(bytes)).await;
+        storage.put_new(&name, lies.into()).await.unwrap();
+        let seen = Repository::open(storage).await.unwrap().chain(&trust).await.unwrap();
+        assert_eq!((seen.count(), seen.witness(), seen.faults.len()), (whole.count(), whole.witness(), 0));
+    });
+}
+
+#[test]
+fn a_bundle_does_not_hide_what_is_gone() {
+    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    block_on(async {
+        grow(&sample, 800).await;
+        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let storage = sample.repository.storage().clone();
+        let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
+        for _ in 0..3 {
+            let chain = host.recent_chain(&trust).await.unwrap();
+            host.bundle_full_folders(&chain).await.unwrap();
+        }
+        let victim = sample.repository.chain(&trust).await.unwrap().manifests[20].file();
+        for (gone, kind) in [(victim.clone(), FaultKind::Gap), (format!("{victim}.sig"), FaultKind::Unsigned)] {
+            let storage = crate::repo_sample::altered(&storage, |name, bytes| (*name != gone).then_some(bytes)).await;
+            let seen = Repository::open(storage).await.unwrap().chain(&trust).await.unwrap();
+            assert!(seen.faults.iter().any(|fault| fault.kind == kind), "{gone}: {:?}", seen.faults);
+        }
+    });
+}
+
+fn forged(manifest: &Manifest) -> String {
+    serde_json::to_string_pretty(manifest).unwrap()
+}
+
+fn zstd_of(text: &str) -> Vec<u8> {
+    zstd::bulk::compress(text.as_bytes(), 1).unwrap()
+}
