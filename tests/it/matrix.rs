@@ -106,7 +106,49 @@ struct Row {
 }
 
 /// Cells that break a rule of this test today, by move and column, and why: each is a fault to be mended.
-const OPEN: &[(&str, &str, &str)] = &[];
+const EPOCHS: &str = "it does not ask whether the epochs have faults before it says that a sheet is in force";
+const SUPERSEDED: &str = "an epoch that supersedes is no fault of the judgement: only commands that need the newest refuse";
+const LISTING: &str = "a local listing ends at such a name, so snapshots seem to be gone (storage/mod.rs list)";
+const DRILL_DATE: &str = "nothing compares the date of a drill record with today";
+const MENDED: &str = "it reads again what is lost, and does not name the file";
+const ONWARDS: &str = "a drill stores every record that it finds in the other places, also one that does not count";
+const LAPSED: &str = "recover.py calls it untrusted, the judge junk: a lapsed order of a removed signer";
+const HALTED: &str = "check calls it halted (3), recover.py verify shows it and ends with 0";
+const OPEN: &[(&str, &str, &str)] = &[
+    ("an epoch 5 that is not what its name says", "sheet", EPOCHS),
+    ("an epoch 5 whose digest is right and which says nothing", "sheet", EPOCHS),
+    ("changes a word of the newest epoch", "sheet", EPOCHS),
+    ("changes the closing list", "sheet", EPOCHS),
+    ("removes the closing list", "sheet", EPOCHS),
+    ("removes the newest epoch, which removed a signer", "sheet", EPOCHS),
+    ("removes the signature of the newest epoch", "sheet", EPOCHS),
+    ("(its own commands, with the old configuration and the old sheets)", "sheet", SUPERSEDED),
+    ("has a snapshot under way while the new epoch is stored", "check", SUPERSEDED),
+    ("has a snapshot under way while the new epoch is stored", "forget-plan", SUPERSEDED),
+    ("has a snapshot under way while the new epoch is stored", "forget", SUPERSEDED),
+    ("has a snapshot under way while the new epoch is stored", "list", SUPERSEDED),
+    ("has a snapshot under way while the new epoch is stored", "sheet", SUPERSEDED),
+    ("has a snapshot under way while the new epoch is stored", "status", SUPERSEDED),
+    ("countersigns an epoch of a key that nobody made", "check", SUPERSEDED),
+    ("countersigns an epoch of a key that nobody made", "forget-plan", SUPERSEDED),
+    ("countersigns an epoch of a key that nobody made", "forget", SUPERSEDED),
+    ("countersigns an epoch of a key that nobody made", "list", SUPERSEDED),
+    ("countersigns an epoch of a key that nobody made", "sheet", SUPERSEDED),
+    ("countersigns an epoch of a key that nobody made", "status", SUPERSEDED),
+    ("a name with a line break below snapshots/", "*", LISTING),
+    ("a signer signs a drill of next year", "check", DRILL_DATE),
+    ("a signer signs a drill of next year", "status", DRILL_DATE),
+    ("a signer signs a drill of next year", "py-verify", DRILL_DATE),
+    ("changes a byte of the index of the newest snapshot", "snapshot", MENDED),
+    ("removes the index of the newest snapshot", "snapshot", MENDED),
+    ("removes a pack of the newest snapshot", "snapshot", MENDED),
+    ("junk with the name of a drill record", "drill", ONWARDS),
+    ("signs a drill of next year that passed", "drill", ONWARDS),
+    ("signs a drill that passed", "drill", ONWARDS),
+    ("orders snapshots 2 to 5 to be forgotten, the window long over", "py-verify", LAPSED),
+    ("orders snapshots 2 to 5 to be forgotten, the window long over", "py-extract", LAPSED),
+    ("signs a record of a kind to come, which forbids everything", "py-verify", HALTED),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_move_against_every_command() {
@@ -124,7 +166,6 @@ async fn every_move_against_every_command() {
     }
     let listed = if only.is_some() { broken.iter().map(|line| (*line).clone()).collect() } else { listed(&broken) };
     let table = table(&moves, &rows);
-    std::fs::write("/tmp/mx/table.md", &table).unwrap();
     let written = only.is_some() || is_in_the_document(&table);
     assert!(listed.is_empty(), "{} cells break a rule:\n{}", listed.len(), listed.join("\n"));
     assert!(written, "docs/threat-model.md has another table: LIFEBOAT_WRITE_DOCS=1 writes this one");
@@ -138,9 +179,12 @@ fn wanted_moves() -> Option<String> {
 
 /// What is broken and not known to be, and what is known and not broken any more.
 fn listed(broken: &BTreeSet<&String>) -> Vec<String> {
-    let known = |line: &&&String| OPEN.iter().any(|(what, column, _)| line.starts_with(&format!("{what} | {column}:")));
+    let is = |line: &str, what: &str, column: &str| {
+        line.starts_with(&format!("{what} | ")) && (column == "*" || line.starts_with(&format!("{what} | {column}:")))
+    };
+    let known = |line: &&&String| OPEN.iter().any(|(what, column, _)| is(line, what, column));
     let mut found: Vec<String> = broken.iter().filter(|line| !known(line)).map(|line| (*line).clone()).collect();
-    let is_mended = |what: &str, column: &str| !broken.iter().any(|line| line.starts_with(&format!("{what} | {column}:")));
+    let is_mended = |what: &str, column: &str| !broken.iter().any(|line| is(line, what, column));
     for (what, column, _) in OPEN.iter().filter(|(what, column, _)| is_mended(what, column)) {
         found.push(format!("{what} | {column}: breaks no rule any more: take it out of OPEN"));
     }
@@ -218,7 +262,13 @@ impl Scene<'_> {
         };
         let mut row = Row { cells: BTreeMap::new(), way_back: "", broken: Vec::new() };
         for column in columns {
-            let (tree, ran) = in_a_clone(self.world, &attacked, column, facts);
+            let (tree, ran) = if each.in_flight && column.name == "snapshot" {
+                let clone = self.world.clone_of(each.base);
+                let ran = self.world.snapshot_over_the_switch(&clone);
+                (clone, ran)
+            } else {
+                in_a_clone(self.world, &attacked, column, facts)
+            };
             let code = ran.code.unwrap_or(-1);
             let mut broken = Vec::new();
             self.rule(each, column, &ran, &mut broken);
@@ -286,7 +336,8 @@ impl Scene<'_> {
             if column.name == "plan" && !values.is_empty() {
                 broken.push("a plan wrote".into());
             }
-            if column.name != "plan" && values.is_empty() != (code != 0 && code != 3) {
+            // A pack that is found to be damaged ends a restore that began.
+            if column.name != "plan" && code != 6 && values.is_empty() != (code != 0 && code != 3) {
                 broken.push(format!("it ended with {code} and restored {} values", values.len()));
             }
             if column.name == "at" && code == 0 && each.base == Base::Main {
@@ -321,8 +372,27 @@ impl Scene<'_> {
         let mut found: Vec<String> = sentences(ran).into_iter().map(|line| plain(&line, tree)).collect();
         found.retain(|line| !honest.contains(line));
         // The first fault says enough.
-        let first = found.into_iter().next().unwrap_or_default();
-        first.split("; ").next().unwrap_or_default().to_owned()
+        let first = found.into_iter().next().unwrap_or_default().replace(&self.facts.earlier, "<id>");
+        fault_of(first.split("; ").next().unwrap_or_default())
+    }
+}
+
+/// The fault in a sentence as `FILE: KIND: detail`, without what the command says of itself; or the sentence.
+fn fault_of(sentence: &str) -> String {
+    const KINDS: [&str; 13] = [
+        "missing", "damaged", "dangling", "unsigned", "untrusted", "renamed", "gap", "fork", "rolled_back", "late",
+        "halted", "superseded", "junk",
+    ];
+    let at = |kind: &&'static str| {
+        let found = [format!(": {kind}: "), format!(":{kind}: ")];
+        found.iter().filter_map(|part| sentence.find(part).map(|at| (at, *kind, at + part.len()))).min()
+    };
+    match KINDS.iter().filter_map(at).min() {
+        Some((at, kind, rest)) => {
+            let file = sentence[..at].rsplit(' ').next().unwrap_or_default();
+            format!("{file}: {kind}: {}", &sentence[rest..])
+        }
+        None => sentence.to_owned(),
     }
 }
 
@@ -443,14 +513,20 @@ fn placeholder(word: &str) -> String {
 /// RFC 3339 times and key fingerprints, which have signs of their own between their letters.
 fn squeeze(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    let words: Vec<&str> = text.split(' ').collect();
+    for (at, word) in words.iter().enumerate() {
+        let is_span = words.get(at + 1).is_some_and(|unit| ["s", "min", "h", "days"].contains(unit));
+        if is_span && word.bytes().all(|byte| byte.is_ascii_digit()) {
+            out.push("<n>".into());
+            continue;
+        }
         let bare = word.trim_matches(|c: char| "()[]`',;:.".contains(c));
         let is_time = bare.parse::<jiff::Timestamp>().is_ok();
         let shown = match bare {
             _ if is_time => word.replace(bare, "<time>"),
             _ if bare.starts_with("SHA256:") => word.replace(bare, "<key>"),
             _ if bare.len() > 60 && bare.starts_with("AAAA") => word.replace(bare, "<key>"),
-            _ => word.to_owned(),
+            _ => (*word).to_owned(),
         };
         out.push(shown);
     }
@@ -497,9 +573,12 @@ fn table(moves: &[Move], rows: &[Row]) -> String {
 /// The code, and the number of what is said; a dash where the command does not look.
 fn cell<'a>(each: &Move, column: &Column, cell: &'a Cell, notes: &mut Vec<&'a str>) -> String {
     let sees = column.looks.iter().any(|part| each.parts.contains(part));
-    let open = if OPEN.iter().any(|(what, name, _)| *what == each.what && *name == column.name) { " ✗" } else { "" };
+    let open = if OPEN.iter().any(|(what, name, _)| *what == each.what && [column.name, "*"].contains(name) && (*name != "*" || cell.code != 0)) { " ✗" } else { "" };
     if cell.code == 0 {
         return if sees || each.parts.is_empty() { format!("0{open}") } else { "–".into() };
+    }
+    if cell.says.is_empty() {
+        return format!("{}{open}", cell.code);
     }
     let number = notes.iter().position(|note| *note == cell.says).unwrap_or_else(|| {
         notes.push(&cell.says);

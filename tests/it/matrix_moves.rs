@@ -63,6 +63,8 @@ pub struct Move {
     pub parts: &'static [Part],
     /// The sheets, the configuration and the root are those before the new key.
     pub old_trust: bool,
+    /// The new epoch appears while the snapshot is under way.
+    pub in_flight: bool,
     /// Commands that do not end as the rule says, and why they must not: the code, 0 included.
     pub but: &'static [(&'static str, i32)],
     pub apply: fn(&World, &Tree),
@@ -78,7 +80,7 @@ const EARLIER: u64 = 4;
 const SOME_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 fn a(by: By, what: &'static str, kind: Kind, parts: &'static [Part], apply: fn(&World, &Tree)) -> Move {
-    Move { by, what, base: Base::Main, kind, parts, old_trust: false, but: &[], apply }
+    Move { by, what, base: Base::Main, kind, parts, old_trust: false, in_flight: false, but: &[], apply }
 }
 
 impl Move {
@@ -142,7 +144,7 @@ fn storage() -> Vec<Move> {
         }),
         a("removes a pack of the newest snapshot", Bad, &[Packs], |_, t| t.remove(&new_file(t, "packs"))),
         a("changes a byte of a pack of the newest snapshot", Bad, &[Packs], |_, t| t.flip(&new_file(t, "packs")))
-            .but(&[("snapshot", 0)]),
+            .but(&[("snapshot", 0)]), // it looks whether packs are there, and reads none
         a("removes the index of the newest snapshot", Bad, &[Index], |_, t| t.remove(&new_file(t, "indexes"))),
         a("changes a byte of the index of the newest snapshot", Bad, &[Index], |_, t| t.flip(&new_file(t, "indexes"))),
         a("removes the newest epoch, which removed a signer", Bad, &[Epochs, History, Named], |_, t| {
@@ -169,7 +171,9 @@ fn storage() -> Vec<Move> {
             let text = String::from_utf8(t.read("lifeboat.json")).unwrap();
             t.write("lifeboat.json", text.replace("\"version\": 1", "\"version\":  1"));
         }),
-        a("puts another recover.py there", Bad, &[Beside], |_, t| t.write("recover.py", "print('every value')\n")),
+        // The script that says so would be the attacker's: it does not look at itself.
+        a("puts another recover.py there", Bad, &[Beside], |_, t| t.write("recover.py", "print('every value')\n"))
+            .but(&[("py-verify", 0)]),
     ]
 }
 
@@ -355,12 +359,12 @@ fn current() -> Vec<Move> {
         a("signs a forget record with rules that keep nothing", Lawful, &[], |w, t| {
             order(t, &w.current, 4, &[2, 3, 4, 5], &now());
         }),
-        a("and the storage: removes snapshot 4 and calls it forgotten", Lawful, &[], |w, t| {
+        a("and the storage: removes snapshot 4 and says that it was forgotten", Lawful, &[], |w, t| {
             order(t, &w.current, 4, &[EARLIER], &now());
             t.remove_signed(&t.manifest(EARLIER).0);
         })
         .but(&[("id", 2)]),
-        a("signs a record of a later kind that forbids everything", Uncertain, &[Halt], |w, t| halt(t, &w.current, 4)),
+        a("signs a record of a kind to come, which forbids everything", Uncertain, &[Halt], |w, t| halt(t, &w.current, 4)),
         a("countersigns an epoch of a key that nobody made", Uncertain, &[Epochs, History], |w, t| {
             foreign_epoch(t, Some(&w.current));
         }),
@@ -376,6 +380,11 @@ fn old_trust() -> Vec<Move> {
             ..a("(its own commands, with the old configuration and the old sheets)", Uncertain, &[Epochs, History], |_, t| {
                 t.rename("../old.toml", "../lifeboat.toml");
             })
+        },
+        Move {
+            base: Base::Main,
+            in_flight: true,
+            ..a("has a snapshot under way while the new epoch is stored", Uncertain, &[Epochs, History], |w, t| w.switch(t))
         },
         a("signs a snapshot for the old epoch after one for the new", Bad, &[History], |w, t| {
             let mut manifest = w.rotated.manifest.clone();

@@ -45,7 +45,7 @@ pub struct Tree {
 /// What is attacked, and what the attackers own.
 pub struct World {
     folder: tempfile::TempDir,
-    _sandboxes: [Sandbox; 2],
+    sandboxes: [Sandbox; 2],
     endpoint: String,
     /// A host that was removed by epoch 4; it signed snapshot 2, a drill record and an attestation.
     pub removed: Signer,
@@ -102,7 +102,7 @@ impl World {
         let [next, head, rotated] =
             tokio::task::block_in_place(|| [kit("main", 7), kit("before", 6), kit("rotated", 9)]);
         let stranger = Signer::generate();
-        Self { folder, _sandboxes: [sandbox, thief], endpoint, removed, current, stranger, next, head, rotated }
+        Self { folder, sandboxes: [sandbox, thief], endpoint, removed, current, stranger, next, head, rotated }
     }
 
     /// The honest world of a base, as it was built.
@@ -118,6 +118,34 @@ impl World {
     /// Another clone of a clone.
     pub fn again(&self, tree: &Tree) -> Tree {
         tree.clone_to(&self.new_folder())
+    }
+
+    /// Stores the epoch of the new key, and nothing else that came with it.
+    pub fn switch(&self, tree: &Tree) {
+        let rotated = self.base(Base::Rotated);
+        let is_new = |name: &Path| name.starts_with("epochs") && name.to_str().unwrap().contains("/5-");
+        for (name, bytes) in rotated.repository_files().iter().filter(|(name, _)| is_new(name)) {
+            tree.write(name.to_str().unwrap(), bytes);
+        }
+    }
+
+    /// `snapshot`, from a slow source, and the switch to the new key while it reads.
+    pub fn snapshot_over_the_switch(&self, tree: &Tree) -> Ran {
+        let slow = &self.sandboxes[1];
+        let tree = Tree::new(tree.folder.clone(), &slow.endpoint());
+        slow.control().reset_calls();
+        slow.control().set_latency(Duration::from_millis(1500));
+        let mut command = Command::new(binary());
+        let command = tree.prepare(command.args(["snapshot", "--json"]));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while !slow.control().calls().contains_key("ListSecrets") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.switch(&tree);
+        let ran = ran(child.wait_with_output().unwrap());
+        slow.control().set_latency(Duration::ZERO);
+        assert!(ran.err.contains("while this run was under way"), "it was not in flight: {}", ran.err);
+        ran
     }
 
     /// As it was before the newest snapshot.
@@ -186,16 +214,15 @@ impl Tree {
     }
 
     fn finish(&self, command: &mut Command) -> Ran {
+        ran(self.prepare(command).output().expect("it starts"))
+    }
+
+    /// Nothing of the tester's own environment.
+    fn prepare<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env_clear().current_dir(&self.folder).stdin(Stdio::null());
         command.env("AWS_ENDPOINT_URL", &self.endpoint).env("AWS_ACCESS_KEY_ID", &self.account);
         command.env("AWS_SECRET_ACCESS_KEY", "x").env("AWS_EC2_METADATA_DISABLED", "true");
-        command.env("HOME", &self.folder).env("PATH", "/usr/bin:/bin");
-        let output = command.output().expect("it starts");
-        Ran {
-            code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        command.env("HOME", &self.folder).env("PATH", "/usr/bin:/bin")
     }
 
     // ---- the honest history ----
@@ -399,6 +426,14 @@ impl Tree {
         let names = listed["SecretList"].as_array().cloned().unwrap_or_default();
         let value = |secret: Json| ask("GetSecretValue", &json!({ "SecretId": secret["Name"] }))["SecretString"].clone();
         names.into_iter().map(value).map(|value| value.as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+fn ran(output: std::process::Output) -> Ran {
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 
