@@ -189,7 +189,12 @@ fn junk() -> Vec<Move> {
         }),
         a("a manifest of 17 MiB", Bad, &[History], |_, t| {
             t.write(NAME, "");
-            std::fs::File::options().write(true).open(t.path("repository").join(NAME)).unwrap().set_len(17 << 20).unwrap();
+            std::fs::File::options()
+                .write(true)
+                .open(t.path("repository").join(NAME))
+                .unwrap()
+                .set_len(17 << 20)
+                .unwrap();
         }),
         a("a manifest that another key signed", Bad, &[History], |w, t| {
             let mut manifest = w.next.manifest.clone();
@@ -206,17 +211,32 @@ fn junk() -> Vec<Move> {
         }),
         a("names of no form below snapshots/", Nothing, &[History], |_, t| {
             let names = ["é", "a~", "a%41", "x[1]", "a b", "20990101T000000Z-0BADC0DE", "a\\b", "a#b", "a?b"];
-            names.iter().for_each(|name| t.write(&format!("snapshots/{name}.json"), "junk"));
+            for name in names {
+                t.write(&format!("snapshots/{name}.json"), "junk");
+            }
             t.write(NAME.strip_prefix("snapshots/0/").unwrap(), "junk");
             t.write("snapshots/00/20990101T000000Z-0badc0de.json", "junk");
             t.write("snapshots/x/20990101T000000Z-0badc0de.json", "junk");
         }),
-        a("a name with a line break below snapshots/", Nothing, &[History], |_, t| t.write("snapshots/a\nb.json", "junk")),
+        a("a name with a line break below snapshots/", Nothing, &[History], |_, t| {
+            t.write("snapshots/a\nb.json", "junk")
+        }),
         a("names of no form everywhere else", Nothing, &[History], |_, t| {
-            for folder in ["epochs", "closings", "packs", "indexes", "drills", "attestations", "forgotten", "records", "turns", "new"] {
-                ["é.json", "a~.json", "x[1].json", "1.json", "x.json.sig"]
-                    .iter()
-                    .for_each(|name| t.write(&format!("{folder}/{name}"), "junk"));
+            for folder in [
+                "epochs",
+                "closings",
+                "packs",
+                "indexes",
+                "drills",
+                "attestations",
+                "forgotten",
+                "records",
+                "turns",
+                "new",
+            ] {
+                for name in ["é.json", "a~.json", "x[1].json", "1.json", "x.json.sig"] {
+                    t.write(&format!("{folder}/{name}"), "junk");
+                }
             }
             t.write("epochs/5.json", "junk");
             t.write("epochs/5.json.sig", "junk");
@@ -364,7 +384,9 @@ fn current() -> Vec<Move> {
             t.remove_signed(&t.manifest(EARLIER).0);
         })
         .but(&[("id", 2)]),
-        a("signs a record of a kind to come, which forbids everything", Uncertain, &[Halt], |w, t| halt(t, &w.current, 4)),
+        a("signs a record of a kind to come, which forbids everything", Uncertain, &[Halt], |w, t| {
+            halt(t, &w.current, 4)
+        }),
         a("countersigns an epoch of a key that nobody made", Uncertain, &[Epochs, History], |w, t| {
             foreign_epoch(t, Some(&w.current));
         }),
@@ -377,14 +399,19 @@ fn old_trust() -> Vec<Move> {
     vec![
         Move {
             old_trust: true,
-            ..a("(its own commands, with the old configuration and the old sheets)", Uncertain, &[Epochs, History], |_, t| {
-                t.rename("../old.toml", "../lifeboat.toml");
-            })
+            ..a(
+                "(its own commands, with the old configuration and the old sheets)",
+                Uncertain,
+                &[Epochs, History],
+                |_, t| {
+                    t.rename("../old.toml", "../lifeboat.toml");
+                },
+            )
         },
         Move {
             base: Base::Main,
             in_flight: true,
-            ..a("has a snapshot under way while the new epoch is stored", Uncertain, &[Epochs, History], |w, t| w.switch(t))
+            ..a("has a snapshot under way while the new epoch is stored", Uncertain, &[Epochs, History], World::switch)
         },
         a("signs a snapshot for the old epoch after one for the new", Bad, &[History], |w, t| {
             let mut manifest = w.rotated.manifest.clone();
@@ -408,7 +435,7 @@ fn time() -> Vec<Move> {
     vec![
         a("every file appeared in 1970", Nothing, &[], |_, t| t.touch("", SystemTime::UNIX_EPOCH)),
         a("every file appears in ten years", Nothing, &[], |_, t| {
-            t.touch("", SystemTime::now() + Duration::from_secs(3650 * 86_400));
+            t.touch("", SystemTime::now() + Duration::from_hours(24 * 3650));
         }),
         a("a signer dates the next snapshot 1970", Lawful, &[], |w, t| {
             dated(w, t, &"1970-01-01T00:00:00Z".parse().unwrap());
@@ -421,7 +448,7 @@ fn time() -> Vec<Move> {
         }),
         a("and so does the storage", Lawful, &[], |w, t| {
             order(t, &w.current, 4, &[2, 3, 4, 5], &long_ago());
-            t.touch("forgotten/", SystemTime::now() - Duration::from_secs(60 * 86_400));
+            t.touch("forgotten/", SystemTime::now() - Duration::from_hours(24 * 60));
         }),
         a("a signer attests a sheet next year", Bad, &[Sheets], |w, t| attest(t, &w.current, &next_year())),
         a("a signer signs a drill of next year", Bad, &[Drills], |w, t| drill(t, &w.current, &next_year())),
