@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     Context, Exit, Failure,
     copying::{self, Copied, copy_to},
-    history::AcceptArgs,
+    history::{AcceptArgs, Reach},
     output::table,
 };
 use crate::config::CopySection;
@@ -51,7 +51,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         section.allow_same_region |= args.allow_same_region;
         section.allow_same_account |= args.allow_same_account;
     }
-    let copied = copy_to(context, &host, &repository, &trust, &sections, &args.accept).await?;
+    let copied = copy_to(context, &host, &repository, &trust, &sections, &args.accept, Reach::Whole).await?;
+    copying::warn_beside(context, &copied);
     copying::warn(context, &copied);
     print(context, &copied);
     Ok(copying::exit(&copied))

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Context, Exit, Failure,
-    history::{self, AcceptArgs},
+    history::{self, AcceptArgs, Reach},
     output::plural,
     watch::Watch,
 };
@@ -15,7 +15,7 @@ use crate::{
     app::{self, CopySeen, Host},
     config::CopySection,
     progress::Progress,
-    repo::{self, Chain, CopyReport, Fault, Judgement, RepoError, Repository, Trust},
+    repo::{self, CopyReport, Fault, Judgement, RepoError, Repository, Trust, Witness},
     storage::Storage,
 };
 
@@ -57,12 +57,14 @@ pub(super) async fn copy_to(
     trust: &Trust,
     copies: &[CopySection],
     accept: &AcceptArgs,
+    reach: Reach,
 ) -> Result<Vec<Copied>, Failure> {
     if copies.is_empty() {
         return Ok(Vec::new());
     }
     // Before copying: what appears while it runs is the next run's.
-    let judgement = repository.judge(trust, &history::of_host(context, repository)?).await?.accepting(&accept.accepted);
+    let remembered = history::of_host(context, repository)?;
+    let judgement = reach.judge(repository, trust, &remembered).await?.accepting(&accept.accepted);
     let chain = judgement.chain();
     let outcome = judgement.for_copying();
     let beside: Vec<Fault> = judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect();
@@ -71,11 +73,14 @@ pub(super) async fn copy_to(
     watch.begin("copy", None);
     let runs = copies.iter().map(|section| async {
         let outcome = match &outcome {
-            Ok(_) => one(host, (repository, trust, &judgement), section, &watch).await,
+            Ok(_) => {
+                let held = seen.get(&section.url).map(|seen| seen.head).filter(|_| reach == Reach::Newest);
+                one(host, (repository, trust, &judgement), section, (held, &watch)).await
+            }
             Err(refusal) => Err(refusal.clone().into()),
         };
         let held = if outcome.is_ok() { u64::MAX } else { seen.get(&section.url).map_or(0, |seen| seen.head.sequence) };
-        Copied { url: section.url.clone(), outcome, behind: newer(chain, held), beside: beside.clone() }
+        Copied { url: section.url.clone(), outcome, behind: chain.newer_than(held), beside: beside.clone() }
     });
     let copied = join_all(runs).await;
     watch.done();
@@ -87,20 +92,16 @@ pub(super) async fn copy_to(
     Ok(copied)
 }
 
-fn newer(chain: &Chain, held: u64) -> u64 {
-    chain.manifests.iter().filter(|found| found.manifest().sequence > held).count() as u64
-}
-
 async fn one(
     host: &Host,
     (repository, trust, judgement): (&Repository, &Trust, &Judgement),
     section: &CopySection,
-    progress: &dyn Progress,
+    watched: (Option<Witness>, &dyn Progress),
 ) -> Result<CopyReport, Failure> {
     let storage = Storage::open(&section.url)?;
     let found = app::whereabouts(section, &storage).await;
     app::apart(&host.config.sources, section, &found)?;
-    let report = repo::copy_with(repository, trust, judgement, &storage, progress).await;
+    let report = repo::copy_with(repository, trust, judgement, &storage, watched).await;
     report.map_err(|error| match error {
         // Damage of the source and of the copy look the same here; `check` of each tells.
         RepoError::Damaged { .. } => {
@@ -110,11 +111,15 @@ async fn one(
     })
 }
 
-/// Says what is wrong beside what was copied, which copies are not up to date, and why.
-pub(super) fn warn(context: &Context, copied: &[Copied]) {
+/// Says what is wrong in the repository beside what was copied.
+pub(super) fn warn_beside(context: &Context, copied: &[Copied]) {
     for fault in copied.iter().flat_map(|copied| &copied.beside).collect::<BTreeSet<_>>() {
-        context.output.warn(&format!("not copied, or not right: {fault}"));
+        context.output.warn(&format!("history: {fault}"));
     }
+}
+
+/// Says which copies are not up to date, and why.
+pub(super) fn warn(context: &Context, copied: &[Copied]) {
     for Copied { url, outcome, behind, .. } in copied {
         if let Err(failure) = outcome {
             let behind = plural(*behind, "snapshot");

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Context, Exit, Failure,
-    history::{self, CompareArgs},
+    history::{self, CompareArgs, Reach},
     output::table,
     quorum::ShareArgs,
     show::{self, Trusted},
@@ -77,7 +77,9 @@ impl Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = show::trusted(context, &args.shares).await?;
     let repository = trusted.repository();
-    let judgement = history::judge(context, repository, trusted.trust(), &args.compare).await?;
+    let is_newest = [Some(&args.older), args.newer.as_ref()].into_iter().flatten().all(|wanted| wanted == "latest");
+    let reach = if is_newest { Reach::Newest } else { Reach::Whole };
+    let judgement = history::judge(context, repository, trusted.trust(), &args.compare, reach).await?;
     let manifest = history::find(&judgement, &args.older, args.place())?;
     let stored = |manifest: &Chosen| {
         let records = repository.record_stream(manifest, trusted.opener()?);

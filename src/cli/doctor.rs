@@ -237,7 +237,7 @@ impl Findings {
     async fn history(&mut self, host: &Host, repository: &Repository, trust: &Trust) -> bool {
         let judged = async {
             let remembered = history::everywhere(host, repository.id())?;
-            Ok::<_, Failure>(repository.judge(trust, &remembered).await?)
+            Ok::<_, Failure>(repository.judge_recent(trust, &remembered).await?)
         };
         let Some(judgement) = self.attempt("history", judged.await) else { return false };
         for fault in judgement.faults().iter().filter(|fault| fault.severity().is_some()) {
@@ -248,7 +248,7 @@ impl Findings {
             Some(head) => self.add("newest snapshot", State::Well, head.manifest().time.to_string()),
             None => self.add("newest snapshot", State::Remark, "there is none yet"),
         }
-        chain.manifests.is_empty() && chain.faults.is_empty()
+        chain.count() == 0 && chain.faults.is_empty()
     }
 
     /// Who it is, what it allows, what time it has.

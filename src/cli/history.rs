@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, SystemClock},
     drill,
     model::{Place, PlaceFilter, RepositoryId},
-    repo::{AcceptedFault, Chosen, Judgement, Remembered, Repository, Trust},
+    repo::{AcceptedFault, Chosen, Judgement, Remembered, RepoError, Repository, Trust},
     status::span,
     storage::Storage,
 };
@@ -33,6 +33,34 @@ pub struct CompareArgs {
     pub(super) expect_number: Option<u64>,
     #[command(flatten)]
     pub(super) accept: AcceptArgs,
+}
+
+/// How much of the history is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The newest part, where this host remembers the rest: enough for the newest snapshots.
+    Newest,
+    /// All of it.
+    Whole,
+}
+
+impl Reach {
+    /// What a snapshot that is asked for so needs.
+    pub(super) fn of(wanted: &str) -> Self {
+        if wanted == "latest" { Self::Newest } else { Self::Whole }
+    }
+
+    pub(super) async fn judge(
+        self,
+        repository: &Repository,
+        trust: &Trust,
+        remembered: &[Remembered],
+    ) -> Result<Judgement, RepoError> {
+        match self {
+            Self::Newest => repository.judge_recent(trust, remembered).await,
+            Self::Whole => repository.judge(trust, remembered).await,
+        }
+    }
 }
 
 /// The chosen snapshot for a person who approves it, and for `--json`.
@@ -89,6 +117,7 @@ pub(super) async fn judge(
     repository: &Repository,
     trust: &Trust,
     args: &CompareArgs,
+    reach: Reach,
 ) -> Result<Judgement, Failure> {
     let mut remembered = of_host(context, repository)?;
     let drills = drill::judge(repository.drills().await?, trust);
@@ -96,7 +125,7 @@ pub(super) async fn judge(
     for url in &args.compare {
         remembered.extend(at(url, repository, trust).await?);
     }
-    let judgement = repository.judge(trust, &remembered).await?;
+    let judgement = reach.judge(repository, trust, &remembered).await?;
     Ok(judgement.accepting(&args.accept.accepted).expecting(args.expect_number))
 }
 

@@ -4,11 +4,14 @@ use serde_json::json;
 
 use super::{
     Context, Exit, Failure,
-    history::{self, CompareArgs},
+    history::{self, CompareArgs, Reach},
     output::{plural, table},
     quorum::ShareArgs,
 };
 use crate::repo::{Chain, Fault, Trust, VerifiedForget, shown};
+
+/// How many of the newest snapshots are listed unless all are asked for.
+const SHOWN: usize = 100;
 
 /// List the snapshots whose signatures reach the root
 #[derive(Debug, clap::Args)]
@@ -16,6 +19,9 @@ use crate::repo::{Chain, Fault, Trust, VerifiedForget, shown};
     after_help = "Examples:\n  lifeboat list\n  lifeboat list --repo /mnt/west/lifeboat --share ana.txt --share cy.txt --share eli.txt"
 )]
 pub struct Args {
+    /// Every snapshot, not only the newest hundred
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     compare: CompareArgs,
     #[command(flatten)]
@@ -24,7 +30,8 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = super::show::trusted(context, &args.shares).await?;
-    let judgement = history::judge(context, trusted.repository(), trusted.trust(), &args.compare).await?;
+    let reach = if args.all { Reach::Whole } else { Reach::Newest };
+    let judgement = history::judge(context, trusted.repository(), trusted.trust(), &args.compare, reach).await?;
     let (chain, faults) = (judgement.chain(), judgement.faults());
     for fault in faults.iter().filter(|fault| fault.severity().is_some()) {
         context.output.warn(&fault.to_string());
@@ -32,8 +39,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     for (each, count) in chain.pending() {
         context.output.note(&pending(trusted.trust(), each, count));
     }
+    let most = if args.all { usize::MAX } else { SHOWN };
+    let listed = &chain.manifests[chain.manifests.len().saturating_sub(most)..];
+    let earlier = chain.count() - listed.len() as u64;
     let value = json!({
-        "snapshots": chain.manifests.iter().map(|verified| {
+        "snapshots": listed.iter().map(|verified| {
             let manifest = verified.manifest();
             json!({
                 "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
@@ -42,7 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
                 "forgotten": chain.forgotten(verified).map(|each| each.record.after), "late": chain.is_late(verified),
             })
         }).collect::<Vec<_>>(),
-        "faults": faults, "pending": pending_json(chain),
+        "earlier": earlier, "faults": faults, "pending": pending_json(chain),
     });
     context.output.result(&value, || {
         let row = |verified: &crate::repo::VerifiedManifest| {
@@ -66,8 +76,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             ]
         };
         let headings = ["no", "id", "time", "source", "secrets", "versions", "state"];
-        table(&headings, chain.manifests.iter().map(row).collect())
+        table(&headings, listed.iter().map(row).collect())
     });
+    if earlier > 0 {
+        context.output.note(&format!("{} before these: lifeboat list --all", plural(earlier, "snapshot")));
+    }
     Ok(Exit::of(Fault::worst(faults)))
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let (repository, trust) = context.repository(&host).await?;
     let past = super::drill::judged_of(context, &host, &repository, &trust).await?;
     let last = past.iter().rev().filter_map(drill::Past::verified).find(|facts| facts.result == drill::Verdict::Passed);
-    let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
+    let judgement = repository.judge_recent(&trust, &history::of_host(context, &repository)?).await?;
     for fault in judgement.faults().iter().filter(|fault| fault.severity().is_some()) {
         context.output.warn(&fault.to_string());
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Context, Exit, Failure,
-    history::{self, CompareArgs},
+    history::{self, CompareArgs, Reach},
     output::table,
     quorum::{self, Opened, ShareArgs},
 };
@@ -98,7 +98,7 @@ pub(super) async fn trusted(context: &Context, shares: &ShareArgs) -> Result<Tru
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let trusted = trusted(context, &args.shares).await?;
     let (repository, trust) = (trusted.repository(), trusted.trust());
-    let judgement = history::judge(context, repository, trust, &args.compare).await?;
+    let judgement = history::judge(context, repository, trust, &args.compare, Reach::of(&args.snapshot)).await?;
     let manifest = history::find(&judgement, &args.snapshot, args.source.source.as_ref())?;
     let mut records = pin!(repository.record_stream(&manifest, trusted.opener()?));
     let mut shown = Spool::of_records(Some(&context.scratch()));

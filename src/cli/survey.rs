@@ -56,7 +56,7 @@ pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<
             if copy.id() != repository {
                 return Err(RepoError::Exists(format!("{} (another one, {})", section.url, copy.id().short())).into());
             }
-            let History { chain, drills } = copy.history(&trust).await?;
+            let History { chain, drills } = copy.recent_history(&trust).await?;
             let locked_until = match chain.head() {
                 Some(head) => copy.locked_until(head).await?,
                 None => None,

@@ -246,7 +246,9 @@ impl Reseal<'_> {
         let counts: Counts = base.counts.of_records(&records, values);
         let unreadable = UnreadableCount::of(records.iter().flat_map(Record::refused));
         let mut readings = ReadingCount::new(base.time, &base.sweeps);
-        records.iter().for_each(|record| readings.add(record));
+        for record in &records {
+            readings.add(record);
+        }
         let used = used(&records, &packs);
         let recipients = [current.recipient.clone(), self.index_key.recipient()];
         let lines = records.into_iter().map(|record| Ok(IndexLine::Record(record)));

@@ -41,7 +41,10 @@ impl Ready {
         let Record { plan, recovery_point: point, isolation, .. } = &self.draft;
         let mut lines = vec![
             plan.scenario.clone(),
-            format!("snapshot {} of {} ({}), from {}", self.draft.snapshot, point.time, point.selected, point.storage),
+            format!(
+                "snapshot {}, number {}, of {} ({}), from {}",
+                self.draft.snapshot, self.draft.sequence, point.time, point.selected, point.storage
+            ),
             format!("into {}", self.draft.target),
         ];
         lines.extend(point.accepted.iter().map(|accepted| format!("accepted although it is a fault: {accepted}")));

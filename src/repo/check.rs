@@ -112,6 +112,14 @@ impl Repository {
         Ok(History { chain: self.chain(trust).await?, drills: self.drills().await? })
     }
 
+    /// The same with the newest part of the history ([`Repository::recent_chain`]).
+    ///
+    /// # Errors
+    /// As [`Repository::history`].
+    pub async fn recent_history(&self, trust: &Trust) -> Result<History, RepoError> {
+        Ok(History { chain: self.recent_chain(trust).await?, drills: self.drills().await? })
+    }
+
     /// Checks everything the verified manifests refer to.
     ///
     /// # Errors

@@ -82,6 +82,8 @@ impl Repository {
         let of_time = |name: &str| layout::stem_of(layout::RECORDS, name).is_some_and(&kept);
         let mut records: Vec<Digest> =
             records.into_iter().filter(|(name, _)| of_time(name)).map(|(_, digest)| digest).collect();
+        let undoing = self.forget_records(trust).await?.undoing.into_iter();
+        records.extend(undoing.filter(|(stem, _)| kept(stem)).map(|(_, digest)| digest));
         records.sort_unstable();
         drills.sort_unstable();
         attestations.sort_unstable();

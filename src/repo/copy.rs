@@ -1,18 +1,18 @@
 //! Copies: a whole repository kept elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    FileRef, Judgement, PackLists, RepoError, Repository, StoredEpoch, Trust, VerifiedManifest, chain::PARALLEL,
-    damaged, file_ref, identity::Identity, layout,
+    Chain, FileRef, Judgement, PackLists, RepoError, Repository, StoredEpoch, Trust, VerifiedManifest, Witness,
+    chain::PARALLEL, damaged, file_ref, identity::Identity, layout,
 };
 use crate::{
     cores,
     progress::{Progress, Silent},
-    storage::{Storage, StorageError},
+    storage::{Entry, Storage, StorageError},
 };
 
 /// What a copy run did.
@@ -40,10 +40,14 @@ pub struct CopyReport {
 /// [`RepoError::Damaged`] when a file of the source does not have its digest (nothing is spread further),
 /// or the copy holds another file under a name; [`RepoError::Storage`].
 pub async fn copy(from: &Repository, trust: &Trust, to: &Storage) -> Result<CopyReport, RepoError> {
-    copy_with(from, trust, &from.judge(trust, &[]).await?, to, &Silent).await
+    copy_with(from, trust, &from.judge(trust, &[]).await?, to, (None, &Silent)).await
 }
 
 /// The same of a history that was judged just now, while somebody watches: a unit of progress is a file.
+///
+/// `held` is the head up to which an earlier run brought this copy. If it is there still, only what is newer is looked at, so
+/// that a daily copy costs what is new. Of a history of which only the newest part was read, `held` must be in that part, or the
+/// copy is refused as one that needs the whole.
 ///
 /// # Errors
 /// As [`copy`].
@@ -52,20 +56,42 @@ pub async fn copy_with(
     trust: &Trust,
     judgement: &Judgement,
     to: &Storage,
-    progress: &dyn Progress,
+    (held, progress): (Option<Witness>, &dyn Progress),
 ) -> Result<CopyReport, RepoError> {
     refuse_another(from, to).await?;
-    let there = to.list("").await?.into_iter().map(|entry| (entry.name, entry.size)).collect();
+    let chain = judgement.chain();
+    let since = match held {
+        Some(held) => newer_than(chain, held, to).await?,
+        None => None,
+    };
+    if since.is_none() && !chain.is_whole() {
+        let chain = from.chain(trust).await?;
+        let judgement = from.judge_chain(trust, chain, &[]).await?;
+        return Box::pin(copy_with(from, trust, &judgement, to, (None, progress))).await;
+    }
+    let there = match since {
+        Some(_) => newest_part(to, chain).await?,
+        None => to.list("").await?,
+    };
+    let there = there.into_iter().map(|entry| (entry.name, entry.size)).collect();
     let run = Copying { from, to, there, progress };
     let mut report = CopyReport::default();
-    let manifests = &judgement.chain().manifests;
-    report.behind = manifests.iter().filter(|found| !run.there.contains_key(&found.file())).count() as u64;
+    let is_new = |found: &&VerifiedManifest| since.is_none_or(|since| found.manifest().sequence > since);
+    let (new, old): (Vec<&VerifiedManifest>, Vec<&VerifiedManifest>) = chain.manifests.iter().partition(is_new);
+    report.behind = new.iter().filter(|found| !run.there.contains_key(&found.file())).count() as u64;
     for (name, _) in layout::GUIDES {
         run.public(name, &mut report).await?;
     }
     run.epochs(trust, &mut report).await?;
-    run.contents(manifests, &mut report).await?;
-    run.manifests(manifests, &mut report).await?;
+    let known = if since.is_some() {
+        run.files_of(old.into_iter().chain(&chain.settled_newest)).await?
+    } else {
+        BTreeSet::new()
+    };
+    let files: Vec<_> = run.files_of(new.iter().copied()).await?.difference(&known).cloned().collect();
+    run.contents(&files, &mut report).await?;
+    run.manifests(&new, &mut report).await?;
+    run.bundles(&mut report).await?;
     for record in run.records(trust).await?.into_iter().chain(judgement.record_files()) {
         run.public(&record, &mut report).await?;
     }
@@ -89,6 +115,29 @@ async fn refuse_another(from: &Repository, to: &Storage) -> Result<(), RepoError
         }
         _ => Ok(()),
     }
+}
+
+/// The number after which a copy lacks something; `None` where that is not certain and everything has to be looked at.
+async fn newer_than(chain: &Chain, held: Witness, to: &Storage) -> Result<Option<u64>, RepoError> {
+    let found = chain.manifests.iter().find(|found| found.witness() == held);
+    match found {
+        Some(found) if to.exists(&found.file()).await? => Ok(Some(held.sequence)),
+        _ => Ok(None),
+    }
+}
+
+/// Everything in a copy but the contents, and manifests in folders that are full: those of what is new are asked for one by one.
+async fn newest_part(to: &Storage, chain: &Chain) -> Result<Vec<Entry>, RepoError> {
+    let mut entries = to.folders("").await?.1;
+    for folder in layout::PUBLIC {
+        entries.extend(to.list(folder).await?);
+    }
+    for folder in to.folders(layout::SNAPSHOTS).await?.0 {
+        if layout::folder_number(&folder).is_some_and(|number| number >= chain.base.through() / layout::FOLDER) {
+            entries.extend(to.list(&folder).await?);
+        }
+    }
+    Ok(entries)
 }
 
 impl Copying<'_> {
@@ -120,7 +169,7 @@ impl Copying<'_> {
     }
 
     /// One that is there is only looked at when its size differs: a year's manifests are not to be read every day.
-    async fn manifests(&self, manifests: &[VerifiedManifest], report: &mut CopyReport) -> Result<(), RepoError> {
+    async fn manifests(&self, manifests: &[&VerifiedManifest], report: &mut CopyReport) -> Result<(), RepoError> {
         for found in manifests {
             let (name, bytes) = (found.file(), found.manifest().to_bytes(found.name())?);
             let is_there = self.there.contains_key(&layout::signature(&name));
@@ -135,15 +184,39 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Packs, lists, index files and configurations, several at a time.
-    async fn contents(&self, manifests: &[VerifiedManifest], report: &mut CopyReport) -> Result<(), RepoError> {
-        let manifests = manifests.iter().map(VerifiedManifest::manifest);
+    /// What manifests name. A list that cannot be read stops the copy.
+    async fn files_of(
+        &self,
+        manifests: impl Iterator<Item = &VerifiedManifest>,
+    ) -> Result<BTreeSet<(String, FileRef)>, RepoError> {
+        let manifests = manifests.map(VerifiedManifest::manifest);
         let (files, wrong) = self.from.files_of_all(manifests, &PackLists::default()).await?;
-        if let Some(error) = wrong.into_iter().next() {
-            return Err(error);
+        match wrong.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(files),
         }
+    }
+
+    /// Bundles of manifests: each has its digest in its name, and no reader believes it.
+    async fn bundles(&self, report: &mut CopyReport) -> Result<(), RepoError> {
+        for (digest, name) in self.from.bundles().await?.into_values().flatten() {
+            if self.there.contains_key(&name) {
+                report.note(None);
+                continue;
+            }
+            let bytes = self.from.expect(&name).await?;
+            let file = file_ref(&bytes);
+            if file.sha256 == digest {
+                report.note(self.write(&name, bytes, &file).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs, lists, index files and configurations, several at a time.
+    async fn contents(&self, files: &[(String, FileRef)], report: &mut CopyReport) -> Result<(), RepoError> {
         let mut results =
-            stream::iter(&files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
+            stream::iter(files).map(async |(name, file)| self.content(name, file).await).buffer_unordered(PARALLEL);
         while let Some(written) = results.try_next().await? {
             report.note(written);
             self.progress.advance(1);

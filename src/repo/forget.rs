@@ -102,6 +102,8 @@ pub struct ForgetRecords {
     pub faults: Vec<Fault>,
     /// The files of those that count, undone and undoing ones included.
     pub(super) counting: Vec<String>,
+    /// Those that take another one back, by stem and digest.
+    pub(super) undoing: Vec<(String, Digest)>,
     /// Files read, signatures included.
     pub(super) files: u64,
 }
@@ -148,6 +150,9 @@ impl Repository {
             match self.judge_forget(&file, trust) {
                 Ok(record) => {
                     let (digest, appeared) = (Digest::of(&file.bytes), file.modified);
+                    if record.undoes.is_some() {
+                        found.undoing.push((file.stem.clone(), digest));
+                    }
                     all.push(VerifiedForget { record, digest, name: file.stem, appeared });
                     found.counting.push(file.name);
                 }
@@ -181,8 +186,9 @@ impl Repository {
         if layout::stem(record.time, record.forget) != file.stem {
             return Err((FaultKind::Renamed, "it is genuine and has the name of another".into()));
         }
+        // What one that was removed since took back stays taken back, if the closing list says so; what it ordered lapses.
         let counts = trust.counts(Signed::Forget, epoch, signer, &Digest::of(&file.bytes));
-        if counts.is_err() || !trust.allows_now(signer) {
+        if counts.is_err() || (record.undoes.is_none() && !trust.allows_now(signer)) {
             return Err((FaultKind::Junk, "its signer may not sign any more: it orders and excuses nothing".into()));
         }
         Ok(record)

@@ -171,6 +171,15 @@ impl Repository {
         self.judge_chain(trust, self.chain(trust).await?, remembered).await
     }
 
+    /// The same of the newest part of the history, where this host remembers the rest: enough to tell the newest snapshots and
+    /// where the next one goes ([`Repository::recent_chain`]).
+    ///
+    /// # Errors
+    /// As [`Repository::judge`].
+    pub async fn judge_recent(&self, trust: &Trust, remembered: &[Remembered]) -> Result<Judgement, RepoError> {
+        self.judge_chain(trust, self.recent_chain(trust).await?, remembered).await
+    }
+
     /// The same for a chain that was read just now.
     ///
     /// # Errors
@@ -224,6 +233,11 @@ impl Judgement {
             }
         }
         self
+    }
+
+    /// The same with a snapshot that was added just now, so that a test of many days need not read them all again.
+    pub fn test_only_push(&mut self, manifest: VerifiedManifest) {
+        self.chain.manifests.push(manifest);
     }
 
     /// What there is, to be listed.

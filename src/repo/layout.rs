@@ -13,6 +13,8 @@ pub(super) const LISTS: &str = "lists";
 pub(super) const CONFIGS: &str = "configs";
 /// Folders of files whose names are digests and which manifests name.
 pub(super) const CONTENTS: [&str; 4] = [PACKS, LISTS, INDEXES, CONFIGS];
+/// Folders that stay small: everything but contents, manifests and turns.
+pub(super) const PUBLIC: [&str; 7] = [EPOCHS, CLOSINGS, DRILLS, ATTESTATIONS, FORGOTTEN, RECORDS, BUNDLES];
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const ATTESTATIONS: &str = "attestations";

@@ -154,7 +154,9 @@ mod tests {
         let mut expected = Expected::new(None, None);
         for _ in 0..snapshots {
             let all = vec![reference(2, 1, "b"), reference(1, 7, "a"), reference(2, 1, "a"), reference(2, 0, "c")];
-            all.into_iter().for_each(|reference| expected.push(reference).unwrap());
+            for reference in all {
+                expected.push(reference).unwrap();
+            }
         }
         expected
     }

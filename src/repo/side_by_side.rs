@@ -54,15 +54,14 @@ pub(super) fn groups(manifests: &[VerifiedManifest]) -> Vec<Group<'_>> {
     for (at, found) in manifests.iter().enumerate() {
         let layers = &found.manifest().indexes;
         let base = layers.first();
-        match newest.get(&base).copied().filter(|group| groups[*group].has_room(layers)) {
-            Some(group) => groups[group].add(at, layers),
-            None => {
-                newest.insert(base, groups.len());
-                let mut group = Group { snapshots: Vec::new(), layers: Vec::new(), of: Vec::new() };
-                group.add(at, layers);
-                groups.push(group);
-            }
+        if let Some(group) = newest.get(&base).copied().filter(|group| groups[*group].has_room(layers)) {
+            groups[group].add(at, layers);
+            continue;
         }
+        newest.insert(base, groups.len());
+        let mut group = Group { snapshots: Vec::new(), layers: Vec::new(), of: Vec::new() };
+        group.add(at, layers);
+        groups.push(group);
     }
     groups
 }

@@ -101,7 +101,7 @@ mod tests {
         println!("100 of 100,000 changed a day: {} lines a day, at most {layers} layers", lines / 400);
         assert!(lines / 400 < 700 && layers <= 16, "{lines} {layers}");
         let (lines, _) = written(300, std::iter::repeat_n(1, 1_000));
-        println!("1 of 300 changed a day: {} lines in 1,000 days", lines);
+        println!("1 of 300 changed a day: {lines} lines in 1,000 days");
         assert!(lines < 9_000, "{lines}");
     }
 

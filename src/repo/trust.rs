@@ -312,14 +312,13 @@ impl Closed {
         }
     }
 
-    /// A forget record is on no list: what it excuses is.
+    /// Of forget records, those that take another one back: what the others removed stands in `excused`.
     fn lists(&self, what: Signed, file: &Digest) -> bool {
         match what {
             Signed::Manifest => self.manifests.contains(file),
             Signed::Drill => self.drills.contains(file),
             Signed::Attestation => self.attestations.contains(file),
-            Signed::Record => self.records.contains(file),
-            Signed::Forget => false,
+            Signed::Record | Signed::Forget => self.records.contains(file),
         }
     }
 }

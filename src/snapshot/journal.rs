@@ -53,7 +53,9 @@ impl Journal {
             }
         }
         let mut writer = IndexWriter::new(std::slice::from_ref(&self.reader));
-        by_secret.values().for_each(|record| writer.push(record));
+        for record in by_secret.values() {
+            writer.push(record);
+        }
         fsutil::create_folder(&self.folder, Access::Private)?;
         let path = self.folder.join(format!("{}-{}.age", self.epoch, pack.sha256));
         fsutil::write(&path, &writer.finish().bytes, Access::Private, Existing::Replace)

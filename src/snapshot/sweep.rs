@@ -98,13 +98,11 @@ fn oldest(segments: &[Segment]) -> Option<u64> {
 /// The arc from `from` on, in two pieces where it passes the end of the circle.
 fn arc(from: u64, length: u128, time: Timestamp) -> Vec<SweepArc> {
     let last = u128::from(from) + length - 1;
-    match u64::try_from(last) {
-        Ok(to) => vec![SweepArc { from, to, time }],
-        Err(_) => {
-            let to = u64::try_from(last % CIRCLE).expect("a remainder is smaller");
-            vec![SweepArc { from, to: u64::MAX, time }, SweepArc { from: 0, to, time }]
-        }
+    if let Ok(to) = u64::try_from(last) {
+        return vec![SweepArc { from, to, time }];
     }
+    let to = u64::try_from(last % CIRCLE).expect("a remainder is smaller");
+    vec![SweepArc { from, to: u64::MAX, time }, SweepArc { from: 0, to, time }]
 }
 
 /// The circle in pieces, each with its newest reading. What was read in the future is not known.

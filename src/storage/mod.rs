@@ -271,7 +271,8 @@ impl Storage {
     pub async fn folders(&self, folder: &str) -> Result<(Vec<String>, Vec<Entry>), StorageError> {
         self.planned(folder)?;
         let Some(store) = self.existing(folder).await? else { return Ok(Default::default()) };
-        let found = store.list_with_delimiter(Some(&Path::from(folder))).await;
+        let prefix = (!folder.is_empty()).then(|| Path::from(folder));
+        let found = store.list_with_delimiter(prefix.as_ref()).await;
         let found = found.map_err(|error| self.error(folder, &error))?;
         let mut folders: Vec<String> = found.common_prefixes.iter().map(ToString::to_string).collect();
         let mut files: Vec<Entry> = found.objects.into_iter().map(entry).collect();

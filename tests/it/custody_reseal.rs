@@ -243,6 +243,11 @@ fn the_new_snapshot_is_the_same_moment_and_the_next_number() {
         assert_eq!((done.of, after.sequence, after.epoch), (before.snapshot, 3, 2));
         assert_eq!((after.time, &after.source), (before.time, &before.source), "the recovery point is the old one");
         assert!(after.packs.new.iter().all(|pack| !before.packs.new.contains(pack)));
+        assert_eq!(
+            (after.indexes.len(), after.full),
+            (1, before.full),
+            "a base, and the pass of the snapshot it completes"
+        );
         assert_eq!((after.counts.values_read, after.counts.listed), (values().len() as u64, before.counts.listed));
     });
 }

@@ -12,7 +12,10 @@ use lifeboat::{
         Source,
         memory::{HeldVersion, Memory},
     },
-    repo::{CheckDepth, CheckReport, Extent, FaultKind, FileRef, Manifest, PackLists, Repository, SweepArc},
+    repo::{
+        CheckDepth, CheckReport, Extent, FaultKind, FileRef, Judgement, Manifest, PackLists, Repository, SweepArc, Tip,
+        Trust,
+    },
     snapshot::{self, DrillSealing, Report, SnapshotError},
     storage::{Storage, faults::Faults},
 };
@@ -28,7 +31,10 @@ struct Host {
     source: Arc<Memory>,
     drill: Option<DrillSealing>,
     config: Option<&'static [u8]>,
+    exclude: [String; 1],
     sweep_days: u32,
+    /// The history as the host's own runs leave it, so that years of them do not each read all of it.
+    known: tokio::sync::Mutex<Option<(Judgement, Tip, Trust)>>,
 }
 
 fn day(number: i64) -> Timestamp {
@@ -46,7 +52,9 @@ impl Host {
             source: Arc::new(Memory::new("111111111111", "eu-central-1")),
             drill: None,
             config: None,
+            exclude: ["hidden/*".to_owned()],
             sweep_days: 1_000,
+            known: tokio::sync::Mutex::new(None),
         };
         (0..secrets).for_each(|number| host.put(&name(number), 0, &value(number)));
         host
@@ -59,30 +67,54 @@ impl Host {
     }
 
     async fn run(&self, number: i64) -> Report {
-        self.run_on(&self.sample.repository, number, &self.sample.index).await.unwrap()
+        let mut known = self.known.lock().await;
+        let (repository, anchor) = (&self.sample.repository, self.sample.anchor());
+        if known.is_none() {
+            let trust = repository.trust(&anchor).await.unwrap();
+            let judgement = repository.judge(&trust, &[]).await.unwrap();
+            let tip = judgement.for_appending().unwrap().tip();
+            *known = Some((judgement, tip, trust));
+        }
+        let Some((judgement, tip, trust)) = known.as_mut() else { panic!("it is known now") };
+        let clock = FixedClock(day(number));
+        let request = self.request(repository, trust, &self.sample.index, &clock);
+        let appending = judgement.for_appending().unwrap();
+        let report = snapshot::run_after(&request, &appending, tip).await.unwrap();
+        judgement.test_only_push(report.manifest.clone());
+        report
     }
 
     async fn run_on(&self, to: &Repository, number: i64, index_key: &IndexKey) -> Result<Report, SnapshotError> {
-        let sample = &self.sample;
+        *self.known.lock().await = None;
+        let trust = to.trust(&self.sample.anchor()).await.unwrap();
+        snapshot::run(&self.request(to, &trust, index_key, &FixedClock(day(number)))).await
+    }
+
+    fn request<'a>(
+        &'a self,
+        repository: &'a Repository,
+        trust: &'a Trust,
+        index_key: &'a IndexKey,
+        clock: &'a FixedClock,
+    ) -> snapshot::Request<'a> {
         let source: Arc<dyn Source> = Arc::<Memory>::clone(&self.source);
-        snapshot::run(&snapshot::Request {
-            repository: to,
+        snapshot::Request {
+            repository,
             source,
             account: None,
-            trust: &to.trust(&sample.anchor()).await.unwrap(),
+            trust,
             witness: None,
-            signer: &sample.signer,
+            signer: &self.sample.signer,
             index_key,
-            exclude: &["hidden/*".to_owned()],
+            exclude: &self.exclude,
             sweep_days: self.sweep_days,
             journal: None,
             scratch: None,
             drill: self.drill.as_ref(),
             config: self.config,
-            clock: &FixedClock(day(number)),
+            clock,
             progress: &Silent,
-        })
-        .await
+        }
     }
 
     /// What a reading of everything captures, without where values are and when they were read.

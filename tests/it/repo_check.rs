@@ -124,7 +124,7 @@ fn what_an_interrupted_run_left_is_no_fault() {
         sample
             .repository
             .storage()
-            .put_new("snapshots/20260101T000000Z-00000000.json.sig", Bytes::new())
+            .put_new("snapshots/0/20260101T000000Z-00000000.json.sig", Bytes::new())
             .await
             .unwrap();
         let report = depth(&sample.repository, &trust, CheckDepth::Structure).await;

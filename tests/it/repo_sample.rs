@@ -53,7 +53,9 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
 /// What a manifest of `at` without sweeps says of the age of these records.
 pub fn readings(records: &[Record], at: Timestamp) -> Readings {
     let mut readings = ReadingCount::new(at, &[]);
-    records.iter().for_each(|record| readings.add(record));
+    for record in records {
+        readings.add(record);
+    }
     readings.finish()
 }
 

@@ -77,6 +77,35 @@ fn a_thief_s_snapshots_are_cut_off() {
 }
 
 #[test]
+fn what_a_removed_signer_took_back_stays_taken_back_and_what_it_ordered_lapses() {
+    let (sample, other) = (Sample::new(Storage::memory(), 4), Signer::generate());
+    block_on(async {
+        let first = trust(&sample).await;
+        sample.succeed(&first, &sample.recovery, (&sample.signer, &[&sample.signer, &other]), None).await;
+        let both = trust(&sample).await;
+        let judgement = sample.repository.judge(&both, &[]).await.unwrap();
+        let names = |at: usize| [judgement.chain().manifests[at].name().to_owned()].into();
+        let window = (time(300), time(400));
+        let (theirs, ours) = (&other, &sample.signer);
+        let honest = sample.repository.forget(&judgement, &both, &names(0), window, None, theirs).await;
+        honest.unwrap();
+        sample.repository.undo_forget(&both, "latest", time(310), ours).await.unwrap();
+        sample.repository.forget(&judgement, &both, &names(1), window, None, ours).await.unwrap();
+        sample.succeed(&both, &sample.recovery, (&sample.signer, &[&other]), None).await;
+        let after = trust(&sample).await;
+        let chain = sample.repository.chain(&after).await.unwrap();
+        assert!(chain.records.is_empty(), "{:?}", chain.records);
+        let kinds: Vec<FaultKind> = chain.faults.iter().map(|fault| fault.kind).collect();
+        assert_eq!((numbers(&chain), kinds), (vec![1, 2, 3, 4], vec![FaultKind::Junk]));
+        // An undo that is not on the list is worth nothing: an order of today stays.
+        let judgement = sample.repository.judge(&after, &[]).await.unwrap();
+        sample.repository.forget(&judgement, &after, &names(0), window, None, theirs).await.unwrap();
+        sample.repository.undo_forget(&both, "latest", time(320), ours).await.unwrap();
+        assert_eq!(sample.repository.chain(&after).await.unwrap().records.len(), 1);
+    });
+}
+
+#[test]
 fn a_closing_list_that_is_gone_or_altered_is_a_fault_and_lists_nothing() {
     let (sample, other) = (Sample::new(Storage::memory(), 2), Signer::generate());
     block_on(async {

@@ -11,7 +11,7 @@ use crate::{
     cli::{
         Context, Exit, Failure,
         copying::{Copied, copy_to},
-        history::AcceptArgs,
+        history::{AcceptArgs, Reach},
     },
     custody::{self, Kind, Pending},
     fsutil,
@@ -31,7 +31,8 @@ pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) ->
         context.output.warn(&format!("the proofs of the new sheets were not recorded: {}", error.message));
     }
     let (trust, copies) = (desk.repository.trust(&anchor).await?, &desk.host.config.copies);
-    let copies = copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default()).await?;
+    let copies =
+        copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default(), Reach::Whole).await?;
     for Copied { url, outcome, .. } in &copies {
         if let Err(failure) = outcome {
             context.output.warn(&format!(

@@ -54,12 +54,13 @@ pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
         |pending| json!({ "epoch": pending.epoch().number, "kind": pending.kind(), "missing": pending.missing() }),
     );
     let newest = book.newest.map(|(number, time)| json!({ "number": number, "time": time }));
-    let value =
-        json!({ "sheets": book.entries, "faults": book.faults, "pending": pending, "newest_snapshot": newest });
+    let value = json!({ "sheets": book.entries, "faults": book.faults, "pending": pending, "newest_snapshot": newest });
     context.output.result(&value, || {
         let headings = ["custodian", "sheet", "epoch", "state", "last proof", "next proof"];
         let newest = match book.newest {
-            Some((number, time)) => format!("the newest snapshot is number {number}, of {time}: note it beside your sheet"),
+            Some((number, time)) => {
+                format!("the newest snapshot is number {number}, of {time}: note it beside your sheet")
+            }
             None => "there is no snapshot yet".into(),
         };
         format!("{}\n{newest}", table(&headings, book.entries.iter().map(row).collect()))

@@ -9,7 +9,7 @@ use crate::{
     cli::{
         Context, Exit, Failure,
         copying::{self, Copied, copy_to},
-        history::AcceptArgs,
+        history::{AcceptArgs, Reach},
         output::plural,
         quorum::{self, ShareArgs},
         watch::Watch,
@@ -45,7 +45,8 @@ pub(super) async fn run(context: &Context, desk: &Desk, shares: Vec<PathBuf>) ->
         desk.host.remember(&last.manifest)?;
     }
     let (host, accept) = (&desk.host, AcceptArgs::default());
-    let copies = copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, &accept).await?;
+    let copies =
+        copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, &accept, Reach::Whole).await?;
     copying::warn(context, &copies);
     for fault in &done.history {
         context.output.warn(&format!("history: {fault}"));

@@ -11,7 +11,7 @@ pub use self::args::Args;
 pub(super) use self::view::{describe, differences, verified_table};
 use super::{
     Context, Exit, Failure,
-    history::{self, About},
+    history::{self, About, Reach},
     output::plural,
     quorum::{self, Opened},
     show::{self, Trusted},
@@ -36,7 +36,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let approved = args.plan_file().map(|path| read_plan(&args, path)).transpose()?;
     let opened = open(context, &args).await?;
     let repository = opened.repository();
-    let judgement = history::judge(context, repository, opened.trust(), &args.compare).await?;
+    // Before something is written, everything is looked at.
+    let is_newest = args.only_plans() && args.at.is_none() && approved.is_none();
+    let reach = if is_newest { Reach::of(&args.snapshot) } else { Reach::Whole };
+    let judgement = history::judge(context, repository, opened.trust(), &args.compare, reach).await?;
     judgement.refuse_halted(Halt::Restore)?;
     let (manifest, options) = match &approved {
         Some(file) => (approved_snapshot(repository, &judgement, file)?, file.options.clone()),

@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 use super::{
     Context, Exit, Failure,
     copying::{Copied, copy_to},
-    history::{self, AcceptArgs},
+    history::{self, AcceptArgs, Reach},
     output::plural,
     watch::Watch,
 };
@@ -111,7 +111,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             .output
             .note("every value is sealed to the drill key too ([drill] full): whoever has it can read every secret");
     }
-    let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
+    let judgement = repository.judge_recent(&trust, &history::of_host(context, &repository)?).await?;
     let judgement = judgement.accepting(&args.accept.accepted);
     let appending = judgement.for_appending()?;
     host.see_forgotten(repository.id(), &judgement.chain().records, SystemClock.now())?;
@@ -137,9 +137,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if alone && let Some(failure) = captured.pop_if(|one| one.outcome.is_err()).and_then(|one| one.outcome.err()) {
         return Err(failure);
     }
+    // For readers that remember nothing; the next run makes up for what fails.
+    if let Err(error) = repository.bundle_full_folders(judgement.chain()).await {
+        tracing::warn!(%error, "no bundle of manifests was written");
+    }
     let is_there = captured.iter().any(|one| one.outcome.is_ok());
     let sections = if args.no_copy || !is_there { &[][..] } else { &host.config.copies };
-    let copies = copy_to(context, &host, &repository, &trust, sections, &args.accept).await?;
+    let copies = copy_to(context, &host, &repository, &trust, sections, &args.accept, Reach::Newest).await?;
     print::print(context, &captured, &chosen.left_out, &copies, alone);
     let exit = exit(&captured, &copies);
     let is_missed = chosen.left_out.iter().any(LeftOut::is_missed);

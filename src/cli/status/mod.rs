@@ -78,7 +78,7 @@ fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
 async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
-    let (history, copies) = futures::join!(repository.history(&trust), survey::copies(&host, repository.id()));
+    let (history, copies) = futures::join!(repository.recent_history(&trust), survey::copies(&host, repository.id()));
     let (History { chain, drills: mut stored }, copies) = (history?, copies?);
     if context.global.repo.is_none() {
         stored.extend(drills_of(context, &copies));
@@ -95,7 +95,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         address: repository.storage().address().to_owned(),
         snapshot: newest,
         sources,
-        snapshots: chain.manifests.len() as u64,
+        snapshots: chain.count(),
         history: judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect(),
         drill_faults: drills.iter().filter_map(Past::as_fault).collect(),
         sheet_faults,
@@ -151,7 +151,7 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
         url: view.section.url.clone(),
         region: view.section.region.clone(),
         newest: newest.map(|newest| CopyHead { sequence: newest.head.sequence, time: newest.time }),
-        behind: chain.manifests.iter().filter(|found| found.manifest().sequence > held).count() as u64,
+        behind: chain.newer_than(held),
         locked_until: view.locked_until,
         error,
         fault: faults.iter().map(|fault| fault.kind).max_by_key(|kind| kind.severity()),

@@ -25,7 +25,10 @@ pub(super) fn newest(sources: &Sources, chain: &Chain) -> (Option<Newest>, Vec<O
         let meant: Vec<&&Place> = places.iter().filter(means).collect();
         // Where the configuration names no account, several may be meant: then each is shown, and none is taken for another.
         if meant.len() < 2 {
-            return (meant.first().and_then(|place| newest.get(**place)).map(|found| Newest::of(found.manifest())), Vec::new());
+            return (
+                meant.first().and_then(|place| newest.get(**place)).map(|found| Newest::of(found.manifest())),
+                Vec::new(),
+            );
         }
     }
     let wanted = match sources {
