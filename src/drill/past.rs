@@ -77,6 +77,11 @@ impl Past {
         self.facts.as_ref().filter(|_| self.fault.is_none())
     }
 
+    /// Whether a signer who counts made it, whatever is missing before it.
+    pub fn is_genuine(&self) -> bool {
+        matches!(self.kind, None | Some(FaultKind::Gap))
+    }
+
     /// What is wrong with it, as a fault of the repository.
     pub fn as_fault(&self) -> Option<Fault> {
         let (detail, kind) = (self.fault.as_ref()?, self.kind?);
@@ -100,6 +105,19 @@ pub fn judge(stored: Vec<StoredDrill>, trust: &Trust) -> Vec<Past> {
         judged.push(Past { stored, facts, fault, kind });
     }
     judged
+}
+
+/// The same at a moment: a record that is dated more than a day ahead of it proves nothing.
+pub fn as_of(mut past: Vec<Past>, now: Timestamp) -> Vec<Past> {
+    let latest = now.checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
+    for each in &mut past {
+        let is_ahead = each.verified().and_then(Facts::started).is_some_and(|started| started > latest);
+        if is_ahead {
+            each.fault = Some("it is dated more than a day ahead".to_owned());
+            each.kind = Some(FaultKind::Damaged);
+        }
+    }
+    past
 }
 
 /// In the order in which they name each other; where that breaks, the oldest by name goes on.

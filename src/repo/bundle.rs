@@ -60,7 +60,7 @@ impl Repository {
     }
 
     /// Of the files that folders list, those that bundles hold with the same size.
-    pub(super) async fn from_bundles(&self, entries: &[Entry]) -> Result<Files, RepoError> {
+    pub(super) async fn bundled(&self, entries: &[Entry]) -> Result<Files, RepoError> {
         let mut by_folder: BTreeMap<u64, HashMap<&str, u64>> = BTreeMap::new();
         for entry in entries {
             if let Some(folder) = layout::manifest_folder(&entry.name) {

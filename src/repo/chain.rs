@@ -59,7 +59,7 @@ impl Repository {
     /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
     pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
         let entries = self.storage.list(layout::SNAPSHOTS).await?;
-        let bundled = self.from_bundles(&entries).await?;
+        let bundled = self.bundled(&entries).await?;
         let read = self.read_manifests(entries, trust, &BTreeMap::new(), &bundled).await?;
         let records = self.forget_records(trust).await?;
         Ok(assembled(read, Settled::default(), records, trust))

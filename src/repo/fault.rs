@@ -42,6 +42,8 @@ pub enum FaultKind {
     RolledBack,
     /// A snapshot by a host that did not know the newest epoch.
     Late,
+    /// A newer key is in force: what is believed here is what an old configuration or old sheets say.
+    Superseded,
     /// A signed record of a kind this build does not know forbids something.
     Halted,
     /// A file that claims to mean something and has no effect.
@@ -108,7 +110,7 @@ impl fmt::Display for Fault {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Missing,
         Self::Damaged,
         Self::Dangling,
@@ -119,6 +121,7 @@ impl FaultKind {
         Self::Fork,
         Self::RolledBack,
         Self::Late,
+        Self::Superseded,
         Self::Halted,
         Self::Junk,
         Self::Unknown,
@@ -128,9 +131,13 @@ impl FaultKind {
     pub fn severity(self) -> Option<Severity> {
         match self {
             Self::Missing | Self::Damaged | Self::Dangling => Some(Severity::Damaged),
-            Self::Unsigned | Self::Untrusted | Self::Renamed | Self::Gap | Self::Fork | Self::RolledBack => {
-                Some(Severity::Refused)
-            }
+            Self::Unsigned
+            | Self::Untrusted
+            | Self::Renamed
+            | Self::Gap
+            | Self::Fork
+            | Self::RolledBack
+            | Self::Superseded => Some(Severity::Refused),
             Self::Late | Self::Halted => Some(Severity::Attention),
             Self::Junk | Self::Unknown => None,
         }
@@ -149,6 +156,7 @@ impl FaultKind {
             Self::Fork => "fork",
             Self::RolledBack => "rolled_back",
             Self::Late => "late",
+            Self::Superseded => "superseded",
             Self::Halted => "halted",
             Self::Junk => "junk",
             Self::Unknown => "unknown",

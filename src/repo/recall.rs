@@ -33,15 +33,14 @@ impl Repository {
     pub async fn recent_chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
         let Some(path) = &self.memory else { return self.chain(trust).await };
         let memory = Memory::load(path, trust);
-        let (memory, look) = match self.look_after(&memory.settled).await? {
-            Some(look) => (memory, look),
-            None => {
-                let memory = memory.unsettled();
-                let look = self.look_after(&memory.settled).await?.unwrap_or_else(|| Look::of(Vec::new()));
-                (memory, look)
-            }
+        let (memory, look) = if let Some(look) = self.look_after(&memory.settled).await? {
+            (memory, look)
+        } else {
+            let memory = memory.unsettled();
+            let look = self.look_after(&memory.settled).await?.unwrap_or_else(|| Look::of(Vec::new()));
+            (memory, look)
         };
-        let bundled = self.from_bundles(&look.entries).await?;
+        let bundled = self.bundled(&look.entries).await?;
         let read = self.read_manifests(look.entries, trust, &memory.kept, &bundled).await?;
         let records = self.forget_records(trust).await?;
         let kept = read.kept.clone();

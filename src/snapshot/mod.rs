@@ -24,8 +24,8 @@ use crate::{
     progress::Progress,
     provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
     repo::{
-        Appending, DRILL, FileRef, FullPass, Manifest, NoChoice, OpenSet, PackSet, Remembered, RepoError, Repository,
-        Seal, Sorted, Spool, Tip, Trust, VerifiedManifest, Witness, accepted,
+        Appending, DRILL, Fault, FaultKind, FileRef, FullPass, Manifest, NoChoice, OpenSet, PackSet, Remembered,
+        RepoError, Repository, Seal, Sorted, Spool, Tip, Trust, VerifiedManifest, Witness, accepted, pack_name,
     },
 };
 use journal::Journal;
@@ -247,6 +247,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
         unreadable: tally.unreadable_counts(),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
+    let lost = lost(earlier.as_ref(), &shared.missing, is_whole);
     if let Some(gone) = request.repository.missing_of(&manifest).await? {
         return Err(SnapshotError::Gone(gone));
     }
@@ -254,7 +255,19 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     if let Some(Err(error)) = journal().map(|journal| journal.clear()) {
         tracing::warn!(%error, "the journal of the run cannot be cleared");
     }
-    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: appending.faults() })
+    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: [appending.faults(), lost].concat() })
+}
+
+/// What of the snapshot before is gone. Its values were read again as far as the source still has them; the others are lost.
+fn lost(earlier: Option<&Earlier>, missing: &BTreeSet<Digest>, is_whole: bool) -> Vec<Fault> {
+    let Some(earlier) = earlier else { return Vec::new() };
+    let read_again = "what it held was read again, as far as the source still has it";
+    let packs = missing.iter().map(|pack| Fault::new(&pack_name(pack), FaultKind::Missing, read_again));
+    let index = (!is_whole).then(|| {
+        let file = earlier.manifest.verified().file();
+        Fault::new(&file, FaultKind::Damaged, "its index cannot be read; every value was read again")
+    });
+    packs.chain(index).collect()
 }
 
 /// What decides which values count as sealed. Where small packs cannot be looked for, none is given up.

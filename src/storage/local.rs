@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ use crate::{
 
 /// What is read at once of a file that is hashed.
 const PIECE: usize = 64 * 1024;
+/// `ELOOP` of Linux.
+const LOOP: i32 = 40;
 
 /// A folder, opened when it is first there.
 ///
@@ -31,6 +34,11 @@ impl LocalFolder {
     /// Names the folder; touches nothing.
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, opened: OnceLock::new() }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The folder for reading; `None` while it does not exist.
@@ -64,6 +72,53 @@ impl LocalFolder {
         let store = LocalFileSystem::new_with_prefix(&self.path).map_err(io::Error::other)?.with_fsync(true);
         Ok(Arc::clone(self.opened.get_or_init(|| Arc::new(store))))
     }
+}
+
+/// A file of a listing: name, length, time of its last change.
+pub(super) type Found = (String, u64, SystemTime);
+
+/// Every file below a folder and the folders there, or, not `deep`, those right below it. What an interrupted write left is no file, nor is what has a
+/// name that no repository can have. Links to folders are not followed, so that none leads out or round in a circle.
+pub(super) fn list(root: &Path, below: &str, deep: bool) -> io::Result<(Vec<Found>, Vec<String>)> {
+    let (mut found, mut seen, mut ahead) = (Vec::new(), Vec::new(), vec![below.to_owned()]);
+    while let Some(folder) = ahead.pop() {
+        let entries = match fs::read_dir(root.join(&folder)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            other => other?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let file = entry.file_name();
+            let Some(file) = file.to_str().filter(|file| !file.chars().any(char::is_control)) else { continue };
+            let name = if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") };
+            if Name::parse(&name).is_err() {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                if deep {
+                    ahead.push(name.clone());
+                }
+                seen.push(name);
+                continue;
+            }
+            match fs::metadata(entry.path()) {
+                Ok(about) if about.is_dir() || is_unfinished(file) => {}
+                Ok(about) => found.push((name, about.len(), about.modified()?)),
+                // A link to nowhere, or a file that was removed just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // A link that goes round in a circle is no file either.
+                Err(error) if error.raw_os_error() == Some(LOOP) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok((found, seen))
+}
+
+/// `name#3`: what a write that was cut off left.
+fn is_unfinished(file: &str) -> bool {
+    let number = file.rsplit_once('#').map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A whole file.

@@ -17,7 +17,10 @@ use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, memory::InMemory, path::Path};
 use tokio::sync::OnceCell;
 
-use crate::isolation::{Isolation, Refused};
+use crate::{
+    cores,
+    isolation::{Isolation, Refused},
+};
 use address::{Address, Bucket, Target};
 use bucket::Connected;
 use faults::Faults;
@@ -237,21 +240,37 @@ impl Storage {
     pub async fn list(&self, folder: &str) -> Result<Vec<Entry>, StorageError> {
         self.planned(folder)?;
         let Some(store) = self.existing(folder).await? else { return Ok(Vec::new()) };
+        if let Place::Local { folder: local, .. } = &*self.place {
+            return Ok(self.list_local(local, folder, true).await?.0);
+        }
         let prefix = if folder.is_empty() { None } else { Some(self.path(folder)?) };
         let mut stream = store.list(prefix.as_ref());
         let mut entries = Vec::new();
         loop {
             match stream.try_next().await {
-                Ok(Some(meta)) => entries.push(entry(meta)),
+                Ok(Some(meta)) => entries.push(entry(&meta)),
                 Ok(None) => break,
-                // A name that no repository has, such as one with control characters. A bucket's listing ends there, so what it
-                // gave is not the whole.
-                Err(object_store::Error::InvalidPath { .. }) if self.is_folder() => {}
                 Err(error) => return Err(self.error(folder, &error)),
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// Not by the crate: its stream ends at the first name that it cannot express, and what it gave looks like everything.
+    async fn list_local(
+        &self,
+        local: &LocalFolder,
+        folder: &str,
+        deep: bool,
+    ) -> Result<(Vec<Entry>, Vec<String>), StorageError> {
+        let (root, below) = (local.path().to_owned(), folder.to_owned());
+        let found = cores::aside(move || local::list(&root, &below, deep)).await;
+        let (files, mut folders) = found.map_err(|error| self.unavailable(folder, reason(&error)))?;
+        let mut entries: Vec<Entry> = files.into_iter().map(local_entry).collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        folders.sort();
+        Ok((entries, folders))
     }
 
     /// Whether it is a local folder, where asking for one file costs next to nothing.
@@ -271,11 +290,15 @@ impl Storage {
     pub async fn folders(&self, folder: &str) -> Result<(Vec<String>, Vec<Entry>), StorageError> {
         self.planned(folder)?;
         let Some(store) = self.existing(folder).await? else { return Ok(Default::default()) };
+        if let Place::Local { folder: local, .. } = &*self.place {
+            let (files, folders) = self.list_local(local, folder, false).await?;
+            return Ok((folders, files));
+        }
         let prefix = (!folder.is_empty()).then(|| Path::from(folder));
         let found = store.list_with_delimiter(prefix.as_ref()).await;
         let found = found.map_err(|error| self.error(folder, &error))?;
         let mut folders: Vec<String> = found.common_prefixes.iter().map(ToString::to_string).collect();
-        let mut files: Vec<Entry> = found.objects.into_iter().map(entry).collect();
+        let mut files: Vec<Entry> = found.objects.iter().map(entry).collect();
         folders.sort();
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((folders, files))
@@ -324,7 +347,13 @@ impl fmt::Debug for Storage {
     }
 }
 
-fn entry(meta: object_store::ObjectMeta) -> Entry {
+fn local_entry((name, size, modified): local::Found) -> Entry {
+    let seconds = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let modified = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    Entry { name, size, modified: modified.unwrap_or_default() }
+}
+
+fn entry(meta: &object_store::ObjectMeta) -> Entry {
     let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
     Entry { name: meta.location.to_string(), size: meta.size, modified }
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::{Context, Exit, Failure},
     clock::{Clock, SystemClock},
     custody::{self, Pending, SheetReport, SheetState},
-    repo::{Epoch, Repository, Trust},
+    repo::{Epoch, Fault, Repository, Trust},
     share::UntrustedShare,
     storage::Storage,
 };
@@ -69,7 +69,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if report.state != SheetState::Current {
         context.output.warn(advice(report.state));
     }
-    Ok(if report.state == SheetState::Current { Exit::Complete } else { Exit::NoQuorum })
+    // The sheet is what the register says. Whether that is the newest register is not certain while an epoch is in doubt.
+    let doubts = known.host.as_ref().map_or(&[][..], |(_, trust)| trust.faults());
+    for fault in doubts {
+        context.output.warn(&format!("which sheets are in force is not certain: {fault}"));
+    }
+    Ok(match report.state {
+        SheetState::Current => Exit::of(Fault::worst(doubts)),
+        _ => Exit::NoQuorum,
+    })
 }
 
 async fn known(context: &Context) -> Result<Known, Failure> {

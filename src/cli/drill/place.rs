@@ -128,11 +128,14 @@ async fn records_of(
 /// Brings every record to every site that may be reached; what could not be written, in sentences.
 pub(super) async fn deliver(from: &From) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut all: Vec<StoredDrill> = from.past.iter().map(|past| past.stored.clone()).collect();
+    let mut known: Vec<StoredDrill> = from.past.iter().map(|past| past.stored.clone()).collect();
     match from.repository.drills().await {
-        Ok(stored) => all.extend(stored),
+        Ok(stored) => known.extend(stored),
         Err(error) => faults.push(error.to_string()),
     }
+    // What does not count is not spread.
+    let counting = drill::judge(known, &from.trust).into_iter().filter(Past::is_genuine);
+    let all: Vec<StoredDrill> = counting.map(|past| past.stored).collect();
     for site in from.others.iter().chain([&from.repository]) {
         for stored in &all {
             if let Err(error) = site.put_stored_drill(stored).await {

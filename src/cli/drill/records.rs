@@ -5,6 +5,7 @@ use serde_json::json;
 use super::super::{Context, Exit, Failure, output::table};
 use crate::{
     app::Host,
+    clock::{Clock, SystemClock},
     drill::{self, Past, report},
     repo::{Repository, StoredDrill, Trust},
 };
@@ -53,7 +54,7 @@ pub(in crate::cli) async fn judged_of(
     if context.global.repo.is_none() {
         stored.extend(elsewhere(context, host, repository).await);
     }
-    Ok(drill::judge(stored, trust))
+    Ok(drill::as_of(drill::judge(stored, trust), SystemClock.now()))
 }
 
 /// What copies hold; one that does not answer is said and left out.

@@ -83,7 +83,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     if context.global.repo.is_none() {
         stored.extend(drills_of(context, &copies));
     }
-    let drills = drill::judge(stored, &trust);
+    let drills = drill::as_of(drill::judge(stored, &trust), now);
     let remembered = survey::remembered(host.witness(repository.id())?, &copies, &drills);
     host.see_forgotten(repository.id(), &chain.records, now)?;
     let judgement = repository.judge_chain(&trust, chain, &remembered).await?;
