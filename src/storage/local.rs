@@ -15,6 +15,10 @@ use crate::{
     model::{Digest, Hashing},
 };
 
+/// For files the flag means nothing.
+#[cfg(unix)]
+const NO_WAITING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
 /// What is read at once of a file that is hashed.
 const PIECE: usize = 64 * 1024;
 
@@ -60,18 +64,65 @@ impl LocalFolder {
         self.open()
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn open(&self) -> io::Result<Arc<LocalFileSystem>> {
         let store = LocalFileSystem::new_with_prefix(&self.path).map_err(io::Error::other)?.with_fsync(true);
         Ok(Arc::clone(self.opened.get_or_init(|| Arc::new(store))))
     }
 }
 
-/// A whole file.
-pub(super) fn read(store: &LocalFileSystem, name: &Name) -> object_store::Result<Bytes> {
-    let (mut file, length) = open(store, name)?;
+/// A whole file of at most `most` bytes.
+pub(super) fn read(store: &LocalFileSystem, name: &Name, most: u64) -> object_store::Result<Bytes> {
+    let (file, length) = open(store, name)?;
+    if length > most {
+        return Err(super::larger(length, most));
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    file.read_to_end(&mut bytes).map_err(|error| failed(name, error))?;
-    Ok(bytes.into())
+    // One that grows meanwhile is no longer than it may be either.
+    let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| failed(name, error))?;
+    if read as u64 > most { Err(super::larger(read as u64, most)) } else { Ok(bytes.into()) }
+}
+
+/// Whether there is a file of this name.
+pub(super) fn is_there(store: &LocalFileSystem, name: &Name) -> object_store::Result<bool> {
+    match fs::metadata(store.path_to_filesystem(name)?) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(failed(name, error)),
+    }
+}
+
+/// Names below a folder that are neither file nor folder, nor a link to one. Opening them could wait for ever, or read for ever.
+pub(super) fn no_files(root: &Path, below: &str) -> io::Result<Vec<String>> {
+    let (mut found, mut folders) = (Vec::new(), vec![below.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(root.join(&folder)) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let mut kind = entry.file_type()?;
+            if kind.is_symlink() {
+                match fs::metadata(entry.path()) {
+                    Ok(found) if !found.is_dir() => kind = found.file_type(),
+                    _ => continue,
+                }
+            }
+            if kind.is_dir() {
+                folders.push(name);
+            } else if !kind.is_file() {
+                found.push(name);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A file's digest and length; its content goes through one buffer.
@@ -89,12 +140,22 @@ pub(super) fn measure(store: &LocalFileSystem, name: &Name) -> object_store::Res
     }
 }
 
-/// An open file and its length. A folder is no file.
+/// An open file and its length. A folder is no file. A pipe that nobody writes to is opened without waiting, and not read.
 fn open(store: &LocalFileSystem, name: &Name) -> object_store::Result<(File, u64)> {
     let path = store.path_to_filesystem(name)?;
-    let file = File::open(path).map_err(|error| failed(name, error))?;
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, NO_WAITING);
+    let file = options.open(path).map_err(|error| failed(name, error))?;
     let found = file.metadata().map_err(|error| failed(name, error))?;
-    if found.is_dir() { Err(failed(name, io::ErrorKind::NotFound.into())) } else { Ok((file, found.len())) }
+    if found.is_dir() {
+        Err(failed(name, io::ErrorKind::NotFound.into()))
+    } else if found.is_file() {
+        Ok((file, found.len()))
+    } else {
+        Err(super::unfit("it is not a regular file".into()))
+    }
 }
 
 fn failed(name: &Name, error: io::Error) -> Error {
