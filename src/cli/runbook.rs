@@ -106,7 +106,9 @@ fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>, newes
         "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --expect-number {expect} --plan\n\n\
          Sheets are photos, PDFs or text files in the folder `sheets`; without it they are asked for.\n"
     ));
-    line(format!("## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --expect-number {expect}\n"));
+    line(format!(
+        "## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --expect-number {expect}\n"
+    ));
     line(
         "Current versions come first. When it stops, run it again. Exit code 0: everything is there and equal.\n"
             .into(),

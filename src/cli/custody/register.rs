@@ -51,8 +51,7 @@ async fn book(context: &Context) -> Result<Book, Failure> {
     let pending = pending.filter(|pending| pending.epoch().number > trust.current().number);
     let entries = custody::entries(trust.epochs(), &attestations.verified, SystemClock.now());
     let judgement = repository.judge_recent(&trust, &history::of_host(context, &repository)?).await?;
-    let history: Vec<Fault> =
-        judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect();
+    let history: Vec<Fault> = judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect();
     let is_certain = judgement.for_copying().is_ok();
     let head = judgement.chain().head().filter(|_| is_certain);
     let snapshot = head.map(|head| (head.manifest().sequence, head.manifest().time));
