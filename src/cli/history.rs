@@ -123,15 +123,20 @@ pub(super) async fn judge(
     let drills = drill::judge(repository.drills().await?, trust);
     remembered.extend(survey::remembered(None, &[], &drills));
     for url in &args.compare {
-        remembered.extend(at(url, repository, trust).await?);
+        remembered.extend(head_of(url, Storage::open(url)?, repository, trust).await?);
     }
     let judgement = reach.judge(repository, trust, &remembered).await?;
     Ok(judgement.accepting(&args.accept.accepted).expecting(args.expect_number))
 }
 
 /// The head of another copy, verified by the same trust.
-async fn at(url: &str, repository: &Repository, trust: &Trust) -> Result<Option<Remembered>, Failure> {
-    let other = Repository::open(Storage::open(url)?).await?;
+pub(super) async fn head_of(
+    url: &str,
+    storage: Storage,
+    repository: &Repository,
+    trust: &Trust,
+) -> Result<Option<Remembered>, Failure> {
+    let other = Repository::open(storage).await?;
     if other.id() != repository.id() {
         return Err(Failure::usage(format!("{url} is another repository")));
     }

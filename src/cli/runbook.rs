@@ -89,21 +89,26 @@ fn text(host: &Host, epoch: &Epoch, to: &str, last: Option<&drill::Facts>, newes
     if host.config.copies.is_empty() {
         line("  - **none is configured**: with the repository everything is lost".into());
     }
+    let expect = newest.map_or_else(|| "N".into(), |(number, _)| number.to_string());
     // Several sources are restored one after the other.
     let of = if matches!(host.config.sources, Sources::One(_)) { "" } else { " --source ACCOUNT:REGION" };
     let copy = host.config.copies.first().map_or("COPY", |copy| &copy.url);
     line(match newest {
         Some((number, time)) => format!(
             "\nThe newest snapshot when this was printed: **number {number}, of {time}**. A copy whose newest number is lower was\n\
-             rolled back: look at another one. `--expect-number {number}` says so to the program."
+             rolled back: look at another one. The custodians' bags and sheets have a number too. Use the highest of all: `--expect-number N`."
         ),
-        None => "\nThere was no snapshot yet when this was printed: print it again after the first one.".into(),
+        None => "\nThere was no snapshot yet when this was printed: print it again after the first one. The custodians' bags and \
+                 sheets may have a number: `--expect-number N`."
+            .into(),
     });
     line(format!(
-        "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --plan\n\n\
+        "\n## 3  Look; nothing is written\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --expect-number {expect} --plan\n\n\
          Sheets are photos, PDFs or text files in the folder `sheets`; without it they are asked for.\n"
     ));
-    line(format!("## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/\n"));
+    line(format!(
+        "## 4  Restore\n\n    lifeboat restore --repo {copy} --to {to}{of} --share sheets/ --expect-number {expect}\n"
+    ));
     line(
         "Current versions come first. When it stops, run it again. Exit code 0: everything is there and equal.\n"
             .into(),

@@ -194,10 +194,17 @@ impl Sheet<'_, '_> {
     fn blanks(&mut self, y: f32) {
         let room = self.width - self.code_size - COLUMN_GAP;
         self.code(self.left + self.width - self.code_size, y);
-        let step = self.code_size / 3.0;
+        let step = self.code_size / 4.0;
         let half = (room - 14.0) / 2.0;
-        let places =
-            [(0.0, room, 1.0), (0.0, half, 2.0), (half + 14.0, half, 2.0), (0.0, half, 3.0), (half + 14.0, half, 3.0)];
+        let places = [
+            (0.0, room, 1.0),
+            (0.0, half, 2.0),
+            (half + 14.0, half, 2.0),
+            (0.0, half, 3.0),
+            (half + 14.0, half, 3.0),
+            (0.0, half, 4.0),
+            (half + 14.0, half, 4.0),
+        ];
         for (label, (x, width, row)) in BLANKS.into_iter().zip(places) {
             let baseline = y + row * step;
             self.rule(self.left + x, baseline - 10.5, width, 0.5);

@@ -14,9 +14,9 @@ use crate::{
     model::{Digest, Place, Record, SnapshotId, ValueState},
     progress::Progress,
     repo::{
-        Appending, Counts, Fault, FileRef, IndexLine, Manifest, NoChoice, OpenSet, PackEntry, PackLists, PackWriter,
-        ReadingCount, Remembered, RepoError, Repository, Seal, Tip, Trust, UnreadableCount, VerifiedManifest, Witness,
-        pack_name,
+        AcceptedFault, Appending, Counts, Fault, FileRef, IndexLine, Manifest, NoChoice, OpenSet, PackEntry, PackLists,
+        PackWriter, ReadingCount, Remembered, RepoError, Repository, Seal, Tip, Trust, UnreadableCount,
+        VerifiedManifest, Witness, pack_name,
     },
 };
 
@@ -34,6 +34,8 @@ pub struct Reseal<'a> {
     pub signer: &'a Signer,
     /// The newest manifest this host knows of; a repository without it was rolled back.
     pub known: Option<Witness>,
+    /// Faults of the history that a person accepts.
+    pub accepted: &'a [AcceptedFault],
     /// When the run began.
     pub now: Timestamp,
     /// Watches.
@@ -47,6 +49,8 @@ pub struct Resealed {
     pub snapshots: Vec<ResealedSnapshot>,
     /// Faults of the history it was added to.
     pub history: Vec<Fault>,
+    /// Those that would have refused it, and that a person accepted.
+    pub accepted: Vec<AcceptedFault>,
 }
 
 /// A snapshot that the new key alone opens.
@@ -105,7 +109,7 @@ pub async fn reseal(request: &Reseal<'_>) -> Result<Resealed, ResealError> {
         return Err(ResealError::NotASigner(current.number));
     }
     let own = request.known.map(|head| Remembered { by: "this host".into(), head, holds: false, outside: true });
-    let judgement = request.repository.judge(request.trust, own.as_slice()).await?;
+    let judgement = request.repository.judge(request.trust, own.as_slice()).await?.accepting(request.accepted);
     let appending = judgement.for_appending()?;
     let tip = appending.tip();
     let mut places: Vec<&Place> = Vec::new();
@@ -118,7 +122,7 @@ pub async fn reseal(request: &Reseal<'_>) -> Result<Resealed, ResealError> {
     for place in places {
         snapshots.extend(reseal_place(request, &appending, &tip, place).await?);
     }
-    Ok(Resealed { snapshots, history: appending.faults() })
+    Ok(Resealed { snapshots, history: appending.faults(), accepted: appending.accepted().to_vec() })
 }
 
 async fn reseal_place(

@@ -237,6 +237,11 @@ fn prove(table: &mut Table<'_>, epoch: &Epoch, kind: Option<Kind>) {
     ));
     table.note("New bag numbers ______________ ______________ ______________");
     table.note("");
+    table.step(
+        "lifeboat custody register was run. Every custodian writes the newest snapshot that it names on the bag:",
+    );
+    table.note("Newest snapshot: number ______________ of ______________ (date)");
+    table.note("");
 }
 
 fn clear(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {

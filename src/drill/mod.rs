@@ -66,6 +66,8 @@ pub struct Request<'a> {
     pub trust: &'a Trust,
     /// Heads that others remember of it.
     pub remembered: &'a [Remembered],
+    /// The number that the newest snapshot has at least, where somebody was told it.
+    pub expected: Option<u64>,
     /// Faults of its history that a person accepts.
     pub accepted: &'a [AcceptedFault],
     /// The sandbox, written to.

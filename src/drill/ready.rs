@@ -19,6 +19,7 @@ use crate::{
     clock::{Clock, to_seconds},
     model::{Digest, Place, SnapshotId},
     repo::{Chain, Chosen, Halt, Manifest, NoChoice, Trust},
+    status::span,
 };
 
 /// Records of the same plan that a trend looks at.
@@ -42,11 +43,19 @@ impl Ready {
         let mut lines = vec![
             plan.scenario.clone(),
             format!(
-                "snapshot {}, number {}, of {} ({}), from {}",
-                self.draft.snapshot, self.draft.sequence, point.time, point.selected, point.storage
+                "snapshot {}, number {}, of {} ({} ago; {}), from {}",
+                self.draft.snapshot,
+                self.draft.sequence,
+                point.time,
+                span(self.draft.started.duration_since(point.time)),
+                point.selected,
+                point.storage
             ),
             format!("into {}", self.draft.target),
         ];
+        if !self.manifest.is_compared() {
+            lines.push("a rollback could not be excluded: nothing here remembers the newest snapshot".into());
+        }
         lines.extend(point.accepted.iter().map(|accepted| format!("accepted although it is a fault: {accepted}")));
         if !isolation.lost.is_empty() {
             lines.push(format!("lost: {}", isolation.lost));
@@ -64,7 +73,8 @@ impl Ready {
 /// See [`DrillError`]: everything that speaks against the target is named at once.
 pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let started = request.clock.now();
-    let judgement = request.repository.judge(request.trust, request.remembered).await?.accepting(request.accepted);
+    let judgement = request.repository.judge(request.trust, request.remembered).await?;
+    let judgement = judgement.accepting(request.accepted).expecting(request.expected);
     judgement.refuse_halted(Halt::Restore).map_err(NoChoice::Refused)?;
     let chance = u64::from(u32::from_le_bytes(random()));
     let chosen = choose::snapshot(&judgement, &request.file.snapshot, chance, started);

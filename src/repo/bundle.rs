@@ -78,7 +78,7 @@ impl Repository {
         for (folder, listed) in &by_folder {
             for (digest, name) in bundles.get(folder).into_iter().flatten().take(TRIED) {
                 let bytes = match self.storage.get(name).await {
-                    Err(StorageError::NotFound { .. }) => continue,
+                    Err(StorageError::NotFound { .. } | StorageError::Unfit { .. }) => continue,
                     other => other?,
                 };
                 let (digest, folder) = (*digest, *folder);

@@ -16,7 +16,7 @@ use crate::{
     cores,
     crypto::{self, Namespace, OpenError, Opener, Recipient, Sealer, Signer},
     model::{Digest, SnapshotId},
-    storage::{Entry, StorageError},
+    storage::{Entry, Read, StorageError},
 };
 
 /// Readers of armor are lenient about what follows it; here every byte counts.
@@ -215,29 +215,46 @@ impl Repository {
         entries: Vec<(String, Entry)>,
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<SignedFile>, RepoError> {
-        let (entries, large): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|(_, entry)| entry.size <= layout::MOST_BYTES);
-        let detail = "it is larger than such a file may be";
-        faults.extend(large.iter().map(|(_, entry)| Fault::new(&entry.name, FaultKind::Damaged, detail)));
+        let most = entries.first().map_or(0, |(_, entry)| layout::most_bytes(&entry.name));
+        let (entries, unfit): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|(_, entry)| entry.is_file && entry.size <= most);
+        let damaged = |name: &str, detail: &str| Fault::new(name, FaultKind::Damaged, detail);
+        faults.extend(unfit.iter().map(|(_, entry)| match entry.is_file {
+            true => damaged(&entry.name, &format!("it has {} bytes; such a file has at most {most}", entry.size)),
+            false => damaged(&entry.name, "it is not a regular file"),
+        }));
         // A file and its signature side by side: as little time as can be between the two.
         let pairs: Vec<String> =
             entries.iter().flat_map(|(_, entry)| [entry.name.clone(), layout::signature(&entry.name)]).collect();
-        let mut files = self.storage.get_all(&pairs).await?.into_iter();
+        let mut files = self.storage.get_all(&pairs, most).await?.into_iter();
         let mut found = Vec::with_capacity(entries.len());
         for (stem, Entry { name, modified, .. }) in entries {
-            let (Some(bytes), signature) = (files.next().flatten(), files.next().flatten()) else {
-                let address = self.storage.address().to_owned();
-                return Err(StorageError::NotFound { address, name }.into());
+            let signature = match (files.next(), files.next()) {
+                (Some(Read::Whole(bytes)), Some(Read::Whole(signature))) => (bytes, Some(armored(signature))),
+                (Some(Read::Whole(bytes)), Some(Read::Missing)) => (bytes, None),
+                (Some(Read::Unfit(reason)), _) => {
+                    faults.push(damaged(&name, &reason));
+                    continue;
+                }
+                (Some(Read::Whole(_)), Some(Read::Unfit(reason))) => {
+                    faults.push(damaged(&name, &format!("its signature: {reason}")));
+                    continue;
+                }
+                _ => {
+                    let address = self.storage.address().to_owned();
+                    return Err(StorageError::NotFound { address, name }.into());
+                }
             };
-            found.push(SignedFile { name, stem, bytes, signature: signature.map(armored), modified });
+            let (bytes, signature) = signature;
+            found.push(SignedFile { name, stem, bytes, signature, modified });
         }
         Ok(found)
     }
 
-    /// A file's bytes; `None` when it is not there.
+    /// A signed file's bytes; `None` when it is not there, or no file.
     pub(super) async fn if_there(&self, name: &str) -> Result<Option<Bytes>, RepoError> {
-        match self.storage.get(name).await {
-            Err(StorageError::NotFound { .. }) => Ok(None),
+        match self.storage.get_at_most(name, layout::most_bytes(name)).await {
+            Err(StorageError::NotFound { .. } | StorageError::Unfit { .. }) => Ok(None),
             other => Ok(Some(other?)),
         }
     }
@@ -247,13 +264,17 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn drills(&self) -> Result<Vec<StoredDrill>, RepoError> {
-        let files = self.signed_files(layout::DRILLS, &mut Vec::new()).await?.into_iter();
+        let mut unread = Vec::new();
+        let files = self.signed_files(layout::DRILLS, &mut unread).await?.into_iter();
         let drill = |SignedFile { stem, bytes, signature, .. }| StoredDrill {
             name: stem,
             bytes,
             signature: signature.unwrap_or_default(),
         };
-        Ok(files.map(drill).collect())
+        // What cannot be read is there all the same, and no record.
+        let unread = unread.iter().filter_map(|fault| layout::stem_of(layout::DRILLS, &fault.file));
+        let empty = |stem: &str| StoredDrill { name: stem.to_owned(), bytes: Bytes::new(), signature: String::new() };
+        Ok(files.map(drill).chain(unread.map(empty)).collect())
     }
 
     /// A file whose digest and size must be those of `file`.
@@ -291,8 +312,9 @@ impl Repository {
 
     /// The armored signature in a file of this name; `None` when there is none, empty when it is not one to its last byte.
     pub(super) async fn armor(&self, name: &str) -> Result<Option<String>, RepoError> {
-        match self.storage.get(name).await {
+        match self.storage.get_at_most(name, layout::MOST_BYTES).await {
             Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(StorageError::Unfit { .. }) => Ok(Some(String::new())),
             other => Ok(Some(armored(other?))),
         }
     }

@@ -14,8 +14,6 @@ use crate::{
     storage::StorageError,
 };
 
-/// A public file of a few keys and names.
-pub(super) const MOST_BYTES: u64 = 64 << 10;
 /// A list of digests.
 const MOST_CLOSING_BYTES: u64 = 16 << 20;
 
@@ -152,11 +150,13 @@ impl Repository {
         size: u64,
         digest: Digest,
     ) -> Result<Result<StoredEpoch, (FaultKind, String)>, RepoError> {
-        if size > MOST_BYTES {
-            return Ok(Err((FaultKind::Damaged, format!("it has {size} bytes; an epoch has at most {MOST_BYTES}"))));
+        if size > layout::MOST_BYTES {
+            let detail = format!("it has {size} bytes; an epoch has at most {}", layout::MOST_BYTES);
+            return Ok(Err((FaultKind::Damaged, detail)));
         }
-        let bytes = match self.storage.get(name).await {
+        let bytes = match self.storage.get_at_most(name, layout::MOST_BYTES).await {
             Err(StorageError::NotFound { .. }) => return Ok(Err((FaultKind::Missing, super::MISSING.into()))),
+            Err(StorageError::Unfit { reason, .. }) => return Ok(Err((FaultKind::Damaged, reason))),
             other => other?,
         };
         if Digest::of(&bytes) != digest {
@@ -187,11 +187,12 @@ impl Repository {
     ) -> Result<Result<ClosingList, Fault>, RepoError> {
         let name = layout::closing(digest);
         let fault = |kind, detail: String| Ok(Err(Fault::new(&name, kind, detail)));
-        let bytes = match self.storage.get(&name).await {
+        let bytes = match self.storage.get_at_most(&name, MOST_CLOSING_BYTES).await {
             Err(StorageError::NotFound { .. }) => return fault(FaultKind::Missing, super::MISSING.into()),
+            Err(StorageError::Unfit { reason, .. }) => return fault(FaultKind::Damaged, reason),
             other => other?,
         };
-        if bytes.len() as u64 > MOST_CLOSING_BYTES || Digest::of(&bytes) != *digest {
+        if Digest::of(&bytes) != *digest {
             return fault(FaultKind::Damaged, "its content does not have its digest".into());
         }
         match from_json::<ClosingList>(&bytes) {

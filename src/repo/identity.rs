@@ -34,7 +34,7 @@ impl Identity {
         struct Version {
             version: u32,
         }
-        let bytes = match storage.get(layout::IDENTITY).await {
+        let bytes = match storage.get_at_most(layout::IDENTITY, layout::MOST_BYTES).await {
             Err(StorageError::NotFound { .. }) => return Ok(None),
             other => other?,
         };

@@ -27,8 +27,18 @@ pub(super) const BUNDLES: &str = "bundles";
 pub(super) const MOST_SNAPSHOTS: u64 = (1 << 53) - 1;
 /// Snapshots whose manifests are in one folder.
 pub(super) const FOLDER: u64 = 256;
-/// A larger file among the signed ones is not read.
-pub(super) const MOST_BYTES: u64 = 16 << 20;
+/// The most bytes of a signed file. A larger one is not read.
+pub(super) const MOST_BYTES: u64 = 64 << 10;
+/// The same of those that list many things: records of drills and of what was forgotten, and turns, which quote a manifest.
+const MOST_BYTES_OF_LISTS: u64 = 16 << 20;
+
+/// The most bytes of a signed file with this name, or in this folder.
+pub(super) fn most_bytes(name: &str) -> u64 {
+    match name.split('/').next() {
+        Some(DRILLS | FORGOTTEN | TURNS) => MOST_BYTES_OF_LISTS,
+        _ => MOST_BYTES,
+    }
+}
 
 /// What a repository brings along for the day this tool is not there.
 pub(super) const GUIDES: [(&str, &str); 2] =

@@ -149,7 +149,17 @@ pub enum RepoError {
     Spool(std::io::Error),
     /// The storage failed.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(StorageError),
+}
+
+impl From<StorageError> for RepoError {
+    /// What is not fit to be read is damage like any other.
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Unfit { name, reason, .. } => damaged(&name, reason),
+            other => Self::Storage(other),
+        }
+    }
 }
 
 impl Repository {

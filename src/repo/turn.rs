@@ -170,8 +170,10 @@ impl Repository {
             Err(StorageError::AlreadyExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        match self.storage.get(name).await {
+        match self.storage.get_at_most(name, layout::most_bytes(name)).await {
             Ok(bytes) => Ok(Some(bytes)),
+            // Nobody believes it, so it costs a try.
+            Err(StorageError::Unfit { .. }) => Ok(Some(Bytes::new())),
             Err(StorageError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -182,7 +184,7 @@ impl Repository {
         let mut found = Vec::new();
         for entry in self.listed_from(tip.next()?).await? {
             let Some(stem) = layout::manifest_stem(&entry.name) else { continue };
-            if !tip.names.insert(entry.name.clone()) || entry.size > layout::MOST_BYTES {
+            if !tip.names.insert(entry.name.clone()) || !entry.is_file || entry.size > layout::MOST_BYTES {
                 continue;
             }
             let (bytes, signature) = (self.expect(&entry.name).await?, self.signature(&entry.name).await?);

@@ -16,6 +16,10 @@ use crate::{
     model::{Digest, Hashing},
 };
 
+/// For files the flag means nothing.
+#[cfg(unix)]
+const NO_WAITING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
 /// What is read at once of a file that is hashed.
 const PIECE: usize = 64 * 1024;
 /// `ELOOP` of Linux.
@@ -34,11 +38,6 @@ impl LocalFolder {
     /// Names the folder; touches nothing.
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, opened: OnceLock::new() }
-    }
-
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The folder for reading; `None` while it does not exist.
@@ -68,14 +67,19 @@ impl LocalFolder {
         self.open()
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn open(&self) -> io::Result<Arc<LocalFileSystem>> {
         let store = LocalFileSystem::new_with_prefix(&self.path).map_err(io::Error::other)?.with_fsync(true);
         Ok(Arc::clone(self.opened.get_or_init(|| Arc::new(store))))
     }
 }
 
-/// A file of a listing: name, length, time of its last change.
-pub(super) type Found = (String, u64, SystemTime);
+/// A file of a listing: name, length, time of its last change, and whether it is one: pipes and devices have a name, and nobody reads
+/// them.
+pub(super) type Found = (String, u64, SystemTime, bool);
 
 /// Every file below a folder and the folders there, or, not `deep`, those right below it. What an interrupted write left is no file, nor is what has a
 /// name that no repository can have. Links to folders are not followed, so that none leads out or round in a circle.
@@ -103,7 +107,7 @@ pub(super) fn list(root: &Path, below: &str, deep: bool) -> io::Result<(Vec<Foun
             }
             match fs::metadata(entry.path()) {
                 Ok(about) if about.is_dir() || is_unfinished(file) => {}
-                Ok(about) => found.push((name, about.len(), about.modified()?)),
+                Ok(about) => found.push((name, about.len(), about.modified()?, about.is_file())),
                 // A link to nowhere, or a file that was removed just now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // A link that goes round in a circle is no file either.
@@ -121,12 +125,25 @@ fn is_unfinished(file: &str) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A whole file.
-pub(super) fn read(store: &LocalFileSystem, name: &Name) -> object_store::Result<Bytes> {
-    let (mut file, length) = open(store, name)?;
+/// A whole file of at most `most` bytes.
+pub(super) fn read(store: &LocalFileSystem, name: &Name, most: u64) -> object_store::Result<Bytes> {
+    let (file, length) = open(store, name)?;
+    if length > most {
+        return Err(super::larger(length, most));
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    file.read_to_end(&mut bytes).map_err(|error| failed(name, error))?;
-    Ok(bytes.into())
+    // One that grows meanwhile is no longer than it may be either.
+    let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| failed(name, error))?;
+    if read as u64 > most { Err(super::larger(read as u64, most)) } else { Ok(bytes.into()) }
+}
+
+/// Whether there is a file of this name.
+pub(super) fn is_there(store: &LocalFileSystem, name: &Name) -> object_store::Result<bool> {
+    match fs::metadata(store.path_to_filesystem(name)?) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(failed(name, error)),
+    }
 }
 
 /// A file's digest and length; its content goes through one buffer.
@@ -144,12 +161,22 @@ pub(super) fn measure(store: &LocalFileSystem, name: &Name) -> object_store::Res
     }
 }
 
-/// An open file and its length. A folder is no file.
+/// An open file and its length. A folder is no file. A pipe that nobody writes to is opened without waiting, and not read.
 fn open(store: &LocalFileSystem, name: &Name) -> object_store::Result<(File, u64)> {
     let path = store.path_to_filesystem(name)?;
-    let file = File::open(path).map_err(|error| failed(name, error))?;
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, NO_WAITING);
+    let file = options.open(path).map_err(|error| failed(name, error))?;
     let found = file.metadata().map_err(|error| failed(name, error))?;
-    if found.is_dir() { Err(failed(name, io::ErrorKind::NotFound.into())) } else { Ok((file, found.len())) }
+    if found.is_dir() {
+        Err(failed(name, io::ErrorKind::NotFound.into()))
+    } else if found.is_file() {
+        Ok((file, found.len()))
+    } else {
+        Err(super::unfit("it is not a regular file".into()))
+    }
 }
 
 fn failed(name: &Name, error: io::Error) -> Error {

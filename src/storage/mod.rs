@@ -25,6 +25,7 @@ use address::{Address, Bucket, Target};
 use bucket::Connected;
 use faults::Faults;
 use local::LocalFolder;
+pub use reading::Read;
 
 /// One storage prefix.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub struct Entry {
     pub size: u64,
     /// When the storage says that it appeared, whole seconds; files are never replaced.
     pub modified: Timestamp,
+    /// Whether it is a file, and not a pipe or a device of that name.
+    pub is_file: bool,
 }
 
 /// A storage that did not do what was asked.
@@ -71,6 +74,16 @@ pub enum StorageError {
         /// The file.
         name: String,
     },
+    /// It is no file: a pipe, a device; or it is larger than it may be. None of it was read.
+    #[error("{name} in {address} is not read: {reason}")]
+    Unfit {
+        /// The storage.
+        address: String,
+        /// The file.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// It counts as lost in this run.
     #[error(transparent)]
     Lost(#[from] Refused),
@@ -95,6 +108,9 @@ pub enum StorageError {
         reason: String,
     },
 }
+
+/// Marks errors of [`unfit`].
+const UNFIT: &str = "unfit";
 
 enum Place {
     Local { address: String, folder: LocalFolder },
@@ -186,6 +202,10 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Unavailable`].
     pub async fn exists(&self, name: &str) -> Result<bool, StorageError> {
+        if let Some(store) = self.folder(name)? {
+            let path = self.path(name)?;
+            return local::is_there(&store, &path).map_err(|error| self.error(name, &error));
+        }
         let Some(store) = self.existing(name).await? else { return Ok(false) };
         match store.head(&self.path(name)?).await {
             Ok(_) => Ok(true),
@@ -336,9 +356,21 @@ impl Storage {
             object_store::Error::AlreadyExists { .. } => {
                 StorageError::AlreadyExists { address: self.address().into(), name: name.into() }
             }
+            object_store::Error::Generic { store: UNFIT, source } => {
+                StorageError::Unfit { address: self.address().into(), name: name.into(), reason: source.to_string() }
+            }
             other => self.unavailable(name, short_reason(other)),
         }
     }
+}
+
+/// What is not read at all, as an error of the crate below.
+fn unfit(reason: String) -> object_store::Error {
+    object_store::Error::Generic { store: UNFIT, source: reason.into() }
+}
+
+fn larger(size: u64, most: u64) -> object_store::Error {
+    unfit(format!("it has {size} bytes; such a file has at most {most}"))
 }
 
 impl fmt::Debug for Storage {
@@ -347,15 +379,15 @@ impl fmt::Debug for Storage {
     }
 }
 
-fn local_entry((name, size, modified): local::Found) -> Entry {
+fn local_entry((name, size, modified, is_file): local::Found) -> Entry {
     let seconds = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let modified = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    Entry { name, size, modified: modified.unwrap_or_default() }
+    Entry { name, size, modified: modified.unwrap_or_default(), is_file }
 }
 
 fn entry(meta: &object_store::ObjectMeta) -> Entry {
     let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
-    Entry { name: meta.location.to_string(), size: meta.size, modified }
+    Entry { name: meta.location.to_string(), size: meta.size, modified, is_file: true }
 }
 
 /// Conditional create. A file system without hard links (FAT on a USB stick) cannot do that in one step:

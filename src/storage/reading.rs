@@ -19,19 +19,42 @@ const BATCH: usize = 64;
 /// Small files asked of a service at the same time.
 const REQUESTS: usize = 64;
 
+/// What reading one of many files gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Its content.
+    Whole(Bytes),
+    /// There is no such file.
+    Missing,
+    /// It is no file, or larger than it may be: why.
+    Unfit(String),
+}
+
 impl Storage {
     /// Reads a whole file.
     ///
     /// # Errors
     /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
     pub async fn get(&self, name: &str) -> Result<Bytes, StorageError> {
+        self.get_at_most(name, u64::MAX).await
+    }
+
+    /// Reads a whole file of at most `most` bytes; nothing of a larger one.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::Unfit`], [`StorageError::Unavailable`].
+    pub async fn get_at_most(&self, name: &str, most: u64) -> Result<Bytes, StorageError> {
         self.planned(name)?;
         let path = self.path(name)?;
         let bytes = if let Some(store) = self.folder(name)? {
-            cores::aside(move || local::read(&store, &path)).await
+            cores::aside(move || local::read(&store, &path, most)).await
         } else {
             let Some(store) = self.existing(name).await? else { return Err(self.not_found(name)) };
-            async { store.get(&path).await?.bytes().await }.await
+            let read = async {
+                let found = store.get(&path).await?;
+                if found.meta.size > most { Err(super::larger(found.meta.size, most)) } else { found.bytes().await }
+            };
+            read.await
         };
         let bytes = bytes.map_err(|error| self.error(name, &error))?;
         Ok(match &self.faults {
@@ -40,26 +63,18 @@ impl Storage {
         })
     }
 
-    /// Reads many small files, several at a time: for each name its content, `None` when there is no such file.
+    /// Reads many small files of at most `most` bytes, several at a time.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`].
-    pub async fn get_all(&self, names: &[String]) -> Result<Vec<Option<Bytes>>, StorageError> {
+    pub async fn get_all(&self, names: &[String], most: u64) -> Result<Vec<Read>, StorageError> {
         if self.faults.is_none()
             && let Some(store) = self.folder("")?
         {
-            return self.local_batches(&store, names).await;
+            return self.local_batches(&store, names, most).await;
         }
-        let read: Vec<_> = names.iter().map(|name| self.if_there(name)).collect();
+        let read: Vec<_> = names.iter().map(|name| async move { sorted(self.get_at_most(name, most).await) }).collect();
         stream::iter(read).buffered(REQUESTS).try_collect().await
-    }
-
-    async fn if_there(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
-        match self.get(name).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(StorageError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// A file's digest and length. Its content is looked at in pieces and not kept.
@@ -103,11 +118,13 @@ impl Storage {
         &self,
         store: &Arc<LocalFileSystem>,
         names: &[String],
-    ) -> Result<Vec<Option<Bytes>>, StorageError> {
+        most: u64,
+    ) -> Result<Vec<Read>, StorageError> {
         let batches = names.chunks(BATCH).map(|batch| {
             let paths: Vec<_> = batch.iter().map(|name| Path::parse(name.as_str())).collect();
             let store = Arc::clone(store);
-            let read = move |path: object_store::Result<Path, object_store::path::Error>| local::read(&store, &path?);
+            let read =
+                move |path: object_store::Result<Path, object_store::path::Error>| local::read(&store, &path?, most);
             async move { (batch, cores::aside(move || paths.into_iter().map(read).collect()).await) }
         });
         let mut batches = stream::iter(batches).buffered(cores::count());
@@ -115,11 +132,7 @@ impl Storage {
         while let Some((batch, files)) = batches.next().await {
             let files: Vec<_> = files;
             for (name, file) in batch.iter().zip(files) {
-                found.push(match file {
-                    Ok(bytes) => Some(bytes),
-                    Err(object_store::Error::NotFound { .. }) => None,
-                    Err(error) => return Err(self.error(name, &error)),
-                });
+                found.push(sorted(file.map_err(|error| self.error(name, &error)))?);
             }
         }
         Ok(found)
@@ -130,5 +143,14 @@ impl Storage {
             Some(reason) => Err(self.unavailable(name, reason)),
             None => Ok(()),
         }
+    }
+}
+
+fn sorted(read: Result<Bytes, StorageError>) -> Result<Read, StorageError> {
+    match read {
+        Ok(bytes) => Ok(Read::Whole(bytes)),
+        Err(StorageError::NotFound { .. }) => Ok(Read::Missing),
+        Err(StorageError::Unfit { reason, .. }) => Ok(Read::Unfit(reason)),
+        Err(error) => Err(error),
     }
 }

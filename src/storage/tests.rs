@@ -38,8 +38,9 @@ async fn conformance(storage: &Storage) {
         assert!(matches!(storage.get(name).await, Err(StorageError::NotFound { .. })), "{name}");
     }
     let many: Vec<String> = (0..300).map(|n| ["z", "no", "a/b.json", "a"][n % 4].to_owned()).collect();
-    let found = storage.get_all(&many).await.unwrap();
-    let expected = [Some(Bytes::from("four")), None, Some("one".into()), None].into_iter().cycle();
+    let found = storage.get_all(&many, 3).await.unwrap();
+    let large = || Read::Unfit("it has 4 bytes; such a file has at most 3".into());
+    let expected = [large(), Read::Missing, Read::Whole("one".into()), Read::Missing].into_iter().cycle();
     assert!(found.into_iter().eq(expected.take(300)));
     assert!(storage.exists("a/b.json").await.unwrap());
     let names = |entries: Vec<Entry>| entries.into_iter().map(|e| (e.name, e.size)).collect::<Vec<_>>();
@@ -98,7 +99,7 @@ fn an_unusable_folder_gives_a_short_reason() {
     for error in [
         block_on(storage.get("file/name")).unwrap_err(),
         block_on(storage.measure("file/name")).unwrap_err(),
-        block_on(storage.get_all(&["file/name".into()])).unwrap_err(),
+        block_on(storage.get_all(&["file/name".into()], 9)).unwrap_err(),
     ] {
         assert!(error.to_string().ends_with("not a folder"), "{error}");
     }
@@ -207,5 +208,33 @@ fn planned_failures_happen_as_planned() {
         assert!(storage.exists("two").await.unwrap());
         let faulty = storage.with_faults(Arc::new(Faults::gets("t")));
         assert!(faulty.get("two").await.is_err() && faulty.get("one").await.is_ok());
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_and_a_device_are_named_and_nobody_waits_for_them() {
+    let parent = tempfile::tempdir().unwrap();
+    let storage = local(parent.path());
+    block_on(async {
+        storage.put_new("a/file", "one".into()).await.unwrap();
+        let folder = parent.path().join("a");
+        let made = std::process::Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap();
+        assert!(made.success());
+        std::os::unix::fs::symlink("/dev/zero", folder.join("zero")).unwrap();
+        let listed = storage.list("").await.unwrap();
+        let listed: Vec<_> = listed.iter().map(|entry| (entry.name.as_str(), entry.is_file)).collect();
+        assert_eq!(listed, [("a/file", true), ("a/pipe", false), ("a/zero", false)]);
+        for name in ["a/pipe", "a/zero"] {
+            for read in [storage.get(name).await.map(drop), storage.measure(name).await.map(drop)] {
+                assert!(matches!(read, Err(StorageError::Unfit { .. })), "{name}: {read:?}");
+            }
+            assert!(!storage.exists(name).await.unwrap());
+            assert!(matches!(storage.put_new(name, "x".into()).await, Err(StorageError::AlreadyExists { .. })));
+        }
+        let found = storage.get_all(&["a/zero".into(), "a/file".into()], 9).await.unwrap();
+        assert_eq!(found, [Read::Unfit("it is not a regular file".into()), Read::Whole("one".into())]);
+        assert!(matches!(storage.get_at_most("a/file", 2).await, Err(StorageError::Unfit { .. })));
+        storage.remove("a/pipe").await.unwrap();
     });
 }

@@ -134,6 +134,43 @@ async fn damage_and_rollback_are_refused_and_nothing_is_written() {
     sandbox.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_refuses_to_seal_again_until_it_is_accepted() {
+    let (sandbox, desk) = desk().await;
+    let state = desk.path("state");
+    let aside: Vec<_> = files(&state);
+    // A second host that knows nothing of snapshot 2 makes another one of that number.
+    let first: Vec<_> = files(&desk.path("repository/snapshots"));
+    desk.run("snapshot --no-copy").expect(0);
+    let second: Vec<_> =
+        files(&desk.path("repository/snapshots")).into_iter().filter(|file| !first.contains(file)).collect();
+    for (path, _) in files(&desk.path("repository/turns")).iter().chain(&second) {
+        std::fs::remove_file(path).unwrap();
+    }
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    for (path, bytes) in &aside {
+        std::fs::write(path, bytes).unwrap();
+    }
+    desk.run("snapshot --no-copy").expect(0);
+    for (path, bytes) in &second {
+        std::fs::write(path, bytes).unwrap();
+    }
+    desk.run(&format!("custody rotate {NEW}")).expect(0);
+    // The copy is not brought up to date while the head is not certain.
+    desk.run("custody rotate --confirm --share new").expect(3);
+    let refused = desk.run(&format!("custody rotate --reseal {SHEETS}")).expect(4);
+    let flag = refused.err.lines().find(|line| line.contains("--accept-fault")).unwrap();
+    let fault = flag.split('\'').nth(1).unwrap().to_owned();
+    assert!(fault.ends_with(":fork"), "{}", refused.err);
+    desk.run(&format!("custody rotate --reseal --accept-fault {}:gap {SHEETS}", fault.trim_end_matches(":fork")))
+        .expect(4);
+    desk.run(&format!("custody rotate --abort --accept-fault {fault}")).expect(2);
+    let done = desk.run(&format!("custody rotate --reseal --accept-fault {fault} --json {SHEETS}")).expect(3).json();
+    assert_eq!((&done["resealed"][0]["sequence"], &done["accepted"][0]), (&3.into(), &fault.as_str().into()));
+    sandbox.shutdown().await;
+}
+
 /// A repository with a snapshot sealed to one key and a later epoch of another.
 struct Rotated {
     storage: Storage,
@@ -177,6 +214,7 @@ impl Rotated {
             key: &self.sample.recovery,
             index_key: &self.sample.index,
             signer: &self.sample.signer,
+            accepted: &[],
             known: None,
             now: Timestamp::from_second(1_790_100_000).unwrap(),
             progress: &Silent,

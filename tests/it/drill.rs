@@ -76,6 +76,7 @@ impl Scene {
             is_copy: false,
             trust: &self.world.trust,
             remembered: &[],
+            expected: None,
             accepted: &[],
             target: self.sandbox.clone(),
             readback: self.sandbox.clone(),

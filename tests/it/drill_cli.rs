@@ -53,6 +53,27 @@ async fn a_regional_outage_touches_nothing_that_is_lost() {
     sandbox.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_compares_with_what_a_person_and_another_copy_know() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    write(&desk, "outage", OUTAGE);
+    let run = |more: &str| desk.run(&format!("drill run outage --yes {more} {SHEETS}"));
+    run("--compare repository").expect(4).says("lost");
+    let plain = "scenario = \"a test\"\n[target]\nsandbox = true\n";
+    write(&desk, "plain", plain);
+    let run = |more: &str| desk.run(&format!("drill run plain --yes {more} {SHEETS}"));
+    let held = run("--expect-number 1 --compare west").expect(0);
+    assert!(held.err.contains(" s ago; newest by the chain)"), "{}", held.err);
+    assert!(!held.err.contains("rollback"), "{}", held.err);
+    run("--expect-number 2").expect(4).says("number 2 was expected");
+    let held = run("--expect-number 2 --accept-fault snapshots:rolled_back --json").expect(0);
+    assert_eq!(held.json()["record"]["recovery_point"]["accepted"][0], "snapshots:rolled_back");
+    sandbox.shutdown().await;
+}
+
 /// A drill file for account 999999999999 at the same endpoint, opened by a quorum.
 fn into_account(more: &str) -> String {
     format!(
@@ -253,9 +274,13 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     verify().expect(0);
 
     let runbook = desk.run("runbook --to aws:eu-west-1").expect(0).out;
-    for words in
-        ["any 3 of these 5", "| 4 | Dee |", "west`", "--to aws:eu-west-1 --share sheets/ --plan", "as in the drill of"]
-    {
+    for words in [
+        "any 3 of these 5",
+        "| 4 | Dee |",
+        "west`",
+        "--to aws:eu-west-1 --share sheets/ --expect-number 1 --plan",
+        "as in the drill of",
+    ] {
         assert!(runbook.contains(words), "{words} in\n{runbook}");
     }
 

@@ -12,7 +12,7 @@ use lifeboat::{
         AcceptedFault, CheckDepth, Fault, FaultKind, ForgetError, Halt, Judgement, LaterRecord, Manifest, NoChoice,
         Remembered, RepoError, Repository, Retention, Severity, Sweep, SweepReport, Trust, VerifiedForget, copy,
     },
-    storage::Storage,
+    storage::{Read, Storage},
 };
 
 use crate::{
@@ -163,7 +163,8 @@ fn odd_names_have_no_meaning_and_are_named_and_never_copied() {
             {
                 storage.put_new(name, Bytes::from_static(b"anything")).await.unwrap();
                 assert_eq!(storage.get(name).await.unwrap(), "anything", "{name}");
-                assert_eq!(storage.get_all(&[name.to_owned()]).await.unwrap()[0].as_ref().unwrap(), "anything");
+                let read = storage.get_all(&[name.to_owned()], 8).await.unwrap().remove(0);
+                assert_eq!(read, Read::Whole("anything".into()));
                 assert!(storage.exists(name).await.unwrap() && storage.measure(name).await.unwrap().1 == 8);
             }
             let judgement = judged(&storage, &sample).await;
@@ -689,6 +690,65 @@ async fn pending_removals_are_shown_with_who_signed_them() {
     assert!(status["facts"]["pending"][0].as_str().unwrap().contains("forgets 2 snapshots"), "{status}");
     for words in ["list", "check"] {
         assert!(desk.run(words).expect(0).err.contains("forgets 2 snapshots"), "{words}");
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_or_too_large_is_damaged_and_nobody_waits_for_it() {
+    let (sandbox, desk) = desk().await;
+    let run = |words: &str| {
+        let mut command = desk.command("timeout");
+        command.arg("60").arg(crate::command::binary()).args(words.split_whitespace());
+        desk.finish(&mut command)
+    };
+    let make = |program: &str, words: &[&str]| drop(desk.finish(desk.command(program).args(words)).expect(0));
+    let newest = manifests(&desk, "repository").pop().unwrap();
+    let at = |name: &str| format!("repository/{name}");
+    let odd = "snapshots/0/20990101T000000Z-00000000.json";
+    let restore = format!("restore --to aws:eu-west-1 {SHEETS} --plan");
+    let pipe = |name: &str| make("mkfifo", &[&at(name)]);
+    let device = |name: &str| make("ln", &["-s", "/dev/zero", &at(name)]);
+    let large = |name: &str| std::fs::write(desk.path(&at(name)), vec![b' '; (64 << 10) + 1]).unwrap();
+    let makers: [&dyn Fn(&str); 3] = [&pipe, &device, &large];
+    for make in makers {
+        make(odd);
+        for words in ["list", "show", "check", "status", &restore] {
+            let ran = run(words).expect(6);
+            assert!(
+                format!("{}{}", ran.out, ran.err).contains(&format!("{odd}: damaged")),
+                "{words}: {}{}",
+                ran.out,
+                ran.err
+            );
+        }
+        run(&format!("{restore} --accept-fault {odd}:damaged")).expect(0);
+        run("snapshot --no-copy").expect(3);
+        std::fs::remove_file(desk.path(&at(odd))).unwrap();
+    }
+    // Beside what is signed, and where other signed files are.
+    let aside = desk.path("aside");
+    let signature = format!("snapshots/0/{newest}.sig");
+    for make in makers {
+        std::fs::rename(desk.path(&at(&signature)), &aside).unwrap();
+        make(&signature);
+        let ran = run("list").expect(6);
+        assert!(ran.err.contains(&format!("snapshots/0/{newest}: damaged: its signature")), "{}", ran.err);
+        std::fs::remove_file(desk.path(&at(&signature))).unwrap();
+        std::fs::rename(&aside, desk.path(&at(&signature))).unwrap();
+        for folder in ["attestations", "drills", "forgotten", "records"] {
+            std::fs::create_dir_all(desk.path(&at(folder))).unwrap();
+            let name = format!("{folder}/20260101T000000Z-00000000.json");
+            make(&name);
+            let status = run("status --json").expect(6);
+            assert!(status.out.contains(&name), "{}", status.out);
+            std::fs::remove_file(desk.path(&at(&name))).unwrap();
+        }
+        let next = format!("epochs/2-{}.json", "0".repeat(64));
+        make(&next);
+        assert!(run("list").expect(6).err.contains(&format!("{next}: damaged")));
+        std::fs::remove_file(desk.path(&at(&next))).unwrap();
+        run("list").expect(0);
     }
     sandbox.shutdown().await;
 }

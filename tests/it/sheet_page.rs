@@ -101,6 +101,10 @@ fn nothing_is_printed_outside_the_margins() {
             words += 1;
         }
         assert!(words > 200, "{words}");
+        let text = tool("poppler-utils", "pdftotext", &["-layout", pdf.to_str().unwrap(), "-"]);
+        for said in ["Newest snapshot: number", "of (date)", "--expect-number N"] {
+            assert!(text.contains(said) && ceremony.sheets[0].text.contains(said), "{said}: {text}");
+        }
     }
 }
 

@@ -153,3 +153,39 @@ async fn a_run_at_work_is_seen_and_a_lock_left_behind_is_none() {
     desk.run("snapshot").expect(0);
     sandbox.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_or_damaged_drill_record_is_told() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    desk.run_as("999999999999", &format!("drill run --to aws:us-east-1 {SHEETS}")).expect(0);
+    desk.run("status").expect(0);
+    let found = crate::command::files(&desk.path("repository/drills"));
+    let (path, whole) = found.into_iter().find(|(path, _)| path.extension().unwrap() == "json").unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let other = String::from_utf8(whole.clone()).unwrap().replacen("\"sequence\": 1", "\"sequence\": 7", 1);
+    assert!(other.as_bytes() != whole);
+    let signature = path.with_extension("json.sig");
+    let signed = std::fs::read(&signature).unwrap();
+    type Spoil<'a> = Box<dyn Fn() + 'a>;
+    let cases: [(&str, i32, Spoil<'_>); 4] = [
+        ("untrusted", 4, Box::new(|| std::fs::write(&path, &other).unwrap())),
+        ("unsigned", 4, Box::new(|| std::fs::remove_file(&signature).unwrap())),
+        ("damaged", 6, Box::new(|| std::fs::write(&path, b"{").unwrap())),
+        ("damaged", 6, Box::new(|| std::fs::write(&path, vec![b' '; (16 << 20) + 1]).unwrap())),
+    ];
+    for (kind, exit, spoil) in cases {
+        spoil();
+        let status = desk.run("status --json").expect(exit).json();
+        let fault = &status["facts"]["drill_faults"][0];
+        assert_eq!((&fault["kind"], &fault["file"]), (&kind.into(), &format!("drills/{name}").into()), "{status}");
+        assert!(desk.run("status").expect(exit).out.contains(&format!("drill: drills/{name}: {kind}")));
+        assert_ne!(desk.run("drill verify").code, Some(0));
+        std::fs::write(&path, &whole).unwrap();
+        std::fs::write(&signature, &signed).unwrap();
+        desk.run("drill verify").expect(0);
+    }
+    sandbox.shutdown().await;
+}

@@ -237,3 +237,46 @@ fn conforms(address: &str, environment: &[(&str, &str)]) {
 async fn conformance_of_an_address() {
     conformance(&Storage::open(&std::env::var("LIFEBOAT_TEST_STORAGE").unwrap()).unwrap()).await;
 }
+
+/// Keys that no path can name.
+const ODD: [&str; 6] = [
+    "prod/west/snapshots//x.json",
+    "prod/west/snapshots/0/20990101T000000Z-00000000.json/",
+    "prod/west/snapshots/0/\\x01.json",
+    "prod/west//lifeboat.json",
+    "prod/west/epochs//",
+    "prod/west/packs//a/b",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_no_path_can_name_stops_no_command() {
+    let server = tokio::task::block_in_place(Moto::start);
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    let owner = |words: &[&str]| {
+        s3_bucket(&[&[words[0], &server.endpoint, "eu-west-1", "backups", ACCOUNT, "x"], &words[1..]].concat())
+    };
+    owner(&["create", "none"]);
+    let copy = format!("s3://backups/prod/west?region=eu-west-1&endpoint={}", server.endpoint);
+    set_copy(&desk, &format!("url = \"{copy}\""));
+    desk.run("snapshot").expect(0);
+    let sound = desk.run(&format!("list --json --repo {copy}")).expect(0).json();
+    assert_eq!(owner(&[&["put"], &ODD[..]].concat()), ODD.len());
+    let listed = desk.run(&format!("list --json --repo {copy}")).expect(0).json();
+    assert_eq!(listed["snapshots"], sound["snapshots"]);
+    let checked = desk.run(&format!("check --repo {copy}")).expect(0);
+    for name in [
+        "snapshots/\\u{fffd}/x.json: unknown",
+        "00000000.json/\\u{fffd}: unknown",
+        "snapshots/0/\\u{fffd}.json: unknown",
+    ] {
+        assert!(checked.out.contains(name), "{name}: {}", checked.out);
+    }
+    for words in ["snapshot", "copy", "status"] {
+        desk.run(words).expect(if words == "status" { 3 } else { 0 });
+    }
+    desk.run(&format!("restore --repo {copy} --to aws:eu-west-1 --plan {SHEETS}")).expect(0);
+    desk.run(&format!("check --depth values --repo {copy} {SHEETS}")).expect(0);
+    sandbox.shutdown().await;
+}

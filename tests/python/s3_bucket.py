@@ -55,4 +55,10 @@ def head(name):
     return {name: str(answer.get(name)) for name in ("ChecksumSHA256", "ServerSideEncryption", "ObjectLockMode")}
 
 
-print(json.dumps({"create": create, "versions": versions, "undelete": undelete, "head": head}[action](*rest)))
+def put(*names):
+    for name in names:
+        s3.put_object(Bucket=bucket, Key=name.encode().decode("unicode_escape"), Body=b"odd")
+    return len(names)
+
+
+print(json.dumps({"put": put, "create": create, "versions": versions, "undelete": undelete, "head": head}[action](*rest)))

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    cli::{Context, Exit, Failure, output::table},
+    cli::{Context, Exit, Failure, history, output::table},
     clock::{Clock, SystemClock},
     custody::{self, Entry, Pending},
     repo::{Epoch, Fault},
@@ -25,14 +25,21 @@ pub(super) struct RegisterArgs {}
 #[command(after_help = "Examples:\n  lifeboat custody policy\n\nExit code 3: a rule does not hold.")]
 pub(super) struct PolicyArgs {}
 
+/// The number and time of the newest snapshot: what a custodian can hold against a repository that was rolled back. None while
+/// the head is not certain: a wrong number on paper would refuse the good copy, or let an old one pass.
+struct Newest {
+    snapshot: Option<(u64, Timestamp)>,
+    is_certain: bool,
+    history: Vec<Fault>,
+}
+
 /// The verified register.
 struct Book {
     epochs: Vec<Epoch>,
     entries: Vec<Entry>,
     faults: Vec<Fault>,
     pending: Option<Pending>,
-    /// The number and time of the newest snapshot: what a custodian can hold against a repository that was rolled back.
-    newest: Option<(u64, Timestamp)>,
+    newest: Newest,
 }
 
 async fn book(context: &Context) -> Result<Book, Failure> {
@@ -43,9 +50,28 @@ async fn book(context: &Context) -> Result<Book, Failure> {
     // A crash after the switch leaves the file of what is in force already.
     let pending = pending.filter(|pending| pending.epoch().number > trust.current().number);
     let entries = custody::entries(trust.epochs(), &attestations.verified, SystemClock.now());
-    let chain = repository.chain(&trust).await?;
-    let newest = chain.head().map(|head| (head.manifest().sequence, head.manifest().time));
+    let judgement = repository.judge_recent(&trust, &history::of_host(context, &repository)?).await?;
+    let history: Vec<Fault> = judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect();
+    let is_certain = judgement.for_copying().is_ok();
+    let head = judgement.chain().head().filter(|_| is_certain);
+    let snapshot = head.map(|head| (head.manifest().sequence, head.manifest().time));
+    let newest = Newest { snapshot, is_certain, history };
     Ok(Book { epochs: trust.epochs().to_vec(), entries, faults: attestations.faults, pending, newest })
+}
+
+impl Newest {
+    /// As it is copied onto bags and sheets.
+    fn line(&self) -> String {
+        match self.snapshot {
+            Some((number, time)) => format!(
+                "newest snapshot: number {number} of {}\ncopy this line onto the bag of every sheet: at a recovery, \
+                 --expect-number {number} shows a rollback",
+                time.strftime("%Y-%m-%d")
+            ),
+            None if self.is_certain => "there is no snapshot yet".into(),
+            None => "which snapshot is the newest is not certain: copy no number onto a bag".into(),
+        }
+    }
 }
 
 pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
@@ -53,32 +79,28 @@ pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
     let pending = book.pending.as_ref().map(
         |pending| json!({ "epoch": pending.epoch().number, "kind": pending.kind(), "missing": pending.missing() }),
     );
-    let newest = book.newest.map(|(number, time)| json!({ "number": number, "time": time }));
-    let value = json!({ "sheets": book.entries, "faults": book.faults, "pending": pending, "newest_snapshot": newest });
+    let newest = book.newest.snapshot.map(|(number, time)| json!({ "number": number, "time": time }));
+    let value = json!({
+        "sheets": book.entries, "faults": book.faults, "pending": pending, "newest_snapshot": newest,
+        "history": book.newest.history,
+    });
     context.output.result(&value, || {
         let headings = ["custodian", "sheet", "epoch", "state", "last proof", "next proof"];
-        let newest = match book.newest {
-            Some((number, time)) => {
-                format!("the newest snapshot is number {number}, of {time}: note it beside your sheet")
-            }
-            None => "there is no snapshot yet".into(),
-        };
-        format!("{}\n{newest}", table(&headings, book.entries.iter().map(row).collect()))
+        format!("{}\n{}", table(&headings, book.entries.iter().map(row).collect()), book.newest.line())
     });
     for fault in &book.faults {
         context.output.warn(&format!("not counted: {fault}"));
+    }
+    for fault in &book.newest.history {
+        context.output.warn(&format!("history: {fault}"));
     }
     if let Some(pending) = &book.pending {
         let missing = pending.missing().join(", ");
         context.output.warn(&format!("epoch {} waits for the sheets of {missing}", pending.epoch().number));
     }
-    Ok(if !book.faults.is_empty() {
-        Exit::Refused
-    } else if book.entries.iter().any(|entry| entry.is_due) {
-        Exit::Incomplete
-    } else {
-        Exit::Complete
-    })
+    let refused = if book.faults.is_empty() { Exit::Complete } else { Exit::Refused };
+    let due = if book.entries.iter().any(|entry| entry.is_due) { Exit::Incomplete } else { Exit::Complete };
+    Ok(Exit::of(Fault::worst(&book.newest.history)).and(refused).and(due))
 }
 
 pub(super) async fn policy(context: &Context) -> Result<Exit, Failure> {

@@ -10,6 +10,7 @@ use crate::{
     cli::{
         Context, Exit, Failure,
         handover::{Handover, HandoverArgs},
+        history::AcceptArgs,
         init,
         output::plural,
         quorum::{self, ShareArgs},
@@ -18,7 +19,7 @@ use crate::{
     custody::{self, Ceremony, Held, Kind, Pending, Successor},
     fsutil::{self, Access, Existing},
     model::Digest,
-    repo::{Repository, Trust},
+    repo::{AcceptedFault, Repository, Trust},
     storage::Storage,
 };
 
@@ -60,6 +61,9 @@ pub(super) struct RotateArgs {
     /// Seal what only the old sheets open to the new key, with a quorum of the old ones present
     #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "print", "seal_to", "confirm", "abort"])]
     reseal: bool,
+    /// With --reseal: go on in spite of this fault, written exactly as the refusal prints it (repeat)
+    #[arg(long = "accept-fault", value_name = "FILE:KIND", requires = "reseal")]
+    accepted: Vec<AcceptedFault>,
     /// With --confirm a new sheet, with --reseal an old one: a file, a folder of them, or `-` for stdin (repeat)
     #[arg(long = "share", value_name = "FILE")]
     shares: Vec<PathBuf>,
@@ -120,7 +124,8 @@ pub(super) async fn rotate(context: &Context, args: RotateArgs) -> Result<Exit, 
         return confirm(context, &desk, Kind::Rotate, &args.shares).await;
     }
     if args.reseal {
-        return reseal::run(context, &desk, args.shares).await;
+        let accept = AcceptArgs { accepted: args.accepted };
+        return reseal::run(context, &desk, args.shares, &accept).await;
     }
     if !args.shares.is_empty() {
         return Err(Failure::usage("--share goes with --confirm or --reseal").hint("no old sheet is needed to rotate"));

@@ -18,7 +18,12 @@ use crate::{
     custody::{self, Pending, Reseal, ResealedSnapshot},
 };
 
-pub(super) async fn run(context: &Context, desk: &Desk, shares: Vec<PathBuf>) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    context: &Context,
+    desk: &Desk,
+    shares: Vec<PathBuf>,
+    accept: &AcceptArgs,
+) -> Result<Exit, Failure> {
     if Pending::load(&desk.pending_path)?.is_some_and(|pending| !desk.is_in_force(&pending)) {
         return Err(Failure::new(Exit::Refused, "new sheets wait to be read back; nothing is sealed to their key yet")
             .hint("`lifeboat custody rotate --confirm` first"));
@@ -34,6 +39,7 @@ pub(super) async fn run(context: &Context, desk: &Desk, shares: Vec<PathBuf>) ->
         index_key: &index_key,
         signer: &signer,
         known,
+        accepted: &accept.accepted,
         now: to_seconds(SystemClock.now()),
         progress: &watch,
     })
@@ -44,10 +50,13 @@ pub(super) async fn run(context: &Context, desk: &Desk, shares: Vec<PathBuf>) ->
     if let Some(last) = done.snapshots.last() {
         desk.host.remember(&last.manifest)?;
     }
-    let (host, accept) = (&desk.host, AcceptArgs::default());
+    let host = &desk.host;
     let copies =
-        copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, &accept, Reach::Whole).await?;
+        copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, accept, Reach::Whole).await?;
     copying::warn(context, &copies);
+    for accepted in &done.accepted {
+        context.output.warn(&format!("accepted although it is a fault: {accepted}"));
+    }
     for fault in &done.history {
         context.output.warn(&format!("history: {fault}"));
     }
@@ -60,6 +69,7 @@ pub(super) async fn run(context: &Context, desk: &Desk, shares: Vec<PathBuf>) ->
     let complete = copied && done.history.is_empty() && lacking == 0;
     let value = json!({
         "resealed": done.snapshots.iter().map(to_json).collect::<Vec<_>>(), "history": done.history,
+        "accepted": done.accepted,
         "copies": copies.iter().map(Copied::json).collect::<Vec<_>>(), "complete": complete,
     });
     context.output.result(&value, || match &done.snapshots[..] {

@@ -123,13 +123,20 @@ async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
     if !signers.iter().any(|signer| signer.key == own) {
         context.output.warn("this is the signer of this host: it can take no snapshot afterwards");
     }
-    let closing = closing_list(context, &desk, args.after).await?;
+    let removed: Vec<&PublicKey> =
+        current.iter().filter(|signer| signer.name == args.name).map(|signer| &signer.key).collect();
+    let closing = closing_list(context, &desk, &removed, args.after).await?;
     let question = format!("Let {} sign no longer?", args.name);
     change(context, &desk, (&signers, Some(closing)), &args.shares, &question, args.yes).await
 }
 
 /// What will count of the signer that is removed, shown before anybody says yes.
-async fn closing_list(context: &Context, desk: &Desk, after: Option<u64>) -> Result<ClosingList, Failure> {
+async fn closing_list(
+    context: &Context,
+    desk: &Desk,
+    removed: &[&PublicKey],
+    after: Option<u64>,
+) -> Result<ClosingList, Failure> {
     let chain = desk.repository.chain(&desk.trust).await?;
     for fault in &chain.faults {
         context.output.warn(&format!("{}: {}", fault.file, fault.detail));
@@ -146,7 +153,9 @@ async fn closing_list(context: &Context, desk: &Desk, after: Option<u64>) -> Res
         plural(list.drills.len() as u64, "drill record"),
         plural(list.attestations.len() as u64, "attestation"),
     ));
-    let lapsing = chain.records.iter().map(|each| each.name.as_str()).collect::<Vec<_>>();
+    let pending = chain.pending().into_iter().map(|(each, _)| each);
+    let of_removed = pending.filter(|each| removed.contains(&&each.record.signer));
+    let lapsing: Vec<&str> = of_removed.map(|each| each.name.as_str()).collect();
     if !lapsing.is_empty() {
         context.output.note(&format!(
             "Removals that this signer ordered and nobody has carried out lapse: {}",

@@ -350,6 +350,7 @@ async fn hold_drill(
         is_copy: true,
         trust: &recovery.trust,
         remembered: &[],
+        expected: None,
         accepted: &[],
         target: Arc::new(target.clone()),
         readback: Arc::new(target),

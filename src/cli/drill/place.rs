@@ -80,6 +80,17 @@ pub(super) fn remembered(context: &Context, host: &Host, from: &From) -> Result<
     Ok(remembered)
 }
 
+/// The head of the copy at `url`; nothing that counts as lost is asked.
+pub(super) async fn compared(
+    url: &str,
+    from: &From,
+    isolation: &Arc<Isolation>,
+) -> Result<Option<Remembered>, Failure> {
+    // As the places that count as lost are named.
+    let address = if url.contains("://") { url.into() } else { std::path::absolute(url)?.display().to_string() };
+    history::head_of(url, Storage::open_within(&address, None, isolation)?, &from.repository, &from.trust).await
+}
+
 fn sites(context: &Context, host: &Host) -> Vec<Site> {
     let mut sites = host.sites();
     if let Some(url) = &context.global.repo {
@@ -135,9 +146,9 @@ pub(super) async fn deliver(from: &From) -> Vec<String> {
     }
     // What does not count is not spread.
     let counting = drill::judge(known, &from.trust).into_iter().filter(Past::is_genuine);
-    let all: Vec<StoredDrill> = counting.map(|past| past.stored).collect();
+    let all: Vec<Past> = counting.collect();
     for site in from.others.iter().chain([&from.repository]) {
-        for stored in &all {
+        for Past { stored, .. } in &all {
             if let Err(error) = site.put_stored_drill(stored).await {
                 faults.push(format!("record {} was not stored in {}: {error}", stored.name, site.storage().address()));
             }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     super::{
         Context, Exit, Failure, asked_to_stop,
-        history::AcceptArgs,
+        history::CompareArgs,
         quorum::{self, ShareArgs},
         watch::Watch,
     },
@@ -52,7 +52,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
     #[command(flatten)]
-    accept: AcceptArgs,
+    compare: CompareArgs,
     #[command(flatten)]
     shares: ShareArgs,
     /// Who holds the drill, for the record (default: the user of this process)
@@ -105,7 +105,10 @@ async fn prepare_and_hold(
     let _lock = host.drill_lock(from.repository.id())?;
     let (signer, journal) = (host.signer()?, host.drill_journal(from.repository.id()));
     let watch = Watch::new(context.output.json);
-    let remembered = place::remembered(context, host, &from)?;
+    let mut remembered = place::remembered(context, host, &from)?;
+    for url in &args.compare.compare {
+        remembered.extend(place::compared(url, &from, isolation).await?);
+    }
     let request = Request {
         name: args.name.as_deref().unwrap_or_default(),
         file,
@@ -114,7 +117,8 @@ async fn prepare_and_hold(
         is_copy: from.is_copy,
         trust: &from.trust,
         remembered: &remembered,
-        accepted: &args.accept.accepted,
+        expected: args.compare.expect_number,
+        accepted: &args.compare.accept.accepted,
         target: Arc::new(to.target.clone()),
         readback: Arc::new(to.target.clone()),
         allowed_accounts: &host.config.drill.accounts,

@@ -35,8 +35,9 @@ pub(super) enum Paragraph {
     Code(&'static str),
 }
 
-/// What is written in by hand.
-pub(super) const BLANKS: [&str; 5] = ["Name", "Place", "Bag number", "Date", "Signature"];
+/// What is written in by hand. The last two are what `custody register` prints: a later repository never has a lower number.
+pub(super) const BLANKS: [&str; 7] =
+    ["Name", "Place", "Bag number", "Date", "Signature", "Newest snapshot: number", "of (date)"];
 
 /// How to use the share, above the rows.
 pub(super) const HOW_TO_READ: &str =
@@ -114,10 +115,10 @@ impl Content<'_> {
             Section {
                 title: "At a recovery",
                 paragraphs: vec![
-                    Paragraph::Code("lifeboat restore --repo COPY --to aws:REGION"),
+                    Paragraph::Code("lifeboat restore --repo COPY --to aws:REGION --expect-number N"),
                     Paragraph::Prose(
-                        "asks for one sheet after the other. Without the tool: RECOVER.md and recover.py lie in every \
-                         copy of the repository; they need Python, age and zstd."
+                        "asks for one sheet after the other. N is the highest snapshot number on any sheet or bag. \
+                         Without the tool: RECOVER.md and recover.py lie in every copy; they need Python, age and zstd."
                             .into(),
                     ),
                 ],
@@ -152,7 +153,7 @@ impl Content<'_> {
                 ),
                 prose(
                     "Files. packs/*/*.age and indexes/*.age are age, in it zstd, in it JSON lines. An index has a line \
-                     for each secret and says in which pack and line each version's value is; snapshots/*.json names \
+                     for each secret and says in which pack and line each version's value is; snapshots/*/*.json names \
                      the packs and indexes of one snapshot.",
                 ),
                 Paragraph::Code("age -d -i KEY FILE | zstd -d"),
@@ -192,7 +193,7 @@ impl Content<'_> {
         }
         for blank in BLANKS {
             line(&mut page, "");
-            line(&mut page, &format!("  {blank:<12} ______________________________________________"));
+            line(&mut page, &format!("  {blank:<24} ______________________________________________"));
         }
         page
     }

@@ -250,7 +250,7 @@ def ssh_public(raw):
 
 SMALL, BIG, LINE = 64 << 10, 16 << 20, 16 << 20
 SEVERITY = {"missing": 6, "damaged": 6, "dangling": 6, "unsigned": 4, "untrusted": 4, "renamed": 4, "gap": 4, "fork": 4,
-            "rolled_back": 4, "superseded": 4, "halted": 4, "late": 3, "junk": 0, "unknown": 0}
+            "rolled_back": 4, "superseded": 4, "halted": 3, "late": 3, "junk": 0, "unknown": 0}
 HISTORY = ("snapshots", "epochs", "closings", "forgotten", "records")
 HEX, STEM = "[0-9a-f]{64}", "[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 KNOWN = re.compile(rf"""lifeboat\.json | RECOVER\.md | recover\.py | epochs/[1-9][0-9]*-{HEX}\.json(\.sig|\.countersig)?
@@ -263,10 +263,10 @@ Found = namedtuple("Found", "name digest content")
 
 
 class Bad(Exception):
-    """Why one file does not count."""
-    def __init__(self, kind, detail):
+    """Why one file does not count; `lapsed`: it is genuine, and its signer's right has ended."""
+    def __init__(self, kind, detail, lapsed=False):
         super().__init__(detail)
-        self.kind, self.detail = kind, detail
+        self.kind, self.detail, self.lapsed = kind, detail, lapsed
 
 
 def moment(text):
@@ -407,6 +407,15 @@ def name_of(folder, digest):
     return f"{folder}/{inner}.{'json' if folder in ('lists', 'closings') else 'age'}"
 
 
+def stem(content, id_field):
+    return f"{re.sub('[-:]', '', content['time'])}-{content[id_field][:8]}"
+
+
+def place_of(number, content):
+    """The file of a manifest."""
+    return f"snapshots/{(number - 1) // 256}/{stem(content, 'snapshot')}.json"
+
+
 class Folder:
     """The files of a repository: regular files only, and none that a link finds elsewhere."""
     def __init__(self, path):
@@ -452,7 +461,9 @@ class Folder:
         """Every file. A folder that a link finds elsewhere, or deeper than any of the format, is one name that ends in /"""
         for entry in sorted(os.scandir(os.path.join(self.path, below)), key=lambda entry: entry.name):
             name = below + entry.name
-            if entry.is_dir() and depth < 2 and os.path.realpath(entry.path).startswith(self.path + os.sep):
+            if entry.is_dir() and KNOWN.fullmatch(name):
+                yield name  # and reading it finds that it is no file
+            elif entry.is_dir() and depth < 2 and os.path.realpath(entry.path).startswith(self.path + os.sep):
                 yield from self.names(name + "/", depth + 1)
             elif not re.search("#[0-9]+$", name):  # else the temp file of an interrupted write
                 yield name + "/" * entry.is_dir()
@@ -511,10 +522,7 @@ class Repository:
         """Raises Bad unless the first of these signature files that is there is the key's over these bytes."""
         if not self.signatures:
             return
-        there = [name for name in signatures if os.path.lexists(os.path.join(self.folder.path, name))]
-        if not there:
-            raise Bad("unsigned", "it has no signature")
-        text = self.folder.read(there[0])
+        text = self.folder.read(self.signature_there(signatures))
         body = re.fullmatch(rb"-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]+\n)+)-----END SSH SIGNATURE-----\n", text)
         parts = (base64.b64decode(key.split()[1]), namespace.encode(), b"", b"sha512")
         start = b"SSHSIG\0\0\0\1" + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
@@ -529,6 +537,12 @@ class Repository:
             fitting = False
         if not fitting or subprocess.run(command, input=data, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
             raise Bad("untrusted", f"its signature is not a genuine one by {key}")
+
+    def signature_there(self, names):
+        there = [name for name in names if os.path.lexists(os.path.join(self.folder.path, name))]
+        if self.signatures and not there:
+            raise Bad("unsigned", "it has no signature")
+        return (there or names)[0]
 
     # -- epochs
 
@@ -550,15 +564,17 @@ class Repository:
             worst = max([SEVERITY[bad.kind] for bad in broken.values()], default=0)
             stop("no key epoch here belongs to this key", worst or (5 if recipient else 4))
         self.repository = self.identity({epoch.content["repository"] for epoch in anchored})
-        for epoch in sorted(anchored, key=lambda epoch: -epoch.content["number"]):
-            if epoch.content["repository"] == self.repository:
-                self.follow_back(epoch, whole, broken, counting)
+        anchored = [epoch for epoch in anchored if epoch.content["repository"] == self.repository]
+        # Two ceremonies that knew nothing of each other: what a later epoch follows counts, else the one made later.
+        order = lambda epoch: (epoch.content["number"], moment(epoch.content["created"]), epoch.digest)
+        self.newest = max(anchored, key=order)
+        follows = self.follow_back(self.newest, whole, broken, counting)
         self.epochs = {epoch.content["number"]: epoch for epoch in counting.values()}
-        if len(self.epochs) < len(counting):
-            stop("two genuine key epochs have one number: nothing here can be believed. Use another copy", 4)
-        self.newest = self.epochs[max(self.epochs)]
+        for epoch in anchored:
+            if epoch.name not in follows:
+                self.fault(epoch.name, "fork", f"there are two epochs {epoch.content['number']} of this key")
         for name in self.documents("epochs"):
-            if name not in counting and (name, "unsigned") not in self.faults:
+            if name not in counting and not {(name, "unsigned"), (name, "fork")} & set(self.faults):
                 self.judge_other_epoch(name, whole.get(name), broken.get(name))
         if 1 in self.epochs:
             identity = {"version": 1, "repository": self.repository, "created": self.epochs[1].content["created"]}
@@ -598,16 +614,17 @@ class Repository:
         return there if there in repositories else repositories.pop()
 
     def follow_back(self, epoch, whole, broken, counting):
-        """Back to epoch 1, of which every one must be whole; from an unsigned one on they do not count."""
-        believed = True
+        """The names back to epoch 1, of which every one must be whole; from an unsigned one on they do not count."""
+        believed, names = True, set()
         while True:
+            names.add(epoch.name)
             believed = believed and epoch.name not in broken
             if epoch.name in broken:
                 self.bad(epoch.name, broken[epoch.name])
             elif believed:
                 counting[epoch.name] = epoch
             if "previous" not in epoch.content:
-                return
+                return names
             name = "epochs/{number}-{sha256}.json".format(**epoch.content["previous"])
             if name not in whole or whole[name].content["repository"] != self.repository:
                 bad = broken.get(name, Bad("missing", "it is missing"))
@@ -664,29 +681,44 @@ class Repository:
         shape, id_field, namespace, limit, listed = SIGNED[folder]
         data = self.folder.read(name, limit)
         content, digest = parsed(data, shape, 64 if folder == "records" else 32), sha256(data)
-        key, epoch, right = content["signer"], content.get("epoch", 0), name
-        if folder in ("drills", "attestations"):
-            epoch = max([number for number in self.epochs if key in self.signers(number)], default=0)
-        later = [number for number in sorted(self.epochs) if number > epoch and key not in self.signers(number)]
+        new = content["packs"]["new"] if folder == "snapshots" else []
+        if len(new) > 16 or not ordered(new):
+            raise Bad("damaged", "its packs are too many or not sorted")
+        right = name
+        if id_field:
+            right = place_of(content["sequence"], content) if folder == "snapshots" else f"{folder}/{stem(content, id_field)}.json"
+        signatures = [name + ".sig", right + ".sig"] if name != right else [name + ".sig"]
+        self.signature_there(signatures)
+        key = content["signer"]
         if content["repository"] != self.repository:
             raise Bad("untrusted", "it belongs to another repository")
-        if key not in self.signers(epoch):
-            raise Bad("untrusted", f"{key} may not sign for epoch {epoch}")
-        if later and digest not in self.closings[later[0]][listed]:
-            # A forget record that was executed has no effect of its own any more: the closing list excuses its snapshots.
-            done = folder == "forgotten" and all(gone in self.closings[later[0]]["excused"] for gone in content["snapshots"])
-            reason = f"epoch {later[0]} removed its signer, and its closing list does not name this file"
-            raise Bad("junk" if done else "untrusted", reason)
-        new = content["packs"]["new"] if folder == "snapshots" else []
-        if content.get("sequence") == 0 or len(new) > 16 or not ordered(new):
-            raise Bad("damaged", "its number is 0, or its packs are too many or not sorted")
-        if id_field:
-            below = f"{folder}/{(content['sequence'] - 1) // 256}" if folder == "snapshots" else folder
-            right = f"{below}/{re.sub('[-:]', '', content['time'])}-{content[id_field][:8]}.json"
-        self.genuine(data, [name + ".sig", right + ".sig"] if name != right else [name + ".sig"], key, namespace)
+        reason = self.no_right(key, content, digest, folder, listed)
+        if reason and not reason.lapsed:
+            raise reason
+        self.genuine(data, signatures, key, namespace)
+        if content.get("sequence") == 0:
+            raise Bad("damaged", "its number is 0")
         if name != right:
             raise Bad("renamed", f"it is genuine, and its name is {right}")
+        if reason:
+            raise reason
         return Found(name, digest, content)
+
+    def no_right(self, key, content, digest, folder, listed):
+        """Why the signer of a file may not sign it, as Bad, or None."""
+        epoch, reason = content.get("epoch", 0), None
+        if folder in ("drills", "attestations"):
+            epoch = max([number for number in self.epochs if key in self.signers(number)], default=0)
+        if key not in self.signers(epoch):
+            return Bad("untrusted", f"{key} may not sign for epoch {epoch}")
+        later = [number for number in sorted(self.epochs) if number > epoch and key not in self.signers(number)]
+        if later and digest not in self.closings[later[0]][listed]:
+            reason = f"epoch {later[0]} removed its signer, and its closing list does not name this file"
+        orders = folder == "forgotten" and "undoes" not in content
+        if orders and key not in self.signers(max(self.epochs)):
+            reason = "its signer may not sign any more: it orders and excuses nothing"
+        # What a removed signer ordered to be forgotten has no effect; the closing list excuses what is gone.
+        return Bad("junk" if folder == "forgotten" else "untrusted", reason, folder == "forgotten") if reason else None
 
     def all_counted(self, folder):
         for name in self.documents(folder):
@@ -706,43 +738,52 @@ class Repository:
             except Bad as bad:
                 self.bad(name, bad if bad.kind == "renamed" else Bad("unknown", "its name is none of this format"))
         forgets, records = list(self.all_counted("forgotten")), list(self.all_counted("records"))
-        undone, newest = {found.content.get("undoes") for found in forgets + records}, self.signers(max(self.epochs))
-        self.records = [found for found in records if found.digest not in undone]
+        undone = lambda all: {found.content.get("undoes") for found in all}
+        self.records = [found for found in records if found.digest not in undone(records)]
+        for found in self.records:
+            halts, what = " and ".join(found.content["halts"]), f"a signed record of kind {found.content['kind']}"
+            self.fault(found.name, "halted" if halts else "unknown", f"{what} forbids {halts}" if halts else what)
         places = [place for closing in self.closings.values() for place in closing["excused"]]
         for found in forgets:
-            if found.digest not in undone and "undoes" not in found.content and found.content["signer"] in newest:
+            if found.digest not in undone(forgets) and "undoes" not in found.content:
                 places += found.content["snapshots"]
         self.manifests = sorted(self.all_counted("snapshots"), key=lambda found: (found.content["sequence"], found.name))
         self.follow_chain(places)
         return self
 
-    def follow_chain(self, places):
-        """Gaps, forks, and manifests that came late."""
-        self.numbers, files, self.late, epoch, last = {}, {}, set(), 0, 0
+    def follow_chain(self, excused):
+        """Gaps, forks, and manifests that came late. What is excused has its place, whether it is there or not."""
+        self.numbers, self.late, epoch, last = {}, set(), 0, 0
         for found in self.manifests:
-            self.numbers.setdefault(found.content["sequence"], {})[found.digest] = found.content["previous"]
-            files.setdefault(found.content["sequence"], {})[found.digest] = found.name
             if found.content["epoch"] < epoch:
                 self.late.add(found.digest)
                 self.fault(found.name, "late", "its host did not know the newest key epoch of its time")
             epoch = max(epoch, found.content["epoch"])
-        for place in places:
-            self.numbers.setdefault(place["sequence"], {}).setdefault(place["manifest"], place["previous"])
-        there = sorted(files)
-        for number, digests in sorted(self.numbers.items()):
-            at = bisect.bisect_left(there, number)
-            here = list(files[there[at]].values()) if at < len(there) else ["snapshots"]
-            before = self.numbers[last] if last else {None}
+        links = {place["manifest"]: (place["sequence"], place_of(place["sequence"], place), place["previous"])
+                 for place in excused if place["sequence"]}
+        links.update({found.digest: (found.content["sequence"], found.name, found.content["previous"])
+                      for found in self.manifests})
+        files = {}
+        for digest, (number, name, previous) in links.items():
+            self.numbers.setdefault(number, {})[digest] = previous
+            files.setdefault(number, []).append((name, previous))
+        for number, here in sorted(files.items()):
+            here.sort(key=lambda link: link[0])
             if number != last + 1:
                 missing = f"{last + 1}" if number == last + 2 else f"{last + 1} to {number - 1}"
-                self.fault(here[0], "gap", f"snapshots before it are missing (number {missing})")
-            for digest, previous in digests.items():
-                if number == last + 1 and previous not in before:
-                    name = files.get(number, {}).get(digest, here[0])
-                    self.fault(name, "fork", f"it does not follow the snapshot before it (number {number})", number)
-            for name in (here[1:] or here) if len(digests) > 1 else ():
+                self.fault(here[0][0], "gap", f"snapshots before it are missing (number {missing})")
+            for name, _ in here[1:]:
                 self.fault(name, "fork", f"there are two snapshots of its number ({number})", number)
+            for name, previous in here:
+                if not self.follows(number, previous, last):
+                    self.fault(name, "fork", f"it does not follow the snapshot before it (number {number})", number)
             last = number
+
+    def follows(self, number, previous, last):
+        """Whether `previous` is a snapshot of the number before; after a gap nothing can be said."""
+        if previous is None or number == 1:
+            return previous is None and number == 1
+        return number != last + 1 or previous in self.numbers[last]
 
     def held_against(self, expected, other):
         """What others remember: a number, or another copy."""
@@ -871,10 +912,13 @@ class Repository:
 
     def in_the_way(self, target=None, need=()):
         """The faults that refuse a snapshot: the newest or that of a time (no target), or one by its id."""
+        restoring = {found.name for found in self.records if "restore" in found.content["halts"]}
         for fault in self.faults.values():
             own = fault.file in need and not (target and fault.kind in ("gap", "fork"))
-            if target:
-                wide = fault.kind == "halted" or fault.number == target.content["sequence"]
+            if fault.kind == "halted":
+                wide = fault.file in restoring
+            elif target:
+                wide = fault.number == target.content["sequence"]
             else:
                 wide = fault.file.split("/")[0] in HISTORY
             if SEVERITY[fault.kind] and (own or wide):
@@ -972,9 +1016,6 @@ def extract(arguments):
     identity, root, recipient, shares = identity_of(arguments.share)
     repository, accepted = opened(arguments, root, recipient), arguments.accept_fault
     check_register(repository, recipient, shares)
-    for found in repository.records:
-        if "restore" in found.content["halts"]:
-            repository.fault(found.name, "halted", f"this record of kind {found.content['kind']} forbids to restore")
     by_id = repository.chosen(arguments.snapshot) if arguments.snapshot not in (None, "latest") else None
     if by_id and arguments.source not in (None, place(by_id), place(by_id).partition(":")[2]):
         stop(f"snapshot {arguments.snapshot} is of {place(by_id)}", 2)

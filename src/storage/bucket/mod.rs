@@ -1,6 +1,7 @@
 //! Buckets: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob.
 
 mod credentials;
+mod listing;
 mod retention;
 
 use std::sync::Arc;
@@ -49,8 +50,8 @@ pub(super) async fn connect(bucket: &Bucket, isolation: Option<Arc<Isolation>>) 
             let sdk = sdk_config(bucket).await;
             (Arc::new(prefixed(s3(bucket, &sdk, &seen)?, bucket)), Some(sdk))
         }
-        Service::Gcs => (Arc::new(prefixed(gcs(bucket)?, bucket)), None),
-        Service::Azure => (Arc::new(prefixed(azure(bucket)?, bucket)), None),
+        Service::Gcs => (Arc::new(prefixed(gcs(bucket, &seen)?, bucket)), None),
+        Service::Azure => (Arc::new(prefixed(azure(bucket, &seen)?, bucket)), None),
     };
     Ok(Connected { store, seen, sdk })
 }
@@ -102,8 +103,9 @@ fn endpoint(sdk: &SdkConfig) -> Option<String> {
     own.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
-fn gcs(bucket: &Bucket) -> object_store::Result<object_store::gcp::GoogleCloudStorage> {
-    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(&bucket.name);
+fn gcs(bucket: &Bucket, seen: &Seen) -> object_store::Result<object_store::gcp::GoogleCloudStorage> {
+    let mut builder =
+        GoogleCloudStorageBuilder::from_env().with_bucket_name(&bucket.name).with_http_connector(Observer::new(seen));
     if let Some(endpoint) = bucket.option("endpoint") {
         let options = object_store::ClientOptions::new().with_allow_http(endpoint.starts_with("http://"));
         builder = builder.with_base_url(endpoint).with_bearer_token("none").with_client_options(options);
@@ -111,8 +113,11 @@ fn gcs(bucket: &Bucket) -> object_store::Result<object_store::gcp::GoogleCloudSt
     builder.build()
 }
 
-fn azure(bucket: &Bucket) -> object_store::Result<object_store::azure::MicrosoftAzure> {
-    let mut builder = MicrosoftAzureBuilder::from_env().with_account(&bucket.account).with_container_name(&bucket.name);
+fn azure(bucket: &Bucket, seen: &Seen) -> object_store::Result<object_store::azure::MicrosoftAzure> {
+    let mut builder = MicrosoftAzureBuilder::from_env()
+        .with_account(&bucket.account)
+        .with_container_name(&bucket.name)
+        .with_http_connector(Observer::new(seen));
     if let Some(endpoint) = bucket.option("endpoint") {
         builder = builder.with_endpoint(endpoint.to_owned()).with_allow_http(endpoint.starts_with("http://"));
     }

@@ -3,9 +3,13 @@
 //! Retention is the bucket's default: the crate signs no lock headers of its own, and a header that is not signed is
 //! refused. So it is not set here, only looked at.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use object_store::{
     ClientOptions,
@@ -14,6 +18,7 @@ use object_store::{
     },
 };
 
+use super::listing;
 use crate::isolation::Isolation;
 
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";
@@ -74,10 +79,26 @@ impl HttpService for Observed {
             let host = request.uri().authority().map_or("", |authority| authority.as_str());
             isolation.admit(host, None).map_err(|refused| HttpError::new(HttpErrorKind::Unknown, refused))?;
         }
+        let is_listing = listing::is_asked(request.uri().query());
         let answer = self.client.execute(request).await?;
+        if is_listing && answer.status().is_success() {
+            return nameable(answer).await;
+        }
         if let Some(until) = answer.headers().get(UNTIL).and_then(|value| value.to_str().ok()) {
             self.seen.note(until.parse().ok());
         }
         Ok(answer)
     }
+}
+
+/// A page of a listing whose keys the crate can name.
+async fn nameable(answer: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let (mut parts, body) = answer.into_parts();
+    let page = body.bytes().await?;
+    let changed = match std::str::from_utf8(&page).map(listing::nameable) {
+        Ok(Cow::Owned(changed)) => Some(changed),
+        _ => None,
+    };
+    parts.headers.remove("content-length");
+    Ok(HttpResponse::from_parts(parts, changed.map_or(page, Bytes::from).into()))
 }
