@@ -176,17 +176,23 @@ fn phrase() -> impl Strategy<Value = Vec<Op>> {
             proptest::sample::subsequence(words, least..=all)
         })
     };
+    let undo = || (host(), Just(None)).prop_map(|(host, cut)| Op::Undo { host, cut });
+    let finish = (host(), source()).prop_map(|(host, source)| Op::Finish { host, source });
     prop_oneof![
         8 => one().prop_map(|op| vec![op]),
         2 => some(vec![change().boxed(), snapshot().boxed(), copy().boxed(), harm().boxed()]),
         3 => some(vec![snapshot().boxed(), forget().boxed(), clock().boxed(), snapshot().boxed(), one(), sweep().boxed()]),
         1 => some(vec![Just(Op::AddSigner).boxed(), forget().boxed(), one(), key().boxed(), thief().boxed()]),
-        1 => some(vec![Just(Op::Begin).boxed(), one(), sweep().boxed(), (host(), source()).prop_map(|(host, source)| Op::Finish { host, source }).boxed()]),
+        1 => some(vec![Just(Op::Begin).boxed(), one(), sweep().boxed(), finish.boxed()]),
+        1 => some(vec![forget().boxed(), clock().boxed(), snapshot().boxed(), copy().boxed(), undo().boxed(), sweep().boxed()]),
+        1 => some(vec![
+            Just(Op::AddSigner).boxed(), forget().boxed(), snapshot().boxed(), copy().boxed(), key().boxed(), sweep().boxed(),
+        ]),
     ]
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
-    proptest::collection::vec(phrase(), 6..=16).prop_map(|phrases| phrases.into_iter().flatten().take(25).collect())
+    proptest::collection::vec(phrase(), 4..=12).prop_map(|phrases| phrases.into_iter().flatten().take(25).collect())
 }
 
 /// Takes all steps, with every check after each; gives how often what happened.

@@ -29,7 +29,7 @@ impl World {
         let mut harmed = files(&self.storage).await;
         let must_refuse = match harm {
             Harm::RollBack => {
-                let Some((save, _)) = self.saves.get(pick % self.saves.len().max(1)) else { return };
+                let Some(save) = self.saves.get(pick % self.saves.len().max(1)) else { return };
                 let lacks = self.head().is_some_and(|(_, entry)| !save.contains_key(&entry.file));
                 harmed = save.clone();
                 lacks
@@ -99,7 +99,7 @@ impl World {
                     assert!(!must_refuse, "{what}: nothing is said");
                 }
                 Err(NoChoice::Refused(_)) => {}
-                Err(error) => assert!(severe(judgement.faults()).len() > 0, "{what}: {error}"),
+                Err(error) => assert!(!severe(judgement.faults()).is_empty(), "{what}: {error}"),
             }
         }
     }
