@@ -52,30 +52,74 @@ pub enum Wanted {
 #[derive(Clone, Debug)]
 pub enum Op {
     /// A secret gets another version, or appears.
-    Put { source: usize, secret: u8 },
+    Put {
+        source: usize,
+        secret: u8,
+    },
     /// A secret vanishes, or its name comes back as another secret.
-    Vanish { source: usize, secret: u8, again: bool },
-    Snapshot { host: usize, source: usize, cut: Option<Cut> },
+    Vanish {
+        source: usize,
+        secret: u8,
+        again: bool,
+    },
+    Snapshot {
+        host: usize,
+        source: usize,
+        cut: Option<Cut>,
+    },
     /// A run begins: it judges the history now and adds its snapshot at a later step.
     Begin,
-    Finish { host: usize, source: usize },
-    Copy { host: usize, whole: bool, cut: Option<Cut> },
-    Forget { host: usize, keep: u32, days: i64, cut: Option<Cut> },
-    Undo { host: usize, cut: Option<Cut> },
+    Finish {
+        host: usize,
+        source: usize,
+    },
+    Copy {
+        host: usize,
+        whole: bool,
+        cut: Option<Cut>,
+    },
+    Forget {
+        host: usize,
+        keep: u32,
+        days: i64,
+        cut: Option<Cut>,
+    },
+    Undo {
+        host: usize,
+        cut: Option<Cut>,
+    },
     /// Of the repository and then of its copy, as `forget` does.
-    Sweep { host: usize, keep: u32, cut: Option<u64> },
+    Sweep {
+        host: usize,
+        keep: u32,
+        cut: Option<u64>,
+    },
     Reshare,
     AddSigner,
-    RemoveSigner { which: usize },
+    RemoveSigner {
+        which: usize,
+    },
     Rotate,
-    Clock { hours: i64 },
+    Clock {
+        hours: i64,
+    },
     /// Harm that is seen, and gone again after the step.
-    Tamper { harm: Harm, pick: usize },
+    Tamper {
+        harm: Harm,
+        pick: usize,
+    },
     /// Files without meaning, which stay.
-    Junk { kind: u8 },
+    Junk {
+        kind: u8,
+    },
     /// A signer that was removed goes on signing.
-    Thief { kind: u8 },
-    Restore { wanted: Wanted, pick: usize },
+    Thief {
+        kind: u8,
+    },
+    Restore {
+        wanted: Wanted,
+        pick: usize,
+    },
 }
 
 fn cut() -> impl Strategy<Value = Option<Cut>> {
@@ -192,7 +236,7 @@ fn phrase() -> impl Strategy<Value = Vec<Op>> {
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
-    proptest::collection::vec(phrase(), 4..=12).prop_map(|phrases| phrases.into_iter().flatten().take(25).collect())
+    proptest::collection::vec(phrase(), 4..=10).prop_map(|phrases| phrases.into_iter().flatten().take(25).collect())
 }
 
 /// Takes all steps, with every check after each; gives how often what happened.
@@ -214,8 +258,12 @@ fn cases() -> u32 {
 
 #[test]
 fn whatever_happens_in_whatever_order_the_model_holds() {
-    let config =
-        ProptestConfig { failure_persistence: None, max_shrink_iters: 400, max_shrink_time: 60_000, ..ProptestConfig::with_cases(cases()) };
+    let config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        max_shrink_time: 60_000,
+        ..ProptestConfig::with_cases(cases())
+    };
     let (tally, begun) = (RefCell::new(BTreeMap::<&str, u64>::new()), Instant::now());
     let outcome = TestRunner::new(config).run(&ops(), |ops| {
         let mut tally = tally.borrow_mut();

@@ -1,13 +1,16 @@
 //! What the model says of harm: seen or without effect, and never another snapshot than the right one. Harm is done to a copy of the
 //! storage, so that the history goes on whole. And what a restore brings back.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     crypto::Opener,
-    model::{SecretValue, SnapshotId},
+    model::{Digest, SecretValue, SnapshotId},
     progress::Silent,
     provider::{Source, Target, memory::Memory},
     repo::{Chosen, FaultKind, ForgetError, Judgement, Manifest, NoChoice, Repository, Sweep, Trust, copy},
@@ -19,6 +22,9 @@ use crate::{
     model::{Harm, Wanted},
     model_world::{Files, OWN_WINDOW, World, anchor, days, files, filter, keep_last, severe, stored},
 };
+
+static NEVER_SEEN: BTreeMap<Digest, Timestamp> = BTreeMap::new();
+static NOTHING: BTreeSet<Digest> = BTreeSet::new();
 
 const FOLDERS: [&str; 4] = ["snapshots/", "epochs/", "closings/", "forgotten/"];
 const STEM: &str = "20990101T000000Z-00000000.json";
@@ -123,7 +129,10 @@ impl World {
         // One file at most was touched; a gap is told of the file after it.
         let lost = self.here().filter(|(number, _)| !numbers.contains(number)).count();
         if faults.iter().all(|fault| fault.file.starts_with("snapshots")) && !self.saves.is_empty() {
-            assert!(lost <= 1 || faults.iter().any(|fault| fault.kind == FaultKind::RolledBack), "{lost} lost: {faults:?}");
+            assert!(
+                lost <= 1 || faults.iter().any(|fault| fault.kind == FaultKind::RolledBack),
+                "{lost} lost: {faults:?}"
+            );
         }
         numbers.into_iter().filter(|number| !is_of(number)).collect()
     }
@@ -148,8 +157,8 @@ impl World {
             rules: keep_last(1),
             window: days(OWN_WINDOW),
             signer: self.hosts[host].signer.public(),
-            seen: Box::leak(Box::default()),
-            keep: Box::leak(Box::default()),
+            seen: &NEVER_SEEN,
+            keep: &NOTHING,
         }
     }
 
@@ -193,9 +202,7 @@ impl World {
         let ordered: usize = {
             let head = self.head().map(|(number, _)| number);
             let all = self.in_force().flat_map(|order| order.numbers.iter().copied());
-            all.filter(|number| Some(*number) != head && !self.entries[number].is_gone)
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
+            all.filter(|number| Some(*number) != head && !self.entries[number].is_gone).collect::<BTreeSet<_>>().len()
         };
         let honest = *self.signers.first().unwrap();
         self.note("thieves");

@@ -443,7 +443,8 @@ impl World {
                 assert!(severe(judged.faults()).is_empty(), "the copy: {:?}", judged.faults());
                 assert_eq!(judged.chain().witness(), judgement.chain().witness(), "the head of the copy");
                 let numbers = self.numbers_of(&judged);
-                let lacking: Vec<u64> = self.here().map(|(number, _)| number).filter(|n| !numbers.contains(n)).collect();
+                let lacking: Vec<u64> =
+                    self.here().map(|(number, _)| number).filter(|n| !numbers.contains(n)).collect();
                 assert!(lacking.is_empty(), "the copy lacks {lacking:?} after a copy");
                 self.far_here = numbers;
                 let names: Vec<String> = self.far.list("").await.unwrap().into_iter().map(|entry| entry.name).collect();
@@ -469,14 +470,12 @@ impl World {
     }
 
     async fn forget(&mut self, host: usize, keep: u32, window: i64, cut: Option<Cut>) {
-        let (trust, repository) =
-            (self.trust(&self.storage).await.unwrap(), self.repository(&self.storage).await);
+        let (trust, repository) = (self.trust(&self.storage).await.unwrap(), self.repository(&self.storage).await);
         let judgement = repository.judge(&trust, &[]).await.unwrap();
         let chain = judgement.sound().unwrap();
         let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
         let rules = keep_last(keep);
-        let names: BTreeSet<String> =
-            plan(&here, &rules, self.now).forgets().map(|fate| fate.name.clone()).collect();
+        let names: BTreeSet<String> = plan(&here, &rules, self.now).forgets().map(|fate| fate.name.clone()).collect();
         let numbers: BTreeSet<u64> =
             here.iter().filter(|found| names.contains(found.name())).map(|found| found.manifest().sequence).collect();
         for estate in &self.estates {
@@ -572,8 +571,11 @@ impl World {
                 must.extend(numbers.iter().copied());
             } else {
                 for estate in &self.estates {
-                    let of: Vec<u64> =
-                        self.here().filter(|(_, entry)| entry.place == estate.place).map(|(number, _)| number).collect();
+                    let of: Vec<u64> = self
+                        .here()
+                        .filter(|(_, entry)| entry.place == estate.place)
+                        .map(|(number, _)| number)
+                        .collect();
                     let kept = keep.min(order.keep) as usize;
                     numbers.retain(|number| !of.iter().rev().take(kept).any(|kept| kept == number));
                 }
@@ -626,7 +628,8 @@ impl World {
         let left = self.numbers_of(&judgement);
         *self.tally.entry("removed from the copy").or_default() += self.far_here.difference(&left).count() as u64;
         for number in self.far_here.difference(&left) {
-            let is_gone = self.entries[number].is_gone || !main.storage().exists(&self.entries[number].file).await.unwrap();
+            let is_gone =
+                self.entries[number].is_gone || !main.storage().exists(&self.entries[number].file).await.unwrap();
             assert!(is_gone, "the copy lost {number}, which the repository has");
         }
         self.far_here = left;
@@ -657,8 +660,12 @@ impl World {
         let (bytes, root) = (next.to_bytes(), key.root_signer());
         let closing = closing.map(|list| list.to_bytes());
         let signature = root.sign(Namespace::Epoch, &bytes);
-        let signed =
-            SignedEpoch { bytes: &bytes, signature: &signature, closing: closing.as_deref(), countersigner: Some(host) };
+        let signed = SignedEpoch {
+            bytes: &bytes,
+            signature: &signature,
+            closing: closing.as_deref(),
+            countersigner: Some(host),
+        };
         repository.put_signed_epoch(signed, &root.public(), &trust).await.unwrap();
         for order in self.orders.iter_mut().filter(|order| !signers.contains(&order.by)) {
             order.lapsed = true;
@@ -810,7 +817,9 @@ impl World {
         for record in repository.records(chosen, Opener::Recovery(key)).await.unwrap() {
             let mut versions = BTreeMap::new();
             for version in &record.versions {
-                let ValueState::Stored { pack, line, kind, .. } = version.value else { panic!("no value: {version:?}") };
+                let ValueState::Stored { pack, line, kind, .. } = version.value else {
+                    panic!("no value: {version:?}")
+                };
                 let at = ValueRef { pack, line, kind };
                 let value = values.get(&at, &record.secret.id, &version.id).await.unwrap();
                 versions.insert(version.id.clone(), String::from_utf8(value.expose().to_vec()).unwrap());
