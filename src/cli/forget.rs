@@ -179,7 +179,7 @@ async fn sweep_all(
             let (far, trust) = host.repository_at(&copy.url).await.map_err(Failure::from)?;
             let seen = host.copies_seen(far.id())?.get(&copy.url).map(|seen| seen.head);
             let judgement = far.judge(&trust, &survey::remembered(seen, &[], &[])).await?.accepting(&accept.accepted);
-            far.sweep(&judgement, sweep).await.map_err(Failure::from)
+            far.sweep_copy(&judgement, sweep, repository).await.map_err(Failure::from)
         };
         swept.push((copy.url.clone(), outcome.await));
     }

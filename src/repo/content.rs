@@ -219,9 +219,12 @@ impl Repository {
         let (entries, unfit): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|(_, entry)| entry.is_file && entry.size <= most);
         let damaged = |name: &str, detail: &str| Fault::new(name, FaultKind::Damaged, detail);
-        faults.extend(unfit.iter().map(|(_, entry)| match entry.is_file {
-            true => damaged(&entry.name, &format!("it has {} bytes; such a file has at most {most}", entry.size)),
-            false => damaged(&entry.name, "it is not a regular file"),
+        faults.extend(unfit.iter().map(|(_, entry)| {
+            if entry.is_file {
+                damaged(&entry.name, &format!("it has {} bytes; such a file has at most {most}", entry.size))
+            } else {
+                damaged(&entry.name, "it is not a regular file")
+            }
         }));
         // A file and its signature side by side: as little time as can be between the two.
         let pairs: Vec<String> =

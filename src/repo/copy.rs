@@ -141,11 +141,14 @@ async fn newest_part(to: &Storage, chain: &Chain) -> Result<Vec<Entry>, RepoErro
 }
 
 impl Copying<'_> {
-    /// Closing lists first, then each epoch that counts, its signatures before it.
+    /// Every epoch that counts by number: its closing list first, then its signatures.
     async fn epochs(&self, trust: &Trust, report: &mut CopyReport) -> Result<(), RepoError> {
         let whole = self.from.epoch_files().await?.whole;
         let counts = |stored: &StoredEpoch| trust.epoch(stored.epoch.number) == Some(&stored.epoch);
-        for (digest, stored) in whole.iter().filter(|(_, stored)| counts(stored)) {
+        let mut counting: Vec<_> = whole.iter().filter(|(_, stored)| counts(stored)).collect();
+        // The earlier ones first: without the one before it, an epoch makes the whole copy unbelieved.
+        counting.sort_by_key(|(_, stored)| stored.epoch.number);
+        for (digest, stored) in counting {
             let name = layout::epoch(stored.epoch.number, digest);
             if let Some(closing) = &stored.epoch.closing {
                 self.public(&layout::closing(closing), report).await?;

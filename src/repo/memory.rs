@@ -123,9 +123,9 @@ impl Kept {
     pub(super) fn new(file: &Entry, signature: &Entry, text: String) -> Self {
         Self {
             size: file.size,
-            modified: file.modified.as_second(),
+            modified: file.modified.as_microsecond(),
             signature_size: signature.size,
-            signature_modified: signature.modified.as_second(),
+            signature_modified: signature.modified.as_microsecond(),
             text,
         }
     }
@@ -147,7 +147,7 @@ pub(super) fn verified(text: &str) -> Option<VerifiedManifest> {
 pub(super) fn listing(entries: &[Entry]) -> Digest {
     let mut hashing = Hashing::default();
     for Entry { name, size, modified, .. } in entries {
-        hashing.update(format!("{name}\0{size}\0{}\n", modified.as_second()).as_bytes());
+        hashing.update(format!("{name}\0{size}\0{}\n", modified.as_microsecond()).as_bytes());
     }
     hashing.finish().0
 }

@@ -96,6 +96,30 @@ impl Repository {
     /// # Errors
     /// [`ForgetError::Refused`] when the history is not whole; [`ForgetError::Repository`] when the storage fails.
     pub async fn sweep(&self, judgement: &Judgement, sweep: &Sweep<'_>) -> Result<SweepReport, ForgetError> {
+        self.sweep_but(judgement, sweep, &BTreeSet::new()).await
+    }
+
+    /// The same of a copy of `main`: what is there still stays here too. The copy's records may be old ones, which somebody took
+    /// back since or whose signer was removed.
+    ///
+    /// # Errors
+    /// As [`Self::sweep`].
+    pub async fn sweep_copy(
+        &self,
+        judgement: &Judgement,
+        sweep: &Sweep<'_>,
+        main: &Self,
+    ) -> Result<SweepReport, ForgetError> {
+        let here = main.storage.list(layout::SNAPSHOTS).await?;
+        self.sweep_but(judgement, sweep, &here.into_iter().map(|entry| entry.name).collect()).await
+    }
+
+    async fn sweep_but(
+        &self,
+        judgement: &Judgement,
+        sweep: &Sweep<'_>,
+        stays: &BTreeSet<String>,
+    ) -> Result<SweepReport, ForgetError> {
         let chain = judgement.sound()?;
         let head = chain.head().map(|head| head.manifest().time);
         let is_due = |each: &&VerifiedForget| {
@@ -114,10 +138,10 @@ impl Repository {
             going.extend(goes.into_iter().map(VerifiedManifest::digest));
             kept.extend(stays.into_iter().map(VerifiedManifest::digest));
         }
-        let stays = |found: &&VerifiedManifest| kept.contains(&found.digest()) && !going.contains(&found.digest());
-        report.disagreed = chain.manifests.iter().filter(stays).map(VerifiedManifest::file).collect();
-        let (going, staying): (Vec<_>, Vec<_>) =
-            chain.manifests.iter().partition(|found| going.contains(&found.digest()));
+        let is_kept = |found: &&VerifiedManifest| kept.contains(&found.digest()) && !going.contains(&found.digest());
+        report.disagreed = chain.manifests.iter().filter(is_kept).map(VerifiedManifest::file).collect();
+        let goes = |found: &&VerifiedManifest| going.contains(&found.digest()) && !stays.contains(&found.file());
+        let (going, staying): (Vec<_>, Vec<_>) = chain.manifests.iter().partition(goes);
         let lists = PackLists::default();
         let mut needed = self.names_of(&staying, &lists).await?;
         needed.extend(sweep.keep.iter().map(layout::pack));

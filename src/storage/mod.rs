@@ -41,7 +41,7 @@ pub struct Entry {
     pub name: String,
     /// Bytes.
     pub size: u64,
-    /// When the storage says that it appeared, whole seconds; files are never replaced.
+    /// When the storage says that it appeared, as exactly as it says; files are never replaced.
     pub modified: Timestamp,
     /// Whether it is a file, and not a pipe or a device of that name.
     pub is_file: bool,
@@ -380,9 +380,8 @@ impl fmt::Debug for Storage {
 }
 
 fn local_entry((name, size, modified, is_file): local::Found) -> Entry {
-    let seconds = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let modified = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    Entry { name, size, modified: modified.unwrap_or_default(), is_file }
+    // Not only the second: what was changed right after it was written is seen too.
+    Entry { name, size, modified: Timestamp::try_from(modified).unwrap_or_default(), is_file }
 }
 
 fn entry(meta: &object_store::ObjectMeta) -> Entry {

@@ -370,6 +370,38 @@ fn a_copy_follows_with_its_own_sweep() {
     });
 }
 
+#[test]
+fn a_copy_that_does_not_know_of_an_undo_yet_loses_nothing() {
+    let (sample, trust) = five();
+    block_on(async {
+        let (repository, far) = (&sample.repository, Storage::memory());
+        mark(&sample, &trust, &[1, 2, 3]).await;
+        copy(repository, &trust, &far).await.unwrap();
+        repository.undo_forget(&trust, "latest", time(5), &sample.signer).await.unwrap();
+        let there = Repository::open(far.clone()).await.unwrap();
+        let judgement = there.judge(&trust, &[]).await.unwrap();
+        let orders = lifeboat::repo::Sweep {
+            now: later(),
+            rules: lifeboat::repo::Retention::default(),
+            window: jiff::SignedDuration::ZERO,
+            signer: sample.signer.public(),
+            seen: &std::collections::BTreeMap::new(),
+            keep: &none(),
+        };
+        let swept = there.sweep_copy(&judgement, &orders, repository).await.unwrap();
+        assert_eq!((swept.snapshots, swept.files), (0, 0));
+        copy(repository, &trust, &far).await.unwrap();
+        assert_eq!(deep(&there, &trust, &sample).await.faults, []);
+        // What the repository itself removed goes there too.
+        mark(&sample, &trust, &[1]).await;
+        copy(repository, &trust, &far).await.unwrap();
+        sweep(repository, &trust, &sample.signer, later(), &none()).await.unwrap();
+        let judgement = there.judge(&trust, &[]).await.unwrap();
+        assert_eq!(there.sweep_copy(&judgement, &orders, repository).await.unwrap().snapshots, 1);
+        assert_eq!(deep(&there, &trust, &sample).await.faults, []);
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn by_hand_plan_mark_undo_sweep_and_an_independent_reader_agrees() {
     let sandbox = estate().await;

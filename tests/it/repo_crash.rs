@@ -154,6 +154,29 @@ fn an_update_of_a_copy_never_shows_a_snapshot_that_is_not_whole() {
 }
 
 #[test]
+fn a_copy_cut_off_among_several_new_epochs_can_still_be_opened() {
+    let sample = Sample::new(Storage::memory(), 2);
+    block_on(async {
+        let far = Storage::memory();
+        copy(&sample.repository, &sample.trust_now().await, &far).await.unwrap();
+        let before = altered(&far, |_, bytes| Some(bytes)).await;
+        for _ in 0..6 {
+            let trust = sample.trust_now().await;
+            sample.succeed(&trust, &sample.recovery, (&sample.signer, &[&sample.signer]), None).await;
+        }
+        let trust = sample.trust_now().await;
+        for n in 1..=12 {
+            let far = altered(&before, |_, bytes| Some(bytes)).await;
+            assert!(copy(&sample.repository, &trust, &far.with_faults(Arc::new(Faults::from_put(n)))).await.is_err());
+            let half = Repository::open(far).await.unwrap();
+            let trust = half.trust(&sample.anchor()).await.unwrap();
+            let report = half.check(&trust, CheckDepth::Values(&sample.recovery)).await.unwrap();
+            assert_eq!((report.snapshots, report.faults.len()), (2, 0), "put {n}: {:?}", report.faults);
+        }
+    });
+}
+
+#[test]
 fn damage_is_not_spread() {
     let sample = Sample::new(Storage::memory(), 1);
     block_on(async {
