@@ -207,7 +207,7 @@ impl World {
         let honest = *self.signers.first().unwrap();
         self.note("thieves");
         let swept = repository.sweep(&judgement, &self.long_after(honest)).await.unwrap();
-        assert!(swept.snapshots as usize <= ordered, "{} went by a removed signer's word", swept.snapshots);
+        assert!(swept.snapshots <= ordered as u64, "{} went by a removed signer's word", swept.snapshots);
     }
 
     /// A restore brings exactly what the snapshot has.
@@ -289,11 +289,13 @@ fn do_harm(all: &mut Files, harm: Harm, name: &str, pick: usize) {
         }
         Harm::Rename => {
             let (folder, _) = name.rsplit_once('/').unwrap();
-            let to = match name.starts_with("epochs/") || name.starts_with("closings/") {
-                true => format!("{folder}/99-{}.json", "0".repeat(64)),
-                false => format!("{folder}/{STEM}"),
+            let to = if name.starts_with("epochs/") || name.starts_with("closings/") {
+                format!("{folder}/99-{}.json", "0".repeat(64))
+            } else {
+                format!("{folder}/{STEM}")
             };
-            all.insert(if name.ends_with(".sig") { format!("{to}.sig") } else { to }, bytes);
+            let ending = if name.strip_suffix(".sig").is_some() { ".sig" } else { "" };
+            all.insert(format!("{to}{ending}"), bytes);
         }
     }
 }

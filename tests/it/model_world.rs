@@ -70,7 +70,6 @@ pub(crate) struct Entry {
     pub(crate) place: Place,
     pub(crate) time: Timestamp,
     pub(crate) epoch: usize,
-    pub(crate) signer: usize,
     pub(crate) is_gone: bool,
     pub(crate) content: Content,
 }
@@ -423,9 +422,10 @@ impl World {
     async fn copy(&mut self, host: usize, whole: bool, cut: Option<Cut>) {
         let trust = self.trust(&self.storage).await.unwrap();
         let repository = self.repository(&self.storage).await;
-        let judgement = match whole {
-            true => repository.judge(&trust, &[]).await.unwrap(),
-            false => self.judged_by(host, repository.clone(), &trust).await,
+        let judgement = if whole {
+            repository.judge(&trust, &[]).await.unwrap()
+        } else {
+            self.judged_by(host, repository.clone(), &trust).await
         };
         judgement.for_copying().unwrap();
         let far = match cut {
@@ -762,7 +762,6 @@ impl World {
                 place,
                 time,
                 epoch: manifest.epoch as usize,
-                signer,
                 is_gone: false,
                 content,
             };
