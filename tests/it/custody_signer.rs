@@ -156,7 +156,7 @@ async fn what_a_removed_host_writes_counts_nowhere() {
     desk.run(&format!("drill run plain --yes --json {SHEETS}")).expect(0);
     desk.run("snapshot --no-copy").expect(0);
     let made: Vec<String> = names(&desk, "repository").difference(&before).cloned().collect();
-    let count = |folder: &str| made.iter().filter(|name| name.starts_with(folder) && name.ends_with(".json")).count();
+    let count = |folder: &str| made.iter().filter(|name| name.starts_with(folder) && !name.ends_with(".sig")).count();
     assert_eq!(
         (count("drills"), count("attestations"), count("forgotten"), count("snapshots")),
         (1, 1, 2, 1),
@@ -202,7 +202,7 @@ async fn what_a_removed_host_writes_counts_nowhere() {
     }
     desk.run("forget --keep-last 9 --yes").expect(0);
     let left = names(&desk, "repository");
-    assert_eq!(left.iter().filter(|name| name.starts_with("snapshots") && name.ends_with(".json")).count(), 4);
+    assert_eq!(left.iter().filter(|name| name.starts_with("snapshots") && !name.ends_with(".sig")).count(), 4);
     sandbox.shutdown().await;
 }
 

@@ -110,10 +110,10 @@ fn the_newest_is_refused_while_anything_is_wrong_and_a_person_may_accept_it() {
                 seen.put_new(name, bytes.clone()).await.unwrap();
                 let beside =
                     if with && name != "snapshots/z" { format!("{name}.sig") } else { format!("{name}.other") };
-                if !with {
-                    seen.put_new(&format!("{name}.sig"), signed.clone()).await.unwrap();
-                } else {
+                if with {
                     seen.put_new(&beside, Bytes::from_static(b"no")).await.unwrap();
+                } else {
+                    seen.put_new(&format!("{name}.sig"), signed.clone()).await.unwrap();
                 }
                 let judgement = judged(&seen, &sample).await;
                 let refusal = refused(judgement.newest(None));
@@ -501,7 +501,10 @@ fn a_record_of_a_later_kind_is_shown_and_halts_what_it_says() {
         let halted = sweep(&sample.repository, &trust, &sample.signer, later(), &BTreeSet::new()).await;
         assert!(matches!(halted, Err(ForgetError::Refused(_))), "{halted:?}");
         let accepted: AcceptedFault = format!("{file}:halted").parse().unwrap();
-        assert_eq!(judgement.clone().accepting(&[accepted.clone()]).refuse_halted(Halt::Restore).unwrap(), [accepted]);
+        assert_eq!(
+            judgement.clone().accepting(std::slice::from_ref(&accepted)).refuse_halted(Halt::Restore).unwrap(),
+            [accepted]
+        );
         let report = sample.repository.check(&trust, CheckDepth::Structure).await.unwrap();
         assert_eq!(report.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [FaultKind::Halted]);
         let far = Storage::memory();
@@ -568,10 +571,9 @@ async fn every_command_that_reads_asks_the_same_judge() {
     let restore = format!("restore --to aws:eu-west-1 {SHEETS}");
     let signed = std::fs::read(desk.path("repository/snapshots/0").join(format!("{newest}.sig"))).unwrap();
     let flag = |kind: &str| format!("--accept-fault snapshots/0/{newest}:{kind} --accept-fault snapshots:rolled_back");
-    type Spoil<'a> = Box<dyn Fn() + 'a>;
     let sig = desk.path("repository/snapshots/0").join(format!("{newest}.sig"));
     let edited = String::from_utf8(whole.clone()).unwrap().replace("\"lifeboat ", "\"lifeboaT ");
-    let cases: [(&str, i32, Spoil<'_>); 3] = [
+    let cases: [(&str, i32, Box<dyn Fn() + '_>); 3] = [
         ("untrusted", 4, Box::new(|| std::fs::write(&file, &edited).unwrap())),
         ("unsigned", 4, Box::new(|| std::fs::remove_file(&sig).unwrap())),
         ("damaged", 6, Box::new(|| std::fs::write(&file, b"{").unwrap())),

@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::type_complexity,
+    clippy::case_sensitive_file_extension_comparisons,
     reason = "a test ends at the first surprise and says what it saw"
 )]
 

@@ -178,6 +178,7 @@ fn storage() -> Vec<Move> {
 }
 
 /// Who can only create files.
+#[expect(clippy::too_many_lines, reason = "a flat list of moves")]
 fn junk() -> Vec<Move> {
     const NAME: &str = "snapshots/0/20990101T000000Z-0badc0de.json";
     let a = |what, kind, parts, apply| a(Junk, what, kind, parts, apply);
@@ -219,7 +220,7 @@ fn junk() -> Vec<Move> {
             t.write("snapshots/x/20990101T000000Z-0badc0de.json", "junk");
         }),
         a("a name with a line break below snapshots/", Nothing, &[History], |_, t| {
-            t.write("snapshots/a\nb.json", "junk")
+            t.write("snapshots/a\nb.json", "junk");
         }),
         a("names of no form everywhere else", Nothing, &[History], |_, t| {
             for folder in [
@@ -385,7 +386,7 @@ fn current() -> Vec<Move> {
         })
         .but(&[("id", 2)]),
         a("signs a record of a kind to come, which forbids everything", Uncertain, &[Halt], |w, t| {
-            halt(t, &w.current, 4)
+            halt(t, &w.current, 4);
         }),
         a("countersigns an epoch of a key that nobody made", Uncertain, &[Epochs, History], |w, t| {
             foreign_epoch(t, Some(&w.current));

@@ -16,12 +16,11 @@ use crate::repo_sample::{Sample, block_on, time};
 async fn grow(sample: &Sample, until: u64) {
     let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
     let chain = sample.repository.chain(&trust).await.unwrap();
-    let (mut last, mut manifest) = match chain.head() {
-        Some(head) => (Some(head.witness()), head.manifest().clone()),
-        None => {
-            let (records, packs) = sample.seal().await;
-            (None, sample.manifest(1, None, &records, &packs).await)
-        }
+    let (mut last, mut manifest) = if let Some(head) = chain.head() {
+        (Some(head.witness()), head.manifest().clone())
+    } else {
+        let (records, packs) = sample.seal().await;
+        (None, sample.manifest(1, None, &records, &packs).await)
     };
     for sequence in last.map_or(0, |last| last.sequence) + 1..=until {
         manifest.sequence = sequence;

@@ -227,10 +227,8 @@ impl Sample {
             .collect();
         let removes = current.signers.iter().any(|before| signers.iter().all(|after| after.key != before.key));
         let chain = self.repository.chain(trust).await.unwrap();
-        let closing = match removes {
-            true => Some(self.repository.closing_list(trust, &chain, after).await.unwrap()),
-            false => None,
-        };
+        let closing =
+            if removes { Some(self.repository.closing_list(trust, &chain, after).await.unwrap()) } else { None };
         let epoch = Epoch {
             number: current.number + 1,
             created: time(50 + i64::from(current.number)),

@@ -113,9 +113,8 @@ fn a_closing_list_that_is_gone_or_altered_is_a_fault_and_lists_nothing() {
         sample.succeed(&first, &sample.recovery, (&sample.signer, &[&other]), None).await;
         let storage = sample.repository.storage();
         for (kind, altered_to) in [(FaultKind::Missing, None), (FaultKind::Damaged, Some(Bytes::from_static(b"{}")))] {
-            let seen = crate::repo_sample::altered(storage, |name, bytes| match name.starts_with("closings/") {
-                true => altered_to.clone(),
-                false => Some(bytes),
+            let seen = crate::repo_sample::altered(storage, |name, bytes| {
+                if name.starts_with("closings/") { altered_to.clone() } else { Some(bytes) }
             });
             let repository = lifeboat::repo::Repository::open(seen.await).await.unwrap();
             let trust = repository.trust(&sample.anchor()).await.unwrap();

@@ -169,8 +169,7 @@ async fn a_forged_or_damaged_drill_record_is_told() {
     assert!(other.as_bytes() != whole);
     let signature = path.with_extension("json.sig");
     let signed = std::fs::read(&signature).unwrap();
-    type Spoil<'a> = Box<dyn Fn() + 'a>;
-    let cases: [(&str, i32, Spoil<'_>); 4] = [
+    let cases: [(&str, i32, Box<dyn Fn() + '_>); 4] = [
         ("untrusted", 4, Box::new(|| std::fs::write(&path, &other).unwrap())),
         ("unsigned", 4, Box::new(|| std::fs::remove_file(&signature).unwrap())),
         ("damaged", 6, Box::new(|| std::fs::write(&path, b"{").unwrap())),
