@@ -12,14 +12,13 @@ use super::{
         Approval, CleanUp, History, Inventory, IsolationFacts, ObjectiveFacts, OpeningFacts, Phase, PlanFacts,
         RECORD_VERSION, Reason, Record, RecoveryPoint, Sample, Verdict, controls,
     },
-    seconds,
+    report, seconds,
     target::{self, Claim},
 };
 use crate::{
     clock::{Clock, to_seconds},
     model::{Digest, Place, SnapshotId},
     repo::{Chain, Chosen, Halt, Manifest, NoChoice, Trust},
-    status::span,
 };
 
 /// Records of the same plan that a trend looks at.
@@ -47,7 +46,7 @@ impl Ready {
                 self.draft.snapshot,
                 self.draft.sequence,
                 point.time,
-                span(self.draft.started.duration_since(point.time)),
+                report::duration(self.draft.rpo_seconds),
                 point.selected,
                 point.storage
             ),

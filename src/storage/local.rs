@@ -16,10 +16,6 @@ use crate::{
     model::{Digest, Hashing},
 };
 
-/// For files the flag means nothing.
-#[cfg(unix)]
-const NO_WAITING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-
 /// What is read at once of a file that is hashed.
 const PIECE: usize = 64 * 1024;
 /// `ELOOP` of Linux.
@@ -164,11 +160,7 @@ pub(super) fn measure(store: &LocalFileSystem, name: &Name) -> object_store::Res
 /// An open file and its length. A folder is no file. A pipe that nobody writes to is opened without waiting, and not read.
 fn open(store: &LocalFileSystem, name: &Name) -> object_store::Result<(File, u64)> {
     let path = store.path_to_filesystem(name)?;
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, NO_WAITING);
-    let file = options.open(path).map_err(|error| failed(name, error))?;
+    let file = without_waiting(&path).map_err(|error| failed(name, error))?;
     let found = file.metadata().map_err(|error| failed(name, error))?;
     if found.is_dir() {
         Err(failed(name, io::ErrorKind::NotFound.into()))
@@ -177,6 +169,18 @@ fn open(store: &LocalFileSystem, name: &Name) -> object_store::Result<(File, u64
     } else {
         Err(super::unfit("it is not a regular file".into()))
     }
+}
+
+/// For files the flag means nothing.
+#[cfg(unix)]
+fn without_waiting(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags, open};
+    Ok(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+#[cfg(not(unix))]
+fn without_waiting(path: &Path) -> io::Result<File> {
+    File::open(path)
 }
 
 fn failed(name: &Name, error: io::Error) -> Error {
