@@ -14,6 +14,7 @@ use super::{
     Trust, VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
 };
 use crate::{
+    clock::to_seconds,
     crypto::{Namespace, PublicKey, Signer, verify},
     model::{Digest, RepositoryId, SnapshotId},
     storage::StorageError,
@@ -149,7 +150,8 @@ impl Repository {
             found.files += file.files();
             match self.judge_forget(&file, trust) {
                 Ok(record) => {
-                    let (digest, appeared) = (Digest::of(&file.bytes), file.modified);
+                    // Times of the format are whole seconds, and so is the clock that this is held against.
+                    let (digest, appeared) = (Digest::of(&file.bytes), to_seconds(file.modified));
                     if record.undoes.is_some() {
                         found.undoing.push((file.stem.clone(), digest));
                     }
