@@ -36,6 +36,8 @@ pub(super) struct Previous<'a> {
     head: Option<Record>,
     /// Whether everything that was asked for could be read.
     is_whole: bool,
+    /// Whether that is because of damage; an index that is sealed to another key of the host is none.
+    is_damaged: bool,
 }
 
 /// What an unfinished run sealed.
@@ -136,7 +138,7 @@ impl<'a> Previous<'a> {
             Some(earlier) => repository.record_stream(&earlier.manifest, Opener::Index(key)).boxed_local(),
             None => stream::empty().boxed_local(),
         };
-        Self { records, head: None, is_whole: earlier.is_some() }
+        Self { records, head: None, is_whole: earlier.is_some(), is_damaged: false }
     }
 
     /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier; the ones
@@ -160,13 +162,13 @@ impl<'a> Previous<'a> {
     }
 
     /// Nothing more is asked for: the records that are left are gone. Tells whether all of them could be read.
-    pub(super) async fn end(mut self, writer: &mut Writer<'_>) -> Result<bool, RepoError> {
+    pub(super) async fn end(mut self, writer: &mut Writer<'_>) -> Result<(bool, bool), RepoError> {
         let mut head = self.head.take();
         loop {
             let Some(record) = head.take() else {
                 head = self.next().await;
                 if head.is_none() {
-                    return Ok(self.is_whole);
+                    return Ok((self.is_whole, self.is_damaged));
                 }
                 continue;
             };
@@ -182,6 +184,7 @@ impl<'a> Previous<'a> {
                 tracing::warn!(%error, "the earlier index cannot be read; reading every value again");
                 self.records = stream::empty().boxed_local();
                 self.is_whole = false;
+                self.is_damaged = matches!(error, RepoError::Damaged { .. });
                 None
             }
         }

@@ -212,7 +212,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     let entries = list(request).await?;
     let pass = Pass { request, place: &place, shared: &shared, sweep };
     read_all(&pass, entries, &mut previous, &mut writer, &mut tally).await?;
-    let is_whole = previous.end(&mut writer).await?;
+    let (is_whole, is_damaged) = previous.end(&mut writer).await?;
 
     request.progress.begin("write index", None);
     let recipients = [epoch.recipient.clone(), request.index_key.recipient()];
@@ -247,7 +247,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
         unreadable: tally.unreadable_counts(),
         tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
     };
-    let lost = lost(earlier.as_ref(), &shared.missing, is_whole);
+    let lost = lost(earlier.as_ref(), &shared.missing, is_damaged);
     if let Some(gone) = request.repository.missing_of(&manifest).await? {
         return Err(SnapshotError::Gone(gone));
     }
@@ -259,11 +259,11 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
 }
 
 /// What of the snapshot before is gone. Its values were read again as far as the source still has them; the others are lost.
-fn lost(earlier: Option<&Earlier>, missing: &BTreeSet<Digest>, is_whole: bool) -> Vec<Fault> {
+fn lost(earlier: Option<&Earlier>, missing: &BTreeSet<Digest>, is_damaged: bool) -> Vec<Fault> {
     let Some(earlier) = earlier else { return Vec::new() };
     let read_again = "what it held was read again, as far as the source still has it";
     let packs = missing.iter().map(|pack| Fault::new(&pack_name(pack), FaultKind::Missing, read_again));
-    let index = (!is_whole).then(|| {
+    let index = is_damaged.then(|| {
         let file = earlier.manifest.verified().file();
         Fault::new(&file, FaultKind::Damaged, "its index cannot be read; every value was read again")
     });

@@ -529,7 +529,9 @@ fn what_is_published_is_there() {
     block_on(async {
         let manifest = next(&sample).await;
         assert_eq!(sample.repository.missing_of(&manifest).await.unwrap(), None);
-        let name = sample.repository.storage().list("packs").await.unwrap()[0].name.clone();
+        let lists = lifeboat::repo::PackLists::default();
+        let named = sample.repository.packs_of(&manifest, &lists).await.unwrap();
+        let name = lifeboat::repo::pack_name(&named.packs().next().unwrap().sha256);
         sample.repository.storage().remove(&name).await.unwrap();
         assert_eq!(sample.repository.missing_of(&manifest).await.unwrap(), Some(name));
     });
