@@ -247,16 +247,16 @@ fn verify_tells_a_sound_copy_from_a_damaged_one() {
     }
     let foreign = Signer::generate().public().to_string();
     scene.refuses(&["verify", "far", "--root", &foreign], "", "no key epoch");
-    for (file, at) in [("packs", 300), ("indexes", 300), ("snapshots", 900)] {
+    for (file, at, code) in [("packs", 300, 6), ("indexes", 300, 6), ("snapshots", 900, 4)] {
         let path = first_file(&scene.path("far").join(file), if file == "snapshots" { ".json" } else { ".age" });
         damage(&path, at);
         let output = scene.recover(&["verify", "far"], "");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(6), "{file}: {error}");
+        assert_eq!(output.status.code(), Some(code), "{file}: {error}");
         assert!(error.contains("FAULT") && !error.contains("Traceback"), "{file}: {error}");
         damage(&path, at);
     }
-    damage(&scene.path("far/epochs/1.json"), 20);
+    damage(&first_file(&scene.path("far/epochs"), ".json"), 20);
     scene.refuses(&["verify", "far"], "", "no key epoch");
 }
 
@@ -268,13 +268,17 @@ fn a_manifest_of_a_foreign_signer_is_not_restored() {
     let signer = Signer::generate();
     let forged = forged.replace(&scene.sample.signer.public().to_string(), &signer.public().to_string());
     let signature = signer.sign(lifeboat::crypto::Namespace::Manifest, forged.as_bytes());
-    let name = "far/snapshots/20990101T000000Z-00000000.json";
+    let name = "far/snapshots/0/20990101T000000Z-00000000.json";
     scene.write(name, forged.as_bytes());
     scene.write(&format!("{name}.sig"), signature.as_bytes());
     let sheets = ["--share", "sheet-1.txt", "sheet-2.txt", "sheet-3.txt"];
     let output = scene.recover(&[&["extract", "far", "--json"], &sheets[..]].concat(), "");
-    assert_eq!(output.status.code(), Some(6));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("may not sign"));
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "which one is the newest is not certain");
+    let accept = "snapshots/0/20990101T000000Z-00000000.json:untrusted";
+    assert!(String::from_utf8_lossy(&output.stderr).contains(accept));
+    let accepted = ["extract", "far", "--json", "--accept-fault", accept];
+    let output = scene.recover(&[&accepted[..], &sheets[..]].concat(), "");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), values().len(), "the genuine newest one");
 }
 
@@ -290,9 +294,13 @@ fn planted_nonsense_does_not_stop_a_recovery() {
     let sheets = ["--share", "sheet-1.txt", "sheet-2.txt", "sheet-3.txt"];
     let output = scene.recover(&[&["extract", "far", "--json"], &sheets[..]].concat(), "");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(6), "{error}");
+    assert_eq!(output.status.code(), Some(0), "names without meaning change nothing: {error}");
     assert!(!error.contains("Traceback"), "{error}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), values().len());
+    scene.write("far/snapshots/0/20990101T000000Z-00000000.json", b"[[[[");
+    let output = scene.recover(&[&["extract", "far", "--json"], &sheets[..]].concat(), "");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(6) && !error.contains("Traceback"), "{error}");
 }
 
 #[test]

@@ -251,7 +251,9 @@ impl Sample {
 
     pub async fn drill(&self) {
         let id = SnapshotId::from_bytes([9; 16]);
-        self.repository.put_drill(time(90), id, Bytes::from_static(b"{}\n"), &self.signer).await.unwrap();
+        let (repository, signer) = (self.repository.id(), self.signer.public());
+        let record = format!("{{\"repository\":\"{repository}\",\"signer\":\"{signer}\"}}\n");
+        self.repository.put_drill(time(90), id, Bytes::from(record), &self.signer).await.unwrap();
     }
 }
 
