@@ -20,7 +20,7 @@ fn texts(status: &serde_json::Value) -> Vec<String> {
 /// Takes the newest snapshot's manifest and signature away, as someone who can write to the storage would.
 pub fn roll_back(repository: &Path) {
     let mut names: Vec<_> =
-        std::fs::read_dir(repository.join("snapshots")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(repository.join("snapshots/0")).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort_by_key(|path| {
         let manifest = std::fs::read_to_string(path).unwrap();
         let of = |path: &Path| -> u64 {

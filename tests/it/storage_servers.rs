@@ -101,7 +101,8 @@ async fn the_main_job_from_an_object_locked_bucket_when_the_primary_is_gone() {
     assert_eq!(swept["swept"][1]["report"]["snapshots"], 1, "{swept}");
     let checked = desk.run(&format!("check --json --repo {copy}")).expect(0).json();
     assert_eq!(checked["snapshots"], 2);
-    assert!(owner("undelete", "prod/west/").as_u64().unwrap() >= 3);
+    // The manifest and its signature: packs, lists and layers are the other snapshots' too.
+    assert!(owner("undelete", "prod/west/").as_u64().unwrap() >= 2);
     let checked = desk.run(&format!("check --json --repo {copy}")).expect(0).json();
     assert_eq!(checked["snapshots"], 3);
     desk.run(&format!("check --depth values --repo {copy} {SHEETS}")).expect(0);
