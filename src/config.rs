@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-pub use sources::{Access, OrganizationSection, SourceSection, Sources};
+pub use sources::{Access, CaptureSection, OrganizationSection, SourceSection, Sources};
 
 /// Policies and deprecated versions at most a month old, for a thirtieth of the calls a day.
 pub const DEFAULT_SWEEP_DAYS: u32 = 30;
@@ -93,6 +93,8 @@ pub struct StatusSection {
     pub copy_hours: u32,
     /// The newest drill that passed, in days.
     pub drill_days: u32,
+    /// The oldest reading behind the newest snapshot, in days.
+    pub reading_days: u32,
 }
 
 /// `[repository]`
@@ -172,6 +174,9 @@ pub enum ConfigError {
     /// No sweep at all.
     #[error("sweep_days must be at least 1")]
     SweepDays,
+    /// A share of nothing, or of more than everything.
+    #[error("drop_percent must be from 1 to 100")]
+    DropPercent,
     /// A rate share that is none.
     #[error("rate_share must be above 0")]
     RateShare,
@@ -207,9 +212,9 @@ impl CopySection {
 }
 
 impl Default for StatusSection {
-    /// A run a day with two hours of grace; a drill a month with four days.
+    /// A run a day with two hours of grace; a drill a month with four days; everything read again within a month.
     fn default() -> Self {
-        Self { snapshot_hours: 26, copy_hours: 26, drill_days: 35 }
+        Self { snapshot_hours: 26, copy_hours: 26, drill_days: 35, reading_days: 30 }
     }
 }
 
@@ -304,9 +309,15 @@ mod tests {
         Config {
             repository: RepositorySection { url: "/srv/lifeboat".into() },
             sources: Sources::One(SourceSection {
-                exclude: vec!["scratch/*".into()],
-                sweep_days: 7,
-                rate_share: 0.5,
+                capture: CaptureSection {
+                    exclude: vec!["scratch/*".into()],
+                    exclude_deleted: true,
+                    sweep_days: 7,
+                    sweep_minutes: 3,
+                    rate_share: 0.5,
+                    drop_percent: 20,
+                    drop_minimum: 9,
+                },
                 ..SourceSection::new("aws:eu-central-1".parse().unwrap(), Some("111111111111".into()))
             }),
             trust: TrustSection { root: "ssh-ed25519 AAAA".into(), recipient: "age1x".into() },

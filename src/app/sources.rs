@@ -96,7 +96,7 @@ impl Host {
 /// How to reach a source.
 pub fn settings(section: &SourceSection) -> AwsSettings {
     let Access { role, role_external_id, profile } = section.access.clone();
-    let rate_share = section.rate_share;
+    let rate_share = section.capture.rate_share;
     AwsSettings { profile, role, role_external_id, rate_share, ..AwsSettings::region(&section.url.region) }
 }
 
@@ -158,9 +158,7 @@ fn estate_of(section: &OrganizationSection, organization: &Organization) -> Resu
         for region in &section.regions {
             let url = format!("aws:{region}").parse().expect("the configuration's regions are regions");
             estate.sections.push(SourceSection {
-                exclude: section.exclude.clone(),
-                sweep_days: section.sweep_days,
-                rate_share: section.rate_share,
+                capture: section.capture.clone(),
                 access: Access {
                     role: Some(organization.role(account, &section.role)),
                     role_external_id: section.role_external_id.clone(),
@@ -176,7 +174,7 @@ fn estate_of(section: &OrganizationSection, organization: &Organization) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::aws::Member;
+    use crate::{config::CaptureSection, provider::aws::Member};
 
     fn section() -> OrganizationSection {
         OrganizationSection {
@@ -184,9 +182,7 @@ mod tests {
             regions: vec!["cn-north-1".into(), "cn-northwest-1".into()],
             accounts: vec![],
             exclude_accounts: vec![],
-            exclude: vec!["scratch/*".into()],
-            sweep_days: 9,
-            rate_share: 0.4,
+            capture: CaptureSection { sweep_days: 9, rate_share: 0.4, ..CaptureSection::default() },
             profile: None,
             role_external_id: Some("x".into()),
         }
@@ -206,7 +202,7 @@ mod tests {
         assert_eq!(accounts, ["1", "1", "3", "3"]);
         let first = &estate.sections[0];
         assert_eq!(first.access.role.as_deref(), Some("arn:aws-cn:iam::1:role/lifeboat-backup"));
-        assert_eq!((first.access.role_external_id.as_deref(), first.sweep_days), (Some("x"), 9));
+        assert_eq!((first.access.role_external_id.as_deref(), first.capture.sweep_days), (Some("x"), 9));
         assert_eq!(estate.left_out, [LeftOut { account: "2".into(), reason: "SUSPENDED".into() }]);
     }
 

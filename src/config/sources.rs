@@ -8,6 +8,10 @@ use super::{ConfigError, DEFAULT_SWEEP_DAYS, ProviderAddress};
 
 /// The share of each request quota that is used where nothing is said.
 const DEFAULT_RATE_SHARE: f64 = 0.9;
+/// An estate of under about 25,000 secrets is read again every day then.
+const DEFAULT_SWEEP_MINUTES: u32 = 10;
+const DEFAULT_DROP_PERCENT: u32 = 10;
+const DEFAULT_DROP_MINIMUM: u64 = 5;
 
 /// One source, several, or the accounts of an organization.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +24,25 @@ pub enum Sources {
     Organization(OrganizationSection),
 }
 
+/// What of a source is captured, how fast, and what is a loss.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptureSection {
+    /// Names to leave out: `*` and `?` patterns.
+    pub exclude: Vec<String>,
+    /// Leave out what is scheduled for deletion and was never captured.
+    pub exclude_deleted: bool,
+    /// Read every secret again at least every so many days, also when nothing the listing shows has changed.
+    pub sweep_days: u32,
+    /// Minutes of the quota that a day may spend on reading again what did not change.
+    pub sweep_minutes: u32,
+    /// The share of each request quota to use, above 0 and at most 1.
+    pub rate_share: f64,
+    /// Percent of its secrets or labelled versions that a source may not lose without a person's word.
+    pub drop_percent: u32,
+    /// And at least so many of them.
+    pub drop_minimum: u64,
+}
+
 /// One account and region.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceSection {
@@ -27,12 +50,8 @@ pub struct SourceSection {
     pub url: ProviderAddress,
     /// The account this must be; a run that lands elsewhere is refused.
     pub account: Option<String>,
-    /// Names to leave out: `*` and `?` patterns.
-    pub exclude: Vec<String>,
-    /// Read every secret again at least every so many days, also when nothing the listing shows has changed.
-    pub sweep_days: u32,
-    /// The share of each request quota to use, above 0 and at most 1.
-    pub rate_share: f64,
+    /// What is captured.
+    pub capture: CaptureSection,
     /// How to get there.
     pub access: Access,
 }
@@ -48,12 +67,8 @@ pub struct OrganizationSection {
     pub accounts: Vec<String>,
     /// Not these accounts.
     pub exclude_accounts: Vec<String>,
-    /// As for one source.
-    pub exclude: Vec<String>,
-    /// As for one source.
-    pub sweep_days: u32,
-    /// As for one source.
-    pub rate_share: f64,
+    /// What of each of them is captured.
+    pub capture: CaptureSection,
     /// The profile whose credentials ask the organization and take the roles.
     pub profile: Option<String>,
     /// The external id that the roles ask for.
@@ -74,13 +89,20 @@ pub struct Access {
 impl SourceSection {
     /// A source about which nothing else is said.
     pub fn new(url: ProviderAddress, account: Option<String>) -> Self {
+        Self { url, account, capture: CaptureSection::default(), access: Access::default() }
+    }
+}
+
+impl Default for CaptureSection {
+    fn default() -> Self {
         Self {
-            url,
-            account,
             exclude: Vec::new(),
+            exclude_deleted: false,
             sweep_days: DEFAULT_SWEEP_DAYS,
+            sweep_minutes: DEFAULT_SWEEP_MINUTES,
             rate_share: DEFAULT_RATE_SHARE,
-            access: Access::default(),
+            drop_percent: DEFAULT_DROP_PERCENT,
+            drop_minimum: DEFAULT_DROP_MINIMUM,
         }
     }
 }
@@ -114,24 +136,27 @@ impl Sources {
     /// The share of the quotas to use where one number is asked for: the smallest.
     pub fn rate_share(&self) -> f64 {
         match self {
-            Self::Organization(section) => section.rate_share,
-            _ => self.listed().iter().map(|section| section.rate_share).fold(1.0, f64::min),
+            Self::Organization(section) => section.capture.rate_share,
+            _ => self.listed().iter().map(|section| section.capture.rate_share).fold(1.0, f64::min),
         }
     }
 
     /// Refuses what cannot be meant.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let paces: Vec<(u32, f64)> = match self {
-            Self::Organization(section) => vec![(section.sweep_days, section.rate_share)],
-            _ => self.listed().iter().map(|section| (section.sweep_days, section.rate_share)).collect(),
+        let captures: Vec<&CaptureSection> = match self {
+            Self::Organization(section) => vec![&section.capture],
+            _ => self.listed().iter().map(|section| &section.capture).collect(),
         };
-        if paces.is_empty() {
+        if captures.is_empty() {
             return Err(ConfigError::Sources("[[source]] names no source".into()));
         }
-        if paces.iter().any(|(days, _)| *days == 0) {
+        if captures.iter().any(|capture| capture.sweep_days == 0) {
             return Err(ConfigError::SweepDays);
         }
-        if paces.iter().any(|(_, share)| !(*share > 0.0 && share.is_finite())) {
+        if captures.iter().any(|capture| !(1..=100).contains(&capture.drop_percent)) {
+            return Err(ConfigError::DropPercent);
+        }
+        if captures.iter().any(|capture| !(capture.rate_share > 0.0 && capture.rate_share.is_finite())) {
             return Err(ConfigError::RateShare);
         }
         let mut seen = BTreeSet::new();
@@ -166,10 +191,18 @@ struct Table {
     exclude_accounts: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     exclude: Vec<String>,
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    exclude_deleted: bool,
     #[serde(default = "default_sweep_days")]
     sweep_days: u32,
+    #[serde(default = "default_sweep_minutes")]
+    sweep_minutes: u32,
     #[serde(default = "default_rate_share")]
     rate_share: f64,
+    #[serde(default = "default_drop_percent")]
+    drop_percent: u32,
+    #[serde(default = "default_drop_minimum")]
+    drop_minimum: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,6 +212,40 @@ struct Table {
 }
 
 impl Table {
+    fn capture(&self) -> CaptureSection {
+        CaptureSection {
+            exclude: self.exclude.clone(),
+            exclude_deleted: self.exclude_deleted,
+            sweep_days: self.sweep_days,
+            sweep_minutes: self.sweep_minutes,
+            rate_share: self.rate_share,
+            drop_percent: self.drop_percent,
+            drop_minimum: self.drop_minimum,
+        }
+    }
+
+    /// A table that says this of the capture and nothing else.
+    fn of(capture: CaptureSection) -> Self {
+        Self {
+            url: None,
+            account: None,
+            organization: false,
+            regions: Vec::new(),
+            accounts: Vec::new(),
+            exclude_accounts: Vec::new(),
+            exclude: capture.exclude,
+            exclude_deleted: capture.exclude_deleted,
+            sweep_days: capture.sweep_days,
+            sweep_minutes: capture.sweep_minutes,
+            rate_share: capture.rate_share,
+            drop_percent: capture.drop_percent,
+            drop_minimum: capture.drop_minimum,
+            role: None,
+            role_external_id: None,
+            profile: None,
+        }
+    }
+
     fn into_one(self) -> Result<SourceSection, String> {
         if self.organization {
             return Err("organization = true stands alone in one [source], not in a list".into());
@@ -194,16 +261,15 @@ impl Table {
             return Err("role_external_id is said without a role".into());
         }
         Ok(SourceSection {
+            capture: self.capture(),
             url: self.url.ok_or("missing field `url`")?,
             account: self.account,
-            exclude: self.exclude,
-            sweep_days: self.sweep_days,
-            rate_share: self.rate_share,
             access: Access { role: self.role, role_external_id: self.role_external_id, profile: self.profile },
         })
     }
 
     fn into_organization(self) -> Result<OrganizationSection, String> {
+        let capture = self.capture();
         if self.url.is_some() || self.account.is_some() {
             return Err("an organization has regions and accounts, not url and account".into());
         }
@@ -224,9 +290,7 @@ impl Table {
             regions: self.regions,
             accounts: self.accounts,
             exclude_accounts: self.exclude_accounts,
-            exclude: self.exclude,
-            sweep_days: self.sweep_days,
-            rate_share: self.rate_share,
+            capture,
             profile: self.profile,
             role_external_id: self.role_external_id,
         })
@@ -235,40 +299,25 @@ impl Table {
 
 impl From<&SourceSection> for Table {
     fn from(section: &SourceSection) -> Self {
-        let SourceSection { url, account, exclude, sweep_days, rate_share, access } = section.clone();
-        Self {
-            url: Some(url),
-            account,
-            organization: false,
-            regions: Vec::new(),
-            accounts: Vec::new(),
-            exclude_accounts: Vec::new(),
-            exclude,
-            sweep_days,
-            rate_share,
-            role: access.role,
-            role_external_id: access.role_external_id,
-            profile: access.profile,
-        }
+        let SourceSection { url, account, capture, access } = section.clone();
+        let Access { role, role_external_id, profile } = access;
+        Self { url: Some(url), account, role, role_external_id, profile, ..Self::of(capture) }
     }
 }
 
 impl From<&OrganizationSection> for Table {
     fn from(section: &OrganizationSection) -> Self {
-        let section = section.clone();
+        let OrganizationSection { role, regions, accounts, exclude_accounts, capture, profile, role_external_id } =
+            section.clone();
         Self {
-            url: None,
-            account: None,
             organization: true,
-            regions: section.regions,
-            accounts: section.accounts,
-            exclude_accounts: section.exclude_accounts,
-            exclude: section.exclude,
-            sweep_days: section.sweep_days,
-            rate_share: section.rate_share,
-            role: Some(section.role),
-            role_external_id: section.role_external_id,
-            profile: section.profile,
+            regions,
+            accounts,
+            exclude_accounts,
+            role: Some(role),
+            role_external_id,
+            profile,
+            ..Self::of(capture)
         }
     }
 }
@@ -319,6 +368,18 @@ fn default_sweep_days() -> u32 {
     DEFAULT_SWEEP_DAYS
 }
 
+fn default_sweep_minutes() -> u32 {
+    DEFAULT_SWEEP_MINUTES
+}
+
+fn default_drop_percent() -> u32 {
+    DEFAULT_DROP_PERCENT
+}
+
+fn default_drop_minimum() -> u64 {
+    DEFAULT_DROP_MINIMUM
+}
+
 fn default_rate_share() -> f64 {
     DEFAULT_RATE_SHARE
 }
@@ -363,6 +424,8 @@ mod tests {
             ("[[source]]\nurl = \"aws:eu-west-1\"\nsweep_day = 2".into(), "did you mean `sweep_days`?"),
             ("[[source]]\nurl = \"aws:eu-west-1\"\n[[source]]\nurl = \"aws:eu-west-1\"".into(), "two sources"),
             ("[[source]]\norganization = true\nrole = \"b\"\nregions = [\"eu-west-1\"]".into(), "stands alone"),
+            ("[source]\nurl = \"aws:eu-west-1\"\ndrop_percent = 0".into(), "drop_percent"),
+            ("[source]\nurl = \"aws:eu-west-1\"\ndrop_percent = 101".into(), "drop_percent"),
             (organization("regions = [\"eu-west-1\"]"), "missing field `role`"),
             (organization("role = \"b\""), "regions"),
             (organization("role = \"b\"\nregions = [\"eu-west-1\", \"eu-west-1\"]"), "once"),

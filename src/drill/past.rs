@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Record, Verdict};
 use crate::{
     crypto::{self, Namespace, PublicKey},
-    model::Digest,
+    model::{Digest, Place},
     repo::{Fault, FaultKind, Signed, StoredDrill, Trust},
 };
 
@@ -23,6 +23,8 @@ pub struct Facts {
     pub sequence: u64,
     /// SHA-256 of its manifest.
     pub manifest: Digest,
+    /// Whose snapshot that was.
+    pub source: Option<Place>,
     /// The verdict.
     pub result: Verdict,
     /// Seconds, where it was measured.
@@ -34,6 +36,12 @@ pub struct Facts {
     #[serde(default)]
     phases: Vec<Start>,
     plan: Option<Name>,
+    opening: Option<Opened>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Opened {
+    by: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -63,6 +71,11 @@ impl Facts {
     /// When the drill began.
     pub fn started(&self) -> Option<Timestamp> {
         self.started.or_else(|| self.phases.first().map(|phase| phase.start))
+    }
+
+    /// Whether the drill key opened the snapshot, so that no custodian was needed.
+    pub fn needs_nobody(&self) -> bool {
+        self.opening.as_ref().is_some_and(|opened| opened.by != "quorum")
     }
 
     /// The name of its plan; empty for one described on the command line, and in version 1.

@@ -184,6 +184,11 @@ impl Record {
             ValueState::Unreadable { reason } => {
                 Some(Refusal { part: Part::Value, operation: READS_VALUE, version: Some(&version.id), reason })
             }
+            // What is scheduled for deletion can be had back for some days, and nobody holds it.
+            ValueState::Withheld { reason: Withheld::ScheduledForDeletion } => {
+                let reason = "ScheduledForDeletion";
+                Some(Refusal { part: Part::Value, operation: READS_VALUE, version: Some(&version.id), reason })
+            }
             ValueState::Stored { .. } | ValueState::None | ValueState::Withheld { .. } => None,
         });
         parts.chain(values)

@@ -194,7 +194,7 @@ impl Source for Memory {
                 (Some(value), None) => FetchedValue::Value(copy(value)),
             },
         });
-        Ok(Fetched { versions: versions.collect(), secret, held: None })
+        Ok(Fetched { versions: versions.collect(), secret, agrees: true, held: None })
     }
 }
 

@@ -145,6 +145,8 @@ pub struct Fetched {
     pub secret: Secret,
     /// The versions.
     pub versions: Vec<FetchedVersion>,
+    /// Whether the entry of the listing says the same as what was read: only then may it stand for that another time.
+    pub agrees: bool,
     /// What its values take of the memory that values may take; whoever keeps many of them at once keeps it from others.
     pub held: Option<Held>,
 }

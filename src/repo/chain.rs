@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
+use jiff::Timestamp;
+
 use super::{
     FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust,
     VerifiedForget, VerifiedManifest, Witness,
@@ -224,6 +226,17 @@ impl Chain {
     pub fn newest(&self) -> BTreeMap<&Place, &VerifiedManifest> {
         let timely = self.settled_newest.iter().chain(self.manifests.iter().filter(|found| !self.is_late(found)));
         timely.map(|found| (&found.manifest().source, found)).collect()
+    }
+
+    /// The recovery point of the first snapshot of each source, as far as it is still there.
+    pub fn first(&self) -> BTreeMap<&Place, Timestamp> {
+        let settled = self.base.first.iter().map(|(place, time)| (place, *time));
+        let kept = self.manifests.iter().map(|found| (&found.manifest().source, found.manifest().time));
+        let mut first = BTreeMap::new();
+        for (place, time) in settled.chain(kept) {
+            first.entry(place).and_modify(|first: &mut Timestamp| *first = time.min(*first)).or_insert(time);
+        }
+        first
     }
 
     /// Whether a host made it that did not know the newest epoch.

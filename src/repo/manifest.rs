@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FORMAT_VERSION, Layer, PackSet, Readings, RepoError, SweepArc, Witness, damaged, from_json, layout, readings,
+    Accepted, FORMAT_VERSION, Layer, PackSet, Readings, RepoError, SweepArc, Witness, damaged, from_json, layout, readings,
     to_json,
 };
 use crate::{
@@ -90,16 +90,6 @@ pub struct Seal {
     pub indexes: Option<Vec<Layer>>,
 }
 
-/// What the next snapshot of the source is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Accepted {
-    /// Secrets listed.
-    pub listed: u64,
-    /// Versions with a label or current.
-    pub labelled: u64,
-}
-
 /// A complete pass over a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,13 +132,29 @@ pub struct Counts {
     pub values_read: u64,
     /// Values referred to in older packs.
     pub values_carried: u64,
-    /// Versions that hold no value, or whose secret is scheduled for deletion without an earlier copy.
+    /// Versions that hold no value, or whose state keeps it from being read without an earlier copy.
     pub values_absent: u64,
     /// Values the provider refused.
     pub values_unreadable: u64,
 }
 
 impl Manifest {
+    /// Whether everything that was listed and not excluded is there, and as much was listed as was to be expected.
+    pub fn is_complete(&self) -> bool {
+        self.counts.is_complete() && !self.is_loss()
+    }
+
+    /// Whether its source lost more than it may, and nobody accepted that.
+    pub fn is_loss(&self) -> bool {
+        self.accepted.is_some_and(|accepted| accepted.lost)
+    }
+
+    /// What the next snapshot of the source is held against.
+    pub fn held_against(&self) -> Accepted {
+        let Counts { listed, labelled, .. } = self.counts;
+        self.accepted.unwrap_or(Accepted { listed, labelled, lost: false })
+    }
+
     /// Reads the bytes of a manifest. Says what is wrong where they are none, or break a rule that one file alone can break.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         within_limit(bytes)?;
@@ -205,13 +211,6 @@ fn within_limit(bytes: &[u8]) -> Result<(), String> {
         length if length > MOST_BYTES => Err(format!("it has {length} bytes; a manifest has at most {MOST_BYTES}")),
         _ => Ok(()),
     }
-}
-
-/// What the next snapshot is to be held against: the counts of this one. The place for a guard against a source that lost much at
-/// once, which would keep those of `previous`.
-pub fn accepted(previous: Option<&Manifest>, counts: &Counts) -> Accepted {
-    let _ = previous;
-    Accepted { listed: counts.listed, labelled: counts.labelled }
 }
 
 impl Counts {

@@ -6,16 +6,17 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Manifest, Trust, VerifiedManifest, Witness, from_json, layout};
 use crate::{
     fsutil::{self, Access, Existing},
-    model::{Digest, Hashing},
+    model::{Digest, Hashing, Place},
     storage::Entry,
 };
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The file of a host's state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub(super) struct Settled {
     pub(super) epoch: u32,
     /// The newest snapshot of each source in them, by the exact text of its manifest.
     pub(super) newest: Vec<String>,
+    /// The recovery point of the first snapshot of each source in them.
+    pub(super) first: Vec<(Place, Timestamp)>,
     /// The digest at each number from 1 on: hex, one after the other.
     places: String,
     /// The full folder that is looked at next.
@@ -106,6 +109,14 @@ impl Settled {
     pub(super) fn digest(&self, sequence: u64) -> Option<Digest> {
         let at = usize::try_from(sequence.checked_sub(1)?).ok()?.checked_mul(64)?;
         self.places.get(at..at.checked_add(64)?)?.parse().ok()
+    }
+
+    /// Takes note of a snapshot of a source; its earliest one stays.
+    pub(super) fn note_first(&mut self, source: &Place, time: Timestamp) {
+        match self.first.iter_mut().find(|(place, _)| place == source) {
+            Some((_, first)) => *first = time.min(*first),
+            None => self.first.push((source.clone(), time)),
+        }
     }
 
     pub(super) fn push_place(&mut self, digest: &Digest) {

@@ -19,6 +19,7 @@ mod layers;
 mod layout;
 mod lines;
 mod lists;
+mod loss;
 mod manifest;
 mod memory;
 mod pack;
@@ -58,9 +59,8 @@ pub use judge::{Appending, Chosen, Judgement, NoChoice, Refusal};
 pub use layers::{Layer, LayerLines, merge_layers};
 pub use layout::pack as pack_name;
 pub use lists::PackLists;
-pub use manifest::{
-    Accepted, Counts, DRILL, Excluded, FileRef, FullPass, Manifest, Seal, UnreadableCount, VerifiedManifest, accepted,
-};
+pub use loss::{Accepted, LossGuard};
+pub use manifest::{Counts, DRILL, Excluded, FileRef, FullPass, Manifest, Seal, UnreadableCount, VerifiedManifest};
 pub use pack::{PackEntry, PackReader, PackWriter};
 pub use pack_set::{OpenSet, PackSet};
 pub use readings::{Age, MOST_ARCS, ReadingCount, Readings, SweepArc, hash_of};

@@ -142,6 +142,7 @@ fn settle(memory: &mut Memory, chain: &mut Chain, mut by_folder: BTreeMap<u64, V
         let manifest = found.manifest();
         settled.manifests += 1;
         settled.epoch = settled.epoch.max(manifest.epoch);
+        settled.note_first(&manifest.source, manifest.time);
         newest.insert(manifest.source.clone(), (manifest.sequence, text_of(found)));
     }
     settled.newest = newest.into_values().map(|(_, text)| text).collect();

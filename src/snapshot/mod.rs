@@ -9,37 +9,32 @@ mod same;
 mod small_packs;
 mod sweep;
 mod tally;
+mod walk;
 mod writer;
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use futures::TryStreamExt;
 use jiff::Timestamp;
-use tokio::task::JoinSet;
 
 use crate::{
     clock::{Clock, to_seconds},
     crypto::{IndexKey, Opener, Recipient, Signer},
-    model::{Digest, Part, Place, Record, SnapshotId},
+    model::{Digest, Part, Place, SnapshotId},
     progress::Progress,
-    provider::{ErrorKind, Fetched, Listed, ProviderError, Source},
+    provider::{ProviderError, Source},
     repo::{
-        Appending, DRILL, Fault, FaultKind, FileRef, FullPass, Manifest, NoChoice, OpenSet, PackSet, Remembered,
-        RepoError, Repository, Seal, Sorted, Spool, Tip, Trust, VerifiedManifest, Witness, accepted, pack_name,
+        Accepted, Appending, DRILL, Fault, FaultKind, FileRef, FullPass, LossGuard, Manifest, NoChoice, OpenSet, PackSet,
+        Remembered, RepoError, Repository, Seal, Tip, Trust, VerifiedManifest, Witness, pack_name,
     },
 };
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
 use known::{Earlier, Known, Previous, Shared, Unfinished};
 use lanes::Shelf;
-use sweep::Sweep;
+use sweep::{Sweep, SweepPace};
 use tally::Tally;
+use walk::Pass;
 use writer::{Before, Writer, Written};
-
-/// How many secrets are read at once; the provider's limiter paces the calls.
-const CONCURRENT_SECRETS: usize = 64;
-/// Failures in a row after which the source counts as gone, not as a source with a few bad secrets.
-const GIVE_UP_AFTER: usize = 20;
 
 /// What a snapshot needs.
 pub struct Request<'a> {
@@ -57,10 +52,8 @@ pub struct Request<'a> {
     pub signer: &'a Signer,
     /// Opens the earlier index and is a recipient of the new one.
     pub index_key: &'a IndexKey,
-    /// Leave out names that match.
-    pub exclude: &'a [String],
-    /// Read every secret again at least every so many days, also when its listing did not change; 0 reads everything now.
-    pub sweep_days: u32,
+    /// What is left out and what is read again.
+    pub rules: Rules<'a>,
     /// Where this host notes what an unfinished run has sealed; without it an interrupted run starts over.
     pub journal: Option<&'a Path>,
     /// A folder of this host for records that do not fit in memory; they are sealed there, and gone when the run ends.
@@ -73,6 +66,23 @@ pub struct Request<'a> {
     pub clock: &'a dyn Clock,
     /// Watches.
     pub progress: &'a dyn Progress,
+}
+
+/// What is left out, what is read again, and what is a loss.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules<'a> {
+    /// Leave out names that match.
+    pub exclude: &'a [String],
+    /// Leave out what is scheduled for deletion and was never captured.
+    pub exclude_deleted: bool,
+    /// Read every secret again at least every so many days, also when its listing did not change; 0 reads everything now.
+    pub sweep_days: u32,
+    /// Minutes of the provider's quota that a day may spend on reading again what is older than 20 hours.
+    pub sweep_minutes: u32,
+    /// How much less a source may have.
+    pub guard: LossGuard,
+    /// A person accepts that the source lists no more than so many secrets.
+    pub accept_drop: Option<u64>,
 }
 
 /// What is sealed to a drill key beside the recovery key.
@@ -112,6 +122,12 @@ pub struct Report {
     pub manifest: VerifiedManifest,
     /// What could not be read, by name.
     pub unreadable: Vec<UnreadableItem>,
+    /// Names that were listed and then gone, in a second listing too.
+    pub vanished: Vec<String>,
+    /// What the source had, where it lost more than it may.
+    pub loss: Option<Accepted>,
+    /// Replicas of other regions, which are captured where their primary lives.
+    pub replicas: Vec<String>,
     /// Faults of the history it was added to.
     pub history: Vec<crate::repo::Fault>,
 }
@@ -185,6 +201,8 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     let place = request.source.place().await?;
     check_account(request.account, &place)?;
 
+    let newest = appending.newest(&place);
+    let held_against = newest.map(|newest| newest.manifest().held_against());
     let mut earlier = Earlier::find(request.repository, request.trust, appending, &place).await?;
     let journal = || {
         let reader = request.index_key.recipient();
@@ -203,15 +221,14 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     };
     let mut writer = Writer::new(request.repository, request.scratch, shelf);
     let sweep = match &earlier {
-        Some(earlier) => Sweep::new(&earlier.manifest.manifest().sweeps, request.sweep_days, started),
+        Some(earlier) => Sweep::new(&earlier.manifest.manifest().sweeps, request.pace(earlier), started),
         None => Sweep::whole(started),
     };
     let arcs = sweep.clone().into_arcs();
     let mut tally = Tally::new(started, &arcs);
     let mut previous = Previous::new(request.repository, earlier.as_ref(), request.index_key);
-    let entries = list(request).await?;
     let pass = Pass { request, place: &place, shared: &shared, sweep };
-    read_all(&pass, entries, &mut previous, &mut writer, &mut tally).await?;
+    pass.walk(&mut previous, &mut writer, &mut tally).await?;
     let (is_whole, is_damaged) = previous.end(&mut writer).await?;
 
     request.progress.begin("write index", None);
@@ -222,6 +239,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     let written = writer.finish(&recipients, &before, &mut tally).await?;
     let contents = Contents::put(request, earlier.as_ref(), &shared.for_drills, &written, &recipients).await?;
     let counts = tally.counts(written.values_read);
+    let accepted = request.rules.guard.judge(held_against.as_ref(), &counts, request.rules.accept_drop);
     let manifest = Manifest {
         version: crate::repo::FORMAT_VERSION,
         repository: request.repository.id(),
@@ -236,7 +254,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
         packs: contents.packs,
         indexes: written.indexes,
         counts,
-        accepted: Some(accepted(earlier.as_ref().map(|earlier| earlier.manifest.manifest()), &counts)),
+        accepted: Some(accepted),
         // A run goes through the whole listing: the pass is its own, and gets its number with the snapshot.
         full: FullPass { sequence: 0, time: started },
         readings: tally.readings(),
@@ -255,7 +273,21 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     if let Some(Err(error)) = journal().map(|journal| journal.clear()) {
         tracing::warn!(%error, "the journal of the run cannot be cleared");
     }
-    Ok(Report { manifest, unreadable: tally.into_unreadable(), history: [appending.faults(), lost].concat() })
+    let tally::Named { unreadable, vanished, replicas } = tally.into_names();
+    let loss = accepted.lost.then_some(accepted);
+    Ok(Report { manifest, unreadable, vanished, loss, replicas, history: [appending.faults(), lost].concat() })
+}
+
+impl Request<'_> {
+    /// How much of an earlier snapshot is read again.
+    fn pace(&self, earlier: &Earlier) -> SweepPace {
+        let counts = earlier.manifest.manifest().counts;
+        // What has no quota has no share of it to spend.
+        let read = self.source.pace().map_or(0.0, |pace| pace.read);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates, and is not negative")]
+        let budget = (read * 60.0 * f64::from(self.rules.sweep_minutes)) as u64;
+        SweepPace { days: self.rules.sweep_days, budget, secrets: counts.captured + counts.unreadable }
+    }
 }
 
 /// What of the snapshot before is gone. Its values were read again as far as the source still has them; the others are lost.
@@ -338,131 +370,6 @@ async fn put_config(
         }
     }
     request.repository.put_config(config, recipients).await
-}
-
-/// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
-/// while it was listed is there twice.
-async fn list(request: &Request<'_>) -> Result<Sorted<Record>, SnapshotError> {
-    request.source.pace().iter().for_each(|pace| request.progress.limit(pace.listed));
-    request.progress.begin("list secrets", None);
-    let mut spool = Spool::of_records(request.scratch);
-    let mut entries = request.source.list();
-    while let Some(listed) = entries.try_next().await? {
-        spool.push(listed.into())?;
-        request.progress.advance(1);
-    }
-    Ok(spool.sorted()?)
-}
-
-/// One secret that was read, and what was known of it before.
-struct Read {
-    listed: Listed,
-    known: Known,
-    fetched: Result<Fetched, ProviderError>,
-}
-
-/// What a walk through the listing goes by.
-struct Pass<'p> {
-    request: &'p Request<'p>,
-    place: &'p Place,
-    shared: &'p Arc<Shared>,
-    sweep: Sweep,
-}
-
-/// Walks through the listing and the earlier index side by side; secrets are read in parallel and written as they come, so
-/// that memory is bounded by what is in flight.
-async fn read_all(
-    pass: &Pass<'_>,
-    entries: Sorted<Record>,
-    previous: &mut Previous<'_>,
-    writer: &mut Writer<'_>,
-    tally: &mut Tally,
-) -> Result<(), SnapshotError> {
-    let Pass { request, place, shared, sweep } = pass;
-    request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
-    request.progress.begin("read secrets", Some(entries.count()));
-    let mut entries = entries.walk()?.map(|entry| entry.map(Listed::from));
-    let mut last = None;
-    let mut reads = JoinSet::new();
-    let mut failures = Failures::default();
-    loop {
-        while reads.len() < CONCURRENT_SECRETS {
-            let Some(listed) = entries.next().transpose()? else { break };
-            if last.replace(listed.id.clone()).is_some_and(|last| last == listed.id) {
-                request.progress.skip(1);
-                continue;
-            }
-            tally.listed += 1;
-            if let Some(rule) = exclusion(&listed, place, request.exclude) {
-                tally.exclude(rule);
-                request.progress.skip(1);
-                continue;
-            }
-            let for_drills = request.drill.is_some_and(|drill| drill.opens(&listed.name));
-            let mut known = Known::new(previous.find(&listed, writer).await?, shared, for_drills);
-            match known.kept(&listed, sweep) {
-                Some(record) => {
-                    writer.push_kept(record)?;
-                    request.progress.skip(1);
-                }
-                None => {
-                    reads.spawn(read(request.source.clone(), listed, known));
-                }
-            }
-        }
-        let Some(read) = reads.join_next().await else { return Ok(()) };
-        take(read.expect("reading does not panic"), writer, tally, &mut failures).await?;
-        request.progress.advance(1);
-    }
-}
-
-async fn read(source: Arc<dyn Source>, listed: Listed, known: Known) -> Read {
-    let fetched = source.fetch(&listed, &|version| known.has(&listed.id, version)).await;
-    Read { listed, known, fetched }
-}
-
-/// Failures in a row.
-#[derive(Default)]
-struct Failures(usize);
-
-async fn take(
-    read: Read,
-    writer: &mut Writer<'_>,
-    tally: &mut Tally,
-    failures: &mut Failures,
-) -> Result<(), SnapshotError> {
-    let Read { listed, known, fetched } = read;
-    match fetched {
-        Err(error) if error.kind == ErrorKind::NotFound => {
-            tally.vanished += 1;
-            if let Some(Record { secret, .. }) = known.into_record() {
-                writer.push_removed(&secret.name, &secret.id)?;
-            }
-        }
-        Err(error) => {
-            failures.0 += 1;
-            if error.kind == ErrorKind::Credentials || failures.0 >= GIVE_UP_AFTER {
-                return Err(error.into());
-            }
-            writer.push_unread(known, listed, &error)?;
-        }
-        Ok(fetched) => {
-            failures.0 = 0;
-            writer.push(fetched, listed.fingerprint, &known).await?;
-        }
-    }
-    Ok(())
-}
-
-fn exclusion(listed: &Listed, place: &Place, patterns: &[String]) -> Option<String> {
-    if let Some(pattern) = patterns.iter().find(|pattern| wildmatch::WildMatch::new(pattern).matches(&listed.name)) {
-        return Some(pattern.clone());
-    }
-    // A replica is captured where its primary lives; a restored twin would be a writable stranger.
-    match &listed.secret.facets.primary_region {
-        Some(primary) if *primary != place.region => Some("replica of another region".into()),
-        _ => None,
-    }
 }
 
 fn check_account(expected: Option<&str>, place: &Place) -> Result<(), SnapshotError> {

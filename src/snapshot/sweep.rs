@@ -1,8 +1,8 @@
 //! Which secrets must be read again although their entry in the listing did not change. Pure.
 //!
 //! Resource policies, replicas and deprecated versions do not show in a listing, so every secret is read again at least
-//! every so many days. Secrets lie on a circle by the hash of their identifier. Each run reads the arc whose reading is the oldest, as
-//! long as the time since the last one asks for, and writes down the arc instead of every record.
+//! every so many days, and as much of them a day as a budget of calls allows. Secrets lie on a circle by the hash of their
+//! identifier. Each run reads the arc whose reading is the oldest, as long as is due, and writes down the arc instead of every record.
 
 use jiff::Timestamp;
 
@@ -17,6 +17,17 @@ const ENOUGH: i64 = 20 * 3_600;
 /// From this many days on, arcs of several days become one that counts as old as its oldest part.
 const MANY_DAYS: i64 = 48;
 const CIRCLE: u128 = 1 << 64;
+
+/// How much is read again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SweepPace {
+    /// Every secret at least every so many days; 0 reads everything.
+    pub(super) days: u32,
+    /// Secrets that may be read again in a day, whatever their age beyond 20 hours.
+    pub(super) budget: u64,
+    /// Secrets that there are.
+    pub(super) secrets: u64,
+}
 
 /// What one run reads again, and what is known afterwards of when every secret was read.
 #[derive(Clone, Debug)]
@@ -41,15 +52,15 @@ impl Sweep {
         Self { now, due: vec![SweepArc::whole(now)], arcs: vec![SweepArc::whole(now)] }
     }
 
-    /// Every secret at least every `days` days, after runs that read these arcs; 0 reads everything.
-    pub(super) fn new(arcs: &[SweepArc], days: u32, now: Timestamp) -> Self {
+    /// At this pace, after runs that read these arcs.
+    pub(super) fn new(arcs: &[SweepArc], pace: SweepPace, now: Timestamp) -> Self {
         let segments = segments(arcs, now);
         let mut due: Vec<SweepArc> = segments
             .iter()
             .filter(|segment| segment.read.is_none())
             .map(|unknown| SweepArc { from: unknown.from, to: unknown.to, time: now })
             .collect();
-        let length = length(&segments, days, now);
+        let length = length(&segments, pace.days, now).max(within_budget(&segments, pace, now));
         if length >= CIRCLE {
             return Self::whole(now);
         }
@@ -85,6 +96,16 @@ fn length(segments: &[Segment], days: u32, now: Timestamp) -> u128 {
         (Ok(elapsed), Ok(period)) if elapsed >= ENOUGH.unsigned_abs().into() => (elapsed * CIRCLE).div_ceil(period),
         _ => 0,
     }
+}
+
+/// How much of the circle the budget of a day still allows: what was read in the last 20 hours has used it, and is not read again.
+fn within_budget(segments: &[Segment], pace: SweepPace, now: Timestamp) -> u128 {
+    let SweepPace { budget, secrets, .. } = pace;
+    let young = |segment: &&Segment| segment.read.is_some_and(|read| now.as_second() - read.as_second() < ENOUGH);
+    let length = |segment: &Segment| u128::from(segment.to - segment.from) + 1;
+    let used: u128 = segments.iter().filter(young).map(length).sum();
+    let share = (u128::from(budget.min(secrets)) * CIRCLE).checked_div(secrets.into()).unwrap_or_default();
+    share.min(CIRCLE).saturating_sub(used).min(CIRCLE - used)
 }
 
 /// Where the oldest reading begins.
@@ -167,6 +188,11 @@ mod tests {
             .collect()
     }
 
+    /// Without a budget.
+    fn days(days: u32) -> SweepPace {
+        SweepPace { days, budget: 0, secrets: 1 }
+    }
+
     /// Runs at these hours after a first one; gives how many were read at each, and asserts that nothing is told to be as old as
     /// `days` days, or younger than it is.
     fn run(days: u32, hours: impl Iterator<Item = i64>, records: &[Record]) -> Vec<usize> {
@@ -174,7 +200,7 @@ mod tests {
         let mut read = vec![0; records.len()];
         let mut counts = Vec::new();
         for hour in hours {
-            let sweep = Sweep::new(&arcs, days, at(hour));
+            let sweep = Sweep::new(&arcs, self::days(days), at(hour));
             let mut due = 0;
             for (record, read) in records.iter().zip(&mut read).filter(|(record, _)| sweep.is_due(record)) {
                 assert!(record.read <= at(hour));
@@ -222,7 +248,7 @@ mod tests {
         assert_eq!((counts[0], counts[1], counts[3], counts[4]), (0, 0, 0, 0), "less than 20 hours after an arc");
         assert!((60..140).contains(&counts[2]) && (60..140).contains(&counts[5]), "{counts:?}");
         let due = |days, hour| {
-            let sweep = Sweep::new(&Sweep::whole(at(0)).into_arcs(), days, at(hour));
+            let sweep = Sweep::new(&Sweep::whole(at(0)).into_arcs(), self::days(days), at(hour));
             records.iter().filter(|record| sweep.is_due(record)).count()
         };
         assert!((400..600).contains(&due(10, 120)), "five days missed");
@@ -232,15 +258,52 @@ mod tests {
     #[test]
     fn what_is_not_known_is_read() {
         let all = records(100);
-        assert!(all.iter().all(|record| Sweep::new(&[], 30, at(24)).is_due(record)), "no arcs");
+        assert!(all.iter().all(|record| Sweep::new(&[], days(30), at(24)).is_due(record)), "no arcs");
         // The clock was ahead when an arc was read, and when a record was.
         let ahead = SweepArc { from: 0, to: u64::MAX / 2, time: at(9_000) };
-        let sweep = Sweep::new(&[ahead, SweepArc::whole(at(0))], 30, at(10));
+        let sweep = Sweep::new(&[ahead, SweepArc::whole(at(0))], days(30), at(10));
         let due = all.iter().filter(|record| sweep.is_due(record)).count();
         assert!((25..75).contains(&due), "{due}");
         assert!(sweep.into_arcs().iter().all(|arc| arc.time <= at(10)));
         let future = Record { read: at(11), ..all[0].clone() };
-        assert!(Sweep::new(&[SweepArc::whole(at(10))], 30, at(10)).is_due(&future));
+        assert!(Sweep::new(&[SweepArc::whole(at(10))], days(30), at(10)).is_due(&future));
+    }
+
+    #[test]
+    fn a_budget_reads_what_is_old_and_no_more_than_it_has_in_a_day() {
+        let records = records(1_000);
+        let due = |arcs: &[SweepArc], budget, hour| {
+            let sweep = Sweep::new(arcs, SweepPace { days: 30, budget, secrets: 1_000 }, at(hour));
+            (records.iter().filter(|record| sweep.is_due(record)).count(), sweep.into_arcs())
+        };
+        let fresh = Sweep::whole(at(0)).into_arcs();
+        assert_eq!(due(&fresh, 5_000, 19).0, 0, "nothing is younger than 20 hours");
+        assert_eq!(due(&fresh, 1_000, 20).0, 1_000, "a small estate is read every day");
+        assert_eq!(due(&fresh, 0, 20).0, due(&fresh, 1, 20).0, "at least what the days ask for");
+        let (first, arcs) = due(&fresh, 250, 24);
+        assert!((200..300).contains(&first), "{first}");
+        let (second, arcs) = due(&arcs, 250, 25);
+        assert_eq!(second, 0, "the day's budget is used");
+        let (third, arcs) = due(&arcs, 250, 48);
+        assert!((200..300).contains(&third), "{third}");
+        let (_, arcs) = due(&arcs, 250, 72);
+        let (_, arcs) = due(&arcs, 250, 96);
+        assert!(arcs.iter().all(|arc| arc.time >= at(24)), "round in four days: {arcs:?}");
+    }
+
+    #[test]
+    fn a_budget_of_nothing_and_of_everything() {
+        let segments = segments(&[SweepArc::whole(at(0))], at(24));
+        let pace = |budget, secrets| SweepPace { days: 30, budget, secrets };
+        assert_eq!(within_budget(&segments, pace(0, 10), at(24)), 0);
+        assert_eq!(within_budget(&segments, pace(9, 0), at(24)), 0);
+        assert_eq!(within_budget(&segments, pace(5, 10), at(24)), CIRCLE / 2);
+        assert_eq!(within_budget(&segments, pace(u64::MAX, 10), at(24)), CIRCLE);
+        assert_eq!(within_budget(&segments, pace(u64::MAX, 10), at(19)), 0);
+        let half = [SweepArc { from: 0, to: u64::MAX / 2, time: at(20) }, SweepArc::whole(at(0))];
+        let segments = self::segments(&half, at(24));
+        assert_eq!(within_budget(&segments, pace(6, 10), at(24)), 6 * CIRCLE / 10 - CIRCLE / 2);
+        assert_eq!(within_budget(&segments, pace(10, 10), at(24)), CIRCLE / 2);
     }
 
     proptest! {

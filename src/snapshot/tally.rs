@@ -12,11 +12,18 @@ use crate::{
 
 pub(super) struct Tally {
     pub(super) listed: u64,
-    pub(super) vanished: u64,
+    named: Named,
     excluded: BTreeMap<String, u64>,
     records: Counts,
     readings: ReadingCount,
-    unreadable: Vec<UnreadableItem>,
+}
+
+/// What a run says by name.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) unreadable: Vec<UnreadableItem>,
+    pub(super) vanished: Vec<String>,
+    pub(super) replicas: Vec<String>,
 }
 
 impl Tally {
@@ -24,11 +31,10 @@ impl Tally {
     pub(super) fn new(started: Timestamp, arcs: &[SweepArc]) -> Self {
         Self {
             listed: 0,
-            vanished: 0,
+            named: Named::default(),
             excluded: BTreeMap::new(),
             records: Counts::default(),
             readings: ReadingCount::new(started, arcs),
-            unreadable: Vec::new(),
         }
     }
 
@@ -37,11 +43,22 @@ impl Tally {
         *self.excluded.entry(rule).or_default() += 1;
     }
 
+    /// Counts a replica of another region, which is captured where its primary lives.
+    pub(super) fn exclude_replica(&mut self, name: &str) {
+        self.exclude("replica of another region".into());
+        self.named.replicas.push(name.to_owned());
+    }
+
+    /// Counts a secret that is gone since it was listed.
+    pub(super) fn vanish(&mut self, name: String) {
+        self.named.vanished.push(name);
+    }
+
     /// Counts a record of the new index.
     pub(super) fn add(&mut self, record: &Record) {
         self.records.add(record);
         self.readings.add(record);
-        self.unreadable.extend(record.refused().map(|refusal| UnreadableItem {
+        self.named.unreadable.extend(record.refused().map(|refusal| UnreadableItem {
             name: record.secret.name.clone(),
             version: refusal.version.map(Into::into),
             part: refusal.part,
@@ -52,7 +69,8 @@ impl Tally {
 
     pub(super) fn counts(&self, values_read: u64) -> Counts {
         let excluded = self.excluded.values().sum();
-        Counts { listed: self.listed, excluded, vanished: self.vanished, ..self.records }.with_read(values_read)
+        let vanished = self.named.vanished.len() as u64;
+        Counts { listed: self.listed, excluded, vanished, ..self.records }.with_read(values_read)
     }
 
     /// How old the readings are.
@@ -65,7 +83,7 @@ impl Tally {
     }
 
     pub(super) fn unreadable_counts(&self) -> Vec<UnreadableCount> {
-        UnreadableCount::of(self.unreadable.iter().map(|item| Refusal {
+        UnreadableCount::of(self.named.unreadable.iter().map(|item| Refusal {
             part: item.part,
             operation: &item.operation,
             version: item.version.as_deref(),
@@ -73,7 +91,7 @@ impl Tally {
         }))
     }
 
-    pub(super) fn into_unreadable(self) -> Vec<UnreadableItem> {
-        self.unreadable
+    pub(super) fn into_names(self) -> Named {
+        self.named
     }
 }

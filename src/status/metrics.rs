@@ -17,7 +17,7 @@ pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
     } else if let Some(newest) = &facts.snapshot {
         page.head("snapshot_time_seconds", "recovery point of the newest snapshot").value("", newest.time.as_second());
         page.head("snapshot_sequence", "number of the newest snapshot").value("", newest.sequence);
-        page.head("snapshot_complete", "whether nothing was left out").value("", u8::from(newest.counts.is_complete()));
+        page.head("snapshot_complete", "whether nothing was left out").value("", u8::from(newest.is_complete()));
         page.head("snapshot_secrets", "secrets of the newest snapshot");
         for (state, count) in states(&newest.counts) {
             page.value(&format!("{{state=\"{state}\"}}"), count);
@@ -83,7 +83,7 @@ impl Page<'_> {
         self.head("snapshot_sequence", "number of the newest snapshot");
         newest().for_each(|(of, newest)| self.value(&labels(of, ""), newest.sequence));
         self.head("snapshot_complete", "whether nothing was left out");
-        newest().for_each(|(of, newest)| self.value(&labels(of, ""), u8::from(newest.counts.is_complete())));
+        newest().for_each(|(of, newest)| self.value(&labels(of, ""), u8::from(newest.is_complete())));
         self.head("snapshot_secrets", "secrets of the newest snapshot");
         for (of, newest) in newest() {
             for (state, count) in states(&newest.counts) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub use crate::repo::Severity;
 use crate::{
     model::{RepositoryId, SnapshotId},
-    repo::{Counts, Fault, FaultKind, Manifest},
+    repo::{Accepted, Counts, Fault, FaultKind, Manifest},
 };
 pub use metrics::{metrics, unknown};
 
@@ -21,6 +21,8 @@ pub struct Limits {
     pub copy: SignedDuration,
     /// The newest drill that passed.
     pub drill: SignedDuration,
+    /// The oldest reading that the newest snapshot rests on.
+    pub reading: SignedDuration,
 }
 
 /// What was found.
@@ -35,6 +37,12 @@ pub struct Facts {
     /// The newest one of each source, where several are configured; `snapshot` is then the newest of all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<OfSource>,
+    /// When the repository was made.
+    pub born: Timestamp,
+    /// Drills of each source that was captured.
+    pub drilled: Vec<Drilled>,
+    /// When canaries were last opened with the drill key; where canaries are configured.
+    pub canaries: Option<Canaries>,
     /// Verified snapshots.
     pub snapshots: u64,
     /// What is wrong with the history, by itself and by what others remember.
@@ -72,6 +80,24 @@ pub struct OfSource {
     pub newest: Option<Newest>,
 }
 
+/// The drills of one source.
+#[derive(Clone, Debug, Serialize)]
+pub struct Drilled {
+    /// Where it is.
+    pub source: Whose,
+    /// The recovery point of its first snapshot.
+    pub since: Timestamp,
+    /// When the newest drill of it that passed began.
+    pub last_passed: Option<Timestamp>,
+}
+
+/// The drills that need nobody: with canaries, opened by the drill key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Canaries {
+    /// When the newest one that passed began.
+    pub last_passed: Option<Timestamp>,
+}
+
 /// A source that was captured, or one that is configured and never was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Whose {
@@ -89,6 +115,10 @@ pub struct Newest {
     pub sequence: u64,
     pub time: Timestamp,
     pub counts: Counts,
+    /// What its source had, where it lost more than it may.
+    pub loss: Option<Accepted>,
+    /// The oldest reading that it rests on.
+    pub oldest_reading: Option<Timestamp>,
 }
 
 /// One copy.
@@ -142,6 +172,9 @@ pub struct Finding {
     pub subject: &'static str,
     /// One sentence.
     pub text: String,
+    /// From when on it counts; before that it informs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
 }
 
 impl std::fmt::Display for Whose {
@@ -157,7 +190,20 @@ impl Newest {
     /// The face of a manifest.
     pub fn of(manifest: &Manifest) -> Self {
         let Manifest { snapshot, sequence, time, counts, .. } = *manifest;
-        Self { snapshot, sequence, time, counts }
+        let loss = manifest.accepted.filter(|accepted| accepted.lost);
+        Self { snapshot, sequence, time, counts, loss, oldest_reading: manifest.readings.oldest }
+    }
+
+    /// Whether nothing is missing that should be there.
+    pub fn is_complete(&self) -> bool {
+        self.counts.is_complete() && self.loss.is_none()
+    }
+}
+
+impl Finding {
+    /// Whether somebody must look at it now.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.due.is_none_or(|due| due <= now)
     }
 }
 
@@ -168,26 +214,28 @@ pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     findings.extend(facts.drill_faults.iter().filter_map(of("drill")));
     findings.extend(facts.sheet_faults.iter().filter_map(of("sheets")));
     if facts.sources.is_empty() {
-        findings.extend(snapshot(facts.snapshot.as_ref(), limits, now));
+        findings.extend(snapshot(facts.snapshot.as_ref(), facts.born, limits, now));
     }
     for OfSource { source, newest } in &facts.sources {
         let named = |found: Finding| Finding { text: format!("{source}: {}", found.text), ..found };
-        findings.extend(snapshot(newest.as_ref(), limits, now).into_iter().map(named));
+        findings.extend(snapshot(newest.as_ref(), facts.born, limits, now).into_iter().map(named));
     }
     findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, limits, now)));
-    findings.extend(drill(facts.drill.as_ref(), limits, now));
+    findings.extend(drill(facts, limits, now));
     if !facts.missed_drills.is_empty() {
         findings.push(attention("drill", format!("not held: {}", facts.missed_drills.join(", "))));
     }
     if !facts.due.is_empty() {
         findings.push(attention("sheets", format!("sheets are to be proven readable: {}", facts.due.join(", "))));
     }
-    findings.sort_by_key(|found| std::cmp::Reverse(found.severity));
+    findings.sort_by_key(|found| (!found.is_due(now), std::cmp::Reverse(found.severity), found.due));
     findings
 }
 
-fn snapshot(newest: Option<&Newest>, limits: &Limits, now: Timestamp) -> Vec<Finding> {
-    let Some(newest) = newest else { return vec![attention("snapshot", "there is no snapshot yet".into())] };
+fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Timestamp) -> Vec<Finding> {
+    let Some(newest) = newest else {
+        return vec![due_by("snapshot", "there is no snapshot yet", after(born, limits.snapshot))];
+    };
     let mut findings = Vec::new();
     let age = now.duration_since(newest.time);
     if age > limits.snapshot {
@@ -201,6 +249,18 @@ fn snapshot(newest: Option<&Newest>, limits: &Limits, now: Timestamp) -> Vec<Fin
         let counts = &newest.counts;
         let text = format!("{} of {} secrets were not wholly captured", counts.unreadable, counts.listed);
         findings.push(attention("snapshot", text));
+    }
+    if let Some(had) = &newest.loss {
+        let counts = &newest.counts;
+        let text = format!(
+            "the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there; \
+             snapshot says how to accept that",
+            counts.listed, had.listed, counts.labelled, had.labelled
+        );
+        findings.push(attention("snapshot", text));
+    }
+    if let Some(age) = newest.oldest_reading.map(|oldest| now.duration_since(oldest)).filter(|age| *age > limits.reading) {
+        findings.push(attention("snapshot", format!("parts of it were last read {} ago", span(age))));
     }
     findings
 }
@@ -223,21 +283,57 @@ fn copy(copy: &Copy, limits: &Limits, now: Timestamp) -> Option<Finding> {
     }
 }
 
-fn drill(drill: Option<&Drill>, limits: &Limits, now: Timestamp) -> Option<Finding> {
-    let Some(drill) = drill else { return Some(attention("drill", "no drill was ever run".into())) };
-    if !drill.passed {
-        return Some(attention("drill", format!("the newest drill, {}, failed", drill.name)));
+/// The newest drill, the drills of each source, and those with canaries.
+fn drill(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
+    let Some(newest) = &facts.drill else {
+        let since = facts.drilled.iter().map(|drilled| drilled.since).min().unwrap_or(facts.born);
+        return vec![due_by("drill", "no drill was ever run", after(since, limits.drill))];
+    };
+    let mut findings = Vec::new();
+    if !newest.passed {
+        findings.push(attention("drill", format!("the newest drill, {}, failed", newest.name)));
     }
-    let age = now.duration_since(drill.last_passed?);
-    (age > limits.drill).then(|| attention("drill", format!("the newest drill is {} old", span(age))))
+    for Drilled { source, since, last_passed } in &facts.drilled {
+        let due = after(last_passed.unwrap_or(*since), limits.drill);
+        match last_passed {
+            None => findings.push(due_by("drill", &format!("no drill of {source} has passed yet"), due)),
+            Some(last) if due < now => {
+                let age = span(now.duration_since(*last));
+                findings.push(attention("drill", format!("the newest drill of {source} that passed is {age} old")));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(Canaries { last_passed }) = &facts.canaries {
+        let due = after(last_passed.unwrap_or(facts.born), limits.drill);
+        match last_passed {
+            None => findings.push(due_by("drill", "no drill with canaries has passed yet", due)),
+            Some(last) if due < now => {
+                let age = span(now.duration_since(*last));
+                findings.push(attention("drill", format!("the newest drill with canaries that passed is {age} old")));
+            }
+            Some(_) => {}
+        }
+    }
+    findings
+}
+
+fn after(time: Timestamp, limit: SignedDuration) -> Timestamp {
+    time.checked_add(limit).unwrap_or(Timestamp::MAX)
+}
+
+/// What is missing, and from when on that counts.
+fn due_by(subject: &'static str, text: &str, due: Timestamp) -> Finding {
+    let text = format!("{text}, due by {}", due.strftime("%Y-%m-%d %H:%M UTC"));
+    Finding { due: Some(due), ..attention(subject, text) }
 }
 
 fn attention(subject: &'static str, text: String) -> Finding {
-    Finding { severity: Severity::Attention, subject, text }
+    Finding { severity: Severity::Attention, subject, text, due: None }
 }
 
 fn finding(severity: Severity, subject: &'static str, text: &str) -> Finding {
-    Finding { severity, subject, text: text.to_owned() }
+    Finding { severity, subject, text: text.to_owned(), due: None }
 }
 
 /// `45 min`, `26 h`, `12 days`: the coarsest unit that still says something.

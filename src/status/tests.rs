@@ -13,7 +13,12 @@ fn limits() -> Limits {
         snapshot: SignedDuration::from_hours(26),
         copy: SignedDuration::from_hours(26),
         drill: SignedDuration::from_hours(35 * 24),
+        reading: SignedDuration::from_hours(30 * 24),
     }
+}
+
+fn home() -> Whose {
+    Whose { account: Some("1".into()), region: "eu-west-1".into() }
 }
 
 fn good() -> Facts {
@@ -21,8 +26,18 @@ fn good() -> Facts {
     Facts {
         repository: RepositoryId::from_bytes([1; 16]),
         address: "/srv".into(),
-        snapshot: Some(Newest { snapshot: SnapshotId::from_bytes([2; 16]), sequence: 4, time: ago(2), counts }),
+        snapshot: Some(Newest {
+            snapshot: SnapshotId::from_bytes([2; 16]),
+            sequence: 4,
+            time: ago(2),
+            counts,
+            loss: None,
+            oldest_reading: Some(ago(700)),
+        }),
         sources: Vec::new(),
+        born: ago(2_000),
+        drilled: vec![Drilled { source: home(), since: ago(1_900), last_passed: Some(ago(300)) }],
+        canaries: Some(Canaries { last_passed: Some(ago(300)) }),
         snapshots: 4,
         history: Vec::new(),
         drill_faults: Vec::new(),
@@ -72,7 +87,18 @@ fn all_is_well_when_nothing_is_late() {
 #[test]
 fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
     type Change = fn(&mut Facts);
-    let changes: [(&str, Change); 12] = [
+    let changes: [(&str, Change); 17] = [
+        ("60 of 70 secrets are listed", |facts| {
+            let snapshot = facts.snapshot.as_mut().unwrap();
+            snapshot.counts = Counts { listed: 60, captured: 60, ..Counts::default() };
+            snapshot.loss = Some(Accepted { listed: 70, labelled: 0, lost: true });
+        }),
+        ("last read 30 days ago", |facts| facts.snapshot.as_mut().unwrap().oldest_reading = Some(ago(721))),
+        ("no drill of 1:eu-west-1 has passed yet", |facts| facts.drilled[0].last_passed = None),
+        ("no drill with canaries has passed yet", |facts| facts.canaries = Some(Canaries { last_passed: None })),
+        ("with canaries that passed is 36 days old", |facts| {
+            facts.canaries = Some(Canaries { last_passed: Some(ago(36 * 24)) });
+        }),
         ("there is no snapshot", |facts| facts.snapshot = None),
         ("27 h old", |facts| facts.snapshot.as_mut().unwrap().time = ago(27)),
         ("a clock is wrong", |facts| facts.snapshot.as_mut().unwrap().time = ago(-1)),
@@ -85,7 +111,7 @@ fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
         }),
         ("no drill was ever run", |facts| facts.drill = None),
         ("failed", |facts| facts.drill.as_mut().unwrap().passed = false),
-        ("the newest drill is 36 days old", |facts| facts.drill.as_mut().unwrap().last_passed = Some(ago(36 * 24))),
+        ("1:eu-west-1 that passed is 36 days old", |facts| facts.drilled[0].last_passed = Some(ago(36 * 24))),
         ("Ana, Bo", |facts| facts.due = vec!["Ana".into(), "Bo".into()]),
     ];
     for (says, change) in changes {
@@ -93,6 +119,44 @@ fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
         assert_eq!(findings.len(), 1, "{says}: {findings:?}");
         assert!(findings[0].0 == Severity::Attention && findings[0].1.contains(says), "{says}: {findings:?}");
     }
+}
+
+#[test]
+fn what_is_not_due_yet_informs_and_says_until_when() {
+    let due = |change: fn(&mut Facts)| {
+        let mut facts = good();
+        change(&mut facts);
+        let findings = judge(&facts, &limits(), now());
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        (findings[0].is_due(now()), findings[0].text.clone())
+    };
+    let (is_due, text) = due(|facts| (facts.snapshot, facts.born) = (None, ago(25)));
+    assert!(!is_due && text == "there is no snapshot yet, due by 2026-11-24 13:00 UTC", "{text}");
+    assert!(due(|facts| (facts.snapshot, facts.born) = (None, ago(26))).0);
+    let never = |facts: &mut Facts, since: i64| {
+        facts.drill = None;
+        facts.drilled[0].since = ago(since);
+    };
+    let (is_due, text) = due(|facts| {
+        facts.drill = None;
+        facts.drilled[0].since = ago(24);
+    });
+    assert!(!is_due && text == "no drill was ever run, due by 2026-12-28 12:00 UTC", "{text}");
+    let mut facts = good();
+    never(&mut facts, 35 * 24);
+    assert!(judge(&facts, &limits(), now())[0].is_due(now()));
+    // A second source that was never drilled.
+    let second = |since: i64| {
+        let mut facts = good();
+        let source = Whose { account: Some("2".into()), region: "eu-west-1".into() };
+        facts.drilled.push(Drilled { source, since: ago(since), last_passed: None });
+        judge(&facts, &limits(), now())
+    };
+    assert!(second(24)[0].text.contains("2:eu-west-1") && !second(24)[0].is_due(now()));
+    assert!(second(36 * 24)[0].is_due(now()));
+    let mut facts = good();
+    (facts.canaries, facts.born) = (Some(Canaries { last_passed: None }), ago(24));
+    assert!(!judge(&facts, &limits(), now())[0].is_due(now()));
 }
 
 #[test]

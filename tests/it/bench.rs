@@ -24,7 +24,7 @@ use lifeboat::{
     },
     repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor, VerifiedManifest},
     restore::{self, Execution, Options, Outcome, Plan, PlanError, SecretPlan, Values, Verification},
-    snapshot::{self, Report},
+    snapshot::{self, Report, Rules},
     storage::Storage,
 };
 use serde_json::Value as Json;
@@ -220,8 +220,7 @@ impl Bench {
             witness: None,
             signer: &self.signer,
             index_key: &self.index_key,
-            exclude: &[],
-            sweep_days: 0,
+            rules: Rules::default(),
             journal: None,
             scratch: None,
             drill: None,

@@ -12,7 +12,7 @@ use lifeboat::{
         memory::{HeldVersion, Memory},
     },
     repo::{CheckDepth, IndexReader, Repository},
-    snapshot::{self, Report, SnapshotError},
+    snapshot::{self, Report, Rules, SnapshotError},
     storage::{Storage, faults::Faults},
 };
 
@@ -185,8 +185,7 @@ impl Host {
             witness: None,
             signer: &sample.signer,
             index_key: &sample.index,
-            exclude: &[],
-            sweep_days,
+            rules: Rules { sweep_days, ..Rules::default() },
             journal: None,
             scratch,
             drill: None,

@@ -16,7 +16,7 @@ use lifeboat::{
         CheckDepth, CheckReport, Extent, FaultKind, FileRef, Judgement, Manifest, PackLists, Repository, SweepArc, Tip,
         Trust,
     },
-    snapshot::{self, DrillSealing, Report, SnapshotError},
+    snapshot::{self, DrillSealing, Report, Rules, SnapshotError},
     storage::{Storage, faults::Faults},
 };
 
@@ -106,8 +106,7 @@ impl Host {
             witness: None,
             signer: &self.sample.signer,
             index_key,
-            exclude: &self.exclude,
-            sweep_days: self.sweep_days,
+            rules: Rules { exclude: &self.exclude, sweep_days: self.sweep_days, ..Rules::default() },
             journal: None,
             scratch: None,
             drill: self.drill.as_ref(),

@@ -22,7 +22,7 @@ use lifeboat::{
         copy_with, plan,
     },
     restore::{ValueRef, Values},
-    snapshot::{self, Report, SnapshotError},
+    snapshot::{self, Report, Rules, SnapshotError},
     storage::{Storage, faults::Faults},
 };
 
@@ -353,8 +353,7 @@ impl World {
             witness: None,
             signer: &host.signer,
             index_key: &host.index,
-            exclude: &[],
-            sweep_days: 2,
+            rules: Rules { sweep_days: 2, ..Rules::default() },
             journal: Some(&host.journal),
             scratch: None,
             drill: None,

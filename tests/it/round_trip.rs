@@ -13,7 +13,7 @@ use lifeboat::{
     },
     repo::{AllowedSigner, Epoch, Repository, Trust, TrustAnchor, Witness},
     restore::{self, Options, Outcome, Plan, PlanError, Values, Verification},
-    snapshot::{self, Report, SnapshotError},
+    snapshot::{self, Report, Rules, SnapshotError},
     storage::Storage,
 };
 use proptest::prelude::*;
@@ -76,8 +76,7 @@ impl World {
             witness,
             signer: &self.signer,
             index_key: &self.index_key,
-            exclude,
-            sweep_days: 0,
+            rules: Rules { exclude, ..Rules::default() },
             journal: None,
             scratch: None,
             drill: None,

@@ -36,7 +36,7 @@ use crate::{
     repo::{self, AllowedSigner, Repository, Trust},
     restore::{self, Options, Values, Verification},
     share::Gathering,
-    snapshot,
+    snapshot::{self, Rules},
     storage::Storage,
 };
 
@@ -242,8 +242,7 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
             witness: None,
             signer: &host.signer,
             index_key: &host.index_key,
-            exclude: &[],
-            sweep_days: DEFAULT_SWEEP_DAYS,
+            rules: Rules { sweep_days: DEFAULT_SWEEP_DAYS, ..Rules::default() },
             journal: None,
             scratch: None,
             drill: None,

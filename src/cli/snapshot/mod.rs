@@ -20,13 +20,13 @@ use super::{
 use crate::{
     app::{self, Found, Host, LeftOut},
     clock::{Clock, SystemClock},
-    config::Sources,
+    config::{CaptureSection, Sources},
     crypto::{IndexKey, Signer},
     model::{Digest, Place, PlaceFilter},
     progress::Progress,
     provider::Source,
-    repo::{Appending, Chain, Repository, Subset, Tip, Trust, Witness},
-    snapshot::{self, DrillSealing, Report, Request},
+    repo::{Appending, Chain, LossGuard, Repository, Subset, Tip, Trust, Witness},
+    snapshot::{self, DrillSealing, Report, Request, Rules},
 };
 
 /// Sources captured at the same time; each has its own quotas.
@@ -41,6 +41,7 @@ Examples:
   lifeboat snapshot
   lifeboat snapshot --config /etc/lifeboat/lifeboat.toml --json
   lifeboat snapshot --source 111111111111:eu-central-1
+  lifeboat snapshot --accept-drop 111111111111:eu-central-1=240
   lifeboat snapshot --shard $((JOB_COMPLETION_INDEX + 1))/8 --no-copy
 
 On a terminal, progress shows the rate against the provider's quota and the time left at it. With --json it is
@@ -62,8 +63,26 @@ pub struct Args {
     /// Part PART of OF of the sources, from 1: the same part for everyone, each source in one part
     #[arg(long, value_name = "PART/OF", value_parser = shard)]
     shard: Option<Subset>,
+    /// Accept that a source has lost secrets or versions, down to this number of listed secrets (may repeat)
+    #[arg(long = "accept-drop", value_name = "ACCOUNT:REGION=COUNT", value_parser = accepted_drop)]
+    drops: Vec<AcceptedDrop>,
     #[command(flatten)]
     accept: AcceptArgs,
+}
+
+/// A loss that a person accepts, for one run.
+#[derive(Clone, Debug)]
+struct AcceptedDrop {
+    place: PlaceFilter,
+    down_to: u64,
+}
+
+fn accepted_drop(text: &str) -> Result<AcceptedDrop, String> {
+    let parts = text.rsplit_once('=').and_then(|(place, count)| Some((place.parse().ok()?, count.parse().ok()?)));
+    let (place, down_to) = parts.filter(|_| text.contains(':')).ok_or_else(|| {
+        format!("{text:?} is not a loss to accept (expected ACCOUNT:REGION=COUNT, such as 111111111111:eu-central-1=240)")
+    })?;
+    Ok(AcceptedDrop { place, down_to })
 }
 
 fn shard(text: &str) -> Result<Subset, String> {
@@ -90,6 +109,8 @@ struct Run<'a> {
     index_key: IndexKey,
     sealing: Option<DrillSealing>,
     full: bool,
+    /// Losses that a person accepts.
+    drops: &'a [AcceptedDrop],
     /// The newest snapshot of this run that the host remembers.
     remembered: Mutex<u64>,
 }
@@ -105,6 +126,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let (repository, trust) = context.repository(&host).await?;
     let _lock = host.lock(repository.id())?;
     let chosen = choose(&host, &args).await?;
+    refuse_strange_drops(&args.drops, &chosen.found)?;
     let sealing = host.drill_sealing()?;
     if host.config.drill.full && sealing.is_some() {
         context
@@ -130,6 +152,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         index_key: host.index_key()?,
         sealing,
         full: args.full,
+        drops: &args.drops,
         remembered: Mutex::new(0),
     };
     let mut captured = run.capture(context, chosen.found).await;
@@ -148,6 +171,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let exit = exit(&captured, &copies);
     let is_missed = chosen.left_out.iter().any(LeftOut::is_missed);
     Ok(if is_missed && exit == Exit::Complete { Exit::Incomplete } else { exit })
+}
+
+/// A loss is accepted of a source that this run captures, or the word was for nothing.
+fn refuse_strange_drops(drops: &[AcceptedDrop], found: &[Found]) -> Result<(), Failure> {
+    let means = |drop: &AcceptedDrop| {
+        found.iter().any(|found| found.outcome.as_ref().is_ok_and(|(_, place)| drop.place.means(place)))
+    };
+    match drops.iter().find(|drop| !means(drop)) {
+        Some(drop) => Err(Failure::usage(format!("--accept-drop: no source of this run is {}", drop.place))),
+        None => Ok(()),
+    }
 }
 
 /// Names the accounts that are not captured though they were, or though nobody excluded them.
@@ -230,8 +264,7 @@ impl Run<'_> {
             witness: self.witness.as_ref(),
             signer: &self.signer,
             index_key: &self.index_key,
-            exclude: &section.exclude,
-            sweep_days: if self.full { 0 } else { section.sweep_days },
+            rules: self.rules(&section.capture, &place),
             journal: Some(&self.journal(&place)),
             scratch: Some(&self.host.scratch()),
             drill: self.sealing.as_ref(),
@@ -243,6 +276,17 @@ impl Run<'_> {
             snapshot::run_after(&request, &self.appending, &self.tip).await.map_err(|error| by_role(error.into()))?;
         self.remember(&report)?;
         Ok(report)
+    }
+
+    fn rules<'s>(&self, capture: &'s CaptureSection, place: &Place) -> Rules<'s> {
+        Rules {
+            exclude: &capture.exclude,
+            exclude_deleted: capture.exclude_deleted,
+            sweep_days: if self.full { 0 } else { capture.sweep_days },
+            sweep_minutes: capture.sweep_minutes,
+            guard: LossGuard { share: capture.drop_percent, least: capture.drop_minimum },
+            accept_drop: self.drops.iter().find(|drop| drop.place.means(place)).map(|drop| drop.down_to),
+        }
     }
 
     /// One source alone keeps the folder it always had; several have one each.
@@ -288,7 +332,7 @@ fn said(outcome: &Result<Report, Failure>) -> String {
 }
 
 fn is_complete(report: &Report) -> bool {
-    report.unreadable.is_empty() && report.history.is_empty()
+    report.unreadable.is_empty() && report.history.is_empty() && report.loss.is_none()
 }
 
 /// Complete, incomplete, or what all of them failed with.

@@ -10,7 +10,7 @@ use super::{
     },
     Captured, exit, is_complete,
 };
-use crate::{app::LeftOut, snapshot::Report};
+use crate::{app::LeftOut, repo::Accepted, snapshot::Report};
 
 pub(super) fn print(context: &Context, captured: &[Captured], left_out: &[LeftOut], copies: &[Copied], alone: bool) {
     warn(context, captured);
@@ -36,7 +36,8 @@ fn json(report: &Report) -> Json {
     json!({
         "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
         "manifest": report.manifest.digest(), "source": manifest.source, "counts": manifest.counts, "readings": manifest.readings,
-        "unreadable": report.unreadable, "history": report.history, "complete": is_complete(report),
+        "unreadable": report.unreadable, "vanished": report.vanished, "replicas": report.replicas, "loss": report.loss,
+        "history": report.history, "complete": is_complete(report),
     })
 }
 
@@ -65,8 +66,11 @@ impl Captured {
         };
         let manifest = report.manifest.manifest();
         let counts = &manifest.counts;
-        let state =
-            if counts.is_complete() { "complete".into() } else { format!("{} not readable", counts.unreadable) };
+        let state = match report.loss {
+            _ if !counts.is_complete() => format!("{} not readable", counts.unreadable),
+            Some(_) => "LOST SECRETS".into(),
+            None => "complete".into(),
+        };
         vec![
             self.name.clone(),
             manifest.sequence.to_string(),
@@ -134,6 +138,15 @@ fn warn(context: &Context, captured: &[Captured]) {
                     let (secret, operation, reason) = (&item.name, &item.operation, &item.reason);
                     context.output.warn(&format!("{of}{secret}{version} was not captured: {operation}: {reason}"));
                 }
+                for name in &report.vanished {
+                    context.output.note(&format!("{of}{name} was listed and deleted before it was read"));
+                }
+                for name in &report.replicas {
+                    context.output.note(&format!("{of}{name} is left out: it is a replica, captured where its primary is"));
+                }
+                if let Some(loss) = &report.loss {
+                    warn_of_loss(context, &of, report, loss);
+                }
                 faults.extend(report.history.iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
             }
         }
@@ -141,4 +154,18 @@ fn warn(context: &Context, captured: &[Captured]) {
     for fault in faults {
         context.output.warn(&format!("history: {fault}"));
     }
+}
+
+/// The source has much less than it had. What is to be run when that is meant is printed.
+fn warn_of_loss(context: &Context, of: &str, report: &Report, had: &Accepted) {
+    let manifest = report.manifest.manifest();
+    let (counts, source) = (manifest.counts, &manifest.source);
+    context.output.warn(&format!(
+        "{of}the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there",
+        counts.listed, had.listed, counts.labelled, had.labelled
+    ));
+    context.output.note(&format!(
+        "  the snapshot is kept and takes no other one's place; if this is meant: lifeboat snapshot --accept-drop {}:{}={}",
+        source.account, source.region, counts.listed
+    ));
 }

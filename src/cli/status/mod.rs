@@ -20,7 +20,7 @@ use crate::{
     drill::{self, Past, Verdict},
     fsutil::{self, Access, Existing},
     repo::{Chain, Fault, History, Repository, StoredDrill, Trust},
-    status::{self, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, OfSource, span},
+    status::{self, Canaries, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, OfSource, span},
 };
 
 /// Show how things stand: newest snapshot, history, copies, drills, sheets
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let limits = limits(&context.host()?.config.status);
     let findings = status::judge(&facts, &limits, now);
-    let exit = exit(&findings);
+    let exit = exit(&findings, now);
     write(args.prometheus.as_deref(), &status::metrics(&facts, exit as u8, now))?;
     let value = json!({ "time": now, "facts": facts, "findings": findings, "exit": exit as u8 });
     context.output.result(&value, || screen(&facts, &findings, now));
@@ -63,11 +63,13 @@ fn limits(section: &StatusSection) -> Limits {
         snapshot: SignedDuration::from_hours(section.snapshot_hours.into()),
         copy: SignedDuration::from_hours(section.copy_hours.into()),
         drill: SignedDuration::from_hours(24 * i64::from(section.drill_days)),
+        reading: SignedDuration::from_hours(24 * i64::from(section.reading_days)),
     }
 }
 
-fn exit(findings: &[Finding]) -> Exit {
-    Exit::of(findings.iter().map(|found| found.severity).max())
+/// What is not due yet informs.
+fn exit(findings: &[Finding], now: Timestamp) -> Exit {
+    Exit::of(findings.iter().filter(|found| found.is_due(now)).map(|found| found.severity).max())
 }
 
 fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
@@ -94,7 +96,10 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         repository: repository.id(),
         address: repository.storage().address().to_owned(),
         snapshot: newest,
+        drilled: sources::drilled(&host.config.sources, chain, &drills),
         sources,
+        born: trust.epochs()[0].created,
+        canaries: canaries(&host, &drills),
         snapshots: chain.count(),
         history: judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect(),
         drill_faults: drills.iter().filter_map(Past::as_fault).collect(),
@@ -158,6 +163,15 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
     }
 }
 
+/// Drills that the drill key opened, where canaries are configured.
+fn canaries(host: &Host, drills: &[Past]) -> Option<Canaries> {
+    let section = &host.config.drill;
+    let configured = section.recipient.is_some() && (section.full || !section.canaries.is_empty());
+    let passed = |past: &&Past| past.verified().is_some_and(|facts| facts.result == Verdict::Passed && facts.needs_nobody());
+    let last = drills.iter().rev().find(passed).and_then(|past| past.verified()?.started());
+    configured.then(|| Canaries { last_passed: last.map(to_seconds) })
+}
+
 /// Turns without a drill, for each drill file, since its first record; what the file explains does not count.
 fn missed_drills(host: &Host, drills: &[Past], now: Timestamp) -> Result<Vec<String>, Failure> {
     let day = |time: Timestamp| jiff::tz::TimeZone::UTC.to_datetime(time).date();
@@ -203,12 +217,17 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
     rows.push(vec!["sheets".into(), sheets_line(facts)]);
     rows.push(vec!["run".into(), if facts.running { "one is at work now" } else { "none at work" }.into()]);
     let mut text = table(&["what", "how it stands"], rows);
-    match findings.len() as u64 {
-        0 => text.push_str("\n\nall is well"),
+    let (due, later): (Vec<&Finding>, Vec<&Finding>) = findings.iter().partition(|found| found.is_due(now));
+    match due.len() as u64 {
+        0 if later.is_empty() => text.push_str("\n\nall is well"),
+        0 => text.push_str("\n\nnothing is late"),
         count => text.push_str(&format!("\n\n{} to look at:", plural(count, "thing"))),
     }
-    for found in findings {
+    for found in due {
         text.push_str(&format!("\n  {}: {}", found.subject, found.text));
+    }
+    for found in later {
+        text.push_str(&format!("\n  to come: {}: {}", found.subject, found.text));
     }
     for words in &facts.pending {
         text.push_str(&format!("\n  removal: {words}"));
@@ -219,14 +238,16 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
 fn snapshot_line(newest: Option<&Newest>, now: Timestamp) -> String {
     let Some(newest) = newest else { return "none yet".into() };
     let counts = &newest.counts;
-    let state = if newest.counts.is_complete() { "complete" } else { "INCOMPLETE" };
+    let state = if newest.is_complete() { "complete" } else { "INCOMPLETE" };
+    let oldest = newest.oldest_reading.map(|oldest| format!("; nothing read longer than {} ago", span(now.duration_since(oldest))));
     format!(
-        "number {}, {} old, {state}: {} of {} secrets, {}",
+        "number {}, {} old, {state}: {} of {} secrets, {}{}",
         newest.sequence,
         span(now.duration_since(newest.time)),
         counts.captured,
         counts.listed - counts.excluded.min(counts.listed),
         plural(counts.versions, "version"),
+        oldest.unwrap_or_default(),
     )
 }
 

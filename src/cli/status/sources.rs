@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    clock::to_seconds,
     config::{OrganizationSection, SourceSection, Sources},
+    drill::{Facts, Past, Verdict},
     model::Place,
     repo::{Chain, VerifiedManifest},
-    status::{Newest, OfSource, Whose},
+    status::{Drilled, Newest, OfSource, Whose},
 };
 
 /// The kind of place that a configured source is.
@@ -44,6 +46,30 @@ pub(super) fn newest(sources: &Sources, chain: &Chain) -> (Option<Newest>, Vec<O
         OfSource { source, newest: found }
     };
     (chain.head().map(VerifiedManifest::manifest).map(Newest::of), wanted.into_iter().map(of).collect())
+}
+
+/// The drills of each source that is to be captured and was.
+pub(super) fn drilled(sources: &Sources, chain: &Chain, drills: &[Past]) -> Vec<Drilled> {
+    let first = chain.first();
+    let wanted: Vec<Whose> = match newest(sources, chain) {
+        (Some(_), listed) if listed.is_empty() => {
+            let Sources::One(section) = sources else { return Vec::new() };
+            let of = |place: &&&Place| place.region == section.url.region;
+            let named = |place: &&&Place| section.account.as_ref().is_none_or(|account| *account == place.account);
+            first.keys().filter(of).filter(named).map(|place| whose(place)).collect()
+        }
+        (_, listed) => listed.into_iter().map(|of| of.source).collect(),
+    };
+    let is = |source: &Whose, place: &Place| {
+        place.provider == PROVIDER && source.account.as_ref() == Some(&place.account) && source.region == place.region
+    };
+    let of = |source: Whose| {
+        let since = first.iter().find(|(place, _)| is(&source, place)).map(|(_, time)| *time)?;
+        let passed = |facts: &&Facts| facts.result == Verdict::Passed && facts.source.as_ref().is_some_and(|at| is(&source, at));
+        let last = drills.iter().rev().filter_map(Past::verified).find(passed).and_then(Facts::started);
+        Some(Drilled { source, since, last_passed: last.map(to_seconds) })
+    };
+    wanted.into_iter().filter_map(of).collect()
 }
 
 fn captured(section: &OrganizationSection, places: &[&Place]) -> Vec<Whose> {
@@ -128,9 +154,7 @@ mod tests {
             regions: vec!["eu-west-1".into()],
             accounts: vec![],
             exclude_accounts: vec![],
-            exclude: vec![],
-            sweep_days: 1,
-            rate_share: 1.0,
+            capture: crate::config::CaptureSection::default(),
             profile: None,
             role_external_id: None,
         };

@@ -15,7 +15,6 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream, FuturesUnordered},
 };
-use serde_json::Value as Json;
 
 use super::{
     Aws,
@@ -24,6 +23,7 @@ use super::{
     failure::Failure,
     parts::Part,
     read::{PAGE, Pages, raw_entries},
+    request::is_arn_of,
 };
 use crate::{
     model::Digest,
@@ -40,6 +40,8 @@ const SHORT: u32 = 4;
 const SPLITS: u32 = 64;
 /// Splits in a row that may leave one long part, before it stays as it is.
 const POOR: u32 = 3;
+/// Secrets of one account and region, ten times AWS's quota: a listing that goes on beyond them does not end.
+const MOST: usize = 5_000_000;
 /// Empty pages that are passed over to find the last name.
 const EMPTY: u32 = 3;
 
@@ -110,17 +112,23 @@ impl Aws {
             request.set_next_token(pages.token.clone()).customize().interceptor(raw.clone()).send()
         };
         let answer = self.call(operation, None, send).await?;
-        let mut entries = raw_entries(&raw, "SecretList");
-        let listed = answer.secret_list().iter().enumerate().map(|(index, entry)| {
-            let raw = entries.get_mut(index).map(Json::take).unwrap_or_default();
+        let bad = |reason| Failure::own(ErrorKind::Unavailable, operation, "the listing", "BadAnswer", reason);
+        let entries = raw_entries(&raw, "SecretList").ok_or_else(|| bad("the answer has no list"))?;
+        let listed = answer.secret_list().iter().zip(entries).map(|(entry, raw)| {
             let fingerprint = fingerprint(&raw);
             let secret = listed_secret(entry, raw);
             Listed { name: secret.name.clone(), id: secret.id.clone(), secret, fingerprint }
         });
         let listed: Vec<Listed> = listed.collect();
+        if listed.len() != answer.secret_list().len() || listed.len() > PAGE.unsigned_abs() as usize {
+            return Err(bad("the answer has another number of entries than it may have"));
+        }
         if listed.iter().any(|entry| entry.name.is_empty() || entry.id.is_empty()) {
-            let reason = "an entry without name or ARN";
-            return Err(Failure::own(ErrorKind::Unavailable, operation, "?", "BadAnswer", reason));
+            return Err(bad("an entry without name or ARN"));
+        }
+        let account = self.account.get_or_try_init(|| self.ask_account()).await?;
+        if listed.iter().any(|entry| !is_arn_of(&entry.id, &entry.name, account, &self.region)) {
+            return Err(bad("an entry of another account, region or name than its own"));
         }
         pages.turn(operation, None, answer.next_token())?;
         Ok(listed)
@@ -260,9 +268,11 @@ impl Listing<'_> {
     }
 
     /// Takes what a walk found and lets it go on. What belongs to another part comes from there.
-    fn take(&mut self, walk: Walk, entries: Vec<Listed>, page: &mut Vec<Listed>) {
+    fn take(&mut self, mut walk: Walk, entries: Vec<Listed>, page: &mut Vec<Listed>) {
+        let before = page.len();
         let new = |listed: &Listed| walk.part.owns(&listed.name) && self.seen.insert(half_digest(&listed.id));
         page.extend(entries.into_iter().filter(new));
+        walk.pages.note(page.len() > before && self.seen.len() <= MOST);
         if walk.pages.ended {
             return;
         }

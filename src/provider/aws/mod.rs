@@ -16,6 +16,7 @@ mod organization;
 mod parts;
 mod probe;
 mod read;
+mod request;
 mod write;
 
 use std::{

@@ -8,20 +8,22 @@ use serde_json::Value as Json;
 
 use super::{
     AT_ONCE, Aws,
-    answers::{Described, ListedVersion, is_current, listed_stages},
+    answers::{Described, ListedVersion, Stages, is_current, listed_stages},
     call::{Operation, Raw},
     failure::Failure,
+    request::{Asked, LARGEST},
 };
 use crate::{
-    model::{Part, Secret, SecretValue, Unreadable, VersionFacets, Withheld},
+    model::{Facets, Part, Secret, SecretValue, Unreadable, VersionFacets, Withheld},
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Held, Known, Listed, ProviderError},
 };
 
 /// Entries per page, the most AWS gives.
 pub(super) const PAGE: i32 = 100;
-/// The size of the largest value, see
-/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>.
-const LARGEST: usize = 65_536;
+/// Pages in a row that may bring nothing new: an answer that never ends is none.
+const IDLE_PAGES: u32 = 1_000;
+/// Versions of one secret; AWS keeps about a hundred that have no label.
+const MOST_VERSIONS: usize = 100_000;
 /// How often a secret that changes while it is read is read again.
 const READS: u32 = 5;
 /// The code recorded for a secret that never stood still.
@@ -106,7 +108,7 @@ impl Aws {
         let mut vanished = false;
         while let Some((id, read)) = reads.next().await {
             let value = match read {
-                Ok(value) => value.map_or(FetchedValue::None, FetchedValue::Value),
+                Ok(value) => FetchedValue::Value(value),
                 Err(failure) if failure.kind() == ErrorKind::NotFound && !listed_ids.contains(&id) => {
                     FetchedValue::None
                 }
@@ -127,6 +129,7 @@ impl Aws {
         let raw = Raw::default();
         let send = || self.client.describe_secret().secret_id(id).customize().interceptor(raw.clone()).send();
         let answer = self.call(Operation::DescribeSecret, Some(name), send).await?;
+        Asked { name, id }.answered(Operation::DescribeSecret, answer.name(), answer.arn())?;
         Ok(Described::of(&answer, raw.take()))
     }
 
@@ -144,13 +147,20 @@ impl Aws {
                 request.customize().interceptor(raw.clone()).send()
             };
             let answer = self.call(operation, Some(name), send).await?;
-            let page = answer.versions().iter().map(ListedVersion::of).zip(raw_entries(&raw, "Versions"));
-            for (entry, raw) in page.filter(|(entry, _)| !entry.id.is_empty()) {
+            let asked = Asked { name, id };
+            asked.answered(operation, answer.name(), answer.arn())?;
+            let page = raw_entries(&raw, "Versions").ok_or_else(|| asked.bad(operation, "the answer has no list"))?;
+            if answer.versions().iter().any(|entry| entry.version_id().unwrap_or_default().is_empty()) {
+                return Err(asked.bad(operation, "a version without an id"));
+            }
+            let before = entries.len();
+            for (entry, raw) in answer.versions().iter().map(ListedVersion::of).zip(page) {
                 if seen.insert(entry.id.clone()) {
                     entries.push(entry);
                     raws.push(raw);
                 }
             }
+            pages.note(entries.len() > before && entries.len() <= MOST_VERSIONS);
             if let Err(failure) = pages.turn(operation, Some(name), answer.next_token()) {
                 incomplete = Some(failure.error.code);
                 break;
@@ -164,19 +174,30 @@ impl Aws {
         let raw = Raw::default();
         let send = || self.client.get_resource_policy().secret_id(id).customize().interceptor(raw.clone()).send();
         let answer = self.call(Operation::GetResourcePolicy, Some(name), send).await?;
+        Asked { name, id }.answered(Operation::GetResourcePolicy, answer.name(), answer.arn())?;
         Ok((answer.resource_policy, raw.take()))
     }
 
-    /// The value of one version; `None` when the version holds none.
-    pub(super) async fn value(&self, name: &str, id: &str, version: &str) -> Result<Option<SecretValue>, Failure> {
+    /// The value of one version. A version without a value is refused by AWS, so that an answer without one is none.
+    pub(super) async fn value(&self, name: &str, id: &str, version: &str) -> Result<SecretValue, Failure> {
+        let (operation, asked) = (Operation::GetSecretValue, Asked { name, id });
         let send = || self.client.get_secret_value().secret_id(id).version_id(version).send();
-        let answer = Box::pin(self.call(Operation::GetSecretValue, Some(name), send)).await?;
+        let answer = Box::pin(self.call(operation, Some(name), send)).await?;
+        asked.answered(operation, answer.name(), answer.arn())?;
+        if answer.version_id() != Some(version) {
+            return Err(asked.other(operation, "the answer is about another version"));
+        }
         let GetSecretValueOutput { secret_string, secret_binary, .. } = answer;
-        Ok(match (secret_string, secret_binary) {
-            (Some(text), _) => Some(SecretValue::text(text)),
-            (None, Some(blob)) => Some(SecretValue::bytes(blob.into_inner())),
-            (None, None) => None,
-        })
+        let value = match (secret_string, secret_binary) {
+            (Some(text), None) => SecretValue::text(text),
+            (None, Some(blob)) => SecretValue::bytes(blob.into_inner()),
+            (None, None) => return Err(asked.bad(operation, "the answer has no value")),
+            (Some(_), Some(_)) => return Err(asked.bad(operation, "the answer has two values")),
+        };
+        if value.expose().len() > LARGEST {
+            return Err(Failure::own(ErrorKind::Limit, operation, name, "TooLarge", "no restore could write it"));
+        }
+        Ok(value)
     }
 }
 
@@ -202,10 +223,17 @@ struct Parts {
 pub(super) struct Pages {
     pub(super) token: Option<String>,
     used: HashSet<String>,
+    /// Pages in a row that brought nothing new.
+    idle: u32,
     pub(super) ended: bool,
 }
 
 impl Pages {
+    /// Takes note whether a page brought something that was not there before.
+    pub(super) fn note(&mut self, is_new: bool) {
+        self.idle = if is_new { 0 } else { self.idle + 1 };
+    }
+
     /// Takes the token of the next page. A token that was already used would go round in circles
     /// and leave the rest unlisted, which is a failure and not the end.
     pub(super) fn turn(
@@ -216,14 +244,14 @@ impl Pages {
     ) -> Result<(), Failure> {
         self.token = next.filter(|token| !token.is_empty()).map(str::to_owned);
         self.ended = self.token.is_none();
-        match &self.token {
-            Some(token) if !self.used.insert(token.clone()) => {
-                self.ended = true;
-                let name = secret.unwrap_or("the listing");
-                Err(Failure::own(ErrorKind::Unavailable, operation, name, "RepeatedToken", "the pages repeat"))
-            }
-            _ => Ok(()),
-        }
+        let Some(token) = &self.token else { return Ok(()) };
+        let (code, why) = match self.used.insert(token.clone()) {
+            false => ("RepeatedToken", "the pages repeat"),
+            true if self.idle >= IDLE_PAGES => ("EndlessPages", "the pages do not end and bring nothing new"),
+            true => return Ok(()),
+        };
+        self.ended = true;
+        Err(Failure::own(ErrorKind::Unavailable, operation, secret.unwrap_or("the listing"), code, why))
     }
 }
 
@@ -238,6 +266,7 @@ fn assemble(
     if let Some(held) = &mut held {
         held.shrink(values.values().map(size).sum());
     }
+    let agrees = unsettled.is_none() && described.as_ref().is_ok_and(|described| agrees(listed, described));
     let denied = described.as_ref().err().cloned().or(unsettled);
     let labels = described.as_ref().ok().map(|described| described.stages.clone());
     let mut secret = described.map_or_else(|_| listed.secret.clone(), |described| described.secret);
@@ -265,7 +294,22 @@ fn assemble(
         let facets = VersionFacets::of_keys(kms_keys);
         FetchedVersion { id, current: is_current(&labels), labels, created, facets, value }
     });
-    Fetched { versions: versions.collect(), secret, held }
+    Fetched { versions: versions.collect(), secret, agrees, held }
+}
+
+/// Whether an entry of the listing says what was read afterwards: only then does the same entry, the next time, tell that
+/// nothing has changed. A listing may be minutes behind, and a label may have moved there and back.
+fn agrees(listed: &Listed, described: &Described) -> bool {
+    let labelled = |stages: &Stages| -> Stages {
+        stages.iter().filter(|(_, labels)| !labels.is_empty()).map(|(id, labels)| (id.clone(), labels.clone())).collect()
+    };
+    // Replicas show in DescribeSecret alone.
+    let shown = |secret: &Secret| {
+        let facets = Facets { replicas: Vec::new(), policy: None, ..secret.facets.clone() };
+        (secret.name.clone(), secret.id.clone(), facets, secret.created, secret.changed, secret.deleted)
+    };
+    shown(&listed.secret) == shown(&described.secret)
+        && labelled(&listed_stages(&listed.secret)) == labelled(&described.stages)
 }
 
 fn size(value: &FetchedValue) -> usize {
@@ -324,9 +368,10 @@ fn part<T>(answer: Result<T, Failure>) -> Result<Answer<T>, ProviderError> {
     }
 }
 
-pub(super) fn raw_entries(raw: &Raw, field: &str) -> Vec<Json> {
+/// The entries of a list as they came; `None` when the answer has no such list.
+pub(super) fn raw_entries(raw: &Raw, field: &str) -> Option<Vec<Json>> {
     match raw.take().get_mut(field).map(Json::take) {
-        Some(Json::Array(entries)) => entries,
-        _ => Vec::new(),
+        Some(Json::Array(entries)) => Some(entries),
+        _ => None,
     }
 }

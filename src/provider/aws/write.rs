@@ -132,7 +132,7 @@ impl Aws {
         }
         match (version, value) {
             (Some(version), Some(value)) => match self.value(name, name, version).await {
-                Ok(Some(existing)) if existing.same_as(value) => Ok(()),
+                Ok(existing) if existing.same_as(value) => Ok(()),
                 Ok(_) => Err(conflict("it exists with this version id and another value")),
                 Err(error) if error.kind() == ErrorKind::NotFound => Err(conflict("it exists without this version")),
                 Err(error) => Err(error),

@@ -1,5 +1,7 @@
 //! Which snapshots to keep: a pure plan made from the verified chain alone.
 //!
+//! A snapshot whose source lost more than it may takes nobody's place either: it stays while it is the newest, or within a period.
+//!
 //! Times are the snapshots' own, and a snapshot whose time contradicts the chain or lies in the future is kept and takes
 //! nobody's place: a clock that was wrong, or somebody who forges times, cannot make a good snapshot go. Ages are measured from the
 //! newest trusted snapshot, not from today.
@@ -85,7 +87,7 @@ pub fn plan(chain: &[&VerifiedManifest], retention: &Retention, now: Timestamp) 
             name: found.name().to_owned(),
             sequence: manifest.sequence,
             time: manifest.time,
-            complete: manifest.counts.is_complete(),
+            complete: manifest.is_complete(),
             reasons: kept.remove(&manifest.sequence).unwrap_or_default(),
         }
     };
@@ -108,10 +110,11 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
     if let Some(newest) = history.last() {
         keep(newest, "newest".into());
     }
-    if let Some(newest) = history.iter().rev().find(|found| found.manifest().counts.is_complete()) {
+    if let Some(newest) = history.iter().rev().find(|found| found.manifest().is_complete()) {
         keep(newest, "newest complete one".into());
     }
-    for (number, found) in history.iter().rev().take(retention.keep_last as usize).enumerate() {
+    let whole = |found: &&&VerifiedManifest| !found.manifest().is_loss();
+    for (number, found) in history.iter().rev().filter(whole).take(retention.keep_last as usize).enumerate() {
         keep(found, format!("last {}", number + 1));
     }
     let dated: Vec<&VerifiedManifest> =
@@ -122,6 +125,7 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
             keep(found, "within the period".into());
         }
     }
+    let whole: Vec<&VerifiedManifest> = dated.into_iter().filter(|found| !found.manifest().is_loss()).collect();
     let rules: [(&str, u32, &str); 4] = [
         ("daily", retention.keep_daily, "%Y-%m-%d"),
         ("weekly", retention.keep_weekly, "%G-W%V"),
@@ -129,7 +133,7 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
         ("yearly", retention.keep_yearly, "%Y"),
     ];
     for (name, count, slot) in rules {
-        for (slot, found) in slots(&dated, slot).into_iter().take(count as usize) {
+        for (slot, found) in slots(&whole, slot).into_iter().take(count as usize) {
             keep(found, format!("{name} {slot}"));
         }
     }
@@ -138,7 +142,7 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
 
 /// The snapshots of each calendar slot, newest slot first: the newest complete one of it, or else the newest.
 fn slots<'m>(dated: &[&'m VerifiedManifest], format: &str) -> Vec<(String, &'m VerifiedManifest)> {
-    let complete = |found: &VerifiedManifest| found.manifest().counts.is_complete();
+    let complete = |found: &VerifiedManifest| found.manifest().is_complete();
     let mut slots: Vec<(String, &VerifiedManifest)> = Vec::new();
     for found in dated {
         let slot = found.manifest().time.strftime(format).to_string();

@@ -1,0 +1,210 @@
+//! The walk through the listing and the earlier index, side by side: what is known is kept, the rest is read.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::TryStreamExt as _;
+use tokio::task::JoinSet;
+
+use super::{Known, Previous, Request, Shared, SnapshotError, Sweep, Tally, Writer};
+use crate::{
+    model::{Place, Record, ValueState},
+    provider::{ErrorKind, Fetched, Listed, ProviderError},
+    repo::{Sorted, Spool},
+};
+
+/// How many secrets are read at once; the provider's limiter paces the calls.
+const CONCURRENT_SECRETS: usize = 64;
+/// Failures in a row after which the source counts as gone, not as a source with a few bad secrets.
+const GIVE_UP_AFTER: usize = 20;
+
+/// Secrets that may vanish while a run reads: more are not deleted by anybody in those minutes, and the endpoint lies.
+const MOST_VANISHED: usize = 1_000;
+
+/// What a walk through the listing goes by.
+pub(super) struct Pass<'p> {
+    pub(super) request: &'p Request<'p>,
+    pub(super) place: &'p Place,
+    pub(super) shared: &'p Arc<Shared>,
+    pub(super) sweep: Sweep,
+}
+
+/// What secrets are written to and counted in.
+struct Sink<'s, 'w> {
+    writer: &'s mut Writer<'w>,
+    tally: &'s mut Tally,
+    /// Failures in a row.
+    failures: usize,
+    /// Listed and then not there, by identifier.
+    missing: HashMap<String, (Listed, Known, ProviderError)>,
+}
+
+/// One secret that was read, and what was known of it before.
+struct Read {
+    listed: Listed,
+    known: Known,
+    fetched: Result<Fetched, ProviderError>,
+}
+
+impl Pass<'_> {
+    /// Walks through the listing and the earlier index side by side; secrets are read in parallel and written as they come, so
+    /// that memory is bounded by what is in flight.
+    pub(super) async fn walk(
+        &self,
+        previous: &mut Previous<'_>,
+        writer: &mut Writer<'_>,
+        tally: &mut Tally,
+    ) -> Result<(), SnapshotError> {
+        let entries = self.list().await?;
+        let request = self.request;
+        request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
+        request.progress.begin("read secrets", Some(entries.count()));
+        let mut entries = entries.walk()?.map(|entry| entry.map(Listed::from));
+        let mut last = None;
+        let mut reads = JoinSet::new();
+        let mut sink = Sink { writer, tally, failures: 0, missing: HashMap::new() };
+        loop {
+            while reads.len() < CONCURRENT_SECRETS {
+                let Some(listed) = entries.next().transpose()? else { break };
+                if last.replace(listed.id.clone()).is_some_and(|last| last == listed.id) {
+                    request.progress.skip(1);
+                    continue;
+                }
+                sink.tally.listed += 1;
+                if !self.is_excluded(&listed, sink.tally) {
+                    let record = previous.find(&listed, sink.writer).await?;
+                    if let Some((listed, known)) = self.to_be_read(listed, record, &mut sink)? {
+                        reads.spawn(read(request.source.clone(), listed, known));
+                        continue;
+                    }
+                }
+                request.progress.skip(1);
+            }
+            let Some(read) = reads.join_next().await else { return self.confirm(sink).await };
+            sink.take(read.expect("reading does not panic")).await?;
+            request.progress.advance(1);
+        }
+    }
+
+    /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
+    /// while it was listed is there twice.
+    async fn list(&self) -> Result<Sorted<Record>, SnapshotError> {
+        let request = self.request;
+        request.source.pace().iter().for_each(|pace| request.progress.limit(pace.listed));
+        request.progress.begin("list secrets", None);
+        let mut spool = Spool::of_records(request.scratch);
+        let mut entries = request.source.list();
+        while let Some(listed) = entries.try_next().await? {
+            spool.push(listed.into())?;
+            request.progress.advance(1);
+        }
+        Ok(spool.sorted()?)
+    }
+
+    /// Whether a rule leaves a secret out, which is counted.
+    fn is_excluded(&self, listed: &Listed, tally: &mut Tally) -> bool {
+        let matches = |pattern: &&String| wildmatch::WildMatch::new(pattern).matches(&listed.name);
+        if let Some(pattern) = self.request.rules.exclude.iter().find(matches) {
+            tally.exclude(pattern.clone());
+            return true;
+        }
+        // A replica is captured where its primary lives; a restored twin would be a writable stranger.
+        let primary = listed.secret.facets.primary_region.as_ref();
+        let is_replica = primary.is_some_and(|primary| *primary != self.place.region);
+        if is_replica {
+            tally.exclude_replica(&listed.name);
+        }
+        is_replica
+    }
+
+    /// A secret that has to be read, and what is known of it; the others are taken over or left out.
+    fn to_be_read(
+        &self,
+        listed: Listed,
+        record: Option<Record>,
+        sink: &mut Sink<'_, '_>,
+    ) -> Result<Option<(Listed, Known)>, SnapshotError> {
+        let request = self.request;
+        if request.rules.exclude_deleted && listed.secret.deleted.is_some() && !record.as_ref().is_some_and(holds_a_value) {
+            sink.tally.exclude("scheduled for deletion".into());
+            if let Some(Record { secret, .. }) = record {
+                sink.writer.push_removed(&secret.name, &secret.id)?;
+            }
+            return Ok(None);
+        }
+        let for_drills = request.drill.is_some_and(|drill| drill.opens(&listed.name));
+        let mut known = Known::new(record, self.shared, for_drills);
+        match known.kept(&listed, &self.sweep) {
+            Some(record) => sink.writer.push_kept(record).map(|()| None).map_err(SnapshotError::from),
+            None => Ok(Some((listed, known))),
+        }
+    }
+
+    /// What was listed and then not there is gone only if a second listing does not show it either; else it is a secret that could
+    /// not be read.
+    async fn confirm(&self, sink: Sink<'_, '_>) -> Result<(), SnapshotError> {
+        let Sink { writer, tally, missing, .. } = sink;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.request.progress.begin("list again what is gone", None);
+        let mut still = HashSet::new();
+        let mut entries = self.request.source.list();
+        while let Some(listed) = entries.try_next().await? {
+            if missing.contains_key(&listed.id) {
+                still.insert(listed.id);
+            }
+        }
+        for (id, (listed, known, mut error)) in missing {
+            if still.contains(&id) {
+                error.code = "ListedAndNotFound".into();
+                writer.push_unread(known, listed, &error)?;
+            } else {
+                tally.vanish(listed.name);
+                if let Some(Record { secret, .. }) = known.into_record() {
+                    writer.push_removed(&secret.name, &secret.id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink<'_, '_> {
+    async fn take(&mut self, read: Read) -> Result<(), SnapshotError> {
+        let Read { listed, known, fetched } = read;
+        match fetched {
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                self.missing.insert(listed.id.clone(), (listed, known, error.clone()));
+                if self.missing.len() > MOST_VANISHED {
+                    return Err(error.into());
+                }
+            }
+            Err(error) => {
+                self.failures += 1;
+                if error.kind == ErrorKind::Credentials || self.failures >= GIVE_UP_AFTER {
+                    return Err(error.into());
+                }
+                self.writer.push_unread(known, listed, &error)?;
+            }
+            Ok(fetched) => {
+                self.failures = 0;
+                let listing = listed.fingerprint.filter(|_| fetched.agrees);
+                self.writer.push(fetched, listing, &known).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read(source: Arc<dyn crate::provider::Source>, listed: Listed, known: Known) -> Read {
+    let fetched = source.fetch(&listed, &|version| known.has(&listed.id, version)).await;
+    Read { listed, known, fetched }
+}
+
+/// Whether a record has a value that is sealed.
+fn holds_a_value(record: &Record) -> bool {
+    record.versions.iter().any(|version| matches!(version.value, ValueState::Stored { .. }))
+}
