@@ -261,6 +261,21 @@ impl Host {
         self.keep(repository, COPIES, &all)
     }
 
+    /// Remembers an earlier snapshot as the head, of this host and of every copy that was seen with a later one: a quorum cut the
+    /// history there.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn remember_cut(&self, head: &VerifiedManifest) -> Result<(), HostError> {
+        let (repository, witness) = (head.manifest().repository, head.witness());
+        if self.witness(repository)?.is_some_and(|known| known.sequence > witness.sequence) {
+            self.remember(head)?;
+        }
+        let seen = CopySeen { head: witness, time: head.manifest().time };
+        let later = self.copies_seen(repository)?.into_iter().filter(|(_, seen)| seen.head.sequence > witness.sequence);
+        self.remember_copies(repository, later.map(|(url, _)| (url, seen)).collect())
+    }
+
     /// Notes which forget records there are and gives when this host first saw each, by digest: whoever can write to the storage
     /// may say anything about when a file appeared.
     ///

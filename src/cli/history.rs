@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, SystemClock},
     drill,
     model::{Place, PlaceFilter, RepositoryId},
-    repo::{AcceptedFault, Chosen, Judgement, Remembered, RepoError, Repository, Trust},
+    repo::{Accepted, AcceptedFault, Chosen, Judgement, Remembered, RepoError, Repository, Trust},
     status::span,
     storage::Storage,
 };
@@ -70,6 +70,10 @@ pub(super) struct About<'a> {
     time: Timestamp,
     age_seconds: i64,
     place: &'a Place,
+    /// The oldest reading that its records rest on: what a listing does not show is that old.
+    oldest_reading: Option<Timestamp>,
+    /// What its source had, where it lost more than it may and nobody accepted that.
+    loss: Option<Accepted>,
     /// Faults that were accepted.
     accepted: &'a [AcceptedFault],
     /// Whether somebody outside remembers the newest snapshot: otherwise it may have been removed unseen.
@@ -84,6 +88,8 @@ impl<'a> About<'a> {
             time: manifest.time,
             age_seconds: SystemClock.now().duration_since(manifest.time).as_secs(),
             place: &manifest.source,
+            oldest_reading: manifest.readings.oldest,
+            loss: manifest.accepted.filter(|accepted| accepted.lost),
             accepted: chosen.accepted(),
             rollback_excluded: chosen.is_compared(),
         }
@@ -101,6 +107,18 @@ pub(super) fn tell(context: &Context, chosen: &Chosen) {
         manifest.time,
         span(SystemClock.now().duration_since(manifest.time)),
     ));
+    if let Some(oldest) = manifest.readings.oldest.filter(|oldest| *oldest < manifest.time) {
+        context.output.note(&format!(
+            "policies, replicas and older versions were last read up to {} before that",
+            span(manifest.time.duration_since(oldest))
+        ));
+    }
+    if let Some(had) = manifest.accepted.filter(|accepted| accepted.lost) {
+        context.output.warn(&format!(
+            "the source of this snapshot had lost more than it may: {} of {} secrets were listed; an earlier one may have more",
+            manifest.counts.listed, had.listed
+        ));
+    }
     for accepted in chosen.accepted() {
         context.output.warn(&format!("accepted although it is a fault: {accepted}"));
     }

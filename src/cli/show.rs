@@ -100,6 +100,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let (repository, trust) = (trusted.repository(), trusted.trust());
     let judgement = history::judge(context, repository, trust, &args.compare, Reach::of(&args.snapshot)).await?;
     let manifest = history::find(&judgement, &args.snapshot, args.source.source.as_ref())?;
+    history::tell(context, &manifest);
     let mut records = pin!(repository.record_stream(&manifest, trusted.opener()?));
     let mut shown = Spool::of_records(Some(&context.scratch()));
     let mut complete = true;

@@ -112,13 +112,22 @@ impl Repository {
         Ok(wanted.difference(&there).copied().collect())
     }
 
-    /// A pack of a manifest that is not there: it must not be published.
+    /// A file of a manifest that is not there, a pack or a part of its index: it must not be published.
     ///
     /// # Errors
     /// [`RepoError::Damaged`] when a list cannot be read; [`RepoError::Storage`].
     pub async fn missing_of(&self, manifest: &Manifest) -> Result<Option<String>, RepoError> {
         let set = self.packs_of(manifest, &PackLists::default()).await?;
-        Ok(self.missing_packs(set.packs()).await?.first().map(layout::pack))
+        if let Some(pack) = self.missing_packs(set.packs()).await?.first() {
+            return Ok(Some(layout::pack(pack)));
+        }
+        let indexes = manifest.index_files().map(|file| layout::index(&file.sha256));
+        for name in indexes.chain(manifest.config.map(|file| layout::config(&file.sha256))) {
+            if !self.storage.exists(&name).await? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// Opens a pack, its digest checked.

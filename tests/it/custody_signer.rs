@@ -237,14 +237,17 @@ async fn a_removal_after_a_number_cuts_what_the_thief_made() {
     let (sandbox, desk) = two_hosts().await;
     let after = |number: &str| signer(&desk, "remove", "backup host", &format!("--after {number} --yes {SHEETS}"));
     after("4").expect(2).says("there is no snapshot number 4");
-    // The host remembers the thief's snapshot, so its copies wait for a person.
     let removed = after("2").expect(3);
     assert!(removed.err.contains("keeps 2 snapshots up to number 2"), "{}", removed.err);
     let listed = desk.run("list --json").json();
     let numbers: Vec<&Json> = listed["snapshots"].as_array().unwrap().iter().map(|each| &each["sequence"]).collect();
     assert!(numbers.len() == 2 && numbers.contains(&&1.into()) && numbers.contains(&&2.into()), "{listed}");
     assert!(kinds(&listed["faults"]).contains(&"untrusted".to_owned()), "{listed}");
+    // The thief's file is still there and is named; nobody remembers it as the head any more, and the days go on.
+    assert!(!kinds(&listed["faults"]).contains(&"rolled_back".to_owned()), "{listed}");
     desk.run(&format!("restore --to aws:eu-west-1 --plan {SHEETS}")).expect(4);
+    let next = desk.run("snapshot --json").expect(3).json();
+    assert_eq!(next["sequence"], 3, "{next}");
     sandbox.shutdown().await;
 }
 

@@ -125,14 +125,14 @@ async fn every_move_against_every_command() {
     }
     let listed = if only.is_some() { broken.iter().map(|line| (*line).clone()).collect() } else { listed(&broken) };
     let table = table(&moves, &rows);
-    let written = only.is_some() || is_in_the_document(&table);
+    let written = only.is_some() || is_documented("matrix", &table);
     assert!(listed.is_empty(), "{} cells break a rule:\n{}", listed.len(), listed.join("\n"));
     assert!(written, "docs/threat-model.md has another table: LIFEBOAT_WRITE_DOCS=1 writes this one");
 }
 
 /// For work on one move: `LIFEBOAT_MOVE=word`.
 #[expect(clippy::disallowed_methods, reason = "a switch for whoever works on a move")]
-fn wanted_moves() -> Option<String> {
+pub fn wanted_moves() -> Option<String> {
     std::env::var("LIFEBOAT_MOVE").ok()
 }
 
@@ -510,8 +510,6 @@ fn squeeze(text: &str) -> String {
 
 // ---- the document ----
 
-const BEGIN: &str = "<!-- matrix: written by tests/it/matrix.rs -->";
-const END: &str = "<!-- matrix: end -->";
 
 fn heading(by: By) -> &'static str {
     match by {
@@ -569,12 +567,14 @@ fn cell<'a>(each: &Move, column: &Column, cell: &'a Cell, notes: &mut Vec<&'a st
 }
 
 /// Whether the document has this table; writes it first when it is asked to.
-fn is_in_the_document(table: &str) -> bool {
+/// Whether docs/threat-model.md has this table between the marks of its name; writes it there when asked to.
+pub fn is_documented(name: &str, table: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/threat-model.md");
     let document = std::fs::read_to_string(&path).unwrap();
-    let (head, rest) = document.split_once(BEGIN).expect("the document has the marks");
-    let (_, tail) = rest.split_once(END).expect("the document has the marks");
-    let wanted = format!("{head}{BEGIN}\n{table}\n{END}{tail}");
+    let (begin, end) = (format!("<!-- {name}: written by tests/it/{name}.rs -->"), format!("<!-- {name}: end -->"));
+    let (head, rest) = document.split_once(&begin).expect("the document has the marks");
+    let (_, tail) = rest.split_once(&end).expect("the document has the marks");
+    let wanted = format!("{head}{begin}\n{table}\n{end}{tail}");
     if document != wanted && is_asked_to_write() {
         std::fs::write(&path, &wanted).unwrap();
         return true;

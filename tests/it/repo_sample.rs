@@ -10,8 +10,8 @@ use lifeboat::{
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
         AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, FullPass, IndexLine,
-        Manifest, OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention, SignedEpoch,
-        Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest, accepted,
+        Manifest, OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention, SignedEpoch, LossGuard,
+        Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest,
     },
     storage::Storage,
 };
@@ -188,7 +188,7 @@ impl Sample {
             packs,
             indexes: vec![layer],
             counts,
-            accepted: Some(accepted(None, &counts)),
+            accepted: Some(LossGuard::default().judge(None, &counts, None)),
             full: FullPass { sequence, time: time(minute) },
             readings: readings(records, time(minute)),
             sweeps: vec![],

@@ -18,7 +18,13 @@ use crate::{
     repo::{Finding, TrustAnchor},
 };
 
-pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) -> Result<Exit, Failure> {
+/// `cut`: with this change a person said that the history ends there, so that this host no longer remembers what came after.
+pub(super) async fn switch(
+    context: &Context,
+    desk: &Desk,
+    pending: &Pending,
+    cut: Option<u64>,
+) -> Result<Exit, Failure> {
     let before = desk.trust.current();
     pending.switch(&desk.repository, &desk.trust, &desk.host.signer()?).await?;
     let epoch = pending.epoch();
@@ -31,6 +37,10 @@ pub(super) async fn switch(context: &Context, desk: &Desk, pending: &Pending) ->
         context.output.warn(&format!("the proofs of the new sheets were not recorded: {}", error.message));
     }
     let (trust, copies) = (desk.repository.trust(&anchor).await?, &desk.host.config.copies);
+    if let Some(cut) = cut {
+        let chain = desk.repository.chain(&trust).await?;
+        chain.head().filter(|head| head.manifest().sequence == cut).map_or(Ok(()), |head| desk.host.remember_cut(head))?;
+    }
     let copies =
         copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default(), Reach::Whole).await?;
     for Copied { url, outcome, .. } in &copies {

@@ -270,7 +270,7 @@ async fn confirm(context: &Context, desk: &Desk, kind: Kind, shares: &[PathBuf])
     }
     let missing: Vec<String> = pending.missing().into_iter().map(ToOwned::to_owned).collect();
     if missing.is_empty() {
-        return finish::switch(context, desk, &pending).await;
+        return finish::switch(context, desk, &pending, None).await;
     }
     let confirmed: Vec<&str> = pending.confirmed().iter().map(|(custodian, _)| custodian.name.as_str()).collect();
     let value = json!({

@@ -105,7 +105,8 @@ async fn add(context: &Context, args: AddArgs) -> Result<Exit, Failure> {
     }
     let question = format!("Let {} sign, with the key {}?", args.name, key.fingerprint());
     signers.push(AllowedSigner { name: args.name, key });
-    change(context, &desk, (&signers, None), &args.shares, &question, args.yes).await
+    let new = New { signers, closing: None, cut: None };
+    change(context, &desk, new, &args.shares, &question, args.yes).await
 }
 
 async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
@@ -127,7 +128,8 @@ async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
         current.iter().filter(|signer| signer.name == args.name).map(|signer| &signer.key).collect();
     let closing = closing_list(context, &desk, &removed, args.after).await?;
     let question = format!("Let {} sign no longer?", args.name);
-    change(context, &desk, (&signers, Some(closing)), &args.shares, &question, args.yes).await
+    let new = New { signers, closing: Some(closing), cut: args.after };
+    change(context, &desk, new, &args.shares, &question, args.yes).await
 }
 
 /// What will count of the signer that is removed, shown before anybody says yes.
@@ -165,11 +167,19 @@ async fn closing_list(
     Ok(list)
 }
 
+/// What a change makes.
+struct New {
+    signers: Vec<AllowedSigner>,
+    closing: Option<ClosingList>,
+    /// The number at which it cuts the history.
+    cut: Option<u64>,
+}
+
 /// Signed, remembered, then stored: a run that was cut in between is finished by the next one, without a quorum.
 async fn change(
     context: &Context,
     desk: &Desk,
-    (signers, closing): (&[AllowedSigner], Option<ClosingList>),
+    new: New,
     shares: &ShareArgs,
     question: &str,
     yes: bool,
@@ -182,16 +192,16 @@ async fn change(
         context
             .output
             .warn("an earlier change of the signers was cut off: it is finished now, and this one was not begun");
-        return finish::switch(context, desk, &pending).await;
+        return finish::switch(context, desk, &pending, None).await;
     }
     quorum::confirm(context, question, yes)?;
     let opened = quorum::open(context, &desk.repository, shares).await?;
-    let ceremony = custody::change_signers(&opened.key, signers, closing, to_seconds(SystemClock.now()), &desk.trust)?;
+    let ceremony = custody::change_signers(&opened.key, &new.signers, new.closing, to_seconds(SystemClock.now()), &desk.trust)?;
     drop(opened);
     let pending = Pending::new(Kind::Signers, &ceremony);
     drop(ceremony);
     pending.save(&desk.pending_path)?;
-    finish::switch(context, desk, &pending).await
+    finish::switch(context, desk, &pending, new.cut).await
 }
 
 /// The key itself, or the file that holds it.

@@ -11,8 +11,11 @@ use aws_sdk_secretsmanager::{
     error::{BoxError, ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_runtime_api::client::{
-    interceptors::context::AfterDeserializationInterceptorContextRef, orchestrator::HttpResponse,
+    interceptors::context::{AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut},
+    orchestrator::HttpResponse,
 };
+use aws_smithy_types::body::SdkBody;
+use http_body_util::Limited;
 use serde_json::Value as Json;
 
 use super::{Aws, failure::Failure, limiter::Bucket};
@@ -155,6 +158,31 @@ impl Aws {
             tokio::time::sleep(pause(attempt, chance())).await;
             attempt += 1;
         }
+    }
+}
+
+/// Bytes of the longest answer that is read: a page of a hundred secrets has a few megabytes at most.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+/// Ends the reading of an answer that is too long to be one.
+#[derive(Debug)]
+pub(super) struct Bounded;
+
+impl Intercept for Bounded {
+    fn name(&self) -> &'static str {
+        "BoundedAnswer"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        let body = response.take_body();
+        *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, LONGEST_ANSWER));
+        Ok(())
     }
 }
 

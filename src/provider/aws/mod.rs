@@ -35,7 +35,7 @@ use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use self::{
-    call::Operation,
+    call::{Bounded, Operation},
     failure::Failure,
     limiter::{Bucket, Limiter},
 };
@@ -140,9 +140,9 @@ impl Aws {
         let sts = aws_sdk_sts::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         let kms = aws_sdk_kms::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         Ok(Self {
-            kms: aws_sdk_kms::Client::from_conf(kms.build()),
-            client: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
-            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            kms: aws_sdk_kms::Client::from_conf(kms.interceptor(Bounded).build()),
+            client: aws_sdk_secretsmanager::Client::from_conf(secrets.interceptor(Bounded).build()),
+            sts: aws_sdk_sts::Client::from_conf(sts.interceptor(Bounded).build()),
             limiter: Arc::new(Limiter::new(settings.rate_share, Instant::now())),
             budget: Budget::new(VALUES_IN_FLIGHT),
             account: Arc::new(OnceCell::new()),
