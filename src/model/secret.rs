@@ -240,7 +240,8 @@ mod tests {
         assert_eq!(serde_json::to_value(&record).unwrap(), text);
         let refused: Vec<_> = record.refused().map(|it| (it.part, it.operation, it.version, it.reason)).collect();
         let policy = (Part::Policy, "GetResourcePolicy", None, "Denied");
-        assert_eq!(refused, [policy, (Part::Value, "GetSecretValue", Some("3"), "Denied")]);
+        let scheduled = (Part::Value, "GetSecretValue", Some("2"), "ScheduledForDeletion");
+        assert_eq!(refused, [policy, scheduled, (Part::Value, "GetSecretValue", Some("3"), "Denied")]);
     }
 
     #[test]

@@ -220,7 +220,8 @@ pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
         let named = |found: Finding| Finding { text: format!("{source}: {}", found.text), ..found };
         findings.extend(snapshot(newest.as_ref(), facts.born, limits, now).into_iter().map(named));
     }
-    findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, limits, now)));
+    let since = facts.drilled.iter().map(|drilled| drilled.since).min().unwrap_or(facts.born);
+    findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, since, limits, now)));
     findings.extend(drill(facts, limits, now));
     if !facts.missed_drills.is_empty() {
         findings.push(attention("drill", format!("not held: {}", facts.missed_drills.join(", "))));
@@ -265,7 +266,8 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
     findings
 }
 
-fn copy(copy: &Copy, limits: &Limits, now: Timestamp) -> Option<Finding> {
+/// `since`: when there was something to copy for the first time.
+fn copy(copy: &Copy, since: Timestamp, limits: &Limits, now: Timestamp) -> Option<Finding> {
     let url = &copy.url;
     if let (Some(error), kind) = (&copy.error, copy.fault) {
         return Some(finding(
@@ -275,7 +277,7 @@ fn copy(copy: &Copy, limits: &Limits, now: Timestamp) -> Option<Finding> {
         ));
     }
     match copy.newest {
-        None => Some(attention("copy", format!("{url} holds no snapshot"))),
+        None => Some(due_by("copy", &format!("{url} holds no snapshot"), after(since, limits.copy))),
         Some(newest) if copy.behind > 0 && now.duration_since(newest.time) > limits.copy => {
             Some(attention("copy", format!("{url} lacks the newest {} snapshots", copy.behind)))
         }

@@ -246,7 +246,7 @@ impl Filters {
             .iter()
             .skip(start)
             .take(100)
-            .map(|name| json!({ "ARN": format!("arn:{name}"), "Name": name }))
+            .map(|name| json!({ "ARN": format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-AbCdEf"), "Name": name }))
             .collect();
         let next = if start + 100 < names.len() { json!((start + 100).to_string()) } else { Json::Null };
         Reply::Ok(json!({ "SecretList": page, "NextToken": next }))

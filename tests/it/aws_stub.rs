@@ -29,6 +29,10 @@ const ARN: &str = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:app-A
 const V1: &str = "11111111-1111-1111-1111-111111111111";
 const V2: &str = "22222222-2222-2222-2222-222222222222";
 
+fn arn_of(name: &str) -> String {
+    format!("arn:aws:secretsmanager:eu-central-1:111111111111:secret:{name}-AbCdEf")
+}
+
 fn listed() -> Listed {
     Listed {
         name: "app".into(),
@@ -43,7 +47,7 @@ fn healthy(operation: &str, body: &Json) -> Reply {
     Reply::Ok(match operation {
         "DescribeSecret" => json!({ "ARN": ARN, "Name": "app", "LastChangedDate": 1_700_000_000.123,
             "VersionIdsToStages": { V1: ["AWSCURRENT"] } }),
-        "ListSecretVersionIds" => json!({ "Versions": [{ "VersionId": V1, "VersionStages": ["AWSCURRENT"],
+        "ListSecretVersionIds" => json!({ "ARN": ARN, "Name": "app", "Versions": [{ "VersionId": V1, "VersionStages": ["AWSCURRENT"],
             "KmsKeyIds": ["DefaultEncryptionKey"], "CreatedDate": 1_700_000_000.5 }] }),
         "GetSecretValue" => {
             json!({ "ARN": ARN, "Name": "app", "VersionId": body["VersionId"],
@@ -73,7 +77,7 @@ fn unreadable(fetched: &Fetched) -> Vec<(&str, &str)> {
 }
 
 fn entry(name: &str) -> Json {
-    json!({ "ARN": format!("arn:{name}"), "Name": name, "FutureField": { "a": 1 } })
+    json!({ "ARN": arn_of(name), "Name": name, "FutureField": { "a": 1 } })
 }
 
 async fn names(stub: &Stub) -> Vec<Result<String, ProviderError>> {
@@ -112,7 +116,7 @@ async fn a_repeated_token_ends_in_an_error_and_not_in_a_loop() {
 #[tokio::test]
 async fn replicas_are_listed_and_marked() {
     let stub = Stub::start(|_, _| {
-        Reply::Ok(json!({ "SecretList": [{ "ARN": "arn:a", "Name": "a", "PrimaryRegion": "us-east-1" }] }))
+        Reply::Ok(json!({ "SecretList": [{ "ARN": arn_of("a"), "Name": "a", "PrimaryRegion": "us-east-1" }] }))
     })
     .await;
     let listed = connect(&stub.endpoint).await.list().next().await.unwrap().unwrap();
@@ -199,7 +203,7 @@ async fn a_rotation_during_the_read_is_read_again() {
                 "VersionIdsToStages": { V1: ["AWSPREVIOUS"], V2: ["b", "AWSCURRENT", "a"] } }))
             }
             ("ListSecretVersionIds", true) => {
-                Reply::Ok(json!({ "Versions": [{ "VersionId": V1 }, { "VersionId": V2 }], "NextToken": "" }))
+                Reply::Ok(json!({ "ARN": ARN, "Name": "app", "Versions": [{ "VersionId": V1 }, { "VersionId": V2 }], "NextToken": "" }))
             }
             _ => healthy(operation, body),
         }
@@ -290,7 +294,7 @@ async fn a_listed_version_that_is_pruned_meanwhile_is_dropped_and_a_lost_value_i
         ("ListSecretVersionIds", _) => {
             lists += 1;
             let all = [json!({ "VersionId": V1 }), json!({ "VersionId": V2 })];
-            Reply::Ok(json!({ "Versions": if lists == 1 { &all[..] } else { &all[..1] } }))
+            Reply::Ok(json!({ "ARN": ARN, "Name": "app", "Versions": if lists == 1 { &all[..] } else { &all[..1] } }))
         }
         ("GetSecretValue", Some(V2)) => Reply::Error("ResourceNotFoundException", "gone"),
         _ => healthy(operation, body),

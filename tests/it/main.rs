@@ -19,6 +19,7 @@ mod cases_versions;
 mod cli;
 mod cli_moto;
 mod command;
+mod complete;
 mod custody_cli;
 mod custody_crash;
 mod custody_init;

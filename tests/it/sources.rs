@@ -120,7 +120,7 @@ async fn three_accounts_in_two_regions_in_one_run() {
     assert_eq!(sources.iter().filter(|it| it["complete"] == true && it["counts"]["captured"] == 2).count(), 5);
     assert_eq!((&sources[5]["exit"], sources[5]["snapshot"].is_null()), (&1.into(), true));
     assert_eq!(history(&desk, "").len(), 5);
-    let late = desk.run("status --json").expect(3).json();
+    let late = desk.run("status --json").expect(0).json();
     assert!(late["findings"].to_string().contains("333333333333:eu-west-1: there is no snapshot yet"), "{late}");
 
     sandbox.control().clear_faults();
@@ -136,7 +136,7 @@ async fn three_accounts_in_two_regions_in_one_run() {
     desk.run("snapshot --source mars").expect(2);
 
     let metrics = desk.path("lifeboat.prom");
-    let status = desk.run(&format!("status --json --prometheus {}", metrics.display())).expect(3).json();
+    let status = desk.run(&format!("status --json --prometheus {}", metrics.display())).expect(0).json();
     assert_eq!(status["facts"]["sources"].as_array().unwrap().len(), 6);
     let metrics = std::fs::read_to_string(metrics).unwrap();
     let label = "account=\"333333333333\",region=\"eu-west-1\"";
@@ -354,7 +354,7 @@ fn an_organization_is_captured_account_by_account() {
     let expected: Vec<String> = expected.iter().flat_map(|it| REGIONS.map(|region| format!("{it}:{region}"))).collect();
     assert_eq!(full, expected.iter().map(String::as_str).collect());
     assert_eq!(history(&desk, "").len(), 46);
-    assert_eq!(desk.run("status --json").expect(3).json()["facts"]["sources"].as_array().unwrap().len(), 46);
+    assert_eq!(desk.run("status --json").expect(0).json()["facts"]["sources"].as_array().unwrap().len(), 46);
     desk.run(&format!("show --source {core}:eu-west-1")).expect(0);
 
     let policy = desk.run("doctor --policy sources --json").expect(0).json().to_string();

@@ -23,8 +23,9 @@ impl Asked<'_> {
         let (Some(name), Some(arn)) = (name, arn) else {
             return Err(self.bad(operation, "the answer names no secret"));
         };
-        // By its name or a part of its ARN another secret may answer.
-        let is_same = name == self.name && if self.id == self.name { !arn.is_empty() } else { arn == self.id };
+        // By its name or a part of its ARN another secret may answer. moto gives the name where AWS gives the ARN.
+        let is_arn = arn == self.id || arn == self.name || (self.id == self.name && !arn.is_empty());
+        let is_same = name == self.name && is_arn;
         if is_same { Ok(()) } else { Err(self.other(operation, "the answer is about another secret")) }
     }
 
@@ -41,12 +42,13 @@ impl Asked<'_> {
 
 /// Whether an ARN is that of a secret of this name, account and region:
 /// `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX`.
-pub(super) fn is_arn_of(arn: &str, name: &str, account: &str, region: &str) -> bool {
+/// An account that is not known yet is not compared.
+pub(super) fn is_arn_of(arn: &str, name: &str, account: Option<&str>, region: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
     match parts[..] {
         ["arn", _, "secretsmanager", in_region, of_account, "secret", resource] => {
             let suffix = resource.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-            in_region == region && of_account == account && suffix.is_some_and(|suffix| !suffix.is_empty())
+            in_region == region && account.is_none_or(|account| of_account == account) && suffix.is_some_and(|suffix| !suffix.is_empty())
         }
         _ => false,
     }
@@ -63,7 +65,7 @@ mod tests {
         };
         let by_arn = Asked { name: "a", id: "arn:a" };
         assert_eq!(code(by_arn, Some("a"), Some("arn:a")), Ok(()));
-        for (name, arn) in [(Some("a"), Some("arn:b")), (Some("b"), Some("arn:a")), (Some("a"), Some("a"))] {
+        for (name, arn) in [(Some("a"), Some("arn:b")), (Some("b"), Some("arn:a")), (Some("a"), Some(""))] {
             assert_eq!(code(by_arn, name, arn), Err("OtherAnswer".into()));
         }
         for (name, arn) in [(None, None), (Some("a"), None), (None, Some("arn:a"))] {
@@ -77,19 +79,20 @@ mod tests {
     #[test]
     fn an_arn_tells_name_account_and_region() {
         let arn = "arn:aws:secretsmanager:eu-central-1:111111111111:secret:app/db-AbCdEf";
-        assert!(is_arn_of(arn, "app/db", "111111111111", "eu-central-1"));
-        assert!(is_arn_of(&arn.replace(":aws:", ":aws-cn:"), "app/db", "111111111111", "eu-central-1"));
+        assert!(is_arn_of(arn, "app/db", Some("111111111111"), "eu-central-1"));
+        assert!(is_arn_of(arn, "app/db", None, "eu-central-1"));
+        assert!(is_arn_of(&arn.replace(":aws:", ":aws-cn:"), "app/db", None, "eu-central-1"));
         for (name, account, region) in [
             ("app", "111111111111", "eu-central-1"),
             ("app/db-AbCdEf", "111111111111", "eu-central-1"),
             ("app/db", "222222222222", "eu-central-1"),
             ("app/db", "111111111111", "eu-west-1"),
         ] {
-            assert!(!is_arn_of(arn, name, account, region), "{name} {account} {region}");
+            assert!(!is_arn_of(arn, name, Some(account), region), "{name} {account} {region}");
         }
         for other in ["", "app/db", "arn:aws:kms:eu-central-1:111111111111:key/1", "arn:aws:secretsmanager:eu:1:secret"] {
-            assert!(!is_arn_of(other, "app/db", "111111111111", "eu-central-1"), "{other}");
+            assert!(!is_arn_of(other, "app/db", None, "eu-central-1"), "{other}");
         }
-        assert!(!is_arn_of(&arn.replace("-AbCdEf", "-"), "app/db", "111111111111", "eu-central-1"), "no suffix");
+        assert!(!is_arn_of(&arn.replace("-AbCdEf", "-"), "app/db", None, "eu-central-1"), "no suffix");
     }
 }
