@@ -330,3 +330,39 @@ fi
 [ \"$bad\" = 0 ] && echo 'everything verifies'
 exit \"$bad\"
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drill::{plain, record::Record},
+        repo::StoredDrill,
+    };
+
+    fn past(name: &str, record: &Record) -> Past {
+        let bytes = Bytes::from(record.to_bytes());
+        let facts = serde_json::from_slice(&bytes).ok();
+        let stored = StoredDrill { name: name.into(), bytes, signature: String::new() };
+        Past { stored, facts, fault: None, kind: None }
+    }
+
+    #[test]
+    fn a_review_stands_once_beside_the_drill_it_is_of() {
+        let review = |record: &str, reviewer: &str| Review {
+            record: record.into(),
+            reviewer: reviewer.into(),
+            date: "1970-01-02".parse().unwrap(),
+            note: None,
+        };
+        let mut later = plain::record();
+        later.reviews = vec![review("first", "Bo"), review("of-another-plan", "Bo")];
+        let mut last = plain::record();
+        last.reviews = vec![review("first", "Bo"), review("first", "Ana")];
+        let all = [past("first", &plain::record()), past("later", &later), past("last", &last)];
+        let found = reviews(&all, &BTreeSet::from(["first", "later"]));
+        assert_eq!(found, [review("first", "Ana"), review("first", "Bo")]);
+        let mut forged = past("last", &last);
+        forged.fault = Some("it has no signature".into());
+        assert_eq!(reviews(&[forged], &BTreeSet::from(["first"])), []);
+    }
+}

@@ -14,7 +14,7 @@ use crate::{
     model::{AWSCURRENT, AWSPREVIOUS, Facets, Replica, Rotation, Secret, SecretValue, Tag},
     provider::memory::{HeldVersion, Memory},
     restore::{
-        Aspect::{self, *},
+        Aspect::{self, Binary, Completeness, Descriptions, Ids, Key, Labels, Policies, Replicas, Tags, Values},
         Count, Verification,
     },
 };
@@ -82,7 +82,7 @@ const SCOPE: [(Aspect, u64); 11] = [
     (Descriptions, 2),
     (Policies, 1),
     (Key, 1),
-    (Rotation, 1),
+    (Aspect::Rotation, 1),
     (Replicas, 2),
 ];
 
@@ -134,7 +134,7 @@ const TAMPERINGS: [Tampering; 37] = [
             (Descriptions, -1, -1, 1, 0),
             (Policies, -1, -1, 1, 0),
             (Key, -1, -1, 1, 0),
-            (Rotation, -1, -1, 1, 0),
+            (Aspect::Rotation, -1, -1, 1, 0),
             (Replicas, -2, -2, 2, 0),
         ],
     ),
@@ -207,18 +207,17 @@ const TAMPERINGS: [Tampering; 37] = [
     tampering(
         "another schedule",
         |to| facets(to, FULL, |it| it.rotation.as_mut().unwrap().schedule = Some("rate(1 day)".into())),
-        &[(Rotation, 0, -1, 0, 0)],
+        &[(Aspect::Rotation, 0, -1, 0, 0)],
     ),
     tampering(
         "rotation off",
         |to| facets(to, FULL, |it| it.rotation.as_mut().unwrap().enabled = false),
-        &[(Rotation, 0, -1, 0, 0)],
+        &[(Aspect::Rotation, 0, -1, 0, 0)],
     ),
     tampering(
         "rotation on",
         |to| {
-            let on =
-                crate::model::Rotation { enabled: true, lambda: None, schedule: None, window: None, after_days: None };
+            let on = Rotation { enabled: true, lambda: None, schedule: None, window: None, after_days: None };
             facets(to, PLAIN, |it| it.rotation = Some(on));
         },
         &[(Aspect::Rotation, 0, 0, 0, 1)],
@@ -235,22 +234,36 @@ const TAMPERINGS: [Tampering; 37] = [
     ),
 ];
 
-/// What cannot be read is not compared: nothing is wrong with it, and nothing is proved.
-const REFUSALS: [(&str, &[Change]); 4] = [
-    ("GetSecretValue", &[(Values, -3, -3, 0, 0), (Binary, -1, -1, 0, 0)]),
-    ("GetResourcePolicy", &[(Policies, -1, -1, 0, 0)]),
-    ("ListSecretVersionIds", &[(Ids, -1, -1, 0, 0), (Values, -1, -1, 0, 0)]),
-    (
-        "DescribeSecret",
+/// What cannot be read, or not be compared when it is read: nothing is wrong with it, and nothing is proved.
+const UNKNOWNS: [Tampering; 5] = [
+    tampering("values refused", |to| refuse(to, "GetSecretValue"), &[(Values, -3, -3, 0, 0), (Binary, -1, -1, 0, 0)]),
+    tampering("policies refused", |to| refuse(to, "GetResourcePolicy"), &[(Policies, -1, -1, 0, 0)]),
+    tampering(
+        "the list of versions refused",
+        |to| refuse(to, "ListSecretVersionIds"),
+        &[(Ids, -1, -1, 0, 0), (Values, -1, -1, 0, 0)],
+    ),
+    tampering(
+        "metadata refused",
+        |to| refuse(to, "DescribeSecret"),
         &[
             (Tags, -2, -2, 0, 0),
             (Descriptions, -1, -1, 0, 0),
             (Key, -1, -1, 0, 0),
-            (Rotation, -1, -1, 0, 0),
+            (Aspect::Rotation, -1, -1, 0, 0),
             (Replicas, -2, -2, 0, 0),
         ],
     ),
+    tampering(
+        "a key by its id where an alias is expected",
+        |to| facets(to, FULL, |it| it.key = Some("1234abcd".into())),
+        &[(Key, -1, -1, 0, 0)],
+    ),
 ];
+
+fn refuse(place: &Memory, operation: &str) {
+    place.refuse(FULL, operation, "AccessDeniedException");
+}
 
 /// The numbers of every check, the changes taken into account.
 fn counts(changes: &[Change]) -> BTreeMap<Aspect, Count> {
@@ -355,18 +368,18 @@ async fn no_tampering_passes_a_drill_that_looks_at_it() {
 #[tokio::test]
 async fn what_cannot_be_read_is_not_run_and_no_drill_passes_that_looks_at_it() {
     let made = Throwaway::new(estate()).await.unwrap();
-    for (operation, changes) in REFUSALS {
-        let found = made.compared(|to| to.refuse(FULL, operation, "AccessDeniedException")).await.unwrap();
+    for Tampering { name, meddle, changes } in UNKNOWNS {
+        let found = made.compared(meddle).await.unwrap();
         let all = counts(changes);
         for run in subsets() {
             let (verdict, checks) = drilled(&made, &found, &run);
             let looks = changes.iter().any(|change| run.contains(&change.0));
-            assert_eq!(verdict == Verdict::Passed, proves(&run) && !looks, "{operation}: {run:?}");
-            assert_numbers(operation, &checks, &all, &run);
+            assert_eq!(verdict == Verdict::Passed, proves(&run) && !looks, "{name}: {run:?}");
+            assert_numbers(name, &checks, &all, &run);
             for check in checks.iter().filter(|check| check.chosen) {
                 let is_cut = changes.iter().any(|change| change.0 == check.name);
                 let state = if is_cut { State::NotRun } else { State::Passed };
-                assert_eq!(check.state, state, "{operation}: {check:?}");
+                assert_eq!(check.state, state, "{name}: {check:?}");
             }
         }
     }

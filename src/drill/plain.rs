@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 
-use super::record::*;
+use super::record::{
+    Approval, Check, CleanUp, History, Inventory, IsolationFacts, NegativeControl, ObjectiveFacts, OpeningFacts,
+    PlanFacts, RECORD_VERSION, Record, RecoveryPoint, Sample, State, Verdict, controls,
+};
 use crate::{
     crypto::{PublicKey, Signer},
     model::{Digest, Place, RepositoryId, SnapshotId},

@@ -14,7 +14,7 @@ pub(super) fn take(request: &Request<'_>, draft: &mut Record) {
         match judge(section, request.name, request.past, draft.started) {
             Ok(review) => draft.reviews.push(review),
             Err(why) => {
-                verdict::deviate(request, draft, &format!("the review of {} does not count", section.record), &why)
+                verdict::deviate(request, draft, &format!("the review of {} does not count", section.record), &why);
             }
         }
     }

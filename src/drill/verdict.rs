@@ -165,7 +165,10 @@ mod tests {
         drill::{
             controls::Throwaway,
             plain::{self, check, control},
-            record::{ProbeResult, Verdict::*},
+            record::{
+                ProbeResult,
+                Verdict::{Aborted, Failed, Partial, Passed, TimedOut, Void},
+            },
         },
         model::Secret,
         restore::{Count, FailedStep, Lost},

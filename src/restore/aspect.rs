@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_scope_of_a_secret_is_all_it_is_to_have() {
-        use Aspect::*;
+        use Aspect::{Binary, Descriptions, Ids, Key, Labels, Policies, Replicas, Rotation, Tags, Values};
         let mut secret = full();
         let all = [
             (Ids, 3),

@@ -198,7 +198,7 @@ async fn spoiled(made: &Throwaway, fault: Plant, planted: bool, run: &[Aspect]) 
     let after = made
         .compared(|place| {
             if planted {
-                fault.spoil(place)
+                fault.spoil(place);
             }
         })
         .await?;

@@ -143,7 +143,9 @@ async fn snapshot(
     };
     let records: Vec<Record> = kept.iter().zip(&lines).map(record).collect();
     let mut readings = ReadingCount::new(Timestamp::UNIX_EPOCH, &[]);
-    records.iter().for_each(|record| readings.add(record));
+    for record in &records {
+        readings.add(record);
+    }
     let values = lines.iter().flatten().flatten().count() as u64;
     let counts = Counts { listed: records.len() as u64, ..Counts::default() }.of_records(&records, values);
     let layer =
