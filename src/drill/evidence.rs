@@ -1,6 +1,6 @@
 //! The evidence of an audit period: one archive that stock tools can verify offline. Pure; the same bytes every time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     DrillFile, Past,
     past::turns,
-    record::{Control, Verdict, controls},
+    record::{Control, Review, Verdict, controls},
     report,
 };
 use crate::{
@@ -69,6 +69,8 @@ pub struct PlanSummary {
     pub turns: Vec<TurnSummary>,
     /// RTO of each drill, in order, with its record.
     pub rto_seconds: Vec<(String, Option<f64>)>,
+    /// Reviews of these drills, as later records carry them.
+    pub reviews: Vec<Review>,
 }
 
 /// What became of one turn.
@@ -145,7 +147,17 @@ fn plan(name: &str, request: &Request<'_>, period: &[&Past]) -> PlanSummary {
         every_days,
         turns: slots.collect(),
         rto_seconds: own.iter().map(|(past, facts)| (past.stored.name.clone(), facts.rto_seconds)).collect(),
+        reviews: reviews(request.past, &own.iter().map(|(past, _)| past.stored.name.as_str()).collect()),
     }
+}
+
+/// What later records say of these, whether they are of the period or not; each review once.
+fn reviews(past: &[Past], records: &BTreeSet<&str>) -> Vec<Review> {
+    let all = past.iter().filter_map(Past::record).flat_map(|record| record.reviews);
+    let mut found: Vec<Review> = all.filter(|review| records.contains(review.record.as_str())).collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 fn day(past: &Past) -> Option<Date> {
@@ -241,16 +253,19 @@ fn readme(summary: &Summary) -> String {
         let name = if plan.name.is_empty() { "by hand" } else { &plan.name };
         text.push_str(&format!("\n## {name}\n\n"));
         if !plan.turns.is_empty() {
-            text.push_str("| turn | drill | result |\n|---|---|---|\n");
+            text.push_str("| turn | drill | result | reviewed |\n|---|---|---|---|\n");
         }
         for turn in &plan.turns {
             for (record, verdict) in &turn.held {
-                text.push_str(&format!("| {} | {record} | {} |\n", turn.turn, verdict.as_str()));
+                let reviewed = plan.reviews.iter().filter(|review| review.record == *record);
+                let reviewed: Vec<String> = reviewed.map(|it| format!("{}, {}", it.reviewer, it.date)).collect();
+                let reviewed = if reviewed.is_empty() { "–".to_owned() } else { reviewed.join("; ") };
+                text.push_str(&format!("| {} | {record} | {} | {reviewed} |\n", turn.turn, verdict.as_str()));
             }
             if turn.held.is_empty() {
                 let why =
                     turn.explained.as_ref().map_or("NOT HELD, not explained".into(), |why| format!("not held: {why}"));
-                text.push_str(&format!("| {} | – | {why} |\n", turn.turn));
+                text.push_str(&format!("| {} | – | {why} | |\n", turn.turn));
             }
         }
         let trend: Vec<String> =
@@ -315,3 +330,39 @@ fi
 [ \"$bad\" = 0 ] && echo 'everything verifies'
 exit \"$bad\"
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drill::{plain, record::Record},
+        repo::StoredDrill,
+    };
+
+    fn past(name: &str, record: &Record) -> Past {
+        let bytes = Bytes::from(record.to_bytes());
+        let facts = serde_json::from_slice(&bytes).ok();
+        let stored = StoredDrill { name: name.into(), bytes, signature: String::new() };
+        Past { stored, facts, fault: None, kind: None }
+    }
+
+    #[test]
+    fn a_review_stands_once_beside_the_drill_it_is_of() {
+        let review = |record: &str, reviewer: &str| Review {
+            record: record.into(),
+            reviewer: reviewer.into(),
+            date: "1970-01-02".parse().unwrap(),
+            note: None,
+        };
+        let mut later = plain::record();
+        later.reviews = vec![review("first", "Bo"), review("of-another-plan", "Bo")];
+        let mut last = plain::record();
+        last.reviews = vec![review("first", "Bo"), review("first", "Ana")];
+        let all = [past("first", &plain::record()), past("later", &later), past("last", &last)];
+        let found = reviews(&all, &BTreeSet::from(["first", "later"]));
+        assert_eq!(found, [review("first", "Ana"), review("first", "Bo")]);
+        let mut forged = past("last", &last);
+        forged.fault = Some("it has no signature".into());
+        assert_eq!(reviews(&[forged], &BTreeSet::from(["first"])), []);
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use crate::{isolation::Lost, model::PlaceFilter};
+use crate::{isolation::Lost, model::PlaceFilter, restore::Aspect};
 
 /// A drill as described (docs/drills.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,9 +22,15 @@ pub struct DrillFile {
     /// Who answers for what a drill finds.
     #[serde(default)]
     pub owner: Option<String>,
+    /// Who allows drills of this plan; not who holds them.
+    #[serde(default)]
+    pub approver: Option<String>,
     /// Who reviews the records.
     #[serde(default)]
     pub reviewer: Option<String>,
+    /// Where drills of this plan and what they find are followed.
+    #[serde(default)]
+    pub ticket: Option<String>,
     /// The runbook that is exercised, relative to the configuration.
     #[serde(default)]
     pub runbook: Option<PathBuf>,
@@ -66,6 +72,9 @@ pub struct DrillFile {
     /// Who is told.
     #[serde(default, rename = "notify")]
     pub notifiers: Vec<Notifier>,
+    /// Reviews of earlier records; the next record carries them, signed.
+    #[serde(default, rename = "review")]
+    pub reviews: Vec<ReviewSection>,
 }
 
 /// `[snapshot]`
@@ -191,21 +200,6 @@ pub struct ChecksSection {
     pub run: Vec<Aspect>,
 }
 
-/// What of a secret is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the names are the documentation")]
-pub enum Aspect {
-    Values,
-    Binary,
-    Ids,
-    Labels,
-    Tags,
-    Descriptions,
-    Policies,
-    Completeness,
-}
-
 /// `[[probe]]`: a command that is given one restored value on stdin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -260,6 +254,21 @@ pub struct Notifier {
     pub on: Vec<On>,
 }
 
+/// `[[review]]`: what became of an earlier record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewSection {
+    /// The record, by the stem of its file.
+    pub record: String,
+    /// Who reviewed it; not who held the drill.
+    pub reviewer: String,
+    /// The day, `2026-11-05`.
+    pub date: Date,
+    /// What came of it.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
 /// When somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -276,20 +285,6 @@ impl Default for ChecksSection {
     fn default() -> Self {
         Self { run: Aspect::ALL.to_vec() }
     }
-}
-
-impl Aspect {
-    /// All of them, in the order of a report.
-    pub const ALL: [Self; 8] = [
-        Self::Completeness,
-        Self::Ids,
-        Self::Values,
-        Self::Binary,
-        Self::Labels,
-        Self::Tags,
-        Self::Descriptions,
-        Self::Policies,
-    ];
 }
 
 fn two_hours() -> SignedDuration {

@@ -182,17 +182,14 @@ async fn body(
     draft.recovery_point.files = phase(request, draft, work, "fetch", fetch(request, manifest)).await?;
     let opened = request.repository.records(&ready.manifest, opening.index());
     let records = phase(request, draft, work, "open", opened).await?;
-    let completeness = Completeness {
-        stated_secrets: manifest.counts.captured + manifest.counts.unreadable,
-        stated_versions: manifest.counts.versions,
-        found_secrets: records.len() as u64,
-        found_versions: records.iter().map(|record| record.versions.len() as u64).sum(),
-    };
+    let completeness = Completeness::of(manifest, &records);
     work.names = records.iter().map(|record| record.secret.name.clone()).collect();
     let drill = draft.drill;
     let plan = phase(request, draft, work, "plan", plan(request, &ready.manifest, records, drill)).await;
     let (plan, sample) = plan?;
     draft.sample = sample;
+    // None of them existed, or there would be no plan.
+    draft.isolation.looked_up = Some(plan.secrets.count());
     work.plan = Some(plan.clone());
 
     let values = Values::with(request.repository, &ready.manifest, opening.packs());
@@ -205,16 +202,17 @@ async fn body(
     let planned = plan.secrets.to_vec()?;
     draft.left_out = verdict::left_out(&planned);
     draft.not_restored = verdict::not_restored(&planned, &execution);
-    draft.sample.restored = work.verification.secrets;
-    draft.checks = checks::all(&planned, &work.verification, completeness, &request.file.checks.run);
-    draft.differences = checks::differences(&planned, &work.verification, &request.file.checks.run);
+    (draft.sample.planned, draft.sample.restored) = (work.verification.planned, work.verification.secrets);
+    let run = &request.file.checks.run;
+    draft.checks = checks::all(&work.verification, completeness, run);
+    draft.differences = checks::differences(&work.verification, run);
     if !request.file.probes.is_empty() {
         draft.probes = phase(request, draft, work, "probe", probes(request)).await?;
     }
     draft.negative_controls = phase(request, draft, work, "controls", async {
         let mut all = Vec::new();
         for fault in request.plants {
-            all.push(Box::pin(super::plant(*fault)).await?);
+            all.push(Box::pin(super::plant(*fault, run)).await?);
         }
         Ok::<_, DrillError>(all)
     })
@@ -272,6 +270,7 @@ async fn plan(
     let sample = super::Sample {
         population,
         chosen: names.len() as u64,
+        planned: 0,
         restored: 0,
         method: match section.what {
             What::All => "all",

@@ -11,14 +11,19 @@ mod file;
 mod hold;
 mod journal;
 mod leftovers;
+#[cfg(test)]
+mod meddled;
 mod notify;
 mod parse;
 mod past;
+#[cfg(test)]
+mod plain;
 mod probe;
 mod ready;
 mod record;
 mod redact;
 pub mod report;
+mod review;
 pub mod schedule;
 mod target;
 mod verdict;
@@ -36,10 +41,11 @@ use crate::{
     restore::{ExecuteError, LookError, PlanError},
 };
 
+pub use crate::restore::Aspect;
 pub use controls::{PLANTS, Plant, plant};
 pub use file::{
-    Aspect, ChecksSection, DrillFile, Notifier, Objectives, On, OpenSection, OpenedBy, Probe, ReportSection,
-    RestoreSection, Select, Size, SnapshotSection, TargetSection, What,
+    ChecksSection, DrillFile, Notifier, Objectives, On, OpenSection, OpenedBy, Probe, ReportSection, RestoreSection,
+    ReviewSection, Select, Size, SnapshotSection, TargetSection, What,
 };
 pub use hold::{Outcome, hold};
 pub use journal::{Unfinished, unfinished};

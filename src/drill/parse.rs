@@ -102,6 +102,7 @@ fn is_account(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::restore::Aspect;
 
     const LEAST: &str = "scenario = \"s\"\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n";
 
@@ -109,7 +110,7 @@ mod tests {
     fn the_least_file_has_safe_defaults() {
         let file = DrillFile::parse(LEAST).unwrap();
         assert_eq!((file.open.by, file.restore.what), (OpenedBy::Quorum, What::All));
-        assert_eq!(file.checks.run.len(), 8);
+        assert_eq!(file.checks.run, Aspect::ALL);
         assert_eq!(file.time_limit.as_secs(), 7200);
     }
 

@@ -12,7 +12,7 @@ use super::{
         Approval, CleanUp, History, Inventory, IsolationFacts, ObjectiveFacts, OpeningFacts, Phase, PlanFacts,
         RECORD_VERSION, Reason, Record, RecoveryPoint, Sample, Verdict, controls,
     },
-    report, seconds,
+    report, review, seconds,
     target::{self, Claim},
 };
 use crate::{
@@ -87,6 +87,7 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let leftovers = leftovers::find(&*request.readback, None).await?;
     let mut draft = draft(request, &manifest, place, started, how);
     draft.isolation.made_sure = sure;
+    review::take(request, &mut draft);
     draft.phases = vec![
         Phase { name: "select".into(), start: started, end: selected },
         Phase { name: "preflight".into(), start: selected, end: request.clock.now() },
@@ -145,7 +146,7 @@ fn draft(request: &Request<'_>, found: &Chosen, target: Place, started: Timestam
         tool_sha256: request.digests.tool,
         config_sha256: request.digests.config,
         plan: plan(request),
-        approval: Approval { operator: String::new(), how: String::new(), time: started },
+        approval: Approval { time: started, ..Approval::default() },
         controls: controls(),
         signer: request.signer.public(),
         previous: request.past.last().map(|past| Digest::of(&past.stored.bytes)),
@@ -199,6 +200,7 @@ fn draft(request: &Request<'_>, found: &Chosen, target: Place, started: Timestam
         deviations: Vec::new(),
         clean_up: CleanUp::default(),
         history: history(request),
+        reviews: Vec::new(),
     }
 }
 

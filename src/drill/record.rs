@@ -1,14 +1,14 @@
 //! The record of a drill, version 2 (docs/drills.md): what an auditor asks for, and never a value.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::file::Aspect;
 use crate::{
     crypto::PublicKey,
     isolation::Lost,
     model::{Digest, Place, RepositoryId, SnapshotId},
     repo::AcceptedFault,
+    restore::Aspect,
 };
 
 /// The version that this build writes.
@@ -94,6 +94,9 @@ pub struct Record {
     pub clean_up: CleanUp,
     /// The drills before this one.
     pub history: History,
+    /// Reviews of earlier records of this plan, as the drill file states them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<Review>,
 }
 
 /// Which plan.
@@ -114,15 +117,50 @@ pub struct PlanFacts {
 }
 
 /// Who said that it be held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
-    /// The operator.
+    /// Who holds the drill.
     pub operator: String,
-    /// How: `prompt`, `--yes`, `unattended`.
+    /// Who allowed it, when that is stated. Nobody here can prove either name.
+    #[serde(default)]
+    pub approver: Option<String>,
+    /// How the operator confirmed it: `prompt`, `--yes`, `unattended`.
     pub how: String,
-    /// When.
+    /// What started it.
+    #[serde(default)]
+    pub trigger: Trigger,
+    /// Where the drill and what it finds are followed.
+    #[serde(default)]
+    pub ticket: Option<String>,
+    /// When the operator confirmed it.
     pub time: Timestamp,
+}
+
+/// What started a drill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// A person.
+    #[default]
+    ByHand,
+    /// A timer, by a file that `lifeboat drill schedule` wrote.
+    Scheduled,
+}
+
+/// A review of an earlier record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// The record, by the stem of its file.
+    pub record: String,
+    /// Who reviewed it.
+    pub reviewer: String,
+    /// The day.
+    pub date: Date,
+    /// What came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A control of a framework.
@@ -163,6 +201,10 @@ pub struct IsolationFacts {
     pub prefix: String,
     /// What earlier drills had left there and this one removed.
     pub leftovers_removed: u64,
+    /// How many names of the plan were looked up in the target before the first write; none of them existed. `None` where
+    /// the drill ended before that.
+    #[serde(default)]
+    pub looked_up: Option<u64>,
 }
 
 /// The recovery point.
@@ -225,7 +267,10 @@ pub struct Sample {
     pub population: u64,
     /// Secrets chosen.
     pub chosen: u64,
-    /// Secrets restored.
+    /// Secrets that the plan restores.
+    #[serde(default)]
+    pub planned: u64,
+    /// Secrets that were read back.
     pub restored: u64,
     /// `all`, `sample`, `canaries`.
     pub method: String,
@@ -243,7 +288,7 @@ pub struct Reason {
     pub count: u64,
 }
 
-/// One check.
+/// One check. Every number was counted where the comparison was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -251,15 +296,23 @@ pub struct Check {
     pub name: Aspect,
     /// How.
     pub method: String,
-    /// How many there should be.
+    /// Whether the drill file asks for it. Of a check that it does not ask for, nothing but `expected` is counted.
+    pub chosen: bool,
+    /// How many the signed inventory and the plan put in scope.
     pub expected: u64,
-    /// How many were found equal.
+    /// How many of them were read back and compared.
+    pub compared: u64,
+    /// How many of those were equal.
     pub equal: u64,
+    /// How many could not be compared because their secret or version is not there.
+    pub missing: u64,
+    /// How many are there besides.
+    pub unexpected: u64,
     /// The outcome.
     pub state: State,
 }
 
-/// The outcome of a check, a control or a probe.
+/// The outcome of a check, a planted fault or a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -267,8 +320,10 @@ pub enum State {
     Passed,
     /// Not as it should be.
     Failed,
-    /// Not tried, or there was nothing to try.
+    /// Not asked for, or not compared although it is in scope.
     NotRun,
+    /// There is nothing of this kind.
+    NotApplicable,
 }
 
 /// A fault planted beside the drill.
@@ -277,12 +332,12 @@ pub enum State {
 pub struct NegativeControl {
     /// What was planted.
     pub planted: String,
-    /// What should have been said.
+    /// What should have been found.
     pub expected: String,
-    /// What was said.
+    /// What was found.
     pub found: String,
-    /// Whether it was caught.
-    pub caught: bool,
+    /// `passed`: it was caught; `not_applicable`: no check of the drill looks at it, and it was not planted.
+    pub state: State,
 }
 
 /// What was tried with a restored value.
@@ -327,7 +382,7 @@ pub struct ObjectiveFacts {
 pub enum Verdict {
     /// Something was compared, and everything held.
     Passed,
-    /// Something did not.
+    /// Something did not, or was in scope and not compared.
     Failed,
     /// What was restored is right, but something that was asked for could not be.
     Partial,
@@ -393,6 +448,18 @@ impl Record {
     }
 }
 
+impl State {
+    /// The word in texts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::NotRun => "not run",
+            Self::NotApplicable => "not applicable",
+        }
+    }
+}
+
 impl Verdict {
     /// The word in texts.
     pub fn as_str(self) -> &'static str {
@@ -407,22 +474,6 @@ impl Verdict {
     }
 }
 
-impl Aspect {
-    /// The word in texts.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Values => "values",
-            Self::Binary => "binary",
-            Self::Ids => "ids",
-            Self::Labels => "labels",
-            Self::Tags => "tags",
-            Self::Descriptions => "descriptions",
-            Self::Policies => "policies",
-            Self::Completeness => "completeness",
-        }
-    }
-}
-
 /// The controls a restore drill is evidence for.
 pub fn controls() -> Vec<Control> {
     let all = [
@@ -431,7 +482,7 @@ pub fn controls() -> Vec<Control> {
         ("ISO/IEC 27001:2022", "A.8.13", "backup copies are tested in line with the backup policy"),
         ("NIST SP 800-53", "CP-4", "the contingency plan is tested"),
         ("NIST SP 800-53", "CP-9 (1)(2)", "backups are tested for reliability by restoring a sample"),
-        ("PCI DSS 4.0", "12.10.2", "the response plan, backup included, is tested at least once a year"),
+        ("PCI DSS 4.0.1", "12.10.2", "the response plan, backup included, is tested at least once a year"),
         ("DORA", "Article 12", "restoration from backup is tested in separated systems"),
     ];
     let control = |(framework, control, asks): (&str, &str, &str)| Control {

@@ -27,6 +27,7 @@ pub(super) fn names(record: &mut Record, names: &[String]) {
     record.not_restored.iter_mut().chain(&mut record.left_out).for_each(|reason| clean(&mut reason.reason));
     record.inventory.excluded.iter_mut().for_each(|reason| clean(&mut reason.reason));
     record.probes.iter_mut().for_each(|probe| clean(&mut probe.detail));
+    record.reviews.iter_mut().filter_map(|review| review.note.as_mut()).for_each(clean);
     record.deviations.iter_mut().for_each(|deviation| {
         clean(&mut deviation.what);
         clean(&mut deviation.cause);

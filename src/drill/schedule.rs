@@ -115,7 +115,7 @@ After=network-online.target
 [Service]
 Type=oneshot
 WorkingDirectory={folder}
-ExecStart={program} --config {config} drill run {name} --yes
+ExecStart={program} --config {config} drill run {name} --yes --scheduled
 # A stop is a ^C: the drill cleans up its sandbox first.
 KillSignal=SIGINT
 TimeoutStopSec=30min
@@ -154,7 +154,7 @@ fn cron(job: &Job<'_>, rhythm: Rhythm) -> Written {
 # Lifeboat restore drill {name}. The minute is made from its place, so that hosts do not all begin at once.
 # cron does not make up for a turn that the machine slept through; `lifeboat status` shows it.
 SHELL=/bin/sh
-{minute} 3 {when} root cd {folder} && {program} --config {config} drill run {name} --yes
+{minute} 3 {when} root cd {folder} && {program} --config {config} drill run {name} --yes --scheduled
 ",
         when = rhythm.cron
     );
@@ -202,7 +202,7 @@ jobs:
           INDEX_KEY: ${{{{ secrets.LIFEBOAT_INDEX_KEY }}}}
           DRILL_KEY: ${{{{ secrets.LIFEBOAT_DRILL_KEY }}}}
       - name: drill
-        run: lifeboat drill run {name} --yes --html report.html --pdf report.pdf
+        run: lifeboat drill run {name} --yes ${{{{ github.event_name == 'schedule' && '--scheduled' || '' }}}} --html report.html --pdf report.pdf
       - uses: actions/upload-artifact@v4
         if: always()
         with:
@@ -231,7 +231,7 @@ fn ecs(job: &Job<'_>, rhythm: Rhythm) -> Vec<Written> {
         "containerDefinitions": [{
             "name": "drill",
             "image": format!("{account}.dkr.ecr.{region}.amazonaws.com/lifeboat:latest"),
-            "command": ["lifeboat", "--config", config, "drill", "run", name, "--yes"],
+            "command": ["lifeboat", "--config", config, "drill", "run", name, "--yes", "--scheduled"],
             "essential": true,
             // The longest ECS waits after a stop, for the clean-up.
             "stopTimeout": 120,

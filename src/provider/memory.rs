@@ -89,6 +89,13 @@ impl Memory {
         }
     }
 
+    /// Changes a secret's versions in place.
+    pub fn edit_versions(&self, name: &str, change: impl FnOnce(&mut Vec<HeldVersion>)) {
+        if let Some(held) = self.state().secrets.get_mut(name) {
+            change(&mut held.versions);
+        }
+    }
+
     /// Lets `operation` (AWS's name) on the named secret be refused with `code` from now on.
     pub fn refuse(&self, name: &str, operation: &str, code: &str) {
         self.state().refusals.insert((name.into(), operation.into()), code.into());

@@ -1,6 +1,8 @@
 //! Restore: look at the target, plan (pure), then execute, then verify by reading everything back.
 
 mod arns;
+mod aspect;
+mod compare;
 mod decide;
 mod desire;
 mod diff;
@@ -19,6 +21,7 @@ mod summary;
 mod values;
 mod verify;
 
+pub use aspect::{Aspect, Count, Tally};
 pub use diff::{Change, Diff, Held, diff, live};
 pub use estimate::Estimate;
 pub use execute::{ExecuteError, Execution, FailedStep, execute};

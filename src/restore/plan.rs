@@ -12,7 +12,9 @@ use super::{
     steps,
 };
 use crate::{
-    model::{Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version},
+    model::{
+        AWSCURRENT, Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version,
+    },
     provider::{Existing, Presence},
     repo::{Chosen, RepoError},
 };
@@ -285,6 +287,18 @@ impl SecretPlan {
     /// Whether it is there afterwards, so that it can be verified.
     pub fn is_verified(&self) -> bool {
         !self.is_refused() && !matches!(self.outcome, Outcome::LeftOut(_))
+    }
+
+    /// The versions that are to be as in the snapshot: where only the current one comes back, that one.
+    pub fn due_versions(&self) -> impl Iterator<Item = &DesiredVersion> {
+        let only_current = self.outcome == Outcome::NewVersion;
+        self.desired.versions.iter().filter(move |version| !only_current || version.has(AWSCURRENT))
+    }
+
+    /// The labels that a version is to have; where only the current version comes back, AWSCURRENT.
+    pub fn due_labels<'a>(&self, version: &'a DesiredVersion) -> impl Iterator<Item = &'a str> {
+        let only_current = self.outcome == Outcome::NewVersion;
+        version.labels.iter().map(String::as_str).filter(move |label| !only_current || *label == AWSCURRENT)
     }
 
     /// Every write, in order.

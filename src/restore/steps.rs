@@ -189,11 +189,13 @@ fn update(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
 
 /// Whether two names of a key may mean the same: an id, an alias and an ARN of either can stand for each other.
 pub(super) fn same_key(one: Option<&str>, other: Option<&str>) -> bool {
-    let normal = |key: Option<&str>| {
-        let key = key.filter(|key| !key.ends_with("alias/aws/secretsmanager"))?;
-        Some(key.rsplit(':').next().unwrap_or(key).trim_start_matches("key/").to_owned())
-    };
-    normal(one) == normal(other)
+    key_name(one) == key_name(other)
+}
+
+/// The alias or id in the name of a key; `None` is the provider's default key.
+pub(super) fn key_name(key: Option<&str>) -> Option<&str> {
+    let key = key.filter(|key| !key.ends_with("alias/aws/secretsmanager"))?;
+    Some(key.rsplit(':').next().unwrap_or(key).trim_start_matches("key/"))
 }
 
 /// AWSPREVIOUS, then the unlabelled ones, then the rest.

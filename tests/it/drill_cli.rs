@@ -454,3 +454,55 @@ async fn five_thousand_secrets_and_three() {
         sandbox.shutdown().await;
     }
 }
+
+/// As processes, against a service that is meddled with between restore and comparison: what the checks look at fails the
+/// drill, and only that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meddled_service_fails_the_drill_that_looks_at_it() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    let (target, region) = ("999999999999", "eu-west-1");
+    let value = || {
+        let control = sandbox.control();
+        let meddle = move |_: &_| drop(control.corrupt_value(target, region, "app/api", None));
+        sandbox.control().on_call("ListSecretVersionIds", 1, Box::new(meddle)).unwrap();
+    };
+    let version = || {
+        let control = sandbox.control();
+        let meddle = move |_: &_| drop(control.put(target, region, "app/api", "one more"));
+        sandbox.control().on_call("CreateSecret", 2, Box::new(meddle)).unwrap();
+    };
+    let secret = || {
+        let kind = FaultKind::Error { code: "ResourceNotFoundException".into(), message: String::new() };
+        sandbox.control().add_fault(Fault {
+            operation: Some("DescribeSecret".into()),
+            secret: Some("app/api".into()),
+            account: Some(target.into()),
+            region: None,
+            when: FaultWhen::Always,
+            kind,
+        });
+    };
+    let meddlings: [(&dyn Fn(), &str, i32); 6] = [
+        (&value, "\"values\"", 3),
+        (&value, "\"labels\"", 0),
+        (&version, "\"ids\", \"tags\"", 3),
+        (&version, "\"labels\"", 3),
+        (&secret, "\"values\"", 3),
+        (&secret, "\"labels\", \"tags\"", 3),
+    ];
+    for (place, (meddle, run, code)) in meddlings.into_iter().enumerate() {
+        write(&desk, "meddled", &into_account(&format!("[checks]\nrun = [{run}]\n")));
+        meddle();
+        let ran = desk.run_as(target, &format!("drill run meddled --yes --json {SHEETS}")).expect(code);
+        let record = ran.json()["record"].clone();
+        assert_eq!(record["result"], if code == 0 { "passed" } else { "failed" }, "{place}: {run}");
+        let uncaught = record["negative_controls"].as_array().unwrap().iter().filter(|it| it["state"] == "failed");
+        assert_eq!(uncaught.count(), 0);
+        sandbox.control().clear_faults();
+        desk.run_as(target, &format!("drill run meddled --yes {SHEETS}")).expect(0);
+    }
+    sandbox.shutdown().await;
+}

@@ -365,7 +365,8 @@ async fn hold_drill(
         before_verify: &|| {},
     };
     let ready = drill::preflight(&request).await?;
-    let approval = drill::Approval { operator: "lifeboat demo".into(), how: "--yes".into(), time: SystemClock.now() };
+    let (operator, how, time) = ("lifeboat demo".into(), "--yes".into(), SystemClock.now());
+    let approval = drill::Approval { operator, how, time, ..drill::Approval::default() };
     let custodians = PRESENT.map(|position| CUSTODIANS[position].to_owned()).to_vec();
     let opening = drill::Opening::Quorum { key: &recovery.key, custodians };
     let outcome = drill::hold(&request, ready, approval, &opening, std::future::pending()).await?;

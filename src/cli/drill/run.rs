@@ -21,7 +21,10 @@ use crate::{
     app::Host,
     clock::{Clock, SystemClock},
     config::ProviderAddress,
-    drill::{self, Approval, Digests, DrillFile, On, OpenedBy, Opening, Past, Record, Request, State, Verdict, report},
+    drill::{
+        self, Approval, Digests, DrillFile, On, OpenedBy, Opening, Past, Record, Request, State, Trigger, Verdict,
+        report,
+    },
     fsutil::{self, Access, Existing},
     isolation::Isolation,
     model::Digest,
@@ -58,6 +61,15 @@ pub(super) struct Args {
     /// Who holds the drill, for the record (default: the user of this process)
     #[arg(long, value_name = "NAME", env = "LIFEBOAT_OPERATOR")]
     operator: Option<String>,
+    /// Who allowed the drill and does not hold it, for the record (default: `approver` of the drill file)
+    #[arg(long, value_name = "NAME", env = "LIFEBOAT_APPROVER")]
+    approver: Option<String>,
+    /// Where the drill and what it finds are followed, for the record (default: `ticket` of the drill file)
+    #[arg(long, value_name = "TEXT")]
+    ticket: Option<String>,
+    /// A timer started it, for the record; the files of `drill schedule` set this
+    #[arg(long)]
+    scheduled: bool,
     /// Approve without being asked
     #[arg(long)]
     yes: bool,
@@ -136,7 +148,7 @@ async fn prepare_and_hold(
     for sentence in ready.sentences() {
         context.output.note(&format!("  {sentence}"));
     }
-    let approval = approve(context, args)?;
+    let approval = approve(context, args, file)?;
     let opened = open(context, host, args, &request).await?;
     tell(context, file, On::Start, &begins(&request)).await;
     let outcome = drill::hold(&request, ready, approval, &opening(&opened), asked_to_stop()).await;
@@ -227,7 +239,7 @@ fn digests(context: &Context, host: &Host, file: &DrillFile, digest: Option<Dige
 }
 
 /// Asks whoever is at the terminal. Without a terminal the schedule that started the drill is its approval.
-fn approve(context: &Context, args: &Args) -> Result<Approval, Failure> {
+fn approve(context: &Context, args: &Args, file: &DrillFile) -> Result<Approval, Failure> {
     let how = if args.yes {
         "--yes"
     } else if std::io::stdin().is_terminal() {
@@ -236,7 +248,14 @@ fn approve(context: &Context, args: &Args) -> Result<Approval, Failure> {
     } else {
         "unattended"
     };
-    Ok(Approval { operator: operator(args), how: how.into(), time: SystemClock.now() })
+    Ok(Approval {
+        operator: operator(args),
+        approver: args.approver.clone().or_else(|| file.approver.clone()),
+        how: how.into(),
+        trigger: if args.scheduled { Trigger::Scheduled } else { Trigger::ByHand },
+        ticket: args.ticket.clone().or_else(|| file.ticket.clone()),
+        time: SystemClock.now(),
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
@@ -308,12 +327,12 @@ pub(in crate::cli) fn summary(record: &Record, stored: &StoredDrill) -> String {
         other => other.as_str().to_uppercase(),
     };
     let equal = |aspect| record.checks.iter().find(|check| check.name == aspect).map_or(0, |check| check.equal);
-    let caught = record.negative_controls.iter().filter(|control| control.caught).count();
+    let planted = |state| record.negative_controls.iter().filter(|control| control.state == state).count();
     let probes = record.probes.iter().filter(|probe| probe.state == State::Passed).count();
     let rto = record.rto_seconds.map_or_else(|| "not measured".into(), report::duration);
     format!(
         "drill {verdict}: {} secrets, {} versions, {} values compared in {}; {} created and {} destroyed\n\
-         {caught} of {} planted faults caught; {probes} of {} probes passed\n\
+         {} of {} planted faults caught; {probes} of {} probes passed\n\
          measured RTO {rto}, RPO {}\nrecord drills/{}.json, signed",
         record.sample.restored,
         equal(drill::Aspect::Ids),
@@ -321,7 +340,8 @@ pub(in crate::cli) fn summary(record: &Record, stored: &StoredDrill) -> String {
         record.target,
         record.clean_up.created,
         record.clean_up.destroyed,
-        record.negative_controls.len(),
+        planted(State::Passed),
+        record.negative_controls.len() - planted(State::NotApplicable),
         record.probes.len(),
         report::duration(record.rpo_seconds),
         stored.name,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::duration;
-use crate::drill::{Past, Record, State, Verdict};
+use crate::drill::{Check, Past, Record, State, Trigger, Verdict};
 
 /// Records of the same plan that the trend shows, this one included.
 const TREND: usize = 12;
@@ -63,7 +63,7 @@ pub(super) struct Section {
 pub(super) struct Row {
     pub(super) label: String,
     pub(super) text: String,
-    /// `passed`, `failed`, `not run`, or nothing.
+    /// `passed`, `failed`, `not run`, `not applicable`, or nothing.
     pub(super) state: &'static str,
 }
 
@@ -72,12 +72,7 @@ fn row(label: impl Into<String>, text: impl Into<String>) -> Row {
 }
 
 fn stated(label: impl Into<String>, text: impl Into<String>, state: State) -> Row {
-    let state = match state {
-        State::Passed => "passed",
-        State::Failed => "failed",
-        State::NotRun => "not run",
-    };
-    Row { label: label.into(), text: text.into(), state }
+    Row { label: label.into(), text: text.into(), state: state.as_str() }
 }
 
 impl Content {
@@ -178,8 +173,9 @@ fn trend(record: &Record, past: &[Past]) -> Vec<Point> {
 fn failures(record: &Record) -> Vec<Row> {
     let deviation = |found: &crate::drill::Deviation| {
         let owner = found.owner.as_ref().map(|owner| format!("owner: {owner}"));
+        let ticket = found.ticket.as_ref().map(|ticket| format!("ticket: {ticket}"));
         let retest = found.retest.map(|time| format!("retest by {}", time.strftime("%Y-%m-%d")));
-        let after: Vec<String> = owner.into_iter().chain(retest).collect();
+        let after: Vec<String> = owner.into_iter().chain(ticket).chain(retest).collect();
         let after = if after.is_empty() { String::new() } else { format!(" ({})", after.join(", ")) };
         Row { label: found.what.clone(), text: format!("{}{after}", found.cause), state: "failed" }
     };
@@ -192,10 +188,7 @@ fn failures(record: &Record) -> Vec<Row> {
 }
 
 fn sections(record: &Record) -> Vec<Section> {
-    let checks = record.checks.iter().map(|check| {
-        let text = format!("{} of {}: {}", check.equal, check.expected, check.method);
-        stated(check.name.as_str(), text, check.state)
-    });
+    let checks = record.checks.iter().map(|check| stated(check.name.as_str(), compared(check), check.state));
     let probes = record.probes.iter().map(|probe| {
         stated(
             format!("probe: {}", probe.name),
@@ -204,8 +197,12 @@ fn sections(record: &Record) -> Vec<Section> {
         )
     });
     let planted = record.negative_controls.iter().map(|control| {
-        let state = if control.caught { State::Passed } else { State::Failed };
-        stated(control.planted.clone(), if control.caught { "caught" } else { "not caught" }, state)
+        let text = match control.state {
+            State::Passed => format!("caught: {}", control.found),
+            State::NotApplicable => "not planted: no check of this drill looks at it".into(),
+            State::Failed | State::NotRun => "not caught".into(),
+        };
+        stated(control.planted.clone(), text, control.state)
     });
     let all = vec![
         Section { title: "What was compared", rows: checks.chain(probes).collect() },
@@ -221,6 +218,17 @@ fn sections(record: &Record) -> Vec<Section> {
         section
     };
     all.into_iter().map(told).filter(|section| !section.rows.is_empty()).collect()
+}
+
+/// How many of what, and what is wrong with the others.
+fn compared(check: &Check) -> String {
+    if !check.chosen {
+        return format!("left out by the drill file: {}", check.method);
+    }
+    let others = [(check.missing, "missing"), (check.unexpected, "more than expected")];
+    let others = others.into_iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!(", {count} {words}"));
+    let Check { equal, compared, expected, method, .. } = check;
+    format!("{equal} equal of {compared} compared of {expected} expected{}: {method}", others.collect::<String>())
 }
 
 fn restored(record: &Record) -> Vec<Row> {
@@ -254,8 +262,8 @@ fn restored(record: &Record) -> Vec<Row> {
         row(
             "sample",
             format!(
-                "{} of {} secrets, by {}{seed}; {} restored",
-                sample.chosen, sample.population, sample.method, sample.restored
+                "{} of {} secrets, by {}{seed}; {} planned, {} read back",
+                sample.chosen, sample.population, sample.method, sample.planned, sample.restored
             ),
         ),
         row("opened by", opened_by(record)),
@@ -292,6 +300,10 @@ fn isolation(record: &Record) -> Vec<Row> {
     let facts = &record.isolation;
     let mut rows = vec![row("source", record.source.to_string()), row("target", record.target.to_string())];
     rows.extend(facts.made_sure.iter().map(|words| row("made sure", words.clone())));
+    let empty = facts
+        .looked_up
+        .map(|count| format!("{count} names of the plan were looked up before the first write, and none existed"));
+    rows.extend(empty.map(|words| row("target empty", words)));
     if !facts.lost.is_empty() {
         rows.push(row("counted as lost", facts.lost.to_string()));
         rows.push(row(
@@ -337,18 +349,24 @@ fn plan(record: &Record) -> Vec<Row> {
     let (plan, approval, history) = (&record.plan, &record.approval, &record.history);
     let digest = |digest: Option<crate::model::Digest>| digest.map_or_else(|| "–".into(), |digest| digest.to_string());
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".into());
-    vec![
+    let mut rows = vec![
         row("plan", format!("version {}, SHA-256 {}", text(&plan.version), digest(plan.sha256))),
         row("rhythm", plan.every_days.map_or_else(|| "–".into(), |days| format!("every {days} days"))),
         row(
-            "approved",
+            "held by",
             format!(
-                "by {} ({}) at {}",
+                "{} ({}) at {}, {}",
                 approval.operator,
                 approval.how,
-                approval.time.strftime("%Y-%m-%d %H:%M:%S UTC")
+                approval.time.strftime("%Y-%m-%d %H:%M:%S UTC"),
+                match approval.trigger {
+                    Trigger::ByHand => "started by hand",
+                    Trigger::Scheduled => "started by a timer",
+                }
             ),
         ),
+        row("approved by", approval.approver.clone().unwrap_or_else(|| "nobody but the operator".into())),
+        row("ticket", text(&approval.ticket)),
         row("owner, reviewer", format!("{}, {}", text(&plan.owner), text(&plan.reviewer))),
         row("runbook", digest(plan.runbook_sha256)),
         row("program", digest(record.tool_sha256)),
@@ -357,5 +375,10 @@ fn plan(record: &Record) -> Vec<Row> {
         row("earlier drills", format!("{} of the last {} passed", history.passed, history.drills)),
         row("kept", text(&plan.retention)),
         row("names of secrets", if record.redacted { "left out" } else { "only where something is wrong" }),
-    ]
+    ];
+    rows.extend(record.reviews.iter().map(|review| {
+        let note = review.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
+        row("reviewed", format!("{} by {} on {}{note}", review.record, review.reviewer, review.date))
+    }));
+    rows
 }

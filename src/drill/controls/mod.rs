@@ -1,0 +1,328 @@
+//! Negative controls: faults planted beside a drill, in a repository and a place of their own in memory. A drill whose
+//! checks do not catch them proves nothing.
+
+mod throwaway;
+
+use super::{
+    DrillError, checks,
+    record::{NegativeControl, State},
+};
+use crate::{
+    crypto::Signer,
+    model::{AWSCURRENT, AWSPREVIOUS, Facets, Replica, Rotation, Secret, SecretValue, Tag},
+    provider::memory::{HeldVersion, Memory},
+    restore::{Aspect, Verification},
+    share::{self, Gathering},
+};
+
+pub(super) use throwaway::{Kept, Throwaway};
+
+/// The secret that faults are planted in; one more beside it stays as it is.
+const NAME: &str = "lifeboat/negative-control";
+const BESIDE: &str = "lifeboat/negative-control-beside";
+
+/// A fault to plant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// A whole secret that is not there.
+    MissingSecret,
+    /// A version that is not there.
+    MissingVersion,
+    /// A restored text with one wrong byte.
+    WrongValue,
+    /// Restored bytes of which one is wrong.
+    WrongBytes,
+    /// A label on another version.
+    MovedLabel,
+    /// A tag with another value.
+    WrongTag,
+    /// Another description.
+    WrongDescription,
+    /// Another resource policy.
+    WrongPolicy,
+    /// Another key.
+    WrongKey,
+    /// Rotation that is off.
+    NoRotation,
+    /// A replica that is not there.
+    MissingReplica,
+    /// An index with less than the manifest states.
+    ShortIndex,
+    /// A manifest signed by a key that may not sign.
+    ForgedManifest,
+    /// A sheet with one wrong character.
+    BadShare,
+    /// The fault of that place in [`PLANTS`] is looked for and was never planted, so that it cannot be caught: a test sees
+    /// by it that the drill is void then.
+    TestOnlyMissed(usize),
+}
+
+/// The faults of every drill.
+pub const PLANTS: [Plant; 14] = [
+    Plant::MissingSecret,
+    Plant::MissingVersion,
+    Plant::WrongValue,
+    Plant::WrongBytes,
+    Plant::MovedLabel,
+    Plant::WrongTag,
+    Plant::WrongDescription,
+    Plant::WrongPolicy,
+    Plant::WrongKey,
+    Plant::NoRotation,
+    Plant::MissingReplica,
+    Plant::ShortIndex,
+    Plant::ForgedManifest,
+    Plant::BadShare,
+];
+
+/// Plants one fault in a restore of its own and looks for it with the checks of the drill, `run`. A fault that none of them
+/// could see is not planted. A missing secret is seen without any.
+///
+/// # Errors
+/// When the throw-away repository cannot be made or does not verify before the fault is planted.
+pub async fn plant(fault: Plant, run: &[Aspect]) -> Result<NegativeControl, DrillError> {
+    let (fault, planted) = match fault {
+        Plant::TestOnlyMissed(place) => (PLANTS[place], false),
+        fault => (fault, true),
+    };
+    let expected = match fault {
+        Plant::ForgedManifest => "untrusted".to_owned(),
+        Plant::BadShare => "not taken".to_owned(),
+        _ => sentence(fault == Plant::MissingSecret, fault.aspects().filter(|aspect| run.contains(aspect))),
+    };
+    let name = fault.name().to_owned();
+    if expected.is_empty() {
+        let expected = "no check of this drill looks at it".to_owned();
+        return Ok(NegativeControl { planted: name, expected, found: String::new(), state: State::NotApplicable });
+    }
+    let made = Throwaway::new(estate()).await?;
+    let found = match fault {
+        Plant::ForgedManifest => forged(&made, planted).await?,
+        Plant::BadShare => bad_share(&made, planted).map_err(failed)?,
+        fault => spoiled(&made, fault, planted, run).await?,
+    };
+    let state = if found == expected { State::Passed } else { State::Failed };
+    Ok(NegativeControl { planted: name, expected, found, state })
+}
+
+impl Plant {
+    fn name(self) -> &'static str {
+        match self {
+            Self::MissingSecret => "a missing secret",
+            Self::MissingVersion => "a missing version",
+            Self::WrongValue => "a wrong value",
+            Self::WrongBytes => "wrong bytes",
+            Self::MovedLabel => "a moved label",
+            Self::WrongTag => "a wrong tag",
+            Self::WrongDescription => "a wrong description",
+            Self::WrongPolicy => "a wrong policy",
+            Self::WrongKey => "a wrong key",
+            Self::NoRotation => "rotation that is off",
+            Self::MissingReplica => "a missing replica",
+            Self::ShortIndex => "an index with less than the manifest states",
+            Self::ForgedManifest => "a forged manifest",
+            Self::BadShare | Self::TestOnlyMissed(_) => "a bad share",
+        }
+    }
+
+    /// The checks that must fail, in the order of a report.
+    fn aspects(self) -> impl Iterator<Item = Aspect> {
+        let aspects: &[Aspect] = match self {
+            Self::MissingSecret => &Aspect::ALL[1..],
+            Self::MissingVersion => &[Aspect::Ids, Aspect::Values],
+            Self::WrongValue => &[Aspect::Values],
+            Self::WrongBytes => &[Aspect::Binary],
+            Self::MovedLabel => &[Aspect::Labels],
+            Self::WrongTag => &[Aspect::Tags],
+            Self::WrongDescription => &[Aspect::Descriptions],
+            Self::WrongPolicy => &[Aspect::Policies],
+            Self::WrongKey => &[Aspect::Key],
+            Self::NoRotation => &[Aspect::Rotation],
+            Self::MissingReplica => &[Aspect::Replicas],
+            Self::ShortIndex => &[Aspect::Completeness],
+            Self::ForgedManifest | Self::BadShare | Self::TestOnlyMissed(_) => &[],
+        };
+        aspects.iter().copied()
+    }
+
+    /// Spoils what was restored.
+    fn spoil(self, place: &Memory) {
+        let labels = |number, label: &str| edit(place, number, |held| held.labels = vec![label.into()]);
+        match self {
+            Self::MissingSecret => place.remove(NAME),
+            Self::MissingVersion => place.edit_versions(NAME, |held| held.retain(|held| held.id != id(0))),
+            Self::WrongValue => edit(place, 2, |held| held.value = Some(SecretValue::text("thirD".into()))),
+            Self::WrongBytes => edit(place, 3, |held| held.value = Some(SecretValue::bytes(vec![0, 0xff, b'c']))),
+            Self::MovedLabel => {
+                labels(1, AWSCURRENT);
+                labels(2, AWSPREVIOUS);
+            }
+            Self::WrongTag => place.edit(NAME, |secret| secret.facets.tags[0].value.push('x')),
+            Self::WrongDescription => place.edit(NAME, |secret| secret.facets.description = Some("another".into())),
+            Self::WrongPolicy => place.edit(NAME, |secret| secret.facets.policy = Some("{}".into())),
+            Self::WrongKey => place.edit(NAME, |secret| secret.facets.key = Some("alias/another".into())),
+            Self::NoRotation => place.edit(NAME, |secret| secret.facets.rotation = None),
+            Self::MissingReplica => place.edit(NAME, |secret| secret.facets.replicas.clear()),
+            Self::ShortIndex | Self::ForgedManifest | Self::BadShare | Self::TestOnlyMissed(_) => {}
+        }
+    }
+}
+
+/// Changes one version of the secret that faults are planted in.
+fn edit(place: &Memory, number: usize, change: impl FnOnce(&mut HeldVersion)) {
+    place.edit_versions(NAME, |held| {
+        if let Some(held) = held.iter_mut().find(|held| held.id == id(number)) {
+            change(held);
+        }
+    });
+}
+
+/// What speaks against a restore, in words: a secret that was not read back, and each check.
+fn sentence(is_missing: bool, checks: impl Iterator<Item = Aspect>) -> String {
+    let missing = is_missing.then(|| "a secret is missing".to_owned());
+    let checks = checks.map(|aspect| format!("check {} failed", aspect.as_str()));
+    missing.into_iter().chain(checks).collect::<Vec<_>>().join(", ")
+}
+
+/// What the checks `run` say of the restore without and with the fault.
+async fn spoiled(made: &Throwaway, fault: Plant, planted: bool, run: &[Aspect]) -> Result<String, DrillError> {
+    let found = |compared: &Verification, completeness| {
+        let checks = checks::all(compared, completeness, run).into_iter();
+        let failed = checks.filter(|check| check.state == State::Failed).map(|check| check.name);
+        sentence(compared.secrets < compared.planned, failed)
+    };
+    let before = made.compared(|_| {}).await?;
+    if !before.passed() || !found(&before, made.completeness).is_empty() || (before.planned, before.values) != (2, 8) {
+        return Err(failed("an undisturbed restore does not verify"));
+    }
+    let after = made
+        .compared(|place| {
+            if planted {
+                fault.spoil(place);
+            }
+        })
+        .await?;
+    let is_short = planted && fault == Plant::ShortIndex;
+    let completeness = if is_short { made.completeness.stating_one_more() } else { made.completeness };
+    Ok(found(&after, completeness))
+}
+
+/// Adds a snapshot by a stranger, who knows everything but a key that may sign.
+async fn forged(made: &Throwaway, planted: bool) -> Result<String, DrillError> {
+    let stranger = Signer::generate();
+    let forged = made.snapshot(if planted { &stranger } else { &made.signer }).await?;
+    let judgement = made.repository.judge(&made.trust, &[]).await?;
+    let believed = judgement.chain().manifests.iter().any(|found| found.digest() == forged.digest());
+    let kinds = judgement.faults().iter().map(|fault| fault.kind);
+    let is_named = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count() == 1;
+    let refused = is_named && judgement.newest(None).is_err();
+    Ok(if refused && !believed { "untrusted" } else { "believed" }.into())
+}
+
+fn bad_share(made: &Throwaway, planted: bool) -> Result<String, String> {
+    let shares = share::split(&made.key, 2, 3).map_err(|error| error.to_string())?;
+    let (good, other) = (shares[0].text(), shares[1].text());
+    let at = good.len() / 2;
+    let wrong = match good.as_bytes()[at] {
+        _ if !planted => &good[at..=at],
+        b'Q' => "P",
+        _ => "Q",
+    };
+    let bad = zeroize::Zeroizing::new([&good[..at], wrong, &good[at + 1..]].concat());
+    let mut gathering = Gathering::new(Vec::new());
+    let taken = gathering.add("a bad sheet", &bad).is_ok();
+    gathering.add("a good sheet", &other).map_err(|error| error.to_string())?;
+    let opened = gathering.quorum().is_ok_and(|quorum| quorum.recover().is_ok());
+    Ok(if taken || opened { "taken" } else { "not taken" }.into())
+}
+
+fn failed(error: impl std::fmt::Display) -> DrillError {
+    DrillError::Control(error.to_string())
+}
+
+/// Two secrets that have something of every kind.
+fn estate() -> Vec<Kept> {
+    [NAME, BESIDE].map(|name| (secret(name), versions())).into()
+}
+
+fn secret(name: &str) -> Secret {
+    let place = throwaway::source();
+    let facets = Facets {
+        description: Some("a negative control".into()),
+        key: Some("alias/negative-control".into()),
+        tags: vec![Tag { key: "control".into(), value: "negative".into() }],
+        policy: Some("{\"Version\":\"2012-10-17\",\"Statement\":[]}".into()),
+        rotation: Some(Rotation {
+            enabled: true,
+            lambda: Some(format!("arn:aws:lambda:{}:{}:function:rotate", place.region, place.account)),
+            schedule: Some("cron(0 8 * * ? *)".into()),
+            window: None,
+            after_days: None,
+        }),
+        replicas: vec![Replica { region: "c".into(), key: None, status: None }],
+        ..Facets::default()
+    };
+    Secret { name: name.into(), id: format!("arn:{name}"), facets, ..Secret::default() }
+}
+
+fn versions() -> Vec<HeldVersion> {
+    vec![
+        HeldVersion::text(&id(0), &[], "first"),
+        HeldVersion::text(&id(1), &[AWSPREVIOUS], "second"),
+        HeldVersion::text(&id(2), &[AWSCURRENT], "third"),
+        HeldVersion {
+            value: Some(SecretValue::bytes(vec![0, 0xff, b'b'])),
+            ..HeldVersion::text(&id(3), &["BYTES"], "")
+        },
+    ]
+}
+
+fn id(number: usize) -> String {
+    format!("negative-control-{number:020}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_fault_is_caught_and_no_fault_is_not() {
+        for (place, fault) in PLANTS.into_iter().enumerate() {
+            let control = plant(fault, &Aspect::ALL).await.unwrap();
+            assert_eq!(control.state, State::Passed, "{control:?}");
+            let missed = plant(Plant::TestOnlyMissed(place), &Aspect::ALL).await.unwrap();
+            assert!(missed.state == State::Failed && missed.planted == control.planted, "{missed:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_named_by_the_checks_that_find_it() {
+        for (fault, run, expected) in [
+            (Plant::MissingVersion, &[Aspect::Values, Aspect::Ids][..], "check ids failed, check values failed"),
+            (Plant::MissingVersion, &[Aspect::Values], "check values failed"),
+            (Plant::MissingSecret, &[Aspect::Policies], "a secret is missing, check policies failed"),
+            (Plant::MissingSecret, &[Aspect::Completeness], "a secret is missing"),
+            (Plant::ShortIndex, &Aspect::ALL, "check completeness failed"),
+            (Plant::ForgedManifest, &[Aspect::Tags], "untrusted"),
+            (Plant::BadShare, &[Aspect::Tags], "not taken"),
+        ] {
+            let control = plant(fault, run).await.unwrap();
+            let found = (control.state, control.expected.as_str(), control.found.as_str());
+            assert_eq!(found, (State::Passed, expected, expected), "{fault:?}");
+        }
+    }
+
+    /// Each check alone: its own fault is caught, a fault of another check is not planted, and a missing secret is seen.
+    #[tokio::test]
+    async fn each_check_alone_catches_its_fault_and_a_missing_secret() {
+        for only in Aspect::ALL {
+            for fault in PLANTS {
+                let control = plant(fault, &[only]).await.unwrap();
+                let is_seen = matches!(fault, Plant::MissingSecret | Plant::ForgedManifest | Plant::BadShare)
+                    || fault.aspects().any(|aspect| aspect == only);
+                let state = if is_seen { State::Passed } else { State::NotApplicable };
+                assert_eq!(control.state, state, "{only:?} {control:?}");
+            }
+        }
+    }
+}
