@@ -253,7 +253,8 @@ fn suggestion(words: &str) -> Option<&str> {
 }
 
 /// Insertions, deletions and replacements between two words (Levenshtein).
-fn distance(one: &str, two: &str) -> usize {
+/// How many letters have to be changed, added or taken away to make one word of another.
+pub fn distance(one: &str, two: &str) -> usize {
     let two: Vec<char> = two.chars().collect();
     let mut row: Vec<usize> = (0..=two.len()).collect();
     for (at, letter) in one.chars().enumerate() {

@@ -66,6 +66,22 @@ pub fn write_with(
     written.and_then(|()| sync_folder(&folder)).map_err(|error| at(path, &error))
 }
 
+/// Adds `bytes` to the end of a file, durably; a crash may leave a part of them, and nothing that was there is lost.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn append(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    if access == Access::Private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let added = options.open(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
+    added.map_err(|error| at(path, &error))
+}
+
 /// Creates a folder and its parents; with [`Access::Private`] the last one is 0700.
 ///
 /// # Errors
@@ -259,6 +275,17 @@ mod tests {
         write(&path, b"two", Access::Private, Existing::Replace).unwrap();
         assert_eq!(read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temp file is left");
+    }
+
+    #[test]
+    fn what_is_appended_comes_after_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        for line in [b"one\n", b"two\n"] {
+            append(&path, line, Access::Private).unwrap();
+        }
+        assert_eq!(read(&path).unwrap(), b"one\ntwo\n");
+        assert!(append(&folder.path().join("no/folder"), b"x", Access::Private).is_err());
     }
 
     #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! What a drill must not touch: connections to what counts as lost are refused by the process itself, and counted.
 
+mod region;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -10,6 +12,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+pub use region::{REGIONS, region_name};
 
 /// What counts as lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,18 @@ pub struct Refused {
 }
 
 impl Lost {
+    /// Regions as AWS writes them.
+    #[must_use]
+    pub fn normal(mut self) -> Self {
+        self.regions.iter_mut().for_each(|region| *region = region_name(region));
+        self
+    }
+
+    /// Whether a region is lost, however it is written.
+    pub fn has_region(&self, region: &str) -> bool {
+        self.regions.iter().any(|lost| region_name(lost) == region_name(region))
+    }
+
     /// Whether nothing is lost.
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty() && self.endpoints.is_empty() && self.storages.is_empty()
@@ -49,7 +65,7 @@ impl Lost {
 impl Isolation {
     /// A guard of everything in `lost`.
     pub fn new(lost: Lost) -> Self {
-        Self { lost, ..Self::default() }
+        Self { lost: lost.normal(), ..Self::default() }
     }
 
     /// What counts as lost.
@@ -72,7 +88,7 @@ impl Isolation {
     /// # Errors
     /// [`Refused`] when it leads to something lost.
     pub fn admit(&self, host: &str, region: Option<&str>) -> Result<(), Refused> {
-        let lost_region = self.lost.regions.iter().find(|lost| is_of(host, lost) || region == Some(lost));
+        let lost_region = self.lost.regions.iter().find(|lost| is_of(host, lost) || is_same(region, lost));
         let lost_endpoint = || self.lost.endpoints.iter().find(|lost| leads_to(host, lost));
         if let Some(because) = lost_region.or_else(lost_endpoint) {
             return Err(self.refuse(host, because));
@@ -90,7 +106,7 @@ impl Isolation {
             let (address, lost) = (plain(address), plain(lost));
             address.strip_prefix(lost).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         };
-        let lost_region = self.lost.regions.iter().find(|lost| region == Some(lost));
+        let lost_region = self.lost.regions.iter().find(|lost| is_same(region, lost));
         if let Some(because) = lost_region.or_else(|| self.lost.storages.iter().find(|lost| below(lost))) {
             return Err(self.refuse(address, because));
         }
@@ -109,6 +125,10 @@ impl Isolation {
             contacted.insert(what.to_owned());
         }
     }
+}
+
+fn is_same(region: Option<&str>, lost: &str) -> bool {
+    region.is_some_and(|region| region_name(region) == lost)
 }
 
 /// Whether a host is named after a region: `secretsmanager.eu-west-1.amazonaws.com`, `b.s3-eu-west-1.amazonaws.com`.
@@ -144,7 +164,7 @@ mod tests {
 
     fn guard() -> Isolation {
         Isolation::new(Lost {
-            regions: vec!["eu-central-1".into()],
+            regions: vec![" EU-Central-1".into()],
             endpoints: vec!["http://127.0.0.1:4599".into(), "vault.internal".into()],
             storages: vec!["/srv/lifeboat/".into(), "s3://primary/prod".into()],
         })
@@ -161,6 +181,7 @@ mod tests {
             ("bucket.s3-eu-central-1.amazonaws.com", None),
             ("secretsmanager.eu-central-1.api.aws", None),
             ("127.0.0.1:9000", Some("eu-central-1")),
+            ("127.0.0.1:9000", Some("EU-CENTRAL-1")),
             ("127.0.0.1:4599", Some("eu-west-1")),
             ("vault.internal:8200", None),
         ] {
@@ -171,10 +192,11 @@ mod tests {
             ("file:///srv/lifeboat/sub", None),
             ("s3://primary/prod?region=eu-west-1", None),
             ("s3://other/x", Some("eu-central-1")),
+            ("s3://other/x", Some("eu-Central-1")),
         ] {
             assert!(guard.admit_storage(address, region).is_err(), "{address}");
         }
-        assert_eq!((guard.refused(), guard.contacted()), (13, vec![]));
+        assert_eq!((guard.refused(), guard.contacted()), (15, vec![]));
     }
 
     #[test]

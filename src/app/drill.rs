@@ -4,10 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{Host, HostError};
 use crate::{
+    config::distance,
     crypto::{DrillKey, Recipient},
     drill::{DrillFile, DrillFileError},
     fsutil,
-    isolation::{Isolation, Lost},
+    isolation::{Isolation, Lost, REGIONS, region_name},
     model::{Digest, RepositoryId},
     repo::{Repository, Trust},
     snapshot::DrillSealing,
@@ -108,18 +109,27 @@ impl Host {
 
     /// What a drill counts as lost. With a source's region goes the repository, unless its address names another one;
     /// a copy goes with its own.
-    pub fn lost(&self, file: &DrillFile) -> Lost {
-        let mut lost = file.lost.clone();
+    ///
+    /// # Errors
+    /// [`HostError::NoSuchRegion`]: a guard of a region that does not exist guards nothing.
+    pub fn lost(&self, file: &DrillFile) -> Result<Lost, HostError> {
+        let mut lost = file.lost.clone().normal();
         let sources = self.config.sources.regions();
-        let gone = |site: &Site| {
-            let lost = |region: &str| file.lost.regions.iter().any(|lost| lost == region);
-            match &site.region {
-                Some(region) => lost(region),
-                None => !site.is_copy && sources.iter().any(|region| lost(region)),
-            }
+        let sites = self.sites();
+        // A region that is newer than this build is known where the configuration works in it.
+        let named = sites.iter().filter_map(|site| site.region.as_deref()).chain(sources.iter().copied());
+        let named: Vec<String> = named.map(region_name).collect();
+        let exists = |region: &&String| REGIONS.contains(&region.as_str()) || named.contains(region);
+        if let Some(region) = lost.regions.iter().find(|region| !exists(region)) {
+            return Err(HostError::NoSuchRegion { region: region.clone(), likely: likely(region) });
+        }
+        let gone = |site: &Site| match &site.region {
+            Some(region) => lost.has_region(region),
+            None => !site.is_copy && sources.iter().any(|region| lost.has_region(region)),
         };
-        lost.storages.extend(self.sites().into_iter().filter(gone).map(|site| site.url));
-        lost
+        let gone: Vec<String> = sites.into_iter().filter(gone).map(|site| site.url).collect();
+        lost.storages.extend(gone);
+        Ok(lost)
     }
 
     /// Opens a site behind a guard.
@@ -131,5 +141,24 @@ impl Host {
         let repository = Repository::open(storage).await?;
         let trust = repository.trust(&self.anchor()?).await?;
         Ok((repository, trust))
+    }
+}
+
+/// The region whose name is nearest.
+fn likely(name: &str) -> &'static str {
+    REGIONS.iter().min_by_key(|region| distance(name, region)).expect("there are regions")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_has_a_likely_meaning() {
+        for (typo, meant) in
+            [("eu-cental-1", "eu-central-1"), ("euwest-1", "eu-west-1"), ("us-gov-esat-1", "us-gov-east-1")]
+        {
+            assert_eq!(likely(typo), meant);
+        }
     }
 }

@@ -74,6 +74,14 @@ pub enum HostError {
         /// What is wrong.
         error: DrillFileError,
     },
+    /// `[lost]` of a drill file names a region that does not exist.
+    #[error("[lost] regions: there is no region {region}; did you mean {likely}?")]
+    NoSuchRegion {
+        /// The name.
+        region: String,
+        /// The one that is most like it.
+        likely: &'static str,
+    },
     /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),

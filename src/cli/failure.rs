@@ -175,6 +175,10 @@ impl From<ProviderError> for Failure {
             return Self::new(Exit::Refused, error.to_string())
                 .hint("[lost] of the drill file names what must not be reached; the target is part of it");
         }
+        if error.code == "OtherAccount" {
+            return Self::new(Exit::Refused, error.to_string())
+                .hint("nothing was sent with these credentials; use credentials that keep to one account");
+        }
         let hint = match error.kind {
             ErrorKind::Credentials => "give credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
             ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to go on",
@@ -320,6 +324,11 @@ impl From<DrillError> for Failure {
                 Self::new(Exit::Refused, message).hint("nothing was restored; please report this")
             }
             DrillError::Io(error) => error.into(),
+            DrillError::NotOurs(_) => Self::new(Exit::Refused, message)
+                .hint("look at them, and delete them or take the tag lifeboat:drill away; lifeboat leaves them alone"),
+            DrillError::Elsewhere { drill, .. } => {
+                Self::new(Exit::Refused, message).hint(format!("`lifeboat drill clean {drill}` removes them"))
+            }
             DrillError::NotEmpty(_) => Self::new(Exit::Refused, message).hint("empty the sandbox, then run again"),
         }
     }

@@ -170,20 +170,32 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// Waits for ^C, or for SIGTERM as a service manager sends it.
+/// Waits for ^C, for SIGTERM as a service manager sends it, or for SIGHUP as a terminal that closes sends it.
 async fn asked_to_stop() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        // Under nohup the process is to outlive its terminal.
+        kinds.extend((!ignores_hangup()).then(SignalKind::hangup));
+        let signals = kinds.into_iter().filter_map(|kind| signal(kind).ok());
+        let received = signals.map(|mut signal| Box::pin(async move { signal.recv().await }));
+        let received: Vec<_> = received.collect();
+        if !received.is_empty() {
+            let _ = futures::future::select_all(received).await;
             return;
         }
     }
     let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Whether the process was started with SIGHUP ignored, as nohup does. Where the system does not tell, it was not.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = crate::fsutil::read(std::path::Path::new("/proc/self/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// The command definition, for the reference and the man pages.

@@ -1,5 +1,5 @@
 //! What people and machines see: data on stdout, everything else on stderr.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one room that prints")]
+#![expect(clippy::print_stdout, reason = "the one room that prints")]
 
 use std::io::{IsTerminal, Write};
 
@@ -45,19 +45,19 @@ impl Output {
 
     /// Something to know while it runs.
     pub(super) fn note(self, text: &str) {
-        eprintln!("{text}");
+        say(text);
     }
 
     /// A warning.
     pub(super) fn warn(self, text: &str) {
-        eprintln!("{} {text}", paint("warning:", "33"));
+        say(&format!("{} {text}", paint("warning:", "33")));
     }
 
     /// A failure, last.
     pub(super) fn failure(self, failure: &Failure) {
-        eprintln!("{} {}", paint("error:", "31"), failure.message);
+        say(&format!("{} {}", paint("error:", "31"), failure.message));
         if let Some(hint) = &failure.hint {
-            eprintln!("{} {hint}", paint("hint:", "36"));
+            say(&format!("{} {hint}", paint("hint:", "36")));
         }
         if self.json {
             let value = serde_json::json!({
@@ -71,6 +71,11 @@ impl Output {
     pub(super) fn raw(self, bytes: &[u8]) {
         let _ = std::io::stdout().write_all(bytes);
     }
+}
+
+/// A terminal that has closed must not end what is still to be cleaned up.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A table without colours or outer borders.

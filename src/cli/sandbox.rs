@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, asked_to_stop};
 use crate::{
     clock::SystemClock,
     emulator::{Sandbox, SandboxOptions},
@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         .output
         .result(&serde_json::json!({ "endpoint": endpoint }), || format!("export AWS_ENDPOINT_URL={endpoint}"));
     context.output.note("The sandbox runs until ^C.");
-    let _ = tokio::signal::ctrl_c().await;
+    asked_to_stop().await;
     sandbox.shutdown().await;
     Ok(Exit::Complete)
 }

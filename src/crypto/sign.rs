@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, SshSig, private::Ed25519Keypair, public::KeyData};
 use zeroize::Zeroizing;
 
-use super::KeyFileError;
+use super::{KeyFileError, MarkKey};
 
 /// What `ssh-keygen -Y sign` uses too.
 const HASH: HashAlg = HashAlg::Sha512;
@@ -126,6 +126,12 @@ impl Signer {
     /// The OpenSSH private key file's text.
     pub fn to_file(&self) -> Zeroizing<String> {
         self.0.to_openssh(LineEnding::LF).expect("an ed25519 key has an OpenSSH form")
+    }
+
+    /// The key for the marks of this host's drills; it gives nothing of the signing key away.
+    pub fn mark_key(&self) -> MarkKey {
+        let seed = Zeroizing::new(self.0.key_data().ed25519().expect("a signer is an ed25519 key").private.to_bytes());
+        MarkKey::derive(&seed)
     }
 
     /// The public half.

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,10 +13,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     DrillError, Opening, Request,
     checks::{self, Completeness},
-    choose,
+    choose, clean,
     file::{Probe, What},
-    journal::{self, Unfinished},
-    leftovers,
+    journal,
+    leftovers::{self, Cleaned},
+    mark::{self, Marker, Run},
+    own::{self, Own},
     probe::{self, Ended},
     ready::Ready,
     record::{Approval, CleanUp, Phase, ProbeResult, Reason, Record as DrillRecord, State, Verdict},
@@ -22,8 +26,8 @@ use super::{
 };
 use crate::{
     clock::to_seconds,
-    model::{AWSCURRENT, Digest, Record, SecretValue, SnapshotId},
-    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source},
+    model::{AWSCURRENT, Record, SecretValue},
+    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source, Target},
     repo::{FileRef, PackLists, StoredDrill},
     restore::{self, Maps, Options, Plan, Values, Verification},
 };
@@ -47,7 +51,8 @@ pub struct Outcome {
 #[derive(Default)]
 struct Work {
     phase: &'static str,
-    plan: Option<Plan>,
+    /// The sandbox as this drill writes to it, from its first write on.
+    own: Option<Arc<Own>>,
     /// The names in the snapshot, for redaction.
     names: Vec<String>,
     verification: Verification,
@@ -81,9 +86,9 @@ pub async fn hold(
     });
     draft.approval = approval;
     describe_opening(request, opening, draft);
-    let before = request.journal.map(journal::unfinished).transpose()?.flatten();
-    journal::note(request.journal, draft)?;
-    let aborted = remove_leftovers(request, &mut ready, before).await?;
+    // The journal of a drill that was killed stays until what that one left is gone.
+    let aborted = clean::before(request, &mut ready, opening.index()).await?;
+    journal::note(request.journal, &ready.draft)?;
 
     let mut work = Work::default();
     let end = run_until(request, &mut ready, opening, &mut work, stop).await;
@@ -91,10 +96,13 @@ pub async fn hold(
         request.journal.map(journal::forget_unfinished).transpose()?;
         return Err(error);
     }
-    let cleaned = clean_up(request, &mut ready, work.plan.as_ref()).await;
+    let cleaned = clean_up(request, &mut ready, work.own.as_deref()).await;
     let error = settle(request, &mut ready, &work, end, cleaned);
     let stored = store(request, &mut ready, &work).await?;
-    request.journal.map(journal::forget_unfinished).transpose()?;
+    // What is still there is known by its identifier until it is gone.
+    if ready.draft.clean_up.left_over.is_empty() && ready.draft.clean_up.left_alone.is_empty() {
+        request.journal.map(journal::forget_unfinished).transpose()?;
+    }
     Ok(Outcome { record: ready.draft, stored, aborted, error })
 }
 
@@ -110,41 +118,6 @@ fn describe_opening(request: &Request<'_>, opening: &Opening<'_>, draft: &mut Dr
     draft.opening.recipient = recipient.to_string();
     draft.opening.sheets = custodians.len() as u64;
     draft.opening.custodians = custodians;
-}
-
-/// Destroys what earlier drills left, and records the one that was killed.
-async fn remove_leftovers(
-    request: &Request<'_>,
-    ready: &mut Ready,
-    before: Option<Unfinished>,
-) -> Result<Option<StoredDrill>, DrillError> {
-    let start = request.clock.now();
-    if !ready.leftovers.is_empty() {
-        let (target, readback) = (&*request.target, &*request.readback);
-        let left = leftovers::destroy(&ready.leftovers, None, target, readback, request.progress).await?;
-        if let Some(name) = left.first() {
-            return Err(DrillError::NotEmpty(name.clone()));
-        }
-        ready.draft.phases.push(Phase { name: "remove leftovers".into(), start, end: request.clock.now() });
-    }
-    let removed = ready.leftovers.len() as u64;
-    ready.draft.isolation.leftovers_removed = removed;
-    // One that was stored and not yet forgotten has its record.
-    let stored = |id: SnapshotId| request.past.iter().any(|past| past.stored.name.ends_with(&id.short()));
-    let ours = |unfinished: &Unfinished| {
-        unfinished.record.repository == request.repository.id() && !stored(unfinished.record.drill)
-    };
-    let Some(unfinished) = before.filter(ours) else { return Ok(None) };
-    let mut record = unfinished.closed(removed, &ready.draft);
-    record.signer = request.signer.public();
-    // Its place in the chain is after every record there is.
-    let last = request.past.last().and_then(|past| past.facts.as_ref()?.started());
-    let at = if last.is_some_and(|last| last >= record.started) { ready.draft.started } else { record.started };
-    let bytes = Bytes::from(record.to_bytes());
-    let at = to_seconds(at);
-    let stored = request.repository.put_drill(at, record.drill, bytes, request.signer).await?;
-    ready.draft.previous = Some(Digest::of(&stored.bytes));
-    Ok(Some(stored))
 }
 
 /// Works until it is done, asked to stop, or late.
@@ -184,22 +157,25 @@ async fn body(
     let records = phase(request, draft, work, "open", opened).await?;
     let completeness = Completeness::of(manifest, &records);
     work.names = records.iter().map(|record| record.secret.name.clone()).collect();
-    let drill = draft.drill;
-    let plan = phase(request, draft, work, "plan", plan(request, &ready.manifest, records, drill)).await;
+    let run = Run { drill: draft.drill, started: to_seconds(draft.started), snapshot: draft.snapshot };
+    let marking = (&*ready.marker, &run);
+    let plan = phase(request, draft, work, "plan", plan(request, &ready.manifest, records, marking)).await;
     let (plan, sample) = plan?;
     draft.sample = sample;
     // None of them existed, or there would be no plan.
     draft.isolation.looked_up = Some(plan.secrets.count());
-    work.plan = Some(plan.clone());
+    let planned = plan.secrets.to_vec()?;
+    let own = own(request, &ready.marker, run, &planned)?;
+    work.own = Some(Arc::clone(&own));
 
     let values = Values::with(request.repository, &ready.manifest, opening.packs());
-    let restoring = restore::execute(&plan, &values, &request.target, request.progress);
+    let target: Arc<dyn Target> = own;
+    let restoring = restore::execute(&plan, &values, &target, request.progress);
     let execution = phase(request, draft, work, "restore", restoring).await?;
     (request.before_verify)();
     let comparing = restore::verify(&plan, &values, &request.readback, request.progress);
     work.verification = phase(request, draft, work, "verify", comparing).await?;
     draft.rto_seconds = Some(seconds(draft.started, request.clock.now()));
-    let planned = plan.secrets.to_vec()?;
     draft.left_out = verdict::left_out(&planned);
     draft.not_restored = verdict::not_restored(&planned, &execution);
     (draft.sample.planned, draft.sample.restored) = (work.verification.planned, work.verification.secrets);
@@ -218,6 +194,20 @@ async fn body(
     })
     .await?;
     Ok(())
+}
+
+/// The sandbox as this drill writes to it. What is about to be created is in the journal before the first write.
+fn own(
+    request: &Request<'_>,
+    marker: &Arc<Marker>,
+    run: Run,
+    plan: &[restore::SecretPlan],
+) -> Result<Arc<Own>, DrillError> {
+    let planned = own::planned(plan);
+    let names = planned.iter().map(|(name, planned)| (name.as_str(), planned.has_room));
+    journal::plan(request.journal, run.drill, request.file.target.sandbox, names)?;
+    let journal = request.journal.map(Path::to_path_buf);
+    Ok(Arc::new(Own::new(Arc::clone(&request.target), Arc::clone(marker), run, planned, journal)))
 }
 
 async fn phase<T>(
@@ -259,14 +249,19 @@ async fn plan(
     request: &Request<'_>,
     manifest: &crate::repo::Chosen,
     records: Vec<Record>,
-    drill: SnapshotId,
+    (marker, run): (&Marker, &Run),
 ) -> Result<(Plan, super::Sample), DrillError> {
     let section = &request.file.restore;
     let seed = section.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(super::random())));
     let population = records.len() as u64;
     let names = choose::names(&records, section, request.canaries, seed);
     let mut chosen: Vec<Record> = records.into_iter().filter(|record| names.contains(&record.secret.name)).collect();
-    chosen.retain_mut(|record| leftovers::mark(record, drill));
+    let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
+    for record in &mut chosen {
+        // One with fifty tags is known by its identifier alone.
+        let name = maps.name(&record.secret.name);
+        mark::mark(record, marker, run, &name);
+    }
     let sample = super::Sample {
         population,
         chosen: names.len() as u64,
@@ -280,8 +275,7 @@ async fn plan(
         .into(),
         seed: (section.what == What::Sample).then_some(seed),
     };
-    let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
-    let options = Options { maps, ..Options::default() };
+    let options = Options { maps, marks: true, ..Options::default() };
     let chosen = stream::iter(chosen.into_iter().map(Ok));
     let found = restore::look(&*request.target, manifest, chosen, &options, None).await?;
     if let Some(there) = found.existing.walk()?.next() {
@@ -326,19 +320,22 @@ fn judge(probe: &Probe, ended: Ended) -> (State, String) {
     }
 }
 
-/// Destroys what this drill made: what its plan was to create, and whatever has its tag.
-async fn clean_up(request: &Request<'_>, ready: &mut Ready, plan: Option<&Plan>) -> Result<CleanUp, DrillError> {
+/// Destroys what this drill created, and nothing else.
+async fn clean_up(request: &Request<'_>, ready: &mut Ready, own: Option<&Own>) -> (CleanUp, Option<DrillError>) {
     let start = request.clock.now();
-    let drill = Some(ready.draft.drill);
-    let found = leftovers::find(&*request.readback, drill).await?;
-    let mut names = found.clone();
-    let planned = plan.map(|plan| plan.secrets.to_vec()).transpose()?.unwrap_or_default();
-    let created = planned.into_iter().filter(|secret| secret.outcome == restore::Outcome::Create);
-    names.extend(created.map(|secret| secret.desired.name));
-    let left = leftovers::destroy(&names, drill, &*request.target, &*request.readback, request.progress).await?;
-    let created = found.len() as u64;
+    let cleaned = match own {
+        Some(own) => leftovers::clean_up(own, &*request.target, request.progress).await,
+        None => Cleaned::default(),
+    };
     ready.draft.phases.push(Phase { name: "clean up".into(), start, end: request.clock.now() });
-    Ok(CleanUp { created, destroyed: created - left.len() as u64, left_over: left.into_iter().collect() })
+    let Cleaned { created, destroyed, left_over, left_alone, error } = cleaned;
+    let clean_up = CleanUp {
+        created,
+        destroyed,
+        left_over: left_over.into_iter().collect(),
+        left_alone: left_alone.into_iter().collect(),
+    };
+    (clean_up, error.map(DrillError::from))
 }
 
 /// Writes down how it ended, and gives the error that ended it.
@@ -347,16 +344,15 @@ fn settle(
     ready: &mut Ready,
     work: &Work,
     end: End,
-    cleaned: Result<CleanUp, DrillError>,
+    (cleaned, mut error): (CleanUp, Option<DrillError>),
 ) -> Option<DrillError> {
     let draft = &mut ready.draft;
-    let mut error = None;
-    match cleaned {
-        Ok(cleaned) => draft.clean_up = cleaned,
-        Err(failure) => {
-            verdict::deviate(request, draft, "the clean-up failed", &failure.to_string());
-            error = Some(failure);
-        }
+    draft.clean_up = cleaned;
+    if let Some(failure) = &error {
+        verdict::deviate(request, draft, "the clean-up failed", &failure.to_string());
+    }
+    for name in draft.clean_up.left_alone.clone() {
+        verdict::deviate(request, draft, "a name of the drill has something that it did not create", &name);
     }
     let base = match end {
         End::Done => None,
@@ -376,6 +372,9 @@ fn settle(
         }
     };
     verdict::decide(request, draft, &ready.history_faults, base);
+    if !draft.clean_up.left_alone.is_empty() && matches!(draft.result, Verdict::Passed | Verdict::Partial) {
+        draft.result = Verdict::Failed;
+    }
     error
 }
 

@@ -5,6 +5,7 @@
 
 mod checks;
 mod choose;
+mod clean;
 mod controls;
 pub mod evidence;
 mod file;
@@ -13,7 +14,9 @@ mod journal;
 mod leftovers;
 #[cfg(test)]
 mod meddled;
+mod mark;
 mod notify;
+mod own;
 mod parse;
 mod past;
 #[cfg(test)]
@@ -34,7 +37,7 @@ use crate::{
     clock::Clock,
     crypto::{DrillKey, IndexKey, Opener, RecoveryKey, Signer},
     isolation::Isolation,
-    model::Digest,
+    model::{Digest, Place},
     progress::Progress,
     provider::{ProviderError, Source, Target},
     repo::{AcceptedFault, NoChoice, Remembered, RepoError, Repository, Trust},
@@ -42,6 +45,7 @@ use crate::{
 };
 
 pub use crate::restore::Aspect;
+pub use clean::{Removed, clean};
 pub use controls::{PLANTS, Plant, plant};
 pub use file::{
     ChecksSection, DrillFile, Notifier, Objectives, On, OpenSection, OpenedBy, Probe, ReportSection, RestoreSection,
@@ -49,12 +53,14 @@ pub use file::{
 };
 pub use hold::{Outcome, hold};
 pub use journal::{Unfinished, unfinished};
-pub use leftovers::TAG;
 pub use notify::tell;
 pub use parse::DrillFileError;
 pub use past::{Facts, Past, Turn, as_of, judge, missed, turns};
 pub use ready::{Ready, preflight};
 pub use record::*;
+
+/// The key of the tag; its value is the drill's mark.
+pub use crate::model::DRILL_TAG as TAG;
 
 /// What a drill needs.
 pub struct Request<'a> {
@@ -158,6 +164,19 @@ pub enum DrillError {
     /// The sandbox holds secrets of these names.
     #[error("the sandbox is not empty: {0} exists there")]
     NotEmpty(String),
+    /// Something in the sandbox has a drill's tag or a drill's name, and nothing proves that a drill made it; names and why.
+    #[error("nothing proves that a drill of this host made what is in the sandbox: {0}")]
+    NotOurs(String),
+    /// A drill was killed in another place, and what it created there is not removed yet.
+    #[error("drill {drill:?} was killed and left {count} secrets in {place}")]
+    Elsewhere {
+        /// The name of its drill file.
+        drill: String,
+        /// How many creations it had begun.
+        count: usize,
+        /// Where.
+        place: Place,
+    },
     /// No snapshot is as the drill file wants it.
     #[error("there is no snapshot to drill with: {0}")]
     NoSnapshot(String),

@@ -1,11 +1,14 @@
 //! Before a drill: which snapshot, and whether the target is a sandbox. Writes nothing.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::{
-    DrillError, Request, choose, leftovers,
+    DrillError, Request, choose,
+    journal::{self, Unfinished},
+    leftovers::{Left, Sandbox},
+    mark::Marker,
     past::days,
     random,
     record::{
@@ -30,7 +33,13 @@ pub struct Ready {
     pub(super) draft: Record,
     pub(super) manifest: Chosen,
     /// What earlier drills left there.
-    pub(super) leftovers: BTreeSet<String>,
+    pub(super) left: Left,
+    /// A drill that was killed.
+    pub(super) unfinished: Option<Unfinished>,
+    /// The snapshots that those restored, as far as they are still there.
+    pub(super) snapshots: BTreeMap<SnapshotId, Chosen>,
+    /// Makes the marks of this drill.
+    pub(super) marker: Arc<Marker>,
     /// Faults of the history.
     pub(super) history_faults: Vec<String>,
 }
@@ -59,10 +68,22 @@ impl Ready {
         if !isolation.lost.is_empty() {
             lines.push(format!("lost: {}", isolation.lost));
         }
-        if !self.leftovers.is_empty() {
-            lines.push(format!("{} secrets that earlier drills left there are removed first", self.leftovers.len()));
+        if !self.left.own.is_empty() {
+            lines.push(format!("{} secrets that earlier drills left there are removed first", self.left.own.len()));
         }
         lines
+    }
+
+    /// A drill is not held beside what looks like a drill's and is not proven to be.
+    ///
+    /// # Errors
+    /// [`DrillError::NotOurs`].
+    pub fn refuse_others(&self) -> Result<(), DrillError> {
+        if self.left.others.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<String> = self.left.others.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+        Err(DrillError::NotOurs(others.join(", ")))
     }
 }
 
@@ -84,7 +105,16 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
     let source = &manifest.manifest().source;
     let sure = target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?;
     refuse_other_sources(request, judgement.chain(), &place).map_err(|why| DrillError::NotASandbox(vec![why]))?;
-    let leftovers = leftovers::find(&*request.readback, None).await?;
+    let marker = Arc::new(Marker::new(request.signer, request.repository.id(), place.clone()));
+    let unfinished = unfinished(request, &place)?;
+    let prefix = &request.file.target.prefix;
+    let sandbox = Sandbox { target: &*request.target, readback: &*request.readback, marker: &marker, prefix };
+    let left = sandbox.find(unfinished.as_ref()).await?;
+    let found = left.own.iter().filter_map(|left| {
+        let snapshot = left.run.snapshot;
+        Some((snapshot, judgement.by_id(&snapshot.to_string(), None).ok()?))
+    });
+    let snapshots = found.collect();
     let mut draft = draft(request, &manifest, place, started, how);
     draft.isolation.made_sure = sure;
     review::take(request, &mut draft);
@@ -96,7 +126,21 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
         fault.severity().is_some() && !request.accepted.iter().any(|accepted| accepted.accepts(fault))
     };
     let history_faults = judgement.faults().iter().filter(counts).map(ToString::to_string).collect();
-    Ok(Ready { draft, manifest, leftovers, history_faults })
+    Ok(Ready { draft, manifest, left, unfinished, snapshots, marker, history_faults })
+}
+
+/// The drill that was killed. What one created elsewhere can only be removed there.
+fn unfinished(request: &Request<'_>, place: &Place) -> Result<Option<Unfinished>, DrillError> {
+    let found = request.journal.map(journal::unfinished).transpose()?.flatten();
+    let Some(mut unfinished) = found else { return Ok(None) };
+    if unfinished.embedded || unfinished.record.repository != request.repository.id() {
+        unfinished.made.clear();
+    }
+    let Unfinished { record, made, .. } = &unfinished;
+    if made.is_empty() || record.target == *place {
+        return Ok(Some(unfinished));
+    }
+    Err(DrillError::Elsewhere { drill: record.plan.name.clone(), count: made.len(), place: record.target.clone() })
 }
 
 /// A refusal stays one; an absence names where.

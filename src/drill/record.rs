@@ -418,8 +418,11 @@ pub struct CleanUp {
     pub created: u64,
     /// Of those, destroyed again.
     pub destroyed: u64,
-    /// Of those, still there.
+    /// Of those, still there, or not proven to be gone.
     pub left_over: Vec<String>,
+    /// Names of the drill that had something which it did not create: left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<String>,
 }
 
 /// The drills before this one, of this plan.

@@ -23,7 +23,7 @@ pub(super) fn names(record: &mut Record, names: &[String]) {
         clean(&mut found.name);
         clean(&mut found.detail);
     });
-    record.clean_up.left_over.iter_mut().for_each(clean);
+    record.clean_up.left_over.iter_mut().chain(&mut record.clean_up.left_alone).for_each(clean);
     record.not_restored.iter_mut().chain(&mut record.left_out).for_each(|reason| clean(&mut reason.reason));
     record.inventory.excluded.iter_mut().for_each(|reason| clean(&mut reason.reason));
     record.probes.iter_mut().for_each(|probe| clean(&mut probe.detail));

@@ -1,6 +1,9 @@
 //! Whether a target is a sandbox: judged before the first write, from what the target itself says. Pure.
 
-use crate::{isolation::Lost, model::Place};
+use crate::{
+    isolation::{Lost, region_name},
+    model::Place,
+};
 
 /// What is known about a target.
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
         );
     }
     rule(
-        !claim.embedded && landed.region == source.region && claim.prefix.is_empty(),
+        !claim.embedded && region_name(&landed.region) == region_name(&source.region) && claim.prefix.is_empty(),
         format!("the target is in {}, the source's region, and names have no prefix", landed.region),
         if claim.prefix.is_empty() {
             format!("region {} is not the source's, {}", landed.region, source.region)
@@ -75,7 +78,7 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
         },
     );
     rule(
-        claim.lost.regions.contains(&landed.region),
+        claim.lost.has_region(&landed.region),
         format!("the target is in {}, which counts as lost", landed.region),
         "the target is in no region that counts as lost".into(),
     );
@@ -97,7 +100,8 @@ fn is_primary(endpoint: &str, source: &Place, lost: &Lost) -> bool {
     };
     let own = host(endpoint);
     let name = own.rsplit_once(':').map_or(own.as_str(), |(name, _)| name);
-    name.split('.').any(|label| label == source.region) || lost.endpoints.iter().any(|lost| host(lost) == own)
+    name.split('.').any(|label| label == region_name(&source.region))
+        || lost.endpoints.iter().any(|lost| host(lost) == own)
 }
 
 #[cfg(test)]
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn a_lost_region_the_primary_by_name_and_another_account_than_named() {
         let (source, landed) = (place("1", "eu-central-1"), place("2", "eu-west-1"));
-        let lost = Lost { regions: vec!["eu-west-1".into()], ..Lost::default() };
+        let lost = Lost { regions: vec![" EU-West-1 ".into()], ..Lost::default() };
         let claim = Claim {
             source: &source,
             landed: &landed,
@@ -165,5 +169,77 @@ mod tests {
         let same_region = place("2", "eu-central-1");
         let fine = Claim { landed: &same_region, account: Some("2"), endpoint: None, lost: &Lost::default(), ..claim };
         assert!(judge(&fine).is_ok(), "a prefix makes the source's region usable");
+        let shouted = place("2", "EU-CENTRAL-1");
+        let against = judge(&Claim { landed: &shouted, prefix: "", ..fine }).unwrap_err();
+        assert!(against.len() == 1 && against[0].contains("the source's region"), "{against:?}");
+    }
+
+    #[test]
+    fn everything_that_was_made_sure_of_is_said() {
+        let (source, landed) = (place("111111111111", "eu-central-1"), place("999999999999", "eu-west-1"));
+        let (allowed, lost) = (["999999999999".to_owned()], Lost::default());
+        let claim = Claim {
+            source: &source,
+            landed: &landed,
+            account: Some("999999999999"),
+            allowed: &allowed,
+            role: Some("arn:aws:iam::999999999999:role/x"),
+            endpoint: Some("http://127.0.0.1:2"),
+            prefix: "drill/",
+            embedded: false,
+            lost: &lost,
+        };
+        let sure = [
+            "account 999999999999 is not the source's, 111111111111",
+            "account 999999999999 is the one the drill file names",
+            "account 999999999999 is in the configuration's list",
+            "the role is of account 999999999999",
+            "every name begins with \"drill/\"",
+            "the target is in no region that counts as lost",
+            "the endpoint http://127.0.0.1:2 is not the primary's",
+        ];
+        assert_eq!(judge(&claim).unwrap(), sure);
+        let least = Claim { account: None, allowed: &[], role: None, endpoint: None, prefix: "", ..claim };
+        assert_eq!(judge(&least).unwrap(), [sure[0], "region eu-west-1 is not the source's, eu-central-1", sure[5]]);
+    }
+
+    #[test]
+    fn the_embedded_sandbox_may_have_the_sources_region() {
+        let (source, landed) = (place("1", "eu-central-1"), place("2", "eu-central-1"));
+        let claim = |embedded| {
+            let lost = Lost::default();
+            let claim = Claim {
+                source: &source,
+                landed: &landed,
+                account: None,
+                allowed: &[],
+                role: None,
+                endpoint: None,
+                prefix: "",
+                embedded,
+                lost: &lost,
+            };
+            judge(&claim).is_ok()
+        };
+        assert!(claim(true) && !claim(false));
+    }
+
+    #[test]
+    fn an_endpoint_is_the_primarys_by_its_region_or_because_it_is_lost() {
+        let source = place("1", "eu-central-1");
+        let lost =
+            Lost { endpoints: vec!["vault.internal:8200".into(), "https://Other.example/".into()], ..Lost::default() };
+        for (endpoint, primary) in [
+            ("https://secretsmanager.eu-central-1.amazonaws.com:443/", true),
+            ("eu-central-1", true),
+            ("https://secretsmanager.eu-central-1a.amazonaws.com", false),
+            ("https://secretsmanager.eu-west-1.amazonaws.com/eu-central-1", false),
+            ("http://VAULT.internal:8200?x", true),
+            ("http://vault.internal:8201", false),
+            ("other.example", true),
+            ("another.example", false),
+        ] {
+            assert_eq!(is_primary(endpoint, &source, &lost), primary, "{endpoint}");
+        }
     }
 }

@@ -114,6 +114,12 @@ impl Control {
         self.world.empty_first_page.store(on, Ordering::Relaxed);
     }
 
+    /// Makes ListSecrets lag: what is created from now on is not listed until this is taken back.
+    pub fn set_listing_lag(&self, on: bool) {
+        let until = if on { self.world.now() } else { i64::MAX };
+        self.world.listed_until.store(until, Ordering::Relaxed);
+    }
+
     /// Breaks a KMS key, or mends it with `None`. `aws/secretsmanager` is the default key.
     pub fn set_key_state(&self, key: &str, state: Option<KeyState>) {
         self.world.keys.set(key, state);

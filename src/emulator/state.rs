@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -41,6 +41,8 @@ pub(super) struct World {
     pub refused: AtomicU64,
     pub quotas: AtomicBool,
     pub empty_first_page: AtomicBool,
+    /// What was created from this moment on is not listed yet.
+    pub listed_until: AtomicI64,
     pub immediate_rotations: AtomicU64,
     pub diary: Diary,
     pub faults: Faults,
@@ -77,6 +79,7 @@ impl World {
             refused: AtomicU64::new(0),
             quotas: AtomicBool::new(quotas),
             empty_first_page: AtomicBool::new(false),
+            listed_until: AtomicI64::new(Millis::MAX),
             immediate_rotations: AtomicU64::new(0),
             diary: Diary::default(),
             faults: Faults::default(),

@@ -14,6 +14,8 @@ pub use secret::{Part, Record, Refusal, Secret, Unreadable, ValueState, Version,
 pub use step::Step;
 pub use value::{SecretValue, ValueKind};
 
+/// The key of the tag that a drill gives to what it creates, and a restore never brings back.
+pub const DRILL_TAG: &str = "lifeboat:drill";
 /// The label of the version in use.
 pub const AWSCURRENT: &str = "AWSCURRENT";
 /// The label of the version in use before.

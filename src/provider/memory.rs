@@ -1,7 +1,7 @@
 //! A provider in memory that keeps AWS's rules for labels and fails on demand, for tests and drills.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +12,9 @@ use futures::{
 };
 use jiff::Timestamp;
 
-use super::{ErrorKind, Existing, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, Target};
+use super::{
+    Applied, ErrorKind, Existing, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, Target,
+};
 use crate::model::{
     AWSCURRENT, AWSPREVIOUS, Digest, Part, Place, Secret, SecretValue, Step, Tag, Unreadable, ValueState, Version,
     VersionFacets, Withheld,
@@ -55,6 +57,13 @@ struct State {
     refusals: BTreeMap<(String, String), String>,
     calls: usize,
     calls_left: Option<usize>,
+    /// When what is created from now on is created.
+    now: Option<Timestamp>,
+    created: usize,
+    /// Secrets that a listing does not show yet.
+    unlisted: BTreeSet<String>,
+    lagging: bool,
+    lost_answers: BTreeSet<String>,
 }
 
 struct Held {
@@ -72,7 +81,7 @@ impl Memory {
     /// Puts a secret there, replacing what has its name. An empty identifier is filled in.
     pub fn insert(&self, mut secret: Secret, versions: Vec<HeldVersion>) {
         if secret.id.is_empty() {
-            secret.id = self.arn(&secret.name);
+            secret.id = self.arn(&secret.name, "AbCdEf");
         }
         self.state().secrets.insert(secret.name.clone(), Held { secret, versions });
     }
@@ -106,11 +115,28 @@ impl Memory {
         self.state().calls_left = Some(calls);
     }
 
+    /// Sets the time at which secrets are created from now on.
+    pub fn set_time(&self, now: Timestamp) {
+        self.state().now = Some(now);
+    }
+
+    /// Keeps what is created from now on out of listings, as AWS may for minutes.
+    pub fn lag(&self) {
+        self.state().lagging = true;
+    }
+
+    /// Lets the creation of this secret be carried out, and its answer be lost.
+    pub fn lose_answer(&self, name: &str) {
+        self.state().lost_answers.insert(name.into());
+    }
+
     /// Takes all faults back.
     pub fn heal(&self) {
         let mut state = self.state();
-        state.calls_left = None;
+        (state.calls_left, state.lagging) = (None, false);
         state.refusals.clear();
+        state.unlisted.clear();
+        state.lost_answers.clear();
     }
 
     /// How many calls were made: one per listing, fetch, inventory and step.
@@ -137,8 +163,33 @@ impl Memory {
         held.and_then(|held| held.value.as_ref()).is_some_and(|held| held.same_as(value))
     }
 
-    fn arn(&self, name: &str) -> String {
-        format!("arn:aws:secretsmanager:{}:{}:secret:{name}-AbCdEf", self.place.region, self.place.account)
+    fn create(
+        &self,
+        state: &mut State,
+        step: &Step,
+        version: Option<&str>,
+        value: Option<&SecretValue>,
+    ) -> Result<Applied, ProviderError> {
+        let (operation, name) = (operation(step), step.name());
+        if let Some(held) = state.secrets.get(name) {
+            return held.accept(operation, version, value).map(|()| Applied::default());
+        }
+        state.created += 1;
+        let arn = self.arn(name, &format!("{:06}", state.created));
+        let mut held = created(step, arn.clone(), value);
+        held.secret.created = state.now;
+        state.secrets.insert(name.into(), held);
+        if state.lagging {
+            state.unlisted.insert(name.into());
+        }
+        if state.lost_answers.remove(name) {
+            return Err(error(ErrorKind::Limit, operation, Some(name), "NoAnswer", "connection lost"));
+        }
+        Ok(Applied { created: Some(arn) })
+    }
+
+    fn arn(&self, name: &str, suffix: &str) -> String {
+        format!("arn:aws:secretsmanager:{}:{}:secret:{name}-{suffix}", self.place.region, self.place.account)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -165,7 +216,10 @@ impl Source for Memory {
 
     fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
         let entries = match self.begin("ListSecrets", None) {
-            Ok(state) => state.secrets.values().map(|held| Ok(listed(held))).collect(),
+            Ok(state) => {
+                let shown = state.secrets.iter().filter(|(name, _)| !state.unlisted.contains(*name));
+                shown.map(|(_, held)| Ok(listed(held))).collect()
+            }
             Err(error) => vec![Err(error)],
         };
         stream::iter(entries).boxed()
@@ -231,32 +285,49 @@ impl Target for Memory {
         }
     }
 
-    async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {
+    async fn describe(&self, id: &str) -> Result<Option<Secret>, ProviderError> {
+        let state = self.begin("DescribeSecret", Some(id))?;
+        let held = state.secrets.get(id).or_else(|| state.secrets.values().find(|held| held.secret.id == id));
+        let Some(held) = held else { return Ok(None) };
+        match state.refusal(&held.secret.name, "DescribeSecret") {
+            Some(code) => Err(error(ErrorKind::Denied, "DescribeSecret", Some(id), &code, "")),
+            None => Ok(Some(held.secret.clone())),
+        }
+    }
+
+    async fn apply(
+        &self,
+        step: &Step,
+        at: Option<&str>,
+        value: Option<&SecretValue>,
+    ) -> Result<Applied, ProviderError> {
         let (operation, name) = (operation(step), step.name());
         let mut state = self.begin(operation, Some(name))?;
         if let Some(code) = state.refusal(name, operation) {
             return Err(error(ErrorKind::Denied, operation, Some(name), &code, ""));
         }
         if let Step::Create { version, .. } = step {
-            if let Some(held) = state.secrets.get(name) {
-                return held.accept(operation, version.as_deref(), value);
-            }
-            state.secrets.insert(name.into(), created(step, self.arn(name), value));
-            return Ok(());
+            return self.create(&mut state, step, version.as_deref(), value);
         }
+        if matches!(step, Step::Destroy { .. } | Step::ScheduleDeletion { .. }) && at.is_none() {
+            return Err(error(ErrorKind::Invalid, operation, Some(name), "BadStep", ""));
+        }
+        let met = |held: &Held| at.is_none_or(|at| held.secret.id == at);
         if matches!(step, Step::Destroy { .. }) {
-            state.secrets.remove(name);
-            return Ok(());
+            if state.secrets.get(name).is_some_and(met) {
+                state.secrets.remove(name);
+            }
+            return Ok(Applied::default());
         }
-        let held = state.secrets.get_mut(name).ok_or_else(|| not_found(operation, name))?;
+        let held = state.secrets.get_mut(name).filter(|held| met(held)).ok_or_else(|| not_found(operation, name))?;
         if matches!(step, Step::Undelete { .. }) {
             held.secret.deleted = None;
-            return Ok(());
+            return Ok(Applied::default());
         }
         if held.secret.deleted.is_some() {
             return Err(scheduled(operation, name));
         }
-        held.change(step, value)
+        held.change(step, value).map(|()| Applied::default())
     }
 }
 
@@ -500,15 +571,15 @@ mod tests {
         let memory = with_one();
         let put = Step::PutVersion { name: "app".into(), version: "v4".into(), stages: vec![AWSCURRENT.into()] };
         let value = SecretValue::text("four".into());
-        memory.apply(&put, Some(&value)).await.unwrap();
-        memory.apply(&put, Some(&value)).await.unwrap();
+        memory.apply(&put, None, Some(&value)).await.unwrap();
+        memory.apply(&put, None, Some(&value)).await.unwrap();
         assert_eq!(memory.labels("app", "v3").unwrap(), [AWSPREVIOUS, "a", "b"]);
         assert_eq!(memory.labels("app", "v2").unwrap(), [""; 0]);
         let other = SecretValue::text("other".into());
-        assert_eq!(memory.apply(&put, Some(&other)).await.unwrap_err().kind, ErrorKind::Conflict);
+        assert_eq!(memory.apply(&put, None, Some(&other)).await.unwrap_err().kind, ErrorKind::Conflict);
         assert!(memory.holds("app", "v4", &value));
         let bare = Step::PutVersion { name: "app".into(), version: "v5".into(), stages: Vec::new() };
-        assert_eq!(memory.apply(&bare, Some(&value)).await.unwrap_err().kind, ErrorKind::Invalid);
+        assert_eq!(memory.apply(&bare, None, Some(&value)).await.unwrap_err().kind, ErrorKind::Invalid);
     }
 
     #[tokio::test]
@@ -520,7 +591,7 @@ mod tests {
             fetched.versions.iter().all(|v| matches!(v.value, FetchedValue::Withheld(Withheld::ScheduledForDeletion)))
         );
         let step = Step::MoveStage { name: "app".into(), stage: "x".into(), to: Some("v1".into()), from: None };
-        let error = memory.apply(&step, None).await.unwrap_err();
+        let error = memory.apply(&step, None, None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict);
         assert!(error.to_string().contains("scheduled for deletion"));
     }

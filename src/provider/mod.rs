@@ -86,13 +86,32 @@ pub trait Target: Send + Sync {
         Ok(PolicyVerdict::Unknown("this provider has no way to ask".into()))
     }
 
+    /// What has this name or identifier now, by one call; scheduled for deletion or not. An identifier finds its own
+    /// incarnation and never another secret of the same name.
+    ///
+    /// # Errors
+    /// Any refusal.
+    async fn describe(&self, id: &str) -> Result<Option<Secret>, ProviderError>;
+
     /// Applies one step, with the value when the step writes a version. Applying a step twice is
     /// the same as applying it once; a lost answer followed by "already exists" with the same
     /// id and value is success.
     ///
+    /// With `at`, the identifier of an incarnation, the step meets that one or nothing; without it, whatever has the
+    /// name. What deletes is applied to an identifier only.
+    ///
     /// # Errors
     /// The provider's refusal, after retries where a retry can help.
-    async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError>;
+    async fn apply(&self, step: &Step, at: Option<&str>, value: Option<&SecretValue>)
+    -> Result<Applied, ProviderError>;
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The identifier in the answer to a creation; `None` where nothing was created, or what is there was met and is the
+    /// same.
+    pub created: Option<String>,
 }
 
 impl Listed {

@@ -13,7 +13,7 @@ use super::{
     state::is_system,
 };
 use crate::{
-    model::{AWSCURRENT, AWSPENDING, Place, Record, Replica, Rotation, Secret, Tag, ValueState, Version},
+    model::{AWSCURRENT, AWSPENDING, DRILL_TAG, Place, Record, Replica, Rotation, Secret, Tag, ValueState, Version},
     provider::{PolicyVerdict, Presence},
 };
 
@@ -70,7 +70,7 @@ pub(super) fn wish(record: &Record, wishing: &Wishing<'_>) -> Wish {
     for part in &secret.unreadable {
         wish.lose(&part.operation, &part.reason);
     }
-    wish.tags(secret);
+    wish.tags(secret, wishing.options.marks);
     wish.key(secret, wishing);
     match &wishing.options.version {
         Some(wanted) => wish.one_version(record, wanted),
@@ -96,7 +96,8 @@ impl Wish {
         self.notes.push(note.into());
     }
 
-    fn tags(&mut self, secret: &Secret) {
+    /// A restored secret is nobody's leftover, so it never carries a drill's mark; a drill's own do.
+    fn tags(&mut self, secret: &Secret, marks: bool) {
         let (system, own): (Vec<Tag>, Vec<Tag>) = secret.facets.tags.iter().cloned().partition(is_system);
         if !system.is_empty() {
             let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
@@ -105,7 +106,14 @@ impl Wish {
                 keys.join(", ")
             ));
         }
+        let count = own.len();
         self.desired.tags = own;
+        if !marks {
+            self.desired.tags.retain(|tag| tag.key != DRILL_TAG);
+            if self.desired.tags.len() < count {
+                self.note(format!("the tag {DRILL_TAG} is the mark of a drill and is left out"));
+            }
+        }
     }
 
     fn key(&mut self, secret: &Secret, wishing: &Wishing<'_>) {

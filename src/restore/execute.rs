@@ -33,6 +33,10 @@ struct Work {
     place: Option<ValueRef>,
     name: String,
     source_id: String,
+    /// What had the name when the plan was made: the writes are about that incarnation and no other.
+    before: Option<String>,
+    /// Whether `before` is destroyed first, so that only this is about it.
+    recreated: bool,
     /// Those of each pass.
     passes: [Vec<Planned>; 3],
 }
@@ -111,7 +115,7 @@ pub async fn execute(
         run.whole_pass(1, "restore other versions, labels, tags", totals[1]).await?;
     }
     run.whole_pass(2, "restore replicas, rotation, policies", totals[2]).await?;
-    let Outcome { done, failed } = run.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Outcome { done, failed, .. } = run.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
     let failed = failed.into_iter().map(|(name, reason)| FailedStep { name, reason }).collect();
     Ok(Execution { done, failed })
 }
@@ -125,9 +129,17 @@ fn by_urgency(one: &Work, other: &Work) -> Ordering {
 impl Work {
     fn of(secret: SecretPlan) -> Option<Self> {
         let place = secret.writes().find_map(|planned| planned.value);
-        let SecretPlan { desired, rank, first, then, last, .. } = secret;
-        let work = Self { rank, place, name: desired.name, source_id: desired.source_id, passes: [first, then, last] };
+        let recreated = secret.outcome == super::plan::Outcome::Recreate;
+        let SecretPlan { desired, before, rank, first, then, last, .. } = secret;
+        let before = before.and_then(|before| before.id);
+        let (name, source_id) = (desired.name, desired.source_id);
+        let work = Self { rank, place, name, source_id, before, recreated, passes: [first, then, last] };
         work.passes.iter().any(|writes| !writes.is_empty()).then_some(work)
+    }
+
+    /// Whether it ends scheduled for deletion.
+    fn is_going(&self) -> bool {
+        self.passes[2].iter().any(|planned| matches!(planned.write, Step::ScheduleDeletion { .. }))
     }
 }
 
@@ -143,6 +155,8 @@ struct Run<'a> {
 #[derive(Default)]
 struct Outcome {
     done: u64,
+    /// Identifiers of what was created and is to be deleted again at the end, by name: few, and never by name alone.
+    going: BTreeMap<String, String>,
     /// Why, by name.
     failed: BTreeMap<String, String>,
 }
@@ -229,8 +243,18 @@ impl Run<'_> {
             (Some(at), Some(version)) => Some(self.values.get(at, &work.source_id, version).await?),
             _ => None,
         };
-        let (target, write) = (Arc::clone(self.target), planned.write.clone());
-        Ok(on_any_thread(async move { target.apply(&write, value.as_deref()).await }).await?)
+        let (target, write, at) = (Arc::clone(self.target), planned.write.clone(), self.at(work, &planned.write));
+        let applied = on_any_thread(async move { target.apply(&write, at.as_deref(), value.as_deref()).await }).await?;
+        if let Some(id) = applied.created.filter(|_| work.is_going()) {
+            self.outcome().going.insert(work.name.clone(), id);
+        }
+        Ok(())
+    }
+
+    /// The incarnation that a write is about, where one is known.
+    fn at(&self, work: &Work, write: &Step) -> Option<String> {
+        let before = work.before.as_ref().filter(|_| !work.recreated || matches!(write, Step::Destroy { .. }));
+        before.cloned().or_else(|| self.outcome().going.get(&work.name).cloned())
     }
 
     fn outcome(&self) -> MutexGuard<'_, Outcome> {

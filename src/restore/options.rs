@@ -32,6 +32,9 @@ pub struct Options {
     pub replication: bool,
     /// Whether secrets that were scheduled for deletion come back, scheduled for deletion.
     pub deletion: bool,
+    /// Whether tags of drills are kept: by a drill alone, which puts them there. Never part of a plan file.
+    #[serde(skip)]
+    pub marks: bool,
 }
 
 /// What to do about another secret of the same name.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{AWSCURRENT, AWSPREVIOUS, Digest, Step, Tag},
+    model::{AWSCURRENT, AWSPREVIOUS, DRILL_TAG, Digest, Step, Tag},
     provider::Existing,
 };
 
@@ -52,7 +52,7 @@ impl State {
             description: secret.facets.description.clone().filter(|text| !text.is_empty()),
             kms_key: secret.facets.key.clone(),
             secret_type: secret.facets.r#type.clone(),
-            tags: own_tags(&secret.facets.tags).map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
+            tags: comparable(&secret.facets.tags).map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
             policy: secret.facets.policy.clone(),
             rotates: secret.facets.rotation.as_ref().is_some_and(|rotation| rotation.enabled),
             replicas: secret.facets.replicas.iter().map(|replica| replica.region.clone()).collect(),
@@ -159,6 +159,11 @@ impl State {
     fn set_tags(&mut self, tags: &[Tag]) {
         self.tags.extend(tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())));
     }
+}
+
+/// The tags that a restore brings back: a drill's mark is none of them.
+fn comparable(tags: &[Tag]) -> impl Iterator<Item = &Tag> {
+    own_tags(tags).filter(|tag| tag.key != DRILL_TAG)
 }
 
 /// The tags that are not the provider's own: AWS refuses to take those it calls `aws:…`.

@@ -135,7 +135,7 @@ async fn every_kind_of_secret_is_captured_and_restored_elsewhere() {
         // Twice: a restore that was interrupted is run again.
         for step in [steps(fetched), steps(fetched)].concat() {
             let value = step.writes_version().map(|id| value(fetched, id));
-            target.apply(&step, value.as_ref()).await.unwrap_or_else(|error| panic!("{step:?}: {error}"));
+            target.apply(&step, None, value.as_ref()).await.unwrap_or_else(|error| panic!("{step:?}: {error}"));
         }
     }
     let restored = fetch_all(&target).await;
@@ -211,20 +211,23 @@ async fn a_conflict_is_told_and_nothing_is_overwritten() {
         secret_type: None,
     };
     let value = SecretValue::text("other".into());
-    let scheduled = aws.apply(&step("leaving"), Some(&value)).await.unwrap_err();
+    let scheduled = aws.apply(&step("leaving"), None, Some(&value)).await.unwrap_err();
     assert_eq!(scheduled.kind, ErrorKind::Conflict);
     assert!(scheduled.to_string().contains("scheduled for deletion"), "{scheduled}");
-    let taken = aws.apply(&step("prod/db"), Some(&value)).await.unwrap_err();
+    let taken = aws.apply(&step("prod/db"), None, Some(&value)).await.unwrap_err();
     assert_eq!(taken.kind, ErrorKind::Conflict, "{taken}");
     let put = Step::PutVersion { name: "prod/db".into(), version: id(5), stages: vec!["x".into()] };
-    let changed = aws.apply(&put, Some(&value)).await.unwrap_err();
+    let changed = aws.apply(&put, None, Some(&value)).await.unwrap_err();
     assert_eq!(changed.kind, ErrorKind::Conflict, "{changed}");
     let current = client.get_secret_value().secret_id("prod/db").send().await.unwrap();
     assert_eq!(current.secret_string(), Some("v5"));
 
     for name in ["prod/db", "leaving", "never-there"] {
+        let never = || format!("arn:aws:secretsmanager:{TARGET}:123456789012:secret:{name}-AbCdEf");
+        let id = aws.describe(name).await.unwrap().map_or_else(never, |secret| secret.id);
         for _ in 0..2 {
-            aws.apply(&Step::Destroy { name: name.into() }, None).await.unwrap_or_else(|e| panic!("{e}"));
+            let destroyed = aws.apply(&Step::Destroy { name: name.into() }, Some(&id), None).await;
+            destroyed.unwrap_or_else(|error| panic!("{error}"));
         }
     }
     let left = fetch_all(&aws).await;

@@ -164,7 +164,7 @@ async fn a_version_that_was_not_written_is_no_success() {
     .await;
     let step = Step::PutVersion { name: "app".into(), version: V1.into(), stages: vec!["AWSCURRENT".into()] };
     let value = SecretValue::text("value".into());
-    let error = connect(&stub.endpoint).await.apply(&step, Some(&value)).await.unwrap_err();
+    let error = connect(&stub.endpoint).await.apply(&step, None, Some(&value)).await.unwrap_err();
     assert_eq!((error.kind, error.operation), (ErrorKind::Conflict, "PutSecretValue"));
 }
 
@@ -185,7 +185,7 @@ async fn throttling_passes_and_a_limit_does_not() {
     assert_eq!(text(&fetch(&stub).await.unwrap().versions[0].value), format!("value of {V1}"));
     assert_eq!(stub.count("DescribeSecret"), 3 + 2);
     let step = Step::MoveStage { name: "app".into(), stage: "x".into(), to: Some(V1.into()), from: None };
-    let error = connect(&stub.endpoint).await.apply(&step, None).await.unwrap_err();
+    let error = connect(&stub.endpoint).await.apply(&step, None, None).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Limit);
     assert_eq!(stub.count("UpdateSecretVersionStage"), 1, "a limit is not lifted by asking again");
 }
@@ -413,13 +413,13 @@ async fn a_lost_answer_is_success_only_with_the_same_value() {
     for (operation, step) in [("CreateSecret", create()), ("PutSecretValue", put)] {
         let stub = Stub::start(lost_answer(operation)).await;
         let same = SecretValue::text(format!("value of {V1}"));
-        connect(&stub.endpoint).await.apply(&step, Some(&same)).await.unwrap();
+        connect(&stub.endpoint).await.apply(&step, None, Some(&same)).await.unwrap();
         assert_eq!(stub.count(operation), 2);
         assert!(stub.bodies(operation).iter().all(|body| body["ClientRequestToken"] == V1));
         let bytes = SecretValue::bytes(format!("value of {V1}").into_bytes());
         for other in [SecretValue::text("hunter2".into()), bytes] {
             let stub = Stub::start(lost_answer(operation)).await;
-            let error = connect(&stub.endpoint).await.apply(&step, Some(&other)).await.unwrap_err();
+            let error = connect(&stub.endpoint).await.apply(&step, None, Some(&other)).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::Conflict);
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }
@@ -433,7 +433,7 @@ async fn a_create_sends_what_the_step_says() {
         _ => healthy(operation, body),
     })
     .await;
-    connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::bytes(vec![0, 255]))).await.unwrap();
+    connect(&stub.endpoint).await.apply(&create(), None, Some(&SecretValue::bytes(vec![0, 255]))).await.unwrap();
     let body = &stub.bodies("CreateSecret")[0];
     assert_eq!((&body["SecretBinary"], &body["Type"]), (&json!("AP8="), &json!("MyType")));
     assert!(body["SecretString"].is_null() && body["Tags"].is_null() && body["KmsKeyId"].is_null());
@@ -446,7 +446,11 @@ async fn steps_that_would_do_something_else_are_not_sent() {
     let value = SecretValue::text("x".into());
     let unlabelled = Step::PutVersion { name: "app".into(), version: V1.into(), stages: Vec::new() };
     for (step, value) in [(&unlabelled, Some(&value)), (&create(), None)] {
-        assert_eq!(aws.apply(step, value).await.unwrap_err().kind, ErrorKind::Invalid);
+        assert_eq!(aws.apply(step, None, value).await.unwrap_err().kind, ErrorKind::Invalid);
+    }
+    // What deletes names an incarnation, never whatever has the name by then.
+    for step in [Step::Destroy { name: "app".into() }, Step::ScheduleDeletion { name: "app".into(), days: 7 }] {
+        assert_eq!(aws.apply(&step, None, None).await.unwrap_err().kind, ErrorKind::Invalid);
     }
     assert!(stub.is_unasked());
 }
@@ -462,7 +466,8 @@ async fn a_name_scheduled_for_deletion_is_a_conflict_that_says_so() {
         _ => healthy(operation, body),
     })
     .await;
-    let error = connect(&stub.endpoint).await.apply(&create(), Some(&SecretValue::text("x".into()))).await.unwrap_err();
+    let error =
+        connect(&stub.endpoint).await.apply(&create(), None, Some(&SecretValue::text("x".into()))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
     assert!(error.to_string().contains("scheduled for deletion"), "{error}");
     assert_eq!(stub.count("GetSecretValue"), 0);
@@ -483,10 +488,10 @@ async fn a_label_that_is_where_it_belongs_is_success_and_elsewhere_is_not() {
         from: from.map(Into::into),
     };
     for (to, from) in [(Some(V1), Some(V2)), (Some(V1), None), (None, Some(V2))] {
-        aws.apply(&step(to, from), None).await.unwrap();
+        aws.apply(&step(to, from), None, None).await.unwrap();
     }
     for (to, from) in [(Some(V2), Some(V1)), (None, Some(V1)), (None, None)] {
-        assert_eq!(aws.apply(&step(to, from), None).await.unwrap_err().kind, ErrorKind::Invalid);
+        assert_eq!(aws.apply(&step(to, from), None, None).await.unwrap_err().kind, ErrorKind::Invalid);
     }
 }
 

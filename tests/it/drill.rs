@@ -8,20 +8,27 @@ use std::sync::{
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     clock::Clock,
+    crypto::Opener,
     drill::{
-        self, Approval, Aspect, Digests, DrillError, DrillFile, Opening, Outcome, PLANTS, Plant, Record, Request,
-        State, Trigger, Verdict,
+        self, Approval, Aspect, Digests, DrillError, DrillFile, Opening, Outcome, PLANTS, Plant, Record, Removed,
+        Request, State, Trigger, Verdict,
     },
     isolation::Isolation,
     model::{Replica, Rotation, SecretValue, Tag},
     progress::Silent,
-    provider::memory::{HeldVersion, Memory},
+    provider::{
+        Target,
+        memory::{HeldVersion, Memory},
+    },
     snapshot::Report,
 };
 
 use crate::round_trip::{NOW, World, estate, id, secret};
 
 pub const FILE: &str = "scenario = \"a test\"\nevery_days = 31\nowner = \"the owner\"\n[target]\naccount = \"222222222222\"\nregion = \"eu-west-1\"\nprefix = \"drill/\"\n";
+
+/// When a drill begins, by the clock of these tests.
+pub const BEGAN: &str = "2026-11-24T07:00:00Z";
 
 /// A clock on which every look takes a second.
 struct Ticking(AtomicI64);
@@ -38,8 +45,10 @@ pub struct Scene {
     pub sandbox: Arc<Memory>,
     pub file: DrillFile,
     pub approval: Approval,
-    plants: Vec<Plant>,
-    journal: Option<std::path::PathBuf>,
+    pub plants: Vec<Plant>,
+    pub journal: Option<std::path::PathBuf>,
+    /// What the drill writes through, where that is not the sandbox itself.
+    pub through: Option<Arc<dyn Target>>,
 }
 
 impl Scene {
@@ -54,13 +63,14 @@ impl Scene {
 
     pub fn of(world: World) -> Self {
         let sandbox = Arc::new(Memory::new("222222222222", "eu-west-1"));
+        sandbox.set_time(BEGAN.parse().unwrap());
         let file = DrillFile::parse(FILE).unwrap();
         let (operator, how, time) = ("tester".into(), "--yes".into(), NOW.parse().unwrap());
         let approval = Approval { operator, how, time, ..Approval::default() };
-        Self { world, sandbox, file, approval, plants: PLANTS.to_vec(), journal: None }
+        Self { world, sandbox, file, approval, plants: PLANTS.to_vec(), journal: None, through: None }
     }
 
-    async fn drill(&self, spoil: &(dyn Fn() + Sync)) -> Result<Outcome, DrillError> {
+    pub async fn drill(&self, spoil: &(dyn Fn() + Sync)) -> Result<Outcome, DrillError> {
         self.drill_until(spoil, std::future::pending()).await
     }
 
@@ -69,6 +79,29 @@ impl Scene {
         spoil: &(dyn Fn() + Sync),
         stop: impl Future<Output = ()>,
     ) -> Result<Outcome, DrillError> {
+        self.with(spoil, async |request| {
+            let ready = drill::preflight(request).await?;
+            let approval = self.approval.clone();
+            let opening = Opening::Quorum { key: &self.world.key, custodians: vec!["Ana".into(), "Bo".into()] };
+            drill::hold(request, ready, approval, &opening, stop).await
+        })
+        .await
+    }
+
+    /// Removes what drills left, without holding one.
+    pub async fn clean(&self) -> Result<Removed, DrillError> {
+        self.with(&|| {}, async |request| {
+            let ready = drill::preflight(request).await?;
+            drill::clean(request, ready, Opener::Index(&self.world.index_key)).await
+        })
+        .await
+    }
+
+    async fn with<T>(
+        &self,
+        spoil: &(dyn Fn() + Sync),
+        work: impl AsyncFnOnce(&Request<'_>) -> Result<T, DrillError>,
+    ) -> Result<T, DrillError> {
         let past = drill::judge(self.world.repository.drills().await.unwrap(), &self.world.trust);
         assert!(past.iter().all(|past| past.fault.is_none()));
         let request = Request {
@@ -81,7 +114,7 @@ impl Scene {
             remembered: &[],
             expected: None,
             accepted: &[],
-            target: self.sandbox.clone(),
+            target: self.through.clone().unwrap_or_else(|| self.sandbox.clone()),
             readback: self.sandbox.clone(),
             allowed_accounts: &["222222222222".to_owned()],
             canaries: &[],
@@ -94,10 +127,14 @@ impl Scene {
             progress: &Silent,
             before_verify: spoil,
         };
-        let ready = drill::preflight(&request).await?;
-        let approval = self.approval.clone();
-        let opening = Opening::Quorum { key: &self.world.key, custodians: vec!["Ana".into(), "Bo".into()] };
-        drill::hold(&request, ready, approval, &opening, stop).await
+        work(&request).await
+    }
+
+    /// A drill whose process ends after its restore, before anything is cleaned up.
+    pub async fn kill(&self) {
+        use futures::FutureExt as _;
+        let killed = std::panic::AssertUnwindSafe(self.drill(&|| std::panic::resume_unwind(Box::new("killed"))));
+        assert!(killed.catch_unwind().await.is_err());
     }
 
     pub async fn record(&self, spoil: &(dyn Fn() + Sync)) -> Record {
@@ -443,27 +480,16 @@ async fn a_drill_that_was_killed_is_recorded_by_the_next() {
     scene.journal = Some(folder.path().join("drill.json"));
     let journal = scene.journal.clone().unwrap();
     let copy = folder.path().join("copy.json");
-    // What the process that is killed before it verifies leaves: its journal and its secrets.
-    scene
-        .record(&|| {
-            std::fs::copy(&journal, &copy).unwrap();
-        })
-        .await;
-    assert!(!journal.exists());
-    let text = std::fs::read_to_string(&copy).unwrap();
-    let own = drill::unfinished(&copy).unwrap().unwrap().record.drill.to_string();
-    std::fs::write(&journal, text.replace(&own, &"ab".repeat(16))).unwrap();
-    let mut left = secret("drill/app/single");
-    let killed = drill::unfinished(&journal).unwrap().unwrap().record;
-    left.facets.tags.push(Tag { key: drill::TAG.into(), value: killed.drill.to_string() });
-    scene.sandbox.insert(left, Vec::new());
+    scene.kill().await;
+    std::fs::copy(&journal, &copy).unwrap();
+    assert_eq!(scene.sandbox.names().len(), 3);
 
     let outcome = scene.drill(&|| {}).await.unwrap();
     assert_eq!(outcome.record.result, Verdict::Passed);
     let aborted = Record::parse(&outcome.aborted.unwrap().bytes).unwrap();
-    assert_eq!((aborted.result, aborted.clean_up.destroyed), (Verdict::Aborted, 1));
+    assert_eq!((aborted.result, aborted.clean_up.destroyed), (Verdict::Aborted, 3));
     assert!(aborted.deviations[0].what.contains("restore"), "{:?}", aborted.deviations);
-    assert!(scene.sandbox.names().is_empty());
+    assert!(scene.sandbox.names().is_empty() && !journal.exists());
     // The end between the record and the forgetting of the journal: nothing is recorded twice.
     std::fs::copy(&copy, &journal).unwrap();
     assert!(scene.drill(&|| {}).await.unwrap().aborted.is_none());

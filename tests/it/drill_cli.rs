@@ -15,15 +15,15 @@ use crate::{
     servers::{Moto, SEAWEED_KEY, Seaweed},
 };
 
-const ACCOUNT: &str = "111111111111";
+pub const ACCOUNT: &str = "111111111111";
 
 /// Writes a drill file.
-fn write(desk: &Desk, name: &str, text: &str) {
+pub fn write(desk: &Desk, name: &str, text: &str) {
     std::fs::create_dir_all(desk.path("drills")).unwrap();
     std::fs::write(desk.path(&format!("drills/{name}.toml")), text).unwrap();
 }
 
-const OUTAGE: &str = "scenario = \"eu-central-1 is gone\"\nevery_days = 31\n[lost]\nregions = [\"eu-central-1\"]\n[target]\nsandbox = true\n";
+pub const OUTAGE: &str = "scenario = \"eu-central-1 is gone\"\nevery_days = 31\n[lost]\nregions = [\"eu-central-1\"]\n[target]\nsandbox = true\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_regional_outage_touches_nothing_that_is_lost() {
@@ -75,14 +75,14 @@ async fn a_drill_compares_with_what_a_person_and_another_copy_know() {
 }
 
 /// A drill file for account 999999999999 at the same endpoint, opened by a quorum.
-fn into_account(more: &str) -> String {
+pub fn into_account(more: &str) -> String {
     format!(
         "scenario = \"a test\"\nevery_days = 31\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n{more}"
     )
 }
 
 /// What is in an account of the sandbox.
-async fn names(sandbox: &Sandbox, account: &str, region: &str) -> Vec<String> {
+pub async fn names(sandbox: &Sandbox, account: &str, region: &str) -> Vec<String> {
     let mut settings = AwsSettings::region(region);
     settings.endpoint = Some(sandbox.endpoint());
     let secret_key = zeroize::Zeroizing::new("x".to_owned());
@@ -126,7 +126,7 @@ async fn a_misconfigured_target_is_refused_in_all_combinations_before_any_write(
 }
 
 /// Starts a drill and waits until its journal says that `phase` is over.
-fn started(desk: &Desk, sandbox: &Sandbox, phase: &str) -> std::process::Child {
+pub fn started(desk: &Desk, sandbox: &Sandbox, phase: &str) -> std::process::Child {
     sandbox.control().set_latency(std::time::Duration::from_millis(60));
     let mut command = desk.command(binary());
     command.env("AWS_ACCESS_KEY_ID", "999999999999").args(["drill", "run", "slow", "--yes"]);

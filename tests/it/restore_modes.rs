@@ -269,7 +269,8 @@ async fn an_approved_plan_is_executed_only_if_it_still_holds() {
             (Some(at), Some(version)) => Some(values.get(at, &secret.desired.source_id, version).await.unwrap()),
             _ => None,
         };
-        target.apply(&planned.write, value.as_deref()).await.unwrap();
+        let at = target.describe(planned.write.name()).await.unwrap().map(|secret| secret.id);
+        target.apply(&planned.write, at.as_deref(), value.as_deref()).await.unwrap();
         let now = fresh(&bench, &report, &target, &file).await;
         file.agree(&now).unwrap_or_else(|error| panic!("after {:?}: {error}", planned.write));
     }

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lifeboat::{
     crypto::Opener,
-    model::{Place, SecretValue, Step},
+    model::{Place, Secret, SecretValue, Step},
     progress::Silent,
     provider::{
-        Existing, ProviderError, Target,
+        Applied, Existing, ProviderError, Target,
         memory::{HeldVersion, Memory},
     },
     restore::{self, OnConflict, Options, Plan},
@@ -45,13 +45,22 @@ impl Target for Watched {
         self.place.look_up(name).await
     }
 
-    async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {
+    async fn describe(&self, id: &str) -> Result<Option<Secret>, ProviderError> {
+        self.place.describe(id).await
+    }
+
+    async fn apply(
+        &self,
+        step: &Step,
+        at: Option<&str>,
+        value: Option<&SecretValue>,
+    ) -> Result<Applied, ProviderError> {
         if (self.never)(step) {
             std::future::pending::<()>().await;
         }
-        self.place.apply(step, value).await?;
+        let applied = self.place.apply(step, at, value).await?;
         self.written.lock().unwrap().push(step.clone());
-        Ok(())
+        Ok(applied)
     }
 }
 

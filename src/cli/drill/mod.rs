@@ -1,5 +1,6 @@
 //! `lifeboat drill`
 
+mod clean;
 mod evidence;
 mod key;
 mod place;
@@ -22,6 +23,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     Run(Box<run::Args>),
+    Clean(Box<clean::Args>),
     List(records::ListArgs),
     Show(records::ShowArgs),
     Verify(records::VerifyArgs),
@@ -33,6 +35,7 @@ enum Action {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     match args.action {
         Action::Run(args) => Box::pin(run::run(context, *args)).await,
+        Action::Clean(args) => Box::pin(clean::run(context, *args)).await,
         Action::List(_) => records::list(context).await,
         Action::Verify(_) => records::verify(context).await,
         Action::Schedule(args) => schedule::run(context, &args),

@@ -178,8 +178,8 @@ pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
     let sources = &host.config.sources;
     let account = SANDBOX_ACCOUNTS.iter().find(|account| !sources.accounts().contains(**account));
-    let lost = &isolation.lost().regions;
-    let usable = |region: &&&str| !lost.iter().any(|lost| lost == **region) && !sources.regions().contains(**region);
+    let lost = isolation.lost();
+    let usable = |region: &&&str| !lost.has_region(region) && !sources.regions().contains(**region);
     let region = SANDBOX_REGIONS.iter().find(usable).copied().unwrap_or("sandbox-1");
     let mut settings = AwsSettings::region(region);
     settings.endpoint = Some(sandbox.endpoint());

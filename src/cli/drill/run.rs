@@ -99,7 +99,7 @@ enum Opened {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
     let (file, digest) = described(&host, &args)?;
-    let isolation = Arc::new(Isolation::new(host.lost(&file)));
+    let isolation = Arc::new(Isolation::new(host.lost(&file)?));
     Box::pin(prepare_and_hold(context, &host, &args, &file, digest, &isolation)).await
 }
 
@@ -145,6 +145,7 @@ async fn prepare_and_hold(
         before_verify: &|| {},
     };
     let ready = drill::preflight(&request).await?;
+    ready.refuse_others()?;
     for sentence in ready.sentences() {
         context.output.note(&format!("  {sentence}"));
     }
@@ -313,6 +314,9 @@ fn announce(context: &Context, record: &Record, stored: &StoredDrill) {
 }
 
 fn exit(record: &Record) -> Exit {
+    if !record.clean_up.left_alone.is_empty() {
+        return Exit::Refused;
+    }
     match record.result {
         Verdict::Passed => Exit::Complete,
         Verdict::Failed | Verdict::Partial | Verdict::TimedOut | Verdict::Void => Exit::Incomplete,

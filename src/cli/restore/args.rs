@@ -150,6 +150,7 @@ impl Args {
             rotation: self.rotation,
             replication: self.replication,
             deletion: self.deletion_state,
+            marks: false,
         })
     }
 }

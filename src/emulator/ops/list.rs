@@ -42,6 +42,8 @@ struct Listing<'a> {
     order: Order,
     descending: bool,
     after: Option<String>,
+    /// Secrets created from this moment on are not listed.
+    until: i64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -72,6 +74,7 @@ pub(super) fn list_secrets(call: &Call<'_>, request: ListSecrets) -> Answer {
         order,
         descending: request.sort_order.as_deref() == Some("desc"),
         after,
+        until: call.world.listed_until.load(std::sync::atomic::Ordering::Relaxed),
     };
     let shelf = call.home.read();
     let (page, next) = listing.page(&shelf);
@@ -107,7 +110,8 @@ pub(super) fn batch_get_secret_value(call: &Call<'_>, request: BatchGetSecretVal
             let after = request.next_token.as_deref().map(|token| cursor_of(token, 'c')).transpose()?;
             let size = limits::page_size(request.max_results, 20)?;
             let order = Order::Created;
-            let listing = Listing { planned: false, size, filters: &filters, order, descending: false, after };
+            let until = i64::MAX;
+            let listing = Listing { planned: false, size, filters: &filters, order, descending: false, after, until };
             let (ids, next) = {
                 let shelf = call.home.read();
                 let (page, next) = listing.page(&shelf);
@@ -220,7 +224,8 @@ impl Listing<'_> {
         let mut last = None;
         for secret in walk.by_ref().take(SCAN) {
             last = Some(secret);
-            if (self.planned || secret.deleted.is_none()) && filters::pass(self.filters, secret) {
+            let shows = (self.planned || secret.deleted.is_none()) && secret.created < self.until;
+            if shows && filters::pass(self.filters, secret) {
                 page.push(secret);
             }
             if page.len() == self.size {

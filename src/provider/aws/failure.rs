@@ -6,7 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::call::Operation;
+use super::{call::Operation, proven::Unproven};
 use crate::{
     isolation::Refused,
     provider::{ErrorKind, ProviderError},
@@ -27,6 +27,9 @@ impl Failure {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        if let Some(Unproven(error)) = chain(error).find_map(<dyn Error>::downcast_ref::<Unproven>) {
+            return Self { error: error.clone(), answered: false };
+        }
         match error.as_service_error().and_then(|e| e.code().map(|code| (code, e.message().unwrap_or_default()))) {
             Some((code, message)) => Self::refused(operation, secret, code, message),
             None => Self::unanswered(operation, secret, error),

@@ -15,6 +15,7 @@ mod listing;
 mod organization;
 mod parts;
 mod probe;
+mod proven;
 mod read;
 mod request;
 mod write;
@@ -29,7 +30,7 @@ use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
     sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
-use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_secretsmanager::config::{Credentials, IdentityCache, SharedCredentialsProvider};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
@@ -45,16 +46,18 @@ pub use self::{
     probe::{Allowed, Permission},
 };
 use super::{
-    ErrorKind, Existing, Fetched, Known, Listed, Pace, PolicyVerdict, Presence, ProviderError, Source, Target,
+    Applied, ErrorKind, Existing, Fetched, Known, Listed, Pace, PolicyVerdict, Presence, ProviderError, Source, Target,
     held::Budget,
 };
 use crate::{
-    isolation::Isolation,
-    model::{Place, SecretValue, Step},
+    isolation::{Isolation, region_name},
+    model::{Place, Secret, SecretValue, Step},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// To get credentials and to prove them, retries included.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_mins(1);
 /// The highest rate share where AWS's quotas do not hold.
 const MOST_RATE: f64 = 10_000.0;
 /// Requests in flight for one secret, or for one inventory.
@@ -75,7 +78,7 @@ pub struct AwsSettings {
     pub role: Option<String>,
     /// The external id that the role asks for.
     pub role_external_id: Option<String>,
-    /// Fixed credentials, for a sandbox.
+    /// Fixed credentials, for a sandbox. All others may change, and are proven before each use of new ones.
     pub credentials: Option<StaticCredentials>,
     /// The share of every AWS quota to use, above 0; above 1 only where the endpoint is not AWS's own and knows no quota.
     pub rate_share: f64,
@@ -92,10 +95,10 @@ pub struct StaticCredentials {
 }
 
 impl AwsSettings {
-    /// The SDK's settings in `region`, at 90 % of the quotas.
+    /// The SDK's settings in `region`, written as AWS does, at 90 % of the quotas.
     pub fn region(region: &str) -> Self {
         Self {
-            region: region.to_owned(),
+            region: region_name(region),
             endpoint: None,
             profile: None,
             role: None,
@@ -213,8 +216,21 @@ impl Target for Aws {
         self.ask_policy(policy).await
     }
 
-    async fn apply(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), ProviderError> {
-        self.write(step, value).await.map_err(ProviderError::from)
+    async fn describe(&self, id: &str) -> Result<Option<Secret>, ProviderError> {
+        match Self::describe(self, id, id).await {
+            Ok(described) => Ok(Some(described.secret)),
+            Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn apply(
+        &self,
+        step: &Step,
+        at: Option<&str>,
+        value: Option<&SecretValue>,
+    ) -> Result<Applied, ProviderError> {
+        Ok(Applied { created: self.write(step, at, value).await? })
     }
 }
 
@@ -233,7 +249,8 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
         .region(Region::new(settings.region.clone()))
         // Answers are small and every attempt has a time limit.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .timeout_config(timeouts);
+        .timeout_config(timeouts)
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build());
     if let Some(isolation) = &settings.isolation {
         loader = loader.http_client(guarded::client(Arc::clone(isolation)));
     }
@@ -248,18 +265,32 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
         loader = loader.credentials_provider(credentials);
     }
     let config = loader.load().await;
-    let Some(role) = &settings.role else { return config };
+    let Some(role) = &settings.role else {
+        // Fixed ones cannot change.
+        let Some(given) = config.credentials_provider().filter(|_| settings.credentials.is_none()) else {
+            return config;
+        };
+        let proven = proven::Proven::wrap(given, &config);
+        return config.into_builder().credentials_provider(proven).build();
+    };
     let mut assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config);
     if let Some(id) = &settings.role_external_id {
         assumed = assumed.external_id(id);
     }
-    let assumed = assumed.build().await;
-    config.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build()
+    let assumed = SharedCredentialsProvider::new(assumed.build().await);
+    let proven = proven::Proven::wrap(assumed, &config);
+    config.into_builder().credentials_provider(proven).build()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Otherwise the source's own region, written in capitals, would pass for another place.
+    #[test]
+    fn a_region_is_written_as_aws_does() {
+        assert_eq!(AwsSettings::region(" EU-Central-1").region, "eu-central-1");
+    }
 
     #[test]
     fn quotas_hold_wherever_aws_answers() {

@@ -17,34 +17,47 @@ use crate::{
 const GONE_ATTEMPTS: u32 = 30;
 const GONE_PAUSE: Duration = Duration::from_secs(1);
 
+/// The secret that a step is about: what people call it, and what the request names.
+#[derive(Clone, Copy)]
+struct On<'a> {
+    name: &'a str,
+    id: &'a str,
+}
+
 impl Aws {
-    /// Applies one step.
-    pub(super) async fn write(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), Failure> {
+    /// Applies one step to the secret `at`, or to the one that has the name; the ARN of what it created.
+    pub(super) async fn write(
+        &self,
+        step: &Step,
+        at: Option<&str>,
+        value: Option<&SecretValue>,
+    ) -> Result<Option<String>, Failure> {
+        let on = On { name: step.name(), id: at.unwrap_or(step.name()) };
         match step {
-            Step::Create { .. } => Box::pin(self.create(step, value)).await,
-            Step::PutVersion { name, version, stages } => {
-                Box::pin(self.put_version(name, version, stages, value)).await
+            Step::Create { .. } => return Box::pin(self.create(step, value)).await,
+            Step::PutVersion { version, stages, .. } => Box::pin(self.put_version(on, version, stages, value)).await,
+            Step::MoveStage { stage, to, from, .. } => self.move_stage(on, stage, to.as_deref(), from.as_deref()).await,
+            Step::Tag { tags, .. } => self.tag(on, tags).await,
+            Step::Update { description, kms_key, .. } => {
+                self.update(on, description.as_deref(), kms_key.as_deref()).await
             }
-            Step::MoveStage { name, stage, to, from } => {
-                self.move_stage(name, stage, to.as_deref(), from.as_deref()).await
+            Step::Untag { keys, .. } => self.untag(on, keys).await,
+            Step::Replicate { replicas, .. } => self.replicate(on, replicas).await,
+            Step::Rotate { rotation, .. } => Box::pin(self.rotate(on, rotation)).await,
+            Step::PutPolicy { policy, block_public, .. } => self.put_policy(on, policy, *block_public).await,
+            Step::DeletePolicy { .. } => self.delete_policy(on).await,
+            Step::Undelete { .. } => self.undelete(on).await,
+            Step::ScheduleDeletion { .. } | Step::Destroy { .. } if at.is_none() => {
+                Err(misuse(Operation::DeleteSecret, on.name, "what is deleted is named by its ARN"))
             }
-            Step::Tag { name, tags } => self.tag(name, tags).await,
-            Step::Update { name, description, kms_key } => {
-                self.update(name, description.as_deref(), kms_key.as_deref()).await
-            }
-            Step::Untag { name, keys } => self.untag(name, keys).await,
-            Step::Replicate { name, replicas } => self.replicate(name, replicas).await,
-            Step::Rotate { name, rotation } => Box::pin(self.rotate(name, rotation)).await,
-            Step::PutPolicy { name, policy, block_public } => self.put_policy(name, policy, *block_public).await,
-            Step::DeletePolicy { name } => self.delete_policy(name).await,
-            Step::ScheduleDeletion { name, days } => self.schedule_deletion(name, *days).await,
-            Step::Undelete { name } => self.undelete(name).await,
-            Step::Destroy { name } => self.destroy(name).await,
-        }
+            Step::ScheduleDeletion { days, .. } => self.schedule_deletion(on, *days).await,
+            Step::Destroy { .. } => self.destroy(on).await,
+        }?;
+        Ok(None)
     }
 
-    async fn create(&self, step: &Step, value: Option<&SecretValue>) -> Result<(), Failure> {
-        let Step::Create { name, version, description, kms_key, tags, secret_type } = step else { return Ok(()) };
+    async fn create(&self, step: &Step, value: Option<&SecretValue>) -> Result<Option<String>, Failure> {
+        let Step::Create { name, version, description, kms_key, tags, secret_type } = step else { return Ok(None) };
         let operation = Operation::CreateSecret;
         if version.is_some() != value.is_some() {
             return Err(misuse(operation, name, "a version and its value go together"));
@@ -65,14 +78,14 @@ impl Aws {
         };
         for _ in 0..GONE_ATTEMPTS {
             let failure = match self.call(operation, Some(name), send).await {
-                Ok(_) => return Ok(()),
+                Ok(answer) => return Ok(answer.arn().map(str::to_owned).filter(|arn| !arn.is_empty())),
                 Err(failure) if failure.kind() == ErrorKind::Conflict => failure,
                 Err(failure) => return Err(failure),
             };
-            match self.accept_existing(name, version.as_deref(), value, &failure).await {
+            match self.accept_existing(On { name, id: name }, version.as_deref(), value, &failure).await {
                 // The name is taken and nothing has it: what was destroyed a moment ago is not wholly gone.
                 Err(gone) if gone.kind() == ErrorKind::NotFound => tokio::time::sleep(GONE_PAUSE).await,
-                done => return done,
+                done => return done.map(|()| None),
             }
         }
         Err(Failure::own(ErrorKind::Conflict, operation, name, "StillThere", "a destroyed secret still holds the name"))
@@ -80,34 +93,34 @@ impl Aws {
 
     async fn put_version(
         &self,
-        name: &str,
+        on: On<'_>,
         version: &str,
         stages: &[String],
         value: Option<&SecretValue>,
     ) -> Result<(), Failure> {
         let operation = Operation::PutSecretValue;
         if value.is_none() {
-            return Err(misuse(operation, name, "a version needs its value"));
+            return Err(misuse(operation, on.name, "a version needs its value"));
         }
         if stages.is_empty() {
             // Without labels AWS would move AWSCURRENT to this version.
-            return Err(misuse(operation, name, "a version needs at least one label"));
+            return Err(misuse(operation, on.name, "a version needs at least one label"));
         }
         let send = || {
             let (text, bytes) = wire(value);
             self.client
                 .put_secret_value()
-                .secret_id(name)
+                .secret_id(on.id)
                 .client_request_token(version)
                 .set_version_stages(Some(stages.to_vec()))
                 .set_secret_string(text)
                 .set_secret_binary(bytes)
                 .send()
         };
-        match self.call(operation, Some(name), send).await {
+        match self.call(operation, Some(on.name), send).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.kind() == ErrorKind::Conflict => {
-                match self.accept_existing(name, Some(version), value, &failure).await {
+                match self.accept_existing(on, Some(version), value, &failure).await {
                     Err(gone) if gone.kind() == ErrorKind::NotFound => Err(failure),
                     done => done,
                 }
@@ -120,18 +133,18 @@ impl Aws {
     /// the name after all.
     async fn accept_existing(
         &self,
-        name: &str,
+        on: On<'_>,
         version: Option<&str>,
         value: Option<&SecretValue>,
         failure: &Failure,
     ) -> Result<(), Failure> {
-        let described = self.describe(name, name).await?;
+        let described = self.describe(on.name, on.id).await?;
         let conflict = |message| Failure::conflict(failure, message);
         if described.secret.deleted.is_some() {
             return Err(conflict("it is scheduled for deletion"));
         }
         match (version, value) {
-            (Some(version), Some(value)) => match self.value(name, name, version).await {
+            (Some(version), Some(value)) => match self.value(on.name, on.id, version).await {
                 Ok(existing) if existing.same_as(value) => Ok(()),
                 Ok(_) => Err(conflict("it exists with this version id and another value")),
                 Err(error) if error.kind() == ErrorKind::NotFound => Err(conflict("it exists without this version")),
@@ -142,22 +155,22 @@ impl Aws {
         }
     }
 
-    async fn move_stage(&self, name: &str, stage: &str, to: Option<&str>, from: Option<&str>) -> Result<(), Failure> {
+    async fn move_stage(&self, on: On<'_>, stage: &str, to: Option<&str>, from: Option<&str>) -> Result<(), Failure> {
         let send = || {
             self.client
                 .update_secret_version_stage()
-                .secret_id(name)
+                .secret_id(on.id)
                 .version_stage(stage)
                 .set_move_to_version_id(to.map(str::to_owned))
                 .set_remove_from_version_id(from.map(str::to_owned))
                 .send()
         };
-        let failure = match self.call(Operation::UpdateSecretVersionStage, Some(name), send).await {
+        let failure = match self.call(Operation::UpdateSecretVersionStage, Some(on.name), send).await {
             Err(failure) if failure.kind() == ErrorKind::Invalid => failure,
             other => return other.map(drop),
         };
         // A label that is already where it belongs is refused by AWS and fine for us.
-        let described = self.describe(name, name).await?;
+        let described = self.describe(on.name, on.id).await?;
         let has = |id: &str| described.stages.get(id).is_some_and(|labels| labels.iter().any(|label| label == stage));
         let done = match (to, from) {
             (Some(to), _) => has(to),
@@ -167,37 +180,37 @@ impl Aws {
         if done { Ok(()) } else { Err(failure) }
     }
 
-    async fn tag(&self, name: &str, tags: &[Tag]) -> Result<(), Failure> {
-        let send = || self.client.tag_resource().secret_id(name).set_tags(Some(sdk_tags(tags))).send();
-        self.call(Operation::TagResource, Some(name), send).await.map(drop)
+    async fn tag(&self, on: On<'_>, tags: &[Tag]) -> Result<(), Failure> {
+        let send = || self.client.tag_resource().secret_id(on.id).set_tags(Some(sdk_tags(tags))).send();
+        self.call(Operation::TagResource, Some(on.name), send).await.map(drop)
     }
 
-    async fn update(&self, name: &str, description: Option<&str>, kms_key: Option<&str>) -> Result<(), Failure> {
+    async fn update(&self, on: On<'_>, description: Option<&str>, kms_key: Option<&str>) -> Result<(), Failure> {
         let send = || {
-            let update = self.client.update_secret().secret_id(name).set_description(description.map(str::to_owned));
+            let update = self.client.update_secret().secret_id(on.id).set_description(description.map(str::to_owned));
             update.set_kms_key_id(kms_key.map(str::to_owned)).send()
         };
-        self.call(Operation::UpdateSecret, Some(name), send).await.map(drop)
+        self.call(Operation::UpdateSecret, Some(on.name), send).await.map(drop)
     }
 
-    async fn untag(&self, name: &str, keys: &[String]) -> Result<(), Failure> {
-        let send = || self.client.untag_resource().secret_id(name).set_tag_keys(Some(keys.to_vec())).send();
-        self.call(Operation::UntagResource, Some(name), send).await.map(drop)
+    async fn untag(&self, on: On<'_>, keys: &[String]) -> Result<(), Failure> {
+        let send = || self.client.untag_resource().secret_id(on.id).set_tag_keys(Some(keys.to_vec())).send();
+        self.call(Operation::UntagResource, Some(on.name), send).await.map(drop)
     }
 
-    async fn replicate(&self, name: &str, replicas: &[Replica]) -> Result<(), Failure> {
+    async fn replicate(&self, on: On<'_>, replicas: &[Replica]) -> Result<(), Failure> {
         let region = |replica: &Replica| {
             ReplicaRegionType::builder().region(&replica.region).set_kms_key_id(replica.key.clone()).build()
         };
         let send = || {
             let regions = replicas.iter().map(region).collect();
-            self.client.replicate_secret_to_regions().secret_id(name).set_add_replica_regions(Some(regions)).send()
+            self.client.replicate_secret_to_regions().secret_id(on.id).set_add_replica_regions(Some(regions)).send()
         };
-        self.call(Operation::ReplicateSecretToRegions, Some(name), send).await.map(drop)
+        self.call(Operation::ReplicateSecretToRegions, Some(on.name), send).await.map(drop)
     }
 
     /// Switches rotation on. `RotateImmediately` defaults to true at AWS, so it is always said to be false.
-    async fn rotate(&self, name: &str, rotation: &Rotation) -> Result<(), Failure> {
+    async fn rotate(&self, on: On<'_>, rotation: &Rotation) -> Result<(), Failure> {
         // AWS derives the days from a schedule, and takes one of the two.
         let days = rotation.after_days.filter(|_| rotation.schedule.is_none());
         let rules = RotationRulesType::builder()
@@ -206,48 +219,48 @@ impl Aws {
             .set_automatically_after_days(days)
             .build();
         let send = || {
-            let rotate = self.client.rotate_secret().secret_id(name).set_rotation_lambda_arn(rotation.lambda.clone());
+            let rotate = self.client.rotate_secret().secret_id(on.id).set_rotation_lambda_arn(rotation.lambda.clone());
             rotate.rotation_rules(rules.clone()).rotate_immediately(false).send()
         };
-        self.call(Operation::RotateSecret, Some(name), send).await.map(drop)
+        self.call(Operation::RotateSecret, Some(on.name), send).await.map(drop)
     }
 
-    async fn put_policy(&self, name: &str, policy: &str, block_public: bool) -> Result<(), Failure> {
+    async fn put_policy(&self, on: On<'_>, policy: &str, block_public: bool) -> Result<(), Failure> {
         let send = || {
-            let put = self.client.put_resource_policy().secret_id(name).resource_policy(policy);
+            let put = self.client.put_resource_policy().secret_id(on.id).resource_policy(policy);
             put.block_public_policy(block_public).send()
         };
-        self.call(Operation::PutResourcePolicy, Some(name), send).await.map(drop)
+        self.call(Operation::PutResourcePolicy, Some(on.name), send).await.map(drop)
     }
 
-    async fn delete_policy(&self, name: &str) -> Result<(), Failure> {
-        let send = || self.client.delete_resource_policy().secret_id(name).send();
-        self.call(Operation::DeleteResourcePolicy, Some(name), send).await.map(drop)
+    async fn delete_policy(&self, on: On<'_>) -> Result<(), Failure> {
+        let send = || self.client.delete_resource_policy().secret_id(on.id).send();
+        self.call(Operation::DeleteResourcePolicy, Some(on.name), send).await.map(drop)
     }
 
-    async fn schedule_deletion(&self, name: &str, days: i64) -> Result<(), Failure> {
-        let send = || self.client.delete_secret().secret_id(name).recovery_window_in_days(days).send();
-        match self.call(Operation::DeleteSecret, Some(name), send).await {
+    async fn schedule_deletion(&self, on: On<'_>, days: i64) -> Result<(), Failure> {
+        let send = || self.client.delete_secret().secret_id(on.id).recovery_window_in_days(days).send();
+        match self.call(Operation::DeleteSecret, Some(on.name), send).await {
             // It is scheduled already: an earlier run did this.
             Err(failure) if failure.kind() == ErrorKind::Conflict => Ok(()),
             other => other.map(drop),
         }
     }
 
-    async fn undelete(&self, name: &str) -> Result<(), Failure> {
-        let send = || self.client.restore_secret().secret_id(name).send();
-        self.call(Operation::RestoreSecret, Some(name), send).await.map(drop)
+    async fn undelete(&self, on: On<'_>) -> Result<(), Failure> {
+        let send = || self.client.restore_secret().secret_id(on.id).send();
+        self.call(Operation::RestoreSecret, Some(on.name), send).await.map(drop)
     }
 
-    async fn destroy(&self, name: &str) -> Result<(), Failure> {
-        let send = || self.client.delete_secret().secret_id(name).force_delete_without_recovery(true).send();
-        match self.call(Operation::DeleteSecret, Some(name), send).await {
+    async fn destroy(&self, on: On<'_>) -> Result<(), Failure> {
+        let send = || self.client.delete_secret().secret_id(on.id).force_delete_without_recovery(true).send();
+        match self.call(Operation::DeleteSecret, Some(on.name), send).await {
             Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(()),
             other => other.map(drop)?,
         }
         // AWS answers before the name is free.
         for _ in 0..GONE_ATTEMPTS {
-            match self.describe(name, name).await {
+            match self.describe(on.name, on.id).await {
                 Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(()),
                 Err(failure) => return Err(failure),
                 Ok(_) => tokio::time::sleep(GONE_PAUSE).await,
@@ -256,7 +269,7 @@ impl Aws {
         Err(Failure::own(
             ErrorKind::Conflict,
             Operation::DeleteSecret,
-            name,
+            on.name,
             "StillThere",
             "it is destroyed and still there",
         ))

@@ -1,0 +1,104 @@
+//! `lifeboat drill clean`
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    super::{Context, Exit, Failure, history::CompareArgs, output::plural, watch::Watch},
+    place,
+};
+use crate::{
+    app::Host,
+    clock::SystemClock,
+    crypto::Opener,
+    drill::{self, Digests, DrillFile, Request},
+    isolation::Isolation,
+};
+
+/// Remove what drills of this host left in a sandbox, and name what nobody can prove to be theirs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat drill clean monthly
+
+A drill does the same before it begins. Only what a drill created is destroyed: by the identifier in the journal, or by a mark
+that only this host's signer can make, the time of creation and the ids of the versions.
+
+Exit code 4: something has a drill's tag or name, and nothing proves that a drill of this host made it; it is left alone.")]
+pub(super) struct Args {
+    /// The drill file, drills/NAME.toml beside the configuration: its target is cleaned
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    compare: CompareArgs,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    let (file, _) = host.drill_file(&args.name)?;
+    if file.target.sandbox {
+        return Err(Failure::usage("the embedded sandbox ends with its drill: there is nothing to clean"));
+    }
+    let isolation = Arc::new(Isolation::new(host.lost(&file)?));
+    Box::pin(clean(context, &host, &args, &file, &isolation)).await
+}
+
+async fn clean(
+    context: &Context,
+    host: &Host,
+    args: &Args,
+    file: &DrillFile,
+    isolation: &Arc<Isolation>,
+) -> Result<Exit, Failure> {
+    place::prove(isolation).await?;
+    let from = place::from(context, host, file, isolation).await?;
+    let to = place::to(host, file, isolation).await?;
+    let _lock = host.drill_lock(from.repository.id())?;
+    let (signer, journal, index) = (host.signer()?, host.drill_journal(from.repository.id()), host.index_key()?);
+    let watch = Watch::new(context.output.json);
+    let mut remembered = place::remembered(context, host, &from)?;
+    for url in &args.compare.compare {
+        remembered.extend(place::compared(url, &from, isolation).await?);
+    }
+    let request = Request {
+        name: &args.name,
+        file,
+        digests: Digests::default(),
+        repository: &from.repository,
+        is_copy: from.is_copy,
+        trust: &from.trust,
+        remembered: &remembered,
+        expected: args.compare.expect_number,
+        accepted: &args.compare.accept.accepted,
+        target: Arc::new(to.target.clone()),
+        readback: Arc::new(to.target.clone()),
+        allowed_accounts: &host.config.drill.accounts,
+        canaries: &host.config.drill.canaries,
+        isolation,
+        signer: &signer,
+        past: &from.past,
+        plants: &[],
+        journal: Some(&journal),
+        clock: &SystemClock,
+        progress: &watch,
+        before_verify: &|| {},
+    };
+    let ready = drill::preflight(&request).await?;
+    let cleaned = drill::clean(&request, ready, Opener::Index(&index)).await;
+    watch.done();
+    let cleaned = cleaned?;
+    let undelivered = place::deliver(&from).await;
+    undelivered.iter().for_each(|fault| context.output.warn(fault));
+    for (name, why) in &cleaned.left_alone {
+        context.output.warn(&format!("{name} is left alone: {why}"));
+    }
+    let aborted = cleaned.aborted.as_ref().map(|stored| &stored.name);
+    let value = json!({ "removed": cleaned.removed, "left_alone": cleaned.left_alone, "aborted": aborted });
+    context.output.result(&value, || format!("{} removed", plural(cleaned.removed, "secret")));
+    Ok(match (cleaned.left_alone.is_empty(), undelivered.is_empty()) {
+        (false, _) => Exit::Refused,
+        (true, false) => Exit::Incomplete,
+        (true, true) => Exit::Complete,
+    })
+}

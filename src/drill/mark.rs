@@ -1,0 +1,332 @@
+//! What makes a secret a drill's own: an identifier that a creation of this drill answered, or a mark that nobody else can
+//! make. Pure.
+//!
+//! The mark is a tag. Its value is `DRILL/START/SNAPSHOT/HMAC`, START in seconds since 1970, the HMAC by a key of the
+//! signer over repository, drill, start, snapshot, account, region and name. So a mark that was copied to another name or
+//! place, or made up, is none.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    crypto::{MarkKey, Signer},
+    model::{DRILL_TAG, Place, Record, RepositoryId, Secret, SnapshotId, Tag},
+};
+
+/// Tags a secret can have (AWS: quotas of Secrets Manager).
+const MOST_TAGS: usize = 50;
+/// How far this host's clock may be ahead of the provider's: AWS refuses requests that are further off
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// What AWS puts after a name in an ARN: a hyphen and six characters.
+const SUFFIX: usize = 7;
+
+/// One drill in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// The drill.
+    pub drill: SnapshotId,
+    /// When it began, in whole seconds.
+    pub started: Timestamp,
+    /// What it restores.
+    pub snapshot: SnapshotId,
+}
+
+/// Makes marks and knows them again, for one repository and one place.
+pub(super) struct Marker {
+    key: MarkKey,
+    repository: RepositoryId,
+    place: Place,
+}
+
+/// Why a secret is not taken for a drill's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotOwn {
+    #[error("this caller may not look at it")]
+    Hidden,
+    #[error("it carries no mark")]
+    Unmarked,
+    #[error("its mark is not one that this host made for this name in this place")]
+    Forged,
+    #[error("it is of another drill")]
+    OtherDrill,
+    #[error("it is older than the drill")]
+    Older,
+    #[error("it has versions that the snapshot does not have")]
+    OtherVersions,
+    #[error("its identifier is not one of this name in this place")]
+    OtherPlace,
+    #[error("the snapshot of its drill cannot be read here")]
+    NoSnapshot,
+}
+
+impl Run {
+    /// Whether a secret was created in it or after it, as far as clocks agree.
+    fn precedes(&self, secret: &Secret) -> bool {
+        let since = self.started.checked_sub(SKEW).unwrap_or(self.started);
+        secret.created.is_some_and(|created| created >= since)
+    }
+}
+
+impl Marker {
+    pub fn new(signer: &Signer, repository: RepositoryId, place: Place) -> Self {
+        Self { key: signer.mark_key(), repository, place }
+    }
+
+    /// The mark of what `run` creates under `name`.
+    pub fn tag(&self, run: &Run, name: &str) -> Tag {
+        let mark = self.key.mark(&self.fields(run, name).each_ref().map(Vec::as_slice));
+        let started = run.started.as_second();
+        Tag { key: DRILL_TAG.into(), value: format!("{}/{started}/{}/{}", run.drill, run.snapshot, hex::encode(mark)) }
+    }
+
+    /// The run whose mark a secret carries.
+    pub fn run_of(&self, secret: &Secret) -> Result<Run, NotOwn> {
+        let tag = secret.facets.tags.iter().find(|tag| tag.key == DRILL_TAG).ok_or(NotOwn::Unmarked)?;
+        let (run, mark) = parse(&tag.value).ok_or(NotOwn::Forged)?;
+        let fields = self.fields(&run, &secret.name);
+        let fields = fields.each_ref().map(Vec::as_slice);
+        if !self.key.is_mark(&fields, &mark) {
+            return Err(NotOwn::Forged);
+        }
+        if !is_of(&secret.id, &secret.name, &self.place) {
+            return Err(NotOwn::OtherPlace);
+        }
+        if run.precedes(secret) { Ok(run) } else { Err(NotOwn::Older) }
+    }
+
+    /// Whether `secret`, as it is now, is what `run` created: by its mark, or by the answer to the creation where it had no
+    /// room for one.
+    pub fn is_own(&self, run: &Run, secret: &Secret, answered: Option<&str>, has_room: bool) -> Result<(), NotOwn> {
+        if has_room || answered.is_none() {
+            let found = self.run_of(secret)?;
+            return if found == *run { Ok(()) } else { Err(NotOwn::OtherDrill) };
+        }
+        if secret.facets.tags.iter().any(|tag| tag.key == DRILL_TAG) {
+            return Err(NotOwn::OtherDrill);
+        }
+        if answered != Some(secret.id.as_str()) || !is_of(&secret.id, &secret.name, &self.place) {
+            return Err(NotOwn::OtherPlace);
+        }
+        if run.precedes(secret) { Ok(()) } else { Err(NotOwn::Older) }
+    }
+
+    fn fields(&self, run: &Run, name: &str) -> [Vec<u8>; 7] {
+        [
+            self.repository.to_string().into_bytes(),
+            run.drill.to_string().into_bytes(),
+            run.started.as_second().to_string().into_bytes(),
+            run.snapshot.to_string().into_bytes(),
+            self.place.account.clone().into_bytes(),
+            self.place.region.clone().into_bytes(),
+            name.as_bytes().to_vec(),
+        ]
+    }
+}
+
+/// Puts the mark on a record that is to be restored as `name`; `false` when it has no room for a tag.
+pub(super) fn mark(record: &mut Record, marker: &Marker, run: &Run, name: &str) -> bool {
+    let tags = &mut record.secret.facets.tags;
+    tags.retain(|tag| tag.key != DRILL_TAG);
+    let has_room = tags.len() < MOST_TAGS;
+    if has_room {
+        tags.push(marker.tag(run, name));
+    }
+    has_room
+}
+
+/// Whether every version that is there is one of a secret of the snapshot that has this name, a prefix aside.
+pub(super) fn are_versions_of(records: &[Record], name: &str, versions: &BTreeSet<String>) -> bool {
+    let of = |record: &&Record| name.ends_with(&record.secret.name);
+    records.iter().filter(of).any(|record| {
+        let known: BTreeSet<&str> = record.versions.iter().map(|version| version.id.as_str()).collect();
+        versions.iter().all(|version| known.contains(version.as_str()))
+    })
+}
+
+/// Whether an ARN is one of this name in this place.
+pub(super) fn is_of(arn: &str, name: &str, place: &Place) -> bool {
+    let mut parts = arn.splitn(7, ':').skip(2);
+    let head = [parts.next(), parts.next(), parts.next(), parts.next()];
+    let expected = [Some("secretsmanager"), Some(place.region.as_str()), Some(place.account.as_str()), Some("secret")];
+    let rest = parts.next().and_then(|resource| resource.strip_prefix(name)).unwrap_or_default();
+    arn.starts_with("arn:") && head == expected && rest.len() == SUFFIX && rest.starts_with('-')
+}
+
+fn parse(value: &str) -> Option<(Run, Vec<u8>)> {
+    let mut parts = value.split('/');
+    let drill = parts.next()?.parse().ok()?;
+    let started = Timestamp::from_second(parts.next()?.parse().ok()?).ok()?;
+    let snapshot = parts.next()?.parse().ok()?;
+    let mark = hex::decode(parts.next()?).ok()?;
+    parts.next().is_none().then_some((Run { drill, started, snapshot }, mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Facets, ValueState, Version, VersionFacets};
+
+    const NAME: &str = "drill/app";
+
+    fn place(account: &str, region: &str) -> Place {
+        Place { provider: "aws".into(), account: account.into(), region: region.into() }
+    }
+
+    fn run() -> Run {
+        let (drill, snapshot) = (SnapshotId::from_bytes([1; 16]), SnapshotId::from_bytes([2; 16]));
+        Run { drill, started: "2026-11-24T07:00:00Z".parse().unwrap(), snapshot }
+    }
+
+    fn secret(name: &str, tags: Vec<Tag>, created: Option<&str>) -> Secret {
+        Secret {
+            name: name.into(),
+            id: format!("arn:aws:secretsmanager:eu-west-1:222222222222:secret:{name}-AbCdEf"),
+            facets: Facets { tags, ..Facets::default() },
+            created: created.map(|time| time.parse().unwrap()),
+            ..Secret::default()
+        }
+    }
+
+    const AFTER: Option<&str> = Some("2026-11-24T07:00:01Z");
+
+    #[test]
+    fn a_mark_says_its_run_and_fits_one_name_in_one_place_by_one_signer() {
+        let signer = Signer::generate();
+        let repository = RepositoryId::from_bytes([3; 16]);
+        let marker = Marker::new(&signer, repository, place("222222222222", "eu-west-1"));
+        let tag = marker.tag(&run(), NAME);
+        assert_eq!((tag.key.as_str(), tag.value.len()), (DRILL_TAG, 32 + 1 + 10 + 1 + 32 + 1 + 64));
+        assert!(tag.value.starts_with(&format!("{}/1795503600/{}/", run().drill, run().snapshot)), "{}", tag.value);
+        let marked = secret(NAME, vec![tag.clone()], AFTER);
+        assert_eq!(marker.run_of(&marked), Ok(run()));
+        assert_eq!(marker.run_of(&secret("drill/other", vec![tag.clone()], AFTER)), Err(NotOwn::Forged));
+        assert_eq!(marker.run_of(&secret(NAME, Vec::new(), AFTER)), Err(NotOwn::Unmarked));
+        let others = [
+            Marker::new(&Signer::generate(), repository, place("222222222222", "eu-west-1")),
+            Marker::new(&signer, RepositoryId::from_bytes([4; 16]), place("222222222222", "eu-west-1")),
+            Marker::new(&signer, repository, place("222222222223", "eu-west-1")),
+            Marker::new(&signer, repository, place("222222222222", "eu-west-2")),
+        ];
+        for other in others {
+            assert_eq!(other.run_of(&marked), Err(NotOwn::Forged));
+        }
+        let parts: Vec<&str> = tag.value.split('/').collect();
+        for (at, part) in [(0, "01".repeat(15) + "02"), (1, "1795503601".into()), (2, "02".repeat(15) + "01")] {
+            let mut changed = parts.clone();
+            changed[at] = &part;
+            let tag = Tag { value: changed.join("/"), ..tag.clone() };
+            assert_eq!(marker.run_of(&secret(NAME, vec![tag], AFTER)), Err(NotOwn::Forged), "{at}");
+        }
+        for value in ["", "x", &parts[..3].join("/"), &format!("{}/x", tag.value), &run().drill.to_string()] {
+            let tag = Tag { value: value.into(), ..tag.clone() };
+            assert_eq!(marker.run_of(&secret(NAME, vec![tag], AFTER)), Err(NotOwn::Forged), "{value}");
+        }
+        let moved = Secret { id: marked.id.replace("eu-west-1", "eu-west-2"), ..marked };
+        assert_eq!(marker.run_of(&moved), Err(NotOwn::OtherPlace));
+    }
+
+    #[test]
+    fn what_is_older_than_the_drill_is_not_its_own() {
+        let marker =
+            Marker::new(&Signer::generate(), RepositoryId::from_bytes([3; 16]), place("222222222222", "eu-west-1"));
+        let tag = marker.tag(&run(), NAME);
+        for (created, own) in [
+            (AFTER, true),
+            (Some("2026-11-24T06:55:00Z"), true),
+            (Some("2026-11-24T06:54:59Z"), false),
+            (Some("2020-01-01T00:00:00Z"), false),
+            (None, false),
+        ] {
+            let marked = secret(NAME, vec![tag.clone()], created);
+            assert_eq!(marker.run_of(&marked).is_ok(), own, "{created:?}");
+            let bare = secret(NAME, Vec::new(), created);
+            let id = bare.id.clone();
+            assert_eq!(marker.is_own(&run(), &bare, Some(&id), false).is_ok(), own, "{created:?}");
+        }
+    }
+
+    #[test]
+    fn without_room_for_a_mark_only_the_answered_identifier_counts() {
+        let marker =
+            Marker::new(&Signer::generate(), RepositoryId::from_bytes([3; 16]), place("222222222222", "eu-west-1"));
+        let bare = secret(NAME, Vec::new(), AFTER);
+        let id = bare.id.as_str();
+        assert_eq!(marker.is_own(&run(), &bare, Some(id), false), Ok(()));
+        assert_eq!(marker.is_own(&run(), &bare, Some(id), true), Err(NotOwn::Unmarked), "it should have one");
+        assert_eq!(marker.is_own(&run(), &bare, None, false), Err(NotOwn::Unmarked));
+        assert_eq!(marker.is_own(&run(), &bare, Some("arn:other"), false), Err(NotOwn::OtherPlace));
+        let other = Secret { id: "arn:other".into(), ..bare.clone() };
+        assert_eq!(marker.is_own(&run(), &other, Some("arn:other"), false), Err(NotOwn::OtherPlace));
+        let marked = secret(NAME, vec![marker.tag(&run(), NAME)], AFTER);
+        assert_eq!(marker.is_own(&run(), &marked, Some(id), false), Err(NotOwn::OtherDrill), "it should have none");
+        assert_eq!(marker.is_own(&run(), &marked, Some(id), true), Ok(()));
+        assert_eq!(marker.is_own(&run(), &marked, None, true), Ok(()));
+        let next = Run { drill: SnapshotId::from_bytes([9; 16]), ..run() };
+        assert_eq!(marker.is_own(&next, &marked, None, true), Err(NotOwn::OtherDrill));
+    }
+
+    #[test]
+    fn identifiers_are_those_of_a_name_in_a_place() {
+        let here = place("222222222222", "eu-west-1");
+        let arn = |text: &str| format!("arn:aws:secretsmanager:{text}");
+        assert!(is_of(&arn("eu-west-1:222222222222:secret:a:b-AbCdEf"), "a:b", &here));
+        for other in [
+            arn("eu-west-1:222222222222:secret:a:b-AbCdE"),
+            arn("eu-west-1:222222222222:secret:a:b-AbCdEfg"),
+            arn("eu-west-1:222222222222:secret:a:bxAbCdEf"),
+            arn("eu-west-1:222222222222:secret:a:c-AbCdEf"),
+            arn("eu-west-1:222222222222:secret:a:b"),
+            arn("eu-west-2:222222222222:secret:a:b-AbCdEf"),
+            arn("eu-west-1:222222222223:secret:a:b-AbCdEf"),
+            arn("eu-west-1:222222222222:other:a:b-AbCdEf"),
+            "arn:aws:kms:eu-west-1:222222222222:secret:a:b-AbCdEf".into(),
+            "xrn:aws:secretsmanager:eu-west-1:222222222222:secret:a:b-AbCdEf".into(),
+            String::new(),
+        ] {
+            assert!(!is_of(&other, "a:b", &here), "{other}");
+        }
+    }
+
+    fn record(name: &str, tags: usize, versions: &[&str]) -> Record {
+        let tags = (0..tags).map(|number| Tag { key: number.to_string(), value: String::new() }).collect();
+        let version = |id: &&str| Version {
+            id: (*id).into(),
+            current: false,
+            labels: Vec::new(),
+            created: None,
+            facets: VersionFacets::default(),
+            value: ValueState::None,
+        };
+        let versions = versions.iter().map(version).collect();
+        Record { secret: secret(name, tags, None), versions, read: Timestamp::UNIX_EPOCH, listing: None }
+    }
+
+    #[test]
+    fn a_mark_replaces_an_older_one_and_needs_room() {
+        let marker =
+            Marker::new(&Signer::generate(), RepositoryId::from_bytes([3; 16]), place("222222222222", "eu-west-1"));
+        let mut marked = record("app", 49, &[]);
+        for _ in 0..2 {
+            assert!(mark(&mut marked, &marker, &run(), NAME));
+            assert_eq!(marked.secret.facets.tags.len(), 50);
+        }
+        assert_eq!(marked.secret.facets.tags[49], marker.tag(&run(), NAME));
+        let mut full = record("app", 50, &[]);
+        assert!(!mark(&mut full, &marker, &run(), NAME));
+        assert_eq!(full.secret.facets.tags.len(), 50);
+        full.secret.facets.tags[7] = Tag { key: DRILL_TAG.into(), value: "theirs".into() };
+        assert!(mark(&mut full, &marker, &run(), NAME), "a tag of that key gives its room");
+    }
+
+    #[test]
+    fn versions_are_held_against_the_snapshots() {
+        let records = [record("app", 0, &["one", "two"]), record("other", 0, &["three"])];
+        let fit = |name: &str, versions: &[&str]| {
+            are_versions_of(&records, name, &versions.iter().map(ToString::to_string).collect())
+        };
+        assert!(fit("drill/app", &["one", "two"]) && fit("app", &["two"]) && fit("drill/app", &[]));
+        assert!(!fit("drill/app", &["one", "three"]) && !fit("drill/app", &["three"]) && !fit("elsewhere", &[]));
+    }
+}
