@@ -14,7 +14,7 @@ use lifeboat::{
         Request, State, Trigger, Verdict,
     },
     isolation::Isolation,
-    model::{Replica, Rotation, SecretValue, Tag},
+    model::{Replica, Rotation, SecretValue},
     progress::Silent,
     provider::{
         Target,
