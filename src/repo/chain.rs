@@ -442,7 +442,7 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
             let detail = format!("{file} has its sequence number {sequence} too");
             faults.push(Fault::new(&other.file, FaultKind::Fork, detail).about(sequence));
         }
-        let siblings = before.filter(|_| sequence == expected).map_or(&[][..], |(_, siblings)| siblings);
+        let siblings = before.map_or(&[][..], |(_, siblings)| siblings);
         let broken = found.iter().filter(|each| !follows(each, expected, siblings));
         let detail = "it follows another snapshot than the one before it";
         faults.extend(broken.map(|each| Fault::new(&each.file, FaultKind::Fork, detail).about(sequence)));

@@ -375,8 +375,7 @@ impl Judgement {
     pub fn refuse_halted(&self, what: Halt) -> Result<Vec<AcceptedFault>, Refusal> {
         let forbids = |each: &&VerifiedRecord| each.record.halts.contains(&what);
         let files: Vec<&str> = self.later.in_force.iter().filter(forbids).map(|each| each.file.as_str()).collect();
-        let of = |fault: &Fault| fault.kind == FaultKind::Halted && files.contains(&fault.file.as_str());
-        self.let_through("a signed record forbids it", of)
+        self.let_through("a signed record forbids it", |fault| files.contains(&fault.file.as_str()))
     }
 
     /// That nothing with a severity is wrong but what was accepted.
@@ -417,7 +416,7 @@ impl Judgement {
         let short = wanted.get(..SHORT).unwrap_or(wanted);
         let is_own = |fault: &&Fault| {
             let stem = layout::manifest_stem(&fault.file).and_then(|stem| stem.rsplit_once('-'));
-            wanted.len() >= 4 && fault.severity().is_some() && stem.is_some_and(|(_, id)| id.starts_with(short))
+            wanted.len() >= 4 && stem.is_some_and(|(_, id)| id.starts_with(short))
         };
         let own: Vec<Fault> = self.faults.iter().filter(is_own).cloned().collect();
         let severe = || self.faults.iter().filter(|fault| fault.severity().is_some()).cloned().collect::<Vec<_>>();

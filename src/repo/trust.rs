@@ -335,3 +335,26 @@ fn has(epoch: &Epoch, key: &PublicKey) -> bool {
 fn name_of(stored: &StoredEpoch, digest: &Digest) -> String {
     layout::epoch(stored.epoch.number, digest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_changes_with_every_epoch_and_closing_list() {
+        let digest = |epochs: &[&[u8]], closings: &[u32]| {
+            let trust = Trust {
+                epochs: Vec::new(),
+                digests: epochs.iter().map(|bytes| Digest::of(bytes)).collect(),
+                closings: closings.iter().map(|number| (*number, Closed::default())).collect(),
+                faults: Vec::new(),
+                junk: Vec::new(),
+                superseded: None,
+            };
+            trust.digest()
+        };
+        let all = [digest(&[b"1"], &[]), digest(&[b"1", b"2"], &[]), digest(&[b"1", b"2"], &[2])];
+        assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), 3);
+        assert_ne!(digest(&[b"1", b"2"], &[1]), digest(&[b"1", b"2"], &[2]));
+    }
+}

@@ -191,8 +191,6 @@ impl Repository {
             let file = SignedFile::new(entry.name.clone(), stem.to_owned(), bytes, signature);
             found.extend(judge(self.id, &file, trust).ok());
         }
-        // Names are in the order of times, which need not be that of numbers.
-        found.sort_by_key(|found| found.manifest().sequence);
         let mut seen = Seen::Nothing;
         for found in found {
             let is_head = tip.learn(&found);

@@ -452,3 +452,76 @@ async fn by_hand_plan_mark_undo_sweep_and_an_independent_reader_agrees() {
     desk.run("check --repo west").expect(4);
     sandbox.shutdown().await;
 }
+
+#[test]
+fn each_mark_names_its_snapshots_until_they_are_gone() {
+    let (sample, trust) = five();
+    block_on(async {
+        let record = mark(&sample, &trust, &[1, 2]).await;
+        let chain = sample.repository.chain(&trust).await.unwrap();
+        let by: Vec<_> = chain.manifests.iter().map(|found| chain.forgotten(found).map(|by| by.digest)).collect();
+        assert_eq!(by, [Some(record.digest), Some(record.digest), None, None, None]);
+        let pending = |chain: &lifeboat::repo::Chain| chain.pending().iter().map(|(by, n)| (by.digest, *n)).collect();
+        let there: Vec<(Digest, u64)> = pending(&chain);
+        assert_eq!(there, [(record.digest, 2)]);
+        sweep(&sample.repository, &trust, &sample.signer, later(), &none()).await.unwrap();
+        let there: Vec<(Digest, u64)> = pending(&sample.repository.chain(&trust).await.unwrap());
+        assert_eq!(there, []);
+    });
+}
+
+#[test]
+fn what_was_removed_before_its_signer_was_is_excused_by_the_closing_list() {
+    let (sample, trust) = five();
+    let other = Signer::generate();
+    block_on(async {
+        mark(&sample, &trust, &[1, 2]).await;
+        sweep(&sample.repository, &trust, &sample.signer, later(), &none()).await.unwrap();
+        sample.succeed(&trust, &sample.recovery, (&sample.signer, &[&other]), None).await;
+        let chain = sample.repository.chain(&sample.trust_now().await).await.unwrap();
+        assert!(chain.records.is_empty() && chain.faults.iter().all(|fault| fault.kind == FaultKind::Junk));
+        assert_eq!(chain.manifests.len(), 3);
+    });
+}
+
+#[test]
+fn a_record_that_is_renamed_or_names_an_impossible_number_changes_nothing() {
+    let (sample, trust) = five();
+    block_on(async {
+        let record = mark(&sample, &trust, &[2]).await;
+        let storage = sample.repository.storage();
+        for (name, number, kinds) in [
+            ("20260101T000000Z-00000000".to_owned(), 2, vec![FaultKind::Renamed]),
+            (record.name.clone(), u64::MAX, vec![]),
+            (record.name.clone(), 0, vec![]),
+        ] {
+            let mut forged = record.record.clone();
+            forged.snapshots[0].sequence = number;
+            forged.snapshots[0].manifest = Digest::of(b"none");
+            let bytes = Bytes::from(serde_json::to_vec_pretty(&forged).unwrap());
+            let seen = altered(storage, |name, bytes| (!name.starts_with("forgotten/")).then_some(bytes)).await;
+            let signature = sample.signer.sign(Namespace::Forget, &bytes);
+            seen.put_new(&format!("forgotten/{name}.json.sig"), signature.into()).await.unwrap();
+            seen.put_new(&format!("forgotten/{name}.json"), bytes).await.unwrap();
+            let chain = Repository::open(seen).await.unwrap().chain(&trust).await.unwrap();
+            let found: Vec<FaultKind> = chain.faults.iter().map(|fault| fault.kind).collect();
+            assert_eq!((found, chain.records.len()), (kinds.clone(), usize::from(kinds.is_empty())), "{name} {number}");
+        }
+    });
+}
+
+#[test]
+fn a_period_in_a_record_is_kept_as_it_is_and_a_very_long_one_is_for_ever() {
+    let rules = |keep_within| lifeboat::repo::ForgetRules {
+        keep_last: 0,
+        keep_daily: 0,
+        keep_weekly: 0,
+        keep_monthly: 0,
+        keep_yearly: 0,
+        keep_within,
+    };
+    for (seconds, expected) in [(None, None), (Some(3600), Some(3600)), (Some(u64::MAX), Some(1 << 40))] {
+        let within = rules(seconds).retention().keep_within;
+        assert_eq!(within.map(|within| within.as_secs()), expected);
+    }
+}

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     crypto::{Namespace, Signer},
-    model::{Digest, SnapshotId},
+    model::{Digest, Place, PlaceFilter, SnapshotId},
     repo::{
-        AcceptedFault, CheckDepth, Fault, FaultKind, ForgetError, Halt, Judgement, LaterRecord, Manifest, NoChoice,
-        Remembered, RepoError, Repository, Retention, Severity, Sweep, SweepReport, Trust, VerifiedForget, copy,
+        AcceptedFault, CheckDepth, Chosen, Fault, FaultKind, ForgetError, Halt, Judgement, LaterRecord, Manifest,
+        NoChoice, Remembered, RepoError, Repository, Retention, Severity, Sweep, SweepReport, Trust, VerifiedForget,
+        copy,
     },
     storage::{Read, Storage},
 };
@@ -138,6 +139,11 @@ fn a_fork_by_a_current_signer_is_never_chosen_between() {
         let refusal = refused(judgement.newest(None));
         assert_eq!(refusal.severity(), Severity::Refused);
         assert!(refusal.faults.iter().all(|fault| fault.kind == FaultKind::Fork));
+        let lost = Manifest { snapshot: SnapshotId::random(), previous: Some(Digest::of(b"none")), ..twin.clone() };
+        let seen = altered(storage, |_, bytes| Some(bytes)).await;
+        plant(&seen, &lost, &sample.signer).await;
+        let several = refused(judged(&seen, &sample).await.newest(None));
+        assert!(several.flags().len() < several.faults.len(), "a file that is wrong in two ways is accepted once");
         for found in judgement.chain().manifests.iter().filter(|found| found.manifest().sequence == 3) {
             let id = found.manifest().snapshot.to_string();
             refused(judgement.by_id(&id, None));
@@ -366,6 +372,28 @@ fn a_late_snapshot_keeps_its_place_and_is_nobodys_newest() {
         assert_eq!(Fault::worst(judgement.faults()), Some(Severity::Attention));
         let accepting = judgement.clone().accepting(&refusal.flags());
         assert_eq!(number(accepting.newest(None)), 6);
+        let recent = accepting.recent(None, 3).unwrap();
+        assert_eq!(recent.iter().map(|found| found.manifest().sequence).collect::<Vec<_>>(), [6, 5, 4]);
+        assert_eq!(number(accepting.at(None, later(), later())), 6);
+        let appending = judgement.for_appending().unwrap();
+        let any = appending.newest_where(&late.source, |_| true).unwrap();
+        assert_eq!((any.manifest().sequence, appending.faults().len()), (6, 1));
+        // As the last of the chain it stays, whoever marks it.
+        let marked: BTreeSet<String> = names(&sample.repository, &trust, &[7]).await;
+        let window = (time(3), time(4));
+        sample.repository.forget(&accepting, &trust, &marked, window, None, &sample.signer).await.unwrap();
+        let marking = sample.repository.judge(&trust, &[]).await.unwrap().accepting(&refusal.flags());
+        let (seen, keep) = (BTreeMap::new(), BTreeSet::new());
+        let order = Sweep {
+            now: later(),
+            rules: Retention::default(),
+            window: SignedDuration::ZERO,
+            signer: sample.signer.public(),
+            seen: &seen,
+            keep: &keep,
+        };
+        assert_eq!(sample.repository.sweep(&marking, &order).await.unwrap().snapshots, 0);
+        sample.repository.undo_forget(&trust, "latest", time(5), &sample.signer).await.unwrap();
         let id = late.snapshot.to_string();
         refused(judgement.by_id(&id, None));
         assert_eq!(number(accepting.by_id(&id, None)), 7);
@@ -456,6 +484,16 @@ fn what_others_remember_refuses_and_names_who_holds_the_good_head() {
         assert_eq!(refusal.faults[0].kind, FaultKind::RolledBack);
         assert!(refusal.to_string().contains("the good head, number 3, is in the copy at west"), "{refusal}");
         assert_eq!(refusal.holders, ["the copy at west"]);
+        assert_eq!((whole.compared(), judgement.compared()), (1, 1));
+        // Of those that hold a head the newest is named; a head inside the repository excludes no rollback.
+        let old = chain.manifests[0].witness();
+        let by = |by: &str, head, holds| Remembered { by: by.into(), head, holds, outside: false };
+        let several = [by("a drill", head, false), by("west", old, true)];
+        let inside = seen.judge(&trust, &several).await.unwrap();
+        assert_eq!((refused(inside.newest(None)).holders, inside.compared()), (vec!["west".to_owned()], 0));
+        let several = [by("a drill", head, false), by("west", old, true), by("east", head, true)];
+        let inside = seen.judge(&trust, &several).await.unwrap();
+        assert_eq!(refused(inside.newest(None)).holders, ["east"]);
         assert!(judgement.for_appending().is_err());
         let accepting = judgement.accepting(&["snapshots:rolled_back".parse().unwrap()]);
         assert_eq!(number(accepting.newest(None)), 2);
@@ -755,4 +793,93 @@ async fn what_is_no_file_or_too_large_is_damaged_and_nobody_waits_for_it() {
         run("list").expect(0);
     }
     sandbox.shutdown().await;
+}
+
+#[test]
+fn the_source_is_named_where_there_are_several() {
+    let sample = Sample::new(Storage::memory(), 2);
+    let filter = |text: &str| text.parse::<PlaceFilter>().unwrap();
+    let (ours, theirs, nobodys) = (filter("111122223333"), filter("444455556666:eu-west-1"), filter("9"));
+    block_on(async {
+        let judgement = judged(sample.repository.storage(), &sample).await;
+        assert_eq!(number(judgement.newest(None)), 2);
+        let mut manifest = next(&sample).await;
+        manifest.source = Place { account: "444455556666".into(), region: "eu-west-1".into(), ..manifest.source };
+        let other = sample.repository.put_manifest(manifest, &sample.signer).await.unwrap();
+        let judgement = judged(sample.repository.storage(), &sample).await;
+        let several =
+            |found: Result<_, NoChoice>| matches!(found, Err(NoChoice::SeveralSources(all)) if all.len() == 2);
+        let none =
+            |found: Result<_, NoChoice>| matches!(found, Err(NoChoice::NoSuchSource { there, .. }) if there.len() == 2);
+        let numbers = |found: Result<Vec<Chosen>, NoChoice>| {
+            found.unwrap().iter().map(|found| found.manifest().sequence).collect::<Vec<_>>()
+        };
+        assert!(several(judgement.newest(None)) && none(judgement.newest(Some(&nobodys))));
+        assert_eq!((number(judgement.newest(Some(&ours))), number(judgement.newest(Some(&theirs)))), (2, 3));
+        assert!(several(judgement.at(None, later(), later())) && none(judgement.at(Some(&nobodys), later(), later())));
+        assert_eq!(number(judgement.at(Some(&ours), later(), later())), 2);
+        assert_eq!(numbers(judgement.recent(Some(&ours), 9)), [2, 1]);
+        assert_eq!(numbers(judgement.recent(Some(&ours), 1)), [2]);
+        let id = other.manifest().snapshot.to_string();
+        assert_eq!(number(judgement.by_id(&id, Some(&theirs))), 3);
+        assert!(matches!(judgement.by_id(&id, Some(&ours)), Err(NoChoice::OtherSource { .. })));
+        let appending = judgement.for_appending().unwrap();
+        let place = &judgement.chain().manifests[0].manifest().source;
+        let number = |found: Option<Chosen>| found.map(|found| found.manifest().sequence);
+        assert_eq!(number(appending.newest_where(place, |_| true)), Some(2));
+        assert_eq!(number(appending.newest_where(place, |found| found.manifest().sequence < 2)), Some(1));
+        assert_eq!((number(appending.newest(place)), appending.faults()), (Some(2), vec![]));
+    });
+    let empty = Sample::empty(Storage::memory());
+    block_on(async {
+        let judgement = judged(empty.repository.storage(), &empty).await;
+        assert!(matches!(judgement.newest(Some(&ours)), Err(NoChoice::None(_))));
+        assert!(judgement.recent(None, 3).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn an_id_that_is_not_believed_names_its_own_faults_or_all_of_them() {
+    let sample = Sample::new(Storage::memory(), 9);
+    block_on(async {
+        let whole = judged(sample.repository.storage(), &sample).await;
+        let is_cut = |name: &str| whole.chain().manifests[1..8].iter().any(|found| found.file() == name);
+        let cut = |name: &str, bytes: Bytes| Some(if is_cut(name) { bytes.slice(..9) } else { bytes });
+        let seen = altered(sample.repository.storage(), cut).await;
+        seen.put_new("epochs/7-x.json", Bytes::from_static(b"of no meaning")).await.unwrap();
+        let zeros = format!("epochs/9-{}.json", "0".repeat(64));
+        seen.put_new(&zeros, Bytes::from_static(b"junk")).await.unwrap();
+        let judgement = judged(&seen, &sample).await;
+        assert!(judgement.faults().iter().any(|fault| fault.kind == FaultKind::Junk && fault.file == zeros));
+        let (own, id) = (whole.chain().manifests[2].file(), whole.chain().manifests[2].manifest().snapshot.to_string());
+        for length in [4, 6, 8, id.len()] {
+            let refusal = refused(judgement.by_id(&id[..length], None));
+            let files: BTreeSet<&str> = refusal.faults.iter().map(|fault| fault.file.as_str()).collect();
+            assert_eq!((files, refusal.is_acceptable), ([own.as_str()].into(), false), "{length}");
+        }
+        for wanted in [&id[..3], "ffff0000", &id[4..8]] {
+            let refusal = refused(judgement.by_id(wanted, None));
+            assert_eq!(refusal.faults.len(), 8, "{wanted}: seven that are cut, and the gap: {:?}", refusal.faults);
+            assert!(refusal.to_string().ends_with("; and 3 more"), "{refusal}");
+        }
+        // What is accepted is told once, in order.
+        let refusal = refused(judgement.newest(None));
+        let mut flags = refusal.flags();
+        assert_eq!(judgement.clone().accepting(&flags).newest(None).unwrap().accepted(), flags);
+        flags.reverse();
+        flags.extend(flags.clone());
+        assert_eq!(judgement.accepting(&flags).newest(None).unwrap().accepted(), refusal.flags());
+    });
+}
+
+#[test]
+fn a_snapshot_of_the_second_in_which_its_epoch_was_made_counts() {
+    let sample = Sample::empty(Storage::memory());
+    block_on(async {
+        let (records, packs) = sample.seal().await;
+        let manifest = sample.manifest(1, None, &records, &packs).await;
+        let first = Manifest { time: time(0), finished: time(0), ..manifest };
+        sample.repository.put_manifest(first, &sample.signer).await.unwrap();
+        assert_eq!(number(judged(sample.repository.storage(), &sample).await.at(None, time(0), time(0))), 1);
+    });
 }

@@ -64,6 +64,19 @@ fn a_removed_snapshot_is_a_gap_but_for_the_newest() {
 }
 
 #[test]
+fn several_that_are_missing_are_one_gap() {
+    let sample = Sample::new(Storage::memory(), 5);
+    block_on(async {
+        let whole = chain(sample.repository.storage().clone(), &sample.anchor()).await;
+        let is_gone = |name: &str| whole.manifests[2..4].iter().any(|gone| name.contains(gone.name()));
+        let seen = altered(sample.repository.storage(), |name, bytes| (!is_gone(name)).then_some(bytes)).await;
+        let seen = chain(seen, &sample.anchor()).await;
+        assert_eq!((sequences(&seen), kinds(&seen)), (vec![1, 2, 5], vec![FaultKind::Gap]));
+        assert_eq!(seen.faults[0].detail, "snapshots 3 to 4 are missing before it");
+    });
+}
+
+#[test]
 fn snapshots_are_found_by_latest_or_an_unambiguous_prefix() {
     let sample = Sample::new(Storage::memory(), 3);
     let chain = block_on(chain(sample.repository.storage().clone(), &sample.anchor()));
@@ -202,6 +215,8 @@ fn a_manifest_is_stored_once_and_by_its_own_signer() {
         assert!(matches!(put(&manifest, &other).await, Err(RepoError::Untrusted { .. })));
         let foreign = Manifest { repository: RepositoryId::from_bytes([1; 16]), ..manifest.clone() };
         assert!(matches!(put(&foreign, &sample.signer).await, Err(RepoError::Untrusted { .. })));
+        let newer = Manifest { version: 2, ..manifest.clone() };
+        assert!(matches!(put(&newer, &sample.signer).await, Err(RepoError::Untrusted { .. })));
         put(&manifest, &sample.signer).await.unwrap();
         assert!(matches!(put(&manifest, &sample.signer).await, Err(RepoError::Storage(_))));
     });
@@ -256,10 +271,26 @@ fn an_epoch_that_should_count_and_does_not_is_refused() {
         let epoch = sample.succeed(&before, &sample.recovery, (&sample.signer, &[&sample.signer]), None).await;
         let storage = sample.repository.storage();
         let first = format!("epochs/1-{}.json", epoch.previous.as_ref().unwrap().sha256);
-        for file in [first.clone(), format!("{first}.sig")] {
-            let seen = altered(storage, |name, bytes| (*name != file).then_some(bytes)).await;
-            let outcome = Repository::open(seen).await.unwrap().trust(&sample.anchor()).await;
-            assert!(matches!(outcome, Err(RepoError::Untrusted { .. } | RepoError::Damaged { .. })), "{file}");
+        let cases: [(_, _, fn(&RepoError) -> bool); 3] = [
+            (
+                first.clone(),
+                None,
+                |error| matches!(error, RepoError::Damaged { reason, .. } if reason == "it is missing"),
+            ),
+            (
+                first.clone(),
+                Some(Bytes::from_static(b"no")),
+                |error| matches!(error, RepoError::Damaged { reason, .. } if reason.contains("digest")),
+            ),
+            (format!("{first}.sig"), None, |error| matches!(error, RepoError::Untrusted { .. })),
+        ];
+        for (file, content, is_expected) in cases {
+            let seen = altered(storage, |name, bytes| if name == file { content.clone() } else { Some(bytes) }).await;
+            // Another broken one of the number is not what is missed.
+            let beside = format!("epochs/1-{}.json", "0".repeat(64));
+            seen.put_new(&beside, Bytes::from_static(b"junk")).await.unwrap();
+            let error = Repository::open(seen).await.unwrap().trust(&sample.anchor()).await.unwrap_err();
+            assert!(is_expected(&error) && error.to_string().contains(&first), "{file}: {error}");
         }
         // The newest one without its signature might be one that removes a signer.
         let second = format!("{}.sig", epoch.file_name());

@@ -63,6 +63,16 @@ fn what_a_removed_signer_made_counts_up_to_the_closing_list_and_never_after() {
         let early = Digest::of(&sample.repository.drills().await.unwrap()[0].bytes);
         assert!(after.counts_by_signer(Signed::Drill, &sample.signer.public(), &early).is_ok());
         assert!(after.counts(Signed::Forget, 1, &sample.signer.public(), &late).is_err());
+        let unknown = after.counts(Signed::Manifest, 9, &other.public(), &late);
+        assert_eq!(unknown.unwrap_err(), "epoch 9 is not trusted");
+        sample
+            .repository
+            .put_drill(time(201), SnapshotId::random(), Bytes::from_static(b"{}\n"), &Signer::generate())
+            .await
+            .unwrap();
+        let report = sample.repository.check(&after, lifeboat::repo::CheckDepth::Structure).await.unwrap();
+        let drills = report.faults.iter().filter(|fault| fault.file.starts_with("drills/")).count();
+        assert_eq!(drills, 2, "the late one and the stranger's: {:?}", report.faults);
     });
 }
 
@@ -168,7 +178,18 @@ fn a_new_key_is_seen_by_the_old_one_only_with_a_countersignature() {
     block_on(async {
         let before = trust(&sample).await;
         sample.succeed(&before, &newer, (&sample.signer, &[&sample.signer]), None).await;
-        assert_eq!(trust(&sample).await.superseded(), Some(2));
+        let old = trust(&sample).await;
+        assert_eq!((old.superseded(), old.faults()[0].kind), (Some(2), FaultKind::Superseded));
+        // Another ceremony of the old key looks first.
+        let mut late = crate::repo_sample::epoch(&sample.recovery, &sample.signer);
+        (late.number, late.previous) =
+            (2, Some(lifeboat::repo::PreviousEpoch { number: 1, sha256: before.current_digest() }));
+        let (bytes, root) = (late.to_bytes(), sample.recovery.root_signer());
+        let signature = root.sign(Namespace::Epoch, &bytes);
+        let next =
+            lifeboat::repo::SignedEpoch { bytes: &bytes, signature: &signature, closing: None, countersigner: None };
+        let refused = sample.repository.put_signed_epoch(next, &root.public(), &before).await;
+        assert!(matches!(refused, Err(RepoError::Damaged { .. })), "{refused:?}");
         let storage = sample.repository.storage();
         let seen =
             crate::repo_sample::altered(storage, |name, bytes| (!name.ends_with(".countersig")).then_some(bytes));
@@ -195,6 +216,11 @@ fn two_ceremonies_that_knew_nothing_of_each_other_are_told_and_settled_alike_for
         }
         let now = trust(&sample).await;
         assert_eq!((now.current().created, now.faults()[0].kind), (time(70), FaultKind::Fork));
+        assert_eq!((&now.faults()[0].file, now.junk()), (&epoch.file_name(), &[][..]));
+        let stranger = RecoveryKey::generate();
+        let theirs = crate::repo_sample::epoch(&stranger, &sample.signer);
+        sample.repository.put_epoch(&theirs, &stranger.root_signer()).await.unwrap();
+        assert_eq!(trust(&sample).await.junk()[0].file, theirs.file_name(), "a fault hides no other file");
         // A ceremony that looks first refuses.
         epoch.created = time(80);
         let bytes = epoch.to_bytes();
@@ -203,5 +229,47 @@ fn two_ceremonies_that_knew_nothing_of_each_other_are_told_and_settled_alike_for
             lifeboat::repo::SignedEpoch { bytes: &bytes, signature: &signature, closing: None, countersigner: None };
         let refused = sample.repository.put_signed_epoch(next, &root.public(), &before).await;
         assert!(matches!(refused, Err(RepoError::Damaged { .. })));
+    });
+}
+
+/// Stores an epoch of `key` with this number and this epoch before it, and the countersignature of a host.
+async fn plant(sample: &Sample, key: &RecoveryKey, number: u32, previous: Option<(u32, Digest)>) -> String {
+    let mut epoch = crate::repo_sample::epoch(key, &sample.signer);
+    epoch.number = number;
+    epoch.previous = previous.map(|(number, sha256)| lifeboat::repo::PreviousEpoch { number, sha256 });
+    let countersignature = sample.signer.sign(Namespace::Epoch, &epoch.to_bytes());
+    let name = format!("{}.countersig", epoch.file_name());
+    sample.repository.storage().put_new(&name, countersignature.into()).await.unwrap();
+    sample.repository.put_epoch(&epoch, &key.root_signer()).await.unwrap();
+    epoch.file_name()
+}
+
+#[test]
+fn an_epoch_whose_numbers_do_not_follow_is_refused() {
+    for (number, before) in [(2, None), (3, Some(2)), (3, Some(1))] {
+        let sample = Sample::new(Storage::memory(), 1);
+        block_on(async {
+            let first = trust(&sample).await.current_digest();
+            let name = plant(&sample, &sample.recovery, number, before.map(|before| (before, first))).await;
+            let found = sample.repository.trust(&sample.anchor()).await;
+            assert!(matches!(found, Err(RepoError::Untrusted { .. })), "{name}: {found:?}");
+        });
+    }
+}
+
+#[test]
+fn a_new_key_is_seen_only_right_after_the_newest_epoch_whichever_signer_vouches_for_it() {
+    let (sample, other) = (Sample::new(Storage::memory(), 1), Signer::generate());
+    block_on(async {
+        let before = trust(&sample).await;
+        sample.succeed(&before, &sample.recovery, (&sample.signer, &[&other, &sample.signer]), None).await;
+        let second = trust(&sample).await.current_digest();
+        for (number, previous) in [(5, 2), (3, 7), (2, 2)] {
+            plant(&sample, &RecoveryKey::generate(), number, Some((previous, second))).await;
+            let now = trust(&sample).await;
+            assert_eq!((now.superseded(), now.faults().len()), (None, 0), "{number} after {previous}");
+        }
+        plant(&sample, &RecoveryKey::generate(), 3, Some((2, second))).await;
+        assert_eq!(trust(&sample).await.superseded(), Some(3));
     });
 }

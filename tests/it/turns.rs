@@ -205,3 +205,97 @@ fn old_turns_that_may_not_be_removed_do_no_harm() {
         assert!(copy.list("turns").await.unwrap().is_empty(), "a copy is no place to append to");
     });
 }
+
+#[test]
+fn a_host_whose_snapshot_others_stored_and_followed_adds_it_once() {
+    let scene = Scene::new(Storage::memory());
+    let (repository, dying) = (&scene.sample.repository, scene.through(Faults::from_put(2)));
+    block_on(async {
+        let empty = repository.chain(&scene.trust).await.unwrap();
+        let (draft, tip, stale) = (scene.draft(), empty.tip(), empty.tip());
+        drop(dying.append(draft.clone(), &scene.trust, &scene.sample.signer, &tip).await);
+        scene.append(repository).await.unwrap();
+        assert_eq!(scene.history().await.len(), 2);
+        let added = repository.append(draft.clone(), &scene.trust, &scene.sample.signer, &stale).await.unwrap();
+        assert_eq!((added.manifest().sequence, added.manifest().snapshot), (1, draft.snapshot));
+        assert_eq!(scene.history().await.len(), 2);
+        assert!(scene.turns().await.is_empty());
+    });
+}
+
+#[test]
+fn a_turn_of_an_earlier_epoch_is_not_stored_after_a_later_one() {
+    let scene = Scene::new(Storage::memory());
+    let (repository, signer) = (&scene.sample.repository, &scene.sample.signer);
+    let dying = [(); 2].map(|()| scene.through(Faults::from_put(2)));
+    block_on(async {
+        scene.append(repository).await.unwrap();
+        let stale = repository.chain(&scene.trust).await.unwrap().tip();
+        scene.sample.succeed(&scene.trust, &scene.sample.recovery, (signer, &[signer]), None).await;
+        let trust = scene.sample.trust_now().await;
+        let now = async || repository.chain(&trust).await.unwrap().tip();
+        let draft = || Manifest { epoch: 2, ..scene.draft() };
+        repository.append(draft(), &trust, signer, &now().await).await.unwrap();
+        // Both knew when they began that the second epoch was in use.
+        for (number, tip, dying) in [(3, now().await, &dying[0]), (4, stale, &dying[1])] {
+            drop(dying.append(scene.draft(), &trust, signer, &now().await).await);
+            assert_eq!(scene.turns().await, [format!("turns/{number}-1.json")]);
+            let added = repository.append(draft(), &trust, signer, &tip).await.unwrap();
+            assert_eq!((added.manifest().sequence, added.manifest().epoch), (number, 2));
+            assert_eq!(repository.chain(&trust).await.unwrap().faults, []);
+        }
+    });
+}
+
+#[test]
+fn a_late_twin_does_not_move_the_head_back() {
+    let scene = Scene::new(Storage::memory());
+    let repository = &scene.sample.repository;
+    block_on(async {
+        for _ in 0..3 {
+            scene.append(repository).await.unwrap();
+        }
+        let chain = repository.chain(&scene.trust).await.unwrap();
+        let twin = Manifest { snapshot: SnapshotId::random(), ..chain.manifests[1].manifest().clone() };
+        repository.put_manifest(twin, &scene.sample.signer).await.unwrap();
+        let tip = chain.tip();
+        let added = repository.append(scene.draft(), &scene.trust, &scene.sample.signer, &tip).await.unwrap();
+        assert_eq!((added.manifest().sequence, added.manifest().previous), (4, chain.head().map(|head| head.digest())));
+    });
+}
+
+#[test]
+fn only_an_own_manifest_takes_a_turn() {
+    let scene = Scene::new(Storage::memory());
+    let (repository, stranger) = (&scene.sample.repository, Signer::generate());
+    block_on(async {
+        let foreign = Manifest { repository: lifeboat::model::RepositoryId::from_bytes([1; 16]), ..scene.draft() };
+        let newer = Manifest { version: 2, ..scene.draft() };
+        for (draft, signer) in
+            [(foreign, &scene.sample.signer), (newer, &scene.sample.signer), (scene.draft(), &stranger)]
+        {
+            let tip = repository.chain(&scene.trust).await.unwrap().tip();
+            let refused = repository.append(draft, &scene.trust, signer, &tip).await;
+            assert!(matches!(refused, Err(RepoError::Untrusted { .. })), "{refused:?}");
+        }
+        assert!(scene.turns().await.is_empty());
+    });
+}
+
+#[test]
+fn what_is_no_manifest_or_turn_that_can_be_read_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("repository");
+    let scene = Scene::new(Storage::open(root.to_str().unwrap()).unwrap());
+    let (repository, storage) = (&scene.sample.repository, scene.sample.repository.storage());
+    block_on(async {
+        let tip = repository.chain(&scene.trust).await.unwrap().tip();
+        std::fs::create_dir_all(root.join("snapshots/0/20260101T000000Z-00000000.json/x")).unwrap();
+        storage.put_new("turns/1-1.json", vec![b' '; (16 << 20) + 1].into()).await.unwrap();
+        storage.put_new("turns/9-1.json", "of a later number".into()).await.unwrap();
+        storage.put_new("turns/readme", "of none".into()).await.unwrap();
+        let added = repository.append(scene.draft(), &scene.trust, &scene.sample.signer, &tip).await.unwrap();
+        assert_eq!(added.manifest().sequence, 1);
+        assert_eq!(scene.turns().await, ["turns/9-1.json", "turns/readme"]);
+    });
+}

@@ -90,11 +90,16 @@ fn an_incomplete_snapshot_takes_no_complete_ones_place() {
     chain.push(snapshot(4, at(24 * 2 + 1), false));
     let retention = Retention { keep_daily: 1, ..Retention::default() };
     assert_eq!(kept(&chain, &retention, at(100)), [3, 4], "the newest, and the newest complete one");
+    let last = Retention { keep_last: 1, ..Retention::default() };
+    assert_eq!(kept(&chain, &last, at(100)), [3, 4], "whatever the rules");
     chain.push(snapshot(5, at(24 * 2 + 2), true));
     assert_eq!(kept(&chain, &retention, at(100)), [5]);
     let never: Vec<_> = (1..=4).map(|n| snapshot(n, at(24 * i64::try_from(n).unwrap()), false)).collect();
     let retention = Retention { keep_daily: 2, ..Retention::default() };
     assert_eq!(kept(&never, &retention, at(200)), [3, 4], "where all are incomplete they count");
+    let one_day: Vec<_> = (1..=2).map(|n| snapshot(n, at(i64::try_from(n).unwrap()), false)).collect();
+    let chain = [one_day, vec![snapshot(3, at(24), true)]].concat();
+    assert_eq!(kept(&chain, &retention, at(200)), [2, 3], "of a day the newest");
 }
 
 #[test]
