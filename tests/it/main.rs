@@ -64,6 +64,7 @@ mod repo_recall;
 mod repo_sample;
 mod repo_trust;
 mod restore_cli;
+mod restore_complete;
 mod restore_large;
 mod restore_modes;
 mod restore_order;
