@@ -46,7 +46,7 @@ pub use journal::{Unfinished, unfinished};
 pub use leftovers::TAG;
 pub use notify::tell;
 pub use parse::DrillFileError;
-pub use past::{Facts, Past, Turn, as_of, judge, missed, turns};
+pub use past::{Facts, Past, Rhythm, Turn, as_of, judge, missed, turns};
 pub use ready::{Ready, preflight};
 pub use record::*;
 

@@ -431,7 +431,7 @@ pub fn controls() -> Vec<Control> {
         ("ISO/IEC 27001:2022", "A.8.13", "backup copies are tested in line with the backup policy"),
         ("NIST SP 800-53", "CP-4", "the contingency plan is tested"),
         ("NIST SP 800-53", "CP-9 (1)(2)", "backups are tested for reliability by restoring a sample"),
-        ("PCI DSS 4.0", "12.10.2", "the response plan, backup included, is tested at least once a year"),
+        ("PCI DSS 4.0.1", "12.10.2", "the response plan, backup included, is tested at least once a year"),
         ("DORA", "Article 12", "restoration from backup is tested in separated systems"),
     ];
     let control = |(framework, control, asks): (&str, &str, &str)| Control {

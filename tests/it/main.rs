@@ -26,6 +26,7 @@ mod custody_reseal;
 mod custody_signer;
 mod drill;
 mod drill_cli;
+mod drill_evidence;
 mod drill_report;
 mod emulator_behaviour;
 mod emulator_boto3;
