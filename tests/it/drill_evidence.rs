@@ -155,7 +155,7 @@ async fn nothing_can_be_taken_out_of_the_evidence_or_added_to_it() {
     let record: serde_json::Value = serde_json::from_str(&record.out).unwrap();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     assert!(readme.contains("| date | plan | snapshot | result | RTO | RPO | operator | report |"), "{readme}");
-    let row = readme.lines().filter(|line| line.contains("](reports/")).next_back().unwrap();
+    let row = readme.lines().rfind(|line| line.contains("](reports/")).unwrap();
     let operator = record["approval"]["operator"].as_str().unwrap();
     let snapshot = format!("{}, number 1", &record["snapshot"].as_str().unwrap()[..8]);
     for words in [today.to_string().as_str(), "| outage |", &snapshot, "| passed |", operator, ".html) |"] {
