@@ -86,6 +86,8 @@ impl From<NoChoice> for Failure {
                 .hint("use the sheets of the newer key, or name an older snapshot by its id (--snapshot ID)"),
             NoChoice::Ambiguous(_) => Self::new(Exit::Refused, message).hint("name one by its id (--snapshot ID)"),
             NoChoice::None(_) | NoChoice::NoneAt(_) => Self::usage(message).hint("`lifeboat list` shows them"),
+            NoChoice::Forgotten(_) => Self::usage(message)
+                .hint("`lifeboat list` shows what there is; a locked copy may still hold this one (--repo)"),
             NoChoice::SeveralSources(places) => {
                 Self::usage(message).hint(format!("say --source with one of: {}", names(&places)))
             }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Context, Failure, survey};
+use super::{Context, Exit, Failure, survey};
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
@@ -191,6 +191,18 @@ pub(super) fn everywhere(host: &Host, repository: RepositoryId) -> Result<Vec<Re
         remembered.push(Remembered { by, head: seen.head, holds: true, outside: true });
     }
     Ok(remembered)
+}
+
+/// What went wrong with a snapshot that was being read; another host may have forgotten it meanwhile, and that is no damage.
+pub(super) async fn or_forgotten(repository: &Repository, trust: &Trust, chosen: &Chosen, failure: Failure) -> Failure {
+    if failure.exit != Exit::Damaged {
+        return failure;
+    }
+    match repository.forgotten_since(trust, chosen).await {
+        Ok(Some(gone)) => Failure::new(Exit::Failed, format!("{gone}, while it was read: {}", failure.message))
+            .hint("choose another snapshot (`lifeboat list`); a locked copy may still hold this one (--repo)"),
+        _ => failure,
+    }
 }
 
 /// Finds a snapshot: `latest` of one source, or by the beginning of its id.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     crypto::{IndexKey, Opener},
     model::{Digest, PlaceFilter, Record, ValueState},
-    repo::{AcceptedFault, Manifest, Repository, Sorted, Spool, Trust},
+    repo::{AcceptedFault, Chosen, Manifest, Repository, Sorted, Spool, Trust},
     storage::Storage,
 };
 
@@ -101,14 +101,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let judgement = history::judge(context, repository, trust, &args.compare, Reach::of(&args.snapshot)).await?;
     let manifest = history::find(&judgement, &args.snapshot, args.source.source.as_ref())?;
     history::tell(context, &manifest);
-    let mut records = pin!(repository.record_stream(&manifest, trusted.opener()?));
-    let mut shown = Spool::of_records(Some(&context.scratch()));
-    let mut complete = true;
-    while let Some(record) = records.try_next().await? {
-        complete &= !record.is_incomplete();
-        shown.push(record)?;
-    }
-    let records = shown.sorted()?;
+    let read = records(context, &trusted, &manifest).await;
+    let (records, complete) = match read {
+        Err(failure) => return Err(history::or_forgotten(repository, trust, &manifest, failure).await),
+        Ok(read) => read,
+    };
     let (accepted, digest) = (manifest.accepted(), manifest.digest());
     let value = Shown { manifest: manifest.manifest(), digest, accepted, records: &records };
     if context.output.json {
@@ -117,6 +114,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         print_tables(context, &records)?;
     }
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+}
+
+/// Every record by name, and whether all of it was captured.
+async fn records(context: &Context, trusted: &Trusted, chosen: &Chosen) -> Result<(Sorted<Record>, bool), Failure> {
+    let mut records = pin!(trusted.repository().record_stream(chosen, trusted.opener()?));
+    let mut shown = Spool::of_records(Some(&context.scratch()));
+    let mut complete = true;
+    while let Some(record) = records.try_next().await? {
+        complete &= !record.is_incomplete();
+        shown.push(record)?;
+    }
+    Ok((shown.sorted()?, complete))
 }
 
 /// One table, or several when the snapshot is large: a table is as wide as its widest row, and is held in memory.

@@ -27,6 +27,8 @@ pub enum Namespace {
     Forget,
     /// `lifeboat-record`: records of later kinds, by a signer.
     Record,
+    /// `lifeboat-evidence`: the list of the files of an evidence archive, by a signer.
+    Evidence,
 }
 
 impl Namespace {
@@ -39,6 +41,7 @@ impl Namespace {
             Self::Audit => "lifeboat-audit",
             Self::Forget => "lifeboat-forget",
             Self::Record => "lifeboat-record",
+            Self::Evidence => "lifeboat-evidence",
         }
     }
 }

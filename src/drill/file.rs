@@ -16,6 +16,9 @@ pub struct DrillFile {
     /// The version of this plan, as its owner counts.
     #[serde(default)]
     pub version: Option<String>,
+    /// The first day of the plan, from which its turns are counted; otherwise the day the repository was made.
+    #[serde(default)]
+    pub since: Option<Date>,
     /// How often it is to be held, in days.
     #[serde(default)]
     pub every_days: Option<u32>,

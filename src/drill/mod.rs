@@ -55,7 +55,7 @@ pub use hold::{Outcome, hold};
 pub use journal::{Unfinished, unfinished};
 pub use notify::tell;
 pub use parse::DrillFileError;
-pub use past::{Facts, Past, Turn, as_of, judge, missed, turns};
+pub use past::{Facts, Past, Rhythm, Turn, as_of, judge, missed, turns};
 pub use ready::{Ready, preflight};
 pub use record::*;
 

@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use super::record::{Record, Verdict};
+use super::{
+    file::DrillFile,
+    record::{Record, Verdict},
+};
 use crate::{
     crypto::{self, Namespace, PublicKey},
     model::{Digest, Place},
@@ -181,13 +184,53 @@ pub struct Turn {
     pub to: Date,
 }
 
-/// Whole months for drills of 28 to 31 days, else so many days each, that lie in `from..to` and are over.
-pub fn turns(from: Date, to: Date, every_days: u32) -> Vec<Turn> {
-    let monthly = (28..=31).contains(&every_days);
-    let mut start = if monthly { from.first_of_month() } else { from };
+/// From when on the turns of a plan are counted, and from when on they are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// The plan's first day: turns are counted from it, whenever drills were held.
+    since: Date,
+    /// The day the repository was made: no turn that began before it was due.
+    born: Date,
+    every_days: u32,
+}
+
+impl Rhythm {
+    /// That of a drill file, where it has one, in a repository made at `born`.
+    pub fn of(file: &DrillFile, born: Timestamp) -> Option<Self> {
+        let born = day(born);
+        Some(Self { since: file.since.unwrap_or(born), born, every_days: file.every_days?.max(1) })
+    }
+
+    /// The first day of the first turn that is due: of a month that had begun nothing was due.
+    fn first(self) -> Option<Date> {
+        let first = self.since.max(self.born);
+        if self.is_monthly() {
+            let month = first.first_of_month();
+            return if month == first { Some(month) } else { month.checked_add(1.month()).ok() };
+        }
+        let every = i64::from(self.every_days);
+        let days = i64::from((first - self.since).get_days());
+        let ahead = (days + every - 1) / every * every;
+        self.since.checked_add(ahead.days()).ok()
+    }
+
+    fn is_monthly(self) -> bool {
+        (28..=31).contains(&self.every_days)
+    }
+}
+
+/// The UTC day of a moment.
+pub(super) fn day(time: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(time).date()
+}
+
+/// Whole months for drills of 28 to 31 days, else so many days each, that were due and are over at `to`.
+pub fn turns(rhythm: Rhythm, to: Date) -> Vec<Turn> {
+    let monthly = rhythm.is_monthly();
     let mut turns = Vec::new();
+    let Some(mut start) = rhythm.first() else { return turns };
     loop {
-        let step = if monthly { 1.month() } else { i64::from(every_days.max(1)).days() };
+        let step = if monthly { 1.month() } else { i64::from(rhythm.every_days).days() };
         let Ok(end) = start.checked_add(step) else { return turns };
         if end > to {
             return turns;
@@ -199,11 +242,11 @@ pub fn turns(from: Date, to: Date, every_days: u32) -> Vec<Turn> {
     }
 }
 
-/// The turns in which no drill was held. `held` are the starts of drills that count.
-pub fn missed(from: Date, to: Date, every_days: u32, held: &[Timestamp]) -> Vec<Turn> {
-    let days: Vec<Date> = held.iter().map(|time| TimeZone::UTC.to_datetime(*time).date()).collect();
+/// The turns in which no drill was held, until `now`. `held` are the starts of drills that count.
+pub fn missed(rhythm: Rhythm, now: Timestamp, held: &[Timestamp]) -> Vec<Turn> {
+    let days: Vec<Date> = held.iter().copied().map(day).collect();
     let is_held = |turn: &Turn| days.iter().any(|day| (turn.from..turn.to).contains(day));
-    turns(from, to, every_days).into_iter().filter(|turn| !is_held(turn)).collect()
+    turns(rhythm, day(now)).into_iter().filter(|turn| !is_held(turn)).collect()
 }
 
 /// Days as a duration.
@@ -217,25 +260,52 @@ mod tests {
 
     use super::*;
 
+    /// A rhythm in a repository of 2026-01-01.
+    fn rhythm(since: Date, every_days: u32) -> Rhythm {
+        Rhythm { since, born: date(2026, 1, 1), every_days }
+    }
+
+    fn midnight(day: Date) -> Timestamp {
+        TimeZone::UTC.to_timestamp(day.into()).unwrap()
+    }
+
+    fn names(turns: Vec<Turn>) -> Vec<String> {
+        turns.into_iter().map(|turn| turn.name).collect()
+    }
+
     #[test]
     fn a_month_without_a_drill_is_missed_and_the_running_one_is_not() {
         let held: Vec<Timestamp> = ["2026-01-31T23:59:59Z", "2026-03-01T00:00:00Z", "2026-03-20T00:00:00Z"]
             .map(|time| time.parse().unwrap())
             .into();
-        let missed: Vec<String> =
-            missed(date(2026, 1, 15), date(2026, 5, 20), 31, &held).into_iter().map(|turn| turn.name).collect();
-        assert_eq!(missed, ["2026-02", "2026-04"]);
-        assert!(super::missed(date(2026, 5, 1), date(2026, 5, 31), 31, &[]).is_empty(), "May is not over");
+        let missed_since = |since, until, held: &[Timestamp]| names(missed(rhythm(since, 31), midnight(until), held));
+        assert_eq!(missed_since(date(2026, 1, 15), date(2026, 5, 20), &held), ["2026-02", "2026-04"]);
+        assert_eq!(missed_since(date(2026, 5, 1), date(2026, 5, 31), &[]), [""; 0], "May is not over");
+        assert_eq!(missed_since(date(2026, 5, 1), date(2026, 6, 1), &[]), ["2026-05"]);
+        assert_eq!(missed_since(date(2026, 5, 2), date(2026, 7, 1), &[]), ["2026-06"], "of May a day was over");
     }
 
     #[test]
-    fn other_rhythms_count_days() {
+    fn turns_are_counted_from_the_plan_whenever_drills_were_held() {
         let held = ["2026-01-03T12:00:00Z".parse().unwrap()];
-        let names = |every| -> Vec<String> {
-            missed(date(2026, 1, 1), date(2026, 1, 22), every, &held).into_iter().map(|turn| turn.name).collect()
-        };
-        assert_eq!(names(7), ["2026-01-08", "2026-01-15"]);
-        assert_eq!(names(92), Vec::<String>::new());
-        assert_eq!(turns(date(2026, 1, 1), date(2026, 1, 4), 1).len(), 3);
+        let missed_by =
+            |since, every, held: &[Timestamp]| names(missed(rhythm(since, every), midnight(date(2026, 1, 22)), held));
+        assert_eq!(missed_by(date(2026, 1, 1), 7, &held), ["2026-01-08", "2026-01-15"]);
+        assert_eq!(missed_by(date(2026, 1, 1), 92, &held), [""; 0]);
+        // The second drill is a day late: by the first record its turn would begin on the third, and hold it.
+        let late = ["2026-01-03T12:00:00Z".parse().unwrap(), "2026-01-15T00:00:00Z".parse().unwrap()];
+        assert_eq!(missed_by(date(2026, 1, 1), 7, &late), ["2026-01-08"]);
+        assert_eq!(missed_by(date(2026, 1, 9), 7, &[]), ["2026-01-09"], "a plan that was never held is due too");
+        assert_eq!(turns(rhythm(date(2026, 1, 1), 1), date(2026, 1, 4)).len(), 3);
+    }
+
+    #[test]
+    fn nothing_was_due_before_the_repository_was_made() {
+        let first = |since, every| turns(rhythm(since, every), date(2026, 12, 31)).first().map(|turn| turn.from);
+        assert_eq!(first(date(2025, 12, 30), 7), Some(date(2026, 1, 6)), "in the steps of the plan");
+        assert_eq!(first(date(2025, 12, 25), 7), Some(date(2026, 1, 1)));
+        assert_eq!(first(date(1, 1, 1), 1), Some(date(2026, 1, 1)));
+        assert_eq!(first(date(2025, 3, 9), 31), Some(date(2026, 1, 1)));
+        assert_eq!(first(date(2027, 1, 1), 1), None);
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    AcceptedFault, Chain, Fault, FaultKind, Manifest, Remembered, RepoError, Repository, Severity, Tip, Trust,
-    VerifiedManifest, VerifiedRecord, layout,
+    AcceptedFault, AllowedSigner, Chain, Fault, FaultKind, Forgotten, ForgottenBy, Manifest, Remembered, RepoError,
+    Repository, Severity, Tip, Trust, VerifiedManifest, VerifiedRecord, layout,
     record::{Halt, LaterRecords},
     retention::trusted,
 };
@@ -35,6 +35,8 @@ pub struct Judgement {
     compared: usize,
     /// Who holds a head that was compared.
     holders: Vec<String>,
+    /// Who signs or signed, the newest epoch first.
+    signers: Vec<AllowedSigner>,
 }
 
 /// A snapshot that may be read: its place in the history was judged.
@@ -85,6 +87,9 @@ pub enum NoChoice {
     /// There is none.
     #[error("there is no snapshot {0}")]
     None(String),
+    /// A signed record forgot it.
+    #[error("{0}")]
+    Forgotten(ForgottenBy),
     /// None is of that time or before.
     #[error("there is no snapshot of {0} or before")]
     NoneAt(Timestamp),
@@ -208,6 +213,7 @@ impl Repository {
             accepted: Vec::new(),
             compared: remembered.iter().filter(|other| other.outside).count(),
             holders: remembered.iter().filter(holds).map(|other| other.by.clone()).collect(),
+            signers: trust.epochs().iter().rev().flat_map(|epoch| epoch.signers.clone()).collect(),
         })
     }
 }
@@ -419,6 +425,10 @@ impl Judgement {
             wanted.len() >= 4 && stem.is_some_and(|(_, id)| id.starts_with(short))
         };
         let own: Vec<Fault> = self.faults.iter().filter(is_own).cloned().collect();
+        let begins = |gone: &&Forgotten| wanted.len() >= 4 && gone.snapshot.to_string().starts_with(wanted);
+        if let Some(gone) = self.chain.excused().find(begins).filter(|_| own.is_empty()) {
+            return NoChoice::Forgotten(ForgottenBy::of(gone, &self.chain.records, self.signers.iter()));
+        }
         let severe = || self.faults.iter().filter(|fault| fault.severity().is_some()).cloned().collect::<Vec<_>>();
         let faults = if own.is_empty() { severe() } else { own };
         if faults.is_empty() {

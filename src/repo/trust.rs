@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::{
     ClosingList, Epoch, Fault, FaultKind, Forgotten, RepoError, Repository, StoredDrill, StoredEpoch, damaged,
     epoch_files::EpochFiles, layout, untrusted,
@@ -180,6 +182,11 @@ impl Trust {
     /// Every verified epoch, by number.
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
+    }
+
+    /// When the repository was made.
+    pub fn born(&self) -> Timestamp {
+        self.epochs[0].created
     }
 
     /// Whether `key` is a signer of `epoch`; what it signed may not count all the same: see [`Self::counts`].

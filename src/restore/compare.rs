@@ -77,8 +77,10 @@ impl<'a> Comparing<'a, '_> {
             }
         }
         // What another secret of this name had stays, and must have lost its labels.
-        let stays =
-            |id: &str, extra: &FetchedVersion| secret.kept.iter().any(|kept| kept == id) && extra.labels.is_empty();
+        let is_replaced = secret.outcome == Outcome::Replace;
+        let stays = |id: &str, extra: &FetchedVersion| {
+            secret.kept.iter().any(|kept| kept == id) && (!is_replaced || extra.labels.is_empty())
+        };
         for (id, extra) in there {
             if secret.outcome != Outcome::NewVersion && !stays(id, extra) {
                 self.count(Aspect::Ids).unexpected += 1;

@@ -2,6 +2,7 @@
 
 use super::{
     desire::Wishing,
+    names,
     options::{OnConflict, OnScheduled, Options},
     plan::{Desired, Outcome},
     state::State,
@@ -28,7 +29,7 @@ pub(super) fn decide(
         return Outcome::Impossible(format!("a replica of {primary} has this name: promote or remove it first"));
     }
     if !state.scheduled {
-        return resolve(steps::relate(desired, state), desired, wishing.options.on_conflict);
+        return resolve(steps::relate(desired, state), desired, state, wishing.options.on_conflict);
     }
     if desired.deletion_days.is_some()
         && matches!(steps::relate(desired, &state.assuming(desired.policy.as_ref())), Relation::Same)
@@ -50,7 +51,7 @@ pub(super) fn decide(
                 notes.push(format!("not shown while it is scheduled for deletion: {}", hidden.join(", ")));
             }
             let live = State { scheduled: false, ..state.clone() };
-            match resolve(steps::relate(desired, &live), desired, wishing.options.on_conflict) {
+            match resolve(steps::relate(desired, &live), desired, &live, wishing.options.on_conflict) {
                 // Taking it back is a write.
                 Outcome::Present => Outcome::Complete,
                 other => other,
@@ -61,12 +62,25 @@ pub(super) fn decide(
 
 const SCHEDULED: &str = "a secret of this name is scheduled for deletion in the target";
 
+/// Whether what is there is the very secret of the record, and is as it was: nothing of it has to be restored, so what
+/// cannot or shall not be restored does not matter.
+pub(super) fn is_untouched(record: &Record, existing: &Existing, options: &Options) -> bool {
+    let as_it_was = Existing { secret: record.secret.clone(), versions: record.versions.clone() };
+    let (was, is) = (State::of(&as_it_was), State::of(existing));
+    options.version.is_none()
+        && was.id == is.id
+        && was.secret_type == is.secret_type
+        && was.hidden.is_empty()
+        && is.hidden.is_empty()
+        && was.is_like(&is)
+}
+
 /// How many versions, for a note.
 fn versions(state: &State) -> String {
     format!("{} versions", state.versions.len())
 }
 
-fn resolve(relation: Relation, desired: &Desired, on_conflict: OnConflict) -> Outcome {
+fn resolve(relation: Relation, desired: &Desired, state: &State, on_conflict: OnConflict) -> Outcome {
     let differences = match relation {
         Relation::Same => return Outcome::Present,
         Relation::Begun => return Outcome::Complete,
@@ -74,9 +88,12 @@ fn resolve(relation: Relation, desired: &Desired, on_conflict: OnConflict) -> Ou
     };
     let reason = format!("another secret of this name is there: {}", differences.join(", "));
     let has_value = desired.versions.iter().any(|version| version.has(AWSCURRENT));
+    // What AWSCURRENT is on cannot lose it, so only a value can replace a value.
+    let needs_value = on_conflict == OnConflict::NewVersion || !state.versions.is_empty();
     match on_conflict {
-        OnConflict::NewVersion | OnConflict::Replace if !has_value => {
-            Outcome::Conflict(format!("{reason}; the snapshot has no value to put there"))
+        // One secret's trouble: the others are not refused for it.
+        OnConflict::NewVersion | OnConflict::Replace if needs_value && !has_value => {
+            Outcome::Impossible(format!("{reason}; the snapshot has no value to put there"))
         }
         OnConflict::NewVersion => Outcome::NewVersion,
         OnConflict::Replace => Outcome::Replace,
@@ -89,6 +106,9 @@ pub(super) fn refuse(record: &Record, options: &Options) -> Option<Outcome> {
     let secret = &record.secret;
     if secret.deleted.is_some() && !options.deletion {
         return Some(Outcome::LeftOut("scheduled for deletion in the source".into()));
+    }
+    if let Some(fault) = names::fault(&secret.name, &options.maps.name(&secret.name)) {
+        return Some(Outcome::Impossible(fault));
     }
     if let Some(service) = &secret.facets.managed
         && options.maps.name(&secret.name) == secret.name

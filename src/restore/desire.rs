@@ -44,8 +44,8 @@ pub(super) struct Wish {
     pub refusal: Option<String>,
 }
 
-/// The state a record is to have in the target.
-pub(super) fn wish(record: &Record, wishing: &Wishing<'_>) -> Wish {
+/// The state a record is to have in the target. Of one that is there untouched nothing is left out.
+pub(super) fn wish(record: &Record, wishing: &Wishing<'_>, untouched: bool) -> Wish {
     let secret = &record.secret;
     let mut wish = Wish {
         desired: Desired {
@@ -74,9 +74,13 @@ pub(super) fn wish(record: &Record, wishing: &Wishing<'_>) -> Wish {
     wish.key(secret, wishing);
     match &wishing.options.version {
         Some(wanted) => wish.one_version(record, wanted),
-        None => wish.versions(record),
+        None => wish.versions(record, untouched),
     }
-    wish.policy(secret, wishing);
+    if untouched {
+        wish.desired.policy.clone_from(&secret.facets.policy);
+    } else {
+        wish.policy(secret, wishing);
+    }
     wish.rotation(secret, wishing);
     wish.replicas(secret, wishing);
     wish.deletion(secret, wishing);
@@ -163,7 +167,7 @@ impl Wish {
         ));
     }
 
-    fn versions(&mut self, record: &Record) {
+    fn versions(&mut self, record: &Record, untouched: bool) {
         let mut ordered: Vec<&Version> = record.versions.iter().collect();
         ordered.sort_by_key(|version| (version.created, version.id.clone()));
         let mut versions = Vec::new();
@@ -178,13 +182,16 @@ impl Wish {
                 (ValueState::Withheld { reason }, _) => {
                     self.lose(&version.id, &format!("not readable while {reason}"));
                 }
+                _ if untouched => {}
                 _ => self.note(format!("version {} holds no value and is not recreated", version.id)),
             }
         }
         if versions.iter().any(|version| version.has(AWSPENDING) && !version.has(AWSCURRENT)) {
             self.note("AWSPENDING comes back: a rotation was under way, and must be ended before the next one");
         }
-        self.drop_surplus(&mut versions);
+        if !untouched {
+            self.drop_surplus(&mut versions);
+        }
         self.desired.versions = versions;
     }
 

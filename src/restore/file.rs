@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Place, RepositoryId},
-    repo::RepoError,
+    repo::{ForgottenBy, RepoError},
 };
 
 const FORMAT: &str = "lifeboat-plan";
@@ -57,6 +57,9 @@ pub enum StalePlan {
     /// The snapshot it names is another one.
     #[error("the snapshot is not the one it was made from")]
     OtherSnapshot,
+    /// The snapshot is gone.
+    #[error("{0}")]
+    Forgotten(ForgottenBy),
     /// The target changed.
     #[error("the target changed since it was made: {0}")]
     TargetChanged(String),

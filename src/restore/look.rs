@@ -13,8 +13,9 @@ use super::{
     arns::Moved,
     desire::{self, Wishing},
     inventory::inventory,
+    names,
     options::{Options, Policies},
-    plan::Plan,
+    plan::{Plan, SecretPlan},
     policy,
     state::State,
 };
@@ -92,7 +93,11 @@ pub async fn look(
         }
     }
     let wanted = wanted.sorted()?;
-    let names = wanted.walk()?.map(|wanted| wanted.map(|wanted| wanted.name));
+    // A name that the target would refuse cannot be asked for, and nothing has it.
+    let names = wanted.walk()?.filter_map(|wanted| match wanted {
+        Ok(wanted) => names::fault(&wanted.record.secret.name, &wanted.name).is_none().then_some(Ok(wanted.name)),
+        Err(error) => Some(Err(error)),
+    });
     let existing = inventory(target, wanted.count(), names, scratch).await?;
     for there in existing.walk()? {
         moved.remove(&there?.secret.id);
@@ -122,7 +127,10 @@ fn by_name(wanted: &Wanted) -> (&str, &str) {
 /// # Errors
 /// The target cannot be asked.
 pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, LookError> {
-    let names = plan.secrets.walk()?.map(|secret| secret.map(|secret| secret.desired.name));
+    let names = plan.secrets.walk()?.filter_map(|secret| match secret {
+        Ok(SecretPlan { desired: it, .. }) => names::fault(&it.source_name, &it.name).is_none().then_some(Ok(it.name)),
+        Err(error) => Some(Err(error)),
+    });
     let now = inventory(target, plan.secrets.count(), names, plan.secrets.folder()).await?;
     let mut now = now.walk()?.peekable();
     for secret in plan.secrets.walk()? {

@@ -11,6 +11,7 @@ mod execute;
 mod file;
 mod inventory;
 mod look;
+mod names;
 mod options;
 mod plan;
 mod policy;

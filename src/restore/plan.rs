@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    decide::{decide, refuse},
+    decide::{decide, is_untouched, refuse},
     desire::{self, References, Wish, Wishing},
     look::{Found, Wanted},
     options::Options,
@@ -223,8 +223,12 @@ pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan,
     if *source == found.place && !options.allow_source {
         return Err(PlanError::TargetIsSource(found.place.clone()));
     }
-    if found.wanted.count() == 0 && !(options.names.is_empty() && options.exclude.is_empty()) {
-        return Err(PlanError::NothingMatches(options.names.join(", ")));
+    // A snapshot that holds no secret is no slip of a pattern.
+    let selects = !(options.names.is_empty() && options.exclude.is_empty()) && manifest.manifest().counts.captured > 0;
+    if found.wanted.count() == 0 && selects {
+        let without = |names: &str| format!("{names} without {}", options.exclude.join(", "));
+        let names = if options.names.is_empty() { "*".to_owned() } else { options.names.join(", ") };
+        return Err(PlanError::NothingMatches(if options.exclude.is_empty() { names } else { without(&names) }));
     }
     let wishing = Wishing { source, found, options, time: manifest.manifest().time };
     let mut there = found.existing.walk()?.peekable();
@@ -247,7 +251,7 @@ pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan,
     }
     // What is left is an error of the walk.
     there.next().transpose()?;
-    if let Some(version) = options.version.as_ref().filter(|_| all_left_out) {
+    if let Some(version) = options.version.as_ref().filter(|_| last.is_some() && all_left_out) {
         return Err(PlanError::NothingMatches(format!("version {version}")));
     }
     Ok(Plan {
@@ -326,13 +330,20 @@ impl Inventory {
 }
 
 fn plan_secret(record: &Record, existing: Option<&Existing>, wishing: &Wishing<'_>) -> SecretPlan {
-    let Wish { desired, lost, mut notes, refusal } = desire::wish(record, wishing);
+    let untouched = existing.is_some_and(|existing| is_untouched(record, existing, wishing.options));
+    let Wish { desired, lost, mut notes, refusal } = desire::wish(record, wishing, untouched);
     let before = existing.map(State::of);
+    // Versions that hold no value are in no wish, and stay.
+    let seen = before.as_ref().map(|state| if untouched { state.only(&desired) } else { state.clone() });
     let refusal = refuse(record, wishing.options).or_else(|| refusal.map(Outcome::Impossible));
-    let outcome = match (refusal, existing.zip(before.as_ref())) {
+    let outcome = match (refusal, existing.zip(seen.as_ref())) {
         (Some(outcome), _) => outcome,
         (None, None) => Outcome::Create,
         (None, Some((existing, state))) => decide(&desired, existing, state, wishing, &mut notes),
+    };
+    let kept = match (&before, &seen) {
+        (Some(before), Some(seen)) => before.versions.difference(&seen.versions).cloned().collect(),
+        _ => Vec::new(),
     };
     let mut plan = SecretPlan {
         rank: wishing.options.rank(&desired.source_name),
@@ -342,7 +353,7 @@ fn plan_secret(record: &Record, existing: Option<&Existing>, wishing: &Wishing<'
         first: Vec::new(),
         then: Vec::new(),
         last: Vec::new(),
-        kept: Vec::new(),
+        kept,
         lost,
         notes,
     };

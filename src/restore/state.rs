@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::Desired;
 use crate::{
     model::{AWSCURRENT, AWSPREVIOUS, DRILL_TAG, Digest, Step, Tag},
     provider::Existing,
@@ -128,6 +129,14 @@ impl State {
         if self.hidden.contains("GetResourcePolicy") {
             state.policy = policy.cloned();
         }
+        state
+    }
+
+    /// The state without the versions that are not to be.
+    pub(super) fn only(&self, desired: &Desired) -> Self {
+        let mut state = self.clone();
+        state.versions.retain(|id| desired.versions.iter().any(|version| version.id == *id));
+        state.labels.retain(|_, id| state.versions.contains(id));
         state
     }
 

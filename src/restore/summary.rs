@@ -35,11 +35,23 @@ impl Plan {
         for secret in self.secrets.walk()? {
             summary.add(&secret?);
         }
+        // Nothing is not everything.
+        summary.complete &= summary.verified > 0;
         Ok(summary)
     }
 }
 
 impl Summary {
+    /// Why nothing is restored; `None` when something is.
+    pub fn nothing(&self) -> Option<String> {
+        if self.verified > 0 {
+            return None;
+        }
+        let counts = self.counts.iter().map(|(what, count)| format!("{count} {}", what.replace('_', " ")));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        Some(if counts.is_empty() { "the snapshot holds no secret".to_owned() } else { counts })
+    }
+
     fn add(&mut self, secret: &SecretPlan) {
         *self.counts.entry(secret.outcome.name()).or_default() += 1;
         self.complete &= secret.lost.is_empty() && !secret.is_refused();

@@ -71,7 +71,7 @@ async fn good_and_bad() -> [(&'static str, Record, Vec<Past>); 2] {
 }
 
 /// A world with the same signer, so that invented history verifies without disturbing the scene's.
-async fn clone_of(scene: &Scene) -> crate::round_trip::World {
+pub async fn clone_of(scene: &Scene) -> crate::round_trip::World {
     let mut world = crate::round_trip::World::new().await;
     world.signer = lifeboat::crypto::Signer::from_file(&scene.world.signer.to_file()).unwrap();
     world.trust = scene.world.trust.clone();

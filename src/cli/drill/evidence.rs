@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::json;
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     app::Host,
+    clock::{Clock, SystemClock},
     drill::evidence,
     fsutil::{self, Access, Existing},
     repo::Repository,
@@ -21,6 +22,10 @@ use crate::{
 #[command(after_help = "\
 Examples:
   lifeboat drill evidence --from 2026-01-01 --to 2026-12-31 evidence-2026.tar
+
+The host's key signs the list of all files in it.
+Turns are counted from `since` of the drill file, or from the day the repository was made.
+A turn belongs to the period in which it ends. A turn that is not over is not due.
 
 Exit code 3: a drill that was due was not held and [missed] of its drill file does not say why, or a record does not verify.
 The archive says so too.")]
@@ -43,6 +48,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let to = args.to.tomorrow().map_err(|error| Failure::usage(error.to_string()))?;
     let (repository, trust) = context.repository(&host).await?;
+    let now = SystemClock.now();
+    within(&args, trust.born(), now)?;
+    let signer = host.signer()?;
+    if !trust.allows_now(&signer.public()) {
+        let message =
+            "this host's signing key is not one of the newest key epoch, so it cannot sign the list of the evidence";
+        return Err(Failure::new(Exit::Refused, message).hint("use a host whose key `custody signer list` shows"));
+    }
     let past = records::judged_of(context, &host, &repository, &trust).await?;
     let plans = plans(&host)?;
     let attestations = attestations(&repository, args.from, to).await?;
@@ -50,6 +63,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let request = evidence::Request {
         from: args.from,
         to,
+        now,
         past: &past,
         plans: &plans,
         attestations: &attestations,
@@ -57,7 +71,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         trust: &trust,
     };
     let summary = evidence::summary(&request);
-    fsutil::write(&args.out, &evidence::archive(&request, &summary), Access::Public, Existing::Replace)?;
+    fsutil::write(&args.out, &evidence::archive(&request, &summary, &signer), Access::Public, Existing::Replace)?;
     for plan in &summary.plans {
         for turn in plan.turns.iter().filter(|turn| turn.is_missed()) {
             context.output.warn(&format!("{} was not held in {}, and nothing says why", plan.name, turn.turn));
@@ -74,6 +88,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         )
     });
     Ok(if summary.is_complete() { Exit::Complete } else { Exit::Incomplete })
+}
+
+/// An archive of days on which nothing could be held would say nothing, and look as if all were well.
+fn within(args: &Args, born: Timestamp, now: Timestamp) -> Result<(), Failure> {
+    let day = |time: Timestamp| TimeZone::UTC.to_datetime(time).date();
+    let (born, today) = (day(born), day(now));
+    if args.to < born {
+        return Err(Failure::usage(format!("the period ends before the repository was made, on {born}")));
+    }
+    if args.from > today {
+        return Err(Failure::usage(format!("the period begins after today, {today}")));
+    }
+    Ok(())
 }
 
 fn plans(host: &Host) -> Result<BTreeMap<String, crate::drill::DrillFile>, Failure> {

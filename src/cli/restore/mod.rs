@@ -25,7 +25,7 @@ use crate::{
         Source, Target,
         aws::{Aws, AwsSettings},
     },
-    repo::{Chosen, Halt, Judgement, Repository},
+    repo::{Chosen, Halt, Judgement, NoChoice, Repository},
     restore::{
         self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Summary, Values, Verification,
     },
@@ -46,28 +46,47 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         None => (wanted(&judgement, &args)?, args.options(&configured_first(context)?)?),
     };
     history::tell(context, &manifest);
-    let target = connect(&args, approved.as_ref()).await?;
-    let (records, scratch) = (repository.record_stream(&manifest, opened.opener()?), context.scratch());
-    let found = restore::look(&target, &manifest, records, &options, Some(&scratch)).await?;
-    let plan = restore::make(&manifest, &found, &options)?;
+    let restored = restore_chosen(context, &args, &opened, (approved.as_ref(), &manifest), options).await;
+    match restored {
+        Err(failure) => Err(history::or_forgotten(repository, opened.trust(), &manifest, failure).await),
+        exit => exit,
+    }
+}
+
+async fn restore_chosen(
+    context: &Context,
+    args: &Args,
+    opened: &Trusted,
+    (approved, manifest): (Option<&PlanFile>, &Chosen),
+    options: Options,
+) -> Result<Exit, Failure> {
+    let repository = opened.repository();
+    let target = connect(args, approved).await?;
+    let (records, scratch) = (repository.record_stream(manifest, opened.opener()?), context.scratch());
+    let found = restore::look(&target, manifest, records, &options, Some(&scratch)).await?;
+    let plan = restore::make(manifest, &found, &options)?;
     drop(found);
-    if let Some(file) = &approved {
+    if let Some(file) = approved {
         file.agree(&plan)?;
     }
     if args.only_plans() {
-        return show_plan(context, &args, repository, options, (&plan, &manifest));
+        return show_plan(context, args, repository, options, (&plan, manifest));
     }
-    let Trusted::Quorum(_, quorum) = &opened else { return Err(Failure::usage("a restore needs a quorum")) };
+    let Trusted::Quorum(_, quorum) = opened else { return Err(Failure::usage("a restore needs a quorum")) };
     let summary = plan.summary()?;
     context.output.note(&describe(&plan, &summary, args.rate_share)?);
     refuse_conflicts(&summary, options.on_conflict)?;
+    if summary.nothing().is_some() {
+        let (execution, verification) = (Execution::default(), Verification::default());
+        return print(context, (&plan, &summary, manifest), &execution, &verification, 0.0);
+    }
     quorum::confirm(context, &format!("Restore into {}?", plan.target), args.yes)?;
     // Somebody may have taken a while to say yes.
     if !args.yes && !restore::is_unchanged(&target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
     }
-    let values = Values::new(repository, &manifest, &quorum.key);
-    carry_out(context, &args, (&plan, &summary, &manifest), &values, target).await
+    let values = Values::new(repository, manifest, &quorum.key);
+    carry_out(context, args, (&plan, &summary, manifest), &values, target).await
 }
 
 /// Opens the repository: to plan, the host's index key is enough; to restore, a quorum is needed.
@@ -120,7 +139,11 @@ fn approved_snapshot(repository: &Repository, judgement: &Judgement, file: &Plan
     if file.repository != repository.id() {
         return Err(restore::StalePlan::OtherRepository(file.repository).into());
     }
-    let manifest = judgement.by_id(&file.plan.snapshot.to_string(), None)?;
+    let found = judgement.by_id(&file.plan.snapshot.to_string(), None);
+    let manifest = match found {
+        Err(NoChoice::Forgotten(gone)) => return Err(restore::StalePlan::Forgotten(gone).into()),
+        other => other?,
+    };
     if manifest.digest() == file.plan.manifest { Ok(manifest) } else { Err(restore::StalePlan::OtherSnapshot.into()) }
 }
 
@@ -145,6 +168,9 @@ fn show_plan(
         complete: summary.complete,
     };
     context.output.large_result(&shown, || describe(plan, &summary, args.rate_share))?;
+    if let Some(why) = summary.nothing() {
+        context.output.warn(&format!("nothing is restored by this plan: {why}"));
+    }
     Ok(if summary.complete { Exit::Complete } else { Exit::Incomplete })
 }
 
@@ -220,8 +246,7 @@ fn print(
     for line in differences(verification).iter().chain(&view::old_arns(verification)) {
         context.output.warn(line);
     }
-    let nothing_to_do = summary.verified == 0 && summary.complete;
-    let complete = execution.failed.is_empty() && summary.complete && (verification.passed() || nothing_to_do);
+    let complete = execution.failed.is_empty() && summary.complete && verification.passed();
     let value = Restored {
         snapshot: plan.snapshot,
         chosen: About::new(chosen),
@@ -235,6 +260,9 @@ fn print(
         complete,
     };
     context.output.large_result(&value, || {
+        if let Some(why) = summary.nothing() {
+            return Ok(format!("nothing was restored: {why}"));
+        }
         let state = if complete { "restored and verified" } else { "INCOMPLETE" };
         Ok(format!("{}\n{}\n{state} in {seconds:.1} s", verified_table(verification), view::versions(verification)))
     })?;

@@ -76,7 +76,7 @@ fn remarks(secret: &SecretPlan) -> Vec<String> {
     let mut lines: Vec<String> =
         secret.lost.iter().map(|lost| format!("not restorable: {name} {}: {}", lost.what, lost.reason)).collect();
     lines.extend(secret.notes.iter().map(|note| format!("note: {name}: {note}")));
-    if !secret.kept.is_empty() {
+    if !secret.kept.is_empty() && matches!(secret.outcome, Outcome::Replace | Outcome::NewVersion) {
         let kept = plural(secret.kept.len() as u64, "version");
         lines.push(format!("note: {name}: {kept} not in the snapshot stay: AWS removes none"));
     }

@@ -98,7 +98,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         snapshot: newest,
         drilled: sources::drilled(&host.config.sources, chain, &drills),
         sources,
-        born: trust.epochs()[0].created,
+        born: trust.born(),
         canaries: canaries(&host, &drills),
         snapshots: chain.count(),
         history: judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect(),
@@ -108,7 +108,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         witnesses: remembered.len() as u64,
         copies: copies.iter().map(|copy| of_copy(copy, chain)).collect(),
         drill: newest_drill(&drills),
-        missed_drills: missed_drills(&host, &drills, now)?,
+        missed_drills: missed_drills(&host, &drills, trust.born(), now)?,
         sheets: sheets.0,
         due: sheets.1,
         next_proof: sheets.2,
@@ -172,16 +172,15 @@ fn canaries(host: &Host, drills: &[Past]) -> Option<Canaries> {
     configured.then(|| Canaries { last_passed: last.map(to_seconds) })
 }
 
-/// Turns without a drill, for each drill file, since its first record; what the file explains does not count.
-fn missed_drills(host: &Host, drills: &[Past], now: Timestamp) -> Result<Vec<String>, Failure> {
-    let day = |time: Timestamp| jiff::tz::TimeZone::UTC.to_datetime(time).date();
+/// Turns without a drill, for each drill file, since its first day; what the file explains does not count.
+fn missed_drills(host: &Host, drills: &[Past], born: Timestamp, now: Timestamp) -> Result<Vec<String>, Failure> {
     let mut missed = Vec::new();
     for name in host.drill_names() {
         let (file, _) = host.drill_file(&name)?;
         let own = drills.iter().filter_map(Past::verified).filter(|facts| facts.plan() == name);
         let held: Vec<Timestamp> = own.filter_map(drill::Facts::started).collect();
-        let (Some(every), Some(first)) = (file.every_days, held.first()) else { continue };
-        let turns = drill::missed(day(*first), day(now), every, &held);
+        let Some(rhythm) = drill::Rhythm::of(&file, born) else { continue };
+        let turns = drill::missed(rhythm, now, &held);
         let unexplained = turns.into_iter().filter(|turn| !file.missed.contains_key(&turn.name));
         missed.extend(unexplained.map(|turn| format!("{name} in {}", turn.name)));
     }

@@ -1,5 +1,7 @@
 //! The evidence of an audit period: one archive that stock tools can verify offline. Pure; the same bytes every time.
 
+mod readme;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -7,15 +9,21 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
-    DrillFile, Past,
-    past::turns,
+    DrillFile, Past, Rhythm, Turn,
+    past::{day, turns},
     record::{Control, Review, Verdict, controls},
     report,
 };
 use crate::{
+    crypto::{Namespace, Signer},
     model::Digest,
     repo::{StoredEpoch, Trust},
 };
+
+/// Needs POSIX sh, sha256sum and ssh-keygen.
+const VERIFY: &str = include_str!("verify.sh");
+/// The list of every file with its digest, which the host signs.
+const LIST: &str = "SHA256SUMS";
 
 /// What goes into it.
 pub struct Request<'a> {
@@ -23,6 +31,8 @@ pub struct Request<'a> {
     pub from: Date,
     /// The day after the last.
     pub to: Date,
+    /// When it is: what is not over cannot be missed.
+    pub now: Timestamp,
     /// Every drill record, judged.
     pub past: &'a [Past],
     /// The drill files there are, by name.
@@ -42,9 +52,15 @@ pub struct Summary {
     pub from: Date,
     /// The day after the last.
     pub to: Date,
+    /// The day the repository was made: nothing was due before.
+    pub born: Date,
+    /// The day from which on a turn is not over.
+    pub until: Date,
     /// Each plan.
     pub plans: Vec<PlanSummary>,
-    /// Records of the period.
+    /// Every record of the archive, in order.
+    pub records: Vec<DrillSummary>,
+    /// Records that verify.
     pub drills: u64,
     /// Of those, passed.
     pub passed: u64,
@@ -58,6 +74,31 @@ pub struct Summary {
     pub controls: Vec<Control>,
 }
 
+/// One record of the archive.
+#[derive(Clone, Debug, Serialize)]
+pub struct DrillSummary {
+    /// Its name in the repository.
+    pub record: String,
+    /// When the drill began.
+    pub started: Option<Timestamp>,
+    /// The plan; empty for a drill described on the command line.
+    pub plan: String,
+    /// The beginning of the snapshot's id; not in records of version 1.
+    pub snapshot: Option<String>,
+    /// The snapshot's number.
+    pub number: Option<u64>,
+    /// The verdict; nothing when the record does not verify.
+    pub result: Option<Verdict>,
+    /// Seconds, where it was measured.
+    pub rto_seconds: Option<f64>,
+    /// Seconds.
+    pub rpo_seconds: Option<f64>,
+    /// Who said that it be held; not in records of version 1.
+    pub operator: Option<String>,
+    /// The report in the archive, where there is one.
+    pub report: Option<String>,
+}
+
 /// One plan in the period.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanSummary {
@@ -65,7 +106,9 @@ pub struct PlanSummary {
     pub name: String,
     /// Its rhythm.
     pub every_days: Option<u32>,
-    /// Each turn and what became of it.
+    /// Its first day, as its file says.
+    pub since: Option<Date>,
+    /// Each turn that ended in the period, and what became of it.
     pub turns: Vec<TurnSummary>,
     /// RTO of each drill, in order, with its record.
     pub rto_seconds: Vec<(String, Option<f64>)>,
@@ -98,10 +141,12 @@ impl Summary {
     }
 }
 
-/// Summarises the period.
+/// Summarises the period: what was due in it, and the records of it.
 pub fn summary(request: &Request<'_>) -> Summary {
-    let period: Vec<&Past> = request.past.iter().filter(|past| in_period(past, request)).collect();
-    let verified: Vec<_> = period.iter().filter_map(|past| Some((*past, past.verified()?))).collect();
+    let due: BTreeMap<&String, Vec<Turn>> =
+        request.plans.iter().map(|(name, file)| (name, due(file, request))).collect();
+    let records: Vec<&Past> = records(request, &due).collect();
+    let verified: Vec<_> = records.iter().filter_map(|past| Some((*past, past.verified()?))).collect();
     let passed = verified.iter().filter(|(_, facts)| facts.result == Verdict::Passed).count() as u64;
     let mut names: Vec<String> = request.plans.keys().cloned().collect();
     names.extend(verified.iter().map(|(_, facts)| facts.plan().to_owned()));
@@ -110,42 +155,66 @@ pub fn summary(request: &Request<'_>) -> Summary {
     let drills = verified.len() as u64;
     #[expect(clippy::cast_precision_loss, reason = "far fewer drills than 2^52")]
     let pass_rate = (drills > 0).then(|| passed as f64 / drills as f64);
-    let faults = period.iter().filter_map(|past| Some(format!("{}: {}", past.stored.name, past.fault.as_ref()?)));
+    let faults = records.iter().filter_map(|past| Some(format!("{}: {}", past.stored.name, past.fault.as_ref()?)));
+    let turns = |name: &String| due.get(name).map_or(&[][..], Vec::as_slice);
     Summary {
         from: request.from,
         to: request.to,
-        plans: names.iter().map(|name| plan(name, request, &period)).collect(),
+        born: day(request.trust.born()),
+        until: until(request),
+        plans: names.iter().map(|name| plan(name, turns(name), request, &records)).collect(),
         drills,
         passed,
         pass_rate,
         attestations: request.attestations.keys().filter_map(|name| name.strip_suffix(".json")).count() as u64,
         faults: faults.collect(),
+        records: records.into_iter().map(DrillSummary::of).collect(),
         controls: controls(),
     }
 }
 
-fn plan(name: &str, request: &Request<'_>, period: &[&Past]) -> PlanSummary {
+/// What is not over by then is not due: the end of the period, or today.
+fn until(request: &Request<'_>) -> Date {
+    request.to.min(day(request.now))
+}
+
+/// The turns that ended in the period: each turn belongs to one period.
+fn due(file: &DrillFile, request: &Request<'_>) -> Vec<Turn> {
+    let Some(rhythm) = Rhythm::of(file, request.trust.born()) else { return Vec::new() };
+    let mut turns = turns(rhythm, until(request));
+    turns.retain(|turn| turn.to > request.from);
+    turns
+}
+
+/// The records of the archive: those of the period, and of turns that began before it and ended in it. One without a date that
+/// can be read belongs to every period: it must not disappear.
+fn records<'a>(request: &Request<'a>, due: &BTreeMap<&String, Vec<Turn>>) -> impl Iterator<Item = &'a Past> + use<'a> {
+    let from = due.values().flatten().map(|turn| turn.from).min().map_or(request.from, |first| first.min(request.from));
+    let to = request.to;
+    request.past.iter().filter(move |past| started(past).is_none_or(|day| (from..to).contains(&day)))
+}
+
+fn plan(name: &str, due: &[Turn], request: &Request<'_>, records: &[&Past]) -> PlanSummary {
     let file = request.plans.get(name);
-    let own: Vec<_> = period
+    let own: Vec<_> = records
         .iter()
         .filter_map(|past| Some((past, past.verified()?)))
         .filter(|(_, facts)| facts.plan() == name)
         .collect();
-    let every_days = file.and_then(|file| file.every_days);
-    let slots = every_days.map_or_else(Vec::new, |every| turns(request.from, request.to, every));
-    let slots = slots.into_iter().map(|turn| {
+    let turns = due.iter().map(|turn| {
         let within = |day: Option<Date>| day.is_some_and(|day| (turn.from..turn.to).contains(&day));
-        let held = own.iter().filter(|(past, _)| within(day(past)));
+        let held = own.iter().filter(|(past, _)| within(started(past)));
         TurnSummary {
             held: held.map(|(past, facts)| (past.stored.name.clone(), facts.result)).collect(),
             explained: file.and_then(|file| file.missed.get(&turn.name).cloned()),
-            turn: turn.name,
+            turn: turn.name.clone(),
         }
     });
     PlanSummary {
         name: name.to_owned(),
-        every_days,
-        turns: slots.collect(),
+        every_days: file.and_then(|file| file.every_days),
+        since: file.and_then(|file| file.since),
+        turns: turns.collect(),
         rto_seconds: own.iter().map(|(past, facts)| (past.stored.name.clone(), facts.rto_seconds)).collect(),
         reviews: reviews(request.past, &own.iter().map(|(past, _)| past.stored.name.as_str()).collect()),
     }
@@ -160,13 +229,30 @@ fn reviews(past: &[Past], records: &BTreeSet<&str>) -> Vec<Review> {
     found
 }
 
-fn day(past: &Past) -> Option<Date> {
-    past.facts.as_ref()?.started().map(|time| TimeZone::UTC.to_datetime(time).date())
+fn started(past: &Past) -> Option<Date> {
+    past.facts.as_ref()?.started().map(day)
 }
 
-/// A record without a date that can be read belongs to every period: it must not disappear.
-fn in_period(past: &Past, request: &Request<'_>) -> bool {
-    day(past).is_none_or(|day| (request.from..request.to).contains(&day))
+impl DrillSummary {
+    fn of(past: &Past) -> Self {
+        let (facts, record) = (past.facts.as_ref(), past.record());
+        Self {
+            record: past.stored.name.clone(),
+            started: facts.and_then(super::Facts::started),
+            plan: facts.map_or_else(String::new, |facts| facts.plan().to_owned()),
+            snapshot: record.as_ref().map(|record| record.snapshot.short()),
+            number: facts.map(|facts| facts.sequence),
+            result: past.verified().map(|facts| facts.result),
+            rto_seconds: facts.and_then(|facts| facts.rto_seconds),
+            rpo_seconds: facts.map(|facts| facts.rpo_seconds),
+            operator: record.as_ref().map(|record| record.approval.operator.clone()),
+            report: record.map(|_| report_name(past)),
+        }
+    }
+}
+
+fn report_name(past: &Past) -> String {
+    format!("reports/{}.html", past.stored.name)
 }
 
 /// Every file of the archive by name.
@@ -175,13 +261,14 @@ fn files(request: &Request<'_>, summary: &Summary) -> BTreeMap<String, Vec<u8>> 
     let mut add = |name: String, bytes: &[u8]| {
         files.insert(name, bytes.to_vec());
     };
-    for (position, past) in request.past.iter().enumerate().filter(|(_, past)| in_period(past, request)) {
+    let named = |past: &Past| summary.records.iter().any(|drill| drill.record == past.stored.name);
+    for (position, past) in request.past.iter().enumerate().filter(|(_, past)| named(past)) {
         let stored = &past.stored;
         add(format!("drills/{}.json", stored.name), &stored.bytes);
         add(format!("drills/{}.json.sig", stored.name), stored.signature.as_bytes());
         if let Some(record) = past.record() {
             let page = report::html(&record, &request.past[..position]);
-            add(format!("reports/{}.html", stored.name), page.as_bytes());
+            add(report_name(past), page.as_bytes());
         }
     }
     for (name, bytes) in request.attestations {
@@ -194,7 +281,7 @@ fn files(request: &Request<'_>, summary: &Summary) -> BTreeMap<String, Vec<u8>> 
     }
     add("allowed_signers".into(), allowed_signers(request.trust).as_bytes());
     add("summary.json".into(), &(serde_json::to_vec_pretty(summary).expect("a summary is plain data")));
-    add("README.md".into(), readme(summary).as_bytes());
+    add("README.md".into(), readme::page(summary).as_bytes());
     add("verify.sh".into(), VERIFY.as_bytes());
     files
 }
@@ -208,19 +295,25 @@ fn allowed_signers(trust: &Trust) -> String {
             lines.push(format!("host namespaces=\"lifeboat-drill,lifeboat-audit\" {}", signer.key));
         }
     }
+    // A list that is made today counts only from who may sign today.
+    for signer in &trust.current().signers {
+        lines.push(format!("host namespaces=\"{}\" {}", Namespace::Evidence.as_str(), signer.key));
+    }
     lines.sort();
     lines.dedup();
     lines.join("\n") + "\n"
 }
 
-/// The archive.
-pub fn archive(request: &Request<'_>, summary: &Summary) -> Vec<u8> {
+/// The archive. `signer` signs the list of everything in it, so that nothing can be taken out of it or added.
+pub fn archive(request: &Request<'_>, summary: &Summary, signer: &Signer) -> Vec<u8> {
     let mut files = files(request, summary);
     let mut sums = String::new();
     for (name, bytes) in &files {
         sums.push_str(&format!("{}  {name}\n", Digest::of(bytes)));
     }
-    files.insert("SHA256SUMS".into(), sums.into_bytes());
+    let signature = signer.sign(Namespace::Evidence, sums.as_bytes());
+    files.insert(format!("{LIST}.sig"), signature.into_bytes());
+    files.insert(LIST.into(), sums.into_bytes());
     let root = format!("lifeboat-evidence-{}-{}", request.from, request.to);
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in &files {
@@ -236,101 +329,6 @@ pub fn archive(request: &Request<'_>, summary: &Summary) -> Vec<u8> {
     }
     tar.into_inner().expect("memory does not fail")
 }
-
-fn readme(summary: &Summary) -> String {
-    let mut text = format!(
-        "# Restore drills from {} until {}\n\n{} records, {} passed{}. {} custody attestations.\n\n\
-         `sh verify.sh` checks everything here offline, with `sha256sum` and `ssh-keygen` alone. Compare the line `root` of \
-         `allowed_signers` with the root key on record outside this archive: everything rests on it.\n",
-        summary.from,
-        summary.to,
-        summary.drills,
-        summary.passed,
-        summary.pass_rate.map_or(String::new(), |rate| format!(" ({:.0} %)", rate * 100.0)),
-        summary.attestations,
-    );
-    for plan in &summary.plans {
-        let name = if plan.name.is_empty() { "by hand" } else { &plan.name };
-        text.push_str(&format!("\n## {name}\n\n"));
-        if !plan.turns.is_empty() {
-            text.push_str("| turn | drill | result | reviewed |\n|---|---|---|---|\n");
-        }
-        for turn in &plan.turns {
-            for (record, verdict) in &turn.held {
-                let reviewed = plan.reviews.iter().filter(|review| review.record == *record);
-                let reviewed: Vec<String> = reviewed.map(|it| format!("{}, {}", it.reviewer, it.date)).collect();
-                let reviewed = if reviewed.is_empty() { "–".to_owned() } else { reviewed.join("; ") };
-                text.push_str(&format!("| {} | {record} | {} | {reviewed} |\n", turn.turn, verdict.as_str()));
-            }
-            if turn.held.is_empty() {
-                let why =
-                    turn.explained.as_ref().map_or("NOT HELD, not explained".into(), |why| format!("not held: {why}"));
-                text.push_str(&format!("| {} | – | {why} | |\n", turn.turn));
-            }
-        }
-        let trend: Vec<String> =
-            plan.rto_seconds.iter().map(|(_, rto)| rto.map_or_else(|| "–".into(), report::duration)).collect();
-        if !trend.is_empty() {
-            text.push_str(&format!("\nRTO in order: {}\n", trend.join(", ")));
-        }
-    }
-    if !summary.faults.is_empty() {
-        text.push_str("\n## Records that do not verify\n\n");
-        summary.faults.iter().for_each(|fault| text.push_str(&format!("- {fault}\n")));
-    }
-    text.push_str("\n## Controls\n\n| framework | control | asks |\n|---|---|---|\n");
-    for control in &summary.controls {
-        text.push_str(&format!("| {} | {} | {} |\n", control.framework, control.control, control.asks));
-    }
-    text
-}
-
-/// Needs POSIX sh, sha256sum and ssh-keygen.
-const VERIFY: &str = "\
-#!/bin/sh
-# Checks digests, signatures and the chain of this evidence. Needs no network and nothing but sha256sum and ssh-keygen.
-set -u
-cd \"$(dirname \"$0\")\" || exit 1
-bad=0
-sha256sum --check --quiet SHA256SUMS || bad=1
-check() {
-    for file in \"$1\"/*.json; do
-        [ -e \"$file\" ] || continue
-        ssh-keygen -Y verify -f allowed_signers -I \"$2\" -n \"$3\" -s \"$file.sig\" < \"$file\" > /dev/null 2>&1 \\
-            || { echo \"the signature of $file does not verify\"; bad=1; }
-    done
-}
-check epochs root lifeboat-epoch
-check drills host lifeboat-drill
-check attestations host lifeboat-audit
-# Records name the one before them: exactly one of them, the oldest, names one that is not here, and no two name the same.
-sums=' '
-befores=
-for file in drills/*.json; do
-    [ -e \"$file\" ] || continue
-    sums=\"$sums$(sha256sum < \"$file\" | cut -d' ' -f1) \"
-done
-first=0
-for file in drills/*.json; do
-    [ -e \"$file\" ] || continue
-    before=$(sed -n 's/^  \"previous\": \"\\([0-9a-f]*\\)\".*/\\1/p' \"$file\")
-    case \"$sums\" in
-        *\" ${before:-none} \"*) ;;
-        *) first=$((first + 1)) ;;
-    esac
-    case \" $befores \" in
-        *\" ${before:-none} \"*) echo \"$file takes the place of another record\"; bad=1 ;;
-    esac
-    befores=\"$befores ${before:-none}\"
-done
-if [ \"$first\" -gt 1 ]; then
-    echo \"$first records do not follow one that is here: one was removed\"
-    bad=1
-fi
-[ \"$bad\" = 0 ] && echo 'everything verifies'
-exit \"$bad\"
-";
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,50 @@
+//! The names that maps make: what the target would refuse is found before anything is asked or written.
+
+/// The most characters of a name (AWS: CreateSecret).
+const LONGEST: usize = 512;
+/// What a name may hold beside letters and digits (AWS: CreateSecret; `!` as in managed names).
+const ALLOWED: &str = "/_+=.@!-";
+
+/// Why the target would refuse a name; one that no map changed is the provider's own and is not judged.
+pub(super) fn fault(source: &str, name: &str) -> Option<String> {
+    if source == name {
+        return None;
+    }
+    let count = name.chars().count();
+    let prefix = name.split_once('!').map(|(prefix, _)| prefix);
+    let is_managed = prefix.is_some_and(|prefix| prefix.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    let wrong = name.chars().find(|c| !c.is_ascii_alphanumeric() && !ALLOWED.contains(*c));
+    let reason = match wrong {
+        _ if count == 0 => "it has no character".to_owned(),
+        _ if count > LONGEST => format!("it has {count} characters, and AWS allows {LONGEST}"),
+        Some(wrong) => format!("it has {wrong:?}, and AWS allows letters, digits and {ALLOWED}"),
+        None if is_managed => "it begins as the names of secrets that another service manages".to_owned(),
+        None => return None,
+    };
+    Some(format!("AWS would refuse the name that the maps make of {source}: {reason} (--name-map, --name-prefix)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_aws_refuses_is_found_and_nothing_else_is() {
+        let long = |count: usize| "x".repeat(count);
+        for (name, says) in [
+            (String::new(), "no character"),
+            (long(513), "513 characters"),
+            ("a b".into(), "' '"),
+            ("a:b".into(), "':'"),
+            ("größe".into(), "'ö'"),
+            ("rds!x".into(), "another service"),
+        ] {
+            let found = fault("old", &name).unwrap_or_default();
+            assert!(found.contains(says) && found.contains("old"), "{name}: {found}");
+        }
+        for name in [long(1), long(512), "dr/rds!x".into(), "aZ09/_+=.@!-".into()] {
+            assert_eq!(fault("old", &name), None, "{name}");
+        }
+        assert_eq!(fault("rds!x", "rds!x"), None, "a name that no map changed is as the provider has it");
+    }
+}
