@@ -59,7 +59,7 @@ async fn a_source_that_lost_much_is_no_good_backup_until_somebody_accepts_that()
     }
     assert!(findings(&desk, 3).contains("0 of 12 secrets are listed"));
     let plan = desk.run("forget --plan --json").out;
-    let kept: Vec<u64> = serde_json::from_str::<Json>(&plan).unwrap()["snapshots"]
+    let kept: Vec<u64> = serde_json::from_str::<Json>(&plan).unwrap()["plan"]["snapshots"]
         .as_array()
         .unwrap()
         .iter()

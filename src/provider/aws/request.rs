@@ -10,7 +10,7 @@ use crate::provider::ErrorKind;
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>. A larger one could not be restored.
 pub(super) const LARGEST: usize = 65_536;
 
-/// The secret that a request is about: its name, and its ARN or, where that is not known, the name again.
+/// The secret that a request is about: its name and its ARN; where one of them is not known, the other one twice.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) name: &'a str,
@@ -25,8 +25,8 @@ impl Asked<'_> {
         };
         // By its name or a part of its ARN another secret may answer. moto gives the name where AWS gives the ARN.
         let is_arn = arn == self.id || arn == self.name || (self.id == self.name && !arn.is_empty());
-        let is_same = name == self.name && is_arn;
-        if is_same { Ok(()) } else { Err(self.other(operation, "the answer is about another secret")) }
+        let by_arn_alone = self.name == self.id && arn == self.id;
+        if is_arn && (name == self.name || by_arn_alone) { Ok(()) } else { Err(self.other(operation, "the answer is about another secret")) }
     }
 
     /// What is no answer.
@@ -71,6 +71,9 @@ mod tests {
         for (name, arn) in [(None, None), (Some("a"), None), (None, Some("arn:a"))] {
             assert_eq!(code(by_arn, name, arn), Err("BadAnswer".into()));
         }
+        let by_arn_alone = Asked { name: "arn:a", id: "arn:a" };
+        assert_eq!(code(by_arn_alone, Some("a"), Some("arn:a")), Ok(()));
+        assert!(code(by_arn_alone, Some("a"), Some("arn:b")).is_err());
         let by_name = Asked { name: "a", id: "a" };
         assert_eq!(code(by_name, Some("a"), Some("arn:whatever")), Ok(()));
         assert!(code(by_name, Some("a"), Some("")).is_err() && code(by_name, Some("b"), Some("arn:b")).is_err());
