@@ -441,13 +441,16 @@ async fn case_31_only_the_current_version_may_be_read() {
         aws::{Aws, AwsSettings, StaticCredentials},
     };
     let (old, new) = (id(1), id(2));
+    let arn = "arn:aws:secretsmanager:r:1:secret:app-AbCdEf";
     let script = move |operation: &str, body: &Json| match operation {
-        "DescribeSecret" => Reply::Ok(json!({ "ARN": "arn:aws:secretsmanager:r:1:secret:app-AbCdEf", "Name": "app",
+        "DescribeSecret" => Reply::Ok(json!({ "ARN": arn, "Name": "app",
             "VersionIdsToStages": { old.as_str(): ["AWSPREVIOUS"], new.as_str(): ["AWSCURRENT"] } })),
-        "ListSecretVersionIds" => Reply::Ok(json!({ "Versions": [{ "VersionId": old }, { "VersionId": new }] })),
-        "GetSecretValue" if body["VersionId"] == new.as_str() => Reply::Ok(json!({ "SecretString": "current" })),
+        "ListSecretVersionIds" => Reply::Ok(json!({ "ARN": arn, "Name": "app", "Versions": [{ "VersionId": old }, { "VersionId": new }] })),
+        "GetSecretValue" if body["VersionId"] == new.as_str() => {
+            Reply::Ok(json!({ "ARN": arn, "Name": "app", "VersionId": new, "SecretString": "current" }))
+        }
         "GetSecretValue" => Reply::Error("AccessDeniedException", "no identity-based policy allows it"),
-        _ => Reply::Ok(json!({})),
+        _ => Reply::Ok(json!({ "ARN": arn, "Name": "app" })),
     };
     let stub = Stub::start(script).await;
     let credentials = StaticCredentials { access_key: "AKIDEXAMPLE".into(), secret_key: "x".to_owned().into() };
