@@ -314,7 +314,7 @@ impl From<DrillError> for Failure {
         match error {
             DrillError::Provider(error) => error.into(),
             DrillError::Repository(error) => error.into(),
-            DrillError::Execute(error) => error.into(),
+            DrillError::Execute(error) => (*error).into(),
             DrillError::Plan(error) => error.into(),
             DrillError::Look(error) => error.into(),
             DrillError::NotASandbox(_) => {

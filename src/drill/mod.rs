@@ -12,9 +12,9 @@ mod file;
 mod hold;
 mod journal;
 mod leftovers;
+mod mark;
 #[cfg(test)]
 mod meddled;
-mod mark;
 mod notify;
 mod own;
 mod parse;
@@ -200,10 +200,16 @@ pub enum DrillError {
     Repository(#[from] RepoError),
     /// The restore failed as a whole.
     #[error(transparent)]
-    Execute(#[from] ExecuteError),
+    Execute(Box<ExecuteError>),
     /// The journal cannot be written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl From<ExecuteError> for DrillError {
+    fn from(error: ExecuteError) -> Self {
+        Self::Execute(Box::new(error))
+    }
 }
 
 fn random<const N: usize>() -> [u8; N] {

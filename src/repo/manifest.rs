@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accepted, FORMAT_VERSION, Layer, PackSet, Readings, RepoError, SweepArc, Witness, damaged, from_json, layout, readings,
-    to_json,
+    Accepted, FORMAT_VERSION, Layer, PackSet, Readings, RepoError, SweepArc, Witness, damaged, from_json, layout,
+    readings, to_json,
 };
 use crate::{
     crypto::{PublicKey, Recipient},

@@ -23,8 +23,8 @@ use crate::{
     progress::Progress,
     provider::{ProviderError, Source},
     repo::{
-        Accepted, Appending, DRILL, Fault, FaultKind, FileRef, FullPass, LossGuard, Manifest, NoChoice, OpenSet, PackSet,
-        Remembered, RepoError, Repository, Seal, Tip, Trust, VerifiedManifest, Witness, pack_name,
+        Accepted, Appending, DRILL, Fault, FaultKind, FileRef, FullPass, LossGuard, Manifest, NoChoice, OpenSet,
+        PackSet, Remembered, RepoError, Repository, Seal, Tip, Trust, VerifiedManifest, Witness, pack_name,
     },
 };
 use journal::Journal;
@@ -284,7 +284,11 @@ impl Request<'_> {
         let counts = earlier.manifest.manifest().counts;
         // What has no quota has no share of it to spend.
         let read = self.source.pace().map_or(0.0, |pace| pace.read);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates, and is not negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it saturates, and is not negative"
+        )]
         let budget = (read * 60.0 * f64::from(self.rules.sweep_minutes)) as u64;
         SweepPace { days: self.rules.sweep_days, budget, secrets: counts.captured + counts.unreadable }
     }

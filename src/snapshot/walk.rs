@@ -127,7 +127,10 @@ impl Pass<'_> {
         sink: &mut Sink<'_, '_>,
     ) -> Result<Option<(Listed, Known)>, SnapshotError> {
         let request = self.request;
-        if request.rules.exclude_deleted && listed.secret.deleted.is_some() && !record.as_ref().is_some_and(holds_a_value) {
+        if request.rules.exclude_deleted
+            && listed.secret.deleted.is_some()
+            && !record.as_ref().is_some_and(holds_a_value)
+        {
             sink.tally.exclude("scheduled for deletion".into());
             if let Some(Record { secret, .. }) = record {
                 sink.writer.push_removed(&secret.name, &secret.id)?;

@@ -260,7 +260,9 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
         );
         findings.push(attention("snapshot", text));
     }
-    if let Some(age) = newest.oldest_reading.map(|oldest| now.duration_since(oldest)).filter(|age| *age > limits.reading) {
+    if let Some(age) =
+        newest.oldest_reading.map(|oldest| now.duration_since(oldest)).filter(|age| *age > limits.reading)
+    {
         findings.push(attention("snapshot", format!("parts of it were last read {} ago", span(age))));
     }
     findings

@@ -47,8 +47,10 @@ fn healthy(operation: &str, body: &Json) -> Reply {
     Reply::Ok(match operation {
         "DescribeSecret" => json!({ "ARN": ARN, "Name": "app", "LastChangedDate": 1_700_000_000.123,
             "VersionIdsToStages": { V1: ["AWSCURRENT"] } }),
-        "ListSecretVersionIds" => json!({ "ARN": ARN, "Name": "app", "Versions": [{ "VersionId": V1, "VersionStages": ["AWSCURRENT"],
-            "KmsKeyIds": ["DefaultEncryptionKey"], "CreatedDate": 1_700_000_000.5 }] }),
+        "ListSecretVersionIds" => {
+            json!({ "ARN": ARN, "Name": "app", "Versions": [{ "VersionId": V1, "VersionStages": ["AWSCURRENT"],
+            "KmsKeyIds": ["DefaultEncryptionKey"], "CreatedDate": 1_700_000_000.5 }] })
+        }
         "GetSecretValue" => {
             json!({ "ARN": ARN, "Name": "app", "VersionId": body["VersionId"],
             "SecretString": format!("value of {}", body["VersionId"].as_str().unwrap()) })

@@ -445,7 +445,9 @@ async fn case_31_only_the_current_version_may_be_read() {
     let script = move |operation: &str, body: &Json| match operation {
         "DescribeSecret" => Reply::Ok(json!({ "ARN": arn, "Name": "app",
             "VersionIdsToStages": { old.as_str(): ["AWSPREVIOUS"], new.as_str(): ["AWSCURRENT"] } })),
-        "ListSecretVersionIds" => Reply::Ok(json!({ "ARN": arn, "Name": "app", "Versions": [{ "VersionId": old }, { "VersionId": new }] })),
+        "ListSecretVersionIds" => {
+            Reply::Ok(json!({ "ARN": arn, "Name": "app", "Versions": [{ "VersionId": old }, { "VersionId": new }] }))
+        }
         "GetSecretValue" if body["VersionId"] == new.as_str() => {
             Reply::Ok(json!({ "ARN": arn, "Name": "app", "VersionId": new, "SecretString": "current" }))
         }

@@ -216,7 +216,11 @@ async fn scheduled_source(bench: &mut Bench) {
     source.delete_secret().secret_id("leaves").recovery_window_in_days(30).send().await.unwrap();
     let report = bench.snapshot().await;
     let named: Vec<_> = report.unreadable.iter().map(|item| (item.name.as_str(), item.reason.as_str())).collect();
-    assert_eq!(named, [("never-read", "ScheduledForDeletion")], "being scheduled for deletion is a state of what was read");
+    assert_eq!(
+        named,
+        [("never-read", "ScheduledForDeletion")],
+        "being scheduled for deletion is a state of what was read"
+    );
     let leaves = record(bench.records(&report.manifest).await, "leaves");
     assert!(matches!(leaves.versions[0].value, ValueState::Stored { .. }), "its value is carried forward");
 

@@ -127,11 +127,7 @@ async fn what_is_scheduled_for_deletion_and_was_never_captured_is_missing() {
     let config = config.replacen("[source]\n", "[source]\nexclude_deleted = true\n", 1);
     std::fs::write(desk.path("lifeboat.toml"), config).unwrap();
     let report = desk.run("snapshot --json").expect(0).json();
-    assert_eq!(
-        (&report["counts"]["captured"], &report["counts"]["excluded"]),
-        (&2.into(), &1.into()),
-        "{report}"
-    );
+    assert_eq!((&report["counts"]["captured"], &report["counts"]["excluded"]), (&2.into(), &1.into()), "{report}");
     wire.ok("RestoreSecret", json!({ "SecretId": "app/00" })).await;
     let report = desk.run("snapshot --json").expect(0).json();
     assert_eq!(report["counts"]["captured"], 3, "{report}");

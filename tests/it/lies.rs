@@ -110,7 +110,9 @@ fn lies() -> Vec<Lie> {
                 });
             })
         }),
-        lie("lists the same page again and again", list, |_, answer| edit(answer, |json| json["NextToken"] = "t".into())),
+        lie("lists the same page again and again", list, |_, answer| {
+            edit(answer, |json| json["NextToken"] = "t".into())
+        }),
         lie("lists empty pages without end", list, |asked, _| {
             says(&json!({ "SecretList": [], "NextToken": format!("t{}", asked.number) }))
         }),

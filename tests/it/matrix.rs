@@ -510,7 +510,6 @@ fn squeeze(text: &str) -> String {
 
 // ---- the document ----
 
-
 fn heading(by: By) -> &'static str {
     match by {
         By::Storage => "Who can write, replace and remove files, without a key",

@@ -10,8 +10,8 @@ use lifeboat::{
     model::{Digest, Place, Record, RepositoryId, Secret, SecretValue, SnapshotId, ValueState, Version, VersionFacets},
     repo::{
         AllowedSigner, Chosen, ClosingList, Counts, Custodian, Epoch, FileRef, ForgetError, FullPass, IndexLine,
-        Manifest, OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention, SignedEpoch, LossGuard,
-        Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest,
+        LossGuard, Manifest, OpenSet, PackWriter, PreviousEpoch, ReadingCount, Readings, Repository, Retention,
+        SignedEpoch, Sweep, SweepReport, Trust, TrustAnchor, VerifiedForget, VerifiedManifest,
     },
     storage::Storage,
 };

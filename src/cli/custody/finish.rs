@@ -39,7 +39,10 @@ pub(super) async fn switch(
     let (trust, copies) = (desk.repository.trust(&anchor).await?, &desk.host.config.copies);
     if let Some(cut) = cut {
         let chain = desk.repository.chain(&trust).await?;
-        chain.head().filter(|head| head.manifest().sequence == cut).map_or(Ok(()), |head| desk.host.remember_cut(head))?;
+        chain
+            .head()
+            .filter(|head| head.manifest().sequence == cut)
+            .map_or(Ok(()), |head| desk.host.remember_cut(head))?;
     }
     let copies =
         copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default(), Reach::Whole).await?;

@@ -196,7 +196,8 @@ async fn change(
     }
     quorum::confirm(context, question, yes)?;
     let opened = quorum::open(context, &desk.repository, shares).await?;
-    let ceremony = custody::change_signers(&opened.key, &new.signers, new.closing, to_seconds(SystemClock.now()), &desk.trust)?;
+    let ceremony =
+        custody::change_signers(&opened.key, &new.signers, new.closing, to_seconds(SystemClock.now()), &desk.trust)?;
     drop(opened);
     let pending = Pending::new(Kind::Signers, &ceremony);
     drop(ceremony);

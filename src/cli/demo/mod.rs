@@ -128,7 +128,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         "6 ",
         &format!("the monthly drill: the same into account {SANDBOX_ACCOUNT}, compared, cleaned up, signed"),
     );
-    let (record, stored) = hold_drill(&scene, &host, &recovery).await?;
+    let (record, stored) = Box::pin(hold_drill(&scene, &host, &recovery)).await?;
     scene.watch.done();
 
     for line in cli_restore::differences(&recovery.verification) {

@@ -89,7 +89,9 @@ async fn clean(
     watch.done();
     let cleaned = cleaned?;
     let undelivered = place::deliver(&from).await;
-    undelivered.iter().for_each(|fault| context.output.warn(fault));
+    for fault in &undelivered {
+        context.output.warn(fault);
+    }
     for (name, why) in &cleaned.left_alone {
         context.output.warn(&format!("{name} is left alone: {why}"));
     }

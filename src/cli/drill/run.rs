@@ -152,7 +152,8 @@ async fn prepare_and_hold(
     let approval = approve(context, args, file)?;
     let opened = open(context, host, args, &request).await?;
     tell(context, file, On::Start, &begins(&request)).await;
-    let outcome = drill::hold(&request, ready, approval, &opening(&opened), asked_to_stop()).await;
+    let opening = opening(&opened);
+    let outcome = Box::pin(drill::hold(&request, ready, approval, &opening, asked_to_stop())).await;
     watch.done();
     drop(opened);
     let outcome = outcome?;

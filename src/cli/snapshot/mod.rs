@@ -80,7 +80,9 @@ struct AcceptedDrop {
 fn accepted_drop(text: &str) -> Result<AcceptedDrop, String> {
     let parts = text.rsplit_once('=').and_then(|(place, count)| Some((place.parse().ok()?, count.parse().ok()?)));
     let (place, down_to) = parts.filter(|_| text.contains(':')).ok_or_else(|| {
-        format!("{text:?} is not a loss to accept (expected ACCOUNT:REGION=COUNT, such as 111111111111:eu-central-1=240)")
+        format!(
+            "{text:?} is not a loss to accept (expected ACCOUNT:REGION=COUNT, such as 111111111111:eu-central-1=240)"
+        )
     })?;
     Ok(AcceptedDrop { place, down_to })
 }

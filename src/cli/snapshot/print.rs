@@ -142,7 +142,9 @@ fn warn(context: &Context, captured: &[Captured]) {
                     context.output.note(&format!("{of}{name} was listed and deleted before it was read"));
                 }
                 for name in &report.replicas {
-                    context.output.note(&format!("{of}{name} is left out: it is a replica, captured where its primary is"));
+                    context
+                        .output
+                        .note(&format!("{of}{name} is left out: it is a replica, captured where its primary is"));
                 }
                 if let Some(loss) = &report.loss {
                     warn_of_loss(context, &of, report, loss);

@@ -167,7 +167,8 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
 fn canaries(host: &Host, drills: &[Past]) -> Option<Canaries> {
     let section = &host.config.drill;
     let configured = section.recipient.is_some() && (section.full || !section.canaries.is_empty());
-    let passed = |past: &&Past| past.verified().is_some_and(|facts| facts.result == Verdict::Passed && facts.needs_nobody());
+    let passed =
+        |past: &&Past| past.verified().is_some_and(|facts| facts.result == Verdict::Passed && facts.needs_nobody());
     let last = drills.iter().rev().find(passed).and_then(|past| past.verified()?.started());
     configured.then(|| Canaries { last_passed: last.map(to_seconds) })
 }
@@ -238,7 +239,9 @@ fn snapshot_line(newest: Option<&Newest>, now: Timestamp) -> String {
     let Some(newest) = newest else { return "none yet".into() };
     let counts = &newest.counts;
     let state = if newest.is_complete() { "complete" } else { "INCOMPLETE" };
-    let oldest = newest.oldest_reading.map(|oldest| format!("; nothing read longer than {} ago", span(now.duration_since(oldest))));
+    let oldest = newest
+        .oldest_reading
+        .map(|oldest| format!("; nothing read longer than {} ago", span(now.duration_since(oldest))));
     format!(
         "number {}, {} old, {state}: {} of {} secrets, {}{}",
         newest.sequence,

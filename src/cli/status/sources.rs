@@ -65,7 +65,8 @@ pub(super) fn drilled(sources: &Sources, chain: &Chain, drills: &[Past]) -> Vec<
     };
     let of = |source: Whose| {
         let since = first.iter().find(|(place, _)| is(&source, place)).map(|(_, time)| *time)?;
-        let passed = |facts: &&Facts| facts.result == Verdict::Passed && facts.source.as_ref().is_some_and(|at| is(&source, at));
+        let passed =
+            |facts: &&Facts| facts.result == Verdict::Passed && facts.source.as_ref().is_some_and(|at| is(&source, at));
         let last = drills.iter().rev().filter_map(Past::verified).find(passed).and_then(Facts::started);
         Some(Drilled { source, since, last_passed: last.map(to_seconds) })
     };

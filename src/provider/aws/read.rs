@@ -301,7 +301,11 @@ fn assemble(
 /// nothing has changed. A listing may be minutes behind, and a label may have moved there and back.
 fn agrees(listed: &Listed, described: &Described) -> bool {
     let labelled = |stages: &Stages| -> Stages {
-        stages.iter().filter(|(_, labels)| !labels.is_empty()).map(|(id, labels)| (id.clone(), labels.clone())).collect()
+        stages
+            .iter()
+            .filter(|(_, labels)| !labels.is_empty())
+            .map(|(id, labels)| (id.clone(), labels.clone()))
+            .collect()
     };
     // Replicas show in DescribeSecret alone.
     let shown = |secret: &Secret| {

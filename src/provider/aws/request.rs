@@ -26,7 +26,11 @@ impl Asked<'_> {
         // By its name or a part of its ARN another secret may answer. moto gives the name where AWS gives the ARN.
         let is_arn = arn == self.id || arn == self.name || (self.id == self.name && !arn.is_empty());
         let by_arn_alone = self.name == self.id && arn == self.id;
-        if is_arn && (name == self.name || by_arn_alone) { Ok(()) } else { Err(self.other(operation, "the answer is about another secret")) }
+        if is_arn && (name == self.name || by_arn_alone) {
+            Ok(())
+        } else {
+            Err(self.other(operation, "the answer is about another secret"))
+        }
     }
 
     /// What is no answer.
@@ -48,7 +52,9 @@ pub(super) fn is_arn_of(arn: &str, name: &str, account: Option<&str>, region: &s
     match parts[..] {
         ["arn", _, "secretsmanager", in_region, of_account, "secret", resource] => {
             let suffix = resource.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-            in_region == region && account.is_none_or(|account| of_account == account) && suffix.is_some_and(|suffix| !suffix.is_empty())
+            in_region == region
+                && account.is_none_or(|account| of_account == account)
+                && suffix.is_some_and(|suffix| !suffix.is_empty())
         }
         _ => false,
     }
@@ -93,7 +99,8 @@ mod tests {
         ] {
             assert!(!is_arn_of(arn, name, Some(account), region), "{name} {account} {region}");
         }
-        for other in ["", "app/db", "arn:aws:kms:eu-central-1:111111111111:key/1", "arn:aws:secretsmanager:eu:1:secret"] {
+        for other in ["", "app/db", "arn:aws:kms:eu-central-1:111111111111:key/1", "arn:aws:secretsmanager:eu:1:secret"]
+        {
             assert!(!is_arn_of(other, "app/db", None, "eu-central-1"), "{other}");
         }
         assert!(!is_arn_of(&arn.replace("-AbCdEf", "-"), "app/db", None, "eu-central-1"), "no suffix");
