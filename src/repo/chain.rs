@@ -145,10 +145,9 @@ impl Repository {
     /// Files below `snapshots/` whose name is no manifest's: unknown, unless somebody renamed a genuine manifest.
     async fn strangers(&self, entries: Vec<Entry>, trust: &Trust) -> Result<Vec<Fault>, RepoError> {
         let mut faults = Vec::new();
-        for Entry { name, size, .. } in entries {
+        for Entry { name, .. } in entries {
             let unknown = Fault::new(&name, FaultKind::Unknown, "no file of a repository has such a name");
-            let renamed = if size <= layout::MOST_BYTES { self.renamed(&name, trust).await? } else { None };
-            faults.push(renamed.unwrap_or(unknown));
+            faults.push(self.renamed(&name, trust).await?.unwrap_or(unknown));
         }
         Ok(faults)
     }
@@ -408,16 +407,15 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
         digest: last.manifest,
         previous: None,
     });
-    let settled: Vec<&Link> = settled.iter().collect();
     let mut by_sequence: BTreeMap<u64, Vec<&Link>> = BTreeMap::new();
     for link in places {
         by_sequence.entry(link.sequence).or_default().push(link);
     }
     let mut faults = Vec::new();
-    let mut before: Option<(u64, &[&Link])> = settled.first().map(|last| (last.sequence, &settled[..]));
-    for (&sequence, found) in &by_sequence {
+    let mut before: Option<(u64, Vec<&Link>)> = settled.as_ref().map(|last| (last.sequence, vec![last]));
+    for (sequence, found) in by_sequence {
         let file = &found[0].file;
-        let expected = before.map_or(1, |(last, _)| last + 1);
+        let expected = before.as_ref().map_or(1, |(last, _)| last + 1);
         if sequence != expected {
             let detail = match sequence - expected {
                 1 => format!("snapshot {expected} is missing before it"),
@@ -429,7 +427,7 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
             let detail = format!("{file} has its sequence number {sequence} too");
             faults.push(Fault::new(&other.file, FaultKind::Fork, detail).about(sequence));
         }
-        let siblings = before.map_or(&[][..], |(_, siblings)| siblings);
+        let siblings = before.as_ref().map_or(&[][..], |(_, siblings)| siblings);
         let broken = found.iter().filter(|each| !follows(each, expected, siblings));
         let detail = "it follows another snapshot than the one before it";
         faults.extend(broken.map(|each| Fault::new(&each.file, FaultKind::Fork, detail).about(sequence)));
@@ -442,8 +440,84 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
 fn follows(found: &Link, expected: u64, siblings: &[&Link]) -> bool {
     match found.previous {
         None => found.sequence == 1,
-        Some(_) if found.sequence == 1 => false,
         Some(_) if found.sequence != expected => true,
         Some(previous) => siblings.iter().any(|before| before.digest == previous),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::retention::tests::snapshot;
+
+    fn of(sequence: u64, epoch: u32) -> VerifiedManifest {
+        let found = snapshot(sequence, jiff::Timestamp::UNIX_EPOCH, true);
+        let mut manifest = found.manifest().clone();
+        manifest.epoch = epoch;
+        VerifiedManifest::new(manifest, found.digest(), found.name().to_owned())
+    }
+
+    fn chain(manifests: Vec<VerifiedManifest>, base: Settled, settled_newest: Vec<VerifiedManifest>) -> Chain {
+        let (late, faults) = late(&manifests, base.epoch);
+        Chain {
+            last: manifests.last().map(VerifiedManifest::witness),
+            manifests,
+            base,
+            settled_newest,
+            places: Vec::new(),
+            records: Vec::new(),
+            faults,
+            late,
+            excused: BTreeMap::new(),
+            names: BTreeSet::new(),
+            forgets: Vec::new(),
+            record_files: 0,
+        }
+    }
+
+    #[test]
+    fn the_newest_one_and_a_late_last_one_are_both_heads() {
+        let chain = chain(vec![of(1, 1), of(2, 2), of(3, 1)], Settled::default(), Vec::new());
+        assert_eq!(chain.head().map(|head| head.manifest().sequence), Some(2));
+        let heads: Vec<bool> = chain.manifests.iter().map(|found| chain.is_head(found)).collect();
+        assert_eq!(heads, [false, true, true]);
+        assert_eq!((chain.count(), chain.is_whole()), (3, true));
+        assert_eq!([0, 1, 2, 3, 4].map(|sequence| chain.newer_than(sequence)), [3, 2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn settled_snapshots_count_and_the_newest_of_them_may_be_the_head() {
+        // Three numbers are settled, and one of their snapshots was forgotten.
+        let mut base = Settled::default();
+        (1..=3).for_each(|sequence| base.push_place(&of(sequence, 1).digest()));
+        (base.manifests, base.epoch) = (2, 2);
+        let chain = chain(vec![of(4, 1)], base, vec![of(1, 1), of(3, 2), of(2, 1)]);
+        assert_eq!(chain.head().map(|head| head.manifest().sequence), Some(3));
+        assert_eq!((chain.count(), chain.is_whole()), (3, false));
+        assert_eq!([0, 1, 2, 3, 4].map(|sequence| chain.newer_than(sequence)), [3, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn the_first_place_follows_nothing_or_what_is_settled() {
+        let link = |sequence: u64, previous: &str| Link {
+            file: sequence.to_string(),
+            sequence,
+            digest: Digest::of(b"own"),
+            previous: (!previous.is_empty()).then(|| Digest::of(previous.as_bytes())),
+        };
+        let settled = Some(Witness { sequence: 3, manifest: Digest::of(b"third") });
+        let cases = [
+            (link(1, ""), None, vec![]),
+            (link(1, "other"), None, vec![FaultKind::Fork]),
+            (link(2, "first"), None, vec![FaultKind::Gap]),
+            (link(4, "third"), settled, vec![]),
+            (link(4, "other"), settled, vec![FaultKind::Fork]),
+            (link(4, ""), settled, vec![FaultKind::Fork]),
+            (link(5, "fourth"), settled, vec![FaultKind::Gap]),
+        ];
+        for (link, settled, expected) in cases {
+            let kinds: Vec<FaultKind> = links(&[link], settled).iter().map(|fault| fault.kind).collect();
+            assert_eq!(kinds, expected);
+        }
     }
 }
