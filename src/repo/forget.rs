@@ -163,6 +163,7 @@ impl Repository {
         }
         let undone: BTreeSet<Digest> = all.iter().filter_map(|each| each.record.undoes).collect();
         all.retain(|each| each.record.undoes.is_none() && !undone.contains(&each.digest));
+        // Listings are sorted by name, and a name begins with the time: oldest first.
         found.in_force = all;
         Ok(found)
     }

@@ -213,19 +213,24 @@ fn old_turns_that_may_not_be_removed_do_no_harm() {
 
 #[test]
 fn a_host_whose_snapshot_others_stored_and_followed_adds_it_once() {
-    let scene = Scene::new(Storage::memory());
-    let (repository, dying) = (&scene.sample.repository, scene.through(Faults::from_put(2)));
-    block_on(async {
-        let empty = repository.chain(&scene.trust).await.unwrap();
-        let (draft, tip, stale) = (scene.draft(), empty.tip(), empty.tip());
-        drop(dying.append(draft.clone(), &scene.trust, &scene.sample.signer, &tip).await);
-        scene.append(repository).await.unwrap();
-        assert_eq!(scene.history().await.len(), 2);
-        let added = repository.append(draft.clone(), &scene.trust, &scene.sample.signer, &stale).await.unwrap();
-        assert_eq!((added.manifest().sequence, added.manifest().snapshot), (1, draft.snapshot));
-        assert_eq!(scene.history().await.len(), 2);
-        assert!(scene.turns().await.is_empty());
-    });
+    // Whichever of the two is listed first.
+    for follower in [0, 2] {
+        let scene = Scene::new(Storage::memory());
+        let (repository, dying) = (&scene.sample.repository, scene.through(Faults::from_put(2)));
+        let signer = &scene.sample.signer;
+        let draft = |id| Manifest { snapshot: SnapshotId::from_bytes([id; 16]), ..scene.draft() };
+        block_on(async {
+            let empty = repository.chain(&scene.trust).await.unwrap();
+            let [tip, other, stale] = [(); 3].map(|()| empty.tip());
+            drop(dying.append(draft(1), &scene.trust, signer, &tip).await);
+            repository.append(draft(follower), &scene.trust, signer, &other).await.unwrap();
+            assert_eq!(scene.history().await.len(), 2);
+            let added = repository.append(draft(1), &scene.trust, signer, &stale).await.unwrap();
+            assert_eq!((added.manifest().sequence, added.manifest().snapshot), (1, draft(1).snapshot));
+            assert_eq!(scene.history().await.len(), 2);
+            assert!(scene.turns().await.is_empty());
+        });
+    }
 }
 
 #[test]
