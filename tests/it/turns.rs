@@ -62,9 +62,16 @@ impl Scene {
     }
 }
 
-/// Every host adds `each` snapshots, all at the same time; all of them are there afterwards.
-fn race(address: &str, hosts: usize, each: usize) {
+/// Every host adds `each` snapshots, all at the same time; all of them are there afterwards. No signer made the first turn of
+/// the numbers that are `spoiled`.
+fn race(address: &str, hosts: usize, each: usize, spoiled: &[u64]) {
     let scene = Scene::new(Storage::open(address).unwrap());
+    block_on(async {
+        for number in spoiled {
+            let name = format!("turns/{number}-1.json");
+            scene.sample.repository.storage().put_new(&name, "garbage".into()).await.unwrap();
+        }
+    });
     // A host is a thread with a runtime of its own.
     let host = || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -89,7 +96,14 @@ fn race(address: &str, hosts: usize, each: usize) {
 #[test]
 fn hosts_that_append_at_once_to_a_folder_make_one_chain() {
     let folder = tempfile::tempdir().unwrap();
-    race(folder.path().join("repository").to_str().unwrap(), 8, 6);
+    race(folder.path().join("repository").to_str().unwrap(), 8, 6, &[]);
+}
+
+#[test]
+fn a_second_try_for_one_number_is_the_first_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd: Vec<u64> = (1..=24).step_by(2).collect();
+    race(folder.path().join("repository").to_str().unwrap(), 6, 4, &odd);
 }
 
 #[test]
