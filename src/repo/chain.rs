@@ -147,10 +147,9 @@ impl Repository {
     /// Files below `snapshots/` whose name is no manifest's: unknown, unless somebody renamed a genuine manifest.
     async fn strangers(&self, entries: Vec<Entry>, trust: &Trust) -> Result<Vec<Fault>, RepoError> {
         let mut faults = Vec::new();
-        for Entry { name, size, .. } in entries {
+        for Entry { name, .. } in entries {
             let unknown = Fault::new(&name, FaultKind::Unknown, "no file of a repository has such a name");
-            let renamed = if size <= layout::MOST_BYTES { self.renamed(&name, trust).await? } else { None };
-            faults.push(renamed.unwrap_or(unknown));
+            faults.push(self.renamed(&name, trust).await?.unwrap_or(unknown));
         }
         Ok(faults)
     }
@@ -421,16 +420,15 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
         digest: last.manifest,
         previous: None,
     });
-    let settled: Vec<&Link> = settled.iter().collect();
     let mut by_sequence: BTreeMap<u64, Vec<&Link>> = BTreeMap::new();
     for link in places {
         by_sequence.entry(link.sequence).or_default().push(link);
     }
     let mut faults = Vec::new();
-    let mut before: Option<(u64, &[&Link])> = settled.first().map(|last| (last.sequence, &settled[..]));
-    for (&sequence, found) in &by_sequence {
+    let mut before: Option<(u64, Vec<&Link>)> = settled.as_ref().map(|last| (last.sequence, vec![last]));
+    for (sequence, found) in by_sequence {
         let file = &found[0].file;
-        let expected = before.map_or(1, |(last, _)| last + 1);
+        let expected = before.as_ref().map_or(1, |(last, _)| last + 1);
         if sequence != expected {
             let detail = match sequence - expected {
                 1 => format!("snapshot {expected} is missing before it"),
@@ -442,7 +440,7 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
             let detail = format!("{file} has its sequence number {sequence} too");
             faults.push(Fault::new(&other.file, FaultKind::Fork, detail).about(sequence));
         }
-        let siblings = before.map_or(&[][..], |(_, siblings)| siblings);
+        let siblings = before.as_ref().map_or(&[][..], |(_, siblings)| siblings);
         let broken = found.iter().filter(|each| !follows(each, expected, siblings));
         let detail = "it follows another snapshot than the one before it";
         faults.extend(broken.map(|each| Fault::new(&each.file, FaultKind::Fork, detail).about(sequence)));
@@ -455,8 +453,10 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
 fn follows(found: &Link, expected: u64, siblings: &[&Link]) -> bool {
     match found.previous {
         None => found.sequence == 1,
-        Some(_) if found.sequence == 1 => false,
         Some(_) if found.sequence != expected => true,
         Some(previous) => siblings.iter().any(|before| before.digest == previous),
     }
 }
+
+#[cfg(test)]
+mod tests;

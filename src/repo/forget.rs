@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed,
-    Trust, VerifiedManifest, content::SignedFile, from_json, layout, to_json, untrusted,
+    FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed, Trust,
+    VerifiedManifest, content::SignedFile, from_json, layout, to_json,
 };
 use crate::{
     clock::to_seconds,
@@ -163,7 +163,7 @@ impl Repository {
         }
         let undone: BTreeSet<Digest> = all.iter().filter_map(|each| each.record.undoes).collect();
         all.retain(|each| each.record.undoes.is_none() && !undone.contains(&each.digest));
-        all.sort_by_key(|each| (each.record.time, each.name.clone()));
+        // Listings are sorted by name, and a name begins with the time: oldest first.
         found.in_force = all;
         Ok(found)
     }
@@ -217,7 +217,7 @@ impl Repository {
         let lists = PackLists::default();
         let needed = self.names_of(&staying, &lists).await?;
         let mut files = self.names_of(&going, &lists).await?;
-        files.extend(self.orphans(chain, &lists).await?);
+        files.extend(self.sealed_names().await?);
         let record = ForgetRecord {
             rules: rules.map(ForgetRules::of),
             snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),
@@ -268,12 +268,7 @@ impl Repository {
         }
     }
 
-    /// Packs, lists, index files and configurations that no manifest names.
-    async fn orphans(&self, chain: &Chain, lists: &PackLists) -> Result<Vec<String>, RepoError> {
-        let named = self.names_of(&chain.manifests.iter().collect::<Vec<_>>(), lists).await?;
-        Ok(self.sealed_names().await?.into_iter().filter(|name| !named.contains(name)).collect())
-    }
-
+    /// Packs, lists, index files and configurations that are there.
     pub(super) async fn sealed_names(&self) -> Result<BTreeSet<String>, RepoError> {
         let mut names = BTreeSet::new();
         for folder in layout::CONTENTS {
@@ -310,9 +305,6 @@ impl Repository {
     async fn put_forget(&self, record: ForgetRecord, signer: &Signer) -> Result<VerifiedForget, ForgetError> {
         let name = layout::stem(record.time, record.forget);
         let file = layout::record(layout::FORGOTTEN, &name);
-        if record.signer != signer.public() {
-            return Err(untrusted(&file, "another key signs it than it names").into());
-        }
         let bytes = to_json(&record);
         let digest = Digest::of(&bytes);
         self.put_signed(&file, bytes, Namespace::Forget, signer).await?;

@@ -498,3 +498,20 @@ impl Appending<'_> {
         &self.accepted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_five_faults_and_counts_the_others() {
+        let said = |count: usize| {
+            let fault = |number| Fault::new(&format!("f{number}"), FaultKind::Gap, "gone");
+            let faults = (1..=count).map(fault).collect();
+            Refusal { what: "no".into(), faults, is_acceptable: true, holders: Vec::new() }.to_string()
+        };
+        assert_eq!(said(1), "no: f1: gap: gone");
+        assert!(said(5).ends_with("; f5: gap: gone"), "{}", said(5));
+        assert_eq!(said(7), format!("{}; and 2 more", said(5)));
+    }
+}

@@ -1,6 +1,6 @@
 //! From what a reader believes to the epochs and signers that count. Pure but for reading the files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -143,9 +143,11 @@ fn before<'a>(
         Some(before) if before.epoch.number == previous.number => Ok(Some((previous.sha256, before))),
         Some(_) => Err(untrusted(&name, "the epoch before does not have the number before")),
         None => Err(match files.broken.iter().find(|(_, digest, _)| *digest == previous.sha256) {
-            Some((.., fault)) if fault.kind == FaultKind::Damaged => damaged(&fault.file, fault.detail.clone()),
-            Some((.., fault)) if fault.kind != FaultKind::Missing => untrusted(&fault.file, fault.detail.clone()),
-            _ => damaged(&name, super::MISSING),
+            None => damaged(&name, super::MISSING),
+            Some((.., fault)) if matches!(fault.kind, FaultKind::Damaged | FaultKind::Missing) => {
+                damaged(&fault.file, fault.detail.clone())
+            }
+            Some((.., fault)) => untrusted(&fault.file, fault.detail.clone()),
         }),
     }
 }
@@ -211,7 +213,7 @@ impl Trust {
         if !self.allows(epoch, signer) {
             return Err(format!("{} may not sign for epoch {epoch}", signer.fingerprint()));
         }
-        let removed = self.epochs.iter().find(|later| later.number > epoch && !has(later, signer));
+        let removed = self.epochs.iter().skip(epoch as usize).find(|later| !has(later, signer));
         match removed {
             Some(later) if !self.closings.get(&later.number).is_some_and(|list| list.lists(what, file)) => {
                 Err(format!(
@@ -261,9 +263,8 @@ impl Trust {
 
     /// Whether a signer made this drill record that counts.
     pub(super) fn signed_drill(&self, drill: &StoredDrill) -> bool {
-        let mut signers: Vec<&PublicKey> =
-            self.epochs.iter().rev().flat_map(|epoch| &epoch.signers).map(|signer| &signer.key).collect();
-        signers.dedup();
+        let signers: HashSet<&PublicKey> =
+            self.epochs.iter().flat_map(|epoch| &epoch.signers).map(|signer| &signer.key).collect();
         let by = signers.into_iter().find(|key| verify(key, Namespace::Drill, &drill.bytes, &drill.signature).is_ok());
         by.is_some_and(|key| self.counts_by_signer(Signed::Drill, key, &Digest::of(&drill.bytes)).is_ok())
     }
@@ -346,6 +347,11 @@ fn name_of(stored: &StoredEpoch, digest: &Digest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        crypto::{RecoveryKey, Signer},
+        model::RepositoryId,
+        repo::AllowedSigner,
+    };
 
     #[test]
     fn the_digest_changes_with_every_epoch_and_closing_list() {
@@ -363,5 +369,41 @@ mod tests {
         let all = [digest(&[b"1"], &[]), digest(&[b"1", b"2"], &[]), digest(&[b"1", b"2"], &[2])];
         assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), 3);
         assert_ne!(digest(&[b"1", b"2"], &[1]), digest(&[b"1", b"2"], &[2]));
+    }
+
+    #[test]
+    fn a_signer_that_came_back_is_judged_by_the_newest_epoch_that_has_it() {
+        let (root, host, other) = (Signer::generate(), Signer::generate(), Signer::generate());
+        let epoch = |number, signers: &[&Signer]| Epoch {
+            version: 1,
+            repository: RepositoryId::from_bytes([7; 16]),
+            number,
+            created: jiff::Timestamp::UNIX_EPOCH,
+            recipient: RecoveryKey::generate().recipient(),
+            root: root.public(),
+            threshold: 3,
+            total: 5,
+            share_set: "0a1b2c3d".into(),
+            custodians: Vec::new(),
+            signers: signers.iter().map(|each| AllowedSigner { name: "host".into(), key: each.public() }).collect(),
+            previous: None,
+            closing: None,
+        };
+        let mut trust = Trust {
+            epochs: vec![epoch(1, &[&host]), epoch(2, &[&other]), epoch(3, &[&other, &host])],
+            digests: Vec::new(),
+            closings: BTreeMap::new(),
+            faults: Vec::new(),
+            junk: Vec::new(),
+            superseded: None,
+        };
+        let (key, file) = (host.public(), Digest::of(b"drill"));
+        assert!(trust.counts_by_signer(Signed::Drill, &key, &file).is_ok());
+        assert!(trust.counts(Signed::Drill, 1, &key, &file).is_err(), "what it signed before it was removed");
+        assert!(trust.counts(Signed::Drill, 2, &other.public(), &file).is_ok());
+        assert!(trust.allows_now(&key) && !trust.allows_now(&root.public()));
+        trust.epochs.truncate(2);
+        assert!(trust.counts_by_signer(Signed::Drill, &key, &file).is_err());
+        assert!(!trust.allows_now(&key) && trust.allows_now(&other.public()));
     }
 }

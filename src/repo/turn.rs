@@ -275,3 +275,46 @@ impl Claim {
         to_json(&Turn { version: FORMAT_VERSION, manifest, signature: self.signature.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::RepositoryId, repo::retention::tests::snapshot, storage::Storage};
+
+    fn known(head: Option<Witness>) -> Known {
+        Known { names: BTreeSet::new(), head, epoch: 1 }
+    }
+
+    #[test]
+    fn the_last_number_is_given_away_and_none_after_it() {
+        let last = layout::MOST_SNAPSHOTS;
+        let next = |sequence| known(Some(Witness { sequence, manifest: Digest::of(b"head") })).next().ok();
+        assert_eq!([0, last - 1, last, u64::MAX].map(next), [Some(1), Some(last), None, None]);
+    }
+
+    #[test]
+    fn a_manifest_of_a_number_that_is_taken_is_known_and_not_the_head() {
+        let found = |sequence| snapshot(sequence, jiff::Timestamp::UNIX_EPOCH, true);
+        let (second, third) = (found(2), found(3));
+        let twin = VerifiedManifest::new(third.manifest().clone(), Digest::of(b"twin"), "twin".into());
+        let mut known = known(None);
+        assert!(known.learn(&third) && !known.learn(&second) && !known.learn(&twin));
+        assert_eq!(known.head.map(|head| (head.sequence, head.manifest)), Some((3, third.digest())));
+        assert_eq!(known.names, [second.file(), third.file(), twin.file()].into());
+    }
+
+    #[tokio::test]
+    async fn folders_before_the_next_number_are_not_listed() {
+        let storage = Storage::memory();
+        let files = ["snapshots/0/a", "snapshots/1/b", "snapshots/2/c", "snapshots/x/d"];
+        for name in files {
+            storage.put_new(name, Bytes::new()).await.unwrap();
+        }
+        let repository = Repository { storage, id: RepositoryId::from_bytes([1; 16]), memory: None };
+        for (number, expected) in [(1, &files[..3]), (256, &files[..3]), (257, &files[1..3]), (512, &files[1..3])] {
+            let entries = repository.listed_from(number).await.unwrap();
+            let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+            assert_eq!(names, expected, "{number}");
+        }
+    }
+}

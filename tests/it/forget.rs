@@ -525,3 +525,58 @@ fn a_period_in_a_record_is_kept_as_it_is_and_a_very_long_one_is_for_ever() {
         assert_eq!(within.map(|within| within.as_secs()), expected);
     }
 }
+
+#[test]
+fn an_order_for_another_repository_counts_in_none() {
+    let (sample, trust) = five();
+    block_on(async {
+        let mut record = mark(&sample, &trust, &[2]).await.record;
+        record.repository = lifeboat::model::RepositoryId::from_bytes([1; 16]);
+        record.forget = lifeboat::model::SnapshotId::random();
+        let name = format!("forgotten/{}-{}.json", record.time.strftime("%Y%m%dT%H%M%SZ"), record.forget.short());
+        let bytes = Bytes::from(serde_json::to_vec_pretty(&record).unwrap());
+        let storage = sample.repository.storage();
+        let signature = sample.signer.sign(Namespace::Forget, &bytes);
+        storage.put_new(&format!("{name}.sig"), signature.into()).await.unwrap();
+        storage.put_new(&name, bytes).await.unwrap();
+        let chain = sample.repository.chain(&trust).await.unwrap();
+        let faults: Vec<(&str, FaultKind)> = chain.faults.iter().map(|fault| (&*fault.file, fault.kind)).collect();
+        assert_eq!((faults, chain.records.len()), (vec![(&*name, FaultKind::Untrusted)], 1));
+    });
+}
+
+#[test]
+fn of_several_orders_the_one_that_is_named_is_taken_back_or_the_latest() {
+    let (sample, trust) = five();
+    block_on(async {
+        let repository = &sample.repository;
+        let before = repository.check(&trust, CheckDepth::Structure).await.unwrap().files;
+        let mut marked = Vec::new();
+        for number in [1, 2, 3] {
+            let names = names(repository, &trust, &[number]).await;
+            let minute = i64::try_from(number).unwrap();
+            let window = (time(minute), time(100));
+            marked.push(forget(repository, &trust, &names, window, &sample.signer).await.unwrap());
+        }
+        let after = repository.check(&trust, CheckDepth::Structure).await.unwrap().files;
+        assert_eq!(after, before + 6, "each with its signature");
+        let undo = async |wanted: &str| repository.undo_forget(&trust, wanted, time(5), &sample.signer).await;
+        for (wanted, which) in [(&marked[1].name[..18], 1), ("latest", 2)] {
+            assert_eq!(undo(wanted).await.unwrap().digest, marked[which].digest, "{wanted}");
+        }
+        assert!(matches!(undo("x").await, Err(ForgetError::NoRecord(_))));
+        assert_eq!(repository.chain(&trust).await.unwrap().records.len(), 1);
+    });
+}
+
+#[test]
+fn where_there_is_no_snapshot_an_order_names_what_was_left_behind() {
+    let sample = Sample::empty(Storage::memory());
+    let trust = sample.trust();
+    block_on(async {
+        sample.seal().await;
+        let window = (time(3), time(4));
+        let record = forget(&sample.repository, &trust, &none_names(), window, &sample.signer).await.unwrap();
+        assert_eq!((record.record.snapshots.len(), record.record.files.len()), (0, 2));
+    });
+}

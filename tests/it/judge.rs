@@ -144,6 +144,9 @@ fn a_fork_by_a_current_signer_is_never_chosen_between() {
         plant(&seen, &lost, &sample.signer).await;
         let several = refused(judged(&seen, &sample).await.newest(None));
         assert!(several.flags().len() < several.faults.len(), "a file that is wrong in two ways is accepted once");
+        let accepting = judged(&seen, &sample).await.accepting(&several.flags());
+        assert_eq!(accepting.for_copying().unwrap(), several.flags());
+        assert_eq!(accepting.for_appending().unwrap().accepted(), several.flags());
         for found in judgement.chain().manifests.iter().filter(|found| found.manifest().sequence == 3) {
             let id = found.manifest().snapshot.to_string();
             refused(judgement.by_id(&id, None));
@@ -151,7 +154,10 @@ fn a_fork_by_a_current_signer_is_never_chosen_between() {
             assert_eq!(accepting.by_id(&id, None).unwrap().digest(), found.digest());
         }
         assert_eq!(number(judgement.by_id(&judgement.chain().manifests[1].manifest().snapshot.to_string(), None)), 2);
-        assert!(matches!(judgement.clone().accepting(&refusal.flags()).newest(None), Err(NoChoice::Ambiguous(3))));
+        let accepting = judgement.clone().accepting(&refusal.flags());
+        assert!(matches!(accepting.newest(None), Err(NoChoice::Ambiguous(3))));
+        assert!(matches!(accepting.at(None, later(), later()), Err(NoChoice::Ambiguous(3))));
+        assert_eq!(number(accepting.at(None, time(2), later())), 2);
         assert!(matches!(judgement.for_appending(), Err(NoChoice::Refused(_))));
         assert!(matches!(judgement.for_copying(), Err(NoChoice::Refused(_))));
         assert!(forged.starts_with("snapshots/0/"));
@@ -175,6 +181,7 @@ fn odd_names_have_no_meaning_and_are_named_and_never_copied() {
             }
             let judgement = judged(&storage, &sample).await;
             assert_eq!((number(judgement.newest(None)), Fault::worst(judgement.faults())), (2, None));
+            assert_eq!(judgement.for_appending().unwrap().faults(), []);
             let report = sample.repository.check(&trust, CheckDepth::Structure).await.unwrap();
             assert!(report.faults.iter().all(|fault| fault.kind == FaultKind::Unknown), "{:?}", report.faults);
             let named: BTreeSet<&str> = report.faults.iter().map(|fault| fault.file.as_str()).collect();
@@ -548,6 +555,11 @@ fn a_record_of_a_later_kind_is_shown_and_halts_what_it_says() {
         let far = Storage::memory();
         copy(&sample.repository, &trust, &far).await.unwrap();
         assert_eq!(far.list("records").await.unwrap().len(), 2);
+        let stop = LaterRecord { halts: vec![Halt::Snapshot], record: SnapshotId::random(), ..record.clone() };
+        let stopped = sample.twin(Storage::memory()).await;
+        stopped.put_record(&stop, &sample.signer).await.unwrap();
+        let judgement = stopped.judge(&stopped.trust(&sample.anchor()).await.unwrap(), &[]).await.unwrap();
+        assert!(matches!(judgement.for_appending(), Err(NoChoice::Refused(_))) && judgement.for_copying().is_ok());
         // Taken back by another record; one that nobody signed is a fault.
         let digest = Digest::of(&sample.repository.storage().get(&file).await.unwrap());
         (record.undoes, record.halts, record.record) = (Some(digest), vec![], SnapshotId::random());
@@ -881,5 +893,57 @@ fn a_snapshot_of_the_second_in_which_its_epoch_was_made_counts() {
         let first = Manifest { time: time(0), finished: time(0), ..manifest };
         sample.repository.put_manifest(first, &sample.signer).await.unwrap();
         assert_eq!(number(judged(sample.repository.storage(), &sample).await.at(None, time(0), time(0))), 1);
+    });
+}
+
+#[test]
+fn a_time_before_its_epoch_is_nobodys_even_where_the_chain_agrees() {
+    let sample = Sample::empty(Storage::memory());
+    block_on(async {
+        let (records, packs) = sample.seal().await;
+        let mut previous = None;
+        for (sequence, minute) in [(1, -5), (2, 0), (3, 5)] {
+            let manifest = sample.manifest(sequence, previous, &records, &packs).await;
+            let manifest = Manifest { time: time(minute), finished: time(minute), ..manifest };
+            previous = Some(sample.repository.put_manifest(manifest, &sample.signer).await.unwrap().digest());
+        }
+        let judgement = judged(sample.repository.storage(), &sample).await;
+        for before in [-5, -1] {
+            assert!(matches!(judgement.at(None, time(before), later()), Err(NoChoice::NoneAt(_))), "{before}");
+        }
+        assert_eq!(number(judgement.at(None, time(4), later())), 2);
+    });
+}
+
+#[test]
+fn the_newest_is_not_chosen_as_if_latest_were_an_id() {
+    let sample = Sample::new(Storage::memory(), 2);
+    block_on(async {
+        let judgement = judged(sample.repository.storage(), &sample).await;
+        for wanted in ["latest", "LATEST", "ffff0000"] {
+            let none = judgement.by_id(wanted, None);
+            assert!(matches!(none, Err(NoChoice::None(ref name)) if *name == wanted.to_lowercase()), "{none:?}");
+        }
+    });
+}
+
+#[test]
+fn each_fault_is_accepted_by_itself_and_the_worst_is_named_first() {
+    let sample = Sample::new(Storage::memory(), 7);
+    block_on(async {
+        let chain = sample.repository.chain(&sample.trust_now().await).await.unwrap();
+        let file = |number: usize| chain.manifests[number - 1].file();
+        let (unsigned, cut) = (format!("{}.sig", file(2)), file(6));
+        let spoil = |name: &str, bytes: Bytes| {
+            (name != unsigned).then(|| if name == cut { bytes.slice(..9) } else { bytes.clone() })
+        };
+        let judgement = judged(&altered(sample.repository.storage(), spoil).await, &sample).await;
+        let refusal = refused(judgement.newest(None));
+        assert_eq!((refusal.faults[0].kind, &refusal.faults[0].file), (FaultKind::Damaged, &cut));
+        let flags = refusal.flags();
+        let [unsigned, gap, cut, last] = &flags[..] else { panic!("{flags:?}") };
+        let rest = refused(judgement.clone().accepting(&[gap.clone(), cut.clone()]).newest(None));
+        assert_eq!(rest.flags(), [unsigned.clone(), last.clone()]);
+        assert_eq!(judgement.accepting(&flags).newest(None).unwrap().accepted(), flags);
     });
 }

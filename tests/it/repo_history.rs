@@ -223,6 +223,21 @@ fn a_manifest_is_stored_once_and_by_its_own_signer() {
 }
 
 #[test]
+fn a_pass_of_its_own_has_the_number_of_its_snapshot() {
+    let sample = Sample::new(Storage::memory(), 1);
+    block_on(async {
+        for (before, after) in [(0, 2), (1, 1)] {
+            let mut manifest = next(&sample).await;
+            manifest.snapshot = lifeboat::model::SnapshotId::random();
+            (manifest.sequence, manifest.full.sequence) = (2, before);
+            let stored = sample.repository.put_manifest(manifest, &sample.signer).await.unwrap();
+            assert_eq!((stored.manifest().sequence, stored.manifest().full.sequence), (2, after));
+            assert_eq!(sample.repository.locked_until(&stored).await.unwrap(), None);
+        }
+    });
+}
+
+#[test]
 fn a_reshared_epoch_counts_and_its_retired_signer_does_not() {
     let sample = Sample::new(Storage::memory(), 1);
     let newer = Signer::generate();

@@ -73,7 +73,10 @@ fn the_cost_of_a_look_does_not_grow_with_the_history() {
         for until in [10, 300, 700, 1_200, 1_500] {
             grow(&sample, until).await;
             let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
-            recent(&storage, &trust, &memory).await;
+            // The second look remembers what it did not read.
+            for _ in 0..2 {
+                recent(&storage, &trust, &memory).await;
+            }
             let seen = recent(&storage, &trust, &memory).await;
             same(&seen.chain, &sample.repository.chain(&trust).await.unwrap());
             reads.push(seen.reads);
@@ -115,6 +118,12 @@ fn whatever_is_changed_in_an_old_folder_is_seen_within_a_few_looks() {
         let seen = recent(&storage.await, &trust, &memory).await;
         let head = whole.witness().unwrap();
         assert_eq!(seen.chain.standing(&head), Standing::RolledBack { newest: 1_099 });
+        let storage = crate::repo_sample::altered(sample.repository.storage(), |name, bytes| {
+            Some(if name == newest { Bytes::from_static(b"{}\n") } else { bytes })
+        });
+        std::fs::write(&memory, &remembered).unwrap();
+        let seen = recent(&storage.await, &trust, &memory).await;
+        assert_eq!(seen.chain.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [FaultKind::Damaged]);
         // A file that is no memory, or of another trust, is none.
         std::fs::write(&memory, "{}").unwrap();
         same(&recent(sample.repository.storage(), &trust, &memory).await.chain, &whole);

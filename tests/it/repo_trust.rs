@@ -102,8 +102,12 @@ fn what_a_removed_signer_took_back_stays_taken_back_and_what_it_ordered_lapses()
         honest.unwrap();
         sample.repository.undo_forget(&both, "latest", time(310), ours).await.unwrap();
         sample.repository.forget(&judgement, &both, &names(1), window, None, ours).await.unwrap();
+        let known = sample.repository.chain(&both).await.unwrap();
+        let list = sample.repository.closing_list(&both, &known, None).await.unwrap();
+        assert_eq!(list.records.len(), 1, "what took another one back, and no order");
         sample.succeed(&both, &sample.recovery, (&sample.signer, &[&other]), None).await;
         let after = trust(&sample).await;
+        assert!(after.allows_now(&other.public()) && !after.allows_now(&sample.signer.public()));
         let chain = sample.repository.chain(&after).await.unwrap();
         assert!(chain.records.is_empty(), "{:?}", chain.records);
         let kinds: Vec<FaultKind> = chain.faults.iter().map(|fault| fault.kind).collect();
@@ -166,6 +170,7 @@ fn strangers_in_epochs_stop_nobody() {
         storage.put_new(&format!("epochs/2-{zeros}.json"), Bytes::from_static(b"junk")).await.unwrap();
         let now = trust(&sample).await;
         assert_eq!((now.current().number, now.faults()[0].kind), (1, FaultKind::Damaged));
+        assert!(now.faults()[0].detail.ends_with(": it may be the newest epoch, which nobody can read"));
         sample.succeed(&now, &sample.recovery, (&sample.signer, &[&sample.signer]), None).await;
         let now = trust(&sample).await;
         assert_eq!((now.current().number, now.faults().len(), now.junk().len()), (2, 0, 3));
@@ -264,12 +269,53 @@ fn a_new_key_is_seen_only_right_after_the_newest_epoch_whichever_signer_vouches_
         let before = trust(&sample).await;
         sample.succeed(&before, &sample.recovery, (&sample.signer, &[&other, &sample.signer]), None).await;
         let second = trust(&sample).await.current_digest();
-        for (number, previous) in [(5, 2), (3, 7), (2, 2)] {
-            plant(&sample, &RecoveryKey::generate(), number, Some((previous, second))).await;
+        let unlike = [
+            (5, Some((2, second))),
+            (3, Some((7, second))),
+            (2, Some((2, second))),
+            (3, Some((2, before.current_digest()))),
+            (3, None),
+        ];
+        for (number, previous) in unlike {
+            plant(&sample, &RecoveryKey::generate(), number, previous).await;
             let now = trust(&sample).await;
-            assert_eq!((now.superseded(), now.faults().len()), (None, 0), "{number} after {previous}");
+            assert_eq!((now.superseded(), now.faults().len()), (None, 0), "{number} after {previous:?}");
         }
         plant(&sample, &RecoveryKey::generate(), 3, Some((2, second))).await;
         assert_eq!(trust(&sample).await.superseded(), Some(3));
+    });
+}
+
+#[test]
+fn an_order_of_a_removed_signer_lapses_even_if_a_closing_list_names_it() {
+    let (sample, other) = (Sample::new(Storage::memory(), 3), Signer::generate());
+    block_on(async {
+        let first = trust(&sample).await;
+        let judgement = sample.repository.judge(&first, &[]).await.unwrap();
+        let names = [judgement.chain().manifests[0].name().to_owned()].into();
+        let window = (time(300), time(400));
+        let order = sample.repository.forget(&judgement, &first, &names, window, None, &sample.signer).await.unwrap();
+        let mut list = sample.repository.closing_list(&first, judgement.chain(), None).await.unwrap();
+        list.records.push(order.digest);
+        let next = lifeboat::repo::Epoch {
+            number: 2,
+            created: time(51),
+            previous: Some(lifeboat::repo::PreviousEpoch { number: 1, sha256: first.current_digest() }),
+            closing: Some(list.digest()),
+            ..crate::repo_sample::epoch(&sample.recovery, &other)
+        };
+        let (bytes, root, list) = (next.to_bytes(), sample.recovery.root_signer(), list.to_bytes());
+        let signed = lifeboat::repo::SignedEpoch {
+            bytes: &bytes,
+            signature: &root.sign(Namespace::Epoch, &bytes),
+            closing: Some(&list),
+            countersigner: None,
+        };
+        sample.repository.put_signed_epoch(signed, &root.public(), &first).await.unwrap();
+        let after = trust(&sample).await;
+        assert!(after.counts(Signed::Forget, 1, &sample.signer.public(), &order.digest).is_ok());
+        let chain = sample.repository.chain(&after).await.unwrap();
+        let kinds: Vec<FaultKind> = chain.faults.iter().map(|fault| fault.kind).collect();
+        assert_eq!((numbers(&chain), chain.records.len(), kinds), (vec![1, 2, 3], 0, vec![FaultKind::Junk]));
     });
 }

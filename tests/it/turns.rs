@@ -62,9 +62,16 @@ impl Scene {
     }
 }
 
-/// Every host adds `each` snapshots, all at the same time; all of them are there afterwards.
-fn race(address: &str, hosts: usize, each: usize) {
+/// Every host adds `each` snapshots, all at the same time; all of them are there afterwards. No signer made the first turn of
+/// the numbers that are `spoiled`.
+fn race(address: &str, hosts: usize, each: usize, spoiled: &[u64]) {
     let scene = Scene::new(Storage::open(address).unwrap());
+    block_on(async {
+        for number in spoiled {
+            let name = format!("turns/{number}-1.json");
+            scene.sample.repository.storage().put_new(&name, "garbage".into()).await.unwrap();
+        }
+    });
     // A host is a thread with a runtime of its own.
     let host = || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -89,7 +96,14 @@ fn race(address: &str, hosts: usize, each: usize) {
 #[test]
 fn hosts_that_append_at_once_to_a_folder_make_one_chain() {
     let folder = tempfile::tempdir().unwrap();
-    race(folder.path().join("repository").to_str().unwrap(), 8, 6);
+    race(folder.path().join("repository").to_str().unwrap(), 8, 6, &[]);
+}
+
+#[test]
+fn a_second_try_for_one_number_is_the_first_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd: Vec<u64> = (1..=24).step_by(2).collect();
+    race(folder.path().join("repository").to_str().unwrap(), 6, 4, &odd);
 }
 
 #[test]
@@ -164,13 +178,18 @@ fn what_no_signer_made_costs_a_try_and_nothing_else() {
         assert_eq!(added.manifest().sequence, 3);
         assert_eq!(scene.history().await.len(), 3);
         assert!(scene.turns().await.is_empty());
-        // So many that it must be said.
-        for attempt in 1..=100 {
+        // One less than what must be said.
+        for attempt in 1..=99 {
             storage.put_new(&format!("turns/4-{attempt}.json"), "garbage".into()).await.unwrap();
         }
+        assert_eq!(scene.append(repository).await.unwrap().manifest().sequence, 4);
+        // So many that it must be said.
+        for attempt in 1..=100 {
+            storage.put_new(&format!("turns/5-{attempt}.json"), "garbage".into()).await.unwrap();
+        }
         let error = scene.append(repository).await.unwrap_err();
-        assert!(matches!(&error, RepoError::Untrusted { file, .. } if file.starts_with("turns/4-")), "{error}");
-        assert_eq!(scene.history().await.len(), 3);
+        assert!(matches!(&error, RepoError::Untrusted { file, .. } if file.starts_with("turns/5-")), "{error}");
+        assert_eq!(scene.history().await.len(), 4);
     });
 }
 
@@ -208,19 +227,24 @@ fn old_turns_that_may_not_be_removed_do_no_harm() {
 
 #[test]
 fn a_host_whose_snapshot_others_stored_and_followed_adds_it_once() {
-    let scene = Scene::new(Storage::memory());
-    let (repository, dying) = (&scene.sample.repository, scene.through(Faults::from_put(2)));
-    block_on(async {
-        let empty = repository.chain(&scene.trust).await.unwrap();
-        let (draft, tip, stale) = (scene.draft(), empty.tip(), empty.tip());
-        drop(dying.append(draft.clone(), &scene.trust, &scene.sample.signer, &tip).await);
-        scene.append(repository).await.unwrap();
-        assert_eq!(scene.history().await.len(), 2);
-        let added = repository.append(draft.clone(), &scene.trust, &scene.sample.signer, &stale).await.unwrap();
-        assert_eq!((added.manifest().sequence, added.manifest().snapshot), (1, draft.snapshot));
-        assert_eq!(scene.history().await.len(), 2);
-        assert!(scene.turns().await.is_empty());
-    });
+    // Whichever of the two is listed first.
+    for follower in [0, 2] {
+        let scene = Scene::new(Storage::memory());
+        let (repository, dying) = (&scene.sample.repository, scene.through(Faults::from_put(2)));
+        let signer = &scene.sample.signer;
+        let draft = |id| Manifest { snapshot: SnapshotId::from_bytes([id; 16]), ..scene.draft() };
+        block_on(async {
+            let empty = repository.chain(&scene.trust).await.unwrap();
+            let [tip, other, stale] = [(); 3].map(|()| empty.tip());
+            drop(dying.append(draft(1), &scene.trust, signer, &tip).await);
+            repository.append(draft(follower), &scene.trust, signer, &other).await.unwrap();
+            assert_eq!(scene.history().await.len(), 2);
+            let added = repository.append(draft(1), &scene.trust, signer, &stale).await.unwrap();
+            assert_eq!((added.manifest().sequence, added.manifest().snapshot), (1, draft(1).snapshot));
+            assert_eq!(scene.history().await.len(), 2);
+            assert!(scene.turns().await.is_empty());
+        });
+    }
 }
 
 #[test]
@@ -291,6 +315,8 @@ fn what_is_no_manifest_or_turn_that_can_be_read_is_in_nobodys_way() {
     block_on(async {
         let tip = repository.chain(&scene.trust).await.unwrap().tip();
         std::fs::create_dir_all(root.join("snapshots/0/20260101T000000Z-00000000.json/x")).unwrap();
+        let socket = root.join("snapshots/0/20260101T000000Z-00000001.json");
+        let _socket = std::os::unix::net::UnixListener::bind(socket).unwrap();
         storage.put_new("turns/1-1.json", vec![b' '; (16 << 20) + 1].into()).await.unwrap();
         storage.put_new("turns/9-1.json", "of a later number".into()).await.unwrap();
         storage.put_new("turns/readme", "of none".into()).await.unwrap();
@@ -298,4 +324,97 @@ fn what_is_no_manifest_or_turn_that_can_be_read_is_in_nobodys_way() {
         assert_eq!(added.manifest().sequence, 1);
         assert_eq!(scene.turns().await, ["turns/9-1.json", "turns/readme"]);
     });
+}
+
+#[test]
+fn what_is_known_is_read_once() {
+    let scene = Scene::new(Storage::memory());
+    let faults = Arc::new(Faults::none());
+    block_on(async {
+        for _ in 0..3 {
+            scene.append(&scene.sample.repository).await.unwrap();
+        }
+        let storage = scene.sample.repository.storage().with_faults(faults.clone());
+        let counted = Repository::open(storage).await.unwrap();
+        let tip = counted.chain(&scene.trust).await.unwrap().tip();
+        // No manifest has so many bytes: it is not read at all.
+        let large = "snapshots/0/20260101T000000Z-00000000.json";
+        counted.storage().put_new(large, vec![b' '; (64 << 10) + 1].into()).await.unwrap();
+        let mut costs = BTreeSet::new();
+        for _ in 0..3 {
+            let before = (faults.reads(), faults.puts());
+            counted.append(scene.draft(), &scene.trust, &scene.sample.signer, &tip).await.unwrap();
+            costs.insert((faults.reads() - before.0, faults.puts() - before.1));
+        }
+        assert_eq!(costs.len(), 1, "reads and writes: {costs:?}");
+        assert_eq!(costs.first().unwrap().1, 3, "the turn, the signature and the manifest");
+    });
+}
+
+#[test]
+fn the_number_after_another_hosts_begins_with_its_first_turn() {
+    let scene = Scene::new(Storage::memory());
+    let (dying, locked) = (scene.through(Faults::from_put(3)), scene.through(Faults::locked()));
+    block_on(async {
+        scene.sample.repository.storage().put_new("turns/1-1.json", "garbage".into()).await.unwrap();
+        drop(scene.append(&dying).await);
+        assert_eq!(scene.append(&locked).await.unwrap().manifest().sequence, 2);
+        assert_eq!(scene.turns().await, ["turns/1-1.json", "turns/1-2.json", "turns/2-1.json"]);
+    });
+}
+
+#[test]
+fn another_id_is_taken_where_a_file_has_the_name_of_the_own() {
+    let scene = Scene::new(Storage::memory());
+    let repository = &scene.sample.repository;
+    block_on(async {
+        let (draft, tip) = (scene.draft(), repository.chain(&scene.trust).await.unwrap().tip());
+        let stem = format!("{}-{}", draft.time.strftime("%Y%m%dT%H%M%SZ"), draft.snapshot.short());
+        repository.storage().put_new(&format!("snapshots/0/{stem}.json.sig"), "mine".into()).await.unwrap();
+        let added = repository.append(draft.clone(), &scene.trust, &scene.sample.signer, &tip).await.unwrap();
+        assert_eq!(added.manifest().sequence, 1);
+        assert_ne!(added.manifest().snapshot, draft.snapshot);
+    });
+}
+
+/// A manifest's exact text as the format has it.
+fn text(manifest: &Manifest) -> String {
+    format!("{}\n", serde_json::to_string_pretty(manifest).unwrap())
+}
+
+#[test]
+fn a_turn_that_does_not_follow_the_head_is_nobodys() {
+    for (sequence, previous) in [(2, None), (1, Some(lifeboat::model::Digest::of(b"none")))] {
+        let scene = Scene::new(Storage::memory());
+        let (repository, signer) = (&scene.sample.repository, &scene.sample.signer);
+        block_on(async {
+            let manifest = text(&Manifest { sequence, previous, ..scene.draft() });
+            let signature = signer.sign(lifeboat::crypto::Namespace::Manifest, manifest.as_bytes());
+            let turn = serde_json::json!({ "version": 1, "manifest": manifest, "signature": signature });
+            repository.storage().put_new("turns/1-1.json", turn.to_string().into()).await.unwrap();
+            let added = scene.append(repository).await.unwrap();
+            assert_eq!(scene.history().await, [added.manifest().snapshot], "{sequence}");
+        });
+    }
+}
+
+#[test]
+fn a_manifest_of_the_greatest_size_is_seen_and_none_that_is_larger() {
+    for (size, number) in [(64 << 10, 2), ((64 << 10) + 1, 1)] {
+        let scene = Scene::new(Storage::memory());
+        let (repository, signer) = (&scene.sample.repository, &scene.sample.signer);
+        block_on(async {
+            let tip = repository.chain(&scene.trust).await.unwrap().tip();
+            let mut large = scene.draft();
+            large.tool = "x".repeat(size - text(&large).len() + large.tool.len());
+            let (bytes, stem) = (text(&large), large.time.strftime("%Y%m%dT%H%M%SZ"));
+            assert_eq!(bytes.len(), size);
+            let name = format!("snapshots/0/{stem}-{}.json", large.snapshot.short());
+            let signature = signer.sign(lifeboat::crypto::Namespace::Manifest, bytes.as_bytes());
+            repository.storage().put_new(&format!("{name}.sig"), signature.into()).await.unwrap();
+            repository.storage().put_new(&name, bytes.into()).await.unwrap();
+            let added = repository.append(scene.draft(), &scene.trust, signer, &tip).await.unwrap();
+            assert_eq!(added.manifest().sequence, number);
+        });
+    }
 }

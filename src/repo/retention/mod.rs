@@ -184,4 +184,4 @@ pub(super) fn trusted(history: &[&VerifiedManifest], now: Timestamp) -> BTreeSet
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

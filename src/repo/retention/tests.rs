@@ -12,7 +12,7 @@ fn at(hours: i64) -> Timestamp {
     Timestamp::from_second(1_767_614_400 + 3_600 * hours).unwrap()
 }
 
-fn snapshot(sequence: u64, time: Timestamp, complete: bool) -> VerifiedManifest {
+pub(in crate::repo) fn snapshot(sequence: u64, time: Timestamp, complete: bool) -> VerifiedManifest {
     let signer = Signer::generate().public();
     let manifest = Manifest {
         version: 1,
@@ -100,6 +100,8 @@ fn an_incomplete_snapshot_takes_no_complete_ones_place() {
     let one_day: Vec<_> = (1..=2).map(|n| snapshot(n, at(i64::try_from(n).unwrap()), false)).collect();
     let chain = [one_day, vec![snapshot(3, at(24), true)]].concat();
     assert_eq!(kept(&chain, &retention, at(200)), [2, 3], "of a day the newest");
+    let chain = [(1, 0, true), (2, 1, false), (3, 24, true)].map(|(n, hours, whole)| snapshot(n, at(hours), whole));
+    assert_eq!(kept(&chain, &retention, at(200)), [1, 3], "of a day the complete one");
 }
 
 #[test]
@@ -128,6 +130,13 @@ fn a_clock_that_jumped_ahead_and_back_costs_one_snapshot_its_trust() {
     assert_eq!(kept(&order, &retention, at(24 * 10)), [6, 9, 10, 11]);
     // Also later, when that day has come.
     assert_eq!(kept(&order, &retention, at(24 * 4_000)), [6, 9, 10, 11]);
+}
+
+#[test]
+fn snapshots_of_one_second_contradict_nothing() {
+    let chain = [1, 2, 3].map(|number| snapshot(number, at(0), true));
+    let retention = Retention { keep_last: 1, ..Retention::default() };
+    assert_eq!(kept(&chain, &retention, at(0)), [3]);
 }
 
 #[test]
