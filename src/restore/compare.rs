@@ -35,11 +35,15 @@ impl<'a> Comparing<'a, '_> {
     pub(super) async fn all(mut self, fetched: Result<Fetched, ProviderError>) -> Result<(), ExecuteError> {
         let scope = scope(self.secret);
         self.verification.planned += 1;
-        scope.iter().for_each(|(aspect, count)| self.count(*aspect).expected += count);
+        for (aspect, count) in &scope {
+            self.count(*aspect).expected += count;
+        }
         match fetched {
             Ok(fetched) => self.found(&fetched).await,
             Err(error) if error.kind == ErrorKind::NotFound => {
-                scope.iter().for_each(|(aspect, count)| self.count(*aspect).missing += count);
+                for (aspect, count) in &scope {
+                    self.count(*aspect).missing += count;
+                }
                 self.differ(&[], None, "missing", String::new());
                 for version in self.secret.due_versions() {
                     self.state(version, "missing")?;
@@ -116,6 +120,10 @@ impl<'a> Comparing<'a, '_> {
                 Part::Policy => &[Aspect::Policies],
             };
             self.differ(aspects, None, "unreadable", format!("{}: {}", part.operation, part.reason));
+            // That there is none cannot be told either.
+            if part.part == Part::Policy && self.secret.desired.policy.is_none() {
+                self.count(Aspect::Policies).expected += 1;
+            }
         }
         let desired = &self.secret.desired;
         if !is_unreadable(found, Part::Metadata) {

@@ -22,6 +22,7 @@ use crate::{
 
 const SOURCE: &str = "111111111111";
 const TARGET: &str = "999999999999";
+const SANDBOX: &str = "888888888888";
 const OTHER: &str = "222222222222";
 /// Commands run at the same time.
 const AT_ONCE: usize = 4;
@@ -97,7 +98,7 @@ fn lies() -> Vec<Lie> {
     let value = "GetSecretValue";
     let policy = "GetResourcePolicy";
     let who = "GetCallerIdentity";
-    let mut lies = vec![
+    vec![
         lie("lists with {}", list, nothing),
         lie("lists with an error object and status 200", list, error_as_success),
         lie("lists nothing", list, |_, _| says(&json!({ "SecretList": [] }))),
@@ -121,7 +122,7 @@ fn lies() -> Vec<Lie> {
         }),
         lie("lists secrets of another account", list, |_, answer| {
             of_entries(answer, |entry| {
-                for account in [SOURCE, TARGET] {
+                for account in [SOURCE, TARGET, SANDBOX] {
                     replace(entry, "ARN", account, OTHER);
                 }
             })
@@ -189,19 +190,19 @@ fn lies() -> Vec<Lie> {
         lie("says that it deleted what it did not", "DeleteSecret", |asked, _| {
             says(&json!({ "Name": asked.body["SecretId"], "ARN": asked.body["SecretId"], "DeletionDate": 1.0 }))
         }),
-    ];
-    lies.push(Lie {
-        what: "lists another account from the second page of calls on",
-        about: "ListSecrets",
-        honest: 1,
-        tell: |_, answer| of_entries(answer, |entry| replace(entry, "ARN", SOURCE, OTHER)),
-    });
-    lies
+        Lie {
+            what: "is another account from the third secret on",
+            about: describe,
+            honest: 2,
+            tell: |_, answer| edit(answer, |json| replace(json, "ARN", SOURCE, OTHER)),
+        },
+    ]
 }
 
 /// STS answers in XML.
 fn account(mut answer: Answer, account: &str) -> Answer {
-    let text = String::from_utf8_lossy(&answer.body).replace(SOURCE, account).replace(TARGET, account);
+    let text = String::from_utf8_lossy(&answer.body).replace(SOURCE, account);
+    let text = text.replace(TARGET, account).replace(SANDBOX, account);
     answer.body = text.into_bytes();
     answer
 }
@@ -216,13 +217,13 @@ fn invented(asked: &Asked<'_>) -> Answer {
     }))
 }
 
-/// What is run, as whom.
+/// What is run, as whom; what writes to the repository comes last.
 const COLUMNS: [(&str, &str, &str); 5] = [
-    ("snapshot", SOURCE, "snapshot --full --no-copy"),
+    ("doctor", SOURCE, "doctor"),
     ("diff", SOURCE, "diff SHEETS"),
     ("restore", TARGET, "restore --to aws:eu-west-1 --yes SHEETS"),
-    ("drill", TARGET, "drill run lied --yes SHEETS"),
-    ("doctor", SOURCE, "doctor"),
+    ("drill", SANDBOX, "drill run lied --yes SHEETS"),
+    ("snapshot", SOURCE, "snapshot --full --no-copy"),
 ];
 
 struct Cell {
@@ -244,8 +245,8 @@ async fn nobody_ends_well_who_was_lied_to() {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(lie) = lies.get(at) else { return };
-                        let cells = COLUMNS.map(|column| runtime.block_on(run(lie, column)));
-                        rows.lock().unwrap().insert(at, cells.into());
+                        let cells = runtime.block_on(run(lie));
+                        rows.lock().unwrap().insert(at, cells);
                     }
                 });
             }
@@ -279,11 +280,11 @@ fn wanted(what: &str) -> bool {
     crate::matrix::wanted_moves().is_none_or(|only| what.contains(&only))
 }
 
-/// Ten secrets, an honest snapshot of them, and then the lie.
-async fn run(lie: &Lie, (column, account, words): (&str, &str, &str)) -> Cell {
+/// Ten secrets, an honest snapshot of them, and then the lie, for each command.
+async fn run(lie: &Lie) -> Vec<Cell> {
     let sandbox = estate().await;
     for number in 0..8 {
-        let value = format!("{column}-marker-{number}");
+        let value = format!("value-marker-{number}");
         sandbox.control().put(SOURCE, "eu-central-1", &format!("more/{number}"), &value).unwrap();
     }
     let told = Arc::new(AtomicUsize::new(0));
@@ -297,24 +298,37 @@ async fn run(lie: &Lie, (column, account, words): (&str, &str, &str)) -> Cell {
         if !applies || calls.fetch_add(1, Ordering::SeqCst) < honest {
             return pass();
         }
-        let number = counter.fetch_add(1, Ordering::SeqCst);
         // What is said to be done and is not never gets there.
-        let answer = if writes.contains(&about) { Answer { status: 200, body: b"{}".to_vec() } } else { pass() };
-        tell(&Asked { body, number }, answer)
+        let answer = if writes.contains(&about) { Answer { status: 200, body: Vec::new() } } else { pass() };
+        let told = tell(&Asked { body, number: calls.load(Ordering::SeqCst) }, answer.clone());
+        let same = |one: &Answer, other: &Answer| {
+            let json = |answer: &Answer| serde_json::from_slice::<Json>(&answer.body).ok();
+            one.status == other.status && (one.body == other.body || (json(one).is_some() && json(one) == json(other)))
+        };
+        // An empty list made emptier is no lie.
+        counter.fetch_add(usize::from(!same(&answer, &told)), Ordering::SeqCst);
+        told
     });
     let desk = Desk::new(&proxy.endpoint, SOURCE);
     tokio::task::block_in_place(|| {
         desk.init();
-        desk.run("snapshot --no-copy").expect(0);
+        desk.run("snapshot").expect(0);
         std::fs::create_dir_all(desk.path("drills")).unwrap();
-        let target = format!("[target]\naccount = {TARGET:?}\nregion = \"eu-west-1\"\n");
+        let target = format!("[target]\naccount = {SANDBOX:?}\nregion = \"eu-west-1\"\n");
         std::fs::write(desk.path("drills/lied.toml"), format!("scenario = \"lies\"\n{target}")).unwrap();
-        on.store(true, Ordering::SeqCst);
-        let ran = desk.run_as(account, &words.replace("SHEETS", SHEETS));
-        assert!(!ran.err.contains("bug in itself"), "{}: {}", lie.what, ran.err);
+        let run = |(_, account, words): (&str, &str, &str)| {
+            told.store(0, Ordering::SeqCst);
+            asked.store(0, Ordering::SeqCst);
+            on.store(true, Ordering::SeqCst);
+            let ran = desk.run_as(account, &words.replace("SHEETS", SHEETS));
+            on.store(false, Ordering::SeqCst);
+            assert!(!ran.err.contains("bug in itself"), "{}: {}", lie.what, ran.err);
+            let code = ran.code.unwrap_or(-1);
+            Cell { told: told.load(Ordering::SeqCst), code, says: sentence(&ran) }
+        };
+        let cells = COLUMNS.map(run).into();
         assert!(!desk.printed().windows(7).any(|part| part == b"-marker"), "{}: a value was printed", lie.what);
-        let code = ran.code.unwrap_or(-1);
-        Cell { told: told.load(Ordering::SeqCst), code, says: sentence(&ran) }
+        cells
     })
 }
 
@@ -324,14 +338,24 @@ fn sentence(ran: &Ran) -> String {
     let lines = || ran.err.lines().chain(ran.out.lines());
     let found = starts.iter().find_map(|start| lines().find_map(|line| line.strip_prefix(start)));
     let found = found.or_else(|| lines().find(|line| line.contains("not "))).unwrap_or_default();
-    let words = found.split_whitespace().map(|word| if word.starts_with("http://") { "<endpoint>" } else { word });
-    let mut text = words.collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    let mut text = found.split_whitespace().map(plain).collect::<Vec<_>>().join(" ").replace('|', "\\|");
     if text.len() > 120 {
         let end = (0..=120).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
         text.truncate(end);
         text.push('…');
     }
     text
+}
+
+/// The same in every run: secrets, which are read side by side, ids and addresses are replaced.
+fn plain(word: &str) -> &str {
+    let is_id = word.trim_end_matches(':').len() >= 30 && !word.contains(['/', '.']);
+    match word {
+        _ if word.starts_with("http://") => "\\<endpoint>",
+        _ if word.contains(":secret:") || word.starts_with("app/") || word.starts_with("more/") => "\\<secret>",
+        _ if is_id => "\\<id>",
+        word => word,
+    }
 }
 
 fn table(lies: &[Lie], rows: &BTreeMap<usize, Vec<Cell>>) -> String {

@@ -29,7 +29,7 @@ pub(super) struct Proven {
     inner: SharedCredentialsProvider,
     config: SdkConfig,
     account: OnceLock<String>,
-    proven: Mutex<VecDeque<Digest>>,
+    seen: Mutex<VecDeque<Digest>>,
 }
 
 /// Credentials that were not proven; found again in the SDK's error by its type.
@@ -40,7 +40,7 @@ pub(super) struct Unproven(pub(super) ProviderError);
 impl Proven {
     /// Puts the proof before what `inner` gives; the account of the first credentials is the account from then on.
     pub(super) fn wrap(inner: SharedCredentialsProvider, config: &SdkConfig) -> SharedCredentialsProvider {
-        let proven = Self { inner, config: config.clone(), account: OnceLock::new(), proven: Mutex::default() };
+        let proven = Self { inner, config: config.clone(), account: OnceLock::new(), seen: Mutex::default() };
         SharedCredentialsProvider::new(proven)
     }
 
@@ -49,7 +49,7 @@ impl Proven {
         let name = digest(&given);
         if !self.remembered().contains(&name) {
             let account = self.ask(&given).await.map_err(CredentialsError::provider_error)?;
-            self.compare(account).map_err(CredentialsError::provider_error)?;
+            self.compare(&account).map_err(CredentialsError::provider_error)?;
             let mut remembered = self.remembered();
             remembered.truncate(REMEMBERED - 1);
             remembered.push_front(name);
@@ -73,9 +73,9 @@ impl Proven {
             .ok_or_else(|| unproven(ErrorKind::Unavailable, "BadAnswer", "the answer names no account".into()))
     }
 
-    fn compare(&self, account: String) -> Result<(), Unproven> {
-        let pinned = self.account.get_or_init(|| account.clone());
-        if *pinned == account {
+    fn compare(&self, account: &str) -> Result<(), Unproven> {
+        let pinned = self.account.get_or_init(|| account.to_owned());
+        if pinned == account {
             return Ok(());
         }
         let message = format!("the credentials lead to account {account} now, and led to account {pinned} before");
@@ -83,7 +83,7 @@ impl Proven {
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, VecDeque<Digest>> {
-        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,13 +125,13 @@ mod tests {
     fn the_first_account_is_the_account_and_another_is_named() {
         let inner = SharedCredentialsProvider::new(credentials("key", None));
         let config = SdkConfig::builder().build();
-        let proven = Proven { inner, config, account: OnceLock::new(), proven: Mutex::default() };
-        proven.compare("111111111111".into()).unwrap();
-        proven.compare("111111111111".into()).unwrap();
-        let Unproven(error) = proven.compare("222222222222".into()).unwrap_err();
+        let proven = Proven { inner, config, account: OnceLock::new(), seen: Mutex::default() };
+        proven.compare("111111111111").unwrap();
+        proven.compare("111111111111").unwrap();
+        let Unproven(error) = proven.compare("222222222222").unwrap_err();
         assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Credentials, OTHER_ACCOUNT));
         assert!(error.message.contains("222222222222 now, and led to account 111111111111"), "{error}");
-        proven.compare("111111111111".into()).unwrap();
+        proven.compare("111111111111").unwrap();
     }
 
     #[test]

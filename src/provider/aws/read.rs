@@ -11,7 +11,7 @@ use super::{
     answers::{Described, ListedVersion, Stages, is_current, listed_stages},
     call::{Operation, Raw},
     failure::Failure,
-    request::{Asked, LARGEST},
+    request::{Asked, LARGEST, is_arn_of},
 };
 use crate::{
     model::{Facets, Part, Secret, SecretValue, Unreadable, VersionFacets, Withheld},
@@ -129,8 +129,17 @@ impl Aws {
         let raw = Raw::default();
         let send = || self.client.describe_secret().secret_id(id).customize().interceptor(raw.clone()).send();
         let answer = self.call(Operation::DescribeSecret, Some(name), send).await?;
-        Asked { name, id }.answered(Operation::DescribeSecret, answer.name(), answer.arn())?;
-        Ok(Described::of(&answer, raw.take()))
+        let asked = Asked { name, id };
+        asked.answered(Operation::DescribeSecret, answer.name(), answer.arn())?;
+        let described = Described::of(&answer, raw.take());
+        let Secret { name, id: arn, .. } = &described.secret;
+        // Where the credentials lead is known by now, and an answer from elsewhere is no answer.
+        match self.account.get() {
+            Some(account) if !is_arn_of(arn, name, Some(account), &self.region) => {
+                Err(asked.other(Operation::DescribeSecret, "the answer is of another account or region"))
+            }
+            _ => Ok(described),
+        }
     }
 
     /// Every version of a secret, deprecated ones included, each once.
