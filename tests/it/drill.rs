@@ -92,7 +92,7 @@ impl Scene {
             let ready = drill::preflight(request).await?;
             let approval = self.approval.clone();
             let opening = Opening::Quorum { key: &self.world.key, custodians: vec!["Ana".into(), "Bo".into()] };
-            drill::hold(request, ready, approval, &opening, stop).await
+            Box::pin(drill::hold(request, ready, approval, &opening, stop)).await
         })
         .await
     }
@@ -101,7 +101,7 @@ impl Scene {
     pub async fn clean(&self) -> Result<Removed, DrillError> {
         self.with(&|| {}, async |request| {
             let ready = drill::preflight(request).await?;
-            drill::clean(request, ready, Opener::Index(&self.world.index_key)).await
+            Box::pin(drill::clean(request, ready, Opener::Index(&self.world.index_key))).await
         })
         .await
     }

@@ -72,8 +72,9 @@ fn of_entries(answer: Answer, change: impl Fn(&mut Json)) -> Answer {
 }
 
 fn replace(json: &mut Json, key: &str, from: &str, to: &str) {
-    let changed = json[key].as_str().unwrap_or_default().replace(from, to);
-    json[key] = changed.into();
+    if let Some(changed) = json[key].as_str().map(|text| text.replace(from, to)) {
+        json[key] = changed.into();
+    }
 }
 
 fn nothing(_: &Asked<'_>, _: Answer) -> Answer {
@@ -194,7 +195,13 @@ fn lies() -> Vec<Lie> {
             what: "is another account from the third secret on",
             about: describe,
             honest: 2,
-            tell: |_, answer| edit(answer, |json| replace(json, "ARN", SOURCE, OTHER)),
+            tell: |_, answer| {
+                edit(answer, |json| {
+                    for account in [SOURCE, TARGET, SANDBOX] {
+                        replace(json, "ARN", account, OTHER);
+                    }
+                })
+            },
         },
     ]
 }
@@ -303,7 +310,8 @@ async fn run(lie: &Lie) -> Vec<Cell> {
         let told = tell(&Asked { body, number: calls.load(Ordering::SeqCst) }, answer.clone());
         let same = |one: &Answer, other: &Answer| {
             let json = |answer: &Answer| serde_json::from_slice::<Json>(&answer.body).ok();
-            one.status == other.status && (one.body == other.body || (json(one).is_some() && json(one) == json(other)))
+            let similar = one.body.len().abs_diff(other.body.len()) < 1_000 && json(one).is_some();
+            one.status == other.status && (one.body == other.body || (similar && json(one) == json(other)))
         };
         // An empty list made emptier is no lie.
         counter.fetch_add(usize::from(!same(&answer, &told)), Ordering::SeqCst);
