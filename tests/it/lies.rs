@@ -92,6 +92,7 @@ fn another_secret(_: &Asked<'_>, answer: Answer) -> Answer {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn lies() -> Vec<Lie> {
     let list = "ListSecrets";
     let describe = "DescribeSecret";

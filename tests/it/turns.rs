@@ -284,7 +284,10 @@ fn a_late_twin_does_not_move_the_head_back() {
         repository.put_manifest(twin, &scene.sample.signer).await.unwrap();
         let tip = chain.tip();
         let added = repository.append(scene.draft(), &scene.trust, &scene.sample.signer, &tip).await.unwrap();
-        assert_eq!((added.manifest().sequence, added.manifest().previous), (4, chain.head().map(|head| head.digest())));
+        assert_eq!(
+            (added.manifest().sequence, added.manifest().previous),
+            (4, chain.head().map(lifeboat::repo::VerifiedManifest::digest))
+        );
     });
 }
 
