@@ -272,6 +272,10 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
 fn copy(copy: &Copy, since: Timestamp, limits: &Limits, now: Timestamp) -> Option<Finding> {
     let url = &copy.url;
     if let (Some(error), kind) = (&copy.error, copy.fault) {
+        if kind.is_none() && copy.newest.is_none() {
+            // Nobody ever saw it: it may not be there yet.
+            return Some(due_by("copy", &format!("{url}: {error}"), after(since, limits.copy)));
+        }
         return Some(finding(
             kind.and_then(FaultKind::severity).unwrap_or(Severity::Attention),
             "copy",
