@@ -89,7 +89,7 @@ impl<'a> About<'a> {
             age_seconds: SystemClock.now().duration_since(manifest.time).as_secs(),
             place: &manifest.source,
             oldest_reading: manifest.readings.oldest,
-            loss: manifest.accepted.filter(|accepted| accepted.lost),
+            loss: manifest.loss(),
             accepted: chosen.accepted(),
             rollback_excluded: chosen.is_compared(),
         }
@@ -113,7 +113,7 @@ pub(super) fn tell(context: &Context, chosen: &Chosen) {
             span(manifest.time.duration_since(oldest))
         ));
     }
-    if let Some(had) = manifest.accepted.filter(|accepted| accepted.lost) {
+    if let Some(had) = manifest.loss() {
         context.output.warn(&format!(
             "the source of this snapshot had lost more than it may: {} of {} secrets were listed; an earlier one may have more",
             manifest.counts.listed, had.listed

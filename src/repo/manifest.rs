@@ -141,12 +141,12 @@ pub struct Counts {
 impl Manifest {
     /// Whether everything that was listed and not excluded is there, and as much was listed as was to be expected.
     pub fn is_complete(&self) -> bool {
-        self.counts.is_complete() && !self.is_loss()
+        self.counts.is_complete() && self.loss().is_none()
     }
 
-    /// Whether its source lost more than it may, and nobody accepted that.
-    pub fn is_loss(&self) -> bool {
-        self.accepted.is_some_and(|accepted| accepted.lost)
+    /// What its source had, where it lost more than it may and nobody accepted that.
+    pub fn loss(&self) -> Option<Accepted> {
+        self.accepted.filter(|accepted| accepted.lost)
     }
 
     /// What the next snapshot of the source is held against.

@@ -190,7 +190,7 @@ impl Newest {
     /// The face of a manifest.
     pub fn of(manifest: &Manifest) -> Self {
         let Manifest { snapshot, sequence, time, counts, .. } = *manifest;
-        let loss = manifest.accepted.filter(|accepted| accepted.lost);
+        let loss = manifest.loss();
         Self { snapshot, sequence, time, counts, loss, oldest_reading: manifest.readings.oldest }
     }
 
@@ -301,28 +301,21 @@ fn drill(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     if !newest.passed {
         findings.push(attention("drill", format!("the newest drill, {}, failed", newest.name)));
     }
-    for Drilled { source, since, last_passed } in &facts.drilled {
-        let due = after(last_passed.unwrap_or(*since), limits.drill);
-        match last_passed {
-            None => findings.push(due_by("drill", &format!("no drill of {source} has passed yet"), due)),
+    let passed = |which: &str, since: Timestamp, last: Option<Timestamp>| {
+        let due = after(last.unwrap_or(since), limits.drill);
+        match last {
+            None => Some(due_by("drill", &format!("no drill {which} has passed yet"), due)),
             Some(last) if due < now => {
-                let age = span(now.duration_since(*last));
-                findings.push(attention("drill", format!("the newest drill of {source} that passed is {age} old")));
+                let age = span(now.duration_since(last));
+                Some(attention("drill", format!("the newest drill {which} that passed is {age} old")))
             }
-            Some(_) => {}
+            Some(_) => None,
         }
-    }
-    if let Some(Canaries { last_passed }) = &facts.canaries {
-        let due = after(last_passed.unwrap_or(facts.born), limits.drill);
-        match last_passed {
-            None => findings.push(due_by("drill", "no drill with canaries has passed yet", due)),
-            Some(last) if due < now => {
-                let age = span(now.duration_since(*last));
-                findings.push(attention("drill", format!("the newest drill with canaries that passed is {age} old")));
-            }
-            Some(_) => {}
-        }
-    }
+    };
+    let of = |drilled: &Drilled| passed(&format!("of {}", drilled.source), drilled.since, drilled.last_passed);
+    findings.extend(facts.drilled.iter().filter_map(of));
+    let canaries = facts.canaries.as_ref();
+    findings.extend(canaries.and_then(|canaries| passed("with canaries", facts.born, canaries.last_passed)));
     findings
 }
 

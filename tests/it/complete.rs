@@ -86,7 +86,7 @@ async fn what_vanished_is_named_and_must_be_gone_in_a_second_listing_too() {
             Answer { status: 400, body: gone.clone() }
         }
         "ListSecrets" => {
-            // app/01 is still listed by every second listing's predecessor: the first run sees it go, the next one does not.
+            // The second listing of the first run does not have app/01; both listings of the second run do.
             let number = lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let mut answer = pass();
             if number == 1 {

@@ -57,10 +57,7 @@ async fn clean(
     let _lock = host.drill_lock(from.repository.id())?;
     let (signer, journal, index) = (host.signer()?, host.drill_journal(from.repository.id()), host.index_key()?);
     let watch = Watch::new(context.output.json);
-    let mut remembered = place::remembered(context, host, &from)?;
-    for url in &args.compare.compare {
-        remembered.extend(place::compared(url, &from, isolation).await?);
-    }
+    let remembered = place::remembered(context, host, &from, (&args.compare.compare, isolation)).await?;
     let request = Request {
         name: &args.name,
         file,

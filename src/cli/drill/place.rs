@@ -64,7 +64,13 @@ pub(super) async fn from(
 }
 
 /// What this host remembers of the site that was chosen, and what the drills before this one saw.
-pub(super) fn remembered(context: &Context, host: &Host, from: &From) -> Result<Vec<Remembered>, Failure> {
+/// The copies at `urls` are asked too.
+pub(super) async fn remembered(
+    context: &Context,
+    host: &Host,
+    from: &From,
+    (urls, isolation): (&[String], &Arc<Isolation>),
+) -> Result<Vec<Remembered>, Failure> {
     let mut remembered = survey::remembered(None, &[], &from.past);
     let id = from.repository.id();
     if from.is_copy {
@@ -77,15 +83,14 @@ pub(super) fn remembered(context: &Context, host: &Host, from: &From) -> Result<
     } else if context.global.repo.is_none() {
         remembered.extend(history::everywhere(host, id)?);
     }
+    for url in urls {
+        remembered.extend(compared(url, from, isolation).await?);
+    }
     Ok(remembered)
 }
 
 /// The head of the copy at `url`; nothing that counts as lost is asked.
-pub(super) async fn compared(
-    url: &str,
-    from: &From,
-    isolation: &Arc<Isolation>,
-) -> Result<Option<Remembered>, Failure> {
+async fn compared(url: &str, from: &From, isolation: &Arc<Isolation>) -> Result<Option<Remembered>, Failure> {
     // As the places that count as lost are named.
     let address = if url.contains("://") { url.into() } else { std::path::absolute(url)?.display().to_string() };
     history::head_of(url, Storage::open_within(&address, None, isolation)?, &from.repository, &from.trust).await

@@ -117,10 +117,7 @@ async fn prepare_and_hold(
     let _lock = host.drill_lock(from.repository.id())?;
     let (signer, journal) = (host.signer()?, host.drill_journal(from.repository.id()));
     let watch = Watch::new(context.output.json);
-    let mut remembered = place::remembered(context, host, &from)?;
-    for url in &args.compare.compare {
-        remembered.extend(place::compared(url, &from, isolation).await?);
-    }
+    let remembered = place::remembered(context, host, &from, (&args.compare.compare, isolation)).await?;
     let request = Request {
         name: args.name.as_deref().unwrap_or_default(),
         file,

@@ -113,7 +113,7 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
     if let Some(newest) = history.iter().rev().find(|found| found.manifest().is_complete()) {
         keep(newest, "newest complete one".into());
     }
-    let whole = |found: &&&VerifiedManifest| !found.manifest().is_loss();
+    let whole = |found: &&&VerifiedManifest| found.manifest().loss().is_none();
     for (number, found) in history.iter().rev().filter(whole).take(retention.keep_last as usize).enumerate() {
         keep(found, format!("last {}", number + 1));
     }
@@ -125,7 +125,7 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
             keep(found, "within the period".into());
         }
     }
-    let whole: Vec<&VerifiedManifest> = dated.into_iter().filter(|found| !found.manifest().is_loss()).collect();
+    let whole: Vec<&VerifiedManifest> = dated.into_iter().filter(|found| found.manifest().loss().is_none()).collect();
     let rules: [(&str, u32, &str); 4] = [
         ("daily", retention.keep_daily, "%Y-%m-%d"),
         ("weekly", retention.keep_weekly, "%G-W%V"),
