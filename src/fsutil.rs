@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the room that makes std::fs safe to use")]
 
+pub mod exclusive;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -245,8 +247,10 @@ fn publish(temp: &Path, path: &Path, existing: Existing) -> io::Result<()> {
     match existing {
         Existing::Replace => fs::rename(temp, path),
         Existing::Keep => {
-            fs::hard_link(temp, path)?;
-            fs::remove_file(temp)
+            exclusive::publish_new(temp, path, exclusive::SYSTEM)?;
+            // After an exclusive rename it is gone already.
+            let _ = fs::remove_file(temp);
+            Ok(())
         }
     }
 }

@@ -9,7 +9,7 @@
 //! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
-//! | 0 | [`model`] [`clock`] [`cores`] [`fsutil`] [`isolation`] [`progress`] | leaves |
+//! | 0 | [`model`] [`clock`] [`cores`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
 //!
 //! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory.
 
@@ -35,3 +35,4 @@ pub mod share;
 pub mod snapshot;
 pub mod status;
 pub mod storage;
+pub mod text;

@@ -213,11 +213,18 @@ impl Findings {
         if let Some((repository, trust)) = &opened {
             empty = self.history(host, repository, trust).await;
         }
+        if let Some((repository, _)) = &opened {
+            self.attempt("repository writable", repository.storage().prove_exclusive().await);
+        }
         for copy in &host.config.copies {
             let what = format!("copy {}", copy.url);
             match async { Repository::open(Storage::open(&copy.url)?).await }.await {
                 Err(RepoError::NotARepository(_)) if empty => self.add(what, State::Remark, "nothing was copied yet"),
-                outcome => drop(self.attempt(&what, outcome)),
+                outcome => {
+                    if let Some(found) = self.attempt(&what, outcome) {
+                        self.attempt(&format!("{what} writable"), found.storage().prove_exclusive().await);
+                    }
+                }
             }
         }
         let Some(estate) = self.attempt("sources", host.estate().await) else { return };

@@ -128,6 +128,12 @@ impl From<StorageError> for Failure {
         let exit = match error {
             StorageError::Address { .. } => Exit::Usage,
             StorageError::Lost(_) | StorageError::Refused { .. } => Exit::Refused,
+            StorageError::NotExclusive { .. } => {
+                return Self::new(Exit::Refused, error.to_string()).hint(
+                    "two hosts could destroy one another's snapshots there: use another storage, or add single_writer=true to its \
+                     address if one host alone ever writes to it (docs/storages.md)",
+                );
+            }
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

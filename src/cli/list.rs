@@ -8,7 +8,10 @@ use super::{
     output::{plural, table},
     quorum::ShareArgs,
 };
-use crate::repo::{Chain, Fault, Trust, VerifiedForget, shown};
+use crate::{
+    repo::{Chain, Fault, Trust, VerifiedForget},
+    text,
+};
 
 /// How many of the newest snapshots are listed unless all are asked for.
 const SHOWN: usize = 100;
@@ -94,7 +97,7 @@ pub(super) fn pending(trust: &Trust, each: &VerifiedForget, count: u64) -> Strin
         each.name,
         plural(count, "snapshot"),
         record.after,
-        shown(name.unwrap_or("an unknown signer")),
+        text::line(name.unwrap_or("an unknown signer")),
         record.signer.fingerprint(),
         each.name,
     )

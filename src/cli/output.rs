@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use super::Failure;
+use crate::text;
 
 /// Where output goes.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +20,9 @@ impl Output {
     /// The result of a command: `json` as one object, or the text.
     pub(super) fn result<T: Serialize>(self, value: &T, text: impl FnOnce() -> String) {
         if self.json {
-            println!("{}", serde_json::to_string(value).expect("results are plain data"));
+            println!("{}", text::json(&serde_json::to_string(value).expect("results are plain data")));
         } else {
-            println!("{}", text().trim_end());
+            println!("{}", text::lines(text().trim_end()));
         }
     }
 
@@ -35,35 +36,35 @@ impl Output {
         text: impl FnOnce() -> Result<String, Failure>,
     ) -> Result<(), Failure> {
         if !self.json {
-            println!("{}", text()?.trim_end());
+            println!("{}", text::lines(text()?.trim_end()));
             return Ok(());
         }
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut out = Safe(std::io::BufWriter::new(std::io::stdout().lock()));
         serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
         Ok(out.write_all(b"\n").and_then(|()| out.flush())?)
     }
 
     /// Something to know while it runs.
     pub(super) fn note(self, text: &str) {
-        say(text);
+        say(&text::lines(text));
     }
 
     /// A warning.
     pub(super) fn warn(self, text: &str) {
-        say(&format!("{} {text}", paint("warning:", "33")));
+        say(&format!("{} {}", paint("warning:", "33"), text::line(text)));
     }
 
     /// A failure, last.
     pub(super) fn failure(self, failure: &Failure) {
-        say(&format!("{} {}", paint("error:", "31"), failure.message));
+        say(&format!("{} {}", paint("error:", "31"), message(&failure.message)));
         if let Some(hint) = &failure.hint {
-            say(&format!("{} {hint}", paint("hint:", "36")));
+            say(&format!("{} {}", paint("hint:", "36"), text::lines(hint)));
         }
         if self.json {
             let value = serde_json::json!({
                 "error": failure.message, "hint": failure.hint, "exit": failure.exit as u8,
             });
-            println!("{value}");
+            println!("{}", text::json(&value.to_string()));
         }
     }
 
@@ -71,6 +72,26 @@ impl Output {
     pub(super) fn raw(self, bytes: &[u8]) {
         let _ = std::io::stdout().write_all(bytes);
     }
+}
+
+/// JSON on its way out. serde_json writes whole characters.
+struct Safe<W>(W);
+
+impl<W: Write> Write for Safe<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = str::from_utf8(bytes).map_err(std::io::Error::other)?;
+        self.0.write_all(text::json(text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A parser's message may show the place in a few lines; none of them begins where ours do.
+fn message(text: &str) -> String {
+    text::lines(text.trim_end()).replace('\n', "\n  | ")
 }
 
 /// A terminal that has closed must not end what is still to be cleaned up.
@@ -85,7 +106,7 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     table.load_style(TableStyle::new().header_separator(line)).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.to_vec());
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| text::line(cell).into_owned()));
     }
     table.to_string()
 }

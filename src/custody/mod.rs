@@ -23,6 +23,7 @@ use crate::{
         self, Gathering, Holder, KeyFingerprint, NoQuorum, Register, Rejection, Share, ShareSetId, SplitError,
         UntrustedShare,
     },
+    text,
 };
 pub use attest::attestation;
 pub use pending::{Kind, NotConfirmed, Pending, PendingError};
@@ -214,7 +215,11 @@ fn register(epoch: &Epoch, retired: Option<Timestamp>) -> Option<Register> {
         holders: epoch
             .custodians
             .iter()
-            .map(|custodian| Holder { index: custodian.share, name: custodian.name.clone(), digest: custodian.sha256 })
+            .map(|custodian| Holder {
+                index: custodian.share,
+                name: text::line(&custodian.name).into_owned(),
+                digest: custodian.sha256,
+            })
             .collect(),
         retired,
     })

@@ -99,6 +99,7 @@ fn plan() -> PlanFacts {
 fn recovery_point(time: Timestamp) -> RecoveryPoint {
     RecoveryPoint {
         time,
+        oldest_reading: None,
         selected: String::new(),
         signer: String::new(),
         epoch: 1,

@@ -209,6 +209,7 @@ fn draft(request: &Request<'_>, found: &Chosen, target: Place, started: Timestam
         sequence: manifest.sequence,
         recovery_point: RecoveryPoint {
             time: manifest.time,
+            oldest_reading: manifest.readings.oldest,
             selected: how,
             signer: manifest.signer.fingerprint(),
             epoch: manifest.epoch,

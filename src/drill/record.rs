@@ -213,6 +213,9 @@ pub struct IsolationFacts {
 pub struct RecoveryPoint {
     /// Its time.
     pub time: Timestamp,
+    /// The oldest reading that its records rest on: policies, replicas and versions without labels may be that old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_reading: Option<Timestamp>,
     /// How it was chosen, such as `random of the last 10, seed 7`.
     pub selected: String,
     /// Who signed it, `SHA256:…`.

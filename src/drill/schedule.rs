@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::file::{DrillFile, OpenedBy};
-use crate::model::Digest;
+use crate::{model::Digest, text};
 
 /// Who starts the drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +54,11 @@ pub enum ScheduleError {
          or 365"
     )]
     Rhythm(u32),
-    /// A path with a character that the files cannot carry.
-    #[error("{0:?} has a space, quote, % or line break in it, which schedulers read in different ways")]
-    Path(String),
+    /// A name, path, role or region with a character that the files cannot carry.
+    #[error(
+        "{0:?} has a space or a sign in it that schedulers read in different ways; letters, digits and _ - . / : @ + = , are well"
+    )]
+    Word(String),
 }
 
 /// Month, day and weekday of a rhythm; the hour is 03.
@@ -90,9 +92,11 @@ pub fn files(job: &Job<'_>, scheduler: Scheduler) -> Result<Vec<Written>, Schedu
     if job.file.open.by == OpenedBy::Quorum {
         return Err(ScheduleError::Quorum);
     }
-    let awkward = |text: &&str| text.contains(|c: char| c.is_whitespace() || "\"'%\\$".contains(c));
-    if let Some(text) = [job.name, job.program, job.config, job.folder].into_iter().find(awkward) {
-        return Err(ScheduleError::Path(text.to_owned()));
+    let target = &job.file.target;
+    let given = [&target.role, &target.region, &target.account].into_iter().flatten().map(String::as_str);
+    let mut words = [job.name, job.program, job.config, job.folder].into_iter().chain(given);
+    if let Some(word) = words.find(|word| !text::is_plain_word(word)) {
+        return Err(ScheduleError::Word(word.to_owned()));
     }
     let rhythm = Rhythm::of(job.file.every_days)?;
     Ok(match scheduler {
@@ -284,8 +288,17 @@ mod tests {
         let schedule = |by, every, folder| written(&file(by, every), folder, Scheduler::Systemd);
         assert_eq!(schedule("quorum", 31, "/etc/lifeboat"), Err(ScheduleError::Quorum));
         assert_eq!(schedule("canary", 10, "/etc/lifeboat"), Err(ScheduleError::Rhythm(10)));
-        for folder in ["/a b", "/a%b", "/a\"b", "/a$b", "/a\nb"] {
-            assert!(matches!(schedule("canary", 31, folder), Err(ScheduleError::Path(_))), "{folder}");
+        for folder in ["/a b", "/a%b", "/a\"b", "/a$b", "/a\nb", "/a;b", "/a&b"] {
+            assert!(matches!(schedule("canary", 31, folder), Err(ScheduleError::Word(_))), "{folder}");
+        }
+        for scheduler in [Scheduler::Systemd, Scheduler::Cron, Scheduler::Github, Scheduler::Ecs] {
+            for part in 0..3 {
+                let mut file = file("canary", 31);
+                let target = &mut file.target;
+                let change = [&mut target.role, &mut target.region, &mut target.account].into_iter().nth(part);
+                *change.unwrap() = Some("x\n      - run: curl evil".into());
+                assert!(matches!(written(&file, "/etc", scheduler), Err(ScheduleError::Word(_))));
+            }
         }
     }
 

@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::held::Held;
-use crate::model::{Digest, Place, Record, Secret, SecretValue, Step, Version, VersionFacets, Withheld};
+use crate::{
+    model::{Digest, Place, Record, Secret, SecretValue, Step, Version, VersionFacets, Withheld},
+    text,
+};
 
 /// Tells by a version's id whether the caller has its value already.
 pub type Known<'a> = dyn Fn(&str) -> bool + Sync + 'a;
@@ -274,9 +277,9 @@ impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.operation)?;
         if let Some(secret) = &self.secret {
-            write!(f, " of {secret}")?;
+            write!(f, " of {}", text::line(secret))?;
         }
-        write!(f, ": {}", self.code)?;
-        if self.message.is_empty() { Ok(()) } else { write!(f, " ({})", self.message) }
+        write!(f, ": {}", text::sentence(&self.code))?;
+        if self.message.is_empty() { Ok(()) } else { write!(f, " ({})", text::sentence(&self.message)) }
     }
 }

@@ -77,7 +77,7 @@ impl Repository {
         let bundles = self.bundles().await?;
         for (folder, listed) in &by_folder {
             for (digest, name) in bundles.get(folder).into_iter().flatten().take(TRIED) {
-                let bytes = match self.storage.get(name).await {
+                let bytes = match self.storage.get_at_most(name, layout::most_bytes(name)).await {
                     Err(StorageError::NotFound { .. } | StorageError::Unfit { .. }) => continue,
                     other => other?,
                 };

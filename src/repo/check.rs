@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     Chain, Fault, FaultKind, FileRef, MISSING, PackLists, RepoError, Repository, Restorable, StoredDrill, Subset,
     Trust, VerifiedManifest, VerifiedRecord, chain::PARALLEL, damaged, identity::Identity, layout, resolve::Expected,
-    restorable::ValuesByPack,
+    tally::ValuesByPack,
 };
 use crate::{
     cores,
@@ -112,14 +112,6 @@ impl Repository {
         Ok(History { chain: self.chain(trust).await?, drills: self.drills().await? })
     }
 
-    /// The same with the newest part of the history ([`Repository::recent_chain`]).
-    ///
-    /// # Errors
-    /// As [`Repository::history`].
-    pub async fn recent_history(&self, trust: &Trust) -> Result<History, RepoError> {
-        Ok(History { chain: self.recent_chain(trust).await?, drills: self.drills().await? })
-    }
-
     /// Checks everything the verified manifests refer to.
     ///
     /// # Errors
@@ -160,7 +152,7 @@ impl Repository {
                 }
                 values
             }
-            None => ValuesByPack::new(),
+            None => ValuesByPack::default(),
         };
         report.restorable = self.restorable(&chain.manifests, &report.faults, &values, &lists).await?;
         report.faults.sort_by(|a, b| (&a.file, &a.detail).cmp(&(&b.file, &b.detail)));
@@ -240,7 +232,7 @@ impl Repository {
         }
         progress.begin("read", Some(read.len() as u64));
         let mut results = stream::iter(read)
-            .map(async |(name, file)| (name, file, self.measured(name, file).await))
+            .map(async |(name, file)| (name, file, self.looked_at(name, file, there.get(name)).await))
             .buffer_unordered(at_once());
         while let Some((name, file, result)) = results.next().await {
             progress.advance(1);
@@ -253,6 +245,12 @@ impl Repository {
             }
         }
         Ok(())
+    }
+
+    /// Looks at a file that the listing gave so many bytes. One of another size is not read: it may be of any size.
+    async fn looked_at(&self, name: &str, file: &FileRef, listed: Option<&u64>) -> Result<(), RepoError> {
+        listed.map_or(Ok(()), |size| of_size(name, file, *size))?;
+        self.measured(name, file).await
     }
 
     async fn read(&self, name: &str, report: &mut CheckReport) -> Result<Option<Bytes>, RepoError> {

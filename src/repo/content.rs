@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     Fault, FaultKind, FileRef, MISSING, Manifest, PackLists, PackReader, RepoError, Repository, SealedFile, damaged,
-    file_ref, layout,
+    file_ref, layout, memory::Recall,
 };
 use crate::{
     cores,
@@ -47,12 +47,14 @@ pub(super) struct SignedFile {
     pub(super) signature: Option<String>,
     /// When the storage says that it appeared.
     pub(super) modified: Timestamp,
+    /// Whether this host verified it before, and it is as it was.
+    pub(super) is_known: bool,
 }
 
 impl SignedFile {
     /// One whose time of appearance does not matter.
     pub(super) fn new(name: String, stem: String, bytes: Bytes, signature: Option<String>) -> Self {
-        Self { name, stem, bytes, signature, modified: Timestamp::UNIX_EPOCH }
+        Self { name, stem, bytes, signature, modified: Timestamp::UNIX_EPOCH, is_known: false }
     }
 
     /// Files it was read from.
@@ -84,7 +86,7 @@ impl Repository {
     /// [`RepoError::Damaged`], [`RepoError::Storage`].
     pub async fn pack(&self, digest: &Digest) -> Result<Bytes, RepoError> {
         let name = layout::pack(digest);
-        let (bytes, found) = self.hashed(&name).await?;
+        let (bytes, found) = hashed(self.expect(&name).await?).await;
         if found.sha256 == *digest { Ok(bytes) } else { Err(damaged(&name, "its content does not have its digest")) }
     }
 
@@ -213,9 +215,20 @@ impl Repository {
         folder: &'static str,
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<SignedFile>, RepoError> {
-        let entries = self.storage.list(folder).await?.into_iter();
-        let named = entries.filter_map(|entry| Some((layout::stem_of(folder, &entry.name)?.to_owned(), entry)));
-        self.read_signed(named.collect(), faults).await
+        self.recalled_files(folder, &mut Recall::default(), faults).await
+    }
+
+    /// The same; what this host remembers and is as it was is not read again.
+    pub(super) async fn recalled_files(
+        &self,
+        folder: &'static str,
+        recall: &mut Recall,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Vec<SignedFile>, RepoError> {
+        let (mut files, fresh) = recall.split(folder, self.storage.list(folder).await?);
+        files.extend(self.read_signed(fresh, faults).await?);
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
     }
 
     /// The files of a listing with their signatures.
@@ -258,7 +271,7 @@ impl Repository {
                 }
             };
             let (bytes, signature) = signature;
-            found.push(SignedFile { name, stem, bytes, signature, modified });
+            found.push(SignedFile { name, stem, bytes, signature, modified, is_known: false });
         }
         Ok(found)
     }
@@ -276,8 +289,12 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn drills(&self) -> Result<Vec<StoredDrill>, RepoError> {
+        self.recalled_drills(&mut Recall::default()).await
+    }
+
+    pub(super) async fn recalled_drills(&self, recall: &mut Recall) -> Result<Vec<StoredDrill>, RepoError> {
         let mut unread = Vec::new();
-        let files = self.signed_files(layout::DRILLS, &mut unread).await?.into_iter();
+        let files = self.recalled_files(layout::DRILLS, recall, &mut unread).await?.into_iter();
         let drill = |SignedFile { stem, bytes, signature, .. }| StoredDrill {
             name: stem,
             bytes,
@@ -291,7 +308,11 @@ impl Repository {
 
     /// A file whose digest and size must be those of `file`.
     pub(super) async fn sealed(&self, name: &str, file: &FileRef) -> Result<Bytes, RepoError> {
-        let (bytes, found) = self.hashed(name).await?;
+        let bytes = match self.storage.get_sized(name, file.size).await {
+            Err(StorageError::NotFound { .. }) => return Err(damaged(name, MISSING)),
+            other => other?,
+        };
+        let (bytes, found) = hashed(bytes).await;
         same(name, &found, file)?;
         Ok(bytes)
     }
@@ -307,16 +328,6 @@ impl Repository {
         }
     }
 
-    /// A file's bytes, hashed beside the runtime's threads.
-    async fn hashed(&self, name: &str) -> Result<(Bytes, FileRef), RepoError> {
-        let bytes = self.expect(name).await?;
-        Ok(cores::aside(move || {
-            let found = file_ref(&bytes);
-            (bytes, found)
-        })
-        .await)
-    }
-
     /// The armored signature beside a file; `None` when there is none, empty when it is not one to its last byte.
     pub(super) async fn signature(&self, name: &str) -> Result<Option<String>, RepoError> {
         self.armor(&layout::signature(name)).await
@@ -330,6 +341,15 @@ impl Repository {
             other => Ok(Some(armored(other?))),
         }
     }
+}
+
+/// A file's bytes, hashed beside the runtime's threads.
+async fn hashed(bytes: Bytes) -> (Bytes, FileRef) {
+    cores::aside(move || {
+        let found = file_ref(&bytes);
+        (bytes, found)
+    })
+    .await
 }
 
 fn same(name: &str, found: &FileRef, file: &FileRef) -> Result<(), RepoError> {

@@ -264,7 +264,7 @@ impl Copying<'_> {
     }
 
     async fn far_ref(&self, name: &str) -> Result<Option<FileRef>, RepoError> {
-        let bytes = match self.to.get(name).await {
+        let bytes = match self.to.get_at_most(name, layout::most_bytes(name)).await {
             Err(StorageError::NotFound { .. }) => return Ok(None),
             other => other?,
         };

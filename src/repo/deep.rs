@@ -8,9 +8,8 @@ use super::{
     check::fault_of,
     layout,
     resolve::{Expected, Lines},
-    restorable::ValuesByPack,
     side_by_side::groups,
-    tally::layer_fault,
+    tally::{ValuesByPack, layer_fault},
 };
 use crate::{cores, crypto::Opener, progress::Progress};
 
@@ -26,7 +25,7 @@ impl Repository {
         report: &mut CheckReport,
     ) -> Result<ValuesByPack, RepoError> {
         progress.begin("resolve references", Some(report.snapshots));
-        let mut values: ValuesByPack = manifests.iter().map(|_| None).collect();
+        let mut values = ValuesByPack::unread(manifests.len());
         for group in groups(manifests) {
             let tallied = self.tally_group(manifests, &group, opener, expected.as_deref_mut()).await?;
             for error in tallied.failed {
@@ -35,16 +34,18 @@ impl Repository {
                     error => report.faults.push(fault_of("", error)?),
                 }
             }
+            let mut whole = Vec::with_capacity(group.snapshots.len());
             for (at, tallied_one) in group.snapshots.iter().zip(tallied.snapshots) {
                 progress.advance(1);
-                let (found, Some((by_pack, readings))) = (&manifests[*at], tallied_one) else { continue };
-                report.references += by_pack.values();
+                let (found, Some((tally, readings))) = (&manifests[*at], tallied_one) else { continue };
+                report.references += tally.values();
                 let set = self.listed(found, lists).await?;
-                report.faults.extend(by_pack.faults(found, set.as_ref(), readings));
+                report.faults.extend(tally.faults(found, set.as_ref(), readings));
                 let of_layers = tallied.miscounted.iter().filter(|(layer, _)| found.manifest().indexes.contains(layer));
                 report.faults.extend(of_layers.filter_map(|(layer, counted)| layer_fault(found, layer, *counted)));
-                values[*at] = Some(by_pack);
+                whole.push((*at, tally));
             }
+            values.note(whole);
         }
         Ok(values)
     }

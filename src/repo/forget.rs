@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed, Trust,
-    VerifiedManifest, content::SignedFile, from_json, layout, to_json,
+    VerifiedManifest, content::SignedFile, from_json, layout, memory::Recall, to_json,
 };
 use crate::{
     clock::to_seconds,
@@ -144,12 +144,22 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with single ones is in the answer.
     pub async fn forget_records(&self, trust: &Trust) -> Result<ForgetRecords, RepoError> {
+        self.recalled_forget_records(trust, &mut Recall::default()).await
+    }
+
+    /// The same; what this host verified before is not read again.
+    pub(super) async fn recalled_forget_records(
+        &self,
+        trust: &Trust,
+        recall: &mut Recall,
+    ) -> Result<ForgetRecords, RepoError> {
         let mut found = ForgetRecords::default();
         let mut all = Vec::new();
-        for file in self.signed_files(layout::FORGOTTEN, &mut found.faults).await? {
+        for file in self.recalled_files(layout::FORGOTTEN, recall, &mut found.faults).await? {
             found.files += file.files();
             match self.judge_forget(&file, trust) {
                 Ok(record) => {
+                    recall.keep(&file.name, &file.bytes, file.signature.as_deref().unwrap_or_default());
                     // Times of the format are whole seconds, and so is the clock that this is held against.
                     let (digest, appeared) = (Digest::of(&file.bytes), to_seconds(file.modified));
                     if record.undoes.is_some() {
@@ -183,8 +193,10 @@ impl Repository {
             let detail = format!("{} may not sign for epoch {epoch}", signer.fingerprint());
             return Err((FaultKind::Untrusted, detail));
         }
-        verify(signer, Namespace::Forget, &file.bytes, signature)
-            .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
+        if !file.is_known {
+            verify(signer, Namespace::Forget, &file.bytes, signature)
+                .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
+        }
         if layout::stem(record.time, record.forget) != file.stem {
             return Err((FaultKind::Renamed, "it is genuine and has the name of another".into()));
         }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{AllowedSigner, Chosen, Forgotten, RepoError, Repository, Trust, VerifiedForget, layout, shown};
-use crate::model::SnapshotId;
+use super::{AllowedSigner, Chosen, Forgotten, RepoError, Repository, Trust, VerifiedForget, layout};
+use crate::{model::SnapshotId, text};
 
 /// Which snapshot is gone, and by whose order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl ForgottenBy {
         let order = records.iter().find(orders).map(|each| {
             let (signer, time) = (&each.record.signer, each.record.time);
             let name = signers.find(|known| known.key == *signer).map_or("an unknown signer", |known| &known.name);
-            (shown(name), signer.fingerprint(), time)
+            (text::line(name).into_owned(), signer.fingerprint(), time)
         });
         Self { snapshot: gone.snapshot, sequence: gone.sequence, order }
     }

@@ -32,10 +32,17 @@ pub(super) const MOST_BYTES: u64 = 64 << 10;
 /// The same of those that list many things: records of drills and of what was forgotten, and turns, which quote a manifest.
 const MOST_BYTES_OF_LISTS: u64 = 16 << 20;
 
-/// The most bytes of a signed file with this name, or in this folder.
+/// The same of the guides.
+const MOST_BYTES_OF_GUIDES: u64 = 1 << 20;
+/// The same of what is sealed or holds many files: a pack that nothing could be compressed in, and its headers.
+const MOST_BYTES_SEALED: u64 = 80 << 20;
+
+/// The most bytes of a file with this name, or in this folder.
 pub(super) fn most_bytes(name: &str) -> u64 {
     match name.split('/').next() {
-        Some(DRILLS | FORGOTTEN | TURNS) => MOST_BYTES_OF_LISTS,
+        Some(DRILLS | FORGOTTEN | TURNS | LISTS | CLOSINGS) => MOST_BYTES_OF_LISTS,
+        Some(PACKS | INDEXES | CONFIGS | BUNDLES) => MOST_BYTES_SEALED,
+        Some(name) if GUIDES.iter().any(|(guide, _)| *guide == name) => MOST_BYTES_OF_GUIDES,
         _ => MOST_BYTES,
     }
 }

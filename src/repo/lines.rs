@@ -10,6 +10,8 @@ use crate::crypto::{self, OpenError, Opener};
 
 /// Longer lines do not occur: AWS gives values of at most 64 KiB and metadata of a few more.
 const MAX_LINE: usize = 16 * 1024 * 1024;
+/// A pack's or index file's most plaintext. Writers end them after 8 MiB and a line; what compresses better than that is made to be opened.
+const MOST: u64 = 64 << 20;
 const CHUNK: usize = 64 * 1024;
 
 /// Reads a sealed file line by line. Every line ends with a newline; a file that ends otherwise is damaged.
@@ -21,19 +23,41 @@ pub(super) struct Lines {
     end: usize,
     line: Zeroizing<Vec<u8>>,
     number: u64,
+    /// Bytes that may still come.
+    left: u64,
     ended: bool,
 }
 
 impl Lines {
-    /// Opens `sealed`; `file` is its name for errors.
+    /// Opens a pack or index file; `file` is its name for errors.
     pub(super) fn open(file: &str, sealed: impl Read + Send + 'static, opener: Opener<'_>) -> Result<Self, RepoError> {
+        Ok(Self { left: MOST, ..Self::of_own(file, sealed, opener)? })
+    }
+
+    /// Opens what this process sealed itself, however long it is.
+    pub(super) fn of_own(
+        file: &str,
+        sealed: impl Read + Send + 'static,
+        opener: Opener<'_>,
+    ) -> Result<Self, RepoError> {
         let reader = crypto::open(opener, sealed).map_err(|error| match error {
             OpenError::WrongKey => RepoError::WrongKey { file: file.to_owned() },
             damage @ OpenError::Damaged(_) => damaged(file, damage.to_string()),
         })?;
+        let reader = small(reader).map_err(|error| damaged(file, error.to_string()))?;
         let chunk = Zeroizing::new(vec![0; CHUNK]);
         let line = Zeroizing::new(Vec::with_capacity(CHUNK));
-        Ok(Self { file: file.to_owned(), reader, chunk, start: 0, end: 0, line, number: 0, ended: false })
+        Ok(Self {
+            file: file.to_owned(),
+            reader,
+            chunk,
+            start: 0,
+            end: 0,
+            line,
+            number: 0,
+            left: u64::MAX,
+            ended: false,
+        })
     }
 
     /// Reads the next line into [`Self::line`]; `false` at the end. After an error there are no more lines.
@@ -72,6 +96,7 @@ impl Lines {
             if self.start == self.end {
                 self.start = 0;
                 self.end = self.read_chunk()?;
+                self.left = self.left.checked_sub(self.end as u64).ok_or_else(too_much)?;
                 if self.end == 0 {
                     return if self.line.is_empty() { Ok(false) } else { Err("its last line is cut short".into()) };
                 }
@@ -99,6 +124,28 @@ impl Lines {
             }
         }
     }
+}
+
+/// Reads what is small at once, so that its decoder, whose window takes two megabytes, goes before others are opened.
+fn small(mut reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let mut first = Zeroizing::new(Vec::with_capacity(CHUNK));
+    reader.by_ref().take(CHUNK as u64).read_to_end(&mut first)?;
+    let is_whole = first.len() < CHUNK;
+    let first = io::Cursor::new(Wiped(first));
+    Ok(if is_whole { Box::new(first) } else { Box::new(first.chain(reader)) })
+}
+
+/// Bytes that are wiped, as a reader takes them.
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn too_much() -> String {
+    format!("it holds more than {} MiB", MOST >> 20)
 }
 
 /// Appends without leaving an unwiped copy behind, as a growing vector would.
@@ -174,6 +221,15 @@ mod tests {
         for plain in [b"a\nb".to_vec(), b"a".to_vec(), vec![b'x'; MAX_LINE + CHUNK + 1]] {
             assert!(matches!(lines(&plain), Err(RepoError::Damaged { .. })));
         }
+    }
+
+    #[test]
+    fn what_is_small_and_opens_to_no_end_is_damage() {
+        let line = [vec![b'x'; (1 << 20) - 1], vec![b'\n']].concat();
+        let whole = line.repeat(64);
+        assert_eq!(lines(&whole).unwrap().len(), 64);
+        let error = lines(&[whole, line].concat()).unwrap_err().to_string();
+        assert!(error.contains("it holds more than 64 MiB"), "{error}");
     }
 
     #[test]

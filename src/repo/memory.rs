@@ -6,17 +6,18 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, Trust, VerifiedManifest, Witness, from_json, layout};
+use super::{Manifest, Trust, VerifiedManifest, Witness, content::SignedFile, from_json, layout};
 use crate::{
     fsutil::{self, Access, Existing},
     model::{Digest, Hashing, Place},
     storage::Entry,
 };
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The file of a host's state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,8 +27,10 @@ pub(super) struct Memory {
     /// Under which epochs and closing lists this was judged.
     trust: Option<Digest>,
     pub(super) settled: Settled,
-    /// Verified manifests of later folders, and records, by name.
+    /// Verified manifests of later folders, by name.
     pub(super) kept: BTreeMap<String, Kept>,
+    /// Verified forget records and drill records, by name.
+    pub(super) records: BTreeMap<String, KeptRecord>,
 }
 
 /// What the full folders from the first one on come to.
@@ -64,6 +67,69 @@ pub(super) struct Kept {
     pub(super) text: String,
 }
 
+/// A record as it was when it was verified.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptRecord {
+    file: Kept,
+    /// Armored.
+    signature: String,
+}
+
+/// Signed records of folders, some of which need not be read again.
+#[derive(Default)]
+pub(super) struct Recall {
+    known: BTreeMap<String, KeptRecord>,
+    /// What the listing says of each record that has a signature.
+    listed: BTreeMap<String, (Entry, Entry)>,
+    /// What is to be remembered.
+    now: BTreeMap<String, KeptRecord>,
+}
+
+impl Recall {
+    pub(super) fn of(known: BTreeMap<String, KeptRecord>) -> Self {
+        Self { known, ..Self::default() }
+    }
+
+    /// Takes a listing, and splits it into records that are as they were and those to be read, by their stems.
+    pub(super) fn split(&mut self, folder: &str, listing: Vec<Entry>) -> (Vec<SignedFile>, Vec<(String, Entry)>) {
+        let signatures: BTreeMap<&str, &Entry> =
+            listing.iter().filter_map(|entry| Some((entry.name.strip_suffix(layout::SIGNATURE)?, entry))).collect();
+        let (mut known, mut fresh) = (Vec::new(), Vec::new());
+        for entry in &listing {
+            let Some(stem) = layout::stem_of(folder, &entry.name).map(str::to_owned) else { continue };
+            let signature = signatures.get(entry.name.as_str()).copied();
+            match self.known.get(&entry.name).filter(|known| known.file.is_as_it_was(entry, signature)) {
+                Some(KeptRecord { file, signature }) => {
+                    let bytes = Bytes::from(file.text.clone());
+                    let file = SignedFile::new(entry.name.clone(), stem, bytes, Some(signature.clone()));
+                    known.push(SignedFile { modified: entry.modified, is_known: true, ..file });
+                }
+                None => fresh.push((stem, entry.clone())),
+            }
+            if let Some(signature) = signature {
+                self.listed.insert(entry.name.clone(), (entry.clone(), signature.clone()));
+            }
+        }
+        (known, fresh)
+    }
+
+    /// Remembers a record that was verified.
+    pub(super) fn keep(&mut self, name: &str, bytes: &Bytes, signature: &str) {
+        if let (Some((entry, of_signature)), Ok(text)) = (self.listed.get(name), str::from_utf8(bytes)) {
+            let file = Kept::new(entry, of_signature, text.to_owned());
+            self.now.insert(name.to_owned(), KeptRecord { file, signature: signature.to_owned() });
+        }
+    }
+
+    /// What is to be remembered: what was kept, and what was known of folders that were not looked at.
+    pub(super) fn finish(self, looked_at: &[&str]) -> BTreeMap<String, KeptRecord> {
+        let elsewhere = |name: &String| !looked_at.iter().any(|folder| layout::stem_of(folder, name).is_some());
+        let known = self.known.into_iter().filter(|(name, _)| elsewhere(name));
+        known.chain(self.now).collect()
+    }
+}
+
 impl Memory {
     /// What was remembered under this trust; nothing when there is no such file, or it is of another version or trust.
     pub(super) fn load(path: &Path, trust: &Trust) -> Self {
@@ -81,8 +147,8 @@ impl Memory {
     }
 
     /// The same with other files.
-    pub(super) fn keeping(&self, kept: BTreeMap<String, Kept>) -> Self {
-        Self { kept, ..self.clone() }
+    pub(super) fn keeping(&self, kept: BTreeMap<String, Kept>, records: BTreeMap<String, KeptRecord>) -> Self {
+        Self { kept, records, ..self.clone() }
     }
 
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {

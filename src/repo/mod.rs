@@ -53,7 +53,7 @@ pub use content::StoredDrill;
 pub use copy::{CopyReport, copy, copy_with};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use epoch_files::SignedEpoch;
-pub use fault::{AcceptedFault, Fault, FaultKind, NoFault, Severity, shown};
+pub use fault::{AcceptedFault, Fault, FaultKind, NoFault, Severity};
 pub use forget::{ForgetError, ForgetRecord, ForgetRecords, ForgetRules, Forgotten, VerifiedForget};
 pub use forgotten_by::ForgottenBy;
 pub use index::{IndexLine, IndexReader, IndexWriter, RecordKey};
@@ -81,6 +81,7 @@ use crate::{
     crypto::{Namespace, Signer},
     model::{Digest, RepositoryId},
     storage::{Storage, StorageError},
+    text::{line, sentence},
 };
 use identity::Identity;
 
@@ -111,13 +112,13 @@ pub struct SealedFile {
 #[derive(Debug, thiserror::Error)]
 pub enum RepoError {
     /// There is no repository at the address.
-    #[error("there is no repository at {0}")]
+    #[error("there is no repository at {}", line(.0))]
     NotARepository(String),
     /// There is one already.
-    #[error("there is a repository at {0} already")]
+    #[error("there is a repository at {} already", line(.0))]
     Exists(String),
     /// Written by a newer version of the format.
-    #[error("{address} has format version {found}; this build knows {FORMAT_VERSION}")]
+    #[error("{} has format version {found}; this build knows {FORMAT_VERSION}", line(address))]
     Newer {
         /// The storage.
         address: String,
@@ -125,7 +126,7 @@ pub enum RepoError {
         found: u32,
     },
     /// A file is missing, or its content is not what its digest or format says.
-    #[error("{file} is damaged: {reason}")]
+    #[error("{} is damaged: {}", line(file), sentence(reason))]
     Damaged {
         /// The file.
         file: String,
@@ -133,7 +134,7 @@ pub enum RepoError {
         reason: String,
     },
     /// A signature does not reach the root, or the history contradicts itself.
-    #[error("{file} is not to be trusted: {reason}")]
+    #[error("{} is not to be trusted: {}", line(file), sentence(reason))]
     Untrusted {
         /// The file.
         file: String,
@@ -141,7 +142,7 @@ pub enum RepoError {
         reason: String,
     },
     /// Sealed to keys other than the one at hand.
-    #[error("{file} is sealed to another key")]
+    #[error("{} is sealed to another key", line(file))]
     WrongKey {
         /// The file.
         file: String,
@@ -186,6 +187,7 @@ impl Repository {
         }
         for (name, text) in layout::GUIDES {
             repository.put_same(name, Bytes::from_static(text.as_bytes())).await?;
+            repository.storage.prove_exclusive_by(name).await?;
         }
         repository.put_epoch(epoch, root).await?;
         repository.put_same(layout::IDENTITY, Identity::of(epoch).to_bytes()).await?;
@@ -235,7 +237,8 @@ impl Repository {
         self.put_same(&layout::signature(name), Bytes::from(signature.clone())).await?;
         match self.storage.put_new(name, bytes.clone()).await {
             // A retry of our own write whose answer was lost: its random id is nobody else's.
-            Err(StorageError::AlreadyExists { .. }) if self.storage.get(name).await? == bytes => {}
+            Err(StorageError::AlreadyExists { .. })
+                if self.storage.get_at_most(name, layout::most_bytes(name)).await? == bytes => {}
             other => other?,
         }
         Ok(signature)
@@ -245,7 +248,11 @@ impl Repository {
     async fn put_same(&self, name: &str, bytes: Bytes) -> Result<bool, RepoError> {
         match self.storage.put_new(name, bytes.clone()).await {
             Ok(()) => Ok(true),
-            Err(StorageError::AlreadyExists { .. }) if self.storage.get(name).await? == bytes => Ok(false),
+            Err(StorageError::AlreadyExists { .. })
+                if self.storage.get_at_most(name, layout::most_bytes(name)).await? == bytes =>
+            {
+                Ok(false)
+            }
             Err(StorageError::AlreadyExists { .. }) => Err(damaged(name, "another file has this name")),
             Err(error) => Err(error.into()),
         }
@@ -253,7 +260,7 @@ impl Repository {
 
     /// A file's bytes; a file that is missing is damage.
     async fn expect(&self, name: &str) -> Result<Bytes, RepoError> {
-        match self.storage.get(name).await {
+        match self.storage.get_at_most(name, layout::most_bytes(name)).await {
             Err(StorageError::NotFound { .. }) => Err(damaged(name, MISSING)),
             other => Ok(other?),
         }

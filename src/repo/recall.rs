@@ -3,14 +3,17 @@
 //! The cost is that of the last folders of manifests, however long the history is. `check`, `forget` and every restore read the
 //! whole history instead ([`Repository::chain`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
-    Chain, RepoError, Repository, Trust, VerifiedManifest, Witness,
+    Chain, History, RepoError, Repository, StoredDrill, Trust, VerifiedManifest, Witness,
     chain::assembled,
     content::SignedFile,
     layout,
-    memory::{self, Memory, Settled},
+    memory::{self, Memory, Recall, Settled},
 };
 use crate::storage::Entry;
 
@@ -31,7 +34,29 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
     pub async fn recent_chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
-        let Some(path) = &self.memory else { return self.chain(trust).await };
+        match &self.memory {
+            Some(path) => self.recall(path, trust, None).await,
+            None => self.chain(trust).await,
+        }
+    }
+
+    /// The same with every drill record.
+    ///
+    /// # Errors
+    /// As [`Repository::history`].
+    pub async fn recent_history(&self, trust: &Trust) -> Result<History, RepoError> {
+        let Some(path) = &self.memory else { return self.history(trust).await };
+        let mut drills = Vec::new();
+        let chain = self.recall(path, trust, Some(&mut drills)).await?;
+        Ok(History { chain, drills })
+    }
+
+    async fn recall(
+        &self,
+        path: &Path,
+        trust: &Trust,
+        drills: Option<&mut Vec<StoredDrill>>,
+    ) -> Result<Chain, RepoError> {
         let memory = Memory::load(path, trust);
         let (memory, look) = if let Some(look) = self.look_after(&memory.settled).await? {
             (memory, look)
@@ -42,10 +67,19 @@ impl Repository {
         };
         let bundled = self.bundled(&look.entries).await?;
         let read = self.read_manifests(look.entries, trust, &memory.kept, &bundled).await?;
-        let records = self.forget_records(trust).await?;
+        let mut recall = Recall::of(memory.records.clone());
+        let mut looked_at = vec![layout::FORGOTTEN];
+        let records = self.recalled_forget_records(trust, &mut recall).await?;
+        if let Some(drills) = drills {
+            *drills = self.recalled_drills(&mut recall).await?;
+            looked_at.push(layout::DRILLS);
+            for drill in drills.iter().filter(|drill| trust.signed_drill(drill)) {
+                recall.keep(&layout::record(layout::DRILLS, &drill.name), &drill.bytes, &drill.signature);
+            }
+        }
         let kept = read.kept.clone();
         let mut chain = assembled(read, memory.settled.clone(), records, trust);
-        let mut now = memory.keeping(kept);
+        let mut now = memory.keeping(kept, recall.finish(&looked_at));
         now.settled.next = (now.settled.next + 1).checked_rem(now.settled.folders.len() as u64).unwrap_or_default();
         settle(&mut now, &mut chain, look.by_folder);
         if now != memory

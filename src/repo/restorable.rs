@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Fault, Manifest, OpenSet, PackLists, PackSet, RepoError, Repository, VerifiedManifest, layout, tally::PackValues,
+    Fault, Manifest, OpenSet, PackLists, PackSet, RepoError, Repository, VerifiedManifest, layout, tally::ValuesByPack,
 };
 use crate::model::{Digest, SnapshotId};
 
@@ -39,9 +39,6 @@ pub struct Restorable {
     pub values_lost: Option<u64>,
 }
 
-/// How many values are in each pack, for each snapshot in the order of the chain; `None` where the index was not read.
-pub(super) type ValuesByPack = Vec<Option<PackValues>>;
-
 /// What of a snapshot has faults.
 struct Bad<'a> {
     files: BTreeSet<&'a str>,
@@ -57,7 +54,7 @@ impl Repository {
         &self,
         manifests: &[VerifiedManifest],
         faults: &[Fault],
-        values: &[Option<PackValues>],
+        values: &ValuesByPack,
         lists: &PackLists,
     ) -> Result<Vec<Restorable>, RepoError> {
         let files: BTreeSet<&str> = faults.iter().map(|fault| fault.file.as_str()).collect();
@@ -65,7 +62,7 @@ impl Repository {
         let bad = Bad { files, packs };
         let mut judged = Vec::with_capacity(manifests.len());
         for (at, found) in manifests.iter().enumerate() {
-            judged.push(self.one(found, &bad, values.get(at).and_then(Option::as_ref), lists).await?);
+            judged.push(self.one(found, &bad, (at, values), lists).await?);
         }
         Ok(judged)
     }
@@ -74,7 +71,7 @@ impl Repository {
         &self,
         found: &VerifiedManifest,
         bad: &Bad<'_>,
-        values: Option<&PackValues>,
+        (at, values): (usize, &ValuesByPack),
         lists: &PackLists,
     ) -> Result<Restorable, RepoError> {
         let manifest = found.manifest();
@@ -84,8 +81,7 @@ impl Repository {
         let is_named = |pack: &&Digest| set.as_ref().is_some_and(|set| set.find(pack).is_some());
         let bad_packs: Vec<&Digest> = bad.packs.iter().filter(is_named).collect();
         // What a list named that is gone cannot be told apart: every pack that no other names counts as lost.
-        let unnamed = |values: &PackValues| if no_list { set.as_ref().map_or(0, |set| values.outside(set)) } else { 0 };
-        let lost = |values: &PackValues| bad_packs.iter().map(|pack| values.of(pack)).sum::<u64>() + unnamed(values);
+        let unnamed = set.as_ref().filter(|_| no_list).and_then(|set| values.outside(at, set)).unwrap_or_default();
         Ok(Restorable {
             snapshot: manifest.snapshot,
             sequence: manifest.sequence,
@@ -96,7 +92,7 @@ impl Repository {
                 (false, false) => Extent::Partly,
             },
             bad_packs: bad_packs.len() as u64,
-            values_lost: values.map(lost),
+            values_lost: values.of(at, bad_packs).map(|lost| lost + unnamed),
         })
     }
 

@@ -13,7 +13,7 @@ use super::{
     IndexLine, Layer, LayerLines, ReadingCount, RepoError, Repository, VerifiedManifest,
     readings::hash_of,
     resolve::Expected,
-    tally::{PackValues, Tally},
+    tally::{SnapshotTally, Tally},
 };
 use crate::{crypto::Opener, model::Record};
 
@@ -32,7 +32,7 @@ pub(super) struct Group<'m> {
 /// What reading a group showed.
 pub(super) struct GroupTally {
     /// For each snapshot of the group; `None` where a layer could not be read.
-    pub(super) snapshots: Vec<Option<(PackValues, ReadingCount)>>,
+    pub(super) snapshots: Vec<Option<(SnapshotTally, ReadingCount)>>,
     /// Why layers could not be read.
     pub(super) failed: Vec<RepoError>,
     /// Layers read to their end that have other numbers of lines than their manifests say: the layer, and what it has.
@@ -216,8 +216,8 @@ impl Work<'_, '_> {
         let common = Arc::new(self.common);
         let whole = self.own.into_iter().zip(self.readings).zip(self.alive);
         let snapshots = whole.map(|((own, readings), alive)| {
-            let values = PackValues::new(common.clone(), own);
-            alive.then_some((values, readings))
+            let tally = SnapshotTally::new(common.clone(), own);
+            alive.then_some((tally, readings))
         });
         let miscounted = self
             .group

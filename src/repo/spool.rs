@@ -312,7 +312,7 @@ const SPOOL: &str = "the spool";
 
 fn read<T: Line>(run: &Scratch, key: &IndexKey) -> Result<Box<dyn Iterator<Item = Result<T, RepoError>>>, RepoError> {
     let start = io::BufReader::with_capacity(BUFFER, run.reader());
-    let mut lines = Lines::open(SPOOL, start, Opener::Index(key))?;
+    let mut lines = Lines::of_own(SPOOL, start, Opener::Index(key))?;
     Ok(Box::new(std::iter::from_fn(move || {
         let advanced = lines.advance()?;
         let parse = |()| serde_json::from_slice(lines.line()).map_err(|_| damaged(SPOOL, "a line of another kind"));

@@ -74,8 +74,8 @@ impl Address {
 impl Service {
     fn options(self) -> &'static [&'static str] {
         match self {
-            Self::S3 => &["region", "endpoint", "profile", "sse", "kms"],
-            Self::Gcs | Self::Azure => &["endpoint"],
+            Self::S3 => &["region", "endpoint", "profile", "sse", "kms", "single_writer"],
+            Self::Gcs | Self::Azure => &["endpoint", "single_writer"],
         }
     }
 }

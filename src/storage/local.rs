@@ -12,19 +12,21 @@ use bytes::Bytes;
 use object_store::{Error, local::LocalFileSystem, path::Path as Name};
 
 use crate::{
-    fsutil::{self, Access},
+    fsutil::{self, exclusive::SYSTEM},
     model::{Digest, Hashing},
 };
 
 /// What is read at once of a file that is hashed.
 const PIECE: usize = 64 * 1024;
+/// In the name of a file that cannot be named: in no name of a repository.
+const STAND_IN: &str = "\u{fffd}";
 /// `ELOOP` of Linux.
 const LOOP: i32 = 40;
 
 /// A folder, opened when it is first there.
 ///
-/// Writes below it are crash-safe: `name#N`, fsync, hard link to `name`, fsync of the folder, unlink of `name#N`.
-/// A crash leaves at most a `name#N`, which listings do not show and later writes step around.
+/// Writes below it are crash-safe ([`fsutil::exclusive`]): a crash leaves at most a `name#N`, which listings do not show and later
+/// writes step around.
 pub(super) struct LocalFolder {
     path: PathBuf,
     opened: OnceLock<Arc<LocalFileSystem>>,
@@ -49,20 +51,6 @@ impl LocalFolder {
         }
     }
 
-    /// The folder for writing, durably created if need be.
-    pub(super) fn create(&self) -> io::Result<Arc<LocalFileSystem>> {
-        if let Some(store) = self.existing()? {
-            return Ok(store);
-        }
-        let missing: Vec<&Path> = self.path.ancestors().take_while(|folder| !folder.exists()).collect();
-        fsutil::create_folder(&self.path, Access::Public)
-            .map_err(|error| io::Error::new(error.kind(), "the folder cannot be created"))?;
-        for folder in missing {
-            sync_folder(folder.parent().unwrap_or(folder))?;
-        }
-        self.open()
-    }
-
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -77,32 +65,31 @@ impl LocalFolder {
 /// them.
 pub(super) type Found = (String, u64, SystemTime, bool);
 
-/// Every file below a folder and the folders there, or, not `deep`, those right below it. What an interrupted write left is no file, nor is what has a
-/// name that no repository can have. Links to folders are not followed, so that none leads out or round in a circle.
+/// Every file below a folder and the folders there, or, not `deep`, those right below it. What an interrupted write left is no file.
+/// What has a name that no repository can have gets a stand-in, as in a bucket: it is listed, and never read. Links to
+/// folders are not followed, so that none leads out or round in a circle.
 pub(super) fn list(root: &Path, below: &str, deep: bool) -> io::Result<(Vec<Found>, Vec<String>)> {
-    let (mut found, mut seen, mut ahead) = (Vec::new(), Vec::new(), vec![below.to_owned()]);
-    while let Some(folder) = ahead.pop() {
-        let entries = match fs::read_dir(root.join(&folder)) {
+    let (mut found, mut seen, mut ahead) = (Vec::new(), Vec::new(), vec![(root.join(below), below.to_owned())]);
+    while let Some((path, folder)) = ahead.pop() {
+        let entries = match fs::read_dir(path) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
             other => other?,
         };
         for entry in entries {
             let entry = entry?;
             let file = entry.file_name();
-            let Some(file) = file.to_str().filter(|file| !file.chars().any(char::is_control)) else { continue };
-            let name = if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") };
-            if Name::parse(&name).is_err() {
-                continue;
-            }
+            let file = file.to_string_lossy().replace(char::is_control, STAND_IN);
+            let name = if folder.is_empty() { file.clone() } else { format!("{folder}/{file}") };
+            let name = if Name::parse(&name).is_ok() { name } else { format!("{name}{STAND_IN}") };
             if entry.file_type()?.is_dir() {
                 if deep {
-                    ahead.push(name.clone());
+                    ahead.push((entry.path(), name.clone()));
                 }
                 seen.push(name);
                 continue;
             }
             match fs::metadata(entry.path()) {
-                Ok(about) if about.is_dir() || is_unfinished(file) => {}
+                Ok(about) if about.is_dir() || is_unfinished(&file) => {}
                 Ok(about) => found.push((name, about.len(), about.modified()?, about.is_file())),
                 // A link to nowhere, or a file that was removed just now.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -121,13 +108,36 @@ fn is_unfinished(file: &str) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// Writes a new file below `root`, which is made if it is not there.
+pub(super) fn put_new(root: &Path, name: &Name, bytes: &[u8]) -> io::Result<()> {
+    if root.exists() && !root.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let path = root.join(name.as_ref());
+    let temp = || {
+        let random = getrandom::u64().expect("the operating system gives randomness");
+        PathBuf::from(format!("{}#{random}", path.display()))
+    };
+    fsutil::exclusive::write_new(&path, bytes, temp, SYSTEM)
+}
+
 /// A whole file of at most `most` bytes.
 pub(super) fn read(store: &LocalFileSystem, name: &Name, most: u64) -> object_store::Result<Bytes> {
+    read_into(Vec::new(), store, name, most)
+}
+
+/// The same in memory that the caller brings: what one thread takes and another gives back is slow to be used again.
+pub(super) fn read_into(
+    mut bytes: Vec<u8>,
+    store: &LocalFileSystem,
+    name: &Name,
+    most: u64,
+) -> object_store::Result<Bytes> {
     let (file, length) = open(store, name)?;
     if length > most {
         return Err(super::larger(length, most));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    bytes.reserve_exact(usize::try_from(length).unwrap_or_default());
     // One that grows meanwhile is no longer than it may be either.
     let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| failed(name, error))?;
     if read as u64 > most { Err(super::larger(read as u64, most)) } else { Ok(bytes.into()) }
@@ -188,8 +198,4 @@ fn failed(name: &Name, error: io::Error) -> Error {
         io::ErrorKind::NotFound => Error::NotFound { path: name.to_string(), source: error.into() },
         _ => Error::Generic { store: "LocalFileSystem", source: error.into() },
     }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -9,7 +9,7 @@ pub mod faults;
 mod local;
 mod reading;
 
-use std::{error::Error as _, fmt, io, sync::Arc};
+use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use crate::{
     cores,
     isolation::{Isolation, Refused},
+    text::{line, sentence},
 };
 use address::{Address, Bucket, Target};
 use bucket::Connected;
@@ -51,7 +52,7 @@ pub struct Entry {
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The address is not one of `PATH`, `file://`, `s3://`, `gs://`, `az://`.
-    #[error("{address}: {reason}")]
+    #[error("{}: {}", line(address), sentence(reason))]
     Address {
         /// The address as given, without credentials.
         address: String,
@@ -59,7 +60,7 @@ pub enum StorageError {
         reason: String,
     },
     /// There is no such file.
-    #[error("{name} does not exist in {address}")]
+    #[error("{} does not exist in {}", line(name), line(address))]
     NotFound {
         /// The storage.
         address: String,
@@ -67,7 +68,7 @@ pub enum StorageError {
         name: String,
     },
     /// The file exists, and files are never replaced.
-    #[error("{name} already exists in {address}")]
+    #[error("{} already exists in {}", line(name), line(address))]
     AlreadyExists {
         /// The storage.
         address: String,
@@ -75,7 +76,7 @@ pub enum StorageError {
         name: String,
     },
     /// It is no file: a pipe, a device; or it is larger than it may be. None of it was read.
-    #[error("{name} in {address} is not read: {reason}")]
+    #[error("{} in {} is not read: {}", line(name), line(address), sentence(reason))]
     Unfit {
         /// The storage.
         address: String,
@@ -88,7 +89,7 @@ pub enum StorageError {
     #[error(transparent)]
     Lost(#[from] Refused),
     /// The storage does not let this be removed: permission, or a retention lock.
-    #[error("{name} in {address} may not be removed: {reason}")]
+    #[error("{} in {} may not be removed: {}", line(name), line(address), sentence(reason))]
     Refused {
         /// The storage.
         address: String,
@@ -97,8 +98,16 @@ pub enum StorageError {
         /// The storage's words.
         reason: String,
     },
+    /// It replaces files that are there, or may.
+    #[error("{} may replace a file that is there: {reason}", line(address))]
+    NotExclusive {
+        /// The storage.
+        address: String,
+        /// How that was seen.
+        reason: &'static str,
+    },
     /// No space, no permission, no network.
-    #[error("{name} in {address}: {reason}")]
+    #[error("{} in {}: {}", line(name), line(address), sentence(reason))]
     Unavailable {
         /// The storage.
         address: String,
@@ -108,6 +117,14 @@ pub enum StorageError {
         reason: String,
     },
 }
+
+/// Every repository has it and its content never changes: it is put once more to see whether the storage refuses.
+const PROBE: &str = "lifeboat.json";
+/// How often a conditional write is tried that a service could neither do nor refuse, because of another one at the same moment.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+/// Files of a listing. A repository of ten years has some ten thousand.
+const MOST_FILES: usize = 2_000_000;
 
 /// Marks errors of [`unfit`].
 const UNFIT: &str = "unfit";
@@ -223,15 +240,122 @@ impl Storage {
         if let Some((reason, false)) = planned {
             return Err(self.unavailable(name, reason));
         }
-        let store: Arc<dyn ObjectStore> = match &*self.place {
-            Place::Local { folder, .. } => folder.create().map_err(|error| self.unavailable(name, reason(&error)))?,
-            _ => self.existing(name).await?.ok_or_else(|| self.not_found(name))?,
-        };
-        publish(&*store, &self.path(name)?, bytes).await.map_err(|error| self.error(name, &error))?;
+        match &*self.place {
+            Place::Local { folder, .. } => self.put_local(folder, name, bytes).await?,
+            _ => self.put_elsewhere(name, bytes).await?,
+        }
         match planned {
             Some((reason, _)) => Err(self.unavailable(name, reason)),
             None => Ok(()),
         }
+    }
+
+    async fn put_local(&self, folder: &LocalFolder, name: &str, bytes: Bytes) -> Result<(), StorageError> {
+        let (root, path) = (folder.path().to_owned(), self.path(name)?);
+        let written = cores::aside(move || local::put_new(&root, &path, &bytes)).await;
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                StorageError::AlreadyExists { address: self.address().into(), name: name.into() }
+            }
+            _ => self.unavailable(name, reason(&error)),
+        })
+    }
+
+    async fn put_elsewhere(&self, name: &str, bytes: Bytes) -> Result<(), StorageError> {
+        let store = self.existing(name).await?.ok_or_else(|| self.not_found(name))?;
+        let path = self.path(name)?;
+        if let Some(connected) = self.connected(name).await? {
+            if connected.is_single_writer {
+                return self.put_alone(&*store, &path, bytes).await;
+            }
+            if name != PROBE {
+                self.prove_exclusive().await?;
+            }
+        }
+        self.put_exclusively(&*store, &path, bytes).await
+    }
+
+    /// A conditional write. S3 answers 409 where another one to the same name is under way, whether that one succeeds or not, so an
+    /// answer that the file exists is believed when it does.
+    async fn put_exclusively(&self, store: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), StorageError> {
+        let name = path.as_ref();
+        for attempt in 1.. {
+            match store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await {
+                Ok(_) => return Ok(()),
+                Err(error @ object_store::Error::AlreadyExists { .. }) => {
+                    if self.exists(name).await? {
+                        return Err(self.error(name, &error));
+                    }
+                    if attempt == TRIES {
+                        return Err(self
+                            .unavailable(name, "the storage says that somebody else is writing it, and nobody does"));
+                    }
+                    tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
+                }
+                Err(error) if knows_no_conditions(&error) => {
+                    let reason = "it does not know If-None-Match";
+                    return Err(StorageError::NotExclusive { address: self.address().into(), reason });
+                }
+                Err(error) => return Err(self.error(name, &error)),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// For a service without conditional writes that nobody else writes to.
+    async fn put_alone(&self, store: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), StorageError> {
+        let name = path.as_ref();
+        if self.exists(name).await? {
+            return Err(StorageError::AlreadyExists { address: self.address().into(), name: name.into() });
+        }
+        let put = store.put_opts(path, bytes.into(), PutMode::Overwrite.into()).await;
+        put.map(drop).map_err(|error| self.error(name, &error))
+    }
+
+    /// Proves that files can be written there and are not replaced, once for each connection; nothing is left there. Gives whether it
+    /// is proven: not before there is a repository.
+    ///
+    /// # Errors
+    /// [`StorageError::NotExclusive`], [`StorageError::Unavailable`].
+    pub async fn prove_exclusive(&self) -> Result<bool, StorageError> {
+        self.prove_exclusive_by(PROBE).await
+    }
+
+    /// The same by another file that is there.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn prove_exclusive_by(&self, name: &str) -> Result<bool, StorageError> {
+        let connected = self.connected(name).await?;
+        let mut is_proven = match connected {
+            Some(connected) if connected.is_single_writer => return Ok(true),
+            Some(connected) => Some(connected.is_exclusive.lock().await),
+            None => None,
+        };
+        if is_proven.as_deref() == Some(&true) {
+            return Ok(true);
+        }
+        let bytes = match self.get(name).await {
+            Err(StorageError::NotFound { .. }) => return Ok(false),
+            other => other?,
+        };
+        let put = match (&*self.place, connected) {
+            (Place::Local { folder, .. }, _) => self.put_local(folder, name, bytes).await,
+            (_, Some(connected)) => self.put_exclusively(&*connected.store, &self.path(name)?, bytes).await,
+            (_, None) => return Ok(true),
+        };
+        match put {
+            Err(StorageError::AlreadyExists { .. }) => {}
+            Ok(()) => {
+                let reason = "it put a file once more in spite of If-None-Match";
+                return Err(StorageError::NotExclusive { address: self.address().into(), reason });
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(is_proven) = &mut is_proven {
+            **is_proven = true;
+        }
+        Ok(true)
     }
 
     /// Removes a file; one that is not there is no error.
@@ -268,12 +392,17 @@ impl Storage {
         let mut entries = Vec::new();
         loop {
             match stream.try_next().await {
+                Ok(Some(_)) if entries.len() == MOST_FILES => {
+                    return Err(self.unavailable(folder, format!("its listing does not end after {MOST_FILES} files")));
+                }
                 Ok(Some(meta)) => entries.push(entry(&meta)),
                 Ok(None) => break,
                 Err(error) => return Err(self.error(folder, &error)),
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
+        // A page that came twice brings nothing new.
+        entries.dedup_by(|a, b| a.name == b.name);
         Ok(entries)
     }
 
@@ -389,26 +518,10 @@ fn entry(meta: &object_store::ObjectMeta) -> Entry {
     Entry { name: meta.location.to_string(), size: meta.size, modified, is_file: true }
 }
 
-/// Conditional create. A file system without hard links (FAT on a USB stick) cannot do that in one step:
-/// there, and only there, presence is asked first and the temp file renamed.
-async fn publish(store: &dyn ObjectStore, path: &Path, bytes: Bytes) -> object_store::Result<()> {
-    match store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await {
-        Err(error) if has_no_hard_links(&error) => {}
-        other => return other.map(drop),
-    }
-    match store.head(path).await {
-        Ok(_) => Err(object_store::Error::AlreadyExists { path: path.to_string(), source: "no hard links".into() }),
-        Err(object_store::Error::NotFound { .. }) => {
-            store.put_opts(path, bytes.into(), PutMode::Overwrite.into()).await.map(drop)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn has_no_hard_links(error: &object_store::Error) -> bool {
-    const EPERM: i32 = 1;
-    io_error(error)
-        .is_some_and(|error| error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(EPERM))
+/// Whether a service says that it does not know conditional writes: 501 of Backblaze B2 and old gateways, 400 of others.
+fn knows_no_conditions(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    text.contains("501 Not Implemented") || text.contains("<Code>NotImplemented</Code>")
 }
 
 /// The system's own error under the crate's wrapping.
@@ -454,8 +567,11 @@ fn reason(error: &io::Error) -> String {
 
 /// `Input/output error (os error 5)` → `input/output error`.
 fn without_number(text: &str) -> String {
-    let text = text.split(" (os error").next().unwrap_or(text);
-    let mut chars = text.chars();
+    let mut words = String::with_capacity(text.len());
+    for (at, part) in text.split(" (os error ").enumerate() {
+        words.push_str(if at == 0 { part } else { part.split_once(')').map_or("", |(_, rest)| rest) });
+    }
+    let mut chars = words.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 

@@ -14,6 +14,8 @@ use crate::{
     model::{Digest, Hashing},
 };
 
+/// The most bytes of any file.
+const MOST: u64 = 128 << 20;
 /// Small local files read in one hop.
 const BATCH: usize = 64;
 /// Small files asked of a service at the same time.
@@ -31,12 +33,12 @@ pub enum Read {
 }
 
 impl Storage {
-    /// Reads a whole file.
+    /// Reads a whole file of a repository, none of which is larger than 128 MiB.
     ///
     /// # Errors
-    /// [`StorageError::NotFound`], [`StorageError::Unavailable`].
+    /// As [`Self::get_at_most`].
     pub async fn get(&self, name: &str) -> Result<Bytes, StorageError> {
-        self.get_at_most(name, u64::MAX).await
+        self.get_at_most(name, MOST).await
     }
 
     /// Reads a whole file of at most `most` bytes; nothing of a larger one.
@@ -61,6 +63,20 @@ impl Storage {
             Some(faults) => faults.on_bytes(name, bytes),
             None => bytes,
         })
+    }
+
+    /// The same for a file that has `size` bytes, if it is what it should be.
+    ///
+    /// # Errors
+    /// As [`Self::get_at_most`].
+    pub async fn get_sized(&self, name: &str, size: u64) -> Result<Bytes, StorageError> {
+        let Some(store) = self.folder(name)?.filter(|_| self.faults.is_none() && size <= MOST) else {
+            return self.get_at_most(name, size).await;
+        };
+        let path = self.path(name)?;
+        let room = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        let read = cores::aside(move || local::read_into(room, &store, &path, size)).await;
+        read.map_err(|error| self.error(name, &error))
     }
 
     /// Reads many small files of at most `most` bytes, several at a time.

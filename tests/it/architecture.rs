@@ -20,7 +20,7 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (3, &["snapshot", "restore", "drill", "custody", "emulator", "status"]),
     (2, &["repo", "share"]),
     (1, &["provider", "storage", "crypto", "audit", "notify", "config", "scan", "paper"]),
-    (0, &["model", "clock", "cores", "fsutil", "isolation", "progress"]),
+    (0, &["model", "clock", "cores", "fsutil", "isolation", "progress", "text"]),
 ];
 
 /// The imports on one level: a drill is a restore, and may bring its own sandbox.

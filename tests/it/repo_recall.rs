@@ -6,7 +6,7 @@ use bytes::Bytes;
 use lifeboat::{
     model::{Digest, SnapshotId},
     progress::Silent,
-    repo::{Chain, CheckDepth, FaultKind, Manifest, Repository, Standing, Trust, Witness, copy_with},
+    repo::{Chain, CheckDepth, FaultKind, Manifest, Repository, Standing, StoredDrill, Trust, Witness, copy_with},
     storage::{Storage, faults::Faults},
 };
 
@@ -230,4 +230,60 @@ fn forged(manifest: &Manifest) -> String {
 
 fn zstd_of(text: &str) -> Vec<u8> {
     zstd::bulk::compress(text.as_bytes(), 1).unwrap()
+}
+
+#[test]
+fn records_of_forgetting_and_of_drills_are_read_once_and_looked_at_each_time() {
+    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    let memory = folder.path().join("history");
+    block_on(async {
+        grow(&sample, 30).await;
+        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let look = async |storage: &Storage| {
+            let faults = Arc::new(Faults::none());
+            let repository = Repository::open(storage.clone().with_faults(Arc::clone(&faults))).await.unwrap();
+            let before = faults.reads();
+            let history = repository.remembering(memory.clone()).recent_history(&trust).await.unwrap();
+            (faults.reads() - before, history)
+        };
+        let storage = sample.repository.storage().clone();
+        look(&storage).await;
+        let few = look(&storage).await.0;
+        let whole = sample.repository.chain(&trust).await.unwrap();
+        for found in &whole.manifests[..20] {
+            let names = [found.name().to_owned()].into();
+            let window = (time(40), time(50));
+            crate::repo_sample::forget(&sample.repository, &trust, &names, window, &sample.signer).await.unwrap();
+            let id = SnapshotId::random();
+            sample.repository.put_drill(time(60), id, Bytes::from_static(b"{}\n"), &sample.signer).await.unwrap();
+        }
+        assert!(look(&storage).await.0 >= few + 80);
+        let (many, history) = look(&storage).await;
+        assert_eq!(many, few, "nothing new is read");
+        let again = sample.repository.history(&trust).await.unwrap();
+        assert_eq!((history.chain.records.len(), history.drills.len()), (20, 20));
+        assert_eq!(history.chain.records, again.chain.records);
+        let bytes =
+            |drills: &[StoredDrill]| drills.iter().map(|it| (it.name.clone(), it.bytes.clone())).collect::<Vec<_>>();
+        assert_eq!(bytes(&history.drills), bytes(&again.drills));
+
+        let record = format!("forgotten/{}.json", again.chain.records[3].name);
+        let drill = format!("drills/{}.json", again.drills[3].name);
+        for (name, change) in [(&record, None), (&record, Some("{} \n")), (&drill, None), (&drill, Some("{} \n"))] {
+            let storage = crate::repo_sample::altered(&storage, |file, bytes| {
+                if file == name { change.map(|text| Bytes::from_static(text.as_bytes())) } else { Some(bytes) }
+            });
+            let (_, seen) = look(&storage.await).await;
+            let forged = seen.drills.iter().filter(|drill| drill.bytes != "{}\n").count();
+            let gone = (20 - seen.chain.records.len(), 20 - seen.drills.len(), forged, seen.chain.faults.len());
+            let is_drill = name == &drill;
+            let expected = match (is_drill, change) {
+                (false, None) => (1, 0, 0, 0),
+                (false, Some(_)) => (1, 0, 0, 1),
+                (true, None) => (0, 1, 0, 0),
+                (true, Some(_)) => (0, 0, 1, 0),
+            };
+            assert_eq!(gone, expected, "{name} {change:?}");
+        }
+    });
 }

@@ -144,7 +144,7 @@ async fn prepare_and_hold(
     let ready = drill::preflight(&request).await?;
     ready.refuse_others()?;
     for sentence in ready.sentences() {
-        context.output.note(&format!("  {sentence}"));
+        context.output.note(&format!("  {}", crate::text::line(&sentence)));
     }
     let approval = approve(context, args, file)?;
     let opened = open(context, host, args, &request).await?;

@@ -3,6 +3,7 @@
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::{content::Content, plot};
+use crate::text;
 
 const TEMPLATE: &str = include_str!("page.html");
 
@@ -16,5 +17,6 @@ pub(super) fn render(content: &Content) -> String {
     let objective = content.rto_objective;
     let plot = plot::plot(&content.trend, objective);
     let template = environment.get_template("page.html").expect("it was added above");
-    template.render(context! { content, plot }).expect("the template uses what the content has")
+    let page = template.render(context! { content, plot }).expect("the template uses what the content has");
+    text::lines(&page).into_owned()
 }

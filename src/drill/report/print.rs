@@ -13,7 +13,10 @@ use super::{
     content::{Content, Objective, Row},
     plot::{self, Plot},
 };
-use crate::paper::{Face, Line};
+use crate::{
+    paper::{Face, Line},
+    text,
+};
 
 const WIDTH: f32 = 595.28;
 const HEIGHT: f32 = 841.89;
@@ -225,7 +228,7 @@ impl Layout {
     }
 
     fn text(&mut self, face: Face, size: f32, x: f32, y: f32, text: &str, color: Color) {
-        self.mark(Mark::Text { line: Line::new(face, text), x, y, size, color });
+        self.mark(Mark::Text { line: Line::new(face, &text::line(text)), x, y, size, color });
     }
 
     fn centred(&mut self, size: f32, x: f32, y: f32, text: &str, color: Color) {
@@ -259,7 +262,7 @@ fn wrap(text: &str, size: f32, room: f32) -> Vec<String> {
     let width = |text: &str| Line::new(Face::Prose, text).width(size);
     let mut broken = Vec::new();
     let mut current = String::new();
-    for word in text.split_whitespace() {
+    for word in text::line(&text.split_whitespace().collect::<Vec<_>>().join(" ")).split(" ") {
         let longer = if current.is_empty() { word.to_owned() } else { format!("{current} {word}") };
         if width(&longer) <= room {
             current = longer;

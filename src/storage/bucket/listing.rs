@@ -23,6 +23,19 @@ pub(super) fn is_asked(query: Option<&str>) -> bool {
     query.is_some_and(|query| query.split('&').any(|word| matches!(word, "list-type=2" | "comp=list")))
 }
 
+/// Whether it is a page of a listing, of S3 and Google or of Azure: an error's page with status 200 names nothing either.
+pub(super) fn is_listing(page: &str) -> bool {
+    page.contains("<ListBucketResult") || page.contains("<EnumerationResults")
+}
+
+/// Whether a page names something, or no page follows it.
+pub(super) fn has_keys_or_ends(page: &str) -> bool {
+    let has = KEYS.iter().any(|(outer, _, _)| page.contains(&format!("<{outer}>")));
+    let marker = page.split_once("<NextMarker>").map(|(_, rest)| rest);
+    let goes_on = page.contains("<IsTruncated>true</IsTruncated>") || marker.is_some_and(|rest| !rest.starts_with('<'));
+    has || !goes_on
+}
+
 /// The page in which every key can be named.
 pub(super) fn nameable(page: &str) -> Cow<'_, str> {
     let mut page = Cow::Borrowed(page);

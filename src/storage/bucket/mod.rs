@@ -4,19 +4,20 @@ mod credentials;
 mod listing;
 mod retention;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider};
 use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 use object_store::{
-    ObjectStore, ObjectStoreExt,
+    ObjectStore, ObjectStoreExt, RetryConfig,
     aws::{AmazonS3Builder, Checksum, S3ConditionalPut},
     azure::MicrosoftAzureBuilder,
     gcp::GoogleCloudStorageBuilder,
     path::Path,
     prefix::PrefixStore,
 };
+use tokio::sync::Mutex;
 
 use super::address::{Bucket, Service};
 use crate::isolation::Isolation;
@@ -31,6 +32,10 @@ pub(super) struct Connected {
     seen: Seen,
     /// The account that the credentials belong to (S3 only), asked on demand.
     pub(super) sdk: Option<SdkConfig>,
+    /// Whether its address says that nobody else writes to it, so that it need not refuse to replace a file.
+    pub(super) is_single_writer: bool,
+    /// Whether it was seen to refuse to replace a file.
+    pub(super) is_exclusive: Mutex<bool>,
 }
 
 impl Connected {
@@ -53,7 +58,14 @@ pub(super) async fn connect(bucket: &Bucket, isolation: Option<Arc<Isolation>>) 
         Service::Gcs => (Arc::new(prefixed(gcs(bucket, &seen)?, bucket)), None),
         Service::Azure => (Arc::new(prefixed(azure(bucket, &seen)?, bucket)), None),
     };
-    Ok(Connected { store, seen, sdk })
+    let is_single_writer = bucket.option("single_writer") == Some("true");
+    Ok(Connected { store, seen, sdk, is_single_writer, is_exclusive: Mutex::new(false) })
+}
+
+/// An attempt ends after 30 seconds without an answer, and after 45 seconds none begins: a service that says nothing is given up after
+/// about a minute.
+fn retry() -> RetryConfig {
+    RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(45), ..RetryConfig::default() }
 }
 
 fn prefixed<T: ObjectStore>(store: T, bucket: &Bucket) -> PrefixStore<T> {
@@ -80,7 +92,8 @@ fn s3(bucket: &Bucket, sdk: &SdkConfig, seen: &Seen) -> object_store::Result<obj
         .with_credentials(Arc::new(SdkCredentials::new(sdk)))
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_checksum_algorithm(Checksum::SHA256)
-        .with_http_connector(Observer::new(seen));
+        .with_http_connector(Observer::new(seen))
+        .with_retry(retry());
     if let Some(region) = sdk.region() {
         builder = builder.with_region(region.as_ref());
     }
@@ -104,8 +117,10 @@ fn endpoint(sdk: &SdkConfig) -> Option<String> {
 }
 
 fn gcs(bucket: &Bucket, seen: &Seen) -> object_store::Result<object_store::gcp::GoogleCloudStorage> {
-    let mut builder =
-        GoogleCloudStorageBuilder::from_env().with_bucket_name(&bucket.name).with_http_connector(Observer::new(seen));
+    let mut builder = GoogleCloudStorageBuilder::from_env()
+        .with_bucket_name(&bucket.name)
+        .with_http_connector(Observer::new(seen))
+        .with_retry(retry());
     if let Some(endpoint) = bucket.option("endpoint") {
         let options = object_store::ClientOptions::new().with_allow_http(endpoint.starts_with("http://"));
         builder = builder.with_base_url(endpoint).with_bearer_token("none").with_client_options(options);
@@ -117,7 +132,8 @@ fn azure(bucket: &Bucket, seen: &Seen) -> object_store::Result<object_store::azu
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_account(&bucket.account)
         .with_container_name(&bucket.name)
-        .with_http_connector(Observer::new(seen));
+        .with_http_connector(Observer::new(seen))
+        .with_retry(retry());
     if let Some(endpoint) = bucket.option("endpoint") {
         builder = builder.with_endpoint(endpoint.to_owned()).with_allow_http(endpoint.starts_with("http://"));
     }

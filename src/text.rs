@@ -1,0 +1,157 @@
+//! Text that somebody else chose, on its way to people: names, labels, reasons, error texts of endpoints, names of files.
+//!
+//! One function for each kind of place. Templates of pages escape by their file's ending; paper has [`crate::custody`]'s own rule.
+//! Whoever prints passes one of these, so that such text cannot steer a terminal, begin a line of its own, or turn the
+//! direction of writing.
+
+use std::borrow::Cow;
+
+/// An endpoint's or another's sentence is cut after so many characters.
+const MOST: usize = 1_000;
+
+/// Characters that are seen by what they do: control characters (C0, DEL, C1), line and paragraph separators, and the
+/// format characters of Unicode 16 (general category Cf) but for the two joiners that Persian, Hindi and emoji are written with.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// As a part of one line, on a terminal, in a log or in a cell of a table: what steers is written `\u{1b}`.
+pub fn line(text: &str) -> Cow<'_, str> {
+    escaped(text, steers)
+}
+
+/// The same, not longer than a person reads: for sentences that an endpoint or a server made.
+pub fn sentence(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", line(&text[..end]))),
+        None => line(text),
+    }
+}
+
+/// The last gate before a terminal, for our own text of several lines: line breaks stay, nothing else that steers does.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| steers(c) && c != '\n')
+}
+
+/// JSON, as serde makes it, in which no byte steers a terminal: within its strings, where alone such characters can be, they
+/// are written `\u009b`, which means the same.
+pub fn json(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| steers(c) && c != '\n') {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// One word of a shell: as it is where every shell reads it so, else quoted. What steers is written as ANSI-C quoting, which bash,
+/// zsh and ksh read.
+pub fn shell(word: &str) -> Cow<'_, str> {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "_-./@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_bare) {
+        return Cow::Borrowed(word);
+    }
+    if !word.contains(steers) {
+        return Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")));
+    }
+    let mut quoted = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            c if steers(c) => {
+                let bytes = c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+                quoted.push_str(&bytes);
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    Cow::Owned(quoted)
+}
+
+/// Whether a word means itself in every file that starts programs: units of systemd, crontabs, workflows, shells.
+pub fn is_plain_word(word: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:@+=,".contains(c);
+    !word.is_empty() && !word.starts_with(['-', '@', ':', '=']) && word.chars().all(is_plain)
+}
+
+fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_bad(c) { safe.extend(c.escape_unicode()) } else { safe.push(c) }
+    }
+    Cow::Owned(safe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}]0;x\u{7}\r\n\u{9b}31m\u{202e}\u{2028}é\u{200c}";
+
+    #[test]
+    fn what_steers_is_written_out_and_everything_else_stays() {
+        assert_eq!(line(HOSTILE), r"a\u{1b}]0;x\u{7}\u{d}\u{a}\u{9b}31m\u{202e}\u{2028}é".to_owned() + "\u{200c}");
+        assert_eq!(lines("one\ntwo\u{1b}"), "one\ntwo\\u{1b}");
+        for plain in ["", "prod/db–1", "héé €5 ✓ 数据、", "علی\u{200c}رضا", "👩\u{200d}🚒"] {
+            assert!(matches!((line(plain), lines(plain)), (Cow::Borrowed(_), Cow::Borrowed(_))), "{plain}");
+        }
+        let long = "x".repeat(MOST);
+        assert_eq!(sentence(&long), long);
+        assert_eq!(sentence(&format!("{long}\u{1b}")), format!("{long}…"));
+    }
+
+    #[test]
+    fn json_means_the_same_and_steers_nothing() {
+        for text in [HOSTILE, "\u{e0001}\u{7f}", "plain"] {
+            let made = serde_json::to_string_pretty(&[text]).unwrap();
+            let safe = json(&made);
+            assert!(!safe.contains(|c| steers(c) && c != '\n'), "{safe}");
+            assert_eq!(serde_json::from_str::<[String; 1]>(&safe).unwrap(), [text]);
+        }
+    }
+
+    #[test]
+    fn words_of_units_and_workflows_hold_nothing_that_means_something() {
+        assert!(is_plain_word("/srv/höhle/lifeboat.toml") && is_plain_word("arn:aws:iam::1:role/x"));
+        for word in
+            ["", "a b", "a\nb", "-x", "$(x)", "a;b", "a&&b", "a%b", "a\"b", "a'b", "a#b", "${{x}}", "a\\b", "*", "[a]"]
+        {
+            assert!(!is_plain_word(word), "{word:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+        #[test]
+        fn a_word_reaches_bash_as_it_is(word in "[^\u{0}]{0,12}") {
+            for word in [word.as_str(), HOSTILE, "it's", "", "~", "*", "a\\'b", "!x", "-n"] {
+                let quoted = shell(word);
+                prop_assert!(!quoted.contains(steers));
+                let script = format!("printf %s {quoted}");
+                let output = Command::new("bash").args(["-c", &script]).env("LC_ALL", "C").output().unwrap();
+                prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), if word == "-n" { "-n" } else { word });
+            }
+        }
+    }
+}
