@@ -33,6 +33,7 @@ mod drill_leftovers;
 mod drill_report;
 mod emulator_behaviour;
 mod emulator_boto3;
+mod emulator_guard;
 mod emulator_recordings;
 mod emulator_rules;
 mod emulator_scenarios;
