@@ -46,6 +46,14 @@ const FORMS: [(&str, Form); 18] = [
     ("AWS_ENDPOINT_URL", Form::Url),
 ];
 
+/// The same in the selected AWS profile.
+const OF_A_PROFILE: [(&str, Form); 4] = [
+    ("max_attempts", Form::Count),
+    ("retry_mode", Form::RetryMode),
+    ("region", Form::Region),
+    ("endpoint_url", Form::Url),
+];
+
 /// `AWS_ENDPOINT_URL_S3` and the other services.
 const ENDPOINT_OF_A_SERVICE: &str = "AWS_ENDPOINT_URL_";
 /// Larger files are no list of certificates.
@@ -140,18 +148,21 @@ pub(super) fn refuse_empty() -> Result<(), Failure> {
 }
 
 /// Refuses what the SDK would not survive or would silently do without: variables, and the selected profile.
+#[expect(deprecated, reason = "the type's own crate is no dependency")]
 pub(super) async fn check() -> Result<(), Failure> {
     let of_services = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut of_services: Vec<String> = of_services.filter(|name| name.starts_with(ENDPOINT_OF_A_SERVICE)).collect();
     of_services.sort();
-    if let Some(reason) = fault(&of_services, |name| env::var_os(name)) {
+    if let Some(reason) = fault(&of_services, read) {
         return Err(Failure::usage(reason).hint("correct the variable, or unset it"));
     }
     // What does not parse, the SDK does without.
-    let Ok(profiles) = profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await else {
+    let Ok(profiles) =
+        profile::load(&Fs::real(), &Env::real(), &profile::profile_file::ProfileFiles::default(), None).await
+    else {
         return Ok(());
     };
-    for (key, form) in [("max_attempts", Form::Count), ("retry_mode", Form::RetryMode)] {
+    for (key, form) in OF_A_PROFILE {
         if profiles.get(key).is_some_and(|text| !form.holds(text)) {
             let name = profiles.selected_profile();
             let message = format!("{key} of the AWS profile {name} must be {}", form.must_be());
@@ -159,6 +170,10 @@ pub(super) async fn check() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn read(name: &str) -> Option<OsString> {
+    env::var_os(name)
 }
 
 /// The first variable that does not have its form. An empty one counts as unset, as it does for the SDK.

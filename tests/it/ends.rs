@@ -1,7 +1,7 @@
 //! However a command ends: with its output closed or full, with a variable that makes no sense, it does not panic, and
 //! it is not complete when its output was lost.
 
-use std::{ffi::OsString, os::unix::ffi::OsStringExt as _, process::Stdio};
+use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
 
 use crate::{
     cli::estate,
@@ -247,14 +247,23 @@ async fn the_switch_for_json_has_many_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_that_the_sdk_would_panic_at_is_refused() {
     let (_sandbox, desk) = scene().await;
-    for (line, key) in [("max_attempts = abc", "max_attempts"), ("retry_mode = legacy", "retry_mode")] {
+    for (line, key) in [
+        ("max_attempts = abc", "max_attempts"),
+        ("retry_mode = legacy", "retry_mode"),
+        ("region = eu central 1", "region"),
+        ("endpoint_url = localhost", "endpoint_url"),
+    ] {
         std::fs::write(desk.path("aws"), format!("[default]\n{line}\n[profile good]\nmax_attempts = 2\n")).unwrap();
         let run = |profile: &str| {
             let mut command = desk.command(binary());
-            command.env("AWS_CONFIG_FILE", "aws").env("AWS_PROFILE", profile).stdout(Stdio::piped());
-            desk.finish(command.arg("snapshot"))
+            desk.finish(command.env("AWS_CONFIG_FILE", "aws").env("AWS_PROFILE", profile).arg("snapshot"))
         };
         run("default").expect(2).says(key);
         run("good").expect(0);
     }
+    // One that the configuration names is read by the SDK alone.
+    let text = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    std::fs::write(desk.path("lifeboat.toml"), text.replace("[source]\n", "[source]\nprofile = \"bad\"\n")).unwrap();
+    std::fs::write(desk.path("aws"), "[profile bad]\nmax_attempts = abc\nretry_mode = legacy\n").unwrap();
+    assert_no_panic(&desk.finish(desk.command(binary()).env("AWS_CONFIG_FILE", "aws").arg("snapshot")), "profile");
 }

@@ -156,7 +156,7 @@ async fn a_share_given_as_an_argument_is_never_repeated() {
         "list --no-such-option",
         "list --no-such-option --json",
     ]
-    .map(|words| split(words))
+    .map(split)
     .into();
     for given in &pasted {
         for words in &before {
