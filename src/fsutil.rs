@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the room that makes std::fs safe to use")]
 
 pub mod exclusive;
+mod exposure;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,6 +13,8 @@ use std::{
 };
 
 use zeroize::Zeroizing;
+
+pub use exposure::{Exposed, Others, exposed, exposed_folder};
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +41,8 @@ pub struct Lock {
 }
 
 /// Writes `bytes` to `path` so that a crash leaves either the old state or the new one:
-/// temp file in the same folder, fsync, rename (or link), fsync of the folder.
+/// temp file in the same folder, fsync, rename (or link), fsync of the folder. Nobody can foresee the name of the temp
+/// file, and what has that name, a link too, is never written to.
 ///
 /// # Errors
 /// The system's error, its message naming the path.
@@ -75,27 +79,48 @@ pub fn write_with(
 pub fn append(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
-    #[cfg(unix)]
-    if access == Access::Private {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
+    restrict(&mut options, access);
+    no_link(&mut options);
     let added = options.open(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
     added.map_err(|error| at(path, &error))
 }
 
-/// Creates a folder and its parents; with [`Access::Private`] the last one is 0700.
+/// Creates a folder and its parents. With [`Access::Private`] the last one is 0700, and one that is there already is
+/// left as it is, if nobody else can put files into it.
 ///
 /// # Errors
-/// The system's error, its message naming the path.
+/// The system's error, its message naming the path; with [`Access::Private`] also one that holds [`Exposed`].
 pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
-    fs::create_dir_all(path).map_err(|error| at(path, &error))?;
-    #[cfg(unix)]
-    if access == Access::Private {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|error| at(path, &error))?;
+    if access == Access::Public {
+        return fs::create_dir_all(path).map_err(|error| at(path, &error));
     }
-    Ok(())
+    if path.as_os_str().is_empty() {
+        return check_folder(path);
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(|error| at(parent, &error))?;
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        other => other.map_err(|error| at(path, &error))?,
+    }
+    check_folder(path)
+}
+
+/// Whether keys may be kept in a folder: it belongs to this user or to root, and nobody else can put files
+/// into it, or another folder into its place. One that does not exist yet is judged by the folders above it.
+///
+/// # Errors
+/// One that holds [`Exposed`]; the system's error, its message naming the path.
+pub fn check_folder(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    match exposed_folder(path).map_err(|error| at(path, &error))? {
+        None => Ok(()),
+        Some(exposed) => Err(io::Error::new(io::ErrorKind::PermissionDenied, exposed)),
+    }
 }
 
 /// Moves a folder within one file system.
@@ -111,8 +136,10 @@ pub fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's error, its message naming the path.
 pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(|error| at(path, &error))?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    no_link(&mut options);
+    let file = options.open(path).map_err(|error| at(path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Lock { _file: file })),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -227,21 +254,41 @@ pub fn read_secret_from(source: impl io::Read, limit: usize) -> io::Result<Zeroi
 
 fn temp_beside(path: &Path, folder: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    folder.join(format!(".{name}.{}.tmp", std::process::id()))
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).expect("the operating system gives randomness");
+    folder.join(format!(".{name}.{}.tmp", hex::encode(random)))
 }
 
 fn write_temp(temp: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>, access: Access) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    if access == Access::Private {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
+    // O_EXCL: a file or a link that is there is an error.
+    options.write(true).create_new(true);
+    restrict(&mut options, access);
     let mut file = io::BufWriter::new(options.open(temp)?);
     fill(&mut file)?;
     file.into_inner()?.sync_all()
 }
+
+#[cfg(unix)]
+fn restrict(options: &mut OpenOptions, access: Access) {
+    if access == Access::Private {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &mut OpenOptions, _: Access) {}
+
+/// Makes opening fail where the file itself is a link.
+#[cfg(unix)]
+fn no_link(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+}
+
+#[cfg(not(unix))]
+fn no_link(_: &mut OpenOptions) {}
 
 fn publish(temp: &Path, path: &Path, existing: Existing) -> io::Result<()> {
     match existing {
@@ -290,6 +337,54 @@ mod tests {
         }
         assert_eq!(read(&path).unwrap(), b"one\ntwo\n");
         assert!(append(&folder.path().join("no/folder"), b"x", Access::Private).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_where_a_temp_file_or_a_lock_would_be_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("key"));
+        fs::write(&victim, "kept").unwrap();
+        // The name that was used once, by anybody who knows the process id.
+        std::os::unix::fs::symlink(&victim, folder.path().join(format!(".key.{}.tmp", std::process::id()))).unwrap();
+        write(&path, b"secret", Access::Private, Existing::Keep).unwrap();
+        assert_eq!(read(&victim).unwrap(), b"kept");
+        assert_ne!(temp_beside(&path, folder.path()), temp_beside(&path, folder.path()));
+        let temp = folder.path().join(".key.0.tmp");
+        std::os::unix::fs::symlink(&victim, &temp).unwrap();
+        let error = write_temp(&temp, |file| file.write_all(b"secret"), Access::Private).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(append(&temp, b"secret", Access::Private).is_err() && lock(&temp).is_err());
+        assert_eq!(read(&victim).unwrap(), b"kept");
+        write(&temp, b"new", Access::Private, Existing::Replace).unwrap();
+        assert_eq!((read(&victim).unwrap(), read(&temp).unwrap()), (b"kept".to_vec(), b"new".to_vec()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_can_write_to_is_not_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let keys = folder.path().join("host/keys");
+        create_folder(&keys, Access::Private).unwrap();
+        assert_eq!(fs::metadata(&keys).unwrap().permissions().mode() & 0o777, 0o700);
+        for (bits, is_fine) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, true), (0o700, true)] {
+            mode(&keys, bits);
+            let created = create_folder(&keys, Access::Private);
+            assert_eq!(created.is_ok(), is_fine, "{bits:o}: {created:?}");
+            assert_eq!(fs::metadata(&keys).unwrap().permissions().mode() & 0o7777, bits, "left as it is");
+            assert!(created.is_ok() || created.unwrap_err().get_ref().is_some_and(|inner| inner.is::<Exposed>()));
+        }
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&keys, &link).unwrap();
+        create_folder(&link, Access::Private).unwrap();
+        mode(&keys, 0o777);
+        assert!(create_folder(&link, Access::Private).is_err(), "behind a link");
+        mode(&keys, 0o700);
+        mode(keys.parent().unwrap(), 0o777);
+        assert!(create_folder(&keys, Access::Private).is_err(), "its folder can be exchanged");
+        assert!(create_folder(&link, Access::Private).is_err(), "the same behind a link");
     }
 
     #[cfg(unix)]

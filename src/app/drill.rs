@@ -1,6 +1,9 @@
 //! What a drill needs of the host: its file, its key, and what counts as lost for it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Host, HostError};
 use crate::{
@@ -53,7 +56,7 @@ impl Host {
     }
 
     /// A path as the configuration and drill files write it.
-    pub fn path(&self, relative: &str) -> PathBuf {
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.folder.join(relative)
     }
 

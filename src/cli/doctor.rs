@@ -1,9 +1,11 @@
 //! `lifeboat doctor`
 
+use std::path::Path;
+
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
-use super::{Context, Exit, Failure, history, output::table};
+use super::{Context, Exit, Failure, history, onlookers, output::table};
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
@@ -21,7 +23,8 @@ const MOST_SKEW_SECONDS: f64 = 300.0;
 /// What is worth a word.
 const SOME_SKEW_SECONDS: f64 = 30.0;
 
-/// Check this host before it matters: configuration, keys, repository, copies, permissions, clock; print IAM policies
+/// Check this host before it matters: configuration, keys, repository, copies, permissions, clock, what other users can
+/// read; print IAM policies
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -75,7 +78,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             let role = if args.drill { Role::Drill } else { Role::Restore };
             findings.provider(&target, "target", None, role, &args.name_prefix).await;
         }
-        None => findings.host(&context.host()?).await,
+        None => {
+            let host = context.host()?;
+            findings.files(&host, &context.global.config);
+            findings.host(&host).await;
+        }
     }
     let well = findings.rows.iter().all(|row| row.state != State::Wrong && row.state != State::Unknown);
     context.output.result(&json!({ "checks": findings.json(), "well": well }), || {
@@ -194,6 +201,17 @@ impl Findings {
         let row =
             |row: &Row| json!({ "check": row.what, "state": row.state.word().to_lowercase(), "detail": row.detail });
         self.rows.iter().map(row).collect()
+    }
+
+    /// What other users of this host can read or change.
+    fn files(&mut self, host: &Host, config: &Path) {
+        let found = onlookers::find(host, config);
+        for exposed in &found {
+            self.add("other users", State::Wrong, format!("{exposed}; {}", exposed.remedy()));
+        }
+        if found.is_empty() {
+            self.add("other users", State::Well, "");
+        }
     }
 
     async fn host(&mut self, host: &Host) {

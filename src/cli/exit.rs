@@ -24,6 +24,8 @@ pub enum Exit {
     Locked = 7,
     /// Interrupted; run again to resume.
     Interrupted = 130,
+    /// Complete, but nobody read the output to its end: what a shell gives for a program that SIGPIPE ended.
+    NoReader = 141,
 }
 
 impl Exit {

@@ -6,6 +6,7 @@ use crate::{
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
+    fsutil::Exposed,
     model::Place,
     provider::{ErrorKind, ProviderError},
     repo::{AcceptedFault, ForgetError, NoChoice, Refusal, RepoError},
@@ -35,6 +36,12 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
+    /// A folder in which other users could exchange keys.
+    fn exposed(error: &std::io::Error) -> Option<Self> {
+        let exposed = error.get_ref()?.downcast_ref::<Exposed>()?;
+        Some(Self::new(Exit::Refused, exposed.to_string()).hint(format!("{}, then run again", exposed.remedy())))
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -43,7 +50,7 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Failed, error.to_string())
+        Self::exposed(&error).unwrap_or_else(|| Self::new(Exit::Failed, error.to_string()))
     }
 }
 
@@ -145,9 +152,9 @@ impl From<RepoError> for Failure {
         let message = error.to_string();
         match error {
             RepoError::Storage(error) => error.into(),
-            RepoError::Spool(_) => {
+            RepoError::Spool(error) => Self::exposed(&error).unwrap_or_else(|| {
                 Self::new(Exit::Failed, message).hint("is there room where lifeboat keeps its state?")
-            }
+            }),
             RepoError::NotARepository(_) => {
                 Self::new(Exit::Failed, message).hint("check --repo; `lifeboat init` makes a new repository")
             }
@@ -233,7 +240,7 @@ impl From<PendingError> for Failure {
     fn from(error: PendingError) -> Self {
         let failure = Self::new(Exit::Failed, error.to_string());
         match error {
-            PendingError::Io(_) => failure,
+            PendingError::Io(error) => Self::exposed(&error).unwrap_or(failure),
             PendingError::Damaged { .. } => {
                 failure.hint("the old sheets are in force; give the new ones up with --abort and destroy them")
             }

@@ -205,6 +205,9 @@ pub(super) fn check_empty(folder: &Path) -> Result<(), Failure> {
         let message = format!("the folder {} is not empty", folder.display());
         return Err(Failure::new(Exit::Refused, message).hint("give an empty folder, so that sheets are not mixed up"));
     }
+    if folder.is_dir() {
+        fsutil::check_folder(folder)?;
+    }
     Ok(())
 }
 

@@ -84,6 +84,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let count = args.custodians.len();
     let question = format!("Make a key for {address}, split among {count} custodians, {} needed?", args.threshold);
     quorum::confirm(context, &question, args.yes)?;
+    // Before there are sheets, which could not be taken back.
+    fsutil::check_folder(&beside(config_path, "keys"))?;
 
     let account = account(context, &args.source).await;
     let (signer, index_key) = (Signer::generate(), IndexKey::generate());

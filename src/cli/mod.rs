@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod drill;
+mod environment;
 mod exit;
 mod failure;
 mod forget;
@@ -16,6 +17,7 @@ mod handover;
 mod history;
 mod init;
 mod list;
+mod onlookers;
 mod output;
 mod quorum;
 mod restore;
@@ -25,10 +27,15 @@ mod sheets;
 mod show;
 mod snapshot;
 mod status;
+mod streams;
 mod survey;
 mod watch;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -53,7 +60,7 @@ Examples:
   lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 --share ana.txt --share cy.txt --share eli.txt
 
 Exit codes: 0 complete, 1 failed, 2 usage, 3 incomplete, 4 refused for safety, 5 no quorum,
-6 repository damaged, 7 locked, 130 interrupted";
+6 repository damaged, 7 locked, 130 interrupted, 141 nobody read the output to its end";
 
 /// The arguments.
 #[derive(Debug, Parser)]
@@ -68,7 +75,7 @@ pub struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 struct Global {
     /// Print one JSON object on stdout and no human text there; progress is JSON lines on stderr
-    #[arg(long, global = true, env = "LIFEBOAT_JSON")]
+    #[arg(long, global = true, env = "LIFEBOAT_JSON", value_parser = environment::parse_switch)]
     json: bool,
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG", default_value = "lifeboat.toml")]
@@ -135,11 +142,38 @@ impl Context {
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     crypto::harden_process();
-    let cli = match Cli::try_parse() {
+    let (exit, lost) = streams::settle(started());
+    if let Some(sentence) = lost {
+        Output { json: false }
+            .failure(&Failure::new(exit, sentence).hint("what the command did is done; see docs/exit-codes.md"));
+    }
+    exit.into()
+}
+
+/// From the arguments to the end of the command.
+fn started() -> Exit {
+    let failed = |failure: &Failure| {
+        Output { json: environment::asks_for_json() }.failure(failure);
+        failure.exit
+    };
+    if let Err(failure) = environment::refuse_shares() {
+        return failed(&failure);
+    }
+    let parsed = Cli::try_parse();
+    if let Err(help) = &parsed
+        && !help.use_stderr()
+    {
+        streams::note_print(|| help.print());
+        return Exit::Complete;
+    }
+    if let Err(failure) = environment::refuse_empty() {
+        return failed(&failure);
+    }
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Complete.into() };
+            return Exit::Usage;
         }
     };
     log_to_stderr();
@@ -148,26 +182,34 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             output.failure(&Failure::from(error));
-            return Exit::Failed.into();
+            return Exit::Failed;
         }
     };
+    let exit = catch_unwind(AssertUnwindSafe(|| runtime.block_on(finished(cli)))).unwrap_or_else(|_| {
+        // The hook has shown where.
+        output.failure(&Failure::new(Exit::Failed, "the command stopped half-way").hint("run the same command again"));
+        Exit::Failed
+    });
+    runtime.shutdown_background();
+    exit
+}
+
+/// Runs the command, until it ends or is asked to.
+async fn finished(cli: Cli) -> Exit {
+    let output = Output { json: cli.global.json };
     // The sandbox is meant to be stopped by ^C and sees to it itself.
     // So is a drill, which has to clean up.
     let stops_itself = matches!(cli.command, Command::Sandbox(_) | Command::Drill(_));
-    let exit = runtime.block_on(async {
-        tokio::select! {
-            outcome = dispatch(cli) => outcome.unwrap_or_else(|failure| {
-                output.failure(&failure);
-                failure.exit
-            }),
-            () = asked_to_stop(), if !stops_itself => {
-                output.failure(&Failure::new(Exit::Interrupted, "interrupted").hint("run the same command again to go on"));
-                Exit::Interrupted
-            }
+    tokio::select! {
+        outcome = dispatch(cli) => outcome.unwrap_or_else(|failure| {
+            output.failure(&failure);
+            failure.exit
+        }),
+        () = asked_to_stop(), if !stops_itself => {
+            output.failure(&Failure::new(Exit::Interrupted, "interrupted").hint("run the same command again to go on"));
+            Exit::Interrupted
         }
-    });
-    runtime.shutdown_background();
-    exit.into()
+    }
 }
 
 /// Waits for ^C, for SIGTERM as a service manager sends it, or for SIGHUP as a terminal that closes sends it.
@@ -205,6 +247,9 @@ pub fn command() -> clap::Command {
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let context = Context { output: Output { json: cli.global.json }, global: cli.global };
+    if !matches!(cli.command, Command::Completions(_) | Command::Man(_)) {
+        environment::check().await?;
+    }
     match cli.command {
         Command::Demo(args) => Box::pin(demo::run(&context, args)).await,
         Command::Sandbox(args) => sandbox::run(&context, args).await,
@@ -246,6 +291,8 @@ fn log_to_stderr() {
     let level = asked.rsplit(['=', ',']).next().and_then(|word| word.parse().ok());
     let Some(level) = level else { return };
     let targets = Targets::new().with_target("lifeboat", tracing_subscriber::filter::LevelFilter::from_level(level));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_filter(targets);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    // It would be told to a stderr that cannot be written.
+    let layer = layer.log_internal_errors(false).with_filter(targets);
     tracing_subscriber::registry().with(layer).init();
 }

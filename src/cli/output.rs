@@ -1,12 +1,11 @@
 //! What people and machines see: data on stdout, everything else on stderr.
-#![expect(clippy::print_stdout, reason = "the one room that prints")]
 
 use std::io::{IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, streams};
 use crate::text;
 
 /// Where output goes.
@@ -20,28 +19,37 @@ impl Output {
     /// The result of a command: `json` as one object, or the text.
     pub(super) fn result<T: Serialize>(self, value: &T, text: impl FnOnce() -> String) {
         if self.json {
-            println!("{}", text::json(&serde_json::to_string(value).expect("results are plain data")));
+            line(&text::json(&serde_json::to_string(value).expect("results are plain data")));
         } else {
-            println!("{}", text::lines(text().trim_end()));
+            line(&text::lines(text().trim_end()));
         }
     }
 
     /// The same for a result that may not fit in memory, written as it is read.
     ///
     /// # Errors
-    /// It cannot be read, or stdout cannot be written.
+    /// It cannot be read.
     pub(super) fn large_result<T: Serialize>(
         self,
         value: &T,
         text: impl FnOnce() -> Result<String, Failure>,
     ) -> Result<(), Failure> {
         if !self.json {
-            println!("{}", text::lines(text()?.trim_end()));
+            line(&text::lines(text()?.trim_end()));
             return Ok(());
         }
-        let mut out = Safe(std::io::BufWriter::new(std::io::stdout().lock()));
-        serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
-        Ok(out.write_all(b"\n").and_then(|()| out.flush())?)
+        let mut read = Ok(());
+        streams::with_stdout(|out| {
+            let mut out = Safe(out);
+            match serde_json::to_writer(&mut out, value) {
+                Err(error) if !error.is_io() => {
+                    read = Err(std::io::Error::from(error).into());
+                    Ok(())
+                }
+                written => written.map_err(std::io::Error::from).and_then(|()| out.write_all(b"\n")),
+            }
+        });
+        read
     }
 
     /// Something to know while it runs.
@@ -64,13 +72,13 @@ impl Output {
             let value = serde_json::json!({
                 "error": failure.message, "hint": failure.hint, "exit": failure.exit as u8,
             });
-            println!("{}", text::json(&value.to_string()));
+            line(&text::json(&value.to_string()));
         }
     }
 
     /// Generated text, as is.
     pub(super) fn raw(self, bytes: &[u8]) {
-        let _ = std::io::stdout().write_all(bytes);
+        streams::print(bytes);
     }
 }
 
@@ -92,6 +100,10 @@ impl<W: Write> Write for Safe<W> {
 /// A parser's message may show the place in a few lines; none of them begins where ours do.
 fn message(text: &str) -> String {
     text::lines(text.trim_end()).replace('\n', "\n  | ")
+}
+
+fn line(text: &str) {
+    streams::print(format!("{text}\n").as_bytes());
 }
 
 /// A terminal that has closed must not end what is still to be cleaned up.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{Context, Exit, Failure, asked_to_stop};
+use super::{Context, Exit, Failure, asked_to_stop, streams};
 use crate::{
     clock::SystemClock,
     emulator::{Sandbox, SandboxOptions},
@@ -16,7 +16,10 @@ Examples:
   AWS_ENDPOINT_URL=http://127.0.0.1:4599 AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=x \\
       AWS_REGION=eu-central-1 aws secretsmanager list-secrets
 
-A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it stops.")]
+A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it stops.
+
+Web pages get no answer: a request with an Origin, or for another Host than the address, is 403.
+The switches under /_sandbox/ need the printed token, in the header x-lifeboat-sandbox.")]
 pub struct Args {
     /// The loopback address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4599")]
@@ -39,12 +42,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let sandbox = Sandbox::start(options)
         .await
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", args.listen)))?;
-    let endpoint = sandbox.endpoint();
-    context
-        .output
-        .result(&serde_json::json!({ "endpoint": endpoint }), || format!("export AWS_ENDPOINT_URL={endpoint}"));
-    context.output.note("The sandbox runs until ^C.");
-    asked_to_stop().await;
+    let (endpoint, token) = (sandbox.endpoint(), sandbox.token());
+    context.output.result(&serde_json::json!({ "endpoint": endpoint, "token": token }), || {
+        format!("export AWS_ENDPOINT_URL={endpoint}\nexport LIFEBOAT_SANDBOX_TOKEN={token}")
+    });
+    // Without its address and its token nobody could use it.
+    if !streams::is_lost() {
+        context.output.note("The sandbox runs until ^C.");
+        asked_to_stop().await;
+    }
     sandbox.shutdown().await;
     Ok(Exit::Complete)
 }

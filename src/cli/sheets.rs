@@ -38,14 +38,16 @@ pub(super) struct Unread {
 
 /// The files in a folder that may be sheets, sorted.
 pub(super) fn inside(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let is_sheet = |path: &PathBuf| {
-        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        ENDINGS.contains(&ending.as_str()) && path.is_file()
-    };
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path()).filter(is_sheet).collect();
+    let entries = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| may_be_sheet(path)).collect();
     files.sort();
     Ok(files)
+}
+
+/// Whether a file has the ending of a sheet.
+pub(super) fn may_be_sheet(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    ENDINGS.contains(&ending.as_str()) && path.is_file()
 }
 
 /// The texts in one file, or in stdin for `-`.

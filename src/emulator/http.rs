@@ -28,6 +28,7 @@ use tokio::{
 use super::{
     Control, control_http,
     faults::{Subject, Verdict},
+    guard::{Guard, SWITCHES},
     ops::{self, Call, Operation},
     refusal::Refusal,
     state::World,
@@ -53,15 +54,22 @@ impl std::fmt::Display for Dropped {
 
 impl std::error::Error for Dropped {}
 
+/// What answers a connection.
+#[derive(Clone)]
+pub(super) struct Face {
+    pub world: Arc<World>,
+    pub guard: Arc<Guard>,
+}
+
 /// Accepts connections until told to stop; what is open then is closed.
-pub(super) async fn serve(listener: TcpListener, world: Arc<World>, mut stopped: watch::Receiver<bool>) {
+pub(super) async fn serve(listener: TcpListener, face: Face, mut stopped: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             _ = stopped.changed() => return,
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(connection(stream, Arc::clone(&world)));
+                    connections.spawn(connection(stream, face.clone()));
                 }
                 while connections.try_join_next().is_some() {}
             }
@@ -69,22 +77,26 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>, mut stopped:
     }
 }
 
-async fn connection(stream: TcpStream, world: Arc<World>) {
+async fn connection(stream: TcpStream, face: Face) {
     let _: io::Result<()> = stream.set_nodelay(true);
     let service = service_fn(move |request| {
-        let world = Arc::clone(&world);
-        async move { answer(&world, request).await }
+        let face = face.clone();
+        async move { answer(&face, request).await }
     });
     let _: Result<(), hyper::Error> = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(world: &Arc<World>, request: Request<Incoming>) -> Outcome {
+async fn answer(face: &Face, request: Request<Incoming>) -> Outcome {
     let (head, body) = request.into_parts();
+    if let Err(reason) = face.guard.admit(&head) {
+        return Ok(respond(403, JSON, Refusal::new("AccessDeniedException", reason).body()));
+    }
+    let world = &face.world;
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
         return Ok(respond(413, JSON, Vec::new()));
     };
     let body = body.to_bytes();
-    if head.uri.path().starts_with("/_sandbox/") {
+    if head.uri.path().starts_with(SWITCHES) {
         let (status, text) =
             control_http::answer(&Control::new(Arc::clone(world)), &head.method, head.uri.path(), &body);
         return Ok(respond(status, "application/json", text));

@@ -4,6 +4,8 @@
 //! recorded from the real service (`tests/it/emulator_recordings.rs`). Decisions where AWS leaves room, or where a
 //! sandbox must differ:
 //!
+//! - Web pages are kept out: a request with an `Origin`, or for another host than the listening address, is 403. The
+//!   switches under `/_sandbox/` need the token of [`Sandbox::token`] in the header `x-lifeboat-sandbox`.
 //! - Signatures are not verified. The access key id names the account: twelve digits are the account itself,
 //!   credentials from `AssumeRole` carry theirs, anything else is account `000000000000`. The region is the one in the
 //!   credential scope.
@@ -27,6 +29,7 @@ mod control_http;
 mod diary;
 mod entry;
 mod faults;
+mod guard;
 mod http;
 mod keys;
 mod labels;
@@ -72,6 +75,7 @@ impl Default for SandboxOptions {
 pub struct Sandbox {
     address: SocketAddr,
     world: Arc<state::World>,
+    guard: Arc<guard::Guard>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
@@ -90,8 +94,10 @@ impl Sandbox {
         let address = listener.local_addr()?;
         let world = Arc::new(state::World::new(options.clock, options.quotas, options.latency));
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(http::serve(listener, Arc::clone(&world), stopped));
-        Ok(Self { address, world, stop, server })
+        let guard = Arc::new(guard::Guard::new(address));
+        let face = http::Face { world: Arc::clone(&world), guard: Arc::clone(&guard) };
+        let server = tokio::spawn(http::serve(listener, face, stopped));
+        Ok(Self { address, world, guard, stop, server })
     }
 
     /// The address it listens on.
@@ -102,6 +108,11 @@ impl Sandbox {
     /// The endpoint as AWS clients take it: `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// What the header `x-lifeboat-sandbox` of a request under `/_sandbox/` must hold; new with every start.
+    pub fn token(&self) -> &str {
+        self.guard.token()
     }
 
     /// The switches.

@@ -3,6 +3,7 @@
 //! An intact share is recognised by its checksum alone, whatever surrounds it. Only when there is none do the looks
 //! of lines count, to say what is wrong and where.
 
+use bech32::Fe32;
 use zeroize::Zeroizing;
 
 use super::{
@@ -28,6 +29,52 @@ pub(super) fn intact(text: &str) -> Vec<Zeroizing<String>> {
         }
     }
     found
+}
+
+/// Whether a text holds a share or a good part of one, misread or not. Meant for what must not be repeated: it rather
+/// takes something else for a share than a share for something else.
+pub fn resembles_share(text: &str) -> bool {
+    !intact(text).is_empty() || text.split(|c: char| !c.is_ascii_alphanumeric()).any(has_long_start) || has_groups(text)
+}
+
+/// `LB1` and the beginning of a share directly after it, in one case: base64 mixes them.
+fn has_long_start(word: &str) -> bool {
+    let upper = rows::alphanumeric(word);
+    let starts = upper.match_indices(START).chain(upper.match_indices("L81"));
+    let mut starts = starts.filter_map(|(at, _)| word.get(at..at + START.len() + BEGINNING));
+    starts.any(|start| {
+        let is_one_case =
+            !start.contains(|c: char| c.is_ascii_lowercase()) || !start.contains(|c: char| c.is_ascii_uppercase());
+        let misread = start.chars().skip(START.len()).filter(|symbol| !in_alphabet(symbol.to_ascii_uppercase()));
+        is_one_case && misread.count() <= 2
+    })
+}
+
+/// Groups of four as rows are printed and typed: [`BEGINNING`] characters or more in a row, with a digit among them, or
+/// with the number or the `=` of a row.
+fn has_groups(text: &str) -> bool {
+    let (mut length, mut has_sign) = (0, false);
+    for word in text.split_whitespace() {
+        let is_number = word.len() <= 2 && word.starts_with(|c: char| c.is_ascii_digit());
+        if is_number || word == "=" {
+            has_sign = true;
+        } else if word.len() == 2 || START.eq_ignore_ascii_case(word) {
+            // The checks of a row stand between its groups and those of the next.
+        } else if matches!(word.len(), 3 | 4) && word.chars().all(|symbol| in_alphabet(symbol.to_ascii_uppercase())) {
+            length += word.len();
+            has_sign |= word.bytes().any(|byte| byte.is_ascii_digit());
+        } else {
+            (length, has_sign) = (0, false);
+        }
+        if length >= BEGINNING && has_sign {
+            return true;
+        }
+    }
+    false
+}
+
+fn in_alphabet(symbol: char) -> bool {
+    Fe32::from_char(symbol).is_ok()
 }
 
 /// What looks most like a share in a text without an intact one.
@@ -154,5 +201,57 @@ fn start_alike(symbol: char) -> char {
     match symbol {
         '8' => 'B',
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARE: &str = "LB1ZQPS2PQPQGPSGZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFQ5ZS2PG9Q5HYVVJLCLEJFZ6";
+
+    #[test]
+    fn a_share_is_recognised_whole_cut_misread_and_in_groups() {
+        let rows: Vec<String> = rows::print(&SHARE[3..]).iter().map(|row| row.to_string()).collect();
+        let misread = SHARE.replace("QPQG", "QO1G");
+        let grouped: Vec<&str> = SHARE.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap()).collect();
+        for text in [
+            SHARE,
+            &SHARE.to_lowercase(),
+            &SHARE[..40],
+            &misread,
+            &format!("sheets/{SHARE}.txt"),
+            &format!("--share={SHARE}"),
+            &rows.join("\n"),
+            &rows.join(" "),
+            &rows[0],
+            &rows[1].to_lowercase(),
+            &format!("LB1 {}", rows[0]),
+            &grouped.join(" "),
+            &grouped.join("-"),
+            &SHARE.replace('Z', "Z\n"),
+        ] {
+            assert!(resembles_share(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_people_give_as_arguments_is_no_share() {
+        for text in [
+            "",
+            "LB1",
+            "s3://lb1-archive-west/lifeboat?region=eu-central-1",
+            "/srv/lb1/sheets/02-dee.txt",
+            "file:///mnt/lb1.example/very/long/path/to/the/repository/of/the/team",
+            "restore --repo west --to aws:eu-west-1 --share sheets/02-bo.txt --share sheets/04-dee.txt --yes",
+            "init --custodian Ana --custodian Dee --custodian Cy --custodian Eli --custodian Jan --threshold 3",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0Dn0TgPBhXQ6rGj0H2bF7s8u0n3H4v2Yt7m9k6J5qL",
+            "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+            "Ana=ssh-ed25519 AAAALb1zQpS2pQpQgPsGzGfPyYsJzGf",
+            "20261124T080427Z-bf1f48ea 3f2a91c0 9000 2026 1000 2000",
+            "the last year went past when they sent that text here",
+        ] {
+            assert!(!resembles_share(text), "{text}");
+        }
     }
 }

@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crypto::{PublicKey, Recipient, RecoveryKey};
 
+pub use finding::resembles_share;
 pub use gather::{Gathering, Progress, Rejection};
 pub use quorum::{NoQuorum, Quorum};
 pub use register::{Holder, Register};

@@ -356,9 +356,10 @@ async fn the_http_face() {
 
 #[tokio::test]
 async fn the_switches_over_http() {
-    let (_sandbox, mut wire) = sandbox().await;
+    let (sandbox, mut wire) = sandbox().await;
+    let token = format!("X-Lifeboat-Sandbox: {}\r\n", sandbox.token());
     let control = async |wire: &mut Wire, body: Value| {
-        wire.send("POST", "/_sandbox/control", "", body.to_string().as_bytes()).await.unwrap()
+        wire.send("POST", "/_sandbox/control", &token, body.to_string().as_bytes()).await.unwrap()
     };
     let secret = json!({
         "Name": "rds!db", "OwningService": "rds", "Extra": { "FutureField": 1 },
@@ -389,9 +390,9 @@ async fn the_switches_over_http() {
     ] {
         assert_eq!(control(&mut wire, bad.clone()).await.status, 400, "{bad}");
     }
-    let calls = wire.send("GET", "/_sandbox/calls", "", b"").await.unwrap().json();
+    let calls = wire.send("GET", "/_sandbox/calls", &token, b"").await.unwrap().json();
     assert_eq!(calls["calls"]["GetSecretValue"], 2);
     assert_eq!(control(&mut wire, json!({ "reset_calls": true })).await.status, 200);
-    assert_eq!(wire.send("GET", "/_sandbox/calls", "", b"").await.unwrap().json()["calls"], json!({}));
-    assert_eq!(wire.send("GET", "/_sandbox/nothing", "", b"").await.unwrap().status, 404);
+    assert_eq!(wire.send("GET", "/_sandbox/calls", &token, b"").await.unwrap().json()["calls"], json!({}));
+    assert_eq!(wire.send("GET", "/_sandbox/nothing", &token, b"").await.unwrap().status, 404);
 }

@@ -13,6 +13,7 @@ pub const REGION: &str = "us-east-1";
 /// One keep-alive connection that calls as one account in one region.
 pub struct Wire {
     stream: TcpStream,
+    host: String,
     account: String,
     region: String,
     tokens: u32,
@@ -38,7 +39,8 @@ impl Wire {
 
     pub async fn connect_as(address: std::net::SocketAddr, account: &str, region: &str) -> Self {
         let stream = TcpStream::connect(address).await.expect("the emulator listens");
-        Self { stream, account: account.into(), region: region.into(), tokens: 0 }
+        let host = address.to_string();
+        Self { stream, host, account: account.into(), region: region.into(), tokens: 0 }
     }
 
     /// Calls an operation; `None` if the connection was closed without an answer.
@@ -78,7 +80,13 @@ impl Wire {
     }
 
     pub async fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Option<Answered> {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        let headers = format!("Host: {}\r\n{headers}", self.host);
+        self.send_as(method, path, &headers, body).await
+    }
+
+    /// The same without a `Host` of its own.
+    pub async fn send_as(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Option<Answered> {
+        let head = format!("{method} {path} HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(body);
         self.stream.write_all(&bytes).await.ok()?;

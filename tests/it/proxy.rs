@@ -104,6 +104,10 @@ fn message(reader: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)> {
 /// Asks the endpoint the same on a connection of its own.
 fn ask(upstream: &str, head: &str, body: &[u8]) -> Option<Answer> {
     let mut socket = TcpStream::connect(upstream).ok()?;
+    // The endpoint answers to its own name only.
+    let is_host = |line: &&str| line.to_ascii_lowercase().starts_with("host:");
+    let kept: Vec<&str> = head.lines().filter(|line| !is_host(line)).collect();
+    let head = format!("{}\r\nHost: {upstream}", kept.join("\r\n").trim_end());
     socket.write_all(format!("{}\r\nConnection: close\r\n\r\n", head.trim_end()).as_bytes()).ok()?;
     socket.write_all(body).ok()?;
     let (head, body) = message(&mut BufReader::new(socket))?;

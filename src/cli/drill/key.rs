@@ -1,6 +1,6 @@
 //! `lifeboat drill key`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -25,8 +25,9 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let key = DrillKey::generate();
-    if let Some(folder) = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fsutil::create_folder(folder, Access::Private)?;
+    match args.out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => fsutil::create_folder(folder, Access::Private)?,
+        None => fsutil::check_folder(Path::new("."))?,
     }
     fsutil::write(&args.out, key.to_file().as_bytes(), Access::Private, Existing::Keep)?;
     let recipient = key.recipient().to_string();

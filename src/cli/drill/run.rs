@@ -233,7 +233,7 @@ fn digests(context: &Context, host: &Host, file: &DrillFile, digest: Option<Dige
         tool: std::env::current_exe().ok().and_then(|path| of(&path)),
         config: of(&context.global.config),
         file: digest,
-        runbook: file.runbook.as_ref().and_then(|path| of(&host.path(&path.to_string_lossy()))),
+        runbook: file.runbook.as_ref().and_then(|path| of(&host.path(path))),
     }
 }
 

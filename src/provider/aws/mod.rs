@@ -258,7 +258,8 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
         loader = loader.endpoint_url(endpoint);
     }
     if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
+        // The SDK panics at a number of attempts in the profile that is none; what asks for credentials needs no other.
+        loader = loader.profile_name(profile).retry_config(RetryConfig::standard());
     }
     if let Some(fixed) = &settings.credentials {
         let credentials = Credentials::new(&fixed.access_key, fixed.secret_key.as_str(), None, None, "lifeboat");
