@@ -13,13 +13,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use object_store::{
     ClientOptions,
-    client::{
-        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
-    },
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
 };
 
 use super::listing;
-use crate::isolation::Isolation;
+use crate::{
+    isolation::Isolation,
+    outward::{Connector, Outward},
+};
 
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";
 
@@ -30,9 +31,9 @@ pub(super) struct Seen {
     isolation: Option<Arc<Isolation>>,
 }
 
-/// Connects as usual and looks at the answers' headers.
+/// Connects the one way out and looks at the answers' headers.
 #[derive(Debug)]
-pub(super) struct Observer(Seen);
+pub(super) struct Observer(Seen, Connector);
 
 #[derive(Debug)]
 struct Observed {
@@ -60,14 +61,14 @@ impl Seen {
 }
 
 impl Observer {
-    pub(super) fn new(seen: &Seen) -> Self {
-        Self(seen.clone())
+    pub(super) fn new(seen: &Seen, outward: &Arc<Outward>) -> Self {
+        Self(seen.clone(), Connector::new(outward))
     }
 }
 
 impl HttpConnector for Observer {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = ReqwestConnector::default().connect(options)?;
+        let client = self.1.connect(options)?;
         Ok(HttpClient::new(Observed { client, seen: self.0.clone() }))
     }
 }
