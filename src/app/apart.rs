@@ -88,6 +88,11 @@ impl Neighbours {
         Self { regions, accounts, policy: config.policy.clone() }
     }
 
+    /// Whether there is a rule where copies may be.
+    pub fn has_policy(&self) -> bool {
+        !self.policy.regions.is_empty()
+    }
+
     /// The same with more accounts of sources.
     #[must_use]
     pub fn with_accounts(mut self, accounts: impl IntoIterator<Item = String>) -> Self {

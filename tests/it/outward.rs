@@ -83,6 +83,9 @@ fn bare(endpoint: &str) -> String {
 async fn every_connection_passes_the_proxy_and_trusts_the_private_authority() {
     let inside = Inside::start().await;
     inside.init();
+    let keyed = serde_json::json!({ "Name": "keyed", "KmsKeyId": "alias/app", "Versions": [
+        { "VersionId": "11111111-1111-1111-1111-111111111111", "SecretString": "x", "VersionStages": ["AWSCURRENT"] } ] });
+    inside.sandbox.control().seed_raw(ACCOUNT, "eu-central-1", &keyed).unwrap();
     inside.configure("[[copy]]\nurl = \"s3://backups/west?region=eu-west-1\"\nallow_same_account = true");
     inside.run(&[], "snapshot").expect(0);
     inside.assert_passed(&[
@@ -93,13 +96,21 @@ async fn every_connection_passes_the_proxy_and_trusts_the_private_authority() {
     inside.run(&[], "doctor").expect(0);
     let copy = "s3://backups/west?region=eu-west-1";
     inside.run(&[], &format!("restore --repo {copy} --to aws:eu-west-1 --yes {SHEETS}")).expect(0);
+    inside.assert_passed(&["secretsmanager.eu-west-1.amazonaws.com", "kms.eu-west-1.amazonaws.com"]);
+    // A storage whose profile takes a role.
+    std::fs::create_dir_all(inside.desk.path(".aws")).unwrap();
+    let profiles = "[profile base]\naws_access_key_id = 222222222222\naws_secret_access_key = x\n\
+                    [profile copy]\nrole_arn = arn:aws:iam::222222222222:role/R\nsource_profile = base\n";
+    std::fs::write(inside.desk.path(".aws/config"), profiles).unwrap();
+    inside.run(&[], "copy --to s3://backups/east?region=us-east-1&profile=copy").expect(0);
+    inside.assert_passed(&["sts.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com"]);
     // A drill, behind its guard, with a role and with the region of the source lost.
     std::fs::create_dir_all(inside.desk.path("drills")).unwrap();
     let drill = "scenario = \"x\"\n[lost]\nregions = [\"eu-central-1\"]\n[target]\naccount = \"999999999999\"\nregion = \"us-east-1\"\n";
     std::fs::write(inside.desk.path("drills/lost.toml"), drill).unwrap();
     let stranger = [("AWS_ACCESS_KEY_ID", "999999999999")];
     inside.run(&stranger, &format!("drill run lost {SHEETS}")).expect(0);
-    inside.assert_passed(&["secretsmanager.eu-west-1.amazonaws.com", "secretsmanager.us-east-1.amazonaws.com"]);
+    inside.assert_passed(&["secretsmanager.us-east-1.amazonaws.com"]);
     // The same words in small letters, and an authority where OpenSSL looks for it.
     let (proxy, authority) = (inside.proxy(), authority().display().to_string());
     let other = [("HTTPS_PROXY", ""), ("https_proxy", &*proxy), ("AWS_CA_BUNDLE", ""), ("SSL_CERT_FILE", &*authority)];
@@ -368,6 +379,13 @@ async fn a_copy_under_a_key_of_the_source_is_a_finding() {
     inside.sandbox.shutdown().await;
 }
 
+fn client(endpoint: &str) -> aws_sdk_secretsmanager::Client {
+    use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Credentials, Region};
+    let credentials = Credentials::new(ACCOUNT, "x", None, None, "test");
+    let config = Config::builder().behavior_version(BehaviorVersion::latest()).region(Region::new("eu-central-1"));
+    aws_sdk_secretsmanager::Client::from_conf(config.endpoint_url(endpoint).credentials_provider(credentials).build())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_says_where_copies_and_targets_may_be() {
     let sandbox = estate().await;
@@ -392,6 +410,16 @@ async fn the_policy_says_where_copies_and_targets_may_be() {
     desk.run("copy").expect(0);
     desk.run(&format!("restore --to aws:eu-west-1 --yes {SHEETS}")).expect(0);
     desk.run_as("999999999999", &format!("drill run --target sandbox {SHEETS}")).expect(0);
+    // A replica is a value in another region.
+    let replica = aws_sdk_secretsmanager::types::ReplicaRegionType::builder().region("us-west-2").build();
+    let client = client(&sandbox.endpoint());
+    client.replicate_secret_to_regions().secret_id("app/api").add_replica_regions(replica).send().await.unwrap();
+    desk.run("snapshot").expect(0);
+    let restore = format!("restore --to aws:eu-west-1 --name-prefix again/ {SHEETS}");
+    for words in ["--replication --yes", "--replication --plan"] {
+        desk.run(&format!("{restore} {words}")).expect(4).says("us-west-2 is not one of the regions of [policy]");
+    }
+    desk.run(&format!("{restore} --yes")).expect(0);
     set("[]", "us-west-2");
     desk.run("copy").expect(0);
     desk.run_as("999999999999", &format!("drill run --to aws:us-east-1 {SHEETS}")).expect(0);

@@ -52,6 +52,10 @@ impl Findings {
             }
             None => {}
         }
+        if found.region.is_none() && neighbours.has_policy() {
+            let words = "its region is not known: [policy] regions cannot be held against it; see [[copy]] region";
+            self.add(format!("copy {}: region", copy.url), State::Remark, words);
+        }
         if let Err(close) = app::apart(neighbours, copy, &found) {
             self.add(format!("copy {}: place", copy.url), State::Wrong, close.to_string());
         }

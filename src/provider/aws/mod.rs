@@ -61,7 +61,7 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_mins(1);
 /// The code of an error that a setting of the environment or the AWS configuration makes.
 pub const BAD_SETTING: &str = "BadSetting";
 /// The services that values, credentials or names of a provider go to, as the SDK calls them.
-const SERVICES: [&str; 4] = ["Secrets Manager", "STS", "KMS", "Organizations"];
+const SERVICES: [&str; 6] = ["Secrets Manager", "STS", "KMS", "Organizations", "SSO", "SSO OIDC"];
 /// The highest rate share where AWS's quotas do not hold.
 const MOST_RATE: f64 = 10_000.0;
 /// Requests in flight for one secret, or for one inventory.

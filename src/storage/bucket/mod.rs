@@ -89,7 +89,11 @@ async fn sdk_config(bucket: &Bucket, outward: &Arc<Outward>, isolation: Option<&
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client.clone());
     if let Some(profile) = bucket.option("profile") {
         // Named here, it wins over credentials in the environment, which are the source's.
-        let provider = ProviderConfig::with_default_region().await.with_http_client(client);
+        let mut provider = ProviderConfig::with_default_region().await.with_http_client(client);
+        if let Some(region) = bucket.option("region") {
+            // Where its role is taken.
+            provider = provider.with_region(Some(Region::new(region.to_owned())));
+        }
         let credentials = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(profile).build();
         loader = loader.profile_name(profile).credentials_provider(credentials);
     }
