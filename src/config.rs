@@ -6,6 +6,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::isolation::region_name;
 pub use sources::{Access, CaptureSection, OrganizationSection, SourceSection, Sources};
 
 /// Policies and deprecated versions at most a month old, for a thirtieth of the calls a day.
@@ -36,6 +37,9 @@ pub struct Config {
     /// How a restore goes about it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub restore: RestoreSection,
+    /// Where copies and targets may be.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub policy: PolicySection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
@@ -134,6 +138,15 @@ pub struct RestoreSection {
     pub first: Vec<String>,
 }
 
+/// `[policy]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySection {
+    /// The regions in which copies and the targets of restores and drills may be; empty for every one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+}
+
 /// `[[copy]]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,6 +214,13 @@ impl Config {
     pub fn to_text(&self) -> String {
         let body = toml::to_string(self).expect("the configuration holds nothing TOML cannot express");
         format!("# Lifeboat's configuration for this backup host; docs/config.md explains every key.\n\n{body}")
+    }
+}
+
+impl PolicySection {
+    /// Whether copies and targets may be in a region, however it is written.
+    pub fn allows(&self, region: &str) -> bool {
+        self.regions.is_empty() || self.regions.iter().any(|allowed| region_name(allowed) == region_name(region))
     }
 }
 
@@ -327,6 +347,7 @@ mod tests {
             drill: DrillSection::default(),
             status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
             restore: RestoreSection { first: vec!["app/*".into()] },
+            policy: PolicySection { regions: vec!["eu-west-1".into(), "eu-central-1".into()] },
             copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }
@@ -355,6 +376,7 @@ mod tests {
             ("sweep_days = 7", "sweep_days = 0", "at least 1"),
             ("keep_last = 3", "keeplast = 3", "did you mean `keep_last`?"),
             ("[[copy]]", "[[copies]]", "did you mean `copy`?"),
+            ("[policy]\nregions", "[policy]\nregion", "did you mean `regions`?"),
             ("[status]", "[statsu]", "did you mean `status`?"),
             ("aws:eu-central-1", "gcp:eu", "aws:REGION"),
             ("[trust]", "[trusted]", "trusted"),

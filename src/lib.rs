@@ -8,10 +8,11 @@
 //! | 4 | [`app`] | from configuration to objects |
 //! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
-//! | 1 | [`provider`] [`storage`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
+//! | 1 | [`provider`] [`storage`] [`outward`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`cores`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
 //!
-//! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory.
+//! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory; but [`outward`] reads the
+//! variables of every tool that connects, and the AWS SDK its own.
 
 pub mod app;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod emulator;
 pub mod fsutil;
 pub mod isolation;
 pub mod model;
+pub mod outward;
 pub mod paper;
 pub mod progress;
 pub mod provider;

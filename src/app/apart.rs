@@ -1,8 +1,13 @@
 //! A copy that would be lost together with its source is none.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    config::{CopySection, Sources},
-    storage::Storage,
+    config::{Config, CopySection, PolicySection, Sources},
+    isolation::region_name,
+    model::Place,
+    outward,
+    storage::{Owner, Storage},
 };
 
 /// Why a place is no place for a copy.
@@ -24,60 +29,187 @@ pub enum TooClose {
         /// The account.
         account: String,
     },
+    /// The bucket is not the configured account's.
+    #[error("the bucket of the copy at {url} belongs to {owner}, the configuration names account {configured}")]
+    OtherOwner {
+        /// The copy.
+        url: String,
+        /// `account 1…`, or `another account`.
+        owner: String,
+        /// The configured account.
+        configured: String,
+    },
+    /// A region where no copy may be.
+    #[error("the copy at {url}: {elsewhere}")]
+    Elsewhere {
+        /// The copy.
+        url: String,
+        /// Where it is.
+        elsewhere: Elsewhere,
+    },
 }
 
-/// Where a copy is, as far as anyone says.
+/// A region in which `[policy]` allows no copy and no target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{region} is not one of the regions of [policy]: {}", allowed.join(", "))]
+pub struct Elsewhere {
+    region: String,
+    allowed: Vec<String>,
+}
+
+/// What a copy has to be apart from, and where it may be.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours {
+    regions: BTreeSet<String>,
+    accounts: BTreeSet<String>,
+    policy: PolicySection,
+}
+
+/// Where a copy is, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Whereabouts {
     /// The region: of the configuration, of the address, or of the AWS SDK's settings.
     pub region: Option<String>,
-    /// The account: of the configuration, or of the credentials it is reached with.
+    /// The account: the bucket's owner where the service proves it; else of the configuration, or of the credentials the
+    /// copy is reached with.
     pub account: Option<String>,
+    /// What S3 says of the bucket's owner; `None` for other storages.
+    pub owner: Option<Owner>,
+}
+
+impl Neighbours {
+    /// The sources of a configuration. Where it does not name every account, those of `captured` are the sources' too.
+    pub fn new<'a>(config: &Config, captured: impl IntoIterator<Item = &'a Place>) -> Self {
+        let mut accounts: BTreeSet<String> = config.sources.accounts().into_iter().map(str::to_owned).collect();
+        if !names_every_account(&config.sources) {
+            accounts.extend(captured.into_iter().map(|place| place.account.clone()));
+        }
+        let regions = config.sources.regions().into_iter().map(region_name).collect();
+        Self { regions, accounts, policy: config.policy.clone() }
+    }
+
+    /// Whether there is a rule where copies may be.
+    pub fn has_policy(&self) -> bool {
+        !self.policy.regions.is_empty()
+    }
+
+    /// The same with more accounts of sources.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: impl IntoIterator<Item = String>) -> Self {
+        self.accounts.extend(accounts);
+        self
+    }
+}
+
+fn names_every_account(sources: &Sources) -> bool {
+    match sources {
+        Sources::Organization(section) => !section.accounts.is_empty(),
+        listed => listed.listed().iter().all(|section| section.account.is_some()),
+    }
 }
 
 /// Where a configured copy is. What cannot be found out is not known, which refuses nothing.
-pub async fn whereabouts(copy: &CopySection, storage: &Storage) -> Whereabouts {
-    let mut found = Whereabouts { region: copy.region.clone(), account: copy.account.clone() };
+pub async fn whereabouts(neighbours: &Neighbours, copy: &CopySection, storage: &Storage) -> Whereabouts {
+    let mut found = Whereabouts { region: copy.region.clone(), account: copy.account.clone(), owner: None };
     found.region = found.region.or_else(|| storage.region().map(str::to_owned));
     let Ok(Some(sdk)) = storage.sdk().await else { return found };
     found.region = found.region.or_else(|| sdk.region().map(ToString::to_string));
     // Another endpoint is not AWS, and its accounts are not AWS's.
-    if found.account.is_none() && !storage.has_own_endpoint() {
+    let is_awss = !storage.has_own_endpoint() && outward::endpoint_of(&sdk, "STS").is_ok();
+    if found.account.is_none() && is_awss {
         let client = aws_sdk_sts::Client::new(&sdk);
         found.account = client.get_caller_identity().send().await.ok().and_then(|answer| answer.account);
+    }
+    // The likeliest first: the answer is the same in any order.
+    let sources = neighbours.accounts.iter().filter(|account| found.account.as_ref() != Some(account));
+    let candidates: Vec<String> = found.account.iter().chain(sources).cloned().collect();
+    found.owner = storage.owner(&candidates).await.ok().flatten();
+    match &found.owner {
+        Some(Owner::Account(account)) => found.account = Some(account.clone()),
+        Some(Owner::Another) => found.account = None,
+        Some(Owner::Unknown(_)) | None => {}
     }
     found
 }
 
-/// Refuses a copy in the region or account of a source, unless the configuration allows it.
+/// Refuses a copy in the region or account of a source, unless the configuration allows it; one that is not the configured
+/// account's; one where `[policy]` allows none.
 ///
 /// # Errors
 /// [`TooClose`].
-pub fn apart(sources: &Sources, copy: &CopySection, found: &Whereabouts) -> Result<(), TooClose> {
+pub fn apart(neighbours: &Neighbours, copy: &CopySection, found: &Whereabouts) -> Result<(), TooClose> {
     let url = copy.url.clone();
-    let same_region = found.region.clone().filter(|region| sources.regions().contains(region.as_str()));
+    let same_region = found.region.clone().filter(|region| neighbours.regions.contains(&region_name(region)));
     if let Some(region) = same_region.filter(|_| !copy.allow_same_region) {
         return Err(TooClose::Region { url, region });
     }
-    let account = found.account.clone().filter(|account| sources.accounts().contains(account.as_str()));
+    if let Some(Err(elsewhere)) = found.region.as_deref().map(|region| allowed(&neighbours.policy, region)) {
+        return Err(TooClose::Elsewhere { url, elsewhere });
+    }
+    if let Some(configured) = copy.account.clone() {
+        let owner = match &found.owner {
+            Some(Owner::Account(account)) if *account != configured => Some(format!("account {account}")),
+            Some(Owner::Another) => Some("another account".to_owned()),
+            _ => None,
+        };
+        if let Some(owner) = owner {
+            return Err(TooClose::OtherOwner { url, owner, configured });
+        }
+    }
+    let account = found.account.clone().filter(|account| neighbours.accounts.contains(account));
     match account.filter(|_| !copy.allow_same_account) {
         Some(account) => Err(TooClose::Account { url, account }),
         None => Ok(()),
     }
 }
 
+/// Refuses a region in which `[policy]` allows neither copies nor targets.
+///
+/// # Errors
+/// [`Elsewhere`].
+pub fn allowed(policy: &PolicySection, region: &str) -> Result<(), Elsewhere> {
+    if policy.allows(region) {
+        return Ok(());
+    }
+    Err(Elsewhere { region: region.to_owned(), allowed: policy.regions.clone() })
+}
+
+/// A sentence where a copy is encrypted with a KMS key of a source's account: who takes that account takes the key. Both
+/// the key that the address asks for and the one that the service names are looked at.
+pub async fn key_of_a_source(neighbours: &Neighbours, copy: &CopySection, storage: &Storage) -> Option<String> {
+    if copy.allow_same_account {
+        return None;
+    }
+    let named = storage.encryption_key("lifeboat.json").await.ok().flatten();
+    let keys = storage.wanted_key().map(str::to_owned).into_iter().chain(named);
+    keys.into_iter().find_map(|key| {
+        let account = key_account(&key).filter(|account| neighbours.accounts.contains(*account))?;
+        let copy = &copy.url;
+        Some(format!("the copy at {copy} is encrypted with {key}, a key of account {account}, the source's: without that account nobody reads the copy"))
+    })
+}
+
+/// The account in `arn:aws:kms:REGION:ACCOUNT:key/ID`.
+fn key_account(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    (parts.next() == Some("arn") && parts.nth(1) == Some("kms")).then(|| parts.nth(1)).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SourceSection;
+
+    fn neighbours(policy: &[&str]) -> Neighbours {
+        let set = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        let policy = PolicySection { regions: policy.iter().map(|region| (*region).to_owned()).collect() };
+        Neighbours { regions: set(&["us-east-1", "eu-central-1"]), accounts: set(&["9", "1"]), policy }
+    }
 
     fn verdict(region: Option<&str>, account: Option<&str>, change: impl Fn(&mut CopySection)) -> Result<(), TooClose> {
-        let source = |url: &str, account: &str| SourceSection::new(url.parse().unwrap(), Some(account.into()));
-        let sources = Sources::Several(vec![source("aws:us-east-1", "9"), source("aws:eu-central-1", "1")]);
         let mut copy = CopySection::new("s3://b".into());
         change(&mut copy);
-        let found = Whereabouts { region: region.map(str::to_owned), account: account.map(str::to_owned) };
-        apart(&sources, &copy, &found)
+        let found = Whereabouts { region: region.map(str::to_owned), account: account.map(str::to_owned), owner: None };
+        apart(&neighbours(&[]), &copy, &found)
     }
 
     #[test]
@@ -86,6 +218,7 @@ mod tests {
         assert_eq!(verdict(None, None, none), Ok(()));
         assert_eq!(verdict(Some("eu-west-1"), Some("2"), none), Ok(()));
         assert!(matches!(verdict(Some("eu-central-1"), Some("2"), none), Err(TooClose::Region { .. })));
+        assert!(matches!(verdict(Some(" EU-Central-1"), Some("2"), none), Err(TooClose::Region { .. })));
         assert!(matches!(verdict(Some("eu-west-1"), Some("1"), none), Err(TooClose::Account { .. })));
         let region = |copy: &mut CopySection| copy.allow_same_region = true;
         assert_eq!(verdict(Some("eu-central-1"), Some("2"), region), Ok(()));
@@ -93,5 +226,37 @@ mod tests {
         let account = |copy: &mut CopySection| copy.allow_same_account = true;
         assert_eq!(verdict(None, Some("1"), account), Ok(()));
         assert!(matches!(verdict(Some("eu-central-1"), None, account), Err(TooClose::Region { .. })));
+    }
+
+    #[test]
+    fn a_bucket_that_is_not_the_configured_accounts_is_refused() {
+        let copy = |account: &str| CopySection { account: Some(account.into()), ..CopySection::new("s3://b".into()) };
+        let with = |owner: Option<Owner>, account: &str| {
+            apart(&neighbours(&[]), &copy("2"), &Whereabouts { region: None, account: Some(account.into()), owner })
+        };
+        assert_eq!(with(Some(Owner::Account("2".into())), "2"), Ok(()));
+        assert_eq!(with(Some(Owner::Unknown("why".into())), "2"), Ok(()));
+        let other = with(Some(Owner::Account("3".into())), "3").unwrap_err().to_string();
+        assert!(other.contains("belongs to account 3") && other.contains("names account 2"), "{other}");
+        let another = with(Some(Owner::Another), "2").unwrap_err().to_string();
+        assert!(another.contains("belongs to another account"), "{another}");
+    }
+
+    #[test]
+    fn the_policy_says_where_copies_may_be() {
+        let found = |region: &str| Whereabouts { region: Some(region.into()), ..Whereabouts::default() };
+        let (copy, neighbours) = (CopySection::new("s3://b".into()), neighbours(&["EU-West-1", "eu-west-2"]));
+        assert_eq!(apart(&neighbours, &copy, &found("eu-west-1")), Ok(()));
+        assert_eq!(apart(&neighbours, &copy, &Whereabouts::default()), Ok(()));
+        let error = apart(&neighbours, &copy, &found("us-west-2")).unwrap_err().to_string();
+        assert_eq!(error, "the copy at s3://b: us-west-2 is not one of the regions of [policy]: EU-West-1, eu-west-2");
+    }
+
+    #[test]
+    fn a_keys_account_is_read_from_its_arn() {
+        assert_eq!(key_account("arn:aws-cn:kms:cn-north-1:111111111111:key/a-b"), Some("111111111111"));
+        for other in ["alias/x", "1234abcd", "arn:aws:s3:::bucket", ""] {
+            assert_eq!(key_account(other), None, "{other}");
+        }
     }
 }

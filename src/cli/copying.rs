@@ -12,7 +12,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    app::{self, CopySeen, Host},
+    app::{self, CopySeen, Host, Neighbours},
     config::CopySection,
     progress::Progress,
     repo::{self, CopyReport, Fault, Judgement, RepoError, Repository, Trust, Witness},
@@ -29,6 +29,8 @@ pub(super) struct Copied {
     pub(super) behind: u64,
     /// What is wrong in the repository beside what was copied.
     pub(super) beside: Vec<Fault>,
+    /// That a key of a source encrypts it, in a sentence.
+    pub(super) key: Option<String>,
 }
 
 impl Copied {
@@ -40,7 +42,7 @@ impl Copied {
         match &self.outcome {
             Ok(report) => json!({
                 "url": self.url, "ok": true, "files": report.copied, "bytes": report.bytes, "present": report.present,
-                "was_behind": report.behind, "behind": self.behind,
+                "was_behind": report.behind, "behind": self.behind, "key_of_a_source": self.key,
             }),
             Err(failure) => {
                 json!({ "url": self.url, "ok": false, "error": failure.message, "behind": self.behind })
@@ -71,16 +73,22 @@ pub(super) async fn copy_to(
     let seen = host.copies_seen(repository.id())?;
     let watch = Watch::new(context.output.json);
     watch.begin("copy", None);
+    let neighbours = Neighbours::new(&host.config, chain.newest().into_keys());
     let runs = copies.iter().map(|section| async {
+        let mut key = None;
         let outcome = match &outcome {
             Ok(_) => {
                 let held = seen.get(&section.url).map(|seen| seen.head).filter(|_| reach == Reach::Newest);
-                one(host, (repository, trust, &judgement), section, (held, &watch)).await
+                let copied = one(&neighbours, (repository, trust, &judgement), section, (held, &watch)).await;
+                copied.map(|(report, found)| {
+                    key = found;
+                    report
+                })
             }
             Err(refusal) => Err(refusal.clone().into()),
         };
         let held = if outcome.is_ok() { u64::MAX } else { seen.get(&section.url).map_or(0, |seen| seen.head.sequence) };
-        Copied { url: section.url.clone(), outcome, behind: chain.newer_than(held), beside: beside.clone() }
+        Copied { url: section.url.clone(), outcome, behind: chain.newer_than(held), beside: beside.clone(), key }
     });
     let copied = join_all(runs).await;
     watch.done();
@@ -93,22 +101,24 @@ pub(super) async fn copy_to(
 }
 
 async fn one(
-    host: &Host,
+    neighbours: &Neighbours,
     (repository, trust, judgement): (&Repository, &Trust, &Judgement),
     section: &CopySection,
     watched: (Option<Witness>, &dyn Progress),
-) -> Result<CopyReport, Failure> {
+) -> Result<(CopyReport, Option<String>), Failure> {
     let storage = Storage::open(&section.url)?;
-    let found = app::whereabouts(section, &storage).await;
-    app::apart(&host.config.sources, section, &found)?;
+    let found = app::whereabouts(neighbours, section, &storage).await;
+    app::apart(neighbours, section, &found)?;
     let report = repo::copy_with(repository, trust, judgement, &storage, watched).await;
-    report.map_err(|error| match error {
+    let report = report.map_err(|error| match error {
         // Damage of the source and of the copy look the same here; `check` of each tells.
         RepoError::Damaged { .. } => {
             Failure::from(error).hint("`lifeboat check` and `lifeboat check --repo COPY` tell which")
         }
         other => other.into(),
-    })
+    })?;
+    // Now there is a file to ask about.
+    Ok((report, app::key_of_a_source(neighbours, section, &storage).await))
 }
 
 /// Says what is wrong in the repository beside what was copied.
@@ -120,7 +130,10 @@ pub(super) fn warn_beside(context: &Context, copied: &[Copied]) {
 
 /// Says which copies are not up to date, and why.
 pub(super) fn warn(context: &Context, copied: &[Copied]) {
-    for Copied { url, outcome, behind, .. } in copied {
+    for Copied { url, outcome, behind, key, .. } in copied {
+        if let Some(key) = key {
+            context.output.warn(key);
+        }
         if let Err(failure) = outcome {
             let behind = plural(*behind, "snapshot");
             let words = format!("the copy at {url} is not up to date, {behind} behind: {}", failure.message);
@@ -136,7 +149,7 @@ pub(super) fn warn(context: &Context, copied: &[Copied]) {
 pub(super) fn exit(copied: &[Copied]) -> Exit {
     let failures: Vec<&Failure> = copied.iter().filter_map(|copied| copied.outcome.as_ref().err()).collect();
     if failures.is_empty() {
-        let is_whole = copied.iter().all(|copied| copied.beside.is_empty());
+        let is_whole = copied.iter().all(|copied| copied.beside.is_empty() && copied.key.is_none());
         if is_whole { Exit::Complete } else { Exit::Incomplete }
     } else if failures.iter().all(|failure| failure.exit == Exit::Refused) {
         Exit::Refused

@@ -1,5 +1,7 @@
 //! `lifeboat doctor`
 
+mod places;
+
 use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
@@ -74,6 +76,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let mut findings = Findings::default();
     match &args.to {
         Some(to) => {
+            findings.allowed(context, &to.region)?;
             let target = Aws::connect(AwsSettings::region(&to.region)).await?;
             let role = if args.drill { Role::Drill } else { Role::Restore };
             findings.provider(&target, "target", None, role, &args.name_prefix).await;
@@ -245,7 +248,9 @@ impl Findings {
                 }
             }
         }
-        let Some(estate) = self.attempt("sources", host.estate().await) else { return };
+        let estate = self.attempt("sources", host.estate().await);
+        self.places(host, estate.as_ref()).await;
+        let Some(estate) = estate else { return };
         for left in estate.left_out.iter().filter(|left| !left.is_excluded()) {
             self.add(format!("account {}", left.account), State::Remark, format!("left out: {}", left.reason));
         }

@@ -2,13 +2,13 @@
 
 use super::Exit;
 use crate::{
-    app::{EstateError, HostError, TooClose},
+    app::{Elsewhere, EstateError, HostError, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
     fsutil::Exposed,
     model::Place,
-    provider::{ErrorKind, ProviderError},
+    provider::{ErrorKind, ProviderError, aws::BAD_SETTING},
     repo::{AcceptedFault, ForgetError, NoChoice, Refusal, RepoError},
     restore::{ExecuteError, LookError, PlanError, StalePlan},
     share::{NoQuorum, Rejection, SplitError},
@@ -106,8 +106,20 @@ impl From<NoChoice> for Failure {
 
 impl From<TooClose> for Failure {
     fn from(error: TooClose) -> Self {
-        Self::new(Exit::Refused, error.to_string())
-            .hint("choose another place, or say allow_same_region or allow_same_account")
+        let hint = match error {
+            TooClose::Region { .. } | TooClose::Account { .. } => {
+                "choose another place, or say allow_same_region or allow_same_account"
+            }
+            TooClose::OtherOwner { .. } => "check the name of the bucket and [[copy]] account",
+            TooClose::Elsewhere { .. } => "choose another place, or change [policy] regions",
+        };
+        Self::new(Exit::Refused, error.to_string()).hint(hint)
+    }
+}
+
+impl From<Elsewhere> for Failure {
+    fn from(error: Elsewhere) -> Self {
+        Self::new(Exit::Refused, error.to_string()).hint("choose another region, or change [policy] regions")
     }
 }
 
@@ -133,7 +145,7 @@ impl From<ConfigError> for Failure {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         let exit = match error {
-            StorageError::Address { .. } => Exit::Usage,
+            StorageError::Address { .. } | StorageError::Setting { .. } => Exit::Usage,
             StorageError::Lost(_) | StorageError::Refused { .. } => Exit::Refused,
             StorageError::NotExclusive { .. } => {
                 return Self::new(Exit::Refused, error.to_string()).hint(
@@ -189,6 +201,9 @@ impl From<ProviderError> for Failure {
         if error.code == "Lost" {
             return Self::new(Exit::Refused, error.to_string())
                 .hint("[lost] of the drill file names what must not be reached; the target is part of it");
+        }
+        if error.code == BAD_SETTING {
+            return Self::usage(error.message);
         }
         if error.code == "OtherAccount" {
             return Self::new(Exit::Refused, error.to_string())

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CopySection, DrillSection, KeysSection, ProviderAddress, RepositorySection, RestoreSection,
-        RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
+        Config, CopySection, DrillSection, KeysSection, PolicySection, ProviderAddress, RepositorySection,
+        RestoreSection, RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},
@@ -105,6 +105,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
         keys,
         restore: RestoreSection::default(),
+        policy: PolicySection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
         drill: DrillSection::default(),

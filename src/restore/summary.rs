@@ -1,6 +1,6 @@
 //! What a plan comes to: how many secrets have each outcome, whether anything is missing, how long it takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
     estimate::Calls,
     plan::{Outcome, Plan, SecretPlan},
 };
-use crate::repo::RepoError;
+use crate::{model::Step, repo::RepoError};
 
 /// A plan in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,6 +21,9 @@ pub struct Summary {
     pub verified: u64,
     /// Names that something else has, and what that is.
     pub conflicts: Vec<String>,
+    /// Regions in which replicas are made.
+    #[serde(skip)]
+    pub replica_regions: BTreeSet<String>,
     #[serde(skip)]
     pub(super) calls: Calls,
 }
@@ -58,6 +61,11 @@ impl Summary {
         self.verified += u64::from(secret.is_verified());
         if let Outcome::Conflict(reason) = &secret.outcome {
             self.conflicts.push(format!("{}: {reason}", secret.desired.name));
+        }
+        for planned in secret.writes() {
+            if let Step::Replicate { replicas, .. } = &planned.write {
+                self.replica_regions.extend(replicas.iter().map(|replica| replica.region.clone()));
+            }
         }
         self.calls.add(secret);
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::StorageError;
+use crate::outward::Endpoint;
 
 /// A storage address, understood.
 #[derive(Debug)]
@@ -101,6 +102,9 @@ fn bucket(text: &str, service: Service) -> Result<Address, String> {
         return Err(format!("it names no bucket; {SUPPORTED}"));
     }
     let options = options(query, service.options())?;
+    if let Some(endpoint) = options.get("endpoint") {
+        Endpoint::parse(endpoint).map_err(|bad| bad.to_string())?;
+    }
     Ok(Address {
         shown: text.to_owned(),
         target: Target::Bucket(Bucket {
@@ -221,6 +225,9 @@ mod tests {
             ("s3://b/x?region", "no value"),
             ("s3://b/x?region=a&region=b", "twice"),
             ("gs://b/x?profile=p", "known: endpoint"),
+            ("s3://b/x?endpoint=localhost:4566", "is no URL (expected https://HOST)"),
+            ("az://a/b/x?endpoint=foo", "is no URL (expected https://HOST)"),
+            ("s3://b/x?endpoint=https://key:secret@h", "credentials"),
             ("s3://b//x", "empty folder"),
             ("s3://key:secret@b/x", "credentials"),
         ] {

@@ -8,6 +8,7 @@ mod bucket;
 pub mod faults;
 mod local;
 mod reading;
+mod whose;
 
 use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use crate::{
 };
 use address::{Address, Bucket, Target};
 use bucket::Connected;
+pub use bucket::Owner;
 use faults::Faults;
 use local::LocalFolder;
 pub use reading::Read;
@@ -55,6 +57,14 @@ pub enum StorageError {
     #[error("{}: {}", line(address), sentence(reason))]
     Address {
         /// The address as given, without credentials.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting of the environment or of the AWS configuration that cannot be used.
+    #[error("{address}: {reason}")]
+    Setting {
+        /// The storage.
         address: String,
         /// What is wrong with it.
         reason: String,
@@ -188,11 +198,6 @@ impl Storage {
             Place::Bucket { bucket, .. } => bucket.option("region"),
             _ => None,
         }
-    }
-
-    /// Whether the address names an endpoint of its own: a service that is not the provider's.
-    pub fn has_own_endpoint(&self) -> bool {
-        matches!(&*self.place, Place::Bucket { bucket, .. } if bucket.option("endpoint").is_some())
     }
 
     /// What the AWS SDK would reach it with, for an S3 bucket.
@@ -487,6 +492,9 @@ impl Storage {
             }
             object_store::Error::Generic { store: UNFIT, source } => {
                 StorageError::Unfit { address: self.address().into(), name: name.into(), reason: source.to_string() }
+            }
+            object_store::Error::Generic { store: bucket::SETTING, source } => {
+                StorageError::Setting { address: self.address().into(), reason: source.to_string() }
             }
             other => self.unavailable(name, short_reason(other)),
         }

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, RepositorySection, RestoreSection, RetentionSection,
-        SourceSection, Sources, StatusSection, TrustSection,
+        Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, PolicySection, RepositorySection, RestoreSection,
+        RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
@@ -221,6 +221,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
         restore: RestoreSection::default(),
+        policy: PolicySection::default(),
         retention: RetentionSection::default(),
         status: StatusSection::default(),
         drill: DrillSection::default(),

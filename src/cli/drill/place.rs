@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::super::{Context, Exit, Failure, history, survey};
 use crate::{
-    app::{Host, Site},
+    app::{self, Host, Site},
     drill::{self, DrillError, DrillFile, Past},
     emulator::{Sandbox, SandboxOptions},
     isolation::Isolation,
@@ -173,6 +173,7 @@ pub(super) struct To {
 pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
     if !file.target.sandbox {
         let region = file.target.region.clone().unwrap_or_default();
+        app::allowed(&host.config.policy, &region)?;
         let mut settings = AwsSettings::region(&region);
         settings.endpoint.clone_from(&file.target.endpoint);
         settings.profile.clone_from(&file.target.profile);

@@ -18,7 +18,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
+    app,
     clock::{Clock, SystemClock},
+    config::PolicySection,
     fsutil::{self, Access, Existing},
     model::{Place, SnapshotId},
     provider::{
@@ -61,7 +63,7 @@ async fn restore_chosen(
     options: Options,
 ) -> Result<Exit, Failure> {
     let repository = opened.repository();
-    let target = connect(args, approved).await?;
+    let target = connect(context, args, approved).await?;
     let (records, scratch) = (repository.record_stream(manifest, opened.opener()?), context.scratch());
     let found = restore::look(&target, manifest, records, &options, Some(&scratch)).await?;
     let plan = restore::make(manifest, &found, &options)?;
@@ -74,6 +76,7 @@ async fn restore_chosen(
     }
     let Trusted::Quorum(_, quorum) = opened else { return Err(Failure::usage("a restore needs a quorum")) };
     let summary = plan.summary()?;
+    allow_replicas(context, &summary)?;
     context.output.note(&describe(&plan, &summary, args.rate_share)?);
     refuse_conflicts(&summary, options.on_conflict)?;
     if summary.nothing().is_some() {
@@ -103,13 +106,28 @@ async fn open(context: &Context, args: &Args) -> Result<Trusted, Failure> {
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }
 
-async fn connect(args: &Args, approved: Option<&PlanFile>) -> Result<Aws, Failure> {
+async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) -> Result<Aws, Failure> {
     let region = match (&args.to, approved) {
         (_, Some(file)) => file.plan.target.region.clone(),
         (Some(to), None) => to.region.clone(),
         (None, None) => return Err(Failure::usage("where to restore to is missing").hint("--to aws:REGION")),
     };
+    app::allowed(&policy(context)?, &region)?;
     Ok(Aws::connect(AwsSettings { rate_share: args.rate_share, ..AwsSettings::region(&region) }).await?)
+}
+
+/// Replicas are values in another region.
+fn allow_replicas(context: &Context, summary: &Summary) -> Result<(), Failure> {
+    let policy = policy(context)?;
+    summary.replica_regions.iter().try_for_each(|region| Ok(app::allowed(&policy, region)?))
+}
+
+/// Where the configuration lets targets be; without one, everywhere.
+fn policy(context: &Context) -> Result<PolicySection, Failure> {
+    if !context.global.config.exists() {
+        return Ok(PolicySection::default());
+    }
+    Ok(context.host()?.config.policy)
 }
 
 /// The priority of the configuration, where there is one.
@@ -155,6 +173,7 @@ fn show_plan(
     (plan, chosen): (&Plan, &Chosen),
 ) -> Result<Exit, Failure> {
     let summary = plan.summary()?;
+    allow_replicas(context, &summary)?;
     if let Some(path) = &args.plan_out {
         let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan.clone());
         fsutil::write_with(path, Access::Private, Existing::Keep, |output| file.write(output))?;

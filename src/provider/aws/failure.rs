@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use super::{call::Operation, proven::Unproven};
 use crate::{
     isolation::Refused,
+    outward,
     provider::{ErrorKind, ProviderError},
 };
 
@@ -92,6 +93,11 @@ impl Failure {
             _ if chain(error).any(<dyn Error>::is::<Refused>) => {
                 (ErrorKind::Denied, "Lost".into(), "it counts as lost in this run; no connection was made", false)
             }
+            // Also where credentials are asked for on the way.
+            _ if outward::reason(error).is_some_and(outward::is_final) => {
+                (ErrorKind::Invalid, "NoConnection".into(), reason(error), false)
+            }
+            _ if outward::reason(error).is_some() => (ErrorKind::Unavailable, "NoAnswer".into(), reason(error), false),
             _ if chain(error).any(<dyn Error>::is::<CredentialsError>) => {
                 (ErrorKind::Credentials, "NoCredentials".into(), "no usable AWS credentials", false)
             }
@@ -171,6 +177,9 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 /// Why there was no answer, in plain words of our own.
 fn reason<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> &'static str {
+    if let Some(reason) = outward::reason(error) {
+        return reason;
+    }
     for cause in chain(error) {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
             match io.kind() {
@@ -183,9 +192,6 @@ fn reason<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> &'static str
         let text = cause.to_string();
         if text.contains("lookup address") || text.contains("dns error") {
             return "the endpoint's name does not resolve";
-        }
-        if text.contains("certificate") {
-            return "the endpoint's certificate is not trusted";
         }
     }
     "no answer from the endpoint"

@@ -7,7 +7,6 @@ mod answers;
 mod ask;
 mod call;
 mod failure;
-mod guarded;
 mod iam;
 mod inventory;
 mod limiter;
@@ -52,12 +51,17 @@ use super::{
 use crate::{
     isolation::{Isolation, region_name},
     model::{Place, Secret, SecretValue, Step},
+    outward::{self, BadSetting, Endpoint, Outward},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// To get credentials and to prove them, retries included.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_mins(1);
+/// The code of an error that a setting of the environment or the AWS configuration makes.
+pub const BAD_SETTING: &str = "BadSetting";
+/// The services that values, credentials or names of a provider go to, as the SDK calls them.
+const SERVICES: [&str; 6] = ["Secrets Manager", "STS", "KMS", "Organizations", "SSO", "SSO OIDC"];
 /// The highest rate share where AWS's quotas do not hold.
 const MOST_RATE: f64 = 10_000.0;
 /// Requests in flight for one secret, or for one inventory.
@@ -126,9 +130,10 @@ impl Aws {
     /// Prepares the connection. Nothing is sent to Secrets Manager yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a rate share that makes no sense.
+    /// [`ErrorKind::Invalid`] for a rate share that makes no sense, and with the code [`BAD_SETTING`] for a proxy, a bundle of
+    /// certificates or an endpoint that cannot be used.
     pub async fn connect(settings: AwsSettings) -> Result<Self, ProviderError> {
-        let config = sdk_config(&settings).await;
+        let config = sdk_config(&settings).await?;
         let most = if is_awss_own(config.endpoint_url()) { 1.0 } else { MOST_RATE };
         if !(settings.rate_share > 0.0 && settings.rate_share <= most) {
             return Err(ProviderError {
@@ -237,25 +242,60 @@ impl Target for Aws {
 /// Whether an endpoint is AWS's, also by a private link: its quotas cannot be raised.
 fn is_awss_own(endpoint: Option<&str>) -> bool {
     let Some(endpoint) = endpoint else { return true };
-    let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
-    let host = authority.split(['/', ':', '?']).next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
-    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".on.aws"].iter().any(|suffix| host.ends_with(suffix))
+    Endpoint::parse(endpoint).is_ok_and(|endpoint| outward::is_awss_own(endpoint.host()))
 }
 
-async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
+/// A setting that cannot be used, as the contract's error.
+fn bad_setting(bad: &BadSetting) -> ProviderError {
+    ProviderError {
+        kind: ErrorKind::Invalid,
+        operation: "connect",
+        secret: None,
+        code: BAD_SETTING.into(),
+        message: bad.to_string(),
+    }
+}
+
+/// Refuses endpoints to which values or credentials would go in clear, and what the SDK would pass over or end at.
+fn check(config: &SdkConfig, own: Option<&str>) -> Result<(), BadSetting> {
+    let switches =
+        [("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"), ("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")];
+    for service in SERVICES {
+        let endpoint = match own {
+            Some(own) => Some(Endpoint::parse(own)?),
+            None => outward::endpoint_of(config, service)?,
+        };
+        let Some(endpoint) = endpoint else { continue };
+        if endpoint.is_in_clear() {
+            let what = "would carry secrets in clear: use https, or an endpoint on this machine";
+            return Err(BadSetting::new(format!("the endpoint {endpoint} of {service} {what}")));
+        }
+        for (variable, key) in switches.into_iter().filter(|_| own.is_none()) {
+            if outward::is_set(config, variable, key)? {
+                let what = "exclude each other: an endpoint that is named is used as it is";
+                return Err(BadSetting::new(format!("{variable} and the endpoint {endpoint} of {service} {what}")));
+            }
+        }
+    }
+    for (variable, key) in switches {
+        outward::is_set(config, variable, key)?;
+    }
+    Ok(())
+}
+
+async fn sdk_config(settings: &AwsSettings) -> Result<SdkConfig, ProviderError> {
+    let outward = Outward::of_process().map_err(|bad| bad_setting(&bad))?;
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
         // Answers are small and every attempt has a time limit.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(outward.sdk_client(settings.isolation.as_ref()))
         .timeout_config(timeouts)
         .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build());
-    if let Some(isolation) = &settings.isolation {
-        loader = loader.http_client(guarded::client(Arc::clone(isolation)));
-    }
     if let Some(endpoint) = &settings.endpoint {
-        loader = loader.endpoint_url(endpoint);
+        loader = loader.endpoint_url(endpoint).use_fips(false).use_dual_stack(false);
     }
     if let Some(profile) = &settings.profile {
         // The SDK panics at a number of attempts in the profile that is none; what asks for credentials needs no other.
@@ -266,13 +306,14 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
         loader = loader.credentials_provider(credentials);
     }
     let config = loader.load().await;
+    check(&config, settings.endpoint.as_deref()).map_err(|bad| bad_setting(&bad))?;
     let Some(role) = &settings.role else {
         // Fixed ones cannot change.
         let Some(given) = config.credentials_provider().filter(|_| settings.credentials.is_none()) else {
-            return config;
+            return Ok(config);
         };
         let proven = proven::Proven::wrap(given, &config);
-        return config.into_builder().credentials_provider(proven).build();
+        return Ok(config.into_builder().credentials_provider(proven).build());
     };
     let mut assumed = AssumeRoleProvider::builder(role).session_name("lifeboat").configure(&config);
     if let Some(id) = &settings.role_external_id {
@@ -280,7 +321,7 @@ async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     }
     let assumed = SharedCredentialsProvider::new(assumed.build().await);
     let proven = proven::Proven::wrap(assumed, &config);
-    config.into_builder().credentials_provider(proven).build()
+    Ok(config.into_builder().credentials_provider(proven).build())
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Member {
 /// # Errors
 /// Any refusal: half a list would leave accounts out silently.
 pub async fn organization(settings: AwsSettings) -> Result<Organization, ProviderError> {
-    let config = sdk_config(&settings).await;
+    let config = sdk_config(&settings).await?;
     let region = settings.region.clone();
     let aws = Aws::connect(settings).await?;
     let retries = RetryConfig::disabled();

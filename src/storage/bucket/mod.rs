@@ -2,12 +2,14 @@
 
 mod credentials;
 mod listing;
+mod owner;
 mod retention;
 
 use std::{sync::Arc, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider};
-use aws_types::service_config::ServiceConfigKey;
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
+};
 use jiff::Timestamp;
 use object_store::{
     ObjectStore, ObjectStoreExt, RetryConfig,
@@ -20,9 +22,18 @@ use object_store::{
 use tokio::sync::Mutex;
 
 use super::address::{Bucket, Service};
-use crate::isolation::Isolation;
+use crate::{
+    isolation::Isolation,
+    outward::{self, BadSetting, Endpoint, Outward},
+};
 use credentials::SdkCredentials;
+pub use owner::Owner;
 use retention::{Observer, Seen};
+
+/// Marks an error that a setting of the environment or of the AWS configuration makes.
+pub(super) const SETTING: &str = "setting";
+/// Where nothing names a region, as the storage crate has it.
+const DEFAULT_REGION: &str = "us-east-1";
 
 /// A bucket, connected.
 pub(super) struct Connected {
@@ -36,6 +47,9 @@ pub(super) struct Connected {
     pub(super) is_single_writer: bool,
     /// Whether it was seen to refuse to replace a file.
     pub(super) is_exclusive: Mutex<bool>,
+    /// Where its requests go, unless that is the provider's own choice.
+    pub(super) endpoint: Option<Endpoint>,
+    outward: Arc<Outward>,
 }
 
 impl Connected {
@@ -49,17 +63,23 @@ impl Connected {
 
 /// Prepares the connection by the provider's own tools' settings. Nothing of the bucket is touched yet.
 pub(super) async fn connect(bucket: &Bucket, isolation: Option<Arc<Isolation>>) -> object_store::Result<Connected> {
-    let seen = Seen::guarded(isolation);
-    let (store, sdk): (Arc<dyn ObjectStore>, _) = match bucket.service {
+    let outward = Outward::of_process().map_err(bad_setting)?;
+    let mut endpoint = bucket.option("endpoint").map(Endpoint::parse).transpose().map_err(bad_setting)?;
+    let mut settings = None;
+    let seen = Seen::guarded(isolation.clone());
+    let observer = Observer::new(&seen, &outward);
+    let store: Arc<dyn ObjectStore> = match bucket.service {
         Service::S3 => {
-            let sdk = sdk_config(bucket).await;
-            (Arc::new(prefixed(s3(bucket, &sdk, &seen)?, bucket)), Some(sdk))
+            let sdk = settings.insert(sdk_config(bucket, &outward, isolation.as_ref()).await);
+            let at = s3_endpoint(endpoint.take(), sdk).map_err(bad_setting)?;
+            let at = endpoint.insert(at);
+            Arc::new(prefixed(s3(bucket, sdk, at, observer)?, bucket))
         }
-        Service::Gcs => (Arc::new(prefixed(gcs(bucket, &seen)?, bucket)), None),
-        Service::Azure => (Arc::new(prefixed(azure(bucket, &seen)?, bucket)), None),
+        Service::Gcs => Arc::new(prefixed(gcs(bucket, endpoint.as_ref(), observer)?, bucket)),
+        Service::Azure => Arc::new(prefixed(azure(bucket, endpoint.as_ref(), observer)?, bucket)),
     };
     let is_single_writer = bucket.option("single_writer") == Some("true");
-    Ok(Connected { store, seen, sdk, is_single_writer, is_exclusive: Mutex::new(false) })
+    Ok(Connected { store, seen, sdk: settings, is_single_writer, is_exclusive: Mutex::new(false), endpoint, outward })
 }
 
 /// An attempt ends after 30 seconds without an answer, and after 45 seconds none begins: a service that says nothing is given up after
@@ -68,15 +88,25 @@ fn retry() -> RetryConfig {
     RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(45), ..RetryConfig::default() }
 }
 
+fn bad_setting(bad: BadSetting) -> object_store::Error {
+    object_store::Error::Generic { store: SETTING, source: Box::new(bad) }
+}
+
 fn prefixed<T: ObjectStore>(store: T, bucket: &Bucket) -> PrefixStore<T> {
     PrefixStore::new(store, Path::from(bucket.prefix.as_str()))
 }
 
-async fn sdk_config(bucket: &Bucket) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+async fn sdk_config(bucket: &Bucket, outward: &Arc<Outward>, isolation: Option<&Arc<Isolation>>) -> SdkConfig {
+    let client = outward.sdk_client(isolation);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client.clone());
     if let Some(profile) = bucket.option("profile") {
         // Named here, it wins over credentials in the environment, which are the source's.
-        let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+        let mut provider = ProviderConfig::with_default_region().await.with_http_client(client);
+        if let Some(region) = bucket.option("region") {
+            // Where its role is taken.
+            provider = provider.with_region(Some(Region::new(region.to_owned())));
+        }
+        let credentials = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(profile).build();
         loader = loader.profile_name(profile).credentials_provider(credentials);
     }
     if let Some(region) = bucket.option("region") {
@@ -86,20 +116,22 @@ async fn sdk_config(bucket: &Bucket) -> SdkConfig {
 }
 
 /// Conditional puts, SHA-256 checked by the service before it stores, the SDK's own credentials, region and endpoint.
-fn s3(bucket: &Bucket, sdk: &SdkConfig, seen: &Seen) -> object_store::Result<object_store::aws::AmazonS3> {
+fn s3(
+    bucket: &Bucket,
+    sdk: &SdkConfig,
+    endpoint: &Endpoint,
+    observer: Observer,
+) -> object_store::Result<object_store::aws::AmazonS3> {
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&bucket.name)
         .with_credentials(Arc::new(SdkCredentials::new(sdk)))
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_checksum_algorithm(Checksum::SHA256)
-        .with_http_connector(Observer::new(seen))
+        .with_region(region(sdk))
+        .with_allow_http(endpoint.is_plain())
+        .with_endpoint(endpoint.to_string())
+        .with_http_connector(observer)
         .with_retry(retry());
-    if let Some(region) = sdk.region() {
-        builder = builder.with_region(region.as_ref());
-    }
-    if let Some(endpoint) = bucket.option("endpoint").map(str::to_owned).or_else(|| endpoint(sdk)) {
-        builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
-    }
     builder = match (bucket.option("sse"), bucket.option("kms")) {
         (_, Some(key)) => builder.with_sse_kms_encryption(key).with_bucket_key(true),
         // The crate's own name of `x-amz-server-side-encryption`: AES256, aws:kms, …
@@ -109,33 +141,55 @@ fn s3(bucket: &Bucket, sdk: &SdkConfig, seen: &Seen) -> object_store::Result<obj
     builder.build()
 }
 
-/// `AWS_ENDPOINT_URL_S3`, a profile's `services` section, or `AWS_ENDPOINT_URL`, as every AWS tool reads them.
-fn endpoint(sdk: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder().service_id("s3").profile("endpoint_url").env("AWS_ENDPOINT_URL").build();
-    let own = sdk.service_config().zip(key.ok()).and_then(|(config, key)| config.load_config(key));
-    own.or_else(|| sdk.endpoint_url().map(str::to_owned))
+fn region(sdk: &SdkConfig) -> &str {
+    sdk.region().map_or(DEFAULT_REGION, AsRef::as_ref)
 }
 
-fn gcs(bucket: &Bucket, seen: &Seen) -> object_store::Result<object_store::gcp::GoogleCloudStorage> {
+/// The endpoint of the address, of the AWS settings, or AWS's own in the region's partition. The storage crate knows the
+/// hosts of one partition only, and none of FIPS and dual-stack.
+fn s3_endpoint(own: Option<Endpoint>, sdk: &SdkConfig) -> Result<Endpoint, BadSetting> {
+    if let Some(own) = own {
+        return Ok(own);
+    }
+    let fips = outward::is_set(sdk, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?;
+    let dual_stack = outward::is_set(sdk, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")?;
+    match outward::endpoint_of(sdk, "S3")? {
+        Some(named) if fips || dual_stack => Err(BadSetting::new(format!(
+            "FIPS or dual-stack endpoints and the endpoint {named} exclude each other: give the endpoint in the address"
+        ))),
+        Some(named) => Ok(named),
+        None => Endpoint::parse(&format!("https://{}", outward::s3_host(region(sdk), fips, dual_stack)?)),
+    }
+}
+
+fn gcs(
+    bucket: &Bucket,
+    endpoint: Option<&Endpoint>,
+    observer: Observer,
+) -> object_store::Result<object_store::gcp::GoogleCloudStorage> {
     let mut builder = GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(&bucket.name)
-        .with_http_connector(Observer::new(seen))
+        .with_http_connector(observer)
         .with_retry(retry());
-    if let Some(endpoint) = bucket.option("endpoint") {
-        let options = object_store::ClientOptions::new().with_allow_http(endpoint.starts_with("http://"));
-        builder = builder.with_base_url(endpoint).with_bearer_token("none").with_client_options(options);
+    if let Some(endpoint) = endpoint {
+        let options = object_store::ClientOptions::new().with_allow_http(endpoint.is_plain());
+        builder = builder.with_base_url(&endpoint.to_string()).with_bearer_token("none").with_client_options(options);
     }
     builder.build()
 }
 
-fn azure(bucket: &Bucket, seen: &Seen) -> object_store::Result<object_store::azure::MicrosoftAzure> {
+fn azure(
+    bucket: &Bucket,
+    endpoint: Option<&Endpoint>,
+    observer: Observer,
+) -> object_store::Result<object_store::azure::MicrosoftAzure> {
     let mut builder = MicrosoftAzureBuilder::from_env()
         .with_account(&bucket.account)
         .with_container_name(&bucket.name)
-        .with_http_connector(Observer::new(seen))
+        .with_http_connector(observer)
         .with_retry(retry());
-    if let Some(endpoint) = bucket.option("endpoint") {
-        builder = builder.with_endpoint(endpoint.to_owned()).with_allow_http(endpoint.starts_with("http://"));
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint.to_string()).with_allow_http(endpoint.is_plain());
     }
     builder.build()
 }

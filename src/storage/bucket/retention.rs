@@ -19,12 +19,14 @@ use object_store::{
     ClientOptions,
     client::{
         HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
-        ReqwestConnector,
     },
 };
 
 use super::listing;
-use crate::isolation::Isolation;
+use crate::{
+    isolation::Isolation,
+    outward::{Connector, Outward},
+};
 
 /// A page of a listing: 1,000 keys of at most 1,024 bytes, 5,000 at Azure.
 const MOST_PAGE: usize = 16 << 20;
@@ -41,9 +43,9 @@ pub(super) struct Seen {
     empty_pages: Arc<AtomicU32>,
 }
 
-/// Connects as usual and looks at the answers' headers.
+/// Connects the one way out and looks at the answers' headers.
 #[derive(Debug)]
-pub(super) struct Observer(Seen);
+pub(super) struct Observer(Seen, Connector);
 
 #[derive(Debug)]
 struct Observed {
@@ -79,14 +81,14 @@ impl Seen {
 }
 
 impl Observer {
-    pub(super) fn new(seen: &Seen) -> Self {
-        Self(seen.clone())
+    pub(super) fn new(seen: &Seen, outward: &Arc<Outward>) -> Self {
+        Self(seen.clone(), Connector::new(outward))
     }
 }
 
 impl HttpConnector for Observer {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = ReqwestConnector::default().connect(options)?;
+        let client = self.1.connect(options)?;
         Ok(HttpClient::new(Observed { client, seen: self.0.clone() }))
     }
 }

@@ -1,11 +1,7 @@
-//! The connection under the SDK, with a guard before it: credentials, STS and Secrets Manager all pass here.
+//! The guard of a drill before the SDK's client: credentials, STS and Secrets Manager all pass here.
 
 use std::sync::Arc;
 
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -23,9 +19,8 @@ struct Guarded<T> {
     isolation: Arc<Isolation>,
 }
 
-/// The SDK's own client behind `isolation`.
-pub(super) fn client(isolation: Arc<Isolation>) -> SharedHttpClient {
-    let inner = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+/// A client behind `isolation`.
+pub(super) fn client(inner: SharedHttpClient, isolation: Arc<Isolation>) -> SharedHttpClient {
     SharedHttpClient::new(Guarded { inner, isolation })
 }
 

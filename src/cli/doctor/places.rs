@@ -1,0 +1,77 @@
+//! Where the repository, its copies and a target are, and whose: what `doctor` finds about places.
+
+use super::{Context, Failure, Findings, Host, State};
+use crate::{
+    app::{self, Estate, Neighbours},
+    config::CopySection,
+    storage::{Owner, Storage, StorageError},
+};
+
+impl Findings {
+    /// Whether the repository and every copy are reached safely, and whether the copies are apart from the sources.
+    pub(super) async fn places(&mut self, host: &Host, estate: Option<&Estate>) {
+        let accounts = estate.map_or(&[][..], |estate| &estate.sections).iter();
+        let accounts = accounts.filter_map(|section| section.account.clone());
+        let neighbours = Neighbours::new(&host.config, []).with_accounts(accounts);
+        if let Ok(storage) = Storage::open(&host.config.repository.url) {
+            self.in_clear("repository", &storage).await;
+        }
+        for copy in &host.config.copies {
+            // One that cannot be opened is named already.
+            if let Ok(storage) = Storage::open(&copy.url) {
+                self.in_clear(&format!("copy {}", copy.url), &storage).await;
+                self.apart(&neighbours, copy, &storage).await;
+            }
+        }
+    }
+
+    async fn in_clear(&mut self, what: &str, storage: &Storage) {
+        match storage.in_clear().await {
+            Ok(Some(endpoint)) => {
+                let words = "whoever is on the way sees names, sizes and times, and can meddle; use https";
+                self.add(format!("{what}: connection"), State::Wrong, format!("{endpoint} is not encrypted: {words}"));
+            }
+            Err(StorageError::Setting { reason, .. }) => self.add(format!("{what}: connection"), State::Wrong, reason),
+            Ok(None) | Err(_) => {}
+        }
+    }
+
+    async fn apart(&mut self, neighbours: &Neighbours, copy: &CopySection, storage: &Storage) {
+        let found = app::whereabouts(neighbours, copy, storage).await;
+        match &found.owner {
+            Some(Owner::Account(account)) => {
+                self.add(format!("copy {}: owner", copy.url), State::Well, format!("account {account}, proven by S3"));
+            }
+            Some(Owner::Another) => {
+                let words = "an account that is no source's, proven by S3";
+                self.add(format!("copy {}: owner", copy.url), State::Well, words);
+            }
+            Some(Owner::Unknown(reason)) => {
+                let words = format!("whose the bucket is is not known: {reason}");
+                self.add(format!("copy {}: owner", copy.url), State::Remark, words);
+            }
+            None => {}
+        }
+        if found.region.is_none() && neighbours.has_policy() {
+            let words = "its region is not known: [policy] regions cannot be held against it; see [[copy]] region";
+            self.add(format!("copy {}: region", copy.url), State::Remark, words);
+        }
+        if let Err(close) = app::apart(neighbours, copy, &found) {
+            self.add(format!("copy {}: place", copy.url), State::Wrong, close.to_string());
+        }
+        if let Some(key) = app::key_of_a_source(neighbours, copy, storage).await {
+            self.add(format!("copy {}: key", copy.url), State::Wrong, key);
+        }
+    }
+
+    /// Whether the configuration, where there is one, lets a target be in a region.
+    pub(super) fn allowed(&mut self, context: &Context, region: &str) -> Result<(), Failure> {
+        if !context.global.config.exists() {
+            return Ok(());
+        }
+        if let Err(elsewhere) = app::allowed(&context.host()?.config.policy, region) {
+            self.add("policy", State::Wrong, elsewhere.to_string());
+        }
+        Ok(())
+    }
+}
