@@ -348,6 +348,9 @@ fn what_was_refused_is_named_but_for_what_a_scheduled_deletion_explains() {
         (fetched.agrees, named.collect::<Vec<_>>(), fetched.secret.raw)
     };
     let described = || Ok(pair().1);
+    let (listed, mut other) = pair();
+    other.secret.facets.description = Some("another".into());
+    assert!(!assemble(&listed, Ok(other), parts(&[]), (HashMap::new(), None), None).agrees, "it says something else");
     let (agrees, named, raw) = refused(described(), "InvalidRequestException", None);
     let both = ["ListSecretVersionIds InvalidRequestException", "GetResourcePolicy InvalidRequestException"];
     assert_eq!((agrees, named), (true, both.map(no).to_vec()));
