@@ -240,6 +240,8 @@ mod tests {
         assert_eq!(only(Aspect::Values, count(0, 0, 0, 0, 0), State::Passed), (Failed, why(words, cause)));
         assert_eq!(only(Aspect::Values, count(0, 0, 0, 0, 0), State::NotApplicable), (Failed, why(words, cause)));
         assert_eq!(spoiled(|record| record.checks.clear()), (Failed, why(words, cause)));
+        let (verdict, against) = only(Aspect::Values, count(3, 3, 2, 0, 0), State::Failed);
+        assert_eq!((verdict, against.len()), (Failed, 2), "what is equal in a check that failed is not enough");
     }
 
     #[test]
@@ -252,9 +254,9 @@ mod tests {
 
     #[test]
     fn probes_objectives_and_leftovers() {
-        let probe = |state| ProbeResult { name: "login".into(), state, detail: "late".into(), seconds: 1.0 };
+        let named = |name: &str, state| ProbeResult { name: name.into(), state, detail: "late".into(), seconds: 1.0 };
         for state in [State::Failed, State::NotRun, State::NotApplicable] {
-            let found = spoiled(|record| record.probes = vec![probe(State::Passed), probe(state)]);
+            let found = spoiled(|record| record.probes = vec![named("ready", State::Passed), named("login", state)]);
             assert_eq!(found, (Failed, why("probe \"login\" did not pass", "late")));
         }
         let rto = |seconds| spoiled(|record| record.objectives.rto_seconds = Some(seconds));

@@ -105,7 +105,7 @@ fn within_budget(segments: &[Segment], pace: SweepPace, now: Timestamp) -> u128 
     let length = |segment: &Segment| u128::from(segment.to - segment.from) + 1;
     let used: u128 = segments.iter().filter(young).map(length).sum();
     let share = (u128::from(budget.min(secrets)) * CIRCLE).checked_div(secrets.into()).unwrap_or_default();
-    share.min(CIRCLE).saturating_sub(used).min(CIRCLE - used)
+    share.saturating_sub(used)
 }
 
 /// Where the oldest reading begins.
@@ -265,8 +265,9 @@ mod tests {
         let due = all.iter().filter(|record| sweep.is_due(record)).count();
         assert!((25..75).contains(&due), "{due}");
         assert!(sweep.into_arcs().iter().all(|arc| arc.time <= at(10)));
-        let future = Record { read: at(11), ..all[0].clone() };
-        assert!(Sweep::new(&[SweepArc::whole(at(10))], days(30), at(10)).is_due(&future));
+        let read = |hour| Record { read: at(hour), ..all[0].clone() };
+        let sweep = Sweep::new(&[SweepArc::whole(at(10))], days(30), at(10));
+        assert!(sweep.is_due(&read(11)) && !sweep.is_due(&read(10)));
     }
 
     #[test]
@@ -304,6 +305,105 @@ mod tests {
         let segments = self::segments(&half, at(24));
         assert_eq!(within_budget(&segments, pace(6, 10), at(24)), 6 * CIRCLE / 10 - CIRCLE / 2);
         assert_eq!(within_budget(&segments, pace(10, 10), at(24)), CIRCLE / 2);
+        let unknown = circle(&[(0, None), (1 << 63, Some(0))]);
+        assert_eq!(within_budget(&unknown, pace(5, 10), at(24)), CIRCLE / 2, "what is not known has used nothing");
+    }
+
+    /// A segment from here to the next one, and when it was read.
+    fn circle(segments: &[(u64, Option<i64>)]) -> Vec<Segment> {
+        let ends = segments.iter().skip(1).map(|(next, _)| next - 1).chain([u64::MAX]);
+        let segment = |(&(from, hour), to): (&(u64, Option<i64>), u64)| Segment { from, to, read: hour.map(at) };
+        segments.iter().zip(ends).map(segment).collect()
+    }
+
+    #[test]
+    fn the_length_is_the_share_of_the_days_that_passed_and_nothing_before_20_hours() {
+        let due = |days, seconds: i64| {
+            let now = Timestamp::from_second(at(0).as_second() + seconds).unwrap();
+            length(&circle(&[(0, Some(-24)), (7, Some(0)), (9, None)]), days, now)
+        };
+        let share = |of: u128, days: u128| (of * CIRCLE).div_ceil(days * 86_400);
+        assert_eq!((due(30, ENOUGH - 1), due(30, ENOUGH)), (0, share(72_000, 30)));
+        assert_eq!(
+            (due(48, DAY), due(49, DAY), due(80, DAY)),
+            (share(86_400, 48), share(86_400, 46), share(86_400, 75))
+        );
+        assert_eq!((due(0, 0), due(0, DAY)), (CIRCLE, CIRCLE));
+        assert_eq!(length(&circle(&[(0, None)]), 30, at(0)), CIRCLE, "nothing is known");
+    }
+
+    #[test]
+    fn all_is_due_when_more_than_all_of_it_would_be() {
+        let half = [SweepArc { from: 0, to: u64::MAX / 2, time: at(24) }, SweepArc::whole(at(0))];
+        let sweep = Sweep::new(&half, days(30), at(24 + 48 * 24));
+        assert!(records(300).iter().all(|record| sweep.is_due(record)));
+        assert_eq!(sweep.into_arcs(), [SweepArc::whole(at(24 + 48 * 24))]);
+    }
+
+    #[test]
+    fn the_oldest_reading_begins_where_the_one_before_is_younger() {
+        for (segments, begins) in [
+            (&[(0, None)][..], None),
+            (&[(0, Some(5))], Some(0)),
+            (&[(0, Some(5)), (10, Some(3)), (20, Some(4))], Some(10)),
+            (&[(0, Some(3)), (10, Some(5)), (20, Some(3))], Some(20)),
+            (&[(0, Some(3)), (10, None), (20, Some(3)), (30, None)], Some(0)),
+            (&[(0, None), (10, Some(3)), (20, Some(4)), (30, Some(3))], Some(10)),
+        ] {
+            assert_eq!(oldest(&circle(segments)), begins, "{segments:?}");
+        }
+    }
+
+    #[test]
+    fn an_arc_goes_on_at_the_beginning_of_the_circle() {
+        let time = at(1);
+        assert_eq!(arc(5, 1, time), [SweepArc { from: 5, to: 5, time }]);
+        assert_eq!(arc(5, 10, time), [SweepArc { from: 5, to: 14, time }]);
+        assert_eq!(arc(u64::MAX - 1, 2, time), [SweepArc { from: u64::MAX - 1, to: u64::MAX, time }]);
+        let around = [SweepArc { from: u64::MAX - 1, to: u64::MAX, time }, SweepArc { from: 0, to: 2, time }];
+        assert_eq!(arc(u64::MAX - 1, 5, time), around);
+    }
+
+    #[test]
+    fn the_first_arc_that_holds_a_hash_counts_and_neighbours_of_one_time_are_one_segment() {
+        let held = |from, to, hour| SweepArc { from, to, time: at(hour) };
+        let arcs = [held(30, 39, 9), held(10, 29, 3), held(5, 19, 2), held(40, u64::MAX, 3), held(30, 49, 1)];
+        let expected = circle(&[(0, None), (5, Some(2)), (10, Some(3)), (30, None), (40, Some(3))]);
+        assert_eq!(segments(&arcs, at(8)), expected, "what was read in the future is not known");
+        let expected = circle(&[(0, None), (5, Some(2)), (10, Some(3)), (30, Some(9)), (40, Some(3))]);
+        assert_eq!(segments(&arcs, at(9)), expected);
+        assert_eq!(segments(&[held(0, 9, 1), held(10, u64::MAX, 1)], at(1)), circle(&[(0, Some(1))]));
+    }
+
+    #[test]
+    fn the_closest_neighbours_become_one_that_is_as_old_as_the_older() {
+        // A day apart, the newest first.
+        let hours = |count: usize| {
+            (0..count).map(|number| (number as u64 * 10, Some(-24 * i64::try_from(number).unwrap()))).collect()
+        };
+        let most: Vec<(u64, Option<i64>)> = hours(MOST_ARCS);
+        assert_eq!(few(circle(&most)), circle(&most));
+        let more: Vec<(u64, Option<i64>)> = hours(MOST_ARCS + 1);
+        let mut oldest_two = more.clone();
+        oldest_two[MOST_ARCS - 1].1 = more[MOST_ARCS].1;
+        oldest_two.pop();
+        assert_eq!(few(circle(&more)), circle(&oldest_two), "as far apart as the others, and the oldest");
+        let mut close = more.clone();
+        close[7].1 = Some(-24 * 6 - 23);
+        let mut merged = close.clone();
+        merged[6].1 = close[7].1;
+        merged.remove(7);
+        assert_eq!(few(circle(&close)), circle(&merged));
+        let mut unknown = circle(&more);
+        (unknown[0].read, unknown[1].read) = (None, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(few(unknown.clone())[..2], unknown[..2], "what is not known is close to nothing");
+    }
+
+    #[test]
+    fn arcs_are_written_the_newest_first() {
+        let arcs = arcs_of(circle(&[(0, Some(1)), (10, Some(3)), (20, None), (30, Some(3)), (40, Some(2))]));
+        let found: Vec<(u64, Timestamp)> = arcs.iter().map(|arc| (arc.from, arc.time)).collect();
+        assert_eq!(found, [(10, at(3)), (30, at(3)), (40, at(2)), (0, at(1))]);
     }
 
     proptest! {

@@ -95,3 +95,47 @@ impl Tally {
         self.named
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Part, Secret, Unreadable};
+
+    fn record(name: &str, refused: Option<&str>) -> Record {
+        let refusal = |reason: &str| Unreadable {
+            part: Part::Policy,
+            operation: "GetResourcePolicy".into(),
+            reason: reason.into(),
+        };
+        let secret = Secret {
+            name: name.into(),
+            id: format!("id:{name}"),
+            unreadable: refused.map(refusal).into_iter().collect(),
+            ..Secret::default()
+        };
+        Record { secret, versions: Vec::new(), read: Timestamp::UNIX_EPOCH, listing: None }
+    }
+
+    #[test]
+    fn a_run_counts_by_rule_and_names_what_is_missing() {
+        let mut tally = Tally::new(Timestamp::UNIX_EPOCH, &[]);
+        tally.listed = 9;
+        tally.exclude("dev/*".into());
+        tally.exclude("dev/*".into());
+        tally.exclude_replica("app/replica");
+        tally.vanish("app/gone".into());
+        tally.add(&record("app/whole", None));
+        tally.add(&record("app/denied", Some("no")));
+        let expected = Counts { listed: 9, excluded: 3, vanished: 1, captured: 1, unreadable: 1, ..Counts::default() };
+        assert_eq!(tally.counts(0), expected);
+        let excluded = |rule: &str, secrets| Excluded { rule: rule.into(), secrets };
+        assert_eq!(tally.excluded(), [excluded("dev/*", 2), excluded("replica of another region", 1)]);
+        assert_eq!((tally.readings().now, tally.readings().kept), (2, 0));
+        let (part, operation, reason) = (Part::Policy, "GetResourcePolicy".to_owned(), "no".to_owned());
+        let count = UnreadableCount { part, operation: operation.clone(), reason: reason.clone(), count: 1 };
+        assert_eq!(tally.unreadable_counts(), [count]);
+        let Named { unreadable, vanished, replicas } = tally.into_names();
+        let item = UnreadableItem { name: "app/denied".into(), version: None, part, operation, reason };
+        assert_eq!((unreadable, vanished, replicas), (vec![item], vec!["app/gone".into()], vec!["app/replica".into()]));
+    }
+}

@@ -211,3 +211,6 @@ async fn read(source: Arc<dyn crate::provider::Source>, listed: Listed, known: K
 fn holds_a_value(record: &Record) -> bool {
     record.versions.iter().any(|version| matches!(version.value, ValueState::Stored { .. }))
 }
+
+#[cfg(test)]
+mod tests;

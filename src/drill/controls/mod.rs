@@ -3,6 +3,8 @@
 
 mod throwaway;
 
+use zeroize::Zeroizing;
+
 use super::{
     DrillError, checks,
     record::{NegativeControl, State},
@@ -214,26 +216,35 @@ async fn forged(made: &Throwaway, planted: bool) -> Result<String, DrillError> {
     let judgement = made.repository.judge(&made.trust, &[]).await?;
     let believed = judgement.chain().manifests.iter().any(|found| found.digest() == forged.digest());
     let kinds = judgement.faults().iter().map(|fault| fault.kind);
-    let is_named = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count() == 1;
-    let refused = is_named && judgement.newest(None).is_err();
-    Ok(if refused && !believed { "untrusted" } else { "believed" }.into())
+    let named = kinds.filter(|kind| *kind == crate::repo::FaultKind::Untrusted).count();
+    Ok(refusal(named, judgement.newest(None).is_ok(), believed).into())
+}
+
+/// A snapshot is refused when it alone is named as untrusted, no newest one is certain, and the chain does not have it.
+fn refusal(named: usize, is_newest_certain: bool, believed: bool) -> &'static str {
+    match (named, is_newest_certain, believed) {
+        (1, false, false) => "untrusted",
+        _ => "believed",
+    }
 }
 
 fn bad_share(made: &Throwaway, planted: bool) -> Result<String, String> {
     let shares = share::split(&made.key, 2, 3).map_err(|error| error.to_string())?;
     let (good, other) = (shares[0].text(), shares[1].text());
-    let at = good.len() / 2;
-    let wrong = match good.as_bytes()[at] {
-        _ if !planted => &good[at..=at],
-        b'Q' => "P",
-        _ => "Q",
-    };
-    let bad = zeroize::Zeroizing::new([&good[..at], wrong, &good[at + 1..]].concat());
+    let bad = if planted { with_a_wrong_character(&good) } else { good };
     let mut gathering = Gathering::new(Vec::new());
     let taken = gathering.add("a bad sheet", &bad).is_ok();
     gathering.add("a good sheet", &other).map_err(|error| error.to_string())?;
     let opened = gathering.quorum().is_ok_and(|quorum| quorum.recover().is_ok());
-    Ok(if taken || opened { "taken" } else { "not taken" }.into())
+    let taken = if taken { "taken" } else { "not taken" };
+    Ok(if opened { format!("{taken}, and the key opens") } else { taken.into() })
+}
+
+/// The text of a sheet with another character in its middle.
+fn with_a_wrong_character(text: &str) -> Zeroizing<String> {
+    let at = text.len() / 2;
+    let wrong = if &text[at..=at] == "Q" { "P" } else { "Q" };
+    Zeroizing::new([&text[..at], wrong, &text[at + 1..]].concat())
 }
 
 fn failed(error: impl std::fmt::Display) -> DrillError {
@@ -310,6 +321,66 @@ mod tests {
             let found = (control.state, control.expected.as_str(), control.found.as_str());
             assert_eq!(found, (State::Passed, expected, expected), "{fault:?}");
         }
+    }
+
+    #[test]
+    fn every_aspect_has_something_to_spoil() {
+        let Facets { description, key, tags, policy, rotation, replicas, .. } = secret(NAME).facets;
+        assert!(description.is_some() && key.is_some() && policy.is_some() && rotation.is_some());
+        assert_eq!((tags.len(), replicas.len()), (1, 1));
+        assert_ne!(secret(NAME).id, secret(BESIDE).id);
+    }
+
+    #[test]
+    fn a_moved_label_moves_the_current_and_the_previous_one() {
+        let place = Memory::new("1", "a");
+        place.insert(secret(NAME), versions());
+        Plant::MovedLabel.spoil(&place);
+        let labels = [0, 1, 2, 3].map(|number| place.labels(NAME, &id(number)).unwrap().join(" "));
+        assert_eq!(labels, ["", AWSCURRENT, AWSPREVIOUS, "BYTES"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_planted_in_a_restore_that_does_not_verify() {
+        let mut short = Throwaway::new(estate()).await.unwrap();
+        short.completeness = short.completeness.stating_one_more();
+        let one = Throwaway::new(estate().into_iter().take(1).collect()).await.unwrap();
+        for (made, run) in [(&short, &[Aspect::Completeness][..]), (&one, &Aspect::ALL)] {
+            let refused = spoiled(made, Plant::WrongTag, true, run).await.unwrap_err().to_string();
+            assert_eq!(refused, "the drill's own safeguards do not work: an undisturbed restore does not verify");
+        }
+        assert_eq!(spoiled(&short, Plant::WrongTag, true, &[Aspect::Tags]).await.unwrap(), "check tags failed");
+    }
+
+    #[test]
+    fn a_snapshot_is_refused_when_everything_speaks_against_it() {
+        for named in 0..3 {
+            for (is_newest_certain, believed) in [(false, false), (false, true), (true, false), (true, true)] {
+                let expected =
+                    if (named, is_newest_certain, believed) == (1, false, false) { "untrusted" } else { "believed" };
+                assert_eq!(
+                    refusal(named, is_newest_certain, believed),
+                    expected,
+                    "{named} {is_newest_certain} {believed}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_forged_manifest_is_told_from_a_second_one_of_the_same_number() {
+        let made = Throwaway::new(estate()).await.unwrap();
+        assert_eq!(forged(&made, false).await.unwrap(), "believed");
+        assert_eq!(forged(&made, true).await.unwrap(), "untrusted");
+    }
+
+    #[tokio::test]
+    async fn a_sheet_with_a_wrong_character_is_not_taken_and_a_right_one_opens_the_key() {
+        assert_eq!(with_a_wrong_character("abcd").as_str(), "abQd");
+        assert_eq!(with_a_wrong_character("abQde").as_str(), "abPde");
+        let made = Throwaway::new(estate()).await.unwrap();
+        assert_eq!(bad_share(&made, true).unwrap(), "not taken");
+        assert_eq!(bad_share(&made, false).unwrap(), "taken, and the key opens");
     }
 
     /// Each check alone: its own fault is caught, a fault of another check is not planted, and a missing secret is seen.

@@ -177,3 +177,30 @@ async fn snapshot(
     repository.put_pack(pack).await?;
     Ok(repository.put_manifest(manifest, signer).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::AWSCURRENT;
+
+    #[tokio::test]
+    async fn a_throwaway_is_in_the_order_of_names_and_counts_as_a_snapshot_does() {
+        let secret = |name: &str| Secret { name: name.into(), id: format!("arn:{name}"), ..Secret::default() };
+        let versions = |labels: [&[&str]; 3]| {
+            let version = |(number, labels): (usize, &[&str])| HeldVersion::text(&number.to_string(), labels, "x");
+            labels.into_iter().enumerate().map(version).collect()
+        };
+        let kept = vec![
+            (secret("b"), versions([&[], &[AWSCURRENT, "blue"], &["green"]])),
+            (secret("a"), versions([&[AWSCURRENT], &[], &[]])),
+        ];
+        let made = Throwaway::new(kept).await.unwrap();
+        let records = made.repository.records(&made.chosen, Opener::Recovery(&made.key)).await.unwrap();
+        let current = |record: &Record| record.versions.iter().map(|version| version.current).collect::<Vec<_>>();
+        let found: Vec<_> = records.iter().map(|record| (record.secret.name.as_str(), current(record))).collect();
+        assert_eq!(found, [("a", vec![true, false, false]), ("b", vec![false, true, false])]);
+        let Manifest { counts, readings, .. } = made.chosen.manifest();
+        assert_eq!((counts.listed, counts.captured, counts.versions, counts.values_read), (2, 2, 6, 6));
+        assert_eq!((readings.now, readings.kept, readings.oldest), (2, 0, Some(Timestamp::UNIX_EPOCH)));
+    }
+}

@@ -82,15 +82,7 @@ struct Listing<'a> {
 impl Aws {
     /// Every secret, each once. An empty page is not the end, an empty token is.
     pub(super) fn listing(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
-        let listing = Listing {
-            aws: self,
-            waiting: [Walk::new(Part::default())].into(),
-            running: FuturesUnordered::new(),
-            seen: HashSet::new(),
-            splits: 0,
-            tried: Tried::default(),
-        };
-        let pages = stream::unfold(Some(listing), |state| async move {
+        let pages = stream::unfold(Some(Listing::of(self)), |state| async move {
             let mut listing = state?;
             match listing.next().await? {
                 Ok(page) => Some((page.into_iter().map(Ok).collect(), Some(listing))),
@@ -112,24 +104,15 @@ impl Aws {
             request.set_next_token(pages.token.clone()).customize().interceptor(raw.clone()).send()
         };
         let answer = self.call(operation, None, send).await?;
-        let bad = |reason| Failure::own(ErrorKind::Unavailable, operation, "the listing", "BadAnswer", reason);
-        let entries = raw_entries(&raw, "SecretList").ok_or_else(|| bad("the answer has no list"))?;
+        let bad = |reason: &str| Failure::own(ErrorKind::Unavailable, operation, "the listing", "BadAnswer", reason);
+        let entries = raw_entries(raw.take(), "SecretList", answer.secret_list().len()).map_err(bad)?;
         let listed = answer.secret_list().iter().zip(entries).map(|(entry, raw)| {
             let fingerprint = fingerprint(&raw);
             let secret = listed_secret(entry, raw);
             Listed { name: secret.name.clone(), id: secret.id.clone(), secret, fingerprint }
         });
         let listed: Vec<Listed> = listed.collect();
-        if listed.len() != answer.secret_list().len() || listed.len() > PAGE.unsigned_abs() as usize {
-            return Err(bad("the answer has another number of entries than it may have"));
-        }
-        if listed.iter().any(|entry| entry.name.is_empty() || entry.id.is_empty()) {
-            return Err(bad("an entry without name or ARN"));
-        }
-        let account = self.account.get().map(String::as_str);
-        if listed.iter().any(|entry| !is_arn_of(&entry.id, &entry.name, account, &self.region)) {
-            return Err(bad("an entry of another account, region or name than its own"));
-        }
+        check_page(&listed, self.account.get().map(String::as_str), &self.region).map_err(bad)?;
         pages.turn(operation, None, answer.next_token())?;
         Ok(listed)
     }
@@ -238,41 +221,49 @@ impl Walk {
     }
 }
 
-impl Listing<'_> {
-    /// The next secrets; `None` at the end.
+impl<'a> Listing<'a> {
+    /// Of everything, from its first page.
+    fn of(aws: &'a Aws) -> Self {
+        Self {
+            aws,
+            waiting: [Walk::new(Part::default())].into(),
+            running: FuturesUnordered::new(),
+            seen: HashSet::new(),
+            splits: 0,
+            tried: Tried::default(),
+        }
+    }
+
+    /// What the next answer brings, perhaps nothing; `None` at the end.
     async fn next(&mut self) -> Option<Result<Vec<Listed>, Failure>> {
-        loop {
-            while self.running.len() < AT_ONCE
-                && let Some(walk) = self.waiting.pop_front()
-            {
-                self.running.push(self.aws.step(walk).boxed());
-            }
-            let step = match self.running.next().await? {
-                Ok(step) => step,
-                Err(failure) => return Some(Err(failure)),
-            };
-            let mut page = Vec::new();
-            match step {
-                Step::Whole(walk) => self.waiting.push_back(walk),
-                Step::Page(walk, entries) => self.take(walk, entries, &mut page),
-                Step::Split(walks) => {
-                    for (walk, entries) in walks {
-                        self.take(walk, entries, &mut page);
-                    }
+        while self.running.len() < AT_ONCE
+            && let Some(walk) = self.waiting.pop_front()
+        {
+            self.running.push(self.aws.step(walk).boxed());
+        }
+        let step = match self.running.next().await? {
+            Ok(step) => step,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let mut page = Vec::new();
+        match step {
+            Step::Whole(walk) => self.waiting.push_back(walk),
+            Step::Page(walk, entries) => self.take(walk, entries, &mut page),
+            Step::Split(walks) => {
+                for (walk, entries) in walks {
+                    self.take(walk, entries, &mut page);
                 }
             }
-            if !page.is_empty() {
-                return Some(Ok(page));
-            }
         }
+        Some(Ok(page))
     }
 
     /// Takes what a walk found and lets it go on. What belongs to another part comes from there.
     fn take(&mut self, mut walk: Walk, entries: Vec<Listed>, page: &mut Vec<Listed>) {
-        let before = page.len();
-        let new = |listed: &Listed| walk.part.owns(&listed.name) && self.seen.insert(half_digest(&listed.id));
-        page.extend(entries.into_iter().filter(new));
-        walk.pages.note(page.len() > before && self.seen.len() <= MOST);
+        let is_new = |listed: &Listed| walk.part.owns(&listed.name) && self.seen.insert(half_digest(&listed.id));
+        let new: Vec<Listed> = entries.into_iter().filter(is_new).collect();
+        walk.pages.note(new.len(), self.seen.len(), MOST);
+        page.extend(new);
         if walk.pages.ended {
             return;
         }
@@ -284,6 +275,20 @@ impl Listing<'_> {
             self.waiting.push_back(walk);
         }
     }
+}
+
+/// Whether a page can be one of this account and region; what is wrong with it.
+fn check_page(listed: &[Listed], account: Option<&str>, region: &str) -> Result<(), &'static str> {
+    if listed.len() > PAGE.unsigned_abs() as usize {
+        return Err("the answer has more entries than a page may have");
+    }
+    if listed.iter().any(|entry| entry.name.is_empty() || entry.id.is_empty()) {
+        return Err("an entry without name or ARN");
+    }
+    if listed.iter().any(|entry| !is_arn_of(&entry.id, &entry.name, account, region)) {
+        return Err("an entry of another account, region or name than its own");
+    }
+    Ok(())
 }
 
 fn name_filter(values: Vec<String>) -> Filter {
@@ -304,3 +309,6 @@ fn half_digest(arn: &str) -> u128 {
     let digest = Digest::of(arn.as_bytes());
     u128::from_be_bytes(digest.as_bytes()[..16].try_into().expect("a digest is longer"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ mod probe;
 mod proven;
 mod read;
 mod request;
+#[cfg(test)]
+mod scripted;
 mod write;
 
 use std::{

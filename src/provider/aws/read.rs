@@ -158,18 +158,18 @@ impl Aws {
             let answer = self.call(operation, Some(name), send).await?;
             let asked = Asked { name, id };
             asked.answered(operation, answer.name(), answer.arn())?;
-            let page = raw_entries(&raw, "Versions").ok_or_else(|| asked.bad(operation, "the answer has no list"))?;
+            let page = raw_entries(raw.take(), "Versions", answer.versions().len());
+            let page = page.map_err(|why| asked.bad(operation, why))?;
             if answer.versions().iter().any(|entry| entry.version_id().unwrap_or_default().is_empty()) {
                 return Err(asked.bad(operation, "a version without an id"));
             }
-            let before = entries.len();
-            for (entry, raw) in answer.versions().iter().map(ListedVersion::of).zip(page) {
-                if seen.insert(entry.id.clone()) {
-                    entries.push(entry);
-                    raws.push(raw);
-                }
+            let page = answer.versions().iter().map(ListedVersion::of).zip(page);
+            let new: Vec<_> = page.filter(|(entry, _)| seen.insert(entry.id.clone())).collect();
+            pages.note(new.len(), seen.len(), MOST_VERSIONS);
+            for (entry, raw) in new {
+                entries.push(entry);
+                raws.push(raw);
             }
-            pages.note(entries.len() > before && entries.len() <= MOST_VERSIONS);
             if let Err(failure) = pages.turn(operation, Some(name), answer.next_token()) {
                 incomplete = Some(failure.error.code);
                 break;
@@ -189,25 +189,30 @@ impl Aws {
 
     /// The value of one version. A version without a value is refused by AWS, so that an answer without one is none.
     pub(super) async fn value(&self, name: &str, id: &str, version: &str) -> Result<SecretValue, Failure> {
-        let (operation, asked) = (Operation::GetSecretValue, Asked { name, id });
         let send = || self.client.get_secret_value().secret_id(id).version_id(version).send();
-        let answer = Box::pin(self.call(operation, Some(name), send)).await?;
-        asked.answered(operation, answer.name(), answer.arn())?;
-        if answer.version_id() != Some(version) {
-            return Err(asked.other(operation, "the answer is about another version"));
-        }
-        let GetSecretValueOutput { secret_string, secret_binary, .. } = answer;
-        let value = match (secret_string, secret_binary) {
-            (Some(text), None) => SecretValue::text(text),
-            (None, Some(blob)) => SecretValue::bytes(blob.into_inner()),
-            (None, None) => return Err(asked.bad(operation, "the answer has no value")),
-            (Some(_), Some(_)) => return Err(asked.bad(operation, "the answer has two values")),
-        };
-        if value.expose().len() > LARGEST {
-            return Err(Failure::own(ErrorKind::Limit, operation, name, "TooLarge", "no restore could write it"));
-        }
-        Ok(value)
+        let answer = Box::pin(self.call(Operation::GetSecretValue, Some(name), send)).await?;
+        value_of(Asked { name, id }, version, answer)
     }
+}
+
+/// The value in an answer, if it is one about this version.
+fn value_of(asked: Asked<'_>, version: &str, answer: GetSecretValueOutput) -> Result<SecretValue, Failure> {
+    let operation = Operation::GetSecretValue;
+    asked.answered(operation, answer.name(), answer.arn())?;
+    if answer.version_id() != Some(version) {
+        return Err(asked.other(operation, "the answer is about another version"));
+    }
+    let GetSecretValueOutput { secret_string, secret_binary, .. } = answer;
+    let value = match (secret_string, secret_binary) {
+        (Some(text), None) => SecretValue::text(text),
+        (None, Some(blob)) => SecretValue::bytes(blob.into_inner()),
+        (None, None) => return Err(asked.bad(operation, "the answer has no value")),
+        (Some(_), Some(_)) => return Err(asked.bad(operation, "the answer has two values")),
+    };
+    if value.expose().len() > LARGEST {
+        return Err(Failure::own(ErrorKind::Limit, operation, asked.name, "TooLarge", "no restore could write it"));
+    }
+    Ok(value)
 }
 
 /// The versions ListSecretVersionIds gave.
@@ -238,9 +243,10 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Takes note whether a page brought something that was not there before.
-    pub(super) fn note(&mut self, is_new: bool) {
-        self.idle = if is_new { 0 } else { self.idle + 1 };
+    /// Takes note of what a page brought that was not there before, and of everything that is there now. What is beyond
+    /// `most` is as if it were nothing.
+    pub(super) fn note(&mut self, new: usize, all: usize, most: usize) {
+        self.idle = if new > 0 && all <= most { 0 } else { self.idle + 1 };
     }
 
     /// Takes the token of the next page. A token that was already used would go round in circles
@@ -381,10 +387,14 @@ fn part<T>(answer: Result<T, Failure>) -> Result<Answer<T>, ProviderError> {
     }
 }
 
-/// The entries of a list as they came; `None` when the answer has no such list.
-pub(super) fn raw_entries(raw: &Raw, field: &str) -> Option<Vec<Json>> {
-    match raw.take().get_mut(field).map(Json::take) {
-        Some(Json::Array(entries)) => Some(entries),
-        _ => None,
+/// The entries of a list as they came, as many as the SDK understood: otherwise an entry would be kept with the fields of another.
+pub(super) fn raw_entries(mut answer: Json, field: &str, understood: usize) -> Result<Vec<Json>, &'static str> {
+    match answer.get_mut(field).map(Json::take) {
+        Some(Json::Array(entries)) if entries.len() == understood => Ok(entries),
+        Some(Json::Array(_)) => Err("an entry of the list is none"),
+        _ => Err("the answer has no list"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,7 @@ mod tests {
         };
         let by_arn = Asked { name: "a", id: "arn:a" };
         assert_eq!(code(by_arn, Some("a"), Some("arn:a")), Ok(()));
+        assert_eq!(code(by_arn, Some("a"), Some("a")), Ok(()), "as moto answers");
         for (name, arn) in [(Some("a"), Some("arn:b")), (Some("b"), Some("arn:a")), (Some("a"), Some(""))] {
             assert_eq!(code(by_arn, name, arn), Err("OtherAnswer".into()));
         }
