@@ -106,7 +106,7 @@ async fn every_connection_passes_the_proxy_and_trusts_the_private_authority() {
     inside.assert_passed(&["sts.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com"]);
     // A drill, behind its guard, with a role and with the region of the source lost.
     std::fs::create_dir_all(inside.desk.path("drills")).unwrap();
-    let drill = "scenario = \"x\"\n[lost]\nregions = [\"eu-central-1\"]\n[target]\naccount = \"999999999999\"\nregion = \"us-east-1\"\n";
+    let drill = "scenario = \"x\"\n[lost]\nregions = [\"eu-central-1\"]\nendpoints = [\"http://vault.example:8200\"]\n[target]\naccount = \"999999999999\"\nregion = \"us-east-1\"\n";
     std::fs::write(inside.desk.path("drills/lost.toml"), drill).unwrap();
     let stranger = [("AWS_ACCESS_KEY_ID", "999999999999")];
     inside.run(&stranger, &format!("drill run lost {SHEETS}")).expect(0);
@@ -239,12 +239,15 @@ async fn values_go_nowhere_in_clear() {
     let by = [("HTTP_PROXY", &*proxy)];
     inside.run(&by, "copy").expect(0);
     inside.assert_passed(&["http://storage.example:9000"]);
+    assert!(inside.gateway.authorizations().iter().all(|it| it.starts_with("Basic ")));
     let told = inside.run(&by, "doctor --json").expect(3).json();
     let row =
         told["checks"].as_array().unwrap().iter().find(|row| row["check"].as_str().unwrap().ends_with(": connection"));
     let row = row.expect("it is a finding");
     assert_eq!(row["state"], "wrong");
     assert!(row["detail"].as_str().unwrap().contains("http://storage.example:9000 is not encrypted"), "{row}");
+    let status = inside.run(&by, "status").expect(3);
+    assert!(status.out.contains("the connection to http://storage.example:9000 is not encrypted"), "{}", status.out);
     inside.sandbox.shutdown().await;
 }
 
