@@ -202,8 +202,8 @@ async fn settings_that_cannot_be_used_are_an_error_and_no_way_around() {
     std::fs::create_dir_all(inside.desk.path(".aws")).unwrap();
     for (profile, says) in [
         ("use_fips_endpoint = perhaps", "neither true nor false"),
-        ("endpoint_url = foo", "is no URL"),
-        ("services = s\n[services s]\ns3 =\n  endpoint_url = foo\nsts =\n  endpoint_url = foo", "is no URL"),
+        ("endpoint_url = foo", "https://HOST"),
+        ("services = s\n[services s]\ns3 =\n  endpoint_url = foo\nsts =\n  endpoint_url = foo", "https://HOST"),
         ("use_fips_endpoint = true\nendpoint_url = http://127.0.0.1:9", "exclude each other"),
     ] {
         std::fs::write(inside.desk.path(".aws/config"), format!("[default]\n{profile}\n")).unwrap();
