@@ -126,9 +126,8 @@ async fn every_connection_passes_the_proxy_and_trusts_the_private_authority() {
     let organization = "organization = true\nrole = \"backup\"\nregions = [\"eu-central-1\"]";
     let config = std::fs::read_to_string(inside.desk.path("lifeboat.toml")).unwrap();
     let config = config.replace("url = \"aws:eu-central-1\"", organization);
-    let config: String =
-        config.lines().filter(|line| !line.starts_with("account = ")).map(|it| format!("{it}\n")).collect();
-    std::fs::write(inside.desk.path("lifeboat.toml"), config).unwrap();
+    let kept: Vec<&str> = config.lines().filter(|line| !line.starts_with("account = ")).collect();
+    std::fs::write(inside.desk.path("lifeboat.toml"), kept.join("\n")).unwrap();
     inside.run(&[], "snapshot");
     inside.assert_passed(&["organizations.us-east-1.amazonaws.com"]);
     // Each of them told the proxy who it is.
