@@ -10,6 +10,7 @@ use crate::{
     drill::Past,
     model::RepositoryId,
     repo::{Chain, Fault, History, Remembered, RepoError, StoredDrill, Witness},
+    storage::Storage,
 };
 
 /// One configured copy, asked just now.
@@ -24,6 +25,8 @@ pub(super) struct CopyView {
     pub(super) seen: Option<CopySeen>,
     /// Until when its newest snapshot cannot be removed, where the storage says so.
     pub(super) locked_until: Option<Timestamp>,
+    /// The endpoint to which its connection is not encrypted.
+    pub(super) in_clear: Option<String>,
 }
 
 impl CopyView {
@@ -67,7 +70,10 @@ pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<
             Ok((chain, drills, locked_until)) => (Ok(chain), drills, locked_until),
             Err(failure) => (Err(failure.message), Vec::new(), None),
         };
-        CopyView { section: section.clone(), chain, drills, seen: seen.get(&section.url).copied(), locked_until }
+        let in_clear = async { Storage::open(&section.url)?.in_clear().await };
+        let in_clear = in_clear.await.ok().flatten();
+        let seen = seen.get(&section.url).copied();
+        CopyView { section: section.clone(), chain, drills, seen, locked_until, in_clear }
     });
     Ok(join_all(views).await)
 }

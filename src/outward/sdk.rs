@@ -35,8 +35,8 @@ impl Outward {
         let context = self.context();
         let direct = Builder::new().tls_provider(tls()).tls_context(context.clone()).build_https();
         let client = if self.has_proxy() {
-            let by = |proxy: &Option<Proxy>| proxy.as_ref().map(|proxy| through(proxy, context.clone()));
-            let (http, https) = (by(&self.http), by(&self.https));
+            let by = |proxy: Option<&Proxy>| proxy.map(|proxy| through(proxy, context.clone()));
+            let (http, https) = (by(self.http.as_ref()), by(self.https.as_ref()));
             SharedHttpClient::new(Routed { outward: Arc::clone(self), direct, http, https })
         } else {
             direct

@@ -134,6 +134,9 @@ pub struct Copy {
     pub behind: u64,
     /// Until when a retention lock keeps its newest snapshot from being removed, where the storage says so.
     pub locked_until: Option<Timestamp>,
+    /// The endpoint to which its connection is not encrypted, beyond this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_clear: Option<String>,
     /// Why it could not be asked, or what is wrong with its own history.
     pub error: Option<String>,
     /// Whether what is wrong is tampering or damage, and not a network.
@@ -222,6 +225,7 @@ pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     }
     let since = facts.drilled.iter().map(|drilled| drilled.since).min().unwrap_or(facts.born);
     findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, since, limits, now)));
+    findings.extend(facts.copies.iter().filter_map(in_clear));
     findings.extend(drill(facts, limits, now));
     if !facts.missed_drills.is_empty() {
         findings.push(attention("drill", format!("not held: {}", facts.missed_drills.join(", "))));
@@ -269,6 +273,12 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
 }
 
 /// `since`: when there was something to copy for the first time.
+/// Names, sizes and times can be read on the way, and answers changed.
+fn in_clear(copy: &Copy) -> Option<Finding> {
+    let endpoint = copy.in_clear.as_ref()?;
+    Some(attention("copy", format!("{}: the connection to {endpoint} is not encrypted", copy.url)))
+}
+
 fn copy(copy: &Copy, since: Timestamp, limits: &Limits, now: Timestamp) -> Option<Finding> {
     let url = &copy.url;
     if let (Some(error), kind) = (&copy.error, copy.fault) {

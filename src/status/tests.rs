@@ -50,6 +50,7 @@ fn good() -> Facts {
             newest: Some(CopyHead { sequence: 4, time: ago(2) }),
             behind: 0,
             locked_until: None,
+            in_clear: None,
             error: None,
             fault: None,
         }],

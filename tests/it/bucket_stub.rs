@@ -147,10 +147,10 @@ fn listing(query: &str, objects: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
             )),
         }
     }
-    let folders: String =
-        folders.iter().map(|it| format!("<CommonPrefixes><Prefix>{it}</Prefix></CommonPrefixes>")).collect();
-    format!("<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>{contents}{folders}</ListBucketResult>")
-        .into()
+    for folder in folders {
+        contents.push_str(&format!("<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>"));
+    }
+    format!("<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>").into()
 }
 
 fn decoded(text: &str) -> String {

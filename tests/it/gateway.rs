@@ -136,8 +136,9 @@ fn serve(
 /// Asks the server behind a name on a connection of its own, and gives its answer as it is.
 fn pass(upstream: &str, request: &Asked, body: &[u8]) -> Option<Vec<u8>> {
     let mut socket = TcpStream::connect(upstream).ok()?;
-    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
-    for (name, value) in request.headers.iter().filter(|(name, _)| *name != "connection") {
+    // The sandbox answers to its own name only.
+    let mut head = format!("{} {} HTTP/1.1\r\nhost: {upstream}\r\n", request.method, request.path);
+    for (name, value) in request.headers.iter().filter(|(name, _)| !matches!(name.as_str(), "connection" | "host")) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     socket.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).ok()?;

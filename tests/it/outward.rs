@@ -106,7 +106,7 @@ async fn every_connection_passes_the_proxy_and_trusts_the_private_authority() {
     inside.assert_passed(&["sts.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com"]);
     // A drill, behind its guard, with a role and with the region of the source lost.
     std::fs::create_dir_all(inside.desk.path("drills")).unwrap();
-    let drill = "scenario = \"x\"\n[lost]\nregions = [\"eu-central-1\"]\n[target]\naccount = \"999999999999\"\nregion = \"us-east-1\"\n";
+    let drill = "scenario = \"x\"\n[lost]\nregions = [\"eu-central-1\"]\nendpoints = [\"http://vault.example:8200\"]\n[target]\naccount = \"999999999999\"\nregion = \"us-east-1\"\n";
     std::fs::write(inside.desk.path("drills/lost.toml"), drill).unwrap();
     let stranger = [("AWS_ACCESS_KEY_ID", "999999999999")];
     inside.run(&stranger, &format!("drill run lost {SHEETS}")).expect(0);
@@ -126,9 +126,8 @@ async fn every_connection_passes_the_proxy_and_trusts_the_private_authority() {
     let organization = "organization = true\nrole = \"backup\"\nregions = [\"eu-central-1\"]";
     let config = std::fs::read_to_string(inside.desk.path("lifeboat.toml")).unwrap();
     let config = config.replace("url = \"aws:eu-central-1\"", organization);
-    let config: String =
-        config.lines().filter(|line| !line.starts_with("account = ")).map(|it| format!("{it}\n")).collect();
-    std::fs::write(inside.desk.path("lifeboat.toml"), config).unwrap();
+    let kept: Vec<&str> = config.lines().filter(|line| !line.starts_with("account = ")).collect();
+    std::fs::write(inside.desk.path("lifeboat.toml"), kept.join("\n")).unwrap();
     inside.run(&[], "snapshot");
     inside.assert_passed(&["organizations.us-east-1.amazonaws.com"]);
     // Each of them told the proxy who it is.
@@ -202,8 +201,8 @@ async fn settings_that_cannot_be_used_are_an_error_and_no_way_around() {
     std::fs::create_dir_all(inside.desk.path(".aws")).unwrap();
     for (profile, says) in [
         ("use_fips_endpoint = perhaps", "neither true nor false"),
-        ("endpoint_url = foo", "is no URL"),
-        ("services = s\n[services s]\ns3 =\n  endpoint_url = foo\nsts =\n  endpoint_url = foo", "is no URL"),
+        ("endpoint_url = foo", "https://HOST"),
+        ("services = s\n[services s]\ns3 =\n  endpoint_url = foo\nsts =\n  endpoint_url = foo", "https://HOST"),
         ("use_fips_endpoint = true\nendpoint_url = http://127.0.0.1:9", "exclude each other"),
     ] {
         std::fs::write(inside.desk.path(".aws/config"), format!("[default]\n{profile}\n")).unwrap();
@@ -239,12 +238,15 @@ async fn values_go_nowhere_in_clear() {
     let by = [("HTTP_PROXY", &*proxy)];
     inside.run(&by, "copy").expect(0);
     inside.assert_passed(&["http://storage.example:9000"]);
+    assert!(inside.gateway.authorizations().iter().all(|it| it.starts_with("Basic ")));
     let told = inside.run(&by, "doctor --json").expect(3).json();
     let row =
         told["checks"].as_array().unwrap().iter().find(|row| row["check"].as_str().unwrap().ends_with(": connection"));
     let row = row.expect("it is a finding");
     assert_eq!(row["state"], "wrong");
     assert!(row["detail"].as_str().unwrap().contains("http://storage.example:9000 is not encrypted"), "{row}");
+    let status = inside.run(&by, "status").expect(3);
+    assert!(status.out.contains("the connection to http://storage.example:9000 is not encrypted"), "{}", status.out);
     inside.sandbox.shutdown().await;
 }
 

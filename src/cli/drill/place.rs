@@ -206,8 +206,9 @@ pub(super) async fn prove(isolation: &Arc<Isolation>) -> Result<(), Failure> {
     let endpoints = lost.endpoints.iter().map(|endpoint| (SANDBOX_REGIONS[0], Some(endpoint)));
     for (region, endpoint) in regions.chain(endpoints) {
         let mut settings = AwsSettings::region(region);
-        settings.endpoint =
-            endpoint.map(|url| if url.contains("://") { url.clone() } else { format!("https://{url}") });
+        // By its host alone: an endpoint in clear would be refused before the guard sees it.
+        let host = |url: &String| url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
+        settings.endpoint = endpoint.map(|url| format!("https://{}", host(url)));
         // Credentials of nobody: should it get through, it would still be refused there.
         settings.credentials = Some(credentials("lifeboat-guard-probe"));
         settings.isolation = Some(Arc::clone(isolation));

@@ -158,6 +158,7 @@ fn of_copy(view: &CopyView, chain: &Chain) -> Copy {
         newest: newest.map(|newest| CopyHead { sequence: newest.head.sequence, time: newest.time }),
         behind: chain.newer_than(held),
         locked_until: view.locked_until,
+        in_clear: view.in_clear.clone(),
         error,
         fault: faults.iter().map(|fault| fault.kind).max_by_key(|kind| kind.severity()),
     }
