@@ -374,7 +374,13 @@ mod tests {
             let created = create_folder(&keys, Access::Private);
             assert_eq!(created.is_ok(), is_fine, "{bits:o}: {created:?}");
             assert_eq!(fs::metadata(&keys).unwrap().permissions().mode() & 0o7777, bits, "left as it is");
-            assert!(created.is_ok() || created.unwrap_err().get_ref().is_some_and(|inner| inner.is::<Exposed>()));
+            assert!(
+                created.is_ok()
+                    || created
+                        .unwrap_err()
+                        .get_ref()
+                        .is_some_and(<dyn std::error::Error + Send + Sync + 'static>::is::<Exposed>)
+            );
         }
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&keys, &link).unwrap();

@@ -72,8 +72,9 @@ pub fn shell(word: &str) -> Cow<'_, str> {
         match c {
             '\'' | '\\' => quoted.extend(['\\', c]),
             c if steers(c) => {
-                let bytes = c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
-                quoted.push_str(&bytes);
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    quoted.push_str(&format!("\\x{byte:02x}"));
+                }
             }
             c => quoted.push(c),
         }

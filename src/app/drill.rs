@@ -35,7 +35,7 @@ impl Host {
     /// # Errors
     /// [`HostError::Drill`]; [`HostError::Io`] when there is none.
     pub fn drill_file(&self, name: &str) -> Result<(DrillFile, Digest), HostError> {
-        let path = self.path(&format!("drills/{name}.toml"));
+        let path = self.path(format!("drills/{name}.toml"));
         let bytes = fsutil::read(&path)?;
         let file = DrillFile::parse(&String::from_utf8_lossy(&bytes));
         let file = file.map_err(|error: DrillFileError| HostError::Drill { path, error })?;

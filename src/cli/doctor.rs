@@ -74,18 +74,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         return print_policy(context, &args, wanted).await;
     }
     let mut findings = Findings::default();
-    match &args.to {
-        Some(to) => {
-            findings.allowed(context, &to.region)?;
-            let target = Aws::connect(AwsSettings::region(&to.region)).await?;
-            let role = if args.drill { Role::Drill } else { Role::Restore };
-            findings.provider(&target, "target", None, role, &args.name_prefix).await;
-        }
-        None => {
-            let host = context.host()?;
-            findings.files(&host, &context.global.config);
-            findings.host(&host).await;
-        }
+    if let Some(to) = &args.to {
+        findings.allowed(context, &to.region)?;
+        let target = Aws::connect(AwsSettings::region(&to.region)).await?;
+        let role = if args.drill { Role::Drill } else { Role::Restore };
+        findings.provider(&target, "target", None, role, &args.name_prefix).await;
+    } else {
+        let host = context.host()?;
+        findings.files(&host, &context.global.config);
+        findings.host(&host).await;
     }
     let well = findings.rows.iter().all(|row| row.state != State::Wrong && row.state != State::Unknown);
     context.output.result(&json!({ "checks": findings.json(), "well": well }), || {

@@ -225,7 +225,7 @@ impl Repository {
         recall: &mut Recall,
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<SignedFile>, RepoError> {
-        let (mut files, fresh) = recall.split(folder, self.storage.list(folder).await?);
+        let (mut files, fresh) = recall.split(folder, &self.storage.list(folder).await?);
         files.extend(self.read_signed(fresh, faults).await?);
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)

@@ -92,11 +92,11 @@ impl Recall {
     }
 
     /// Takes a listing, and splits it into records that are as they were and those to be read, by their stems.
-    pub(super) fn split(&mut self, folder: &str, listing: Vec<Entry>) -> (Vec<SignedFile>, Vec<(String, Entry)>) {
+    pub(super) fn split(&mut self, folder: &str, listing: &[Entry]) -> (Vec<SignedFile>, Vec<(String, Entry)>) {
         let signatures: BTreeMap<&str, &Entry> =
             listing.iter().filter_map(|entry| Some((entry.name.strip_suffix(layout::SIGNATURE)?, entry))).collect();
         let (mut known, mut fresh) = (Vec::new(), Vec::new());
-        for entry in &listing {
+        for entry in listing {
             let Some(stem) = layout::stem_of(folder, &entry.name).map(str::to_owned) else { continue };
             let signature = signatures.get(entry.name.as_str()).copied();
             match self.known.get(&entry.name).filter(|known| known.file.is_as_it_was(entry, signature)) {

@@ -370,7 +370,7 @@ async fn hold_drill(
     let approval = drill::Approval { operator, how, time, ..drill::Approval::default() };
     let custodians = PRESENT.map(|position| CUSTODIANS[position].to_owned()).to_vec();
     let opening = drill::Opening::Quorum { key: &recovery.key, custodians };
-    let outcome = drill::hold(&request, ready, approval, &opening, std::future::pending()).await?;
+    let outcome = Box::pin(drill::hold(&request, ready, approval, &opening, std::future::pending())).await?;
     match outcome.error {
         Some(error) => Err(error.into()),
         None => Ok((outcome.record, outcome.stored)),

@@ -187,7 +187,7 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
             if !known.contains(name) {
                 let failure = Failure::usage(format!(
                     "there is no drill file {}",
-                    host.path(&format!("drills/{name}.toml")).display()
+                    host.path(format!("drills/{name}.toml")).display()
                 ));
                 let hint = if known.is_empty() {
                     "docs/examples/drills has three to begin with".to_owned()
@@ -360,7 +360,7 @@ fn reports(
     past: &[Past],
 ) -> Vec<String> {
     let named =
-        |pattern: &Option<String>| pattern.as_ref().map(|text| host.path(&text.replace("{drill}", &stored.name)));
+        |pattern: &Option<String>| pattern.as_ref().map(|text| host.path(text.replace("{drill}", &stored.name)));
     let wanted = [(named(&file.report.html), named(&file.report.pdf)), (args.html.clone(), args.pdf.clone())];
     let write = |(html, pdf): &(Option<PathBuf>, Option<PathBuf>)| {
         write_reports(record, past, html.as_deref(), pdf.as_deref()).err().map(|failure| failure.message)

@@ -262,7 +262,7 @@ fn wrap(text: &str, size: f32, room: f32) -> Vec<String> {
     let width = |text: &str| Line::new(Face::Prose, text).width(size);
     let mut broken = Vec::new();
     let mut current = String::new();
-    for word in text::line(&text.split_whitespace().collect::<Vec<_>>().join(" ")).split(" ") {
+    for word in text::line(&text.split_whitespace().collect::<Vec<_>>().join(" ")).split(' ') {
         let longer = if current.is_empty() { word.to_owned() } else { format!("{current} {word}") };
         if width(&longer) <= room {
             current = longer;

@@ -331,7 +331,7 @@ async fn what_is_scheduled_for_deletion_is_left_out_by_the_rule_unless_a_value_w
     let later = vec![deleted("empty"), deleted("never"), entry("new"), entry("stays"), deleted("was")];
     let later = among_many(later);
     let rules = Rules { exclude_deleted: true, ..LAYERED };
-    let report = host.run(Scripted::new(&[later.clone()]), rules).await.unwrap();
+    let report = host.run(Scripted::new(std::slice::from_ref(&later)), rules).await.unwrap();
     let manifest = report.manifest.manifest();
     let excluded: Vec<_> = manifest.excluded.iter().map(|it| (it.rule.as_str(), it.secrets)).collect();
     assert_eq!((excluded, manifest.counts.excluded), (vec![("scheduled for deletion", 2)], 2));
@@ -346,7 +346,7 @@ async fn what_is_scheduled_for_deletion_is_left_out_by_the_rule_unless_a_value_w
 async fn an_entry_stands_for_a_secret_only_where_it_said_what_was_read() {
     let host = Host::new().await;
     let all = entries(&["clear", "vague"]);
-    host.run(Scripted::new(&[all.clone()]), Rules::default()).await.unwrap();
+    host.run(Scripted::new(std::slice::from_ref(&all)), Rules::default()).await.unwrap();
     let source = Arc::new(Scripted::new(&[all]));
     host.run_of(&source, Rules { sweep_days: 30, ..Rules::default() }).await.unwrap();
     assert_eq!(*source.read.lock().unwrap(), ["vague"]);
@@ -357,7 +357,7 @@ async fn an_entry_stands_for_a_secret_only_where_it_said_what_was_read() {
 async fn what_drills_open_is_read_again_for_a_new_drill_key_and_nothing_else() {
     let host = Host::new().await;
     let all = entries(&["drilled", "other"]);
-    host.run(Scripted::new(&[all.clone()]), Rules::default()).await.unwrap();
+    host.run(Scripted::new(std::slice::from_ref(&all)), Rules::default()).await.unwrap();
     let source = Arc::new(Scripted::new(&[all]));
     let (recipient, names) = (IndexKey::generate().recipient(), vec!["drill*".to_owned()]);
     let drill = DrillSealing { recipient, names, full: false };
