@@ -101,7 +101,17 @@ fn bucket(text: &str, service: Service) -> Result<Address, String> {
     if name.is_empty() || (service == Service::Azure && account.is_empty()) {
         return Err(format!("it names no bucket; {SUPPORTED}"));
     }
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if !is_word(name) || !is_word(account) {
+        return Err("a bucket's name has letters, digits, dots and hyphens".into());
+    }
+    if prefix.contains(char::is_control) {
+        return Err("it has a control character".into());
+    }
     let options = options(query, service.options())?;
+    if let Some((option, value)) = options.iter().find(|(option, value)| !may_be(option, value)) {
+        return Err(format!("the option {option} is {value:?}, which it cannot be"));
+    }
     if let Some(endpoint) = options.get("endpoint") {
         Endpoint::parse(endpoint).map_err(|bad| bad.to_string())?;
     }
@@ -115,6 +125,15 @@ fn bucket(text: &str, service: Service) -> Result<Address, String> {
             options,
         }),
     })
+}
+
+/// Whether an option can have this value: the crates below take what they are given, and some of it ends in a panic.
+fn may_be(option: &str, value: &str) -> bool {
+    match option {
+        "region" => value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
+        "single_writer" => value == "true",
+        _ => !value.contains(|c: char| c.is_control() || c.is_whitespace()),
+    }
 }
 
 fn options(query: &str, known: &[&str]) -> Result<BTreeMap<String, String>, String> {
@@ -230,6 +249,13 @@ mod tests {
             ("s3://b/x?endpoint=https://key:secret@h", "credentials"),
             ("s3://b//x", "empty folder"),
             ("s3://key:secret@b/x", "credentials"),
+            ("s3://a b/x", "letters, digits"),
+            ("s3://b\r/x", "letters, digits"),
+            ("s3://b/x\u{1b}", "control"),
+            ("s3://b/x?region=eu central 1", "cannot be"),
+            ("s3://b/x?region=eu%0a", "cannot be"),
+            ("s3://b/x?endpoint=local host", "cannot be"),
+            ("s3://b/x?single_writer=yes", "cannot be"),
         ] {
             let StorageError::Address { reason, .. } = Address::parse(text).unwrap_err() else { panic!("{text}") };
             assert!(reason.contains(says), "{text}: {reason}");

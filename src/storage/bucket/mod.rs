@@ -107,7 +107,9 @@ async fn sdk_config(bucket: &Bucket, outward: &Arc<Outward>, isolation: Option<&
             provider = provider.with_region(Some(Region::new(region.to_owned())));
         }
         let credentials = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(profile).build();
-        loader = loader.profile_name(profile).credentials_provider(credentials);
+        // The SDK panics at a number of attempts in the profile that is none; what asks for credentials needs no other.
+        let retry = aws_config::retry::RetryConfig::standard();
+        loader = loader.profile_name(profile).credentials_provider(credentials).retry_config(retry);
     }
     if let Some(region) = bucket.option("region") {
         loader = loader.region(Region::new(region.to_owned()));
