@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use exclusive::sync_folder;
 use zeroize::Zeroizing;
 
 pub use exposure::{Exposed, Others, exposed, exposed_folder};
@@ -300,10 +301,6 @@ fn publish(temp: &Path, path: &Path, existing: Existing) -> io::Result<()> {
             Ok(())
         }
     }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn at(path: &Path, error: &io::Error) -> io::Error {

@@ -132,7 +132,7 @@ fn rename_new(_: &Path, _: &Path) -> io::Result<()> {
 
 /// Not every file system can make a folder durable by itself; those that cannot do it with the file, or not at all, and say
 /// `EINVAL`, `ENOTSUP` or the like.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }

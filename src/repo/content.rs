@@ -310,6 +310,8 @@ impl Repository {
     pub(super) async fn sealed(&self, name: &str, file: &FileRef) -> Result<Bytes, RepoError> {
         let bytes = match self.storage.get_sized(name, file.size).await {
             Err(StorageError::NotFound { .. }) => return Err(damaged(name, MISSING)),
+            // In the words of every other file that has another size.
+            Err(StorageError::Unfit { size: Some(size), .. }) => return Err(of_other_size(name, size, file)),
             other => other?,
         };
         let (bytes, found) = hashed(bytes).await;
@@ -352,9 +354,13 @@ async fn hashed(bytes: Bytes) -> (Bytes, FileRef) {
     .await
 }
 
+fn of_other_size(name: &str, size: u64, file: &FileRef) -> RepoError {
+    damaged(name, format!("it has {size} bytes, not {}", file.size))
+}
+
 fn same(name: &str, found: &FileRef, file: &FileRef) -> Result<(), RepoError> {
     if found.size != file.size {
-        Err(damaged(name, format!("it has {} bytes, not {}", found.size, file.size)))
+        Err(of_other_size(name, found.size, file))
     } else if found.sha256 != file.sha256 {
         Err(damaged(name, "its content does not have its digest"))
     } else {

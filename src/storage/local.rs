@@ -170,6 +170,9 @@ pub(super) fn measure(store: &LocalFileSystem, name: &Name) -> object_store::Res
 /// An open file and its length. A folder is no file. A pipe that nobody writes to is opened without waiting, and not read.
 fn open(store: &LocalFileSystem, name: &Name) -> object_store::Result<(File, u64)> {
     let path = store.path_to_filesystem(name)?;
+    if leaves(&path, name).map_err(|error| failed(name, error))? {
+        return Err(super::unfit("it is a link that leaves the repository".into()));
+    }
     let file = without_waiting(&path).map_err(|error| failed(name, error))?;
     let found = file.metadata().map_err(|error| failed(name, error))?;
     if found.is_dir() {
@@ -179,6 +182,17 @@ fn open(store: &LocalFileSystem, name: &Name) -> object_store::Result<(File, u64
     } else {
         Err(super::unfit("it is not a regular file".into()))
     }
+}
+
+/// Whether a file, or a folder on the way to it, is a link to something outside the storage's own folder.
+fn leaves(path: &Path, name: &Name) -> io::Result<bool> {
+    let below: Vec<&Path> = path.ancestors().take(name.parts().count()).collect();
+    let is_link = |path: &&&Path| fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+    let Some(root) = below.last().and_then(|last| last.parent()) else { return Ok(false) };
+    if below.iter().find(is_link).is_none() {
+        return Ok(false);
+    }
+    Ok(!fs::canonicalize(path)?.starts_with(fs::canonicalize(root)?))
 }
 
 /// For files the flag means nothing.

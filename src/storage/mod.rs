@@ -9,13 +9,13 @@ pub mod faults;
 mod local;
 mod reading;
 mod whose;
+mod writing;
 
-use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
+use std::{error::Error as _, fmt, io, sync::Arc};
 
-use bytes::Bytes;
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, memory::InMemory, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -94,6 +94,8 @@ pub enum StorageError {
         name: String,
         /// Why not.
         reason: String,
+        /// Its bytes, where these are why.
+        size: Option<u64>,
     },
     /// It counts as lost in this run.
     #[error(transparent)]
@@ -128,11 +130,6 @@ pub enum StorageError {
     },
 }
 
-/// Every repository has it and its content never changes: it is put once more to see whether the storage refuses.
-const PROBE: &str = "lifeboat.json";
-/// How often a conditional write is tried that a service could neither do nor refuse, because of another one at the same moment.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(100);
 /// Files of a listing. A repository of ten years has some ten thousand.
 const MOST_FILES: usize = 2_000_000;
 
@@ -234,133 +231,6 @@ impl Storage {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.error(name, &error)),
         }
-    }
-
-    /// Writes a new file, durably, in one step: it is there whole or not at all.
-    ///
-    /// # Errors
-    /// [`StorageError::AlreadyExists`], [`StorageError::Unavailable`].
-    pub async fn put_new(&self, name: &str, bytes: Bytes) -> Result<(), StorageError> {
-        let planned = self.faults.as_ref().and_then(|faults| faults.on_put(name));
-        if let Some((reason, false)) = planned {
-            return Err(self.unavailable(name, reason));
-        }
-        match &*self.place {
-            Place::Local { folder, .. } => self.put_local(folder, name, bytes).await?,
-            _ => self.put_elsewhere(name, bytes).await?,
-        }
-        match planned {
-            Some((reason, _)) => Err(self.unavailable(name, reason)),
-            None => Ok(()),
-        }
-    }
-
-    async fn put_local(&self, folder: &LocalFolder, name: &str, bytes: Bytes) -> Result<(), StorageError> {
-        let (root, path) = (folder.path().to_owned(), self.path(name)?);
-        let written = cores::aside(move || local::put_new(&root, &path, &bytes)).await;
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                StorageError::AlreadyExists { address: self.address().into(), name: name.into() }
-            }
-            _ => self.unavailable(name, reason(&error)),
-        })
-    }
-
-    async fn put_elsewhere(&self, name: &str, bytes: Bytes) -> Result<(), StorageError> {
-        let store = self.existing(name).await?.ok_or_else(|| self.not_found(name))?;
-        let path = self.path(name)?;
-        if let Some(connected) = self.connected(name).await? {
-            if connected.is_single_writer {
-                return self.put_alone(&*store, &path, bytes).await;
-            }
-            if name != PROBE {
-                self.prove_exclusive().await?;
-            }
-        }
-        self.put_exclusively(&*store, &path, bytes).await
-    }
-
-    /// A conditional write. S3 answers 409 where another one to the same name is under way, whether that one succeeds or not, so an
-    /// answer that the file exists is believed when it does.
-    async fn put_exclusively(&self, store: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), StorageError> {
-        let name = path.as_ref();
-        for attempt in 1.. {
-            match store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await {
-                Ok(_) => return Ok(()),
-                Err(error @ object_store::Error::AlreadyExists { .. }) => {
-                    if self.exists(name).await? {
-                        return Err(self.error(name, &error));
-                    }
-                    if attempt == TRIES {
-                        return Err(self
-                            .unavailable(name, "the storage says that somebody else is writing it, and nobody does"));
-                    }
-                    tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
-                }
-                Err(error) if knows_no_conditions(&error) => {
-                    let reason = "it does not know If-None-Match";
-                    return Err(StorageError::NotExclusive { address: self.address().into(), reason });
-                }
-                Err(error) => return Err(self.error(name, &error)),
-            }
-        }
-        unreachable!("the last attempt returns")
-    }
-
-    /// For a service without conditional writes that nobody else writes to.
-    async fn put_alone(&self, store: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), StorageError> {
-        let name = path.as_ref();
-        if self.exists(name).await? {
-            return Err(StorageError::AlreadyExists { address: self.address().into(), name: name.into() });
-        }
-        let put = store.put_opts(path, bytes.into(), PutMode::Overwrite.into()).await;
-        put.map(drop).map_err(|error| self.error(name, &error))
-    }
-
-    /// Proves that files can be written there and are not replaced, once for each connection; nothing is left there. Gives whether it
-    /// is proven: not before there is a repository.
-    ///
-    /// # Errors
-    /// [`StorageError::NotExclusive`], [`StorageError::Unavailable`].
-    pub async fn prove_exclusive(&self) -> Result<bool, StorageError> {
-        self.prove_exclusive_by(PROBE).await
-    }
-
-    /// The same by another file that is there.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn prove_exclusive_by(&self, name: &str) -> Result<bool, StorageError> {
-        let connected = self.connected(name).await?;
-        let mut is_proven = match connected {
-            Some(connected) if connected.is_single_writer => return Ok(true),
-            Some(connected) => Some(connected.is_exclusive.lock().await),
-            None => None,
-        };
-        if is_proven.as_deref() == Some(&true) {
-            return Ok(true);
-        }
-        let bytes = match self.get(name).await {
-            Err(StorageError::NotFound { .. }) => return Ok(false),
-            other => other?,
-        };
-        let put = match (&*self.place, connected) {
-            (Place::Local { folder, .. }, _) => self.put_local(folder, name, bytes).await,
-            (_, Some(connected)) => self.put_exclusively(&*connected.store, &self.path(name)?, bytes).await,
-            (_, None) => return Ok(true),
-        };
-        match put {
-            Err(StorageError::AlreadyExists { .. }) => {}
-            Ok(()) => {
-                let reason = "it put a file once more in spite of If-None-Match";
-                return Err(StorageError::NotExclusive { address: self.address().into(), reason });
-            }
-            Err(error) => return Err(error),
-        }
-        if let Some(is_proven) = &mut is_proven {
-            **is_proven = true;
-        }
-        Ok(true)
     }
 
     /// Removes a file; one that is not there is no error.
@@ -491,7 +361,13 @@ impl Storage {
                 StorageError::AlreadyExists { address: self.address().into(), name: name.into() }
             }
             object_store::Error::Generic { store: UNFIT, source } => {
-                StorageError::Unfit { address: self.address().into(), name: name.into(), reason: source.to_string() }
+                let size = source.downcast_ref::<Larger>().map(|larger| larger.size);
+                StorageError::Unfit {
+                    address: self.address().into(),
+                    name: name.into(),
+                    reason: source.to_string(),
+                    size,
+                }
             }
             object_store::Error::Generic { store: bucket::SETTING, source } => {
                 StorageError::Setting { address: self.address().into(), reason: source.to_string() }
@@ -507,7 +383,14 @@ fn unfit(reason: String) -> object_store::Error {
 }
 
 fn larger(size: u64, most: u64) -> object_store::Error {
-    unfit(format!("it has {size} bytes; such a file has at most {most}"))
+    object_store::Error::Generic { store: UNFIT, source: Box::new(Larger { size, most }) }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it has {size} bytes; such a file has at most {most}")]
+struct Larger {
+    size: u64,
+    most: u64,
 }
 
 impl fmt::Debug for Storage {
@@ -524,12 +407,6 @@ fn local_entry((name, size, modified, is_file): local::Found) -> Entry {
 fn entry(meta: &object_store::ObjectMeta) -> Entry {
     let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
     Entry { name: meta.location.to_string(), size: meta.size, modified, is_file: true }
-}
-
-/// Whether a service says that it does not know conditional writes: 501 of Backblaze B2 and old gateways, 400 of others.
-fn knows_no_conditions(error: &object_store::Error) -> bool {
-    let text = error.to_string();
-    text.contains("501 Not Implemented") || text.contains("<Code>NotImplemented</Code>")
 }
 
 /// The system's own error under the crate's wrapping.

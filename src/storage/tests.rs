@@ -1,5 +1,7 @@
 use std::{fs, path::Path as FsPath};
 
+use bytes::Bytes;
+
 use super::*;
 use crate::{
     fsutil::{self, Access, Existing},
@@ -145,6 +147,30 @@ fn planned_failures_happen_as_planned() {
         assert!(storage.exists("two").await.unwrap());
         let faulty = storage.with_faults(Arc::new(Faults::gets("t")));
         assert!(faulty.get("two").await.is_err() && faulty.get("one").await.is_ok());
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leaves_the_repository_is_not_read_and_one_within_is() {
+    let parent = tempfile::tempdir().unwrap();
+    let storage = local(&parent.path().join("repository"));
+    block_on(async {
+        storage.put_new("a/file", "one".into()).await.unwrap();
+        fsutil::create_folder(&parent.path().join("folder"), Access::Public).unwrap();
+        for name in ["outside", "folder/file"] {
+            fsutil::write(&parent.path().join(name), b"two", Access::Public, Existing::Keep).unwrap();
+        }
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, parent.path().join("repository").join(name)).unwrap();
+        };
+        link("../../outside", "a/out");
+        link("file", "a/within");
+        link("../folder", "b");
+        assert_eq!(storage.get("a/within").await.unwrap(), "one");
+        for name in ["a/out", "b/file"] {
+            assert!(matches!(storage.get(name).await, Err(StorageError::Unfit { .. })), "{name}");
+        }
     });
 }
 

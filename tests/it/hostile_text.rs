@@ -200,7 +200,15 @@ async fn what_a_drill_file_says_reaches_its_record_page_and_list() {
     fs::write(desk.path("drills/odd.toml"), text).unwrap();
     let run = |words: &str| desk.run_as(SANDBOX, words);
     clean("drill run", &run(&format!("drill run odd --yes --html page.html {SHEETS}")), &[]);
-    for words in ["drill list", "drill list --json", "status", "status --json", "drill report latest"] {
+    for words in [
+        "drill list",
+        "drill list --json",
+        "status",
+        "status --json",
+        "drill show latest",
+        "drill show latest --json",
+        "drill verify",
+    ] {
         clean(words, &desk.run(words), &[]);
     }
     if let Ok(page) = fs::read_to_string(desk.path("page.html")) {

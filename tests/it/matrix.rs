@@ -468,7 +468,12 @@ fn plain(text: &str, tree: &Tree) -> String {
         Some((folder, rest)) if at > 0 && folder.len() == 2 => format!("<hh>/{rest}"),
         _ => part.to_owned(),
     });
-    squeeze(&folders.collect::<Vec<_>>().join("packs/"))
+    let text = folders.collect::<Vec<_>>().join("packs/");
+    let is_date = |word: &str| {
+        let fits = |(at, byte)| if matches!(at, 4 | 7) { byte == b'-' } else { u8::is_ascii_digit(&byte) };
+        word.len() == 10 && word.bytes().enumerate().all(fits)
+    };
+    squeeze(&text.split(' ').map(|word| if is_date(word) { "<date>" } else { word }).collect::<Vec<_>>().join(" "))
 }
 
 /// What stands for a word that is another one every time.

@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, SystemClock},
     drill::{self, Past, report},
     repo::{Repository, StoredDrill, Trust},
+    text,
 };
 
 /// List the drill records of the repository and of its copies, with result, signature and chain verified
@@ -138,7 +139,8 @@ pub(super) async fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Fai
         };
         super::run::write_reports(&record, &drills[..position], args.html.as_deref(), args.pdf.as_deref())?;
     } else {
-        context.output.raw(&past.stored.bytes);
+        // What steers is written out, which means the same; the exact signed bytes are in the repository.
+        context.output.raw(text::json(&String::from_utf8_lossy(&past.stored.bytes)).as_bytes());
     }
     Ok(if past.fault.is_none() { Exit::Complete } else { Exit::Refused })
 }
