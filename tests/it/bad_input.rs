@@ -150,3 +150,30 @@ async fn a_full_disk() {
     desk.run("snapshot").expect(0);
     desk.run("check --depth index").expect(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_says_nothing_is_given_up_after_a_minute_by_every_command() {
+    let (sandbox, desk) = scene().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    // Every connection is taken and kept, and none is answered.
+    std::thread::spawn(move || listener.incoming().flatten().collect::<Vec<_>>());
+    let before = files(&desk.path("repository"));
+    let restore = "restore --repo repository --to aws:eu-west-1 --plan";
+    let drill = format!("drill run --to aws:eu-west-1 --yes {SHEETS}");
+    std::thread::scope(|scope| {
+        for (words, code) in [("snapshot", 1), ("diff", 1), (restore, 1), (drill.as_str(), 1), ("doctor --json", 3)] {
+            let (desk, endpoint) = (&desk, &endpoint);
+            scope.spawn(move || {
+                let start = std::time::Instant::now();
+                let mut command = desk.command(binary());
+                let ran =
+                    desk.finish(command.env("AWS_ENDPOINT_URL", endpoint).args(words.split_whitespace())).expect(code);
+                assert!(format!("{}{}", ran.out, ran.err).contains("no answer in time"), "{words}: {}", ran.err);
+                assert!(start.elapsed().as_secs() < 120, "{words} took {:?}", start.elapsed());
+            });
+        }
+    });
+    assert_eq!(files(&desk.path("repository")), before);
+    sandbox.shutdown().await;
+}
