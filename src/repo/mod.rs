@@ -187,8 +187,8 @@ impl Repository {
         }
         for (name, text) in layout::GUIDES {
             repository.put_same(name, Bytes::from_static(text.as_bytes())).await?;
-            repository.storage.prove_exclusive_by(name).await?;
         }
+        repository.storage.prove_exclusive_by(layout::GUIDES[0].0).await?;
         repository.put_epoch(epoch, root).await?;
         repository.put_same(layout::IDENTITY, Identity::of(epoch).to_bytes()).await?;
         Ok(repository)

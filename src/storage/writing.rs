@@ -53,7 +53,7 @@ impl Storage {
                 return self.put_alone(&*store, &path, bytes).await;
             }
             if name != PROBE {
-                self.prove_exclusive().await?;
+                connected.tried.get_or_try_init(async || self.prove_exclusive().await.map(drop)).await?;
             }
         }
         self.put_exclusively(&*store, &path, bytes).await
@@ -96,8 +96,8 @@ impl Storage {
         put.map(drop).map_err(|error| self.error(name, &error))
     }
 
-    /// Proves that files can be written there and are not replaced, once for each connection; nothing is left there. Gives whether it
-    /// is proven: not before there is a repository.
+    /// Proves that files can be written there and are not replaced; nothing is left there. Gives whether it is proven: not before
+    /// there is a repository.
     ///
     /// # Errors
     /// [`StorageError::NotExclusive`], [`StorageError::Unavailable`].
@@ -111,12 +111,7 @@ impl Storage {
     /// As there.
     pub async fn prove_exclusive_by(&self, name: &str) -> Result<bool, StorageError> {
         let connected = self.connected(name).await?;
-        let mut is_proven = match connected {
-            Some(connected) if connected.is_single_writer => return Ok(true),
-            Some(connected) => Some(connected.is_exclusive.lock().await),
-            None => None,
-        };
-        if is_proven.as_deref() == Some(&true) {
+        if connected.is_some_and(|connected| connected.is_single_writer) {
             return Ok(true);
         }
         let bytes = match self.get(name).await {
@@ -129,17 +124,13 @@ impl Storage {
             (_, None) => return Ok(true),
         };
         match put {
-            Err(StorageError::AlreadyExists { .. }) => {}
+            Err(StorageError::AlreadyExists { .. }) => Ok(true),
             Ok(()) => {
                 let reason = "it put a file once more in spite of If-None-Match";
-                return Err(StorageError::NotExclusive { address: self.address().into(), reason });
+                Err(StorageError::NotExclusive { address: self.address().into(), reason })
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        if let Some(is_proven) = &mut is_proven {
-            **is_proven = true;
-        }
-        Ok(true)
     }
 }
 

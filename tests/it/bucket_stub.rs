@@ -153,7 +153,8 @@ fn listing(query: &str, objects: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     format!("<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>").into()
 }
 
-fn decoded(text: &str) -> String {
+/// A path or query as it is meant.
+pub fn decoded(text: &str) -> String {
     let mut bytes = text.bytes();
     let mut plain = Vec::new();
     while let Some(byte) = bytes.next() {

@@ -2,11 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write as _},
+    io::{BufReader, Write as _},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     time::Duration,
 };
+
+use crate::bucket_stub::{Asked, decoded, request};
 
 /// What happens to one request instead of its plain answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,13 +112,11 @@ fn serve(socket: TcpStream, inner: &Inner) -> Option<()> {
     let mut reader = BufReader::new(socket.try_clone().ok()?);
     let mut socket = socket;
     loop {
-        let (head, body) = message(&mut reader)?;
-        let mut words = head.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let (Asked { method, path, headers }, body) = request(&mut reader)?;
+        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
         let key =
             decoded(path.trim_start_matches('/').strip_prefix("little").unwrap_or_default().trim_start_matches('/'));
-        let is_create = head.to_ascii_lowercase().contains("\r\nif-none-match: *");
+        let is_create = headers.get("if-none-match").is_some_and(|tags| tags == "*");
         let before = {
             let mut counts = inner.counts.lock().unwrap();
             let count = counts.entry(method.clone()).or_default();
@@ -231,41 +231,4 @@ fn error(status: u16, code: &str) -> Answer {
         status,
         format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message></Error>").into_bytes(),
     )
-}
-
-fn message(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().ok()?;
-        }
-        head.push_str(&line);
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some((head, body))
-}
-
-fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => {
-                let pair = [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')];
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).unwrap(), 16).unwrap());
-            }
-            b'+' => bytes.push(b' '),
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8(bytes).unwrap()
 }

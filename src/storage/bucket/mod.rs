@@ -19,7 +19,7 @@ use object_store::{
     path::Path,
     prefix::PrefixStore,
 };
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use super::address::{Bucket, Service};
 use crate::{
@@ -45,8 +45,8 @@ pub(super) struct Connected {
     pub(super) sdk: Option<SdkConfig>,
     /// Whether its address says that nobody else writes to it, so that it need not refuse to replace a file.
     pub(super) is_single_writer: bool,
-    /// Whether it was seen to refuse to replace a file.
-    pub(super) is_exclusive: Mutex<bool>,
+    /// Set when it was tried whether it refuses to replace a file. A new copy has nothing to try it with, nor to lose.
+    pub(super) tried: OnceCell<()>,
     /// Where its requests go, unless that is the provider's own choice.
     pub(super) endpoint: Option<Endpoint>,
     outward: Arc<Outward>,
@@ -79,7 +79,7 @@ pub(super) async fn connect(bucket: &Bucket, isolation: Option<Arc<Isolation>>) 
         Service::Azure => Arc::new(prefixed(azure(bucket, endpoint.as_ref(), observer)?, bucket)),
     };
     let is_single_writer = bucket.option("single_writer") == Some("true");
-    Ok(Connected { store, seen, sdk: settings, is_single_writer, is_exclusive: Mutex::new(false), endpoint, outward })
+    Ok(Connected { store, seen, sdk: settings, is_single_writer, tried: OnceCell::new(), endpoint, outward })
 }
 
 /// An attempt ends after 30 seconds without an answer, and after 45 seconds none begins: a service that says nothing is given up after
