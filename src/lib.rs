@@ -14,6 +14,9 @@
 //! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory; but [`outward`] reads the
 //! variables of every tool that connects, and the AWS SDK its own.
 
+#[cfg(not(all(feature = "aws", feature = "s3")))]
+compile_error!("every build has a provider and a storage so far: add --features aws,s3");
+
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -27,6 +30,7 @@ pub mod fsutil;
 pub mod isolation;
 pub mod model;
 pub mod outward;
+#[cfg(feature = "paper")]
 pub mod paper;
 pub mod progress;
 pub mod provider;

@@ -64,12 +64,30 @@ Exit codes: 0 complete, 1 failed, 2 usage, 3 incomplete, 4 refused for safety, 5
 
 /// The arguments.
 #[derive(Debug, Parser)]
-#[command(name = "lifeboat", version, about = ABOUT, after_help = AFTER, max_term_width = 100)]
+#[command(name = "lifeboat", version, long_version = version(), about = ABOUT, after_help = AFTER, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     command: Command,
+}
+
+/// With what this build has (Cargo.toml says what each is).
+fn version() -> String {
+    let features = [
+        ("aws", cfg!(feature = "aws")),
+        ("sso", cfg!(feature = "sso")),
+        ("s3", cfg!(feature = "s3")),
+        ("gcs", cfg!(feature = "gcs")),
+        ("azure", cfg!(feature = "azure")),
+        ("scan", cfg!(feature = "scan")),
+        ("paper", cfg!(feature = "paper")),
+    ];
+    let with = |has: bool| {
+        let names: Vec<&str> = features.iter().filter(|(_, is_in)| *is_in == has).map(|(name, _)| *name).collect();
+        if names.is_empty() { "nothing".into() } else { names.join(" ") }
+    };
+    format!("{}\nfeatures: {}\nwithout: {}", env!("CARGO_PKG_VERSION"), with(true), with(false))
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! The ceremony that makes a recovery key and leaves it on paper, and the way back from sheets to the key.
 
 mod attest;
+#[cfg_attr(not(feature = "paper"), path = "no_pdf.rs")]
 mod pdf;
 mod pending;
 mod register;
@@ -33,7 +34,6 @@ pub use reseal::{Reseal, ResealError, Resealed, ResealedSnapshot, reseal};
 pub use reshare::{Successor, change_signers, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
 
-pub use pdf::Paper;
 pub use script::{Held, SealedSheet, clear_files, script};
 
 /// What a ceremony is asked to make.
@@ -79,6 +79,16 @@ pub struct Sheet {
     pub text: Zeroizing<String>,
     /// One printed page; the same sheet gives the same bytes.
     pub pdf: Zeroizing<Vec<u8>>,
+}
+
+/// A paper size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paper {
+    /// 210 × 297 mm.
+    #[default]
+    A4,
+    /// 8.5 × 11 in.
+    Letter,
 }
 
 /// A ceremony that cannot be held as asked, or whose sheets did not give the key back.

@@ -13,18 +13,11 @@ use krilla::{
 use qrcode::{Color, EcLevel, QrCode};
 use zeroize::Zeroizing;
 
-use super::sheet::{BLANKS, Content, HOW_TO_COMPARE, HOW_TO_READ, Paragraph, Section};
+use super::{
+    Paper,
+    sheet::{BLANKS, Content, HOW_TO_COMPARE, HOW_TO_READ, Paragraph, Section},
+};
 use crate::paper::{Face, Line};
-
-/// A paper size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Paper {
-    /// 210 × 297 mm.
-    #[default]
-    A4,
-    /// 8.5 × 11 in.
-    Letter,
-}
 
 /// A text size with its leading, in points.
 #[derive(Clone, Copy)]

@@ -22,7 +22,7 @@ use reqwest::Url;
 
 pub use endpoint::{Endpoint, endpoint_of, is_set};
 pub use object::Connector;
-pub use partition::{is_awss_own, is_awss_s3, s3_host};
+pub use partition::{host, is_awss_own, is_awss_s3, organizations_region, s3_host};
 
 use exceptions::Exceptions;
 use roots::Roots;

@@ -2,31 +2,60 @@
 
 use super::BadSetting;
 
-/// How the regions of a partition begin and the domain of its hosts; the first that fits. By AWS's own data
-/// (botocore 1.43, `partitions.json`).
-const DOMAINS: [(&str, &str); 8] = [
-    ("cn-", "amazonaws.com.cn"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("eusc-", "amazonaws.eu"),
-    ("us-gov-", "amazonaws.com"),
-    ("", "amazonaws.com"),
-];
+struct Partition {
+    /// How its regions begin.
+    prefix: &'static str,
+    /// Of its hosts.
+    domain: &'static str,
+    /// Of its hosts that speak IPv6 too; S3 has others.
+    dual_stack: &'static str,
+    /// The region of its one Organizations.
+    organizations: &'static str,
+}
 
-/// The domains of dual-stack hosts and of Lambda-like services, beside those above.
-const OTHER_DOMAINS: [&str; 9] = [
-    "api.aws",
-    "on.aws",
-    "api.amazonwebservices.com.cn",
-    "on.amazonwebservices.com.cn",
-    "api.amazonwebservices.eu",
-    "api.aws.ic.gov",
-    "api.aws.scloud",
-    "api.aws.hci.ic.gov",
-    "api.cloud-aws.adc-e.uk",
+const fn partition(
+    prefix: &'static str,
+    domain: &'static str,
+    dual_stack: &'static str,
+    organizations: &'static str,
+) -> Partition {
+    Partition { prefix, domain, dual_stack, organizations }
+}
+
+/// The first that fits is a region's. By AWS's own data (botocore 1.43, `partitions.json` and the rules of Organizations).
+const PARTITIONS: [Partition; 8] = [
+    partition("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", "cn-northwest-1"),
+    partition("us-isob-", "sc2s.sgov.gov", "api.aws.scloud", "us-isob-east-1"),
+    partition("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", "us-isof-south-1"),
+    partition("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", "eu-isoe-west-1"),
+    partition("us-iso-", "c2s.ic.gov", "api.aws.ic.gov", "us-iso-east-1"),
+    partition("eusc-", "amazonaws.eu", "api.amazonwebservices.eu", "eusc-de-east-1"),
+    partition("us-gov-", "amazonaws.com", "api.aws", "us-gov-west-1"),
+    COMMERCIAL,
 ];
+const COMMERCIAL: Partition = partition("", "amazonaws.com", "api.aws", "us-east-1");
+
+/// The domains of Lambda-like services, beside those above.
+const OTHER_DOMAINS: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
+
+fn of(region: &str) -> Partition {
+    PARTITIONS.into_iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(COMMERCIAL)
+}
+
+/// The region of the one Organizations that a region's partition has.
+pub fn organizations_region(region: &str) -> &'static str {
+    of(region).organizations
+}
+
+/// The host of a service in a region, as the rules of most services make it.
+pub fn host(service: &str, region: &str, fips: bool, dual_stack: bool) -> String {
+    let partition = of(region);
+    // Organizations has one host for both there.
+    let is_plain = service == "organizations" && partition.prefix == "us-gov-";
+    let fips = if fips && !is_plain { "-fips" } else { "" };
+    let domain = if dual_stack { partition.dual_stack } else { partition.domain };
+    format!("{service}{fips}.{region}.{domain}")
+}
 
 /// The host of S3 in a region, buckets being named in the path.
 /// <https://docs.aws.amazon.com/general/latest/gr/s3.html>
@@ -34,7 +63,7 @@ const OTHER_DOMAINS: [&str; 9] = [
 /// # Errors
 /// [`BadSetting`] where the partition has no FIPS endpoints.
 pub fn s3_host(region: &str, fips: bool, dual_stack: bool) -> Result<String, BadSetting> {
-    let domain = DOMAINS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("amazonaws.com", |(_, it)| it);
+    let domain = of(region).domain;
     if fips && domain == "amazonaws.com.cn" {
         return Err(BadSetting(format!("AWS_USE_FIPS_ENDPOINT: AWS has no FIPS endpoints in {region}")));
     }
@@ -45,8 +74,8 @@ pub fn s3_host(region: &str, fips: bool, dual_stack: bool) -> Result<String, Bad
 /// Whether a host is AWS's, in whatever partition, also by a private link.
 pub fn is_awss_own(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let domains = DOMAINS.iter().map(|(_, domain)| *domain).chain(OTHER_DOMAINS);
-    domains.into_iter().any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+    let own = PARTITIONS.iter().flat_map(|partition| [partition.domain, partition.dual_stack]);
+    own.chain(OTHER_DOMAINS).any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
 }
 
 /// Whether a host is AWS's S3: a machine that somebody runs at AWS has AWS's domain too.
@@ -82,6 +111,33 @@ mod tests {
         assert!(s3_host("cn-north-1", true, false).unwrap_err().to_string().contains("no FIPS"));
         for region in REGIONS {
             assert!(is_awss_s3(&s3_host(region, false, true).unwrap()), "{region}");
+        }
+    }
+
+    /// The expectations of AWS's own crates for KMS and Organizations.
+    #[test]
+    fn a_service_is_where_its_partition_is() {
+        for (region, fips, dual_stack, expected) in [
+            ("eu-central-1", false, false, "kms.eu-central-1.amazonaws.com"),
+            ("us-east-1", true, true, "kms-fips.us-east-1.api.aws"),
+            ("us-east-1", true, false, "kms-fips.us-east-1.amazonaws.com"),
+            ("cn-north-1", false, true, "kms.cn-north-1.api.amazonwebservices.com.cn"),
+            ("us-gov-east-1", true, true, "kms-fips.us-gov-east-1.api.aws"),
+            ("us-iso-west-1", false, false, "kms.us-iso-west-1.c2s.ic.gov"),
+        ] {
+            assert_eq!(host("kms", region, fips, dual_stack), expected);
+        }
+        for (region, fips, dual_stack, expected) in [
+            ("eu-west-3", false, false, "organizations.us-east-1.amazonaws.com"),
+            ("us-west-2", true, true, "organizations-fips.us-east-1.api.aws"),
+            ("cn-north-1", false, false, "organizations.cn-northwest-1.amazonaws.com.cn"),
+            ("us-gov-east-1", true, false, "organizations.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, true, "organizations.us-gov-west-1.api.aws"),
+            ("eusc-de-east-1", true, false, "organizations-fips.eusc-de-east-1.amazonaws.eu"),
+            ("us-isof-east-1", false, false, "organizations.us-isof-south-1.csp.hci.ic.gov"),
+            ("eu-isoe-west-1", true, false, "organizations-fips.eu-isoe-west-1.cloud.adc-e.uk"),
+        ] {
+            assert_eq!(host("organizations", organizations_region(region), fips, dual_stack), expected);
         }
     }
 

@@ -26,7 +26,9 @@ pub(super) const BUNDLES: &str = "bundles";
 /// The highest number of a snapshot: what every JSON reader can hold.
 pub(super) const MOST_SNAPSHOTS: u64 = (1 << 53) - 1;
 /// Snapshots whose manifests are in one folder.
-pub(super) const FOLDER: u64 = 256;
+pub(super) const FOLDER: u64 = 64;
+/// Folders whose manifests are in one bundle.
+pub(super) const BUNDLED: u64 = 4;
 /// The most bytes of a signed file. A larger one is not read.
 pub(super) const MOST_BYTES: u64 = 64 << 10;
 /// The same of those that list many things: records of drills and of what was forgotten, and turns, which quote a manifest.
@@ -136,7 +138,7 @@ fn is_stem(text: &str) -> bool {
     text.len() == FORM.len() && FORM.iter().zip(text.bytes()).all(fits)
 }
 
-/// `snapshots/<f>/<stem>.json`: manifests are in folders of 256 numbers.
+/// `snapshots/<f>/<stem>.json`: manifests are in folders of 64 numbers.
 pub(super) fn manifest(sequence: u64, stem: &str) -> String {
     format!("{SNAPSHOTS}/{}/{stem}.json", sequence.saturating_sub(1) / FOLDER)
 }
@@ -166,22 +168,24 @@ pub(super) fn folder_number(name: &str) -> Option<u64> {
     (folder(number) == name).then_some(number)
 }
 
-/// The name of a manifest from its folder and file; `None` when it has not the form of one.
-pub(super) fn in_folder(number: u64, file: &str) -> Option<String> {
-    let name = format!("{SNAPSHOTS}/{number}/{file}");
-    manifest_stem(&name).is_some().then_some(name)
+/// The name of a manifest from its folder and file, `<f>/<stem>.json`; `None` when it has not the form of one, or its folder is not
+/// in this bundle.
+pub(super) fn in_bundle(bundle: u64, file: &str) -> Option<String> {
+    let name = format!("{SNAPSHOTS}/{file}");
+    manifest_stem(&name)?;
+    (manifest_folder(&name)? / BUNDLED == bundle).then_some(name)
 }
 
-/// `bundles/<f>-<digest>.zst`
-pub(super) fn bundle(folder: u64, digest: &Digest) -> String {
-    format!("{BUNDLES}/{folder}-{digest}.zst")
+/// `bundles/<b>-<digest>.zst`
+pub(super) fn bundle(number: u64, digest: &Digest) -> String {
+    format!("{BUNDLES}/{number}-{digest}.zst")
 }
 
-/// The folder and digest in the name of a bundle.
+/// The number and digest in the name of a bundle.
 pub(super) fn bundle_parts(name: &str) -> Option<(u64, Digest)> {
-    let (folder, digest) = name.strip_prefix(BUNDLES)?.strip_prefix('/')?.strip_suffix(".zst")?.split_once('-')?;
-    let (folder, digest) = (folder.parse().ok()?, digest.parse().ok()?);
-    (bundle(folder, &digest) == name).then_some((folder, digest))
+    let (number, digest) = name.strip_prefix(BUNDLES)?.strip_prefix('/')?.strip_suffix(".zst")?.split_once('-')?;
+    let (number, digest) = (number.parse().ok()?, digest.parse().ok()?);
+    (bundle(number, &digest) == name).then_some((number, digest))
 }
 
 /// Whether some file of a repository may have this name (docs/format.md, "Files"). A name of any other form has no meaning.
@@ -250,11 +254,11 @@ mod tests {
         {
             assert_eq!(stem_of(DRILLS, &format!("drills/{other}")), None, "{other}");
         }
-        for (number, folder) in [(1, "0"), (256, "0"), (257, "1"), (MOST_SNAPSHOTS, "35184372088831")] {
+        for (number, folder) in [(1, "0"), (64, "0"), (65, "1"), (MOST_SNAPSHOTS, "140737488355327")] {
             assert_eq!(manifest(number, &stem), format!("snapshots/{folder}/{stem}.json"));
             assert_eq!(manifest_stem(&manifest(number, &stem)), Some(&*stem));
         }
-        for folder in ["", "00", "+1", "-1", "x", "35184372088832", "18446744073709551616", "0/0"] {
+        for folder in ["", "00", "+1", "-1", "x", "140737488355328", "18446744073709551616", "0/0"] {
             assert_eq!(manifest_stem(&format!("snapshots/{folder}/{stem}.json")), None, "{folder}");
         }
         for other in ["20260102T030405Z-ABABABAB", "20260102t030405Z-abababab", "20260102T030405Z-ababababa", "é", "a~"]

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::storage::Entry;
 
-/// Folders that are not settled, because something may still be added to the first of them: the last and the one before.
-const OPEN_FOLDERS: u64 = 2;
+/// A full folder is settled when this many snapshots came after it: until then another run may be about to add to it.
+const SETTLED_AFTER: u64 = 16;
 
 /// What is below `snapshots/` after the settled folders.
 struct Look {
@@ -113,24 +113,26 @@ impl Repository {
         Ok(Some(Look::of(entries)))
     }
 
-    /// Puts full folders into bundles, for readers that remember nothing. One at a time is enough: a folder gets full every 256
+    /// Puts full folders into bundles, for readers that remember nothing. One at a time is enough: a bundle gets full every 256
     /// snapshots. What fails is done by a later run.
     ///
     /// # Errors
     /// [`RepoError::Storage`].
     pub async fn bundle_full_folders(&self, chain: &Chain) -> Result<(), RepoError> {
-        let full = chain.base.folders.len() as u64;
+        let full = chain.base.folders.len() as u64 / layout::BUNDLED;
         if full == 0 {
             return Ok(());
         }
         let done = self.bundles().await?;
-        for folder in (0..full).rev().filter(|folder| !done.contains_key(folder)).take(1) {
-            let entries = self.storage.list(&layout::folder(folder)).await?.into_iter();
-            let named = entries.filter_map(|entry| Some((layout::manifest_stem(&entry.name)?.to_owned(), entry)));
-            let files: Vec<SignedFile> = self.read_signed(named.collect(), &mut Vec::new()).await?;
-            self.put_bundle(folder, &files).await?;
+        let Some(number) = (0..full).rev().find(|number| !done.contains_key(number)) else { return Ok(()) };
+        let mut entries = Vec::new();
+        for folder in number * layout::BUNDLED..(number + 1) * layout::BUNDLED {
+            entries.extend(self.storage.list(&layout::folder(folder)).await?);
         }
-        Ok(())
+        let named =
+            entries.into_iter().filter_map(|entry| Some((layout::manifest_stem(&entry.name)?.to_owned(), entry)));
+        let files: Vec<SignedFile> = self.read_signed(named.collect(), &mut Vec::new()).await?;
+        self.put_bundle(number, &files).await
     }
 }
 
@@ -151,12 +153,11 @@ fn settle(memory: &mut Memory, chain: &mut Chain, mut by_folder: BTreeMap<u64, V
     // What a forget record names may go from any folder: then nothing is settled.
     let is_clean = chain.faults.is_empty() && chain.forgets.is_empty();
     let Some(last) = chain.last() else { return };
-    let open = (last.sequence - 1) / layout::FOLDER;
     let from = memory.settled.folders.len() as u64;
-    if !is_clean || open < from + OPEN_FOLDERS {
+    let until = last.sequence.saturating_sub(SETTLED_AFTER) / layout::FOLDER;
+    if !is_clean || until <= from {
         return;
     }
-    let until = open + 1 - OPEN_FOLDERS;
     let through = until * layout::FOLDER;
     let settled = &mut memory.settled;
     for folder in from..until {

@@ -311,7 +311,7 @@ mod tests {
             storage.put_new(name, Bytes::new()).await.unwrap();
         }
         let repository = Repository { storage, id: RepositoryId::from_bytes([1; 16]), memory: None };
-        for (number, expected) in [(1, &files[..3]), (256, &files[..3]), (257, &files[1..3]), (512, &files[1..3])] {
+        for (number, expected) in [(1, &files[..3]), (64, &files[..3]), (65, &files[1..3]), (128, &files[1..3])] {
             let entries = repository.listed_from(number).await.unwrap();
             let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
             assert_eq!(names, expected, "{number}");

@@ -4,38 +4,16 @@
 //! [`share`](crate::share) like a typed one, and its checksum decides. The decoders are other people's and see bytes
 //! from anywhere, so they run on a thread of their own, whose panic or endless loop is a [`ScanFault`].
 
-mod codes;
-mod luma;
-mod pdf;
-mod picture;
-
-use std::{
-    sync::{Arc, mpsc},
-    thread,
-    time::Duration,
-};
+#[cfg(feature = "scan")]
+mod read;
 
 use zeroize::Zeroizing;
-
-use luma::Luma;
 
 /// The name of the thread that reads pictures: a panic there is a damaged file, not a fault of the program.
 pub const THREAD: &str = "scan";
 
 /// The largest file that is read.
 pub const LARGEST: usize = 64 << 20;
-
-/// The largest picture that is read, in pixels; phones make up to 50 million in everyday use.
-const MOST_PIXELS: usize = 64_000_000;
-
-/// A scan of a whole folder of sheets has fewer pages.
-const MOST_PAGES: usize = 32;
-
-/// A file that takes longer is not a sheet.
-const LONGEST: Duration = Duration::from_mins(1);
-
-/// PDF pages nest; the decoders recurse.
-const STACK: usize = 32 << 20;
 
 /// Why no text came out of a file. Names what it is, never what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +36,9 @@ pub enum ScanFault {
     /// A picture without a code that can be read.
     #[error("holds no QR code that can be read")]
     NoCode,
+    /// A picture or a PDF, in a build without the feature `scan`.
+    #[error("is a {0}, and this build reads text alone: it lacks the feature scan")]
+    NotBuilt(&'static str),
 }
 
 impl ScanFault {
@@ -72,6 +53,7 @@ impl ScanFault {
             Self::Damaged(_) => "copy the file again, or type the sheet's rows",
             Self::TooLarge => "photograph or scan the sheet alone at a lower resolution, or type its rows",
             Self::Locked => "save it without a password, or type the sheet's rows",
+            Self::NotBuilt(_) => "type the sheet's rows, or use a build that has the feature",
         }
     }
 }
@@ -90,14 +72,10 @@ pub fn texts(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ScanFault> {
     if let Kind::Text(text) = kind {
         return Ok(vec![Zeroizing::new(text.to_owned())]);
     }
-    let bytes = Arc::new(Zeroizing::new(bytes.to_vec()));
-    let damaged = ScanFault::Damaged(kind.name());
-    let read = match kind {
-        Kind::Jpeg => apart(move || picture::jpeg(&bytes)),
-        Kind::Png => apart(move || picture::png(&bytes)),
-        Kind::Pdf | Kind::Text(_) => apart(move || pdf::read(&bytes)),
-    };
-    read.unwrap_or(Err(damaged))
+    #[cfg(feature = "scan")]
+    return read::codes(kind, bytes);
+    #[cfg(not(feature = "scan"))]
+    Err(ScanFault::NotBuilt(kind.name()))
 }
 
 /// What a file is.
@@ -140,26 +118,4 @@ impl<'a> Kind<'a> {
             Self::Text(_) => "text",
         }
     }
-}
-
-type Read = Result<Vec<Zeroizing<String>>, ScanFault>;
-
-/// Runs `work` where it may panic or hang; `None` after a panic.
-fn apart(work: impl FnOnce() -> Read + Send + 'static) -> Option<Read> {
-    let (send, receive) = mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name(THREAD.into()).stack_size(STACK).spawn(move || {
-        let _ = send.send(work());
-    });
-    thread.ok()?;
-    match receive.recv_timeout(LONGEST) {
-        Ok(read) => Some(read),
-        Err(mpsc::RecvTimeoutError::Timeout) => Some(Err(ScanFault::TooLarge)),
-        Err(mpsc::RecvTimeoutError::Disconnected) => None,
-    }
-}
-
-/// The texts of one picture, if it holds any.
-fn of_picture(picture: &Luma) -> Read {
-    let texts = codes::find(picture);
-    if texts.is_empty() { Err(ScanFault::NoCode) } else { Ok(texts) }
 }

@@ -33,6 +33,7 @@ pub(super) struct Bucket {
     /// The bucket; for Azure the container.
     pub(super) name: String,
     /// The storage account (Azure only).
+    #[cfg_attr(not(feature = "azure"), expect(dead_code, reason = "the others name none"))]
     pub(super) account: String,
     /// Without slashes at its ends; may be empty.
     pub(super) prefix: String,
@@ -40,11 +41,13 @@ pub(super) struct Bucket {
     pub(super) options: BTreeMap<String, String>,
 }
 
-/// The three services.
+/// The services that this build can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     S3,
+    #[cfg(feature = "gcs")]
     Gcs,
+    #[cfg(feature = "azure")]
     Azure,
 }
 
@@ -63,8 +66,14 @@ impl Address {
             None => PathBuf::from(text),
             Some("file") => file_url(text).ok_or_else(|| refuse("expected file:///PATH"))?,
             Some("s3") => return bucket(text, Service::S3).map_err(|reason| refuse(&reason)),
+            #[cfg(feature = "gcs")]
             Some("gs") => return bucket(text, Service::Gcs).map_err(|reason| refuse(&reason)),
+            #[cfg(not(feature = "gcs"))]
+            Some("gs") => return Err(refuse("this build cannot reach Google Cloud Storage: it lacks the feature gcs")),
+            #[cfg(feature = "azure")]
             Some("az") => return bucket(text, Service::Azure).map_err(|reason| refuse(&reason)),
+            #[cfg(not(feature = "azure"))]
+            Some("az") => return Err(refuse("this build cannot reach Azure Blob: it lacks the feature azure")),
             Some(other) => return Err(refuse(&format!("{other} storage is not supported; {SUPPORTED}"))),
         };
         let folder = std::path::absolute(&path).map_err(|_| refuse("not a path"))?;
@@ -76,8 +85,17 @@ impl Service {
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::S3 => &["region", "endpoint", "profile", "sse", "kms", "single_writer"],
-            Self::Gcs | Self::Azure => &["endpoint", "single_writer"],
+            #[cfg(any(feature = "gcs", feature = "azure"))]
+            _ => &["endpoint", "single_writer"],
         }
+    }
+
+    /// Whether the account comes before the bucket in its addresses.
+    fn names_account(self) -> bool {
+        #[cfg(feature = "azure")]
+        return self == Self::Azure;
+        #[cfg(not(feature = "azure"))]
+        false
     }
 }
 
@@ -95,10 +113,11 @@ fn bucket(text: &str, service: Service) -> Result<Address, String> {
         return Err("credentials and empty folder names do not belong in an address".into());
     }
     let place = place.strip_suffix('/').unwrap_or(place);
-    let mut parts = place.splitn(if service == Service::Azure { 3 } else { 2 }, '/');
-    let account = if service == Service::Azure { parts.next().unwrap_or_default() } else { "" };
+    let names_account = service.names_account();
+    let mut parts = place.splitn(if names_account { 3 } else { 2 }, '/');
+    let account = if names_account { parts.next().unwrap_or_default() } else { "" };
     let (name, prefix) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    if name.is_empty() || (service == Service::Azure && account.is_empty()) {
+    if name.is_empty() || (names_account && account.is_empty()) {
         return Err(format!("it names no bucket; {SUPPORTED}"));
     }
     let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));

@@ -19,8 +19,8 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (4, &["app"]),
     (3, &["snapshot", "restore", "drill", "custody", "emulator", "status"]),
     (2, &["repo", "share"]),
-    (1, &["provider", "storage", "outward", "crypto", "audit", "notify", "config", "scan", "paper"]),
-    (0, &["model", "clock", "cores", "fsutil", "isolation", "progress", "text"]),
+    (1, &["provider", "storage", "outward", "crypto", "config", "scan", "paper"]),
+    (0, &["model", "clock", "cores", "fsutil", "isolation", "pixels", "progress", "text"]),
 ];
 
 /// The imports on one level: a drill is a restore, and may bring its own sandbox; whatever connects has one way out.

@@ -113,7 +113,10 @@ fn serve(
         passed.lock().unwrap().insert(format!("http://{host}"));
         let path = first.path.strip_prefix(&format!("http://{host}"))?.to_owned();
         let answer = pass(&route(&host), &Asked { path, ..first }, &body)?;
-        return socket.write_all(&answer).ok();
+        // Said before it is done: a client that keeps the connection would send its next request into nothing.
+        let line = answer.windows(2).position(|it| it == b"\r\n")? + 2;
+        let (line, rest) = answer.split_at(line);
+        return socket.write_all(&[line, b"connection: close\r\n", rest].concat()).ok();
     }
     let host = first.path.trim_end_matches(":443").to_owned();
     passed.lock().unwrap().insert(host.clone());

@@ -405,7 +405,7 @@ impl Tree {
 
     /// The own name of a manifest.
     pub fn manifest_name(&self, manifest: &Json) -> String {
-        let folder = (manifest["sequence"].as_u64().unwrap().max(1) - 1) / 256;
+        let folder = (manifest["sequence"].as_u64().unwrap().max(1) - 1) / 64;
         format!("snapshots/{folder}/{}.json", stem(&manifest["time"], &manifest["snapshot"]))
     }
 

@@ -3,6 +3,7 @@
 mod content;
 mod page;
 mod plot;
+#[cfg(feature = "paper")]
 mod print;
 
 use super::{Past, Record};
@@ -16,9 +17,15 @@ pub fn html(record: &Record, past: &[Past]) -> String {
 /// The same to print, on A4.
 ///
 /// # Errors
-/// What the PDF library says; with the embedded fonts it has no reason to.
+/// What the PDF library says; with the embedded fonts it has no reason to. A build without the feature `paper` refuses.
 pub fn pdf(record: &Record, past: &[Past]) -> Result<Vec<u8>, String> {
-    print::render(&Content::new(record, past))
+    #[cfg(feature = "paper")]
+    return print::render(&Content::new(record, past));
+    #[cfg(not(feature = "paper"))]
+    {
+        let _ = (record, past);
+        Err("this build makes no PDF: it lacks the feature paper (the HTML page can be printed)".into())
+    }
 }
 
 /// `1 h 5 min`, `12.3 s`.

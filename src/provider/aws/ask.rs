@@ -1,6 +1,6 @@
 //! Questions that change nothing: whether a key or a secret is there, what AWS thinks of a policy.
 
-use aws_sdk_kms::types::KeyState;
+use serde_json::json;
 
 use super::{Aws, call::Operation, failure::Failure};
 use crate::provider::{ErrorKind, PolicyVerdict, Presence, ProviderError};
@@ -16,11 +16,11 @@ impl Aws {
     }
 
     async fn ask_key(&self, key: &str) -> Result<Presence, Failure> {
-        let send = || self.kms.describe_key().key_id(key).send();
+        let send = || self.describe_key.send(json!({ "KeyId": key }));
         let answer = self.call(Operation::DescribeKey, Some(key), send).await?;
-        Ok(match answer.key_metadata().and_then(|key| key.key_state()) {
-            Some(KeyState::Enabled) => Presence::There,
-            Some(state) => Presence::Unusable(state.as_str().to_owned()),
+        Ok(match answer["KeyMetadata"]["KeyState"].as_str() {
+            Some("Enabled") => Presence::There,
+            Some(state) => Presence::Unusable(state.to_owned()),
             None => Presence::Unknown("the answer tells no state".into()),
         })
     }

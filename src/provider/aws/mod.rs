@@ -6,6 +6,7 @@
 mod answers;
 mod ask;
 mod call;
+mod direct;
 mod failure;
 mod iam;
 mod inventory;
@@ -38,6 +39,7 @@ use zeroize::Zeroizing;
 
 use self::{
     call::{Bounded, Operation},
+    direct::{Direct, KMS},
     failure::Failure,
     limiter::{Bucket, Limiter},
 };
@@ -120,7 +122,7 @@ impl AwsSettings {
 #[derive(Clone)]
 pub struct Aws {
     client: aws_sdk_secretsmanager::Client,
-    kms: aws_sdk_kms::Client,
+    describe_key: Direct,
     sts: aws_sdk_sts::Client,
     region: String,
     limiter: Arc<Limiter>,
@@ -148,9 +150,8 @@ impl Aws {
         }
         let secrets = aws_sdk_secretsmanager::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         let sts = aws_sdk_sts::config::Builder::from(&config).retry_config(RetryConfig::disabled());
-        let kms = aws_sdk_kms::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         Ok(Self {
-            kms: aws_sdk_kms::Client::from_conf(kms.interceptor(Bounded).build()),
+            describe_key: Direct::new(&config, settings.endpoint.as_deref(), KMS, Operation::DescribeKey)?,
             client: aws_sdk_secretsmanager::Client::from_conf(secrets.interceptor(Bounded).build()),
             sts: aws_sdk_sts::Client::from_conf(sts.interceptor(Bounded).build()),
             limiter: Arc::new(Limiter::new(settings.rate_share, Instant::now())),

@@ -1,10 +1,16 @@
 //! The accounts of an AWS organization: asked by its management account, or by a delegated administrator.
 //! <https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html>
 
-use aws_config::retry::RetryConfig;
-use aws_sdk_organizations::types::{Account, AccountState, AccountStatus};
+use serde::Deserialize;
+use serde_json::json;
 
-use super::{Aws, AwsSettings, call::Operation, failure::Failure, sdk_config};
+use super::{
+    Aws, AwsSettings,
+    call::Operation,
+    direct::{Direct, ORGANIZATIONS},
+    failure::Failure,
+    sdk_config,
+};
 use crate::provider::{ErrorKind, ProviderError};
 
 /// An organization as it says it is.
@@ -48,17 +54,18 @@ impl Member {
 pub async fn organization(settings: AwsSettings) -> Result<Organization, ProviderError> {
     let config = sdk_config(&settings).await?;
     let region = settings.region.clone();
+    let operation = Operation::ListAccounts;
+    let list = Direct::new(&config, settings.endpoint.as_deref(), ORGANIZATIONS, operation)?;
     let aws = Aws::connect(settings).await?;
-    let retries = RetryConfig::disabled();
-    let client = aws_sdk_organizations::config::Builder::from(&config).retry_config(retries).build();
-    let client = aws_sdk_organizations::Client::from_conf(client);
-    let mut members = Vec::new();
-    let mut token = None;
+    let bad = |operation, what| Failure::own(ErrorKind::Unavailable, operation, &region, "BadAnswer", what);
+    let (mut members, mut token) = (Vec::new(), None::<String>);
     loop {
-        let send = || client.list_accounts().set_next_token(token.clone()).send();
-        let page = aws.call(Operation::ListAccounts, None, send).await?;
-        members.extend(page.accounts().iter().filter_map(member));
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        let request = token.take().map_or(json!({}), |token| json!({ "NextToken": token }));
+        let page = aws.call(operation, None, || list.send(request.clone())).await?;
+        let page: Page =
+            serde_json::from_value(page).map_err(|_| bad(operation, "the answer is no list of accounts"))?;
+        members.extend(page.accounts.into_iter().map(Account::member));
+        token = page.next_token.filter(|token| !token.is_empty());
         if token.is_none() {
             break;
         }
@@ -69,18 +76,54 @@ pub async fn organization(settings: AwsSettings) -> Result<Organization, Provide
     let answer = aws.call(operation, None, || aws.sts.get_caller_identity().send()).await?;
     let partition =
         answer.arn().and_then(|arn| arn.strip_prefix("arn:")?.split(':').next()).filter(|it| !it.is_empty());
-    let bad = || Failure::own(ErrorKind::Unavailable, operation, &region, "BadAnswer", "the answer names no ARN");
-    let partition = partition.ok_or_else(bad)?.to_owned();
+    let partition = partition.ok_or_else(|| bad(operation, "the answer names no ARN"))?.to_owned();
     Ok(Organization { partition, members })
 }
 
-/// An account's `Status` is about to go, and older services have no `State`.
-fn member(account: &Account) -> Option<Member> {
-    let state = account.state().map(AccountState::as_str);
-    let state = state.or_else(|| account.status().map(AccountStatus::as_str)).unwrap_or("UNKNOWN");
-    Some(Member {
-        account: account.id()?.to_owned(),
-        name: account.name().unwrap_or_default().to_owned(),
-        state: state.to_owned(),
-    })
+/// A page of ListAccounts. One without accounts is none: half a list would leave accounts out silently.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    accounts: Vec<Account>,
+    next_token: Option<String>,
+}
+
+/// `Status` is about to go, and older services have no `State`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Account {
+    id: String,
+    name: Option<String>,
+    state: Option<String>,
+    status: Option<String>,
+}
+
+impl Account {
+    fn member(self) -> Member {
+        let state = self.state.or(self.status).unwrap_or_else(|| "UNKNOWN".into());
+        Member { account: self.id, name: self.name.unwrap_or_default(), state }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_without_an_id_is_no_account() {
+        let page = |text: &str| serde_json::from_str::<Page>(text);
+        let found = page(
+            r#"{"Accounts":[{"Id":"1","Name":"n","State":"ACTIVE","Status":"x","New":1},{"Id":"2","Name":null}]}"#,
+        );
+        let members: Vec<Member> = found.unwrap().accounts.into_iter().map(Account::member).collect();
+        let member = |account: &str, name: &str, state: &str| Member {
+            account: account.into(),
+            name: name.into(),
+            state: state.into(),
+        };
+        assert_eq!(members, [member("1", "n", "ACTIVE"), member("2", "", "UNKNOWN")]);
+        for text in ["{}", r#"{"Accounts":null}"#, r#"{"Accounts":[{"Name":"n"}]}"#, r#"{"Accounts":[7]}"#] {
+            assert!(page(text).is_err(), "{text}");
+        }
+    }
 }

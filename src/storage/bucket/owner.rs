@@ -28,7 +28,7 @@ use object_store::{
     path::Path,
 };
 
-use super::{Bucket, Connected, Observer, region};
+use super::{Bucket, Connected, Observer, s3::region};
 
 const OWNER: &str = "x-amz-expected-bucket-owner";
 const KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";

@@ -1,0 +1,16 @@
+//! In a build without the feature `paper` no sheets are made: a page is proven by reading it, and a key without its sheets is no
+//! ceremony.
+
+use zeroize::Zeroizing;
+
+use super::{Paper, sheet::Content};
+
+/// Nothing is printed.
+pub(super) fn unprintable(_name: &str) -> Option<char> {
+    None
+}
+
+/// Refuses, whatever is asked for.
+pub(super) fn page(_content: &Content<'_>, _paper: Paper) -> Result<Zeroizing<Vec<u8>>, String> {
+    Err("this build makes none: it lacks the feature paper".into())
+}
