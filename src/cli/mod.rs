@@ -98,7 +98,7 @@ struct Global {
     /// The configuration file
     #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG", default_value = "lifeboat.toml")]
     config: PathBuf,
-    /// The repository: a path or file:// URL (default: the configured one)
+    /// The repository: a path, or the URL of a folder or bucket (default: the configured one)
     #[arg(long, global = true, value_name = "URL", env = "LIFEBOAT_REPO")]
     repo: Option<String>,
 }

@@ -36,7 +36,7 @@ pub struct Sweep<'a> {
 pub struct SweepReport {
     /// Snapshots whose manifest is gone.
     pub snapshots: u64,
-    /// Packs and indexes removed.
+    /// Packs, indexes and bundles removed.
     pub files: u64,
     /// Files that the storage does not let go: a retention lock, or a permission this host does not have. No error: the
     /// next sweep tries again.
@@ -159,7 +159,23 @@ impl Repository {
         for name in files.into_iter().filter(|name| there.contains(*name) && !needed.contains(*name)) {
             report.files += u64::from(self.remove(name, &mut report).await?);
         }
+        self.remove_bundles_of(&due, &mut report).await?;
         Ok(report)
+    }
+
+    /// A bundle would keep the text of a manifest that was forgotten; it holds nothing of its own. Where something is forgotten
+    /// none is made anew.
+    async fn remove_bundles_of(&self, due: &[&VerifiedForget], report: &mut SweepReport) -> Result<(), ForgetError> {
+        let named = due.iter().flat_map(|each| &each.record.snapshots);
+        let numbers: BTreeSet<u64> =
+            named.map(|forgotten| forgotten.sequence.saturating_sub(1) / layout::FOLDER / layout::BUNDLED).collect();
+        let bundles = self.bundles().await?.into_iter().filter(|(number, _)| numbers.contains(number));
+        for (_, name) in bundles.flat_map(|(_, found)| found) {
+            if self.remove(&name, report).await? {
+                report.files += 1;
+            }
+        }
+        Ok(())
     }
 
     async fn remove(&self, name: &str, report: &mut SweepReport) -> Result<bool, ForgetError> {

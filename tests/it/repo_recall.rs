@@ -10,7 +10,7 @@ use lifeboat::{
     storage::{Storage, faults::Faults},
 };
 
-use crate::repo_sample::{Sample, block_on, time};
+use crate::repo_sample::{Sample, block_on, forget, sweep, time};
 
 /// Adds snapshots up to a number, all of one index.
 async fn grow(sample: &Sample, until: u64) {
@@ -184,6 +184,47 @@ fn a_bundle_does_not_hide_what_is_gone() {
             let seen = Repository::open(storage).await.unwrap().chain(&trust).await.unwrap();
             assert!(seen.faults.iter().any(|fault| fault.kind == kind), "{gone}: {:?}", seen.faults);
         }
+    });
+}
+
+#[test]
+fn a_bundle_goes_with_a_manifest_that_is_forgotten() {
+    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    block_on(async {
+        grow(&sample, 800).await;
+        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+        let storage = sample.repository.storage().clone();
+        let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
+        for _ in 0..3 {
+            let chain = host.recent_chain(&trust).await.unwrap();
+            host.bundle_full_folders(&chain).await.unwrap();
+        }
+        let numbers = async || {
+            let names = storage.list("bundles").await.unwrap().into_iter().map(|entry| entry.name);
+            let mut numbers: Vec<String> = names.map(|name| name["bundles/".len()..][..1].to_owned()).collect();
+            numbers.sort();
+            numbers.join(" ")
+        };
+        assert_eq!(numbers().await, "0 1 2");
+        let chain = sample.repository.chain(&trust).await.unwrap();
+        let text = |found: &lifeboat::repo::VerifiedManifest| found.manifest().snapshot.to_string();
+        let secret = text(&chain.manifests[300]);
+        let names = [chain.manifests[300].name().to_owned()].into();
+        forget(&sample.repository, &trust, &names, (time(801), time(802)), &sample.signer).await.unwrap();
+        grow(&sample, 803).await;
+        let none = std::collections::BTreeSet::new();
+        // Cut off before it comes to the bundles, and run again.
+        storage.remove(&chain.manifests[300].file()).await.unwrap();
+        storage.remove(&format!("{}.sig", chain.manifests[300].file())).await.unwrap();
+        sweep(&sample.repository, &trust, &sample.signer, time(900), &none).await.unwrap();
+        assert_eq!(numbers().await, "0 2");
+        let chain = host.recent_chain(&trust).await.unwrap();
+        host.bundle_full_folders(&chain).await.unwrap();
+        for entry in storage.list("bundles").await.unwrap() {
+            let bytes = zstd::bulk::decompress(&storage.get(&entry.name).await.unwrap(), 32 << 20).unwrap();
+            assert!(!String::from_utf8(bytes).unwrap().contains(&secret), "{}", entry.name);
+        }
+        assert!(host.chain(&trust).await.unwrap().faults.is_empty());
     });
 }
 

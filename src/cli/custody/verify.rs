@@ -25,7 +25,7 @@ Examples:
 
 Adds a signed, dated attestation to the register. Exit code 0: intact and in force; 5: anything else.")]
 pub(super) struct Args {
-    /// The sheet: a text file, or `-` for stdin
+    /// The sheet: a text file, a photo, a scan or a PDF; `-` for stdin
     sheet: PathBuf,
     /// Do not add an attestation to the register
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! AWS Secrets Manager as source and target.
 //!
-//! This is the one room that reads the environment: the SDK's own profile, role and endpoint settings
-//! (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, …) apply, so that it connects as every other AWS tool does.
+//! The SDK's own profile, role and endpoint settings (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, …) apply, so that it connects as every
+//! other AWS tool does.
 
 mod answers;
 mod ask;
