@@ -1,6 +1,12 @@
 //! Whatever features a build has: it tells them, does its main job, and refuses the rest in one sentence. The other tests need
 //! every feature; this one runs in each build (docs/architecture.md, "Features").
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and loses nothing"
+)]
+
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},

@@ -44,7 +44,7 @@ fn refused(found: Result<lifeboat::repo::Chosen, NoChoice>) -> lifeboat::repo::R
 /// A manifest as somebody stores it who can write to the storage, under its own name.
 async fn plant(storage: &Storage, manifest: &Manifest, signer: &Signer) -> String {
     let stem = format!("{}-{}", manifest.time.strftime("%Y%m%dT%H%M%SZ"), manifest.snapshot.short());
-    let name = format!("snapshots/{}/{stem}.json", manifest.sequence.saturating_sub(1) / 256);
+    let name = format!("snapshots/{}/{stem}.json", manifest.sequence.saturating_sub(1) / 64);
     let mut bytes = serde_json::to_vec_pretty(manifest).unwrap();
     bytes.push(b'\n');
     let signature = signer.sign(Namespace::Manifest, &bytes);

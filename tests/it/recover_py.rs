@@ -237,6 +237,20 @@ fn first_file(folder: &Path, ending: &str) -> PathBuf {
 }
 
 #[test]
+fn a_history_of_more_than_one_folder_is_whole_to_the_other_reader() {
+    let scene = Scene::new();
+    block_on(async {
+        crate::repo_recall::grow(&scene.sample, 131).await;
+        let far = Storage::open(scene.path("far").to_str().unwrap()).unwrap();
+        copy(&scene.sample.repository, &scene.sample.trust_now().await, &far).await.unwrap();
+    });
+    assert!(scene.path("far/snapshots/2").is_dir(), "64 manifests are in a folder");
+    let output = scene.recover(&["verify", "far"], "");
+    let (told, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && told.contains("131 snapshots"), "{told}{error}");
+}
+
+#[test]
 fn verify_tells_a_sound_copy_from_a_damaged_one() {
     let scene = Scene::new();
     let root = scene.sample.anchor().root.to_string();

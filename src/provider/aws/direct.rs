@@ -64,7 +64,7 @@ impl Direct {
         service: Service,
         operation: Operation,
     ) -> Result<Self, ProviderError> {
-        let own = config.region().map(|region| region.as_ref()).unwrap_or_default();
+        let own = config.region().map(AsRef::as_ref).unwrap_or_default();
         let region = if service.id == ORGANIZATIONS.id { outward::organizations_region(own) } else { own };
         let (fips, dual_stack) = (config.use_fips().unwrap_or_default(), config.use_dual_stack().unwrap_or_default());
         let named = match endpoint {

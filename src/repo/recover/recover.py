@@ -413,7 +413,7 @@ def stem(content, id_field):
 
 def place_of(number, content):
     """The file of a manifest."""
-    return f"snapshots/{(number - 1) // 256}/{stem(content, 'snapshot')}.json"
+    return f"snapshots/{(number - 1) // 64}/{stem(content, 'snapshot')}.json"
 
 
 class Folder:
