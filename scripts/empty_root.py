@@ -88,10 +88,13 @@ def serve_tls(folder, upstream):
     context.load_cert_chain(folder / "leaf.pem", folder / "leaf.key")
     listener = socket.create_server(("127.0.0.1", 443))
 
+    # The sandbox answers to its own address only.
+    own = "host: {}:{}".format(*upstream).encode()
+
     def pump(source, sink):
         try:
             while data := source.recv(65536):
-                sink.sendall(data)
+                sink.sendall(data.replace(b"host: " + HOST.encode(), own))
         except OSError:
             pass
         finally:
