@@ -185,6 +185,11 @@ def main():
     if len(sys.argv) != 2:
         fail("say which file")
     file = str(Path(sys.argv[1]).resolve())
+    if not Path(file).is_file():
+        fail(f"{sys.argv[1]} is no file: run scripts/release first")
+    for program in ("readelf", "objdump", "openssl", "unshare"):
+        if not shutil.which(program):
+            fail(f"{program} is missing: install binutils, openssl and util-linux")
     if os.environ.get(INSIDE):
         inside(file)
         return

@@ -159,16 +159,24 @@ impl Repository {
         for name in files.into_iter().filter(|name| there.contains(*name) && !needed.contains(*name)) {
             report.files += u64::from(self.remove(name, &mut report).await?);
         }
-        self.remove_bundles_of(&due, &mut report).await?;
+        let stays: BTreeSet<Digest> = staying.iter().map(|found| found.digest()).collect();
+        let gone = due.iter().flat_map(|each| &each.record.snapshots).filter(|it| !stays.contains(&it.manifest));
+        self.remove_bundles_of(gone.map(|forgotten| forgotten.sequence), &mut report).await?;
         Ok(report)
     }
 
     /// A bundle would keep the text of a manifest that was forgotten; it holds nothing of its own. Where something is forgotten
     /// none is made anew.
-    async fn remove_bundles_of(&self, due: &[&VerifiedForget], report: &mut SweepReport) -> Result<(), ForgetError> {
-        let named = due.iter().flat_map(|each| &each.record.snapshots);
+    async fn remove_bundles_of(
+        &self,
+        sequences: impl Iterator<Item = u64>,
+        report: &mut SweepReport,
+    ) -> Result<(), ForgetError> {
         let numbers: BTreeSet<u64> =
-            named.map(|forgotten| forgotten.sequence.saturating_sub(1) / layout::FOLDER / layout::BUNDLED).collect();
+            sequences.map(|sequence| sequence.saturating_sub(1) / layout::FOLDER / layout::BUNDLED).collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
         let bundles = self.bundles().await?.into_iter().filter(|(number, _)| numbers.contains(number));
         for (_, name) in bundles.flat_map(|(_, found)| found) {
             if self.remove(&name, report).await? {

@@ -27,7 +27,7 @@ pub(super) fn codes(kind: Kind<'_>, bytes: &[u8]) -> Result<Vec<Zeroizing<String
         Kind::Png => apart(move || lifeboat_pixels::png(&bytes)),
         Kind::Pdf | Kind::Text(_) => apart(move || lifeboat_pixels::pdf(&bytes)),
     };
-    read.map_or(Err(damaged), |read| read.map_err(ScanFault::from))
+    read.ok_or(damaged)?.map_err(ScanFault::from)
 }
 
 impl From<Fault> for ScanFault {

@@ -34,6 +34,14 @@ pub async fn grow(sample: &Sample, until: u64) {
     }
 }
 
+/// Looks so often, and makes a bundle after each look as far as there is one to make.
+async fn make_bundles(host: &Repository, trust: &Trust, looks: usize) {
+    for _ in 0..looks {
+        let chain = host.recent_chain(trust).await.unwrap();
+        host.bundle_full_folders(&chain).await.unwrap();
+    }
+}
+
 struct Seen {
     chain: Chain,
     reads: u64,
@@ -139,10 +147,7 @@ fn a_reader_without_memory_asks_for_bundles_and_believes_none() {
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let storage = sample.repository.storage().clone();
         let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
-        for _ in 0..5 {
-            let chain = host.recent_chain(&trust).await.unwrap();
-            host.bundle_full_folders(&chain).await.unwrap();
-        }
+        make_bundles(&host, &trust, 5).await;
         let faults = Arc::new(Faults::none());
         let cold = Repository::open(storage.clone().with_faults(Arc::clone(&faults))).await.unwrap();
         let whole = sample.repository.chain(&trust).await.unwrap();
@@ -174,10 +179,7 @@ fn a_bundle_does_not_hide_what_is_gone() {
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let storage = sample.repository.storage().clone();
         let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
-        for _ in 0..3 {
-            let chain = host.recent_chain(&trust).await.unwrap();
-            host.bundle_full_folders(&chain).await.unwrap();
-        }
+        make_bundles(&host, &trust, 3).await;
         let victim = sample.repository.chain(&trust).await.unwrap().manifests[20].file();
         for (gone, kind) in [(victim.clone(), FaultKind::Gap), (format!("{victim}.sig"), FaultKind::Unsigned)] {
             let storage = crate::repo_sample::altered(&storage, |name, bytes| (*name != gone).then_some(bytes)).await;
@@ -195,10 +197,7 @@ fn a_bundle_goes_with_a_manifest_that_is_forgotten() {
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let storage = sample.repository.storage().clone();
         let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
-        for _ in 0..3 {
-            let chain = host.recent_chain(&trust).await.unwrap();
-            host.bundle_full_folders(&chain).await.unwrap();
-        }
+        make_bundles(&host, &trust, 3).await;
         let numbers = async || {
             let names = storage.list("bundles").await.unwrap().into_iter().map(|entry| entry.name);
             let mut numbers: Vec<String> = names.map(|name| name["bundles/".len()..][..1].to_owned()).collect();
@@ -207,22 +206,21 @@ fn a_bundle_goes_with_a_manifest_that_is_forgotten() {
         };
         assert_eq!(numbers().await, "0 1 2");
         let chain = sample.repository.chain(&trust).await.unwrap();
-        let text = |found: &lifeboat::repo::VerifiedManifest| found.manifest().snapshot.to_string();
-        let secret = text(&chain.manifests[300]);
-        let names = [chain.manifests[300].name().to_owned()].into();
+        let forgotten = &chain.manifests[300];
+        let id = forgotten.manifest().snapshot.to_string();
+        let names = [forgotten.name().to_owned()].into();
         forget(&sample.repository, &trust, &names, (time(801), time(802)), &sample.signer).await.unwrap();
         grow(&sample, 803).await;
         let none = std::collections::BTreeSet::new();
         // Cut off before it comes to the bundles, and run again.
-        storage.remove(&chain.manifests[300].file()).await.unwrap();
-        storage.remove(&format!("{}.sig", chain.manifests[300].file())).await.unwrap();
+        storage.remove(&forgotten.file()).await.unwrap();
+        storage.remove(&format!("{}.sig", forgotten.file())).await.unwrap();
         sweep(&sample.repository, &trust, &sample.signer, time(10 * 365 * 86_400), &none).await.unwrap();
         assert_eq!(numbers().await, "0 2");
-        let chain = host.recent_chain(&trust).await.unwrap();
-        host.bundle_full_folders(&chain).await.unwrap();
+        make_bundles(&host, &trust, 1).await;
         for entry in storage.list("bundles").await.unwrap() {
             let bytes = zstd::bulk::decompress(&storage.get(&entry.name).await.unwrap(), 32 << 20).unwrap();
-            assert!(!String::from_utf8(bytes).unwrap().contains(&secret), "{}", entry.name);
+            assert!(!String::from_utf8(bytes).unwrap().contains(&id), "{}", entry.name);
         }
         assert!(host.chain(&trust).await.unwrap().faults.is_empty());
     });

@@ -5,7 +5,7 @@
 
 use aws_config::SdkConfig;
 use aws_runtime::auth::{
-    SigV4OperationSigningConfig, SigningOptions,
+    SigV4OperationSigningConfig,
     sigv4::{SCHEME_ID, SigV4AuthScheme},
 };
 use aws_sdk_secretsmanager::error::{BoxError, ErrorMetadata, SdkError};
@@ -111,10 +111,7 @@ fn signing(config: &SdkConfig, name: &'static str, region: &str) -> StaticRuntim
     let mut layer = Layer::new("Signing");
     layer.store_put(SigningName::from_static(name));
     layer.store_put(SigningRegion::from(aws_config::Region::new(region.to_owned())));
-    layer.store_put(SigV4OperationSigningConfig {
-        signing_options: SigningOptions::default(),
-        ..SigV4OperationSigningConfig::default()
-    });
+    layer.store_put(SigV4OperationSigningConfig::default());
     layer.store_put(AuthSchemeOptionResolverParams::from(StaticAuthSchemeOptionResolverParams::new()));
     let mut components = RuntimeComponentsBuilder::new("Signing")
         .with_auth_scheme(SharedAuthScheme::new(SigV4AuthScheme::new()))
