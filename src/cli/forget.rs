@@ -111,7 +111,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if !names.is_empty() {
         context.output.note(&text(&plan));
         let question = format!("Forget {}?", plural(names.len() as u64, "snapshot"));
-        quorum::confirm(context, &question, args.yes)?;
+        quorum::confirm(&question, args.yes).await?;
         let window = (now, now + days(undo_days));
         let made = repository.forget(&judgement, &trust, &names, window, Some(&retention), &signer).await?;
         host.see_forgotten(repository.id(), &[chain.records.clone(), vec![made.clone()]].concat(), now)?;

@@ -83,7 +83,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let count = args.custodians.len();
     let question = format!("Make a key for {address}, split among {count} custodians, {} needed?", args.threshold);
-    quorum::confirm(context, &question, args.yes)?;
+    quorum::confirm(&question, args.yes).await?;
     // Before there are sheets, which could not be taken back.
     fsutil::check_folder(&beside(config_path, "keys"))?;
 

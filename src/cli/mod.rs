@@ -29,6 +29,8 @@ mod snapshot;
 mod status;
 mod streams;
 mod survey;
+mod terminal;
+mod typing;
 mod watch;
 
 use std::{
@@ -230,23 +232,26 @@ async fn finished(cli: Cli) -> Exit {
     }
 }
 
-/// Waits for ^C, for SIGTERM as a service manager sends it, or for SIGHUP as a terminal that closes sends it.
-async fn asked_to_stop() {
+/// Waits for ^C, for SIGTERM as a service manager sends it, or for SIGHUP as a terminal that closes sends it. What arrives
+/// after the call counts, also before the wait.
+fn asked_to_stop() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
-    {
+    let received = {
         use tokio::signal::unix::{SignalKind, signal};
         let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
         // Under nohup the process is to outlive its terminal.
         kinds.extend((!ignores_hangup()).then(SignalKind::hangup));
         let signals = kinds.into_iter().filter_map(|kind| signal(kind).ok());
-        let received = signals.map(|mut signal| Box::pin(async move { signal.recv().await }));
-        let received: Vec<_> = received.collect();
+        signals.map(|mut signal| Box::pin(async move { signal.recv().await })).collect::<Vec<_>>()
+    };
+    async move {
+        #[cfg(unix)]
         if !received.is_empty() {
             let _ = futures::future::select_all(received).await;
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// Whether the process was started with SIGHUP ignored, as nohup does. Where the system does not tell, it was not.

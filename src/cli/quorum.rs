@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, BufRead, IsTerminal},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
 };
 
@@ -11,12 +11,15 @@ use zeroize::Zeroizing;
 use super::{
     Context, Exit, Failure, Output,
     sheets::{self, Presented},
+    terminal::{self, Mode},
+    typing::{Typed, Typist},
 };
 use crate::{
     crypto::{self, RecoveryKey},
     custody,
     repo::{Repository, Trust},
-    share::{Gathering, Progress, Rejection, ShareFault, Suggestion, UntrustedShare},
+    share::{Gathering, Progress, Rejection, Suggestion, UntrustedShare, other_layout},
+    text,
 };
 
 /// Where sheets come from.
@@ -24,7 +27,7 @@ use crate::{
 pub struct ShareArgs {
     /// A sheet: a text, a photo or scan (JPEG, PNG), a PDF, a folder of them, or `-` for stdin (repeat; without any,
     /// you are asked to type)
-    #[arg(long = "share", value_name = "FILE", env = "LIFEBOAT_SHARE", value_delimiter = ',')]
+    #[arg(long = "share", value_name = "FILE", env = "LIFEBOAT_SHARE", value_delimiter = '\n')]
     pub shares: Vec<PathBuf>,
 }
 
@@ -43,11 +46,11 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
     let epochs = repository.epochs().await?;
     let gathering = Gathering::new(custody::registers(&epochs));
     let (gathering, rejected) = if args.shares.is_empty() {
-        (type_in(context, gathering)?, Vec::new())
+        (type_in(context, gathering).await?, Vec::new())
     } else {
         let mut desk = Desk { output: context.output, gathering, rejected: Vec::new() };
         for path in &args.shares {
-            desk.take(path)?;
+            desk.take(path).await?;
         }
         (desk.gathering, desk.rejected)
     };
@@ -100,20 +103,28 @@ struct Desk {
 
 impl Desk {
     /// Takes a file, or all sheets of a folder; there the text, the PDF and the photo of one sheet are one.
-    fn take(&mut self, path: &Path) -> Result<(), Failure> {
+    async fn take(&mut self, path: &Path) -> Result<(), Failure> {
         if !path.is_dir() {
-            return self.take_file(path, None);
+            return self.take_file(path, None).await;
         }
         let mut here = BTreeSet::new();
         for file in sheets::inside(path)? {
-            self.take_file(&file, Some(&mut here))?;
+            self.take_file(&file, Some(&mut here)).await?;
         }
         Ok(())
     }
 
-    fn take_file(&mut self, path: &Path, mut here: Option<&mut BTreeSet<u8>>) -> Result<(), Failure> {
+    async fn take_file(&mut self, path: &Path, mut here: Option<&mut BTreeSet<u8>>) -> Result<(), Failure> {
+        if path == Path::new("-") && terminal::is_there() {
+            let Some(text) = type_one().await? else { return Ok(()) };
+            return self.judge(&Presented { origin: "the typed sheet".into(), text }, here).await;
+        }
         match sheets::read(path)? {
-            Ok(texts) => texts.iter().for_each(|given| self.judge(given, here.as_deref_mut())),
+            Ok(texts) => {
+                for given in &texts {
+                    self.judge(given, here.as_deref_mut()).await?;
+                }
+            }
             Err(unread) => {
                 self.reject(format!("{} {}", unread.origin, unread.fault));
                 self.output.note(&format!("  {}", unread.fault.hint()));
@@ -123,8 +134,8 @@ impl Desk {
     }
 
     /// Takes one text; `here` are the sheets already taken from the same folder.
-    fn judge(&mut self, given: &Presented, here: Option<&mut BTreeSet<u8>>) {
-        match add(self.output, &mut self.gathering, &given.origin, &given.text) {
+    async fn judge(&mut self, given: &Presented, here: Option<&mut BTreeSet<u8>>) -> Result<(), Failure> {
+        match add(self.output, &mut self.gathering, &given.origin, &given.text, None).await? {
             Ok(progress) => {
                 if let (Some(here), Ok(share)) = (here, UntrustedShare::parse(&given.text)) {
                     here.insert(share.index());
@@ -136,6 +147,7 @@ impl Desk {
             }
             Err(rejection) => self.reject(rejection.to_string()),
         }
+        Ok(())
     }
 
     fn reject(&mut self, reason: String) {
@@ -144,19 +156,36 @@ impl Desk {
     }
 }
 
-/// Adds a text. A misread one whose correction is known is added as corrected when the person who holds the paper
-/// says that it is what the paper shows; never without asking.
-fn add(output: Output, gathering: &mut Gathering, origin: &str, text: &str) -> Result<Progress, Rejection> {
+/// Adds a text. One that a person can make right, since the checksum says how, is added when they agree; never without
+/// asking.
+async fn add(
+    output: Output,
+    gathering: &mut Gathering,
+    origin: &str,
+    text: &str,
+    mut typist: Option<&mut Typist>,
+) -> Result<Result<Progress, Rejection>, Failure> {
     let rejection = match gathering.add(origin, text) {
-        Err(rejection @ Rejection::Fault { fault: ShareFault::Misread { correctable: true, .. }, .. }) => rejection,
-        other => return other,
+        Err(rejection @ Rejection::Fault { .. }) => rejection,
+        other => return Ok(other),
     };
-    let Some(suggestion) = UntrustedShare::suggest(text) else { return Err(rejection) };
+    if let Some((layout, meant)) = other_layout(text) {
+        let question = format!("{origin} was typed by {}. Use it as it was meant?", layout.name());
+        if agrees(output, &question, &mut typist).await? {
+            return Ok(gathering.add(origin, &meant));
+        }
+        output.note(&format!("  {origin} was typed by {}: set the scanner to this machine's keyboard", layout.name()));
+        return Ok(Err(rejection));
+    }
+    let Some(suggestion) = UntrustedShare::suggest(text) else { return Ok(Err(rejection)) };
     let named = suggestion.rows();
-    let at_terminal = !output.json && io::stdin().is_terminal() && io::stderr().is_terminal();
-    if !named.is_empty() && at_terminal {
-        let is_so = named.iter().all(|&number| asks_row(origin, number, &suggestion));
-        return if is_so { gathering.add(origin, &suggestion.text()) } else { Err(rejection) };
+    if !named.is_empty() && (typist.is_some() || can_ask(output)) {
+        for &number in named {
+            if !agrees(output, &row_question(origin, number, &suggestion), &mut typist).await? {
+                return Ok(Err(rejection));
+            }
+        }
+        return Ok(gathering.add(origin, &suggestion.text()));
     }
     let numbers: Vec<String> = named.iter().map(usize::to_string).collect();
     if !numbers.is_empty() {
@@ -165,58 +194,95 @@ fn add(output: Output, gathering: &mut Gathering, origin: &str, text: &str) -> R
             numbers.join(", ")
         ));
     }
-    Err(rejection)
+    Ok(Err(rejection))
 }
 
-/// Shows one row on the terminal itself, nowhere else, and asks whether the paper says so.
-fn asks_row(origin: &str, number: usize, suggestion: &Suggestion) -> bool {
-    let Some(row) = suggestion.row(number) else { return false };
+fn can_ask(output: Output) -> bool {
+    !output.json && terminal::is_there() && io::stderr().is_terminal()
+}
+
+/// Whether the person at the terminal says yes; without one, no.
+async fn agrees(output: Output, question: &str, typist: &mut Option<&mut Typist>) -> Result<bool, Failure> {
+    if let Some(typist) = typist {
+        return typist.agrees(question).await;
+    }
+    if !can_ask(output) {
+        return Ok(false);
+    }
+    let answer = terminal::ask(&format!("{question} Type yes or no: "), Mode::Lines).await?;
+    Ok(answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes")))
+}
+
+/// Asks whether the paper agrees with one row. It holds the row: for the terminal itself, nowhere else.
+fn row_question(origin: &str, number: usize, suggestion: &Suggestion) -> Zeroizing<String> {
     let mut question = Zeroizing::new(String::with_capacity(512));
     question.push_str(&format!("{origin} is misread. Does row {number} of the paper say exactly"));
-    for (at, symbol) in row.chars().enumerate() {
+    for (at, symbol) in suggestion.row(number).unwrap_or_default().chars().enumerate() {
         if at % 4 == 0 {
             question.push(' ');
         }
         question.push(symbol);
     }
-    question.push_str("? Type yes (nothing is shown): ");
-    rpassword::prompt_password(question.as_str()).is_ok_and(|answer| answer.trim() == "yes")
+    question.push('?');
+    question
 }
 
-/// Asks for sheets one by one, without echo on a terminal.
-fn type_in(context: &Context, mut gathering: Gathering) -> Result<Gathering, Failure> {
-    let output = context.output;
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("no sheets given").hint("give one --share FILE for each sheet, or --share -"));
+/// Asks for sheets at the terminal until there are enough.
+async fn type_in(context: &Context, mut gathering: Gathering) -> Result<Gathering, Failure> {
+    let no_terminal = || Failure::usage("no sheets given").hint("give one --share FILE for each sheet, or --share -");
+    if !terminal::is_there() {
+        return Err(no_terminal());
     }
-    output.note("Type each sheet's rows on one line, or scan its code; nothing is shown. An empty line ends.");
+    let mut typist = Typist::open().map_err(|_| no_terminal())?;
     loop {
         let progress = gathering.progress();
-        if progress.threshold.is_some_and(|threshold| progress.present.len() >= usize::from(threshold)) {
-            return Ok(gathering);
-        }
-        let prompt = format!("sheet {}: ", progress.present.len() + 1);
-        let typed = Zeroizing::new(rpassword::prompt_password(prompt)?);
-        if typed.trim().is_empty() {
-            return Ok(gathering);
-        }
-        match add(output, &mut gathering, "the typed sheet", &typed) {
-            Ok(progress) => output.note(&describe("the typed sheet", &progress)),
-            Err(rejection) => output.warn(&rejection.to_string()),
+        let number = progress.present.len() + 1;
+        let title = match progress.threshold {
+            Some(threshold) if progress.present.len() >= usize::from(threshold) => return Ok(gathering),
+            Some(threshold) => format!("Sheet {number} of {threshold}"),
+            None => format!("Sheet {number}"),
+        };
+        let Typed::Sheet(text) = typist.sheet(&title).await? else { return Ok(gathering) };
+        match add(context.output, &mut gathering, "the typed sheet", &text, Some(&mut typist)).await? {
+            Ok(progress) => typist.say(&here(&progress)),
+            Err(rejection) => typist.say(&format!("{rejection}; type this sheet again, or another one")),
         }
     }
+}
+
+/// Reads one sheet from the terminal; `None` when it was ended instead.
+pub(super) async fn type_one() -> Result<Option<Zeroizing<String>>, Failure> {
+    let mut typist = Typist::open()?;
+    Ok(match typist.sheet("Sheet").await? {
+        Typed::Sheet(text) => Some(text),
+        Typed::End => None,
+    })
+}
+
+/// `Ana's sheet is right: 1 of 3; one of Bo, Cy is needed too`
+fn here(progress: &Progress) -> String {
+    let last = progress.present.last().map_or("", String::as_str);
+    let need = progress.threshold.map_or_else(|| "?".into(), |threshold| threshold.to_string());
+    let mut text = format!("{last}: sheet taken, {} of {need}", progress.present.len());
+    if progress.threshold.is_some_and(|threshold| progress.present.len() < usize::from(threshold)) {
+        text.push_str(&format!("; next, one of {}", progress.missing.join(", ")));
+    }
+    text
 }
 
 /// Asks for a yes.
-pub(super) fn confirm(context: &Context, question: &str, yes: bool) -> Result<(), Failure> {
+pub(super) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("this needs a confirmation").hint("look at the plan with --plan, then say --yes"));
+    let no_terminal =
+        || Failure::usage("this needs a confirmation").hint("look at the plan with --plan, then use --yes");
+    if !terminal::is_there() {
+        return Err(no_terminal());
     }
-    context.output.note(&format!("{question} Type yes to go on:"));
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::new(Exit::Failed, "not confirmed; nothing was written")) }
+    let question = format!("{} Type yes to go on: ", text::lines(question));
+    match terminal::ask(&question, Mode::Lines).await?.ok_or_else(no_terminal)?.as_str() {
+        "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Failed, "not confirmed; nothing was written")),
+    }
 }

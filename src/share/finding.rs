@@ -73,7 +73,7 @@ fn has_groups(text: &str) -> bool {
     false
 }
 
-fn in_alphabet(symbol: char) -> bool {
+pub(super) fn in_alphabet(symbol: char) -> bool {
     Fe32::from_char(symbol).is_ok()
 }
 

@@ -12,11 +12,13 @@ mod bytes;
 mod correction;
 mod finding;
 mod gather;
+mod keyboard;
 mod quorum;
 mod register;
 mod rows;
 mod split;
 mod text;
+mod typed;
 mod untrusted;
 
 use std::fmt;
@@ -27,9 +29,11 @@ use crate::crypto::{PublicKey, Recipient, RecoveryKey};
 
 pub use finding::resembles_share;
 pub use gather::{Gathering, Progress, Rejection};
+pub use keyboard::{Layout, other_layout};
 pub use quorum::{NoQuorum, Quorum};
 pub use register::{Holder, Register};
 pub use split::{Share, SplitError, split};
+pub use typed::{Entered, Offer, RowRefusal, TypedShare};
 pub use untrusted::{ShareFault, Suggestion, UntrustedShare};
 
 /// The random identity of one share set, shown as two groups: `A1B2-C3D4`.

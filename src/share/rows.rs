@@ -23,7 +23,7 @@ use super::text::START;
 /// Characters of each row.
 pub(super) const LENGTHS: [usize; 4] = [24, 24, 24, 15];
 const GROUP: usize = 4;
-const CHECKS: usize = 2;
+pub(super) const CHECKS: usize = 2;
 
 /// One line of text, read as a row.
 pub(super) struct Row {

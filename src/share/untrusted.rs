@@ -6,6 +6,7 @@ use super::{
     KeyFingerprint, ShareSetId,
     bytes::ShareBytes,
     finding::{self, Attempt},
+    keyboard,
     rows::{self, RowFault},
     text,
 };
@@ -63,8 +64,9 @@ impl UntrustedShare {
     /// # Errors
     /// See [`ShareFault`].
     pub fn parse(text: &str) -> Result<Self, ShareFault> {
-        match finding::intact(text).as_slice() {
-            [] => Err(diagnosis(text)),
+        let text = keyboard::plain(text);
+        match finding::intact(&text).as_slice() {
+            [] => Err(diagnosis(&text)),
             [body] => text::decode(body).map(Self),
             _ => Err(ShareFault::Impossible("two different shares in one text")),
         }
@@ -75,10 +77,11 @@ impl UntrustedShare {
     /// A suggestion to be compared with the paper by a person and then presented like any other text: with more than
     /// 4 wrong characters it may be a share nobody made. `None` also when the text needs no correction.
     pub fn suggest(text: &str) -> Option<Suggestion> {
-        if !finding::intact(text).is_empty() {
+        let text = keyboard::plain(text);
+        if !finding::intact(&text).is_empty() {
             return None;
         }
-        let attempt = finding::attempt(text)?;
+        let attempt = finding::attempt(&text)?;
         let body = corrected(&attempt)?;
         // A letter that the alphabet avoids is a fault of its row even where the body is read as if it were right.
         let mut rows = faulty(&attempt, RowFault::Misread);

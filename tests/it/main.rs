@@ -100,6 +100,7 @@ mod storage_odd;
 mod storage_servers;
 mod stub;
 mod turns;
+mod typing;
 
 /// As in the program, so that what is measured here is what it does.
 #[global_allocator]

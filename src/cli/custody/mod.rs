@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Action::Policy(_) => register::policy(context).await,
         Action::Reshare(args) => renew::reshare(context, args).await,
         Action::Rotate(args) => renew::rotate(context, args).await,
-        Action::Rehearse(args) => rehearse::run(context, args),
+        Action::Rehearse(args) => rehearse::run(context, args).await,
         Action::Signer(args) => signer::run(context, args).await,
     }
 }

@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::{
-        Exit, Failure,
+        Exit, Failure, quorum,
         sheets::{self, Presented},
+        terminal,
     },
     model::Digest,
     share::UntrustedShare,
@@ -17,13 +18,17 @@ use crate::{
 pub(super) type SheetText = (String, Zeroizing<String>);
 
 /// Reads every sheet of the given files and folders; the page and the text of one sheet count once.
-pub(super) fn sheets(paths: &[PathBuf]) -> Result<Vec<SheetText>, Failure> {
+pub(super) async fn sheets(paths: &[PathBuf]) -> Result<Vec<SheetText>, Failure> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() { files.extend(sheets::inside(path)?) } else { files.push(path.clone()) }
     }
     let (mut texts, mut seen): (Vec<SheetText>, Vec<Digest>) = (Vec::new(), Vec::new());
-    for given in files.iter().map(|file| presented(file)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+    let mut given = Vec::new();
+    for file in &files {
+        given.extend(presented(file).await?);
+    }
+    for given in given {
         let digest = UntrustedShare::parse(&given.text).ok().map(|share| share.digest());
         if digest.is_some_and(|digest| seen.contains(&digest)) {
             continue;
@@ -35,8 +40,8 @@ pub(super) fn sheets(paths: &[PathBuf]) -> Result<Vec<SheetText>, Failure> {
 }
 
 /// Reads one sheet: a text, a picture, a PDF, or `-` for stdin.
-pub(super) fn sheet(path: &Path) -> Result<SheetText, Failure> {
-    let mut texts = presented(path)?;
+pub(super) async fn sheet(path: &Path) -> Result<SheetText, Failure> {
+    let mut texts = presented(path).await?;
     if texts.len() > 1 {
         let message = format!("{} holds {} sheets", path.display(), texts.len());
         return Err(Failure::usage(message).hint("give one sheet at a time"));
@@ -45,7 +50,11 @@ pub(super) fn sheet(path: &Path) -> Result<SheetText, Failure> {
     Ok((given.origin, given.text))
 }
 
-fn presented(path: &Path) -> Result<Vec<Presented>, Failure> {
+async fn presented(path: &Path) -> Result<Vec<Presented>, Failure> {
+    if path == Path::new("-") && terminal::is_there() {
+        let text = quorum::type_one().await?;
+        return Ok(text.into_iter().map(|text| Presented { origin: "the typed sheet".into(), text }).collect());
+    }
     sheets::read(path)?.map_err(|unread| {
         let message = format!("{} {}", unread.origin, unread.fault);
         Failure::new(Exit::NoQuorum, message).hint(unread.fault.hint())

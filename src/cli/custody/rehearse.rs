@@ -45,10 +45,10 @@ pub(super) struct Args {
     shares: Vec<PathBuf>,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let waiting = args.sheets.join(WAITING);
     if args.confirm {
-        return confirm(context, &waiting, &args.shares);
+        return confirm(context, &waiting, &args.shares).await;
     }
     check_empty(&args.sheets)?;
     let threshold = args.threshold.ok_or_else(|| Failure::usage("--threshold is needed"))?;
@@ -75,7 +75,7 @@ fn beside(sheets: &Path) -> PathBuf {
     sheets.with_file_name(name)
 }
 
-fn confirm(context: &Context, waiting: &Path, shares: &[PathBuf]) -> Result<Exit, Failure> {
+async fn confirm(context: &Context, waiting: &Path, shares: &[PathBuf]) -> Result<Exit, Failure> {
     let load = || Ok::<_, Failure>(Pending::load(waiting)?.filter(|pending| pending.kind() == Kind::Rehearse));
     if load()?.is_none() {
         return Err(Failure::usage(format!("there is no rehearsal at {}", waiting.display())));
@@ -85,7 +85,7 @@ fn confirm(context: &Context, waiting: &Path, shares: &[PathBuf]) -> Result<Exit
         return Err(Failure::new(Exit::Locked, "another run reads sheets of this rehearsal back"));
     };
     let (mut taken, mut rejected) = (Vec::new(), Vec::new());
-    for (origin, text) in reading::sheets(shares)? {
+    for (origin, text) in reading::sheets(shares).await? {
         match pending.confirm(&origin, &text, SystemClock.now()) {
             Ok(custodian) => {
                 context.output.note(&format!("  {origin}: sheet {} of {} read back", custodian.share, custodian.name));

@@ -108,7 +108,7 @@ pub(super) async fn reshare(context: &Context, args: ReshareArgs) -> Result<Exit
     if args.renewal.confirm {
         return confirm(context, &desk, Kind::Reshare, &args.shares.shares).await;
     }
-    let (successor, handover) = prepare(context, &desk, args.renewal)?;
+    let (successor, handover) = prepare(context, &desk, args.renewal).await?;
     let opened = quorum::open(context, &desk.repository, &args.shares).await?;
     let ceremony = custody::reshare(&opened.key, &successor, &desk.trust)?;
     drop(opened);
@@ -130,7 +130,7 @@ pub(super) async fn rotate(context: &Context, args: RotateArgs) -> Result<Exit, 
     if !args.shares.is_empty() {
         return Err(Failure::usage("--share goes with --confirm or --reseal").hint("no old sheet is needed to rotate"));
     }
-    let (successor, handover) = prepare(context, &desk, args.renewal)?;
+    let (successor, handover) = prepare(context, &desk, args.renewal).await?;
     let ceremony = custody::rotate(&successor, &desk.trust)?;
     desk.print(context, Kind::Rotate, &ceremony, &handover)
 }
@@ -217,7 +217,7 @@ impl Desk {
 }
 
 /// Everything that can be refused is refused before there is a key.
-fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successor, Handover), Failure> {
+async fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successor, Handover), Failure> {
     let Some(threshold) = renewal.threshold.filter(|_| !renewal.custodians.is_empty()) else {
         return Err(Failure::usage("--threshold and --custodian are needed").hint("or --confirm, or --abort"));
     };
@@ -235,7 +235,7 @@ fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successo
     }
     let count = renewal.custodians.len();
     let question = format!("Print sheets for {count} custodians, {threshold} needed, to replace those in force?");
-    quorum::confirm(context, &question, renewal.yes)?;
+    quorum::confirm(&question, renewal.yes).await?;
     let created = to_seconds(SystemClock.now());
     Ok((Successor { threshold, custodians: renewal.custodians, created, paper: handover.paper }, handover))
 }
@@ -256,7 +256,7 @@ async fn confirm(context: &Context, desk: &Desk, kind: Kind, shares: &[PathBuf])
             .hint("--abort gives the new sheets up"));
     }
     let mut rejected = Vec::new();
-    for (origin, text) in reading::sheets(shares)? {
+    for (origin, text) in reading::sheets(shares).await? {
         match pending.confirm(&origin, &text, SystemClock.now()) {
             Ok(custodian) => {
                 context.output.note(&format!("  {origin}: sheet {} of {} read back", custodian.share, custodian.name));

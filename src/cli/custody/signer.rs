@@ -194,7 +194,7 @@ async fn change(
             .warn("an earlier change of the signers was cut off: it is finished now, and this one was not begun");
         return finish::switch(context, desk, &pending, None).await;
     }
-    quorum::confirm(context, question, yes)?;
+    quorum::confirm(question, yes).await?;
     let opened = quorum::open(context, &desk.repository, shares).await?;
     let ceremony =
         custody::change_signers(&opened.key, &new.signers, new.closing, to_seconds(SystemClock.now()), &desk.trust)?;

@@ -43,7 +43,7 @@ struct Known {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let known = known(context).await?;
-    let (origin, text) = reading::sheet(&args.sheet)?;
+    let (origin, text) = reading::sheet(&args.sheet).await?;
     let pending = known.pending.as_ref().map(Pending::epoch);
     let report = custody::verify(&text, &known.epochs, pending).map_err(|fault| {
         let failure = Failure::new(Exit::NoQuorum, format!("{origin} {fault}"));

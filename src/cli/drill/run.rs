@@ -146,7 +146,7 @@ async fn prepare_and_hold(
     for sentence in ready.sentences() {
         context.output.note(&format!("  {}", crate::text::line(&sentence)));
     }
-    let approval = approve(context, args, file)?;
+    let approval = approve(args, file).await?;
     let opened = open(context, host, args, &request).await?;
     tell(context, file, On::Start, &begins(&request)).await;
     let opening = opening(&opened);
@@ -238,11 +238,11 @@ fn digests(context: &Context, host: &Host, file: &DrillFile, digest: Option<Dige
 }
 
 /// Asks whoever is at the terminal. Without a terminal the schedule that started the drill is its approval.
-fn approve(context: &Context, args: &Args, file: &DrillFile) -> Result<Approval, Failure> {
+async fn approve(args: &Args, file: &DrillFile) -> Result<Approval, Failure> {
     let how = if args.yes {
         "--yes"
     } else if std::io::stdin().is_terminal() {
-        quorum::confirm(context, "This drill will be held.", false)?;
+        quorum::confirm("This drill will be held.", false).await?;
         "prompt"
     } else {
         "unattended"

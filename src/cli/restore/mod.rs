@@ -83,7 +83,7 @@ async fn restore_chosen(
         let (execution, verification) = (Execution::default(), Verification::default());
         return print(context, (&plan, &summary, manifest), &execution, &verification, 0.0);
     }
-    quorum::confirm(context, &format!("Restore into {}?", plan.target), args.yes)?;
+    quorum::confirm(&format!("Restore into {}?", plan.target), args.yes).await?;
     // Somebody may have taken a while to say yes.
     if !args.yes && !restore::is_unchanged(&target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
