@@ -57,30 +57,36 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// One word of a shell: as it is where every shell reads it so, else quoted. What steers is written as ANSI-C quoting, which bash,
-/// zsh and ksh read.
+/// A command as one physical line that every POSIX shell reads as these words.
+pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(shell).collect::<Vec<_>>().join(" ")
+}
+
+/// One word of a shell: as it is where every shell reads it so, else quoted (POSIX, Shell Command Language, 2.2). What steers
+/// becomes a `printf` that makes it again, since dash knows no ANSI-C quoting.
 pub fn shell(word: &str) -> Cow<'_, str> {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || "_-./@%+,".contains(c);
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "_-./@%+,:".contains(c);
     if !word.is_empty() && word.chars().all(is_bare) {
         return Cow::Borrowed(word);
     }
     if !word.contains(steers) {
         return Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")));
     }
-    let mut quoted = String::from("$'");
+    let mut format = String::new();
     for c in word.chars() {
         match c {
-            '\'' | '\\' => quoted.extend(['\\', c]),
-            c if steers(c) => {
-                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                    quoted.push_str(&format!("\\x{byte:02x}"));
-                }
-            }
-            c => quoted.push(c),
+            '%' => format.push_str("%%"),
+            '\\' => format.push_str(r"\\"),
+            '\'' => format.push_str(r"\047"),
+            c if steers(c) => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| format.push_str(&format!(r"\{byte:03o}"))),
+            c => format.push(c),
         }
     }
-    quoted.push('\'');
-    Cow::Owned(quoted)
+    // A substitution loses the line breaks at its end; ANSI-C quoting does not, where there is any.
+    if word.ends_with('\n') {
+        return Cow::Owned(format!("$'{}'", format.replace("%%", "%")));
+    }
+    Cow::Owned(format!("\"$(printf '{format}')\""))
 }
 
 /// Whether a word means itself in every file that starts programs: units of systemd, crontabs, workflows, shells.
@@ -145,13 +151,20 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
         #[test]
-        fn a_word_reaches_bash_as_it_is(word in "[^\u{0}]{0,12}") {
+        fn a_word_reaches_every_shell_as_it_is(word in "[^\u{0}]{0,12}") {
             for word in [word.as_str(), HOSTILE, "it's", "", "~", "*", "a\\'b", "!x", "-n"] {
                 let quoted = shell(word);
                 prop_assert!(!quoted.contains(steers));
                 let script = format!("printf %s {quoted}");
-                let output = Command::new("bash").args(["-c", &script]).env("LC_ALL", "C").output().unwrap();
-                prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), if word == "-n" { "-n" } else { word });
+                for shell in ["bash", "dash", "zsh"] {
+                    let Ok(output) = Command::new(shell).args(["-c", &script]).env("LC_ALL", "C").output() else {
+                        prop_assert!(shell != "bash", "the tests need bash");
+                        continue;
+                    };
+                    if !word.ends_with('\n') || shell != "dash" {
+                        prop_assert_eq!(String::from_utf8_lossy(&output.stdout), word, "{}: {}", shell, quoted);
+                    }
+                }
             }
         }
     }

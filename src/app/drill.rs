@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Host, HostError};
+use super::{Host, HostError, NoSuchRegion};
 use crate::{
     config::distance,
     crypto::{DrillKey, Recipient},
@@ -114,7 +114,7 @@ impl Host {
     /// a copy goes with its own.
     ///
     /// # Errors
-    /// [`HostError::NoSuchRegion`]: a guard of a region that does not exist guards nothing.
+    /// [`HostError::LostRegion`]: a guard of a region that does not exist guards nothing.
     pub fn lost(&self, file: &DrillFile) -> Result<Lost, HostError> {
         let mut lost = file.lost.clone().normal();
         let sources = self.config.sources.regions();
@@ -124,7 +124,7 @@ impl Host {
         let named: Vec<String> = named.map(region_name).collect();
         let exists = |region: &&String| REGIONS.contains(&region.as_str()) || named.contains(region);
         if let Some(region) = lost.regions.iter().find(|region| !exists(region)) {
-            return Err(HostError::NoSuchRegion { region: region.clone(), likely: likely(region) });
+            return Err(HostError::LostRegion(NoSuchRegion { region: region.clone(), likely: likely(region) }));
         }
         let gone = |site: &Site| match &site.region {
             Some(region) => lost.has_region(region),
@@ -145,6 +145,22 @@ impl Host {
         let trust = repository.trust(&self.anchor()?).await?;
         Ok((repository, trust))
     }
+}
+
+/// Refuses a region that does not exist, before anything is asked of it. One that is newer than this build has an address.
+///
+/// # Errors
+/// [`NoSuchRegion`].
+pub async fn known_region(region: &str) -> Result<(), NoSuchRegion> {
+    let name = region_name(region);
+    if REGIONS.contains(&name.as_str()) {
+        return Ok(());
+    }
+    let host = format!("secretsmanager.{name}.amazonaws.com");
+    if tokio::net::lookup_host((host, 443)).await.is_ok_and(|mut found| found.next().is_some()) {
+        return Ok(());
+    }
+    Err(NoSuchRegion { likely: likely(&name), region: region.to_owned() })
 }
 
 /// The region whose name is nearest.

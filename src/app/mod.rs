@@ -24,7 +24,7 @@ use crate::{
     storage::{Storage, StorageError},
 };
 
-pub use self::drill::Site;
+pub use self::drill::{Site, known_region};
 pub use apart::{Elsewhere, Neighbours, TooClose, Whereabouts, allowed, apart, key_of_a_source, whereabouts};
 pub use sources::{Estate, EstateError, Found, LeftOut, find, may_be, refuse_twins, settings};
 
@@ -75,13 +75,11 @@ pub enum HostError {
         error: DrillFileError,
     },
     /// `[lost]` of a drill file names a region that does not exist.
-    #[error("[lost] regions: there is no region {region}; did you mean {likely}?")]
-    NoSuchRegion {
-        /// The name.
-        region: String,
-        /// The one that is most like it.
-        likely: &'static str,
-    },
+    #[error("[lost] regions: {0}")]
+    LostRegion(NoSuchRegion),
+    /// A target in a region that does not exist.
+    #[error(transparent)]
+    Region(#[from] NoSuchRegion),
     /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -121,6 +119,16 @@ pub enum HostError {
     /// The remembered head of a repository cannot be read.
     #[error("{0}: not the remembered head of a repository")]
     Witness(PathBuf),
+}
+
+/// A region that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no region {region}; did you mean {likely}?")]
+pub struct NoSuchRegion {
+    /// The name.
+    pub region: String,
+    /// The one that is most like it.
+    pub likely: &'static str,
 }
 
 /// Makes a configuration believe another key, in one step; every other character of the file stays.

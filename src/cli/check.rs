@@ -17,6 +17,7 @@ use crate::{
         Chain, CheckDepth, CheckOptions, CheckReport, Extent, Fault, History, Judgement, Remembered, Repository,
         Restorable, SubsetRule, Trust, VerifiedRecord,
     },
+    storage::Storage,
 };
 
 /// Check that the repository is whole, at one of three depths
@@ -26,6 +27,7 @@ Examples:
   lifeboat check                                  presence, digests, signatures, chain: no key needed
   lifeboat check --depth index                    and every reference resolves: the index key
   lifeboat check --depth values --share a.txt --share b.txt --share c.txt
+  lifeboat check --repo /mnt/west/lifeboat --share sheets/ on a clean machine, at any depth
   lifeboat check --subset weekly                  run daily: every pack is read once a week
 
 The report lists every fault and what can still be restored from each snapshot. Exit code 6: files are damaged or missing. 4: the
@@ -59,17 +61,22 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         now: SystemClock.now(),
     };
     let mut pending = Vec::new();
-    let (report, judgement) = if args.depth == Depth::Values {
+    // With sheets a clean machine checks at every depth; a host checks with its own keys up to the index.
+    let (report, judgement) = if args.depth == Depth::Values || !args.shares.shares.is_empty() {
         let address = match (&context.global.repo, &host) {
             (Some(address), _) => address.clone(),
             (None, Ok(host)) => host.config.repository.url.clone(),
             (None, Err(_)) => context.host()?.config.repository.url,
         };
-        let storage = crate::storage::Storage::open(&address)?;
-        let repository = crate::repo::Repository::open(storage).await?;
+        let repository = Repository::open(Storage::open(&address)?).await?;
         let opened = quorum::open(context, &repository, &args.shares).await?;
         let history = repository.history(&opened.trust).await?;
-        let depth = CheckDepth::Values(&opened.key);
+        let depth = match args.depth {
+            Depth::Structure => CheckDepth::Structure,
+            // The recovery key opens the index too, and values are not read.
+            Depth::Index => CheckDepth::IndexByQuorum(&opened.key),
+            Depth::Values => CheckDepth::Values(&opened.key),
+        };
         let report = repository.check_history(&opened.trust, &history, depth, &options).await?;
         // On a clean machine nobody remembers anything; a host does.
         let remembered = match &host {
@@ -79,7 +86,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         pending.extend(removals(&opened.trust, &history.chain));
         (report, repository.judge_chain(&opened.trust, history.chain, &remembered).await?)
     } else {
-        let host = host?;
+        let host = host.map_err(|failure| failure.also("or give --share for each sheet of a quorum"))?;
         let (repository, trust) = context.repository(&host).await?;
         let key = if args.depth == Depth::Index { Some(host.index_key()?) } else { None };
         let depth = key.as_ref().map_or(CheckDepth::Structure, CheckDepth::Index);

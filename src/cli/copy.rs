@@ -30,6 +30,9 @@ pub struct Args {
     /// Accept a copy in the account of the source
     #[arg(long)]
     allow_same_account: bool,
+    /// Make a new copy where one was and is gone
+    #[arg(long)]
+    remake: bool,
     #[command(flatten)]
     accept: AcceptArgs,
 }
@@ -51,7 +54,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         section.allow_same_region |= args.allow_same_region;
         section.allow_same_account |= args.allow_same_account;
     }
-    let copied = copy_to(context, &host, &repository, &trust, &sections, &args.accept, Reach::Whole).await?;
+    let copied = copy_to(context, &host, &repository, &trust, &sections, &args.accept, (Reach::Whole, args.remake)).await?;
     copying::warn_beside(context, &copied);
     copying::warn(context, &copied);
     print(context, &copied);

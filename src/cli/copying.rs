@@ -17,6 +17,7 @@ use crate::{
     progress::Progress,
     repo::{self, CopyReport, Fault, Judgement, RepoError, Repository, Trust, Witness},
     storage::Storage,
+    text,
 };
 
 /// What became of one copy.
@@ -59,7 +60,7 @@ pub(super) async fn copy_to(
     trust: &Trust,
     copies: &[CopySection],
     accept: &AcceptArgs,
-    reach: Reach,
+    (reach, remakes): (Reach, bool),
 ) -> Result<Vec<Copied>, Failure> {
     if copies.is_empty() {
         return Ok(Vec::new());
@@ -79,7 +80,8 @@ pub(super) async fn copy_to(
         let outcome = match &outcome {
             Ok(_) => {
                 let held = seen.get(&section.url).map(|seen| seen.head).filter(|_| reach == Reach::Newest);
-                let copied = one(&neighbours, (repository, trust, &judgement), section, (held, &watch)).await;
+                let gone = seen.get(&section.url).map(|seen| seen.head).filter(|_| !remakes);
+                let copied = one(&neighbours, (repository, trust, &judgement), section, (held, &watch), gone).await;
                 copied.map(|(report, found)| {
                     key = found;
                     report
@@ -105,8 +107,17 @@ async fn one(
     (repository, trust, judgement): (&Repository, &Trust, &Judgement),
     section: &CopySection,
     watched: (Option<Witness>, &dyn Progress),
+    known: Option<Witness>,
 ) -> Result<(CopyReport, Option<String>), Failure> {
     let storage = Storage::open(&section.url)?;
+    // A disk that is not mounted looks like an empty place for a new copy, and the copy would be made beside it.
+    if let (Some(known), Err(RepoError::NotARepository(_))) = (known, Repository::open(storage.clone()).await) {
+        let message = format!("it is gone: it held the snapshots up to number {} when it was last seen", known.sequence);
+        return Err(Failure::new(Exit::Incomplete, message).hint(format!(
+            "is its disk mounted, its bucket the right one? To make a new copy there: {}",
+            text::command(["lifeboat", "copy", "--to", &section.url, "--remake"])
+        )));
+    }
     let found = app::whereabouts(neighbours, section, &storage).await;
     app::apart(neighbours, section, &found)?;
     let report = repo::copy_with(repository, trust, judgement, &storage, watched).await;

@@ -4,7 +4,7 @@
 //! variable and never repeats its value.
 #![expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 
-use std::{env, ffi::OsString, path::Path};
+use std::{env, ffi::OsString, path::Path, sync::OnceLock};
 
 use aws_config::profile;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -12,6 +12,8 @@ use hyper::Uri;
 
 use super::Failure;
 use crate::{fsutil, share};
+
+static MFA_PROFILE: OnceLock<String> = OnceLock::new();
 
 /// The variables that give an argument.
 const ARGUMENTS: [&str; 7] = [
@@ -139,6 +141,12 @@ pub(super) fn parse_switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
+/// An account of AWS.
+pub(super) fn parse_account(text: &str) -> Result<String, &'static str> {
+    let is_account = text.len() == 12 && text.bytes().all(|digit| digit.is_ascii_digit());
+    if is_account { Ok(text.to_owned()) } else { Err("an account number has 12 digits") }
+}
+
 /// Refuses lifeboat's own variables where they are empty: unset is not the same as empty, and neither is a guess.
 pub(super) fn refuse_empty() -> Result<(), Failure> {
     match ARGUMENTS.iter().find(|name| env::var_os(name).is_some_and(|text| text.is_empty())) {
@@ -162,6 +170,16 @@ pub(super) async fn check() -> Result<(), Failure> {
     else {
         return Ok(());
     };
+    let name = profiles.selected_profile().to_owned();
+    let has_keys = env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|key| !key.is_empty());
+    let is_asked_for = env::var_os("AWS_PROFILE").is_some_and(|asked| !asked.is_empty());
+    if is_asked_for && !has_keys && profiles.get_profile(&name).is_none() {
+        let hint = "`aws configure list-profiles` shows those that are; correct AWS_PROFILE, or unset it";
+        return Err(Failure::usage(format!("the AWS profile {name} is not defined")).hint(hint));
+    }
+    if !has_keys && profiles.get("mfa_serial").is_some() {
+        let _ = MFA_PROFILE.set(name);
+    }
     for (key, form) in OF_A_PROFILE {
         if profiles.get(key).is_some_and(|text| !form.holds(text)) {
             let name = profiles.selected_profile();
@@ -170,6 +188,11 @@ pub(super) async fn check() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The profile in use, where it wants an MFA code: the SDK asks for none.
+pub(super) fn mfa_profile() -> Option<&'static str> {
+    MFA_PROFILE.get().map(String::as_str)
 }
 
 fn read(name: &str) -> Option<OsString> {

@@ -1,8 +1,8 @@
 //! From library errors to one sentence, an exit code and a hint.
 
-use super::Exit;
+use super::{Exit, environment};
 use crate::{
-    app::{Elsewhere, EstateError, HostError, TooClose},
+    app::{Elsewhere, EstateError, HostError, NoSuchRegion, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
@@ -13,7 +13,8 @@ use crate::{
     restore::{ExecuteError, LookError, PlanError, StalePlan},
     share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
-    storage::StorageError,
+    storage::{Cause, StorageError},
+    text,
 };
 
 /// A command that did not do what was asked.
@@ -40,6 +41,12 @@ impl Failure {
     fn exposed(error: &std::io::Error) -> Option<Self> {
         let exposed = error.get_ref()?.downcast_ref::<Exposed>()?;
         Some(Self::new(Exit::Refused, exposed.to_string()).hint(format!("{}, then run again", exposed.remedy())))
+    }
+
+    /// One more thing to do, after those that are known.
+    pub(super) fn also(self, more: impl std::fmt::Display) -> Self {
+        let hint = self.hint.as_ref().map_or_else(|| more.to_string(), |known| format!("{known}; {more}"));
+        self.hint(hint)
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -155,7 +162,14 @@ impl From<StorageError> for Failure {
             }
             _ => Exit::Failed,
         };
-        Self::new(exit, error.to_string())
+        let failure = Self::new(exit, error.to_string());
+        match error {
+            StorageError::Unavailable { reason, .. } => match Cause::of(&reason) {
+                Some(cause) => failure.hint(cause.remedy()),
+                None => failure,
+            },
+            _ => failure,
+        }
     }
 }
 
@@ -168,7 +182,7 @@ impl From<RepoError> for Failure {
                 Self::new(Exit::Failed, message).hint("is there room where lifeboat keeps its state?")
             }),
             RepoError::NotARepository(_) => {
-                Self::new(Exit::Failed, message).hint("check --repo; `lifeboat init` makes a new repository")
+                Self::new(Exit::Failed, message).hint("check the address: a repository's folder holds lifeboat.json")
             }
             RepoError::Exists(_) => Self::new(Exit::Refused, message).hint("choose another place for a new repository"),
             RepoError::Newer { .. } => Self::new(Exit::Failed, message).hint("use a newer lifeboat"),
@@ -196,6 +210,12 @@ impl From<HostError> for Failure {
     }
 }
 
+impl From<NoSuchRegion> for Failure {
+    fn from(error: NoSuchRegion) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         if error.code == "Lost" {
@@ -209,7 +229,27 @@ impl From<ProviderError> for Failure {
             return Self::new(Exit::Refused, error.to_string())
                 .hint("nothing was sent with these credentials; use credentials that keep to one account");
         }
-        let hint = match error.kind {
+        let cause = Cause::of(&format!("{} {}", error.code, error.message));
+        let hint = match (error.kind, cause) {
+            (ErrorKind::Credentials, Some(cause @ (Cause::Expired | Cause::Refused | Cause::Clock))) => cause.remedy(),
+            (_, Some(Cause::Clock)) => Cause::Clock.remedy(),
+            (kind, _) => return Self::provider(kind, &error),
+        };
+        Self::new(Exit::Failed, error.to_string()).hint(hint)
+    }
+}
+
+impl Failure {
+    /// What a provider answered, where its words say no more than its kind.
+    fn provider(kind: ErrorKind, error: &ProviderError) -> Self {
+        if let (ErrorKind::Credentials | ErrorKind::Denied, Some(profile)) = (kind, environment::mfa_profile()) {
+            let export = text::command(["aws", "configure", "export-credentials", "--profile", profile, "--format", "env"]);
+            return Self::new(Exit::Failed, error.to_string()).hint(format!(
+                "the AWS profile {profile} wants an MFA code, for which the AWS SDK does not ask; the aws CLI does: \
+                 eval \"$({export})\", then run the command again"
+            ));
+        }
+        let hint = match kind {
             ErrorKind::Credentials => "give credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
             ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to go on",
             ErrorKind::Denied => "the permissions needed are in docs/iam.md",
@@ -357,7 +397,7 @@ impl From<DrillError> for Failure {
             DrillError::NotOurs(_) => Self::new(Exit::Refused, message)
                 .hint("look at them, and delete them or take the tag lifeboat:drill away; lifeboat leaves them alone"),
             DrillError::Elsewhere { drill, .. } => {
-                Self::new(Exit::Refused, message).hint(format!("`lifeboat drill clean {drill}` removes them"))
+                Self::new(Exit::Refused, message).hint(format!("`{}` removes them", text::command(["lifeboat", "drill", "clean", &drill])))
             }
             DrillError::NotEmpty(_) => Self::new(Exit::Refused, message).hint("empty the sandbox, then run again"),
         }

@@ -8,11 +8,11 @@ use std::{
 
 use serde_json::{Value as Json, json};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, made::Made};
 use crate::{
     crypto::CustodianKey,
     custody::{self, Ceremony, Paper, SealedSheet, Sheet},
-    fsutil::{self, Access, Existing},
+    fsutil::{self, Access},
 };
 
 /// Where the sheets of a ceremony shall go.
@@ -104,24 +104,25 @@ impl HandoverArgs {
 
 impl Handover {
     /// Hands the sheets of a ceremony over. The printer comes first: when it fails, no file is left.
-    pub(super) fn deliver(&self, ceremony: &Ceremony) -> Result<Delivered, Failure> {
+    pub(super) fn deliver(&self, ceremony: &Ceremony, made: &mut Made) -> Result<Delivered, Failure> {
         let key = |sheet: &Sheet| self.keys.iter().find(|(name, _)| *name == sheet.custodian).map(|(_, key)| key);
         let mut delivered = Delivered { folder: self.folder.clone(), ..Delivered::default() };
         for sheet in ceremony.sheets.iter().filter(|sheet| key(sheet).is_none()) {
             if let Some(printer) = &self.printer {
+                made.printed += 1;
                 print(printer, sheet)?;
                 delivered.printed += 1;
             }
         }
         let Some(folder) = &self.folder else { return Ok(delivered) };
-        fsutil::create_folder(folder, Access::Private)?;
+        made.folder(folder, Access::Private)?;
         for sheet in &ceremony.sheets {
             if let Some(key) = key(sheet) {
                 let path = folder.join(format!("{}.txt.age", stem(sheet)));
-                fsutil::write(&path, &key.seal(sheet.text.as_bytes()), Access::Private, Existing::Keep)?;
+                made.write(&path, &key.seal(sheet.text.as_bytes()), Access::Private)?;
                 delivered.sealed.push(SealedSheet { custodian: sheet.custodian.clone(), file: path });
             } else if self.printer.is_none() {
-                delivered.files.push(write(folder, sheet)?);
+                delivered.files.push(write(folder, sheet, made)?);
             }
         }
         Ok(delivered)
@@ -166,10 +167,10 @@ impl Delivered {
         if let Some(folder) = self.clear_folder() {
             parts.push(format!(
                 "Print each PDF, hand it over in person, have it read back, then destroy the files:\n\
-                 \n  shred -u {files}\n\n\
+                 \n  {command}\n\n\
                  Whoever has the files has the key. On an SSD, a copy-on-write file system or a backup of this machine,\n\
                  overwriting is not enough: --print leaves no file at all.",
-                files = custody::clear_files(folder, &self.sealed),
+                command = custody::clear_command(folder, &self.sealed),
             ));
         }
         if self.printed > 0 {
@@ -212,16 +213,16 @@ pub(super) fn check_empty(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Writes each sheet as PDF and as text, for the owner's eyes only.
-pub(super) fn write_sheets(folder: &Path, ceremony: &Ceremony) -> Result<Vec<SheetFiles>, Failure> {
-    fsutil::create_folder(folder, Access::Private)?;
-    ceremony.sheets.iter().map(|sheet| write(folder, sheet)).collect()
+pub(super) fn write_sheets(folder: &Path, ceremony: &Ceremony, made: &mut Made) -> Result<Vec<SheetFiles>, Failure> {
+    made.folder(folder, Access::Private)?;
+    ceremony.sheets.iter().map(|sheet| write(folder, sheet, made)).collect()
 }
 
-fn write(folder: &Path, sheet: &Sheet) -> Result<SheetFiles, Failure> {
+fn write(folder: &Path, sheet: &Sheet, made: &mut Made) -> Result<SheetFiles, Failure> {
     let file = |ending: &str| folder.join(format!("{}.{ending}", stem(sheet)));
     let files = SheetFiles { pdf: file("pdf"), text: file("txt") };
-    fsutil::write(&files.pdf, &sheet.pdf, Access::Private, Existing::Keep)?;
-    fsutil::write(&files.text, sheet.text.as_bytes(), Access::Private, Existing::Keep)?;
+    made.write(&files.pdf, &sheet.pdf, Access::Private)?;
+    made.write(&files.text, sheet.text.as_bytes(), Access::Private)?;
     Ok(files)
 }
 

@@ -7,10 +7,12 @@ use serde_json::json;
 use super::{
     Context, Exit, Failure,
     handover::{Delivered, HandoverArgs},
+    made::Made,
     output::plural,
     quorum,
 };
 use crate::{
+    app,
     clock::{Clock, SystemClock, to_seconds},
     config::{
         Config, CopySection, DrillSection, KeysSection, PolicySection, ProviderAddress, RepositorySection,
@@ -18,7 +20,7 @@ use crate::{
     },
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},
-    fsutil::{self, Access, Existing},
+    fsutil::{self, Access},
     model::RepositoryId,
     provider::{
         Source,
@@ -74,6 +76,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let Some(address) = context.global.repo.clone() else {
         return Err(Failure::usage("no repository given").hint("say --repo URL"));
     };
+    app::known_region(&args.source.region).await?;
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
     let handover = args.handover.prepare(&args.custodians)?;
@@ -97,8 +100,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         created: to_seconds(SystemClock.now()),
         paper: handover.paper,
     })?;
-    let delivered = handover.deliver(&ceremony)?;
-    let keys = write_keys(config_path, &signer, &index_key)?;
+    let mut made = Made::default();
+    let delivered = handover.deliver(&ceremony, &mut made)?;
+    let keys = write_keys(config_path, &signer, &index_key, &mut made)?;
     let config = Config {
         repository: RepositorySection { url: absolute(&address) },
         sources: Sources::One(SourceSection::new(args.source, account)),
@@ -111,11 +115,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         drill: DrillSection::default(),
         copies: args.copies.iter().map(|url| CopySection::new(absolute(url))).collect(),
     };
-    let repository = Repository::create(storage, &ceremony.epoch, &ceremony.root).await?;
-    fsutil::write(config_path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?;
+    let left = |failure: Failure| failure.also(format!("begin again after you remove what this init left at {address}"));
+    let created = Repository::create(storage, &ceremony.epoch, &ceremony.root).await;
+    let repository = created.map_err(|error| left(error.into()))?;
+    made.write(config_path, config.to_text().as_bytes(), Access::Public).map_err(left)?;
     let held = Held { kind: None, folder: delivered.clear_folder(), sealed: delivered.sealed() };
     let text = custody::script(&ceremony.epoch, held);
-    fsutil::write(&script, text.as_bytes(), Access::Public, Existing::Keep)?;
+    made.write(&script, text.as_bytes(), Access::Public).map_err(left)?;
+    made.keep();
     print(context, &repository, &ceremony, &delivered, &script);
     Ok(Exit::Complete)
 }
@@ -159,12 +166,17 @@ async fn account(context: &Context, source: &ProviderAddress) -> Option<String> 
 }
 
 /// Writes the host's keys beside the configuration and gives their paths relative to it.
-pub(super) fn write_keys(config: &Path, signer: &Signer, index_key: &IndexKey) -> Result<KeysSection, Failure> {
+pub(super) fn write_keys(
+    config: &Path,
+    signer: &Signer,
+    index_key: &IndexKey,
+    made: &mut Made,
+) -> Result<KeysSection, Failure> {
     let folder = beside(config, "keys");
-    fsutil::create_folder(&folder, Access::Private)?;
+    made.folder(&folder, Access::Private)?;
     let section = KeysSection { signer: "keys/signer".into(), index: "keys/index.age".into() };
-    fsutil::write(&folder.join("signer"), signer.to_file().as_bytes(), Access::Private, Existing::Keep)?;
-    fsutil::write(&folder.join("index.age"), index_key.to_file().as_bytes(), Access::Private, Existing::Keep)?;
+    made.write(&folder.join("signer"), signer.to_file().as_bytes(), Access::Private)?;
+    made.write(&folder.join("index.age"), index_key.to_file().as_bytes(), Access::Private)?;
     Ok(section)
 }
 

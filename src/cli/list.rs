@@ -9,6 +9,7 @@ use super::{
     quorum::ShareArgs,
 };
 use crate::{
+    custody,
     repo::{Chain, Fault, Trust, VerifiedForget},
     text,
 };
@@ -55,7 +56,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
                 "forgotten": chain.forgotten(verified).map(|each| each.record.after), "late": chain.is_late(verified),
             })
         }).collect::<Vec<_>>(),
-        "earlier": earlier, "faults": faults, "pending": pending_json(chain),
+        "words": custody::words(trusted.trust().current()), "earlier": earlier, "faults": faults, "pending": pending_json(chain),
     });
     context.output.result(&value, || {
         let row = |verified: &crate::repo::VerifiedManifest| {
@@ -81,6 +82,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let headings = ["no", "id", "time", "source", "secrets", "versions", "state"];
         table(&headings, listed.iter().map(row).collect())
     });
+    context.output.note(&format!("words on every sheet: {}", custody::words(trusted.trust().current())));
     if earlier > 0 {
         context.output.note(&format!("{} before these: lifeboat list --all", plural(earlier, "snapshot")));
     }

@@ -17,6 +17,8 @@ mod handover;
 mod history;
 mod init;
 mod list;
+mod made;
+mod moment;
 mod onlookers;
 mod output;
 mod quorum;
@@ -32,6 +34,7 @@ mod survey;
 mod terminal;
 mod typing;
 mod watch;
+mod words;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -49,9 +52,10 @@ use crate::{
     app::Host,
     crypto,
     repo::{Repository, Trust},
-    scan,
+    scan, text,
 };
 
+const DEFAULT_CONFIG: &str = "lifeboat.toml";
 const ABOUT: &str = "Offline backup and disaster recovery for production secrets";
 const AFTER: &str = "\
 Examples:
@@ -98,7 +102,7 @@ struct Global {
     #[arg(long, global = true, env = "LIFEBOAT_JSON", value_parser = environment::parse_switch)]
     json: bool,
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG", default_value = "lifeboat.toml")]
+    #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     /// The repository: a path, or the URL of a folder or bucket (default: the configured one)
     #[arg(long, global = true, value_name = "URL", env = "LIFEBOAT_REPO")]
@@ -121,6 +125,7 @@ enum Command {
     Restore(Box<restore::Args>),
     Drill(drill::Args),
     Runbook(runbook::Args),
+    Words(words::Args),
     Custody(custody::Args),
     Doctor(doctor::Args),
     Completions(generate::CompletionsArgs),
@@ -139,7 +144,15 @@ impl Context {
             return Ok(Host::load(&self.global.config)?);
         }
         let message = format!("there is no configuration at {}", self.global.config.display());
-        Err(Failure::usage(message).hint("say --config FILE, or make one with `lifeboat init`"))
+        Err(Failure::usage(message).hint("use --config FILE; on a machine without one, use --repo URL and --share for each sheet"))
+    }
+
+    /// A command for a person to run: one line, quoted, with the configuration of this run.
+    fn command(&self, words: &[&str]) -> String {
+        let config = self.global.config.to_string_lossy();
+        let is_default = config == DEFAULT_CONFIG;
+        let with: &[&str] = if is_default { &[] } else { &["--config", &config] };
+        text::command(["lifeboat"].iter().chain(with).chain(words).copied())
     }
 
     /// Where what does not fit in memory waits, sealed and without a name: the host's own folder, or the system's where
@@ -288,6 +301,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Restore(args) => Box::pin(restore::run(&context, *args)).await,
         Command::Drill(args) => Box::pin(drill::run(&context, args)).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
+        Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Doctor(args) => Box::pin(doctor::run(&context, args)).await,
         Command::Completions(args) => Ok(generate::completions(&context, &args)),

@@ -270,13 +270,29 @@ fn here(progress: &Progress) -> String {
     text
 }
 
+/// Asks for the number of the account that is written to: a yes is given too easily.
+pub(super) async fn confirm_account(question: &str, account: &str) -> Result<(), Failure> {
+    let no_terminal = || {
+        let failure = Failure::usage("this needs a confirmation");
+        failure.hint(format!("look at the plan with --plan, then use --account {account} --yes"))
+    };
+    if !terminal::is_there() {
+        return Err(no_terminal());
+    }
+    let question = format!("{} Type the number of the account to go on: ", text::lines(question));
+    if *terminal::ask(&question, Mode::Lines).await?.ok_or_else(no_terminal)? == account {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, "not confirmed; nothing was written"))
+}
+
 /// Asks for a yes.
 pub(super) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     let no_terminal =
-        || Failure::usage("this needs a confirmation").hint("look at the plan with --plan, then use --yes");
+        || Failure::usage("this needs a confirmation").hint("run it at a terminal, or add --yes when it is what you want");
     if !terminal::is_there() {
         return Err(no_terminal());
     }

@@ -10,6 +10,7 @@ use super::{
     history::{self, CompareArgs, Reach},
     output::table,
     quorum::{self, Opened, ShareArgs},
+    terminal,
 };
 use crate::{
     crypto::{IndexKey, Opener},
@@ -80,7 +81,9 @@ impl Trusted {
 
 /// Opens with a quorum when sheets are given, with the host's configuration otherwise.
 pub(super) async fn trusted(context: &Context, shares: &ShareArgs) -> Result<Trusted, Failure> {
-    if shares.shares.is_empty() {
+    // A clean machine has no configuration: the sheets are given, or typed.
+    let is_clean = context.global.repo.is_some() && !context.global.config.exists() && terminal::is_there();
+    if shares.shares.is_empty() && !is_clean {
         let host = context.host()?;
         let (repository, trust) = context.repository(&host).await?;
         let key = host.index_key().ok();

@@ -34,7 +34,7 @@ pub use reseal::{Reseal, ResealError, Resealed, ResealedSnapshot, reseal};
 pub use reshare::{Successor, change_signers, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
 
-pub use script::{Held, SealedSheet, clear_files, script};
+pub use script::{Held, SealedSheet, clear_command, script, words};
 
 /// What a ceremony is asked to make.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use crate::{
     model::Digest,
     repo::{Custodian, Epoch},
     share::KeyFingerprint,
+    text,
 };
 
 const SEPARATOR: &str =
@@ -38,10 +39,16 @@ pub struct SealedSheet {
     pub file: PathBuf,
 }
 
-/// The files to be overwritten in `folder`, as words of a shell; the folder goes too unless sealed sheets are in it.
-pub fn clear_files(folder: &Path, sealed: &[SealedSheet]) -> String {
-    let folder = folder.display();
-    if sealed.is_empty() { format!("{folder}/* && rmdir {folder}") } else { format!("{folder}/*.pdf {folder}/*.txt") }
+/// The command that overwrites the sheets in `folder`; the folder goes too unless sealed sheets are in it.
+pub fn clear_command(folder: &Path, sealed: &[SealedSheet]) -> String {
+    let folder = text::shell(&folder.to_string_lossy()).into_owned();
+    let shred = format!("shred -u -- {folder}/*.pdf {folder}/*.txt");
+    if sealed.is_empty() { format!("{shred} && rmdir -- {folder}") } else { shred }
+}
+
+/// The six words of an epoch's key, which every sheet of it has.
+pub fn words(epoch: &Epoch) -> String {
+    sheet::words(KeyFingerprint::of(&epoch.root, &epoch.recipient))
 }
 
 /// The script for the ceremony that made `epoch`.
@@ -141,6 +148,13 @@ impl Table<'_> {
             line.push_str(word);
         }
         self.row(label, &line, "", "");
+        self.note("");
+    }
+
+    /// A step with a command, on one line however long.
+    fn command(&mut self, activity: &str, command: &str) {
+        self.step(activity);
+        self.text.push_str(&format!("      |   {command}\n"));
         self.note("");
     }
 
@@ -247,7 +261,7 @@ fn prove(table: &mut Table<'_>, epoch: &Epoch, kind: Option<Kind>) {
 fn clear(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
     table.head("CLEAR UP");
     if let Some(folder) = held.folder {
-        table.step(&format!("shred -u {} was run; ls shows that they are gone.", clear_files(folder, held.sealed)));
+        table.command("This command was run, and ls shows that the files are gone:", &clear_command(folder, held.sealed));
     }
     if held.sealed.len() < usize::from(epoch.total) {
         table.step("The print queue is empty; the printer was switched off, and its memory with it.");

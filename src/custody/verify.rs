@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::register as registered;
+use super::{register as registered, sheet};
 use crate::{
     repo::{Epoch, Finding},
     share::{ShareFault, UntrustedShare},
@@ -15,6 +15,8 @@ pub struct SheetReport {
     pub share_set: String,
     /// The key's fingerprint, in groups.
     pub key: String,
+    /// The same in six words.
+    pub words: String,
     /// The share's index.
     pub index: u8,
     /// Sheets needed, as the sheet says.
@@ -70,6 +72,7 @@ pub fn verify(text: &str, epochs: &[Epoch], pending: Option<&Epoch>) -> Result<S
     Ok(SheetReport {
         share_set: share.set().to_string(),
         key: share.fingerprint().to_string(),
+        words: sheet::words(share.fingerprint()),
         index: share.index(),
         threshold,
         total,

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::text;
+
 /// What others must not be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Others {
@@ -36,7 +38,8 @@ pub struct Exposed {
 impl Exposed {
     /// The line that ends it.
     pub fn remedy(&self) -> String {
-        let path = quoted(&self.path);
+        let path = self.path.to_string_lossy();
+        let path = text::shell(&path);
         match (self.way, self.is_folder, self.others) {
             (Way::Own, ..) => format!("chown \"$(id -u)\" {path}"),
             (Way::Exchange, ..) | (Way::Write, true, _) | (_, _, Others::Read) => format!("chmod go-w {path}"),
@@ -135,14 +138,6 @@ fn mode(_: &fs::Metadata) -> u32 {
 #[cfg(not(unix))]
 fn is_strangers(_: &fs::Metadata) -> bool {
     false
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,".contains(c);
-    let plain = !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain);
-    if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[cfg(all(test, unix))]

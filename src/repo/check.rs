@@ -30,6 +30,8 @@ pub enum CheckDepth<'a> {
     Structure,
     /// And every reference resolves: the index key.
     Index(&'a IndexKey),
+    /// The same on a machine without the index key: a quorum, which opens no value here.
+    IndexByQuorum(&'a RecoveryKey),
     /// And every value opens and is the one referred to: a quorum.
     Values(&'a RecoveryKey),
 }
@@ -98,7 +100,7 @@ impl CheckDepth<'_> {
         match self {
             Self::Structure => None,
             Self::Index(key) => Some(Opener::Index(key)),
-            Self::Values(key) => Some(Opener::Recovery(key)),
+            Self::IndexByQuorum(key) | Self::Values(key) => Some(Opener::Recovery(key)),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "scan")]
 mod read;
+mod text;
 
 use zeroize::Zeroizing;
 
@@ -30,6 +31,9 @@ pub enum ScanFault {
     /// More bytes, pixels or time than any sheet.
     #[error("is too large to be a sheet")]
     TooLarge,
+    /// A sheet sealed to its custodian's own key.
+    #[error("is sealed to a custodian's own key")]
+    Sealed,
     /// A PDF with a password.
     #[error("is a PDF with a password")]
     Locked,
@@ -52,6 +56,9 @@ impl ScanFault {
             Self::Unknown | Self::Unsupported(_) => "save it as JPEG, PNG or PDF, or type the sheet's rows",
             Self::Damaged(_) => "copy the file again, or type the sheet's rows",
             Self::TooLarge => "photograph or scan the sheet alone at a lower resolution, or type its rows",
+            Self::Sealed => {
+                "its custodian opens it: age -d -i KEY FILE | lifeboat … --share - (KEY is their private key)"
+            }
             Self::Locked => "save it without a password, or type the sheet's rows",
             Self::NotBuilt(_) => "type the sheet's rows, or use a build that has the feature",
         }
@@ -70,25 +77,25 @@ pub fn texts(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ScanFault> {
     }
     let kind = Kind::of(bytes)?;
     if let Kind::Text(text) = kind {
-        return Ok(vec![Zeroizing::new(text.to_owned())]);
+        return Ok(vec![text]);
     }
     #[cfg(feature = "scan")]
-    return read::codes(kind, bytes);
+    return read::codes(&kind, bytes);
     #[cfg(not(feature = "scan"))]
     Err(ScanFault::NotBuilt(kind.name()))
 }
 
 /// What a file is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind<'a> {
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
     Jpeg,
     Png,
     Pdf,
-    Text(&'a str),
+    Text(Zeroizing<String>),
 }
 
-impl<'a> Kind<'a> {
-    fn of(bytes: &'a [u8]) -> Result<Self, ScanFault> {
+impl Kind {
+    fn of(bytes: &[u8]) -> Result<Self, ScanFault> {
         let has = |at: usize, mark: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(mark));
         // A PDF may have up to a kilobyte before its header (ISO 32000, annex H).
         let head = &bytes[..bytes.len().min(1024)];
@@ -104,13 +111,14 @@ impl<'a> Kind<'a> {
             Err(ScanFault::Unsupported("WebP"))
         } else if has(0, b"II*\0") || has(0, b"MM\0*") {
             Err(ScanFault::Unsupported("TIFF"))
+        } else if has(0, b"age-encryption.org/") || has(0, b"-----BEGIN AGE ENCRYPTED FILE-----") {
+            Err(ScanFault::Sealed)
         } else {
-            let text = std::str::from_utf8(bytes).map_err(|_| ScanFault::Unknown)?;
-            if text.contains('\0') { Err(ScanFault::Unknown) } else { Ok(Self::Text(text)) }
+            text::decoded(bytes).map(Self::Text).ok_or(ScanFault::Unknown)
         }
     }
 
-    fn name(self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 const STACK: usize = 32 << 20;
 
 /// The texts of the codes in a file that is no text.
-pub(super) fn codes(kind: Kind<'_>, bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ScanFault> {
+pub(super) fn codes(kind: &Kind, bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ScanFault> {
     let bytes = Arc::new(Zeroizing::new(bytes.to_vec()));
     let damaged = ScanFault::Damaged(kind.name());
     let read = match kind {

@@ -5,6 +5,7 @@
 
 mod address;
 mod bucket;
+mod cause;
 pub mod faults;
 mod local;
 mod reading;
@@ -26,6 +27,7 @@ use crate::{
 use address::{Address, Bucket, Target};
 use bucket::Connected;
 pub use bucket::Owner;
+pub use cause::Cause;
 use faults::Faults;
 use local::LocalFolder;
 pub use reading::Read;
@@ -356,7 +358,13 @@ impl Storage {
 
     fn error(&self, name: &str, error: &object_store::Error) -> StorageError {
         match error {
-            object_store::Error::NotFound { .. } => self.not_found(name),
+            object_store::Error::NotFound { source, .. } => match short_reason(error) {
+                reason if Cause::of(&reason) == Some(Cause::Bucket) => self.unavailable(name, reason),
+                _ if source.to_string().to_ascii_lowercase().contains("<html") => {
+                    self.unavailable(name, "404 Not Found (a web page)")
+                }
+                _ => self.not_found(name),
+            },
             object_store::Error::AlreadyExists { .. } => {
                 StorageError::AlreadyExists { address: self.address().into(), name: name.into() }
             }
@@ -433,7 +441,9 @@ fn service_reason(text: &str) -> String {
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
     let line = text.lines().next().unwrap_or_default();
     let line = line.split(['<', '{']).next().unwrap_or_default().trim_end_matches([' ', ':', '\u{feff}']);
+    let is_page = text.to_ascii_lowercase().contains("<html");
     match code {
+        None if is_page => format!("{line} (a web page)"),
         Some(code) => format!("{line} ({code})"),
         None => line.to_owned(),
     }

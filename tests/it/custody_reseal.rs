@@ -161,7 +161,7 @@ async fn a_fork_refuses_to_seal_again_until_it_is_accepted() {
     desk.run("custody rotate --confirm --share new").expect(3);
     let refused = desk.run(&format!("custody rotate --reseal {SHEETS}")).expect(4);
     let flag = refused.err.lines().find(|line| line.contains("--accept-fault")).unwrap();
-    let fault = flag.split('\'').nth(1).unwrap().to_owned();
+    let fault = flag.split("--accept-fault ").nth(1).unwrap().split(';').next().unwrap().to_owned();
     assert!(fault.ends_with(":fork"), "{}", refused.err);
     desk.run(&format!("custody rotate --reseal --accept-fault {}:gap {SHEETS}", fault.trim_end_matches(":fork")))
         .expect(4);

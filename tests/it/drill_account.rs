@@ -83,7 +83,7 @@ async fn credentials_that_turn_to_another_account_never_reach_the_signer() {
     for good in [1, 4, 7, 10, 1000] {
         sandbox.control().reset_calls();
         turning(&desk, good);
-        let ran = run_turning(&desk, &format!("restore --to aws:{REGION} --yes {SHEETS}"));
+        let ran = run_turning(&desk, &format!("restore --to aws:{REGION} --account {TARGET} --yes {SHEETS}"));
         assert_eq!(writes_to_source(&sandbox), 0, "after {good}: {:?}", sandbox.control().writes());
         match ran.code {
             Some(4) => refused += 1,

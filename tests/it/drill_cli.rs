@@ -275,7 +275,7 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
 
     let runbook = desk.run("runbook --to aws:eu-west-1").expect(0).out;
     for words in [
-        "any 3 of these 5",
+        "Any 3 of these 5",
         "| 4 | Dee |",
         "west`",
         "--to aws:eu-west-1 --share sheets/ --expect-number 1 --plan",

@@ -229,7 +229,7 @@ fn invented(asked: &Asked<'_>) -> Answer {
 const COLUMNS: [(&str, &str, &str); 5] = [
     ("doctor", SOURCE, "doctor"),
     ("diff", SOURCE, "diff SHEETS"),
-    ("restore", TARGET, "restore --to aws:eu-west-1 --yes SHEETS"),
+    ("restore", TARGET, "restore --to aws:eu-west-1 --account 999999999999 --yes SHEETS"),
     ("drill", SANDBOX, "drill run lied --yes SHEETS"),
     ("snapshot", SOURCE, "snapshot --full --no-copy"),
 ];

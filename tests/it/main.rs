@@ -101,6 +101,7 @@ mod storage_servers;
 mod stub;
 mod turns;
 mod typing;
+mod worst_day;
 
 /// As in the program, so that what is measured here is what it does.
 #[global_allocator]

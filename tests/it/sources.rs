@@ -175,7 +175,7 @@ async fn which_of_several_sources_is_never_guessed() {
     desk.run("diff --source 111111111111:eu-central-1").expect(0);
 
     let restore = format!("restore --repo repository --to aws:us-east-1 --yes --json {SHEETS}");
-    let restored = desk.run_as("555555555555", &format!("{restore} --source 222222222222:eu-west-1")).expect(0).json();
+    let restored = desk.run_as("555555555555", &format!("{restore} --source 222222222222:eu-west-1 --account 555555555555")).expect(0).json();
     assert_eq!((&restored["complete"], &restored["verification"]["values"]), (&true.into(), &3.into()));
     let mut settings = AwsSettings::region("us-east-1");
     settings.endpoint = Some(sandbox.endpoint());

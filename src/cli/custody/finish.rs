@@ -45,7 +45,7 @@ pub(super) async fn switch(
             .map_or(Ok(()), |head| desk.host.remember_cut(head))?;
     }
     let copies =
-        copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default(), Reach::Whole).await?;
+        copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default(), (Reach::Whole, false)).await?;
     for Copied { url, outcome, .. } in &copies {
         if let Err(failure) = outcome {
             context.output.warn(&format!(

@@ -81,12 +81,13 @@ pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
     );
     let newest = book.newest.snapshot.map(|(number, time)| json!({ "number": number, "time": time }));
     let value = json!({
-        "sheets": book.entries, "faults": book.faults, "pending": pending, "newest_snapshot": newest,
+        "words": book.epochs.last().map(custody::words), "sheets": book.entries, "faults": book.faults, "pending": pending, "newest_snapshot": newest,
         "history": book.newest.history,
     });
     context.output.result(&value, || {
         let headings = ["custodian", "sheet", "epoch", "state", "last proof", "next proof"];
-        format!("{}\n{}", table(&headings, book.entries.iter().map(row).collect()), book.newest.line())
+        let words = book.epochs.last().map_or_else(String::new, |epoch| format!("words on every sheet: {}\n", custody::words(epoch)));
+        format!("{}\n{words}{}", table(&headings, book.entries.iter().map(row).collect()), book.newest.line())
     });
     for fault in &book.faults {
         context.output.warn(&format!("not counted: {fault}"));

@@ -9,6 +9,7 @@ use crate::{
     cli::{
         Context, Exit, Failure,
         handover::{check_empty, write_sheets},
+        made::Made,
         output::plural,
     },
     clock::{Clock, SystemClock, to_seconds},
@@ -55,7 +56,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let created = to_seconds(SystemClock.now());
     let ceremony = custody::rehearse(&Successor { threshold, custodians: args.custodians, created, paper: Paper::A4 })?;
     Pending::new(Kind::Rehearse, &ceremony).save(&waiting)?;
-    let sheets = write_sheets(&args.sheets, &ceremony)?;
+    let mut made = Made::default();
+    let sheets = write_sheets(&args.sheets, &ceremony, &mut made)?;
+    made.keep();
     let script = beside(&args.sheets);
     let held = Held { kind: Some(Kind::Rehearse), folder: Some(&args.sheets), sealed: &[] };
     fsutil::write(&script, custody::script(&ceremony.epoch, held).as_bytes(), Access::Public, Existing::Replace)?;

@@ -12,6 +12,7 @@ use crate::{
         handover::{Handover, HandoverArgs},
         history::AcceptArgs,
         init,
+        made::Made,
         output::plural,
         quorum::{self, ShareArgs},
     },
@@ -182,10 +183,9 @@ impl Desk {
     /// Remembers what is to be confirmed, then hands the sheets over. In this order no sheet exists that nothing knows of.
     fn print(&self, context: &Context, kind: Kind, ceremony: &Ceremony, handover: &Handover) -> Result<Exit, Failure> {
         Pending::new(kind, ceremony).save(&self.pending_path)?;
-        let delivered = handover.deliver(ceremony).inspect_err(|_| {
-            let _ = fsutil::remove(&self.pending_path);
-            context.output.warn("nothing is pending; destroy what was written or printed");
-        })?;
+        let mut made = Made::default();
+        let delivered = handover.deliver(ceremony, &mut made).inspect_err(|_| drop(fsutil::remove(&self.pending_path)))?;
+        made.keep();
         let epoch = &ceremony.epoch;
         let script = init::beside(&context.global.config, &format!("ceremony-epoch-{}.txt", epoch.number));
         let held = Held { kind: Some(kind), folder: delivered.clear_folder(), sealed: delivered.sealed() };
@@ -208,8 +208,9 @@ impl Desk {
         let command = if kind == Kind::Reshare { "reshare" } else { "rotate" };
         context.output.note(&format!(
             "\nNot in force yet: the sheets of epoch {} stay the ones to use. Read every new one back, from the paper:\n\
-             lifeboat custody {command} --confirm --share FILE\n\n{}",
+             \n  {}\n\n{}",
             self.trust.current().number,
+            context.command(&["custody", command, "--confirm", "--share", "FILE"]),
             delivered.remains()
         ));
         Ok(Exit::Complete)

@@ -52,7 +52,7 @@ pub(super) async fn run(
     }
     let host = &desk.host;
     let copies =
-        copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, accept, Reach::Whole).await?;
+        copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, accept, (Reach::Whole, false)).await?;
     copying::warn(context, &copies);
     for accepted in &done.accepted {
         context.output.warn(&format!("accepted although it is a fault: {accepted}"));

@@ -121,6 +121,7 @@ fn text_of(origin: &str, report: &SheetReport, attestation: Option<&str>) -> Str
         ("share set", report.share_set.clone()),
         ("key epoch", epoch),
         ("key", report.key.clone()),
+        ("in words", report.words.clone()),
         ("verdict", verdict(report.state).into()),
         ("recorded", attestation.unwrap_or("no").into()),
     ];

@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use self::estate::{DATABASE, Estate};
 use super::{
-    Context, Exit, Failure, drill::summary, handover, init, output::plural, restore as cli_restore, watch::Watch,
+    Context, Exit, Failure, drill::summary, handover, init, made::Made, output::plural, restore as cli_restore,
+    watch::Watch,
 };
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
@@ -195,13 +196,15 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
         paper: Paper::A4,
     })?;
     let folder = scene.out.join("sheets");
-    let sheets = handover::write_sheets(&folder, &ceremony)?;
+    let mut made = Made::default();
+    let sheets = handover::write_sheets(&folder, &ceremony, &mut made)?;
     let held = Held { kind: None, folder: Some(&folder), sealed: &[] };
     let script = custody::script(&ceremony.epoch, held);
     fsutil::write(&scene.out.join("ceremony.txt"), script.as_bytes(), Access::Public, Existing::Keep)?;
     let sheets = sheets.into_iter().map(|sheet| sheet.text).collect();
     let config_path = scene.out.join("lifeboat.toml");
-    let keys = init::write_keys(&config_path, &signer, &index_key)?;
+    let keys = init::write_keys(&config_path, &signer, &index_key, &mut made)?;
+    made.keep();
     fsutil::create_folder(&scene.out.join("region-a"), Access::Public)?;
     let repository = Repository::create(scene.storage("region-a")?, &ceremony.epoch, &ceremony.root).await?;
     write_config(&config_path, keys, &ceremony.epoch)?;

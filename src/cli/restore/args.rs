@@ -31,13 +31,17 @@ pub struct Args {
     /// Where to restore to
     #[arg(long, value_name = "aws:REGION")]
     pub to: Option<ProviderAddress>,
+    /// The account to restore into, where it is not the source's: any other account is refused
+    #[arg(long, value_name = "NUMBER", value_parser = super::super::environment::parse_account)]
+    pub account: Option<String>,
     /// `latest` or the beginning of a snapshot's id
     #[arg(long, value_name = "ID", default_value = "latest")]
     pub snapshot: String,
     #[command(flatten)]
     pub source: super::super::show::SourceArg,
-    /// The newest snapshot of this moment or before: 2026-11-01T03:00Z
-    #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
+    /// The newest snapshot of this moment or before: 2026-11-01T03:00Z, '2026-11-01 03:00' here, 'yesterday 03:00',
+    /// or 2026-11-01 for the end of that day
+    #[arg(long, value_name = "TIME", conflicts_with = "snapshot", value_parser = super::super::moment::parse)]
     pub at: Option<Timestamp>,
     #[command(flatten)]
     pub compare: CompareArgs,

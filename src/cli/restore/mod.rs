@@ -64,6 +64,7 @@ async fn restore_chosen(
 ) -> Result<Exit, Failure> {
     let repository = opened.repository();
     let target = connect(context, args, approved).await?;
+    let is_elsewhere = judge_account(context, args, approved.is_some(), &target, manifest).await?;
     let (records, scratch) = (repository.record_stream(manifest, opened.opener()?), context.scratch());
     let found = restore::look(&target, manifest, records, &options, Some(&scratch)).await?;
     let plan = restore::make(manifest, &found, &options)?;
@@ -83,7 +84,12 @@ async fn restore_chosen(
         let (execution, verification) = (Execution::default(), Verification::default());
         return print(context, (&plan, &summary, manifest), &execution, &verification, 0.0);
     }
-    quorum::confirm(&format!("Restore into {}?", plan.target), args.yes).await?;
+    let question = format!("Restore into {}?", plan.target);
+    if is_elsewhere && args.account.is_none() && approved.is_none() {
+        quorum::confirm_account(&question, &plan.target.account).await?;
+    } else {
+        quorum::confirm(&question, args.yes).await?;
+    }
     // Somebody may have taken a while to say yes.
     if !args.yes && !restore::is_unchanged(&target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
@@ -113,7 +119,33 @@ async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
         (None, None) => return Err(Failure::usage("where to restore to is missing").hint("--to aws:REGION")),
     };
     app::allowed(&policy(context)?, &region)?;
+    app::known_region(&region).await?;
     Ok(Aws::connect(AwsSettings { rate_share: args.rate_share, ..AwsSettings::region(&region) }).await?)
+}
+
+/// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything
+/// is planned: by the number that was given, or by a person who types it.
+async fn judge_account(
+    context: &Context,
+    args: &Args,
+    is_approved: bool,
+    target: &Aws,
+    chosen: &Chosen,
+) -> Result<bool, Failure> {
+    let (account, source) = (Target::place(target).await?.account, &chosen.manifest().source.account);
+    if let Some(wanted) = args.account.as_ref().filter(|wanted| **wanted != account) {
+        let message = format!("the credentials belong to account {account}, not to account {wanted}");
+        return Err(Failure::new(Exit::Refused, message).hint("use credentials of the account that you named"));
+    }
+    let is_elsewhere = account != *source;
+    if is_elsewhere {
+        context.output.note(&format!("the target is account {account}; the secrets came from account {source}"));
+    }
+    if is_elsewhere && args.yes && args.account.is_none() && !is_approved && !args.only_plans() {
+        let message = format!("--yes does not restore into account {account}, which is not the source's ({source})");
+        return Err(Failure::new(Exit::Refused, message).hint(format!("if this is the account you mean: --account {account}")));
+    }
+    Ok(is_elsewhere)
 }
 
 /// Replicas are values in another region.
@@ -177,7 +209,8 @@ fn show_plan(
     if let Some(path) = &args.plan_out {
         let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan.clone());
         fsutil::write_with(path, Access::Private, Existing::Keep, |output| file.write(output))?;
-        context.output.note(&format!("the plan is in {}: lifeboat restore --plan {0}", path.display()));
+        let command = context.command(&["restore", "--plan", &path.to_string_lossy()]);
+        context.output.note(&format!("the plan is in {}:\n  {command}", path.display()));
     }
     let shown = ShownPlan {
         plan,

@@ -168,7 +168,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let is_there = captured.iter().any(|one| one.outcome.is_ok());
     let sections = if args.no_copy || !is_there { &[][..] } else { &host.config.copies };
-    let copies = copy_to(context, &host, &repository, &trust, sections, &args.accept, Reach::Newest).await?;
+    let copies = copy_to(context, &host, &repository, &trust, sections, &args.accept, (Reach::Newest, false)).await?;
     print::print(context, &captured, &chosen.left_out, &copies, alone);
     let exit = exit(&captured, &copies);
     let is_missed = chosen.left_out.iter().any(LeftOut::is_missed);

@@ -166,8 +166,9 @@ fn warn_of_loss(context: &Context, of: &str, report: &Report, had: &Accepted) {
         "{of}the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there",
         counts.listed, had.listed, counts.labelled, had.labelled
     ));
+    let drop = format!("{}:{}={}", source.account, source.region, counts.listed);
     context.output.note(&format!(
-        "  the snapshot is kept and takes no other one's place; if this is meant: lifeboat snapshot --accept-drop {}:{}={}",
-        source.account, source.region, counts.listed
+        "  the snapshot is kept and takes no other one's place; if this is meant:\n  {}",
+        context.command(&["snapshot", "--accept-drop", &drop])
     ));
 }

@@ -210,7 +210,7 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
         rows.push(vec!["snapshot".into(), snapshot_line(facts.snapshot.as_ref(), now)]);
     }
     for OfSource { source, newest } in &facts.sources {
-        rows.push(vec![format!("snapshot of\n{source}"), snapshot_line(newest.as_ref(), now)]);
+        rows.push(vec![format!("snapshot of {source}"), snapshot_line(newest.as_ref(), now)]);
     }
     rows.push(vec!["history".into(), history_line(facts)]);
     rows.extend(facts.copies.iter().map(|copy| vec!["copy".into(), copy_line(copy, now)]));
@@ -266,8 +266,8 @@ fn copy_line(copy: &Copy, now: Timestamp) -> String {
     let region = copy.region.as_ref().map(|region| format!(" ({region})")).unwrap_or_default();
     let age = |newest: CopyHead| span(now.duration_since(newest.time));
     let state = match (copy.error.is_some(), copy.newest, copy.behind) {
-        (true, Some(newest), _) => format!("NOT TO BE HAD, last seen at number {}", newest.sequence),
-        (true, None, _) => "NOT TO BE HAD".into(),
+        (true, Some(newest), _) => format!("UNREACHABLE, last seen at number {}", newest.sequence),
+        (true, None, _) => "UNREACHABLE".into(),
         (false, None, _) => "empty".into(),
         (false, Some(_), 0) => "up to date".into(),
         (false, Some(newest), behind) => format!("{} behind, {} old", plural(behind, "snapshot"), age(newest)),
