@@ -132,6 +132,11 @@ pub(super) fn asks_for_json() -> bool {
     by_argument || env::var("LIFEBOAT_JSON").is_ok_and(|text| parse_switch(&text) == Ok(true))
 }
 
+/// Whether colours are welcome: <https://no-color.org>, and a terminal that knows them.
+pub(super) fn wants_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|text| text.is_empty()) && env::var_os("TERM").is_none_or(|kind| kind != "dumb")
+}
+
 /// `1` or `0`, `true` or `false`, `yes` or `no`, `on` or `off`.
 pub(super) fn parse_switch(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {

@@ -39,6 +39,22 @@ impl Exit {
         }
     }
 
+    /// The word for it in `--json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Incomplete => "incomplete",
+            Self::Refused => "refused",
+            Self::NoQuorum => "no_quorum",
+            Self::Damaged => "damaged",
+            Self::Locked => "locked",
+            Self::Interrupted => "interrupted",
+            Self::NoReader => "no_reader",
+        }
+    }
+
     /// The worse of two ways in which something that was done is not well.
     pub(super) fn and(self, other: Self) -> Self {
         let rank = |exit| match exit {

@@ -1,6 +1,6 @@
 //! `lifeboat completions` and `lifeboat man`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Context, Exit, Failure};
 use crate::fsutil::{self, Access, Existing};
@@ -25,25 +25,36 @@ pub struct ManArgs {
 pub(super) fn completions(context: &Context, args: &CompletionsArgs) -> Exit {
     let mut bytes = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "lifeboat", &mut bytes);
-    context.output.raw(&bytes);
+    context.output.artefact(&String::from_utf8_lossy(&bytes));
     Exit::Complete
 }
 
 pub(super) fn man(context: &Context, args: &ManArgs) -> Result<Exit, Failure> {
     let command = super::command();
     let Some(out) = &args.out else {
-        context.output.raw(&page(command)?);
+        context.output.artefact(&String::from_utf8_lossy(&page(command)?));
         return Ok(Exit::Complete);
     };
     fsutil::create_folder(out, Access::Public)?;
-    for sub in command.get_subcommands() {
-        let name = format!("lifeboat-{}", sub.get_name());
-        let bytes = page(sub.clone().name(name.clone()))?;
-        fsutil::write(&out.join(format!("{name}.1")), &bytes, Access::Public, Existing::Replace)?;
-    }
-    let bytes = page(command)?;
-    fsutil::write(&out.join("lifeboat.1"), &bytes, Access::Public, Existing::Replace)?;
+    // Built, so that every page has the global flags too.
+    let mut command = command;
+    command.build();
+    let mut written = Vec::new();
+    write_pages(&command, "lifeboat", out, &mut written)?;
+    context.output.result(&serde_json::json!({ "files": written }), || written.join("\n"));
     Ok(Exit::Complete)
+}
+
+/// `lifeboat.1`, `lifeboat-drill.1`, `lifeboat-drill-run.1` …
+fn write_pages(command: &clap::Command, name: &str, out: &Path, written: &mut Vec<String>) -> Result<(), Failure> {
+    let file = format!("{name}.1");
+    let bytes = page(command.clone().name(name.to_owned()).display_name(name))?;
+    fsutil::write(&out.join(&file), &bytes, Access::Public, Existing::Replace)?;
+    written.push(file);
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        write_pages(sub, &format!("{name}-{}", sub.get_name()), out, written)?;
+    }
+    Ok(())
 }
 
 fn page(command: clap::Command) -> Result<Vec<u8>, Failure> {

@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod drill;
+mod envelope;
 mod environment;
 mod exit;
 mod failure;
@@ -40,9 +41,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -107,6 +109,12 @@ struct Global {
     /// The repository: a path, or the URL of a folder or bucket (default: the configured one)
     #[arg(long, global = true, value_name = "URL", env = "LIFEBOAT_REPO")]
     repo: Option<String>,
+    /// Show more: each request to a provider with -vv
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Show results, warnings and failures alone
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,12 +183,32 @@ impl Context {
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     crypto::harden_process();
-    let (exit, lost) = streams::settle(started());
+    let is_json = environment::asks_for_json();
+    let exit = started();
+    // Help and the version are printed as they are.
+    if is_json && !HELPED.load(Ordering::Relaxed) {
+        envelope::finish(exit);
+    }
+    let (exit, lost) = streams::settle(exit);
     if let Some(sentence) = lost {
         Output { json: false }
             .failure(&Failure::new(exit, sentence).hint("what the command did is done; see docs/exit-codes.md"));
     }
     exit.into()
+}
+
+/// Whether help or the version was asked for.
+static HELPED: AtomicBool = AtomicBool::new(false);
+
+/// `drill run`
+fn command_of(matches: &clap::ArgMatches) -> String {
+    let mut names = Vec::new();
+    let mut at = matches;
+    while let Some((name, below)) = at.subcommand() {
+        names.push(name);
+        at = below;
+    }
+    names.join(" ")
 }
 
 /// From the arguments to the end of the command.
@@ -192,10 +220,14 @@ fn started() -> Exit {
     if let Err(failure) = environment::refuse_shares() {
         return failed(&failure);
     }
-    let parsed = Cli::try_parse();
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        envelope::begin(command_of(&matches));
+        Cli::from_arg_matches(&matches)
+    });
     if let Err(help) = &parsed
         && !help.use_stderr()
     {
+        HELPED.store(true, Ordering::Relaxed);
         streams::note_print(|| help.print());
         return Exit::Complete;
     }
@@ -206,10 +238,18 @@ fn started() -> Exit {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
+            if environment::asks_for_json() {
+                let text = error.render().to_string();
+                let sentence = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                envelope::add(&serde_json::json!({ "error": sentence, "hint": null }).to_string());
+            }
             return Exit::Usage;
         }
     };
-    log_to_stderr();
+    log_to_stderr(cli.global.verbose);
+    if cli.global.quiet {
+        output::be_quiet();
+    }
     let output = Output { json: cli.global.json };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -322,11 +362,16 @@ fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
 
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 /// Shows lifeboat's own events, at the level of `RUST_LOG`; never a library's, whatever is asked for.
-fn log_to_stderr() {
+fn log_to_stderr(verbose: u8) {
     use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
     let asked = std::env::var("RUST_LOG").unwrap_or_default();
     let level = asked.rsplit(['=', ',']).next().and_then(|word| word.parse().ok());
-    let Some(level) = level else { return };
+    let asked_by_flag = match verbose {
+        0 => None,
+        1 => Some(tracing::Level::INFO),
+        _ => Some(tracing::Level::DEBUG),
+    };
+    let Some(level) = asked_by_flag.or(level) else { return };
     let targets = Targets::new().with_target("lifeboat", tracing_subscriber::filter::LevelFilter::from_level(level));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     // It would be told to a stderr that cannot be written.

@@ -1,12 +1,28 @@
 //! What people and machines see: data on stdout, everything else on stderr.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
-use super::{Failure, streams};
+use super::{Failure, envelope, environment, streams};
 use crate::text;
+
+/// Whether only results, warnings and failures are shown.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on only results, warnings and failures are shown.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether that is so.
+pub(super) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Where output goes.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +35,7 @@ impl Output {
     /// The result of a command: `json` as one object, or the text.
     pub(super) fn result<T: Serialize>(self, value: &T, text: impl FnOnce() -> String) {
         if self.json {
-            line(&text::json(&serde_json::to_string(value).expect("results are plain data")));
+            envelope::add(&serde_json::to_string(value).expect("results are plain data"));
         } else {
             line(&text::lines(text().trim_end()));
         }
@@ -40,26 +56,39 @@ impl Output {
         }
         let mut read = Ok(());
         streams::with_stdout(|out| {
-            let mut out = Safe(out);
-            match serde_json::to_writer(&mut out, value) {
+            envelope::stream(out, |out| match serde_json::to_writer(Safe(out), value) {
                 Err(error) if !error.is_io() => {
                     read = Err(std::io::Error::from(error).into());
                     Ok(())
                 }
-                written => written.map_err(std::io::Error::from).and_then(|()| out.write_all(b"\n")),
-            }
+                written => written.map_err(std::io::Error::from),
+            })
         });
         read
     }
 
     /// Something to know while it runs.
     pub(super) fn note(self, text: &str) {
-        say(&text::lines(text));
+        if !QUIET.load(Ordering::Relaxed) {
+            say(&text::lines(text));
+        }
+    }
+
+    /// Generated text that somebody may redirect into a file: as it is, or as the field `text`.
+    pub(super) fn artefact(self, text: &str) {
+        if self.json {
+            envelope::add(&serde_json::json!({ "text": text }).to_string());
+        } else {
+            streams::print(text.as_bytes());
+        }
     }
 
     /// A warning.
     pub(super) fn warn(self, text: &str) {
         say(&format!("{} {}", paint("warning:", "33"), text::line(text)));
+        if self.json {
+            envelope::finding(serde_json::json!({ "severity": "attention", "text": text }));
+        }
     }
 
     /// A failure, last.
@@ -69,10 +98,7 @@ impl Output {
             say(&format!("{} {}", paint("hint:", "36"), text::lines(hint)));
         }
         if self.json {
-            let value = serde_json::json!({
-                "error": failure.message, "hint": failure.hint, "exit": failure.exit as u8,
-            });
-            line(&text::json(&value.to_string()));
+            envelope::add(&serde_json::json!({ "error": failure.message, "hint": failure.hint }).to_string());
         }
     }
 
@@ -133,5 +159,5 @@ pub(super) fn plural(count: u64, noun: &str) -> String {
 }
 
 fn paint(text: &str, colour: &str) -> String {
-    if std::io::stderr().is_terminal() { format!("\x1b[1;{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    if std::io::stderr().is_terminal() && environment::wants_colour() { format!("\x1b[1;{colour}m{text}\x1b[0m") } else { text.to_owned() }
 }

@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         fsutil::write(path, page.as_bytes(), Access::Public, Existing::Replace)?;
         context.output.result(&json!({ "file": path }), || path.display().to_string());
     } else {
-        context.output.result(&json!({ "text": page }), || page.clone());
+        context.output.artefact(&page);
     }
     match &facts.unreachable {
         None => Ok(Exit::Complete),

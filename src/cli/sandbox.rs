@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{Context, Exit, Failure, asked_to_stop, streams};
+use super::{Context, Exit, Failure, asked_to_stop, envelope, streams};
 use crate::{
     clock::SystemClock,
     emulator::{Sandbox, SandboxOptions},
@@ -46,6 +46,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     context.output.result(&serde_json::json!({ "endpoint": endpoint, "token": token }), || {
         format!("export AWS_ENDPOINT_URL={endpoint}\nexport LIFEBOAT_SANDBOX_TOKEN={token}")
     });
+    if context.output.json {
+        envelope::send();
+    }
     // Without its address and its token nobody could use it.
     if !streams::is_lost() {
         context.output.note("The sandbox runs until ^C.");

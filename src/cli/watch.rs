@@ -9,7 +9,7 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::Output;
+use super::{Output, output};
 use crate::progress::{Meter, Progress, Reading};
 
 /// At most one event of a phase that is running in this time.
@@ -41,7 +41,7 @@ struct Phase {
 
 impl Watch {
     pub(super) fn new(json: bool) -> Self {
-        let face = match (json, std::io::stderr().is_terminal()) {
+        let face = match (json, std::io::stderr().is_terminal() && !output::is_quiet()) {
             (true, _) => Face::Events,
             (false, true) => Face::Bars(MultiProgress::new()),
             (false, false) => Face::Quiet,

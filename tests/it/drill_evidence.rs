@@ -151,8 +151,7 @@ async fn nothing_can_be_taken_out_of_the_evidence_or_added_to_it() {
     desk.run(&format!("drill evidence --from {today} --to {today} all.tar")).expect(0);
     let root = unpacked(&desk, "all.tar");
     assert!(verify(&desk, &root).expect(0).out.contains("everything verifies"));
-    let record = desk.run("drill show").expect(0);
-    let record: serde_json::Value = serde_json::from_str(&record.out).unwrap();
+    let record = desk.run("drill show --json").expect(0).json()["record"].clone();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     assert!(readme.contains("| date | plan | snapshot | result | RTO | RPO | operator | report |"), "{readme}");
     let row = readme.lines().rfind(|line| line.contains("](reports/")).unwrap();

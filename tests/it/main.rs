@@ -49,6 +49,7 @@ mod hostile_text;
 mod hygiene;
 mod iam_ministack;
 mod incremental;
+mod json_contract;
 mod judge;
 mod kill;
 mod layers;

@@ -8,7 +8,6 @@ use crate::{
     clock::{Clock, SystemClock},
     drill::{self, Past, report},
     repo::{Repository, StoredDrill, Trust},
-    text,
 };
 
 /// List the drill records of the repository and of its copies, with result, signature and chain verified
@@ -139,8 +138,17 @@ pub(super) async fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Fai
         };
         super::run::write_reports(&record, &drills[..position], args.html.as_deref(), args.pdf.as_deref())?;
     } else {
-        // What steers is written out, which means the same; the exact signed bytes are in the repository.
-        context.output.raw(text::json(&String::from_utf8_lossy(&past.stored.bytes)).as_bytes());
+        // The exact signed bytes are in the repository.
+        let bytes: serde_json::Value = serde_json::from_slice(&past.stored.bytes).unwrap_or_default();
+        context.output.result(&json!({ "name": past.stored.name, "fault": past.fault, "record": bytes }), || {
+            match past.record() {
+                Some(record) => {
+                    let more = record.deviations.iter().map(|deviation| format!("\n{}: {}", deviation.what, deviation.cause));
+                    super::summary(&record, &past.stored) + &more.collect::<String>()
+                }
+                None => serde_json::to_string_pretty(&bytes).unwrap_or_default(),
+            }
+        });
     }
     Ok(if past.fault.is_none() { Exit::Complete } else { Exit::Refused })
 }

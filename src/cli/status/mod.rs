@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
+    envelope,
     Context, Exit, Failure, list,
     output::{plural, table},
     survey::{self, CopyView},
@@ -53,7 +54,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let findings = status::judge(&facts, &limits, now);
     let exit = exit(&findings, now);
     write(args.prometheus.as_deref(), &status::metrics(&facts, exit as u8, now))?;
-    let value = json!({ "time": now, "facts": facts, "findings": findings, "exit": exit as u8 });
+    if context.output.json {
+        findings.iter().for_each(|found| envelope::finding(json!(found)));
+    }
+    let value = json!({ "time": now, "facts": facts });
     context.output.result(&value, || screen(&facts, &findings, now));
     Ok(exit)
 }
