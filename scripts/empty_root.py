@@ -154,7 +154,7 @@ def inside(file):
             sheets = [word for number in (1, 2, 3) for word in ("--share", f"/v1/sheet-{number}.txt")]
             own = {"AWS_ENDPOINT_URL": endpoint}
             run(0, "values", "check", "--repo", "/v1/repository", "--depth", "values", *sheets)
-            restore = ["restore", "--repo", "/v1/repository", "--yes", "--include", "app/db", "--include", "app/key", *sheets]
+            restore = ["restore", "--repo", "/v1/repository", "--yes", "--account", "222222222222", "--include", "app/db", "--include", "app/key", *sheets]
             run(0, "all equal", *restore, "--to", "aws:eu-west-1", **own)
             # A repository with sheets on paper.
             custodians = [word for name in ("Ana", "Bo", "Cy") for word in ("--custodian", name)]

@@ -70,7 +70,8 @@ fn sheets_below(host: &Host) -> Vec<PathBuf> {
 
 /// By its text, or where that takes a scan, by the name that a ceremony gives: `02-bo.pdf`.
 fn is_sheet(path: &Path) -> bool {
-    if !sheets::may_be_sheet(path) {
+    // A sealed one is nobody else's to read.
+    if !sheets::may_be_sheet(path) || path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("age")) {
         return false;
     }
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt")) {

@@ -108,9 +108,11 @@ impl Desk {
             return self.take_file(path, None).await;
         }
         let mut here = BTreeSet::new();
-        for file in sheets::inside(path)? {
+        let (files, others) = sheets::inside(path)?;
+        for file in files {
             self.take_file(&file, Some(&mut here)).await?;
         }
+        sheets::tell_others(self.output, &others);
         Ok(())
     }
 

@@ -7,10 +7,11 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, Output};
 use crate::{
     fsutil,
     scan::{self, ScanFault},
+    text,
 };
 
 /// Where a share's string begins, and its length.
@@ -18,7 +19,8 @@ const START: &str = "LB1";
 const WHOLE: usize = 90;
 
 /// What a folder of sheets is searched for.
-const ENDINGS: [&str; 5] = ["txt", "pdf", "jpg", "jpeg", "png"];
+const ENDINGS: [&str; 13] =
+    ["txt", "pdf", "jpg", "jpeg", "png", "webp", "tif", "tiff", "heic", "heif", "avif", "gif", "age"];
 
 /// One text to be judged.
 pub(super) struct Presented {
@@ -36,12 +38,21 @@ pub(super) struct Unread {
     pub(super) fault: ScanFault,
 }
 
-/// The files in a folder that may be sheets, sorted.
-pub(super) fn inside(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The files in a folder that may be sheets, and those that are something else, sorted. Hidden ones are neither.
+pub(super) fn inside(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Failure> {
+    let is_hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let entries = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| may_be_sheet(path)).collect();
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file() && !is_hidden(path)).collect();
     files.sort();
-    Ok(files)
+    Ok(files.into_iter().partition(|path| may_be_sheet(path)))
+}
+
+/// Names what a folder holds and nobody looked at.
+pub(super) fn tell_others(output: Output, others: &[PathBuf]) {
+    for file in others {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        output.note(&format!("  {}: not read, since its name is no sheet's; name it with --share to read it", text::line(&name)));
+    }
 }
 
 /// Whether a file has the ending of a sheet.
@@ -133,7 +144,7 @@ mod tests {
         }
         fsutil::create_folder(&folder.path().join("z.txt"), fsutil::Access::Public).unwrap();
         let names: Vec<_> =
-            inside(folder.path()).ok().unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+            inside(folder.path()).ok().unwrap().0.iter().map(|path| path.file_name().unwrap().to_owned()).collect();
         assert_eq!(names, ["a.Jpeg", "b.TXT", "c.pdf", "d.PNG"]);
     }
 }

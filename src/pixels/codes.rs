@@ -19,7 +19,7 @@ const START: &str = "LB1";
 type Look = fn(&Luma) -> Luma;
 
 /// In order of cost and use.
-const LOOKS: [Look; 10] = [
+const LOOKS: [Look; 12] = [
     |picture| picture.shrunk(1600),
     |picture| picture.shrunk(1000),
     |picture| picture.shrunk(1600).thresholded(24, 90),
@@ -30,6 +30,9 @@ const LOOKS: [Look; 10] = [
     |picture| picture.shrunk(1000).doubled().sharpened(8),
     |picture| picture.shrunk(2600).thresholded(40, 85),
     |picture| picture.shrunk(1300).stretched(),
+    // White on black, as some apps and negatives show it.
+    |picture| picture.shrunk(1600).inverted(),
+    |picture| picture.shrunk(1000).inverted(),
 ];
 
 /// Looks taken at every picture, so that a second sheet in it has more than one chance.

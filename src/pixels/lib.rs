@@ -5,6 +5,7 @@ mod codes;
 mod luma;
 mod pdf;
 mod picture;
+mod picture_more;
 
 use zeroize::Zeroizing;
 
@@ -12,10 +13,14 @@ use luma::Luma;
 pub use {
     pdf::read as pdf,
     picture::{jpeg, png},
+    picture_more::{tiff, webp},
 };
 
-/// The largest picture that is read, in pixels; phones make up to 50 million in everyday use.
-const MOST_PIXELS: usize = 64_000_000;
+/// The largest picture that is read, in pixels; phones make up to 200 million.
+const MOST_PIXELS: usize = 210_000_000;
+
+/// The most bytes a picture may take when it is not grey.
+const MOST_BYTES: usize = 640 << 20;
 
 /// A scan of a whole folder of sheets has fewer pages.
 const MOST_PAGES: usize = 32;

@@ -91,6 +91,13 @@ impl Luma {
         Self { pixels, ..*self }
     }
 
+    /// Black for white.
+    pub(super) fn inverted(&self) -> Self {
+        let mut pixels = Zeroizing::new(Vec::with_capacity(self.pixels.len()));
+        pixels.extend(self.pixels.iter().map(|pixel| u8::MAX - pixel));
+        Self { pixels, ..*self }
+    }
+
     /// The darkest and the brightest hundredth become black and white.
     pub(super) fn stretched(&self) -> Self {
         let mut counts = [0_usize; 256];

@@ -12,14 +12,12 @@ use zune_jpeg::{
 };
 
 use super::{
-    Fault, MOST_PIXELS, Read,
+    Fault, MOST_BYTES, MOST_PIXELS, Read,
     luma::{Luma, of_colours},
     of_picture,
 };
 
 const WHITE: u8 = 255;
-/// Bytes of one pixel at most: 16 bits of red, green, blue and alpha.
-const PIXEL: usize = 8;
 
 /// The texts of a JPEG.
 ///
@@ -61,6 +59,9 @@ fn decode_jpeg(bytes: &[u8], strict: bool) -> Result<(Luma, bool), Fault> {
     let space = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(space));
     let channels = if grey { 1 } else { 3 };
+    if width * height * channels > MOST_BYTES {
+        return Err(Fault::TooLarge);
+    }
     let mut pixels = Zeroizing::new(vec![WHITE; width * height * channels]);
     if decoder.output_buffer_size() != Some(pixels.len()) {
         return Err(damaged);
@@ -73,7 +74,7 @@ fn decode_jpeg(bytes: &[u8], strict: bool) -> Result<(Luma, bool), Fault> {
 /// The picture and whether all of it was there.
 fn decode_png(bytes: &[u8]) -> Result<(Luma, bool), Fault> {
     let damaged = Fault::Damaged("PNG");
-    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_PIXELS * PIXEL });
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_BYTES });
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     decoder.set_ignore_text_chunk(true);
     let mut reader = decoder.read_info().map_err(|_| damaged)?;
@@ -88,6 +89,9 @@ fn decode_png(bytes: &[u8]) -> Result<(Luma, bool), Fault> {
         ColorType::Rgba => 4,
         ColorType::Indexed => return Err(damaged),
     };
+    if width * height * channels > MOST_BYTES {
+        return Err(Fault::TooLarge);
+    }
     let mut pixels = Zeroizing::new(vec![WHITE; width * height * channels]);
     if reader.output_buffer_size() != Some(pixels.len()) {
         return Err(damaged);

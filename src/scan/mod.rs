@@ -14,17 +14,20 @@ use zeroize::Zeroizing;
 pub const THREAD: &str = "scan";
 
 /// The largest file that is read.
-pub const LARGEST: usize = 64 << 20;
+pub const LARGEST: usize = 128 << 20;
 
 /// Why no text came out of a file. Names what it is, never what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanFault {
     /// Neither a picture, nor a PDF, nor text.
-    #[error("is neither a JPEG, a PNG, a PDF nor text")]
+    #[error("is neither a picture (JPEG, PNG, WebP, TIFF), nor a PDF, nor text")]
     Unknown,
     /// A picture in a format that is not read.
     #[error("is a {0} picture, which is not read")]
     Unsupported(&'static str),
+    /// What phones make of photos by default; its readers are C libraries or under other licences.
+    #[error("is a HEIC or AVIF picture, which is not read")]
+    Heic,
     /// It begins like one of these and does not go on like one.
     #[error("is a damaged {0}")]
     Damaged(&'static str),
@@ -54,6 +57,10 @@ impl ScanFault {
                  or type its rows"
             }
             Self::Unknown | Self::Unsupported(_) => "save it as JPEG, PNG or PDF, or type the sheet's rows",
+            Self::Heic => {
+                "export it as JPEG. iPhone: Settings, Camera, Formats, Most Compatible, and take the photo again. Android: \
+                 camera settings, advanced picture options, switch HEIF off. Or type the sheet's rows"
+            }
             Self::Damaged(_) => "copy the file again, or type the sheet's rows",
             Self::TooLarge => "photograph or scan the sheet alone at a lower resolution, or type its rows",
             Self::Sealed => {
@@ -90,6 +97,8 @@ pub fn texts(bytes: &[u8]) -> Result<Vec<Zeroizing<String>>, ScanFault> {
 enum Kind {
     Jpeg,
     Png,
+    WebP,
+    Tiff,
     Pdf,
     Text(Zeroizing<String>),
 }
@@ -106,11 +115,15 @@ impl Kind {
         } else if head.windows(5).any(|window| window == b"%PDF-") {
             Ok(Self::Pdf)
         } else if has(4, b"ftyp") {
-            Err(ScanFault::Unsupported("HEIC or AVIF"))
+            Err(ScanFault::Heic)
         } else if has(0, b"RIFF") && has(8, b"WEBP") {
-            Err(ScanFault::Unsupported("WebP"))
+            Ok(Self::WebP)
         } else if has(0, b"II*\0") || has(0, b"MM\0*") {
-            Err(ScanFault::Unsupported("TIFF"))
+            Ok(Self::Tiff)
+        } else if has(0, b"GIF8") {
+            Err(ScanFault::Unsupported("GIF"))
+        } else if has(0, b"BM") && bytes.get(6..10) == Some(&[0; 4]) {
+            Err(ScanFault::Unsupported("BMP"))
         } else if has(0, b"age-encryption.org/") || has(0, b"-----BEGIN AGE ENCRYPTED FILE-----") {
             Err(ScanFault::Sealed)
         } else {
@@ -122,6 +135,8 @@ impl Kind {
         match self {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Tiff => "TIFF",
             Self::Pdf => "PDF",
             Self::Text(_) => "text",
         }

@@ -25,6 +25,8 @@ pub(super) fn codes(kind: &Kind, bytes: &[u8]) -> Result<Vec<Zeroizing<String>>,
     let read = match kind {
         Kind::Jpeg => apart(move || lifeboat_pixels::jpeg(&bytes)),
         Kind::Png => apart(move || lifeboat_pixels::png(&bytes)),
+        Kind::WebP => apart(move || lifeboat_pixels::webp(&bytes)),
+        Kind::Tiff => apart(move || lifeboat_pixels::tiff(&bytes)),
         Kind::Pdf | Kind::Text(_) => apart(move || lifeboat_pixels::pdf(&bytes)),
     };
     read.ok_or(damaged)?.map_err(ScanFault::from)

@@ -29,7 +29,11 @@ pub(super) fn decoded(bytes: &[u8]) -> Option<Zeroizing<String>> {
 
 fn wide(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(bytes.len()));
-    let units = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair));
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let units = pairs.iter().map(|pair| unit(*pair));
+    if !rest.is_empty() {
+        return None;
+    }
     for symbol in char::decode_utf16(units) {
         text.push(symbol.ok().filter(|symbol| *symbol != '\0')?);
     }

@@ -21,7 +21,7 @@ pub(super) type SheetText = (String, Zeroizing<String>);
 pub(super) async fn sheets(paths: &[PathBuf]) -> Result<Vec<SheetText>, Failure> {
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() { files.extend(sheets::inside(path)?) } else { files.push(path.clone()) }
+        if path.is_dir() { files.extend(sheets::inside(path)?.0) } else { files.push(path.clone()) }
     }
     let (mut texts, mut seen): (Vec<SheetText>, Vec<Digest>) = (Vec::new(), Vec::new());
     let mut given = Vec::new();
