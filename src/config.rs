@@ -199,6 +199,22 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// One that leaves everything else as it is by default.
+    pub fn new(url: String, sources: Sources, trust: TrustSection, keys: KeysSection) -> Self {
+        Self {
+            repository: RepositorySection { url },
+            sources,
+            trust,
+            keys,
+            status: StatusSection::default(),
+            retention: RetentionSection::default(),
+            drill: DrillSection::default(),
+            restore: RestoreSection::default(),
+            policy: PolicySection::default(),
+            copies: Vec::new(),
+        }
+    }
+
     /// Reads the text of a configuration file. Unknown keys are refused.
     ///
     /// # Errors

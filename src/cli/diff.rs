@@ -82,7 +82,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let judgement = history::judge(context, repository, trusted.trust(), &args.compare, reach).await?;
     let manifest = history::find(&judgement, &args.older, args.place())?;
     let stored = |manifest: &Chosen| {
-        let records = repository.record_stream(manifest, trusted.opener()?);
+        let records = repository.record_stream(manifest, trusted.opener(manifest)?);
         Ok::<_, Failure>(records.map_ok(Held::stored).map_err(LookError::from))
     };
     let older = stored(&manifest)?;

@@ -14,10 +14,7 @@ use super::{
 use crate::{
     app,
     clock::{Clock, SystemClock, to_seconds},
-    config::{
-        Config, CopySection, DrillSection, KeysSection, PolicySection, ProviderAddress, RepositorySection,
-        RestoreSection, RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
-    },
+    config::{Config, CopySection, KeysSection, ProviderAddress, SourceSection, Sources, TrustSection},
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},
     fsutil::{self, Access},
@@ -103,18 +100,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let mut made = Made::default();
     let delivered = handover.deliver(&ceremony, &mut made)?;
     let keys = write_keys(config_path, &signer, &index_key, &mut made)?;
-    let config = Config {
-        repository: RepositorySection { url: absolute(&address) },
-        sources: Sources::One(SourceSection::new(args.source, account)),
-        trust: TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() },
-        keys,
-        restore: RestoreSection::default(),
-        policy: PolicySection::default(),
-        retention: RetentionSection::default(),
-        status: StatusSection::default(),
-        drill: DrillSection::default(),
-        copies: args.copies.iter().map(|url| CopySection::new(absolute(url))).collect(),
-    };
+    let trust =
+        TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() };
+    let sources = Sources::One(SourceSection::new(args.source, account));
+    let mut config = Config::new(absolute(&address), sources, trust, keys);
+    config.copies = args.copies.iter().map(|url| CopySection::new(absolute(url))).collect();
     let left = |failure: Failure| failure.also(format!("begin again after you remove what this init left at {address}"));
     let created = Repository::create(storage, &ceremony.epoch, &ceremony.root).await;
     let repository = created.map_err(|error| left(error.into()))?;
@@ -174,10 +164,15 @@ pub(super) fn write_keys(
 ) -> Result<KeysSection, Failure> {
     let folder = beside(config, "keys");
     made.folder(&folder, Access::Private)?;
-    let section = KeysSection { signer: "keys/signer".into(), index: "keys/index.age".into() };
+    let section = own_keys();
     made.write(&folder.join("signer"), signer.to_file().as_bytes(), Access::Private)?;
     made.write(&folder.join("index.age"), index_key.to_file().as_bytes(), Access::Private)?;
     Ok(section)
+}
+
+/// Where a host's keys lie, beside the configuration.
+pub(super) fn own_keys() -> KeysSection {
+    KeysSection { signer: "keys/signer".into(), index: "keys/index.age".into() }
 }
 
 /// A name in the folder of the configuration.
@@ -186,7 +181,7 @@ pub(super) fn beside(config: &Path, name: &str) -> PathBuf {
 }
 
 /// A plain path means the same from every working directory.
-fn absolute(address: &str) -> String {
+pub(super) fn absolute(address: &str) -> String {
     if address.contains("://") {
         return address.to_owned();
     }

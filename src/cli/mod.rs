@@ -16,6 +16,7 @@ mod forget;
 mod generate;
 mod handover;
 mod history;
+mod host;
 mod init;
 mod list;
 mod made;
@@ -135,6 +136,7 @@ enum Command {
     Runbook(runbook::Args),
     Words(words::Args),
     Custody(custody::Args),
+    Host(Box<host::Args>),
     Doctor(doctor::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -343,6 +345,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
+        Command::Host(args) => Box::pin(host::run(&context, *args)).await,
         Command::Doctor(args) => Box::pin(doctor::run(&context, args)).await,
         Command::Completions(args) => Ok(generate::completions(&context, &args)),
         Command::Man(args) => generate::man(&context, &args),

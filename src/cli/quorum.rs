@@ -55,6 +55,11 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
         (desk.gathering, desk.rejected)
     };
     let progress = gathering.progress();
+    if let Some(set) = gathering.unregistered() {
+        context.output.warn(&format!(
+            "the share set {set} of these sheets is not known here: this copy is older than the sheets, or the set was given up"
+        ));
+    }
     let quorum = gathering.quorum().map_err(|error| too_few(&error.to_string(), &progress, &rejected))?;
     let key = quorum.recover()?;
     warn_if_exposed(context, &key);

@@ -68,15 +68,40 @@ impl Trusted {
         }
     }
 
-    pub(super) fn opener(&self) -> Result<Opener<'_>, Failure> {
+    /// What reads the names of a snapshot. Sheets of another key than the one that it is sealed to open nothing of it: that is
+    /// said by epoch and share set, before a file is tried.
+    pub(super) fn opener(&self, chosen: &Chosen) -> Result<Opener<'_>, Failure> {
         match self {
-            Self::Quorum(_, opened) => Ok(Opener::Recovery(&opened.key)),
+            Self::Quorum(_, opened) => {
+                refuse_other_key(&opened.trust, chosen)?;
+                Ok(Opener::Recovery(&opened.key))
+            }
             Self::Host(_, _, key) => match key.as_ref() {
                 Some(key) => Ok(Opener::Index(key)),
-                None => Err(Failure::usage("the index key is needed to read names").hint("say --share for a quorum")),
+                None => Err(Failure::usage("the index key is needed to read names").hint("use --share for a quorum")),
             },
         }
     }
+}
+
+/// After a rotation the snapshots of before stay sealed to the key of before.
+fn refuse_other_key(trust: &Trust, chosen: &Chosen) -> Result<(), Failure> {
+    let (sealed, current) = (chosen.manifest().epoch, trust.current());
+    let Some(epoch) = trust.epochs().iter().find(|epoch| epoch.number == sealed) else { return Ok(()) };
+    if epoch.recipient == current.recipient {
+        return Ok(());
+    }
+    let set = epoch.share_set.to_uppercase();
+    let (first, second) = set.split_at(set.len() / 2);
+    let message = format!(
+        "snapshot number {} is sealed to the key of epoch {sealed}; these sheets hold the key of epoch {}",
+        chosen.manifest().sequence,
+        current.number
+    );
+    Err(Failure::new(Exit::NoQuorum, message).hint(format!(
+        "use the sheets of epoch {sealed} (share set {first}-{second}) for it; these sheets open the snapshots that were \
+         taken after the rotation"
+    )))
 }
 
 /// Opens with a quorum when sheets are given, with the host's configuration otherwise.
@@ -121,7 +146,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 
 /// Every record by name, and whether all of it was captured.
 async fn records(context: &Context, trusted: &Trusted, chosen: &Chosen) -> Result<(Sorted<Record>, bool), Failure> {
-    let mut records = pin!(trusted.repository().record_stream(chosen, trusted.opener()?));
+    let mut records = pin!(trusted.repository().record_stream(chosen, trusted.opener(chosen)?));
     let mut shown = Spool::of_records(Some(&context.scratch()));
     let mut complete = true;
     while let Some(record) = records.try_next().await? {

@@ -126,6 +126,13 @@ impl Gathering {
         }
     }
 
+    /// The share set that is gathered, where no register names it though its key is known: it is newer than the registers, or
+    /// was given up.
+    pub fn unregistered(&self) -> Option<String> {
+        let first = self.taken.first().filter(|_| !self.registers.is_empty())?;
+        self.register_of(&first.share).is_none().then(|| first.share.set().to_string())
+    }
+
     /// The quorum, once enough shares are here.
     ///
     /// # Errors
@@ -158,8 +165,8 @@ impl Gathering {
         }
         let Some(register) = self.register_of(share) else {
             let same_key = self.registers.iter().any(|register| register.fingerprint == share.fingerprint());
-            let reason = format!("its share set {} is not registered", share.set());
-            return Err(if same_key { self.forged(origin, share, reason) } else { foreign(origin, share) });
+            // Of this key: the copy is older than the reshare that made it, or the set was given up. The others must be of it too.
+            return if same_key { Ok(()) } else { Err(foreign(origin, share)) };
         };
         if let Some(reason) = contradiction(register, share) {
             return Err(self.forged(origin, share, reason));

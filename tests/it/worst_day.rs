@@ -218,3 +218,70 @@ async fn sheets_in_the_files_of_other_systems_are_read() {
     }
     sandbox.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_backup_host_joins_from_a_copy_and_a_quorum_in_one_command() {
+    let (sandbox, desk) = prepared().await;
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    std::fs::write(desk.path("lifeboat.toml"), format!("{config}\n[retention]\nkeep_daily = 14\n")).unwrap();
+    desk.run("snapshot").expect(0);
+    desk.run(&format!("host join --repo west --name backup-2 {SHEETS} --yes")).expect(4).says("is there already");
+    forget_the_host(&desk);
+    let join = format!("host join --repo west --name backup-2 {SHEETS}");
+    let few = "host join --repo west --name backup-2 --share sheets/01-ana.txt --yes";
+    desk.run(few).expect(5);
+    desk.run(&join).expect(2).says("confirmation");
+    let taken = ["host", "join", "--repo", "west", "--name", "backup host", "--yes"];
+    let mut command = desk.command(crate::command::binary());
+    desk.finish(command.args(taken).args(SHEETS.split(' '))).expect(2).says("already");
+    assert!(!desk.path("lifeboat.toml").exists() && !desk.path("keys").exists(), "nothing is left of what did not happen");
+    let joined = desk.run(&format!("{join} --yes --json --expect-number 2")).expect(0).json();
+    assert_eq!(joined["signers"].as_array().unwrap().len(), 2);
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    assert!(config.contains("keep_daily = 14") && !config.contains("[[copy]]"), "{config}");
+    let taken = desk.run("snapshot --json").expect(0).json();
+    assert_eq!(taken["snapshots"][0]["values"]["read"], taken["snapshots"][0]["values"]["read"], "{taken}");
+    desk.run("check --depth index").expect(3);
+    assert_eq!(desk.run("list --json").expect(0).json()["snapshots"].as_array().unwrap().len(), 3);
+    desk.run(&format!("check --depth values {SHEETS}")).expect(0);
+    desk.run(&format!("restore --to aws:eu-west-1 {SHEETS} --yes")).expect(0);
+    sandbox.shutdown().await;
+}
+
+const NEW: &str = "--threshold 2 --custodian Fay --custodian Gus --custodian Hal --sheets new --yes";
+const NEW_SHEETS: &str = "--share new/01-fay.txt --share new/03-hal.txt";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sheets_of_before_and_after_a_rotation_say_what_they_open() {
+    let (sandbox, desk) = prepared().await;
+    let first = desk.run("list --json").expect(0).json()["snapshots"][0]["snapshot"].as_str().unwrap().to_owned();
+    desk.run(&format!("custody rotate {NEW}")).expect(0);
+    desk.run("custody rotate --confirm --share new").expect(0);
+    // Before the next snapshot the newest one is of the old key.
+    for command in [format!("{RESTORE} --plan"), "show --repo west".into(), format!("{RESTORE} --yes")] {
+        let ran = desk.run(&format!("{command} {NEW_SHEETS}")).expect(5);
+        assert!(ran.err.contains("number 1 is sealed to the key of epoch 1; these sheets hold the key of epoch 2"), "{}", ran.err);
+        assert!(ran.err.contains("use the sheets of epoch 1 (share set "), "{}", ran.err);
+    }
+    desk.run(&format!("{RESTORE} --snapshot {} {SHEETS} --yes", &first[..8])).expect(0);
+    desk.run("snapshot").expect(0);
+    desk.run(&format!("restore --repo west --to aws:eu-west-2 {NEW_SHEETS} --yes")).expect(0);
+    let old = desk.run(&format!("restore --repo west --to aws:eu-west-3 {SHEETS} --yes")).expect(4);
+    assert!(old.err.contains("superseded") && old.err.contains("by its id"), "{}", old.err);
+    let checked = desk.run(&format!("check --repo west --depth values {SHEETS}")).expect(4);
+    assert!(!checked.err.contains("damaged") && !checked.out.contains("damaged"), "{}{}", checked.out, checked.err);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_sheets_open_a_copy_that_is_older_than_they_are() {
+    let (sandbox, desk) = prepared().await;
+    std::fs::rename(desk.path("west"), desk.path("shelf")).unwrap();
+    desk.run("copy --remake").expect(0);
+    desk.run(&format!("custody reshare {NEW} {SHEETS}")).expect(0);
+    desk.run("custody reshare --confirm --share new").expect(0);
+    let ran = desk.run(&format!("restore --repo shelf --to aws:eu-west-1 {NEW_SHEETS} --yes")).expect(0);
+    assert!(ran.err.contains("is not known here: this copy is older than the sheets"), "{}", ran.err);
+    desk.run(&format!("restore --repo west --to aws:eu-west-2 {NEW_SHEETS} --yes")).expect(0);
+    sandbox.shutdown().await;
+}

@@ -1,6 +1,7 @@
 //! `lifeboat custody`: the life of the sheets after the ceremony.
 
 mod finish;
+pub(super) mod joining;
 mod reading;
 mod register;
 mod rehearse;

@@ -65,7 +65,7 @@ async fn restore_chosen(
     let repository = opened.repository();
     let target = connect(context, args, approved).await?;
     let is_elsewhere = judge_account(context, args, approved.is_some(), &target, manifest).await?;
-    let (records, scratch) = (repository.record_stream(manifest, opened.opener()?), context.scratch());
+    let (records, scratch) = (repository.record_stream(manifest, opened.opener(manifest)?), context.scratch());
     let found = restore::look(&target, manifest, records, &options, Some(&scratch)).await?;
     let plan = restore::make(manifest, &found, &options)?;
     drop(found);
