@@ -140,7 +140,7 @@ impl Desk {
     pub(super) async fn open(context: &Context) -> Result<Self, Failure> {
         let host = context.host()?;
         if let Some(asked) = &context.global.repo
-            && Storage::open(asked)?.address() != Storage::open(&host.config.repository.url)?.address()
+            && Storage::open(&init::absolute(asked))?.address() != Storage::open(&host.config.repository.url)?.address()
         {
             return Err(Failure::usage("sheets are replaced in the configured repository, never in a copy")
                 .hint("leave --repo out; the copies are brought up to date afterwards"));
