@@ -59,6 +59,7 @@ mod local_users;
 mod matrix;
 mod matrix_moves;
 mod matrix_world;
+mod mistakes;
 mod model;
 mod model_harm;
 mod model_world;
@@ -102,6 +103,7 @@ mod storage_servers;
 mod stub;
 mod turns;
 mod typing;
+mod walks;
 mod worst_day;
 
 /// As in the program, so that what is measured here is what it does.
