@@ -4,7 +4,12 @@
 //! variable and never repeats its value.
 #![expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 
-use std::{env, ffi::OsString, path::Path, sync::OnceLock};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use aws_config::profile;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -130,6 +135,15 @@ pub(super) fn refuse_shares() -> Result<(), Failure> {
 pub(super) fn asks_for_json() -> bool {
     let by_argument = env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
     by_argument || env::var("LIFEBOAT_JSON").is_ok_and(|text| parse_switch(&text) == Ok(true))
+}
+
+/// The first configuration that is there: here, the user's, the machine's; here when there is none.
+pub(super) fn configuration(name: &str) -> PathBuf {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+    let folders = of_user.into_iter().chain([PathBuf::from("/etc")]).map(|folder| folder.join("lifeboat"));
+    let others = folders.map(|folder| folder.join(name));
+    std::iter::once(PathBuf::from(name)).chain(others).find(|file| file.exists()).unwrap_or_else(|| name.into())
 }
 
 /// Whether colours are welcome: <https://no-color.org>, and a terminal that knows them.

@@ -252,7 +252,10 @@ impl Failure {
         let hint = match kind {
             ErrorKind::Credentials => "give credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
             ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to go on",
-            ErrorKind::Denied => "the permissions needed are in docs/iam.md",
+            ErrorKind::Denied => {
+                "`lifeboat doctor --to aws:REGION` shows which permissions are missing; `lifeboat doctor --policy restore` \
+                 prints them (docs/iam.md)"
+            }
             ErrorKind::Throttled => "run again later, or with a smaller rate_share",
             _ => return Self::new(Exit::Failed, error.to_string()),
         };

@@ -104,7 +104,7 @@ struct Global {
     /// Print one JSON object on stdout and no human text there; progress is JSON lines on stderr
     #[arg(long, global = true, env = "LIFEBOAT_JSON", value_parser = environment::parse_switch)]
     json: bool,
-    /// The configuration file
+    /// The configuration file; without it ./lifeboat.toml, ~/.config/lifeboat/lifeboat.toml, /etc/lifeboat/lifeboat.toml
     #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     /// The repository: a path, or the URL of a folder or bucket (default: the configured one)
@@ -202,6 +202,12 @@ pub fn main() -> ExitCode {
 /// Whether help or the version was asked for.
 static HELPED: AtomicBool = AtomicBool::new(false);
 
+/// Whether nobody gave this argument.
+fn is_default(matches: &clap::ArgMatches, argument: &str) -> bool {
+    let deepest = std::iter::successors(Some(matches), |at| at.subcommand().map(|(_, below)| below)).last();
+    deepest.is_some_and(|at| at.value_source(argument) == Some(clap::parser::ValueSource::DefaultValue))
+}
+
 /// `drill run`
 fn command_of(matches: &clap::ArgMatches) -> String {
     let mut names = Vec::new();
@@ -224,7 +230,13 @@ fn started() -> Exit {
     }
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
         envelope::begin(command_of(&matches));
-        Cli::from_arg_matches(&matches)
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        // What makes a configuration makes it here.
+        let makes_one = matches!(cli.command, Command::Init(_) | Command::Host(_) | Command::Demo(_));
+        if is_default(&matches, "config") && !makes_one {
+            cli.global.config = environment::configuration(DEFAULT_CONFIG);
+        }
+        Ok(cli)
     });
     if let Err(help) = &parsed
         && !help.use_stderr()

@@ -59,6 +59,9 @@ pub struct FailedStep {
     pub reason: String,
 }
 
+/// So many denied creations, and not one that was allowed, end a restore.
+const HOPELESS: u64 = 5;
+
 /// A plan that could not be carried out as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
@@ -157,6 +160,8 @@ struct Outcome {
     done: u64,
     /// Identifiers of what was created and is to be deleted again at the end, by name: few, and never by name alone.
     going: BTreeMap<String, String>,
+    /// Creations that were denied.
+    denied: u64,
     /// Why, by name.
     failed: BTreeMap<String, String>,
 }
@@ -215,8 +220,12 @@ impl Run<'_> {
             let outcome = if failed { Ok(()) } else { self.write_all(&work, &work.passes[number]).await };
             let outcome = match outcome {
                 Err(ExecuteError::Provider(error)) if !is_fatal(&error) => {
-                    self.outcome().failed.insert(work.name, error.to_string());
-                    Ok(())
+                    let mut outcome = self.outcome();
+                    outcome.denied += u64::from(is_denied_creation(&error));
+                    outcome.failed.insert(work.name, error.to_string());
+                    // Nothing was written and nothing may be: one sentence, and not one for each secret.
+                    let is_hopeless = outcome.done == 0 && outcome.denied >= HOPELESS;
+                    if is_hopeless { Err(ExecuteError::Provider(error)) } else { Ok(()) }
                 }
                 other => other,
             };
@@ -267,6 +276,11 @@ pub(super) async fn on_any_thread<T: Send + 'static>(work: impl Future<Output = 
     let mut task = JoinSet::new();
     task.spawn(work);
     task.join_next().await.expect("there is a task").expect("a provider does not panic")
+}
+
+/// Whether it is the right to create secrets that is missing, not the use of one key.
+fn is_denied_creation(error: &ProviderError) -> bool {
+    error.kind == ErrorKind::Denied && error.operation == "CreateSecret" && !error.message.contains("KMS")
 }
 
 /// Whether going on with other secrets makes no sense.

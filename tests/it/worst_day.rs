@@ -1,6 +1,6 @@
 //! The recovery as the person on call meets it: a clean machine, a copy, and what goes wrong under stress.
 
-use lifeboat::emulator::{Sandbox, SandboxOptions};
+use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions};
 
 use crate::command::{Desk, SHEETS};
 
@@ -284,5 +284,54 @@ async fn new_sheets_open_a_copy_that_is_older_than_they_are() {
     let ran = desk.run(&format!("restore --repo shelf --to aws:eu-west-1 {NEW_SHEETS} --yes")).expect(0);
     assert!(ran.err.contains("is not known here: this copy is older than the sheets"), "{}", ran.err);
     desk.run(&format!("restore --repo west --to aws:eu-west-2 {NEW_SHEETS} --yes")).expect(0);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_is_found_here_then_in_the_home_folder() {
+    let (sandbox, desk) = prepared().await;
+    let home = desk.path(".config/lifeboat");
+    std::fs::create_dir_all(&home).unwrap();
+    for name in ["lifeboat.toml", "keys", "state"] {
+        std::fs::rename(desk.path(name), home.join(name)).unwrap();
+    }
+    desk.run("list").expect(0);
+    desk.run("snapshot").expect(0);
+    assert!(!desk.path("state").exists(), "state lies beside the configuration");
+    // What is here counts first, and what is named counts alone.
+    std::fs::write(desk.path("lifeboat.toml"), "nonsense").unwrap();
+    desk.run("list").expect(2).says("lifeboat.toml");
+    std::fs::remove_file(desk.path("lifeboat.toml")).unwrap();
+    desk.run("list --config lifeboat.toml").expect(2).says("there is no configuration at lifeboat.toml");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_one_sentence_and_not_one_for_each_secret() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    for n in 0..60 {
+        sandbox.control().put(ACCOUNT, "eu-central-1", &format!("app/{n}"), "value").unwrap();
+    }
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    let denied = |secret: Option<&str>| Fault {
+        operation: Some("CreateSecret".into()),
+        secret: secret.map(str::to_owned),
+        account: None,
+        region: Some("eu-west-1".into()),
+        when: FaultWhen::Always,
+        kind: FaultKind::Error { code: "AccessDeniedException".into(), message: "not authorized".into() },
+    };
+    sandbox.control().add_fault(denied(None));
+    sandbox.control().reset_calls();
+    let ran = desk.run(&format!("{RESTORE} {SHEETS} --yes")).expect(1).says("CreateSecret");
+    assert!(ran.err.contains("doctor --to") && ran.err.matches("AccessDenied").count() < 40, "{}", ran.err);
+    assert!(sandbox.control().calls()["CreateSecret"] < 40, "it stops");
+    // One name that is denied holds up none.
+    sandbox.control().clear_faults();
+    sandbox.control().add_fault(denied(Some("app/7")));
+    let ran = desk.run(&format!("{RESTORE} {SHEETS} --yes --json")).expect(3).json();
+    assert_eq!(ran["verification"]["values"], 59, "{ran}");
     sandbox.shutdown().await;
 }

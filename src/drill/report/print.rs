@@ -24,7 +24,7 @@ const MARGIN: f32 = 52.0;
 const ROOM: f32 = WIDTH - 2.0 * MARGIN;
 const FOOT: f32 = HEIGHT - 46.0;
 const LABEL_ROOM: f32 = 118.0;
-const STATE_ROOM: f32 = 46.0;
+const STATE_ROOM: f32 = 60.0;
 
 /// Text: size and distance of lines, in points.
 const TEXT: (f32, f32) = (8.6, 11.4);
