@@ -115,7 +115,7 @@ fn init_writes_private_files_and_a_script_without_secrets() {
     let made =
         desk.run(&format!("{INIT} --custodian Ana --custodian Bo --paper letter --sheets sheets --json")).expect(0);
     assert_eq!(made.json()["pdfs"].as_array().unwrap().len(), 2);
-    assert!(made.err.contains("shred -u sheets/*"), "{}", made.err);
+    assert!(made.err.contains("shred -u -- sheets/*.pdf sheets/*.txt && rmdir -- sheets"), "{}", made.err);
     let sheets = files(&desk.path("sheets"));
     let names: Vec<_> = sheets.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["01-ana.pdf", "01-ana.txt", "02-bo.pdf", "02-bo.txt"]);

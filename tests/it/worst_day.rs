@@ -335,3 +335,50 @@ async fn a_right_that_is_missing_is_one_sentence_and_not_one_for_each_secret() {
     assert_eq!(ran["verification"]["values"], 59, "{ran}");
     sandbox.shutdown().await;
 }
+
+/// The shells of this machine.
+fn shells() -> Vec<&'static str> {
+    let there = |shell: &&str| std::process::Command::new(shell).args(["-c", "true"]).status().is_ok_and(|it| it.success());
+    let shells: Vec<&str> = ["bash", "dash", "zsh"].into_iter().filter(there).collect();
+    assert!(shells.contains(&"bash") && shells.len() > 1, "{shells:?}");
+    shells
+}
+
+#[test]
+fn printed_commands_paste_into_every_shell_and_hit_nothing_else() {
+    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let words = |folder: &str, config: &str| -> Vec<String> {
+        let init = "init --repo repository --source aws:eu-central-1 --threshold 2 --custodian A --custodian B --custodian C --yes";
+        let more = ["--config", config, "--sheets", folder, "--copy", "s3://b/p?region=eu-west-1&profile=it's"];
+        init.split(' ').chain(more).map(str::to_owned).collect()
+    };
+    for (n, shell) in shells().into_iter().enumerate() {
+        let folder = format!("./key sheets {n} $(touch owned)");
+        std::fs::write(desk.path("./key"), "another file").unwrap();
+        std::fs::create_dir_all(desk.path("sheets")).unwrap();
+        std::fs::write(desk.path("sheets/kept.txt"), "another file").unwrap();
+        let config = format!("host {n}/it's lifeboat.toml");
+        std::fs::create_dir_all(desk.path(&format!("host {n}"))).unwrap();
+        let mut command = desk.command(crate::command::binary());
+        let args: Vec<String> = words(&folder, &config).iter().map(|word| word.replace("repository", &format!("repository{n}"))).collect();
+        let made = desk.finish(command.args(args)).expect(0);
+        let shred = made.err.lines().map(str::trim).find(|line| line.starts_with("shred ")).unwrap().to_owned();
+        let script = std::fs::read_to_string(desk.path(&format!("host {n}/ceremony.txt"))).unwrap();
+        assert!(script.lines().any(|line| line.ends_with(&shred)), "one line on the script too: {script}");
+        assert!(desk.path(&folder).exists());
+        desk.finish(desk.command(shell).args(["-c", &shred])).expect(0);
+        assert!(!desk.path(&folder).exists() && !desk.path("owned").exists(), "{shell}");
+        assert!(desk.path("key").exists() && desk.path("sheets/kept.txt").exists(), "{shell} hit something else");
+
+        // What the runbook prints reaches the program as words.
+        let mut command = desk.command(crate::command::binary());
+        let page = desk.finish(command.args(["runbook", "--to", "aws:eu-west-1", "--config", &config])).expect(0).out;
+        let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("    lifeboat ")).collect();
+        assert!(lines.len() >= 3, "{page}");
+        for line in lines {
+            let pasted = format!("lifeboat() {{ printf '%s\\n' \"$@\"; }}\n{line}");
+            let given = desk.finish(desk.command(shell).args(["-c", &pasted])).expect(0).out;
+            assert!(given.lines().any(|word| word == "s3://b/p?region=eu-west-1"), "{shell}: {line}: {given}");
+        }
+    }
+}
