@@ -62,9 +62,9 @@ impl Ready {
             format!("into {}", self.draft.target),
         ];
         if !self.manifest.is_compared() {
-            lines.push("a rollback could not be excluded: nothing here remembers the newest snapshot".into());
+            lines.push("a rollback could not be excluded: this machine does not know the newest snapshot".into());
         }
-        lines.extend(point.accepted.iter().map(|accepted| format!("accepted although it is a fault: {accepted}")));
+        lines.extend(point.accepted.iter().map(|accepted| format!("fault accepted: {accepted}")));
         if !isolation.lost.is_empty() {
             lines.push(format!("lost: {}", isolation.lost));
         }

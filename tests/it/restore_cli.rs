@@ -98,7 +98,7 @@ async fn interrupted_without_network_or_with_expired_credentials_it_goes_on() {
     let down = |control: &lifeboat::emulator::Control| control.set_region_down(TARGET, true);
     control.on_call("UpdateSecretVersionStage", 2, Box::new(down)).unwrap();
     let stopped = desk.run(&restore).expect(1);
-    assert!(stopped.err.contains("run again to go on"), "{}", stopped.err);
+    assert!(stopped.err.contains("run again to continue"), "{}", stopped.err);
     control.set_region_down(TARGET, false);
 
     control.set_latency(Duration::from_millis(300));
@@ -129,7 +129,7 @@ async fn a_plan_file_is_approved_executed_resumed_and_refused_when_stale() {
     desk.run(&format!("restore --to aws:{TARGET} --plan-out stale.json")).expect(0);
 
     let execute = |more: &str| desk.run(&format!("restore --plan plan.json --yes --json {SHEETS} {more}"));
-    execute("--include x").expect(2).says("says what is restored");
+    execute("--include x").expect(2).says("sets what is restored");
     desk.run_as("222222222222", &format!("restore --plan plan.json --yes {SHEETS}")).expect(4).says("the target is");
     let tampered = file.replacen("\"step\": \"create\"", "\"step\": \"destroy\"", 1);
     assert_ne!(tampered, file);
@@ -204,7 +204,7 @@ async fn a_moment_a_selection_and_a_mapping_file() {
     desk.run(&format!("restore --to aws:{TARGET} --at yesterday {SHEETS}")).expect(2);
     std::fs::write(desk.path("bad.toml"), "[nmae]\n").unwrap();
     desk.run(&format!("restore --to aws:{TARGET} --map bad.toml --plan {SHEETS}")).expect(2).says("bad.toml");
-    desk.run(&format!("restore {SHEETS}")).expect(2).says("where to restore to");
+    desk.run(&format!("restore {SHEETS}")).expect(2).says("the restore target is missing");
     audit(&sandbox);
 }
 

@@ -132,7 +132,7 @@ async fn three_accounts_in_two_regions_in_one_run() {
     assert!(screen.contains("6 snapshots written") && screen.contains("222222222222:eu-west-1"), "{screen}");
     let some = desk.run("snapshot --json --source 222222222222").expect(0).json();
     assert_eq!(some["sources"].as_array().unwrap().len(), 2);
-    desk.run("snapshot --source 444444444444").expect(2).says("no configured source is 444444444444");
+    desk.run("snapshot --source 444444444444").expect(2).says("no configured source matches 444444444444");
     desk.run("snapshot --source mars").expect(2);
 
     let metrics = desk.path("lifeboat.prom");

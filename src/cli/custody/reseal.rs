@@ -55,7 +55,7 @@ pub(super) async fn run(
         copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, accept, (Reach::Whole, false)).await?;
     copying::warn(context, &copies);
     for accepted in &done.accepted {
-        context.output.warn(&format!("accepted although it is a fault: {accepted}"));
+        context.output.warn(&format!("fault accepted: {accepted}"));
     }
     for fault in &done.history {
         context.output.warn(&format!("history: {fault}"));
