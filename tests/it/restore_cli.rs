@@ -235,7 +235,7 @@ async fn diff_names_what_changed_and_never_a_value() {
     assert_eq!((&two["diff"]["added"], &two["diff"]["same"]), (&json!(["new"]), &2.into()));
     assert_eq!(desk.run(&format!("diff {first} {first} --json")).expect(0).json()["differs"], false);
     desk.run("diff 00000000").expect(2);
-    desk.run_as("222222222222", "diff").expect(4).says("the credentials lead to");
+    desk.run_as("222222222222", "diff").expect(4).says("the credentials are for");
     let printed = String::from_utf8_lossy(&desk.printed()).into_owned();
     assert!(!printed.contains("marker-"), "no value is printed");
     audit(&sandbox);
