@@ -98,7 +98,7 @@ async fn one_sheet_is_proven_alone() {
     assert_eq!(files(&desk.path("west/attestations")).len(), 2, "the register travels with the copies");
 
     let alone = desk.run("custody verify sheets/02-bo.txt --repo west --config none.toml").expect(0);
-    assert!(alone.err.contains("the register itself was not verified") && alone.err.contains("nothing was recorded"));
+    assert!(alone.err.contains("the register itself was not verified") && alone.err.contains("no attestation was recorded"));
     assert!(alone.out.contains("intact, current") && alone.out.contains("3 open the backup"), "{}", alone.out);
     assert_nothing_secret_is_left(&desk);
     sandbox.shutdown().await;
@@ -156,7 +156,7 @@ async fn new_sheets_take_over_only_when_every_one_was_read_back() {
         "custody reshare --threshold 2 --custodian A --custodian B --custodian C --sheets other --yes {SHEETS}"
     ))
     .expect(4)
-    .says("wait to be read back already");
+    .says("already wait to be read back");
     assert!(!desk.path("other").exists());
     desk.run("custody rotate --confirm --share new").expect(2);
     desk.run(&format!("check --depth values {SHEETS}")).expect(0);

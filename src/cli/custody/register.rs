@@ -17,7 +17,7 @@ Examples:
   lifeboat custody register
   lifeboat custody register --json
 
-Every current sheet is to be proven every 183 days (`custody verify`). Exit code 3: a proof is due.")]
+Prove every current sheet every 183 days (`custody verify`). Exit code 3: a proof is due.")]
 pub(super) struct RegisterArgs {}
 
 /// Compare the current set with the rules of good custody
@@ -69,7 +69,7 @@ impl Newest {
                 time.strftime("%Y-%m-%d")
             ),
             None if self.is_certain => "there is no snapshot yet".into(),
-            None => "which snapshot is the newest is not certain: copy no number onto a bag".into(),
+            None => "the newest snapshot is not certain: do not copy a number onto a bag".into(),
         }
     }
 }
