@@ -366,7 +366,7 @@ async fn a_copy_under_a_key_of_the_source_is_a_finding() {
     inside.run(&[], "copy").expect(0);
     manner(Some(key(ACCOUNT)));
     let ran = inside.run(&[], "copy --json").expect(3);
-    assert!(ran.err.contains("without that account nobody reads the copy"), "{}", ran.err);
+    assert!(ran.err.contains("without that account nobody can read the copy"), "{}", ran.err);
     assert!(ran.json()["copies"][0]["key_of_a_source"].is_string());
     assert_eq!(told(&inside, ": key").0, "wrong");
     manner(None);

@@ -134,7 +134,7 @@ async fn a_plan_file_is_approved_executed_resumed_and_refused_when_stale() {
     let tampered = file.replacen("\"step\": \"create\"", "\"step\": \"destroy\"", 1);
     assert_ne!(tampered, file);
     std::fs::write(desk.path("tampered.json"), tampered).unwrap();
-    desk.run(&format!("restore --plan tampered.json --yes {SHEETS}")).expect(4).says("not what lifeboat would do");
+    desk.run(&format!("restore --plan tampered.json --yes {SHEETS}")).expect(4).says("differs from the plan that lifeboat makes");
     assert_eq!(written(&sandbox), 0);
 
     assert!(kill_after(&desk, &sandbox, &format!("restore --plan plan.json --yes {SHEETS}"), 4));
@@ -155,7 +155,7 @@ async fn a_target_that_changes_before_the_yes_is_not_written_to() {
     command.arg("-B").arg(script).args([sandbox.endpoint().as_str(), TARGET, "app/01"]).arg(binary());
     command.args(format!("restore --to aws:{TARGET} {SHEETS}").split_whitespace());
     let ran = desk.finish(&mut command).expect(4);
-    assert!(ran.out.contains("the target changed since it was made"), "{}", ran.out);
+    assert!(ran.out.contains("the target changed after the plan was made"), "{}", ran.out);
     assert_eq!(written(&sandbox), 1, "only what somebody else put there");
     audit(&sandbox);
 }
@@ -165,7 +165,7 @@ async fn what_is_there_already_is_refused_skipped_or_replaced_as_told() {
     let (sandbox, desk) = backed_up(2).await;
     sandbox.control().put(ACCOUNT, TARGET, "app/00", "someone else's").unwrap();
     let restore = |more: &str| desk.run(&format!("restore --to aws:{TARGET} --yes --json {SHEETS} {more}"));
-    restore("").expect(4).says("app/00: another secret of this name");
+    restore("").expect(4).says("app/00: another secret with this name");
     assert_eq!(written(&sandbox), 0);
     restore("--on-conflict overwrite").expect(2);
     let skipped = restore("--on-conflict skip").expect(3).json();

@@ -218,7 +218,7 @@ async fn two_ways_to_one_place_and_wrong_accounts_are_refused() {
     let wrong = section(ACCOUNTS[0], REGIONS[0]).replace("iam::111111111111", "iam::222222222222");
     configure(&desk, &format!("{wrong}{}", section(ACCOUNTS[0], REGIONS[1])));
     let ran = desk.run("snapshot --json").expect(3);
-    assert!(ran.err.contains("the source is account 222222222222, the configuration says 111111111111"), "{}", ran.err);
+    assert!(ran.err.contains("the source is account 222222222222, but the configuration has 111111111111"), "{}", ran.err);
     assert_eq!(ran.json()["sources"][0]["exit"], 4);
     assert_eq!(history(&desk, ""), ["111111111111:eu-west-1"]);
     configure(&desk, &wrong);
@@ -367,7 +367,7 @@ fn an_organization_is_captured_account_by_account() {
     assert!(ran.err.contains("account 000000000009 is left out: not in the organization"), "{}", ran.err);
     assert_eq!(ran.json()["sources"].as_array().unwrap().len(), 2);
     configure(&desk, &format!("{organization}accounts = [\"{closed}\"]\n"));
-    desk.run("snapshot").expect(2).says("no account of the organization is left");
+    desk.run("snapshot").expect(2).says("every account of the organization is left out");
 }
 
 /// The command after `lifeboat` in a line of shell, with the index of a job filled in.

@@ -92,7 +92,7 @@ async fn restore_chosen(
     }
     // Somebody may have taken a while to say yes.
     if !args.yes && !restore::is_unchanged(&target, &plan).await? {
-        return Err(restore::StalePlan::TargetChanged("while it waited for confirmation".into()).into());
+        return Err(restore::StalePlan::TargetChanged("while the plan waited for confirmation".into()).into());
     }
     let values = Values::new(repository, manifest, &quorum.key);
     carry_out(context, args, (&plan, &summary, manifest), &values, target).await
@@ -293,7 +293,7 @@ fn print(
     seconds: f64,
 ) -> Result<Exit, Failure> {
     for failed in &execution.failed {
-        context.output.warn(&format!("{} is not complete: {}", failed.name, failed.reason));
+        context.output.warn(&format!("{} is not whole: {}", failed.name, failed.reason));
     }
     for line in differences(verification).iter().chain(&view::old_arns(verification)) {
         context.output.warn(line);
