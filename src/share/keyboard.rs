@@ -22,7 +22,7 @@ impl Layout {
     /// In words for people.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Qwertz => "a keyboard on which Y and Z are exchanged (QWERTZ)",
+            Self::Qwertz => "a keyboard with Y and Z exchanged (QWERTZ)",
             Self::AzertyMachine => "an English scanner on a French keyboard (AZERTY)",
             Self::AzertyScanner => "a French scanner on an English keyboard (AZERTY)",
         }

@@ -116,7 +116,7 @@ async fn a_bad_sheet_is_named_and_not_attested() {
     write("short.txt", &slip[..3].join("\n"));
     desk.run("custody verify short.txt").expect(5).says("row 4");
     write("prose.txt", "this is no sheet");
-    desk.run("custody verify prose.txt").expect(5).says("no share found");
+    desk.run("custody verify prose.txt").expect(5).says("has no share in it");
     desk.run("custody verify nowhere.txt").expect(5).says("nowhere.txt");
 
     let other = Desk::new(&sandbox.endpoint(), ACCOUNT);
@@ -166,7 +166,7 @@ async fn new_sheets_take_over_only_when_every_one_was_read_back() {
     assert_nothing_secret_is_left(&desk);
 
     let old = desk.run("custody reshare --confirm --share sheets/01-ana.txt --share new/01-ana.txt").expect(5);
-    assert!(old.err.contains("01-ana.txt is of share set"), "{}", old.err);
+    assert!(old.err.contains("01-ana.txt belongs to share set"), "{}", old.err);
     let some =
         desk.run("custody reshare --confirm --share new/03-fay.txt --share new/04-gus.txt --json").expect(3).json();
     assert_eq!((&some["missing"], &some["in_force"]), (&serde_json::json!(["Bo"]), &false.into()));
@@ -182,7 +182,7 @@ async fn new_sheets_take_over_only_when_every_one_was_read_back() {
     assert_nothing_secret_is_left(&desk);
 
     let retired = desk.run(&format!("check --depth values {SHEETS}")).expect(5);
-    assert!(retired.err.contains("02-bo.txt (sheet 2, held by Bo) belongs to epoch 1, retired"), "{}", retired.err);
+    assert!(retired.err.contains("02-bo.txt (sheet 2, held by Bo) is retired: it belongs to epoch 1"), "{}", retired.err);
     let verified = desk.run("custody verify sheets/04-dee.txt").expect(5);
     assert!(verified.out.contains("RETIRED") && verified.err.contains("destroy it"), "{}", verified.out);
     let rules = desk.run("custody policy --json").expect(3).json();
@@ -219,7 +219,7 @@ async fn given_up_sheets_change_nothing() {
     let altered = pending(&desk).unwrap();
     let whole = text(&altered);
     std::fs::write(&altered, whole.replace("Gus", "Eve")).unwrap();
-    desk.run("custody reshare --confirm --share new").expect(1).says("not its root's");
+    desk.run("custody reshare --confirm --share new").expect(1).says("not signed by its root");
     std::fs::write(&altered, whole).unwrap();
     let given_up = desk.run("custody reshare --abort").expect(0);
     assert!(given_up.err.contains("destroy every sheet"), "{}", given_up.err);

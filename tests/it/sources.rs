@@ -198,10 +198,10 @@ async fn which_of_several_sources_is_never_guessed() {
         std::fs::write(desk.path("drills/monthly.toml"), text).unwrap();
         desk.run_as(account, &format!("drill run monthly --yes {SHEETS}"))
     };
-    drill("", "555555555555").expect(1).says("several sources, and [snapshot] source names none");
+    drill("", "555555555555").expect(1).says("several sources: set [snapshot] source");
     let source = "source = \"222222222222:eu-west-1\"";
     drill(source, "333333333333").expect(4).says("333333333333 is a source of this repository");
-    drill("source = \"444444444444:eu-west-1\"", "666666666666").expect(1).says("none is as [snapshot] says");
+    drill("source = \"444444444444:eu-west-1\"", "666666666666").expect(1).says("no snapshot matches [snapshot]");
     sandbox.shutdown().await;
 }
 
