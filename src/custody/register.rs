@@ -82,7 +82,7 @@ pub fn policy(epochs: &[Epoch], entries: &[Entry], unfinished: bool) -> Vec<Poli
     let unfinished = if unfinished { "new sheets were printed and not all read back" } else { "" };
     vec![
         rule("threshold", advice.unwrap_or_default(), "more than half, and a spare"),
-        rule("one sheet per person", doubled, "every custodian has a different name"),
+        rule("one sheet a person", doubled, "every custodian has a different name"),
         rule("proven readable", due, "every sheet was proven in the last 183 days"),
         rule("as it was made", altered, "no sheet was found altered"),
         rule("retired sheets destroyed", seen.join(", "), "no retired sheet was read after it was retired"),
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn every_other_rule_can_be_broken() {
         assert_eq!(broken(&[epoch(&["Ana", "Bo", "Cy", "Dee"])], &[], 1), ["threshold"]);
-        assert_eq!(broken(&[epoch(&["Ana", "Bo", "ana "])], &[], 1), ["one sheet per person"]);
+        assert_eq!(broken(&[epoch(&["Ana", "Bo", "ana "])], &[], 1), ["one sheet a person"]);
         assert_eq!(broken(&[epoch(&["Ana", "Bo", "Cy"])], &[], 200), ["proven readable"]);
         let epochs = [epoch(&["Ana", "Bo", "Cy"])];
         let unfinished = policy(&epochs, &entries(&epochs, &[], time(1)), true);

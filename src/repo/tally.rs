@@ -72,7 +72,7 @@ impl SnapshotTally {
             Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))
         });
         let readings = (found.manifest().readings != readings.finish()).then(|| {
-            Fault::new(&file, FaultKind::Damaged, "what it says of the age of its readings is not so in its index")
+            Fault::new(&file, FaultKind::Damaged, "the age of its readings differs from its index")
         });
         dangling.chain(wrong).chain(readings).collect()
     }

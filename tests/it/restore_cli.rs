@@ -200,7 +200,7 @@ async fn a_moment_a_selection_and_a_mapping_file() {
     let names: Vec<&str> =
         restored["verification"]["states"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert!(names.iter().all(|name| name.starts_with("dr/web/0")) && !names.contains(&"dr/web/02"), "{names:?}");
-    desk.run(&format!("restore --to aws:{TARGET} --at 2020-01-01T00:00Z {SHEETS}")).expect(2).says("no snapshot of");
+    desk.run(&format!("restore --to aws:{TARGET} --at 2020-01-01T00:00Z {SHEETS}")).expect(2).says("no snapshot taken");
     desk.run(&format!("restore --to aws:{TARGET} --at yesterday {SHEETS}")).expect(2);
     std::fs::write(desk.path("bad.toml"), "[nmae]\n").unwrap();
     desk.run(&format!("restore --to aws:{TARGET} --map bad.toml --plan {SHEETS}")).expect(2).says("bad.toml");
