@@ -24,11 +24,11 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat check                                  presence, digests, signatures, chain: no key needed
-  lifeboat check --depth index                    also every reference; needs the index key
+  lifeboat check                           presence, digests, signatures, chain; needs no key
+  lifeboat check --depth index             also every reference; needs the index key
   lifeboat check --depth values --share a.txt --share b.txt --share c.txt
   lifeboat check --repo /mnt/west/lifeboat --share sheets/   on a clean machine, at any depth
-  lifeboat check --subset weekly                  run daily: every pack is read once a week
+  lifeboat check --subset weekly           run daily: every pack is read once a week
 
 The report lists every fault and what can still be restored from each snapshot. Exit codes:
 6 files are damaged or missing, 4 the history was tampered with, 3 a snapshot is late, or files

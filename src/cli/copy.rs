@@ -18,9 +18,9 @@ Examples:
   lifeboat copy --to /mnt/west/lifeboat
   lifeboat copy --to 's3://backups-west/prod?region=eu-west-1&profile=backup'
 
-A copy in the region or account of the source is refused. To allow it, set it in [[copy]], or use
---allow-same-region or --allow-same-account. Exit codes: 3 a copy is not up to date,
-4 a copy was refused.")]
+A copy in the region or account of the source is refused. To allow it, set it in [[copy]], or
+use --allow-same-region or --allow-same-account. Exit codes: 3 a copy is not up to date, 4 a
+copy was refused.")]
 pub struct Args {
     /// One storage to copy to, instead of the configured copies
     #[arg(long, value_name = "URL")]

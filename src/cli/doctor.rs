@@ -37,7 +37,7 @@ Examples:
   lifeboat doctor --policy sources
   lifeboat doctor --policy restore --to aws:eu-west-1 --rotation
   lifeboat doctor --policy drill --to aws:eu-west-1 --account 222222222222 \\
-    --name-prefix drill/
+      --name-prefix drill/
 
 Asks only about names that do not exist, so it changes nothing. Exit codes: 0 all is well,
 3 something is not.")]

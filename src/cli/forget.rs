@@ -28,10 +28,10 @@ Examples:
   lifeboat forget --keep-last 7 --keep-weekly 8 --keep-monthly 24 --yes
   lifeboat forget --undo
 
-Rules on the command line replace those of [retention]. A forgotten snapshot stays whole until the
-undo window (undo_days) has passed and a newer snapshot exists. Then the next `forget` removes it,
-here and in the copies. This command needs no recovery key. A file that a retention lock holds
-is reported and tried again next time.")]
+Rules on the command line replace those of [retention]. A forgotten snapshot stays whole until
+the undo window (undo_days) has passed and a newer snapshot exists. Then the next `forget`
+removes it, here and in the copies. This command needs no recovery key. A file that a
+retention lock holds is reported and tried again next time.")]
 pub struct Args {
     /// Keep the newest N snapshots
     #[arg(long, value_name = "N")]

@@ -64,9 +64,11 @@ const AFTER: &str = "\
 Examples:
   lifeboat demo
   lifeboat init --repo /srv/lifeboat --source aws:eu-central-1 --threshold 3 \\
-      --custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --sheets ./sheets --yes
+      --custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli \\
+      --sheets ./sheets --yes
   lifeboat snapshot
-  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 --share ana.txt --share cy.txt --share eli.txt
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 \\
+      --share ana.txt --share cy.txt --share eli.txt
 
 Exit codes: 0 complete, 1 failed, 2 usage, 3 incomplete, 4 refused for safety, 5 no quorum,
 6 repository damaged, 7 locked, 130 interrupted, 141 nobody read the output to its end";

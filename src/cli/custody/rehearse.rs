@@ -25,7 +25,7 @@ const WAITING: &str = "rehearsal.json";
 #[command(after_help = "\
 Examples:
   lifeboat custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy \\
-    --sheets ./rehearsal
+      --sheets ./rehearsal
   lifeboat custody rehearse --confirm --sheets ./rehearsal --share scans/
 
 Print the sheets, hand them out, and read them back. Exit code 0: every sheet was read back.

@@ -28,15 +28,15 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat custody reshare --threshold 2 --custodian Ana --custodian Bo --custodian Fay --custodian Gus \\
-      --sheets ./new --share old/02-bo.txt --share old/04-dee.txt --share old/05-eli.txt
+  lifeboat custody reshare --threshold 2 --custodian Ana --custodian Bo --custodian Fay \\
+      --custodian Gus --sheets ./new --share old/02-bo.txt --share old/04-dee.txt --share old/05-eli.txt
   lifeboat custody reshare --confirm --share scans/
   lifeboat custody reshare --abort
 
-The first command prints the new sheets; the old set stays in force. The second reads the printed
-sheets back, in one or more runs, and switches when every sheet was read. The key stays the same,
-so the old sheets open everything until they are destroyed. If an old sheet may have been copied,
-use `custody rotate`, which makes a new key.")]
+The first command prints the new sheets; the old set stays in force. The second reads the
+printed sheets back, in one or more runs, and switches when every sheet was read. The key
+stays the same, so the old sheets open everything until they are destroyed. If an old sheet
+may have been copied, use `custody rotate`, which makes a new key.")]
 pub(super) struct ReshareArgs {
     #[command(flatten)]
     renewal: Renewal,
@@ -49,17 +49,17 @@ pub(super) struct ReshareArgs {
 #[command(after_help = "\
 Examples:
   lifeboat custody rotate --threshold 3 --custodian Ana --custodian Bo --custodian Cy \\
-    --custodian Dee --sheets ./new
+      --custodian Dee --sheets ./new
   lifeboat custody rotate --confirm --share scans/
   lifeboat custody rotate --reseal --share old/02-bo.pdf --share old/04-dee.pdf \\
-    --share old/05-eli.pdf
+      --share old/05-eli.pdf
   lifeboat custody rotate --abort
 
-No old sheet is needed to rotate. The switch rewrites [trust] in the configuration, and the next
-snapshot reads every value again. Older snapshots stay sealed to the old key: keep the old sheets
-as long as you need those snapshots. Some values can then be only in old snapshots: a secret
-scheduled for deletion, or a value that cannot be read. --reseal, with a quorum of the old sheets,
-seals them to the new key in a new snapshot.")]
+No old sheet is needed to rotate. The switch rewrites [trust] in the configuration, and the
+next snapshot reads every value again. Older snapshots stay sealed to the old key: keep the
+old sheets as long as you need those snapshots. Some values can then be only in old snapshots:
+a secret scheduled for deletion, or a value that cannot be read. --reseal, with a quorum of
+the old sheets, seals them to the new key in a new snapshot.")]
 pub(super) struct RotateArgs {
     #[command(flatten)]
     renewal: Renewal,

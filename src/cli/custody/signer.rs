@@ -24,16 +24,16 @@ use crate::{
 Examples:
   lifeboat custody signer list
   lifeboat custody signer add --name backup-2 --key /tmp/backup-2.pub \\
-    --share bo.pdf --share dee.pdf --share eli.pdf
+      --share bo.pdf --share dee.pdf --share eli.pdf
   lifeboat custody signer remove --name 'backup host' \\
-    --share bo.pdf --share dee.pdf --share eli.pdf
+      --share bo.pdf --share dee.pdf --share eli.pdf
   lifeboat custody signer remove --name 'stolen host' --after 812 \\
-    --share bo.pdf --share dee.pdf --share eli.pdf
+      --share bo.pdf --share dee.pdf --share eli.pdf
 
 A quorum signs the new list as the next key epoch. The sheets stay the same. The epoch names a
-closing list: every file in the repository that counts at that moment. A file of a removed signer
-counts only if it is on the list. With --after N the list ends with snapshot N. Use it when the key
-was stolen: N is the last snapshot that the thief did not make.")]
+closing list: every file in the repository that counts at that moment. A file of a removed
+signer counts only if it is on the list. With --after N the list ends with snapshot N. Use it
+when the key was stolen: N is the last snapshot that the thief did not make.")]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Action,

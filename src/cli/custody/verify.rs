@@ -23,7 +23,8 @@ Examples:
   lifeboat custody verify - < ana.txt
   lifeboat custody verify ana.txt --repo /mnt/west/lifeboat --no-record
 
-Adds a signed, dated attestation to the register. Exit code 0: intact and in force; 5: anything else.")]
+Adds a signed, dated attestation to the register. Exit code 0: intact and in force; 5:
+anything else.")]
 pub(super) struct Args {
     /// The sheet: a text file, a photo, a scan or a PDF; `-` for stdin
     sheet: PathBuf,

@@ -39,9 +39,9 @@ Examples:
   lifeboat drill run outage --target sandbox --share sheets/   in the embedded sandbox
   AWS_PROFILE=sandbox lifeboat drill run --to aws:eu-west-1 --share sheets/
 
-The embedded sandbox needs no account and costs nothing. Exit codes: 0 passed, 3 failed, partial,
-out of time, or void because a planted fault was not caught, 4 the target is not a sandbox,
-130 interrupted and cleaned up.")]
+The embedded sandbox needs no account and costs nothing. Exit codes: 0 passed, 3 failed,
+partial, out of time, or void because a planted fault was not caught, 4 the target is not a
+sandbox, 130 interrupted and cleaned up.")]
 pub(super) struct Args {
     /// The drill file, drills/NAME.toml beside the configuration
     #[arg(value_name = "NAME", required_unless_present_any = ["to", "target"])]

@@ -18,15 +18,17 @@ use crate::{
 #[command(after_help = "\
 Examples:
   lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 \\
-    --share ana.txt --share cy.txt --share eli.txt
-  lifeboat restore --repo /mnt/west/lifeboat --to aws:us-west-2 --share a.jpg --share b.pdf --share -
-  lifeboat restore --to aws:eu-west-1 --at 2026-11-01T03:00Z --include 'orrange-p2p/*' --share sheets/ --yes
+      --share ana.txt --share cy.txt --share eli.txt
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:us-west-2 \\
+      --share a.jpg --share b.pdf --share -
+  lifeboat restore --to aws:eu-west-1 --at 2026-11-01T03:00Z --include 'orrange-p2p/*' \\
+      --share sheets/ --yes
   lifeboat restore --to aws:eu-west-1 --plan-out plan.json
   lifeboat restore --plan plan.json --share sheets/ --yes
   lifeboat restore --to aws:eu-west-1 --include app/database --version AWSPREVIOUS \\
-    --on-conflict new-version --share sheets/
+      --on-conflict new-version --share sheets/
   lifeboat restore --to aws:eu-west-1 --name-prefix restored/ \\
-    --kms-map alias/app=alias/app-west --share sheets/
+      --kms-map alias/app=alias/app-west --share sheets/
 
 Needs no configuration file. After an interruption or a failure, run it again: it does not write
 what is already in the target.

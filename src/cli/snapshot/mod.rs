@@ -50,7 +50,8 @@ source, phase, done, total, per_second, limit_per_second, seconds_left}.
 A phase writes at most one line a second. A field that is not known is null.
 
 Each source is captured into its own snapshot, several at the same time. A source that fails
-does not stop the others. Exit code 3: a secret or a whole source is missing; the message names it.")]
+does not stop the others. Exit code 3: a secret or a whole source is missing; the message
+names it.")]
 pub struct Args {
     /// Do not write the configured copies
     #[arg(long)]
