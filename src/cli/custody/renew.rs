@@ -29,7 +29,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   lifeboat custody reshare --threshold 2 --custodian Ana --custodian Bo --custodian Fay \\
-      --custodian Gus --sheets ./new --share old/02-bo.txt --share old/04-dee.txt --share old/05-eli.txt
+      --custodian Gus --sheets ./new \\
+      --share old/02-bo.txt --share old/04-dee.txt --share old/05-eli.txt
   lifeboat custody reshare --confirm --share scans/
   lifeboat custody reshare --abort
 
