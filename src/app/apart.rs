@@ -185,7 +185,7 @@ pub async fn key_of_a_source(neighbours: &Neighbours, copy: &CopySection, storag
     keys.into_iter().find_map(|key| {
         let account = key_account(&key).filter(|account| neighbours.accounts.contains(*account))?;
         let copy = &copy.url;
-        Some(format!("the copy at {copy} is encrypted with {key}, a key of account {account}, the source's: without that account nobody can read the copy"))
+        Some(format!("the copy at {copy} is encrypted with {key} of account {account}, the source's: without that account nobody can read the copy"))
     })
 }
 

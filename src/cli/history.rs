@@ -124,7 +124,7 @@ pub(super) fn tell(context: &Context, chosen: &Chosen) {
     }
     if !chosen.is_compared() {
         context.output.warn(
-            "a rollback could not be excluded: this machine does not know the newest snapshot; use --compare URL or --expect-number NUMBER",
+            "a rollback could not be excluded: this machine does not know the newest snapshot (--compare URL, --expect-number NUMBER)",
         );
     }
 }

@@ -176,7 +176,7 @@ async fn new_sheets_take_over_only_when_every_one_was_read_back() {
     desk.run("custody policy").expect(3);
 
     let done = desk.run("custody reshare --confirm --share new/02-bo.txt").expect(0);
-    assert!(done.out.contains("epoch 2 is in force") && done.err.contains("must be destroyed"), "{}", done.err);
+    assert!(done.out.contains("epoch 2 is in force") && done.err.contains("Destroy every one of them"), "{}", done.err);
     assert!(done.err.contains("custody rotate"), "{}", done.err);
     assert!(pending(&desk).is_none());
     assert_nothing_secret_is_left(&desk);

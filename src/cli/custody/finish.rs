@@ -78,18 +78,19 @@ pub(super) async fn switch(
 fn what_now(kind: Kind, old: u32) -> String {
     match kind {
         Kind::Reshare => format!(
-            "\nThe sheets of epoch {old} are retired and must be destroyed, every one: the key is the same, so any quorum of them\n\
-             still opens old and new snapshots, at least with recover.py. If one of them may have been copied,\n\
-             do not only destroy it: also make a new key with `lifeboat custody rotate`."
+            "\nThe sheets of epoch {old} are retired. Destroy every one of them: the key is the same, so any quorum\n\
+             of them still opens old and new snapshots, at least with recover.py. If one of them may have been\n\
+             copied, do not only destroy it: also make a new key with `lifeboat custody rotate`."
         ),
         Kind::Signers => {
             "\nThe sheets stay the same. They show an older epoch; this is correct.".to_owned()
         }
         Kind::Rotate | Kind::Rehearse => format!(
-            "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Older snapshots stay sealed to the\n\
-             key of epoch {old}: keep its sheets as long as you need those snapshots, then destroy them. Anyone who had a quorum of them can read\n\
-             those snapshots: if this is possible, change the secrets themselves. Other hosts also need the new [trust].\n\
-             Values that the source no longer returns are only in those snapshots: `lifeboat custody rotate --reseal` with the old sheets."
+            "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Other hosts also need the\n\
+             new [trust]. Older snapshots stay sealed to the key of epoch {old}: keep its sheets as long as you\n\
+             need those snapshots, then destroy them. Anyone who had a quorum of them can read those snapshots:\n\
+             if this is possible, change the secrets themselves. Values that the source no longer returns are\n\
+             only in those snapshots: use `lifeboat custody rotate --reseal` with the old sheets."
         ),
     }
 }
