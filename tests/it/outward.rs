@@ -326,7 +326,7 @@ async fn a_copys_account_is_the_buckets_owner_by_s3s_own_word() {
         assert!(ran.err.contains("belongs to another account"), "{}", ran.err);
         set(&format!("url = \"{url}\""));
         inside.run(&[], "copy").expect(0);
-        assert!(told(&inside, ": owner").1.contains("no source's"));
+        assert!(told(&inside, ": owner").1.contains("not the account of a source"));
 
         // A server that does not care proves nothing, and one that says nothing neither.
         manner(&|manner| manner.owner = None);
