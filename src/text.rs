@@ -78,7 +78,9 @@ pub fn shell(word: &str) -> Cow<'_, str> {
             '%' => format.push_str("%%"),
             '\\' => format.push_str(r"\\"),
             '\'' => format.push_str(r"\047"),
-            c if steers(c) => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| format.push_str(&format!(r"\{byte:03o}"))),
+            c if steers(c) => {
+                c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| format.push_str(&format!(r"\{byte:03o}")))
+            }
             c => format.push(c),
         }
     }

@@ -141,7 +141,7 @@ fn what_a_build_lacks_is_refused_in_a_sentence() {
         let init = ["init", "--repo", "repository", "--source", "aws:eu-central-1", "--threshold", "2"];
         let custodians =
             ["--custodian", "Ana", "--custodian", "Bo", "--custodian", "Cy", "--sheets", "sheets", "--yes"];
-        host.expect(2, &[&init[..], &custodians].concat(), "it lacks the feature paper");
+        host.expect(2, &[&init[..], &custodians].concat(), "the feature paper is missing");
         for left in ["repository", "sheets", "lifeboat.toml"] {
             assert!(!host.path(left).exists(), "{left}");
         }

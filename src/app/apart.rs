@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooClose {
     /// The same region.
-    #[error("the copy at {url} is in {region}, the region of the source: both would be gone at once")]
+    #[error("the copy at {url} is in {region}, the region of the source: one outage would stop both")]
     Region {
         /// The copy.
         url: String,
@@ -22,7 +22,7 @@ pub enum TooClose {
         region: String,
     },
     /// The same account.
-    #[error("the copy at {url} is in account {account}, the source's: whoever takes one has both")]
+    #[error("the copy at {url} is in account {account}, the source's: an attacker in that account reaches both")]
     Account {
         /// The copy.
         url: String,
@@ -30,7 +30,7 @@ pub enum TooClose {
         account: String,
     },
     /// The bucket is not the configured account's.
-    #[error("the bucket of the copy at {url} belongs to {owner}, the configuration names account {configured}")]
+    #[error("the bucket of the copy at {url} belongs to {owner}, but the configuration has account {configured}")]
     OtherOwner {
         /// The copy.
         url: String,
@@ -185,7 +185,7 @@ pub async fn key_of_a_source(neighbours: &Neighbours, copy: &CopySection, storag
     keys.into_iter().find_map(|key| {
         let account = key_account(&key).filter(|account| neighbours.accounts.contains(*account))?;
         let copy = &copy.url;
-        Some(format!("the copy at {copy} is encrypted with {key}, a key of account {account}, the source's: without that account nobody reads the copy"))
+        Some(format!("the copy at {copy} is encrypted with {key} of account {account}, the source's: without that account nobody can read the copy"))
     })
 }
 

@@ -107,7 +107,7 @@ pub enum HostError {
     #[error("another run is writing to repository {0}")]
     Locked(RepositoryId),
     /// `[trust]` could not be rewritten without touching anything else.
-    #[error("{path}: [trust] must be changed by hand to root {root:?} and recipient {recipient:?}")]
+    #[error("{path}: [trust] cannot be rewritten: set root {root:?} and recipient {recipient:?} by hand")]
     Repin {
         /// The file.
         path: PathBuf,

@@ -60,7 +60,7 @@ pub enum EstateError {
     #[error(transparent)]
     Provider(#[from] ProviderError),
     /// Nothing is left.
-    #[error("no account of the organization is left to capture")]
+    #[error("every account of the organization is left out, so there is nothing to capture")]
     Empty,
     /// The same account and region twice.
     #[error("two sources lead to the same place, {0}")]

@@ -24,16 +24,17 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat check                                  presence, digests, signatures, chain: no key needed
-  lifeboat check --depth index                    and every reference resolves: the index key
+  lifeboat check                           presence, digests, signatures, chain; needs no key
+  lifeboat check --depth index             also every reference; needs the index key
   lifeboat check --depth values --share a.txt --share b.txt --share c.txt
-  lifeboat check --repo /mnt/west/lifeboat --share sheets/ on a clean machine, at any depth
-  lifeboat check --subset weekly                  run daily: every pack is read once a week
+  lifeboat check --repo /mnt/west/lifeboat --share sheets/   on a clean machine, at any depth
+  lifeboat check --subset weekly           run daily: every pack is read once a week
 
-The report lists every fault and what can still be restored from each snapshot. Exit code 6: files are damaged or missing. 4: the
-history was tampered with. 3: a snapshot is late, or files are sealed to another key.")]
+The report lists every fault and what can still be restored from each snapshot. Exit codes:
+6 files are damaged or missing, 4 the history was tampered with, 3 a snapshot is late, or files
+are sealed to another key.")]
 pub struct Args {
-    /// How deep to look
+    /// How deep to check
     #[arg(long, value_enum, default_value_t = Depth::Structure)]
     depth: Depth,
     /// Read only a part of the packs: PART/OF (3/12), or that of the day: weekly, monthly, yearly
@@ -86,7 +87,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         pending.extend(removals(&opened.trust, &history.chain));
         (report, repository.judge_chain(&opened.trust, history.chain, &remembered).await?)
     } else {
-        let host = host.map_err(|failure| failure.also("or give --share for each sheet of a quorum"))?;
+        let host = host.map_err(|failure| failure.also("or use --share for each sheet of a quorum"))?;
         let (repository, trust) = context.repository(&host).await?;
         let key = if args.depth == Depth::Index { Some(host.index_key()?) } else { None };
         let depth = key.as_ref().map_or(CheckDepth::Structure, CheckDepth::Index);
@@ -179,7 +180,7 @@ fn text(report: &CheckReport, depth: Depth) -> String {
         rows.iter().map(|(what, count)| vec![(*what).to_owned(), count.to_string()]).collect(),
     );
     for file in &report.unopened {
-        text.push_str(&format!("\n{file}: not looked into: sealed to another key"));
+        text.push_str(&format!("\n{file}: not checked: sealed to another key"));
     }
     for fault in &report.faults {
         text.push_str(&format!("\n{fault}"));
@@ -196,8 +197,8 @@ fn restorable(snapshot: &Restorable) -> Vec<String> {
     let extent = match (snapshot.extent, snapshot.values_lost) {
         (Extent::Whole, _) => "all of it".into(),
         (Extent::Nothing, _) => "NOTHING: its index is bad".into(),
-        (Extent::Partly, Some(lost)) => format!("all but {} in {packs}", plural(lost, "value")),
-        (Extent::Partly, None) => format!("all but what is in {packs}"),
+        (Extent::Partly, Some(lost)) => format!("all except {} in {packs}", plural(lost, "value")),
+        (Extent::Partly, None) => format!("all except the values in {packs}"),
     };
     vec![snapshot.sequence.to_string(), snapshot.time.to_string(), extent]
 }

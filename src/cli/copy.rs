@@ -10,7 +10,7 @@ use super::{
 };
 use crate::config::CopySection;
 
-/// Bring the copies up to date; what is written is read back and compared
+/// Bring the copies up to date; every written file is read back and compared
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,8 +18,9 @@ Examples:
   lifeboat copy --to /mnt/west/lifeboat
   lifeboat copy --to 's3://backups-west/prod?region=eu-west-1&profile=backup'
 
-A copy in the region or account of the source is refused, unless [[copy]] allows it or --allow-same-region or
---allow-same-account does. Exit code 3: a copy is not up to date. 4: a copy was refused.")]
+A copy in the region or account of the source is refused. To allow it, set it in [[copy]], or
+use --allow-same-region or --allow-same-account. Exit codes: 3 a copy is not up to date, 4 a
+copy was refused.")]
 pub struct Args {
     /// One storage to copy to, instead of the configured copies
     #[arg(long, value_name = "URL")]
@@ -30,7 +31,7 @@ pub struct Args {
     /// Accept a copy in the account of the source
     #[arg(long)]
     allow_same_account: bool,
-    /// Make a new copy where one was and is gone
+    /// Make a new copy where an earlier copy is gone
     #[arg(long)]
     remake: bool,
     #[command(flatten)]
@@ -47,14 +48,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     if sections.is_empty() {
         return Err(
-            Failure::usage("no copy is configured").hint("add a [[copy]] to the configuration, or say --to URL")
+            Failure::usage("no copy is configured").hint("add a [[copy]] to the configuration, or use --to URL")
         );
     }
     for section in &mut sections {
         section.allow_same_region |= args.allow_same_region;
         section.allow_same_account |= args.allow_same_account;
     }
-    let copied = copy_to(context, &host, &repository, &trust, &sections, &args.accept, (Reach::Whole, args.remake)).await?;
+    let copied =
+        copy_to(context, &host, &repository, &trust, &sections, &args.accept, (Reach::Whole, args.remake)).await?;
     copying::warn_beside(context, &copied);
     copying::warn(context, &copied);
     print(context, &copied);

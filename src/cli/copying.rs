@@ -112,9 +112,10 @@ async fn one(
     let storage = Storage::open(&section.url)?;
     // A disk that is not mounted looks like an empty place for a new copy, and the copy would be made beside it.
     if let (Some(known), Err(RepoError::NotARepository(_))) = (known, Repository::open(storage.clone()).await) {
-        let message = format!("it is gone: it held the snapshots up to number {} when it was last seen", known.sequence);
+        let message =
+            format!("the copy is gone: it held the snapshots up to number {} when it was last seen", known.sequence);
         return Err(Failure::new(Exit::Incomplete, message).hint(format!(
-            "is its disk mounted, its bucket the right one? To make a new copy there: {}",
+            "check that its disk is mounted or its bucket is the right one; to make a new copy there: {}",
             text::command(["lifeboat", "copy", "--to", &section.url, "--remake"])
         )));
     }
@@ -123,9 +124,8 @@ async fn one(
     let report = repo::copy_with(repository, trust, judgement, &storage, watched).await;
     let report = report.map_err(|error| match error {
         // Damage of the source and of the copy look the same here; `check` of each tells.
-        RepoError::Damaged { .. } => {
-            Failure::from(error).hint("`lifeboat check` and `lifeboat check --repo COPY` tell which")
-        }
+        RepoError::Damaged { .. } => Failure::from(error)
+            .hint("`lifeboat check` and `lifeboat check --repo COPY` show which of the two is damaged"),
         other => other.into(),
     })?;
     // Now there is a file to ask about.

@@ -25,23 +25,24 @@ use crate::{
     restore::{self, Change, Diff, Held, LookError, Values},
 };
 
-/// Show what changed between two snapshots, or since a snapshot; values only as the same or different
+/// Show what changed between two snapshots, or since a snapshot; values are shown only as same or different
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat diff                      the newest snapshot against the source as it is now
-  lifeboat diff 3f2a91c0             that snapshot against the source
+  lifeboat diff                      the newest snapshot and the source as it is now
+  lifeboat diff 3f2a91c0             that snapshot and the source as it is now
   lifeboat diff 3f2a91c0 latest      two snapshots
-  lifeboat diff --share sheets/      values too
+  lifeboat diff --share sheets/      also values
 
-Exit codes: 0 nothing differs, 3 something differs or could not be read, 4 the source is another account or region.")]
+Exit codes: 0 nothing differs, 3 something differs or could not be read,
+4 the source is another account or region.")]
 pub struct Args {
     /// The older side: `latest` or the beginning of a snapshot's id
     #[arg(default_value = "latest")]
     older: String,
     /// The newer side: a snapshot; without it, the source as it is now
     newer: Option<String>,
-    /// The source of the snapshots, where the repository has several; or where it is, without a configuration
+    /// The source of the snapshots, where the repository has several; or its address, without a configuration
     #[arg(long, value_name = "ACCOUNT[:REGION]|aws:REGION")]
     source: Option<Of>,
     #[command(flatten)]
@@ -124,14 +125,14 @@ async fn source(context: &Context, args: &Args, place: &Place) -> Result<Arc<Aws
             return Ok(source);
         }
     }
-    Err(Failure::usage(format!("no configured source is {}", place.short())))
+    Err(Failure::usage(format!("no configured source matches {}", place.short())))
 }
 
 fn refuse_other(live: &Place, captured: &Place) -> Result<(), Failure> {
     if live == captured {
         return Ok(());
     }
-    let message = format!("the snapshot is of {captured}, the credentials lead to {live}");
+    let message = format!("the snapshot is of {captured}, the credentials are for {live}");
     Err(Failure::new(Exit::Refused, message).hint("use the credentials and the region of the source"))
 }
 
@@ -146,7 +147,7 @@ fn describe(older: &str, newer: &str, diff: &Diff) -> String {
     rows.extend(diff.unread.iter().map(|name| vec![name.clone(), String::new(), "could not be read whole".into()]));
     let unknown = match diff.values_unknown {
         0 => String::new(),
-        count => format!("; {count} values not compared (a quorum opens them: --share)"),
+        count => format!("; {count} values not compared (they need a quorum: --share)"),
     };
     let summary = format!(
         "{older} → {newer}: {} added, {} removed, {} changes, {} secrets the same, {} values the same{unknown}",

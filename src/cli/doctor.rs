@@ -25,7 +25,7 @@ const MOST_SKEW_SECONDS: f64 = 300.0;
 /// What is worth a word.
 const SOME_SKEW_SECONDS: f64 = 30.0;
 
-/// Check this host before it matters: configuration, keys, repository, copies, permissions, clock, what other users can
+/// Check this host: configuration, keys, repository, copies, permissions, clock, and what other users can
 /// read; print IAM policies
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -36,9 +36,11 @@ Examples:
   lifeboat doctor --policy backup > backup-host.json
   lifeboat doctor --policy sources
   lifeboat doctor --policy restore --to aws:eu-west-1 --rotation
-  lifeboat doctor --policy drill --to aws:eu-west-1 --account 222222222222 --name-prefix drill/
+  lifeboat doctor --policy drill --to aws:eu-west-1 --account 222222222222 \\
+      --name-prefix drill/
 
-Asks about names that do not exist, so nothing is changed. Exit codes: 0 all is well, 3 something is not.")]
+Asks only about names that do not exist, so it changes nothing. Exit codes: 0 all is well,
+3 something is not.")]
 pub struct Args {
     /// Check a restore target instead of this host
     #[arg(long, value_name = "aws:REGION")]
@@ -49,22 +51,22 @@ pub struct Args {
     /// Print the least IAM policy for this and stop
     #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill"]))]
     policy: Option<String>,
-    /// The account of the policy (default: the configured one, or the one the credentials lead to)
+    /// The account of the policy (default: the configured one, or that of the credentials)
     #[arg(long, value_name = "ID")]
     account: Option<String>,
-    /// Only names beginning so
+    /// Only names that begin with this prefix
     #[arg(long, value_name = "PREFIX", default_value = "")]
     name_prefix: String,
     /// A key's ARN in the policy (repeat; default: every key of the account, through Secrets Manager only)
     #[arg(long = "kms-key", value_name = "ARN")]
     kms_keys: Vec<String>,
-    /// The policy allows `restore --rotation`
+    /// Also allow `restore --rotation`
     #[arg(long)]
     rotation: bool,
-    /// The policy allows `restore --replication`
+    /// Also allow `restore --replication`
     #[arg(long)]
     replication: bool,
-    /// The policy allows `restore --on-conflict replace` and `--on-scheduled undelete`
+    /// Also allow `restore --on-conflict replace` and `--on-scheduled undelete`
     #[arg(long)]
     replace: bool,
 }
@@ -105,7 +107,7 @@ fn print_sources_policy(context: &Context) -> Result<Exit, Failure> {
         listed => listed.listed().iter().filter_map(|section| section.access.role.clone()).collect(),
     };
     if roles.is_empty() {
-        return Err(Failure::usage("no source has a role").hint("lifeboat doctor --policy backup"));
+        return Err(Failure::usage("no source has a role").hint("use lifeboat doctor --policy backup"));
     }
     let policy = sources_policy(&roles, matches!(sources, Sources::Organization(_)));
     context.output.result(&policy, || serde_json::to_string_pretty(&policy).expect("a policy is plain data"));
@@ -126,7 +128,7 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
     let region = match (&args.to, role, source) {
         (Some(to), ..) => to.region.clone(),
         (None, Role::Backup, Some(source)) => source.url.region.clone(),
-        _ => return Err(Failure::usage("the region of the policy is missing").hint("--to aws:REGION")),
+        _ => return Err(Failure::usage("the region of the policy is missing").hint("use --to aws:REGION")),
     };
     let configured = source.and_then(|source| source.account.clone()).filter(|_| role == Role::Backup);
     let account = match args.account.clone().or(configured) {
@@ -237,7 +239,7 @@ impl Findings {
         for copy in &host.config.copies {
             let what = format!("copy {}", copy.url);
             match async { Repository::open(Storage::open(&copy.url)?).await }.await {
-                Err(RepoError::NotARepository(_)) if empty => self.add(what, State::Remark, "nothing was copied yet"),
+                Err(RepoError::NotARepository(_)) if empty => self.add(what, State::Remark, "the copy is empty"),
                 outcome => {
                     if let Some(found) = self.attempt(&what, outcome) {
                         self.attempt(&format!("{what} writable"), found.storage().prove_exclusive().await);
@@ -283,7 +285,7 @@ impl Findings {
         let Some(place) = self.attempt(what, Source::place(aws).await) else { return };
         match expected {
             Some(expected) if expected != place.account => {
-                let detail = format!("{place}; the configuration says account {expected}");
+                let detail = format!("{place}; the configuration has account {expected}");
                 self.add("account", State::Wrong, detail);
             }
             _ => self.add("account", State::Well, place.to_string()),
@@ -293,10 +295,11 @@ impl Findings {
                 for permission in permissions {
                     let (state, detail) = match permission.allowed {
                         Allowed::Yes => (State::Well, String::new()),
-                        Allowed::No => {
-                            (State::Wrong, "denied; `lifeboat doctor --policy` prints what is needed".into())
-                        }
-                        Allowed::Untold => (State::Remark, "only making a secret would tell".into()),
+                        Allowed::No => (
+                            State::Wrong,
+                            "denied; `lifeboat doctor --policy` shows the permissions that are needed".into(),
+                        ),
+                        Allowed::Untold => (State::Remark, "cannot be checked without creating a secret".into()),
                         Allowed::Unknown(code) => (State::Unknown, code),
                     };
                     self.add(permission.operation, state, detail);
@@ -309,7 +312,7 @@ impl Findings {
 
     fn clock(&mut self, theirs: Option<jiff::Timestamp>) {
         let Some(theirs) = theirs else {
-            return self.add("clock", State::Unknown, "the provider's answer has no time");
+            return self.add("clock", State::Unknown, "the provider's response has no time");
         };
         let seconds = SystemClock.now().duration_since(theirs).as_secs_f64();
         let state = match seconds.abs() {

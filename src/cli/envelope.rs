@@ -45,7 +45,8 @@ impl State {
 
     /// `"schema":…,"command":…,`
     fn beginning(&self) -> String {
-        let schema = format!("lifeboat/{}/1", if self.command.is_empty() { "usage" } else { &self.command }.replace(' ', "-"));
+        let schema =
+            format!("lifeboat/{}/1", if self.command.is_empty() { "usage" } else { &self.command }.replace(' ', "-"));
         format!("{{\"schema\":{},\"command\":{}", json!(schema), json!(self.command))
     }
 

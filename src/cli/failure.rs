@@ -84,7 +84,7 @@ impl From<Refusal> for Failure {
         if refusal.is_acceptable {
             let flags: Vec<String> = refusal.flags().iter().map(AcceptedFault::quoted).collect();
             let flags = flags.iter().map(|flag| format!("--accept-fault {flag}")).collect::<Vec<_>>().join(" ");
-            hint.push_str(&format!("; to go on in spite of it: {flags}; or name a snapshot by its id"));
+            hint.push_str(&format!("; to continue despite the faults: {flags}; or name a snapshot by its id"));
         }
         Self::new(Exit::of(Some(refusal.severity())), refusal.to_string()).hint(hint)
     }
@@ -103,7 +103,7 @@ impl From<NoChoice> for Failure {
             NoChoice::Forgotten(_) => Self::usage(message)
                 .hint("`lifeboat list` shows what there is; a locked copy may still hold this one (--repo)"),
             NoChoice::SeveralSources(places) => {
-                Self::usage(message).hint(format!("say --source with one of: {}", names(&places)))
+                Self::usage(message).hint(format!("use --source with one of: {}", names(&places)))
             }
             NoChoice::NoSuchSource { there, .. } => Self::usage(message).hint(format!("there are: {}", names(&there))),
             NoChoice::OtherSource { .. } => Self::usage(message),
@@ -115,7 +115,7 @@ impl From<TooClose> for Failure {
     fn from(error: TooClose) -> Self {
         let hint = match error {
             TooClose::Region { .. } | TooClose::Account { .. } => {
-                "choose another place, or say allow_same_region or allow_same_account"
+                "choose another place, or set allow_same_region or allow_same_account"
             }
             TooClose::OtherOwner { .. } => "check the name of the bucket and [[copy]] account",
             TooClose::Elsewhere { .. } => "choose another place, or change [policy] regions",
@@ -135,7 +135,7 @@ impl From<EstateError> for Failure {
         let message = error.to_string();
         match error {
             EstateError::Provider(error) if error.kind == ErrorKind::Denied => Self::new(Exit::Failed, message)
-                .hint("the management account or a delegated administrator may list accounts (docs/iam.md)"),
+                .hint("only the management account or a delegated administrator can list accounts (docs/iam.md)"),
             EstateError::Provider(error) => error.into(),
             EstateError::Empty => Self::usage(message).hint("see [source] accounts and exclude_accounts"),
             EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("leave one of them out"),
@@ -156,8 +156,8 @@ impl From<StorageError> for Failure {
             StorageError::Lost(_) | StorageError::Refused { .. } => Exit::Refused,
             StorageError::NotExclusive { .. } => {
                 return Self::new(Exit::Refused, error.to_string()).hint(
-                    "two hosts could destroy one another's snapshots there: use another storage, or add single_writer=true to its \
-                     address if one host alone ever writes to it (docs/storages.md)",
+                    "two hosts could destroy each other's snapshots there: use another storage, or add single_writer=true to its \
+                     address if only one host ever writes to it (docs/storages.md)",
                 );
             }
             _ => Exit::Failed,
@@ -179,7 +179,7 @@ impl From<RepoError> for Failure {
         match error {
             RepoError::Storage(error) => error.into(),
             RepoError::Spool(error) => Self::exposed(&error).unwrap_or_else(|| {
-                Self::new(Exit::Failed, message).hint("is there room where lifeboat keeps its state?")
+                Self::new(Exit::Failed, message).hint("check that the disk with the state of lifeboat has free space")
             }),
             RepoError::NotARepository(_) => {
                 Self::new(Exit::Failed, message).hint("check the address: a repository's folder holds lifeboat.json")
@@ -189,8 +189,10 @@ impl From<RepoError> for Failure {
             RepoError::Damaged { .. } => Self::new(Exit::Damaged, message)
                 .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)"),
             RepoError::Untrusted { .. } => Self::new(Exit::Refused, message)
-                .hint("nothing whose signature does not reach the root is used; look at a copy (--repo)"),
-            RepoError::WrongKey { .. } => Self::new(Exit::Failed, message).hint("is this the key of this repository?"),
+                .hint("lifeboat uses only files whose signatures reach the root; check a copy (--repo)"),
+            RepoError::WrongKey { .. } => {
+                Self::new(Exit::Failed, message).hint("check that this is the key of this repository")
+            }
         }
     }
 }
@@ -202,9 +204,8 @@ impl From<HostError> for Failure {
             HostError::Repository(error) => error.into(),
             HostError::Storage(error) => error.into(),
             HostError::Io(error) => error.into(),
-            HostError::Locked(_) => {
-                Self::new(Exit::Locked, message).hint("wait for it; a lock goes with the process that holds it")
-            }
+            HostError::Locked(_) => Self::new(Exit::Locked, message)
+                .hint("wait until it ends; the lock ends with the process that holds it"),
             _ => Self::usage(message),
         }
     }
@@ -220,14 +221,14 @@ impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         if error.code == "Lost" {
             return Self::new(Exit::Refused, error.to_string())
-                .hint("[lost] of the drill file names what must not be reached; the target is part of it");
+                .hint("[lost] of the drill file names what a drill must not reach; it includes this target");
         }
         if error.code == BAD_SETTING {
             return Self::usage(error.message);
         }
         if error.code == "OtherAccount" {
             return Self::new(Exit::Refused, error.to_string())
-                .hint("nothing was sent with these credentials; use credentials that keep to one account");
+                .hint("no request was sent with these credentials; use credentials of one account only");
         }
         let cause = Cause::of(&format!("{} {}", error.code, error.message));
         let hint = match (error.kind, cause) {
@@ -243,15 +244,16 @@ impl Failure {
     /// What a provider answered, where its words say no more than its kind.
     fn provider(kind: ErrorKind, error: &ProviderError) -> Self {
         if let (ErrorKind::Credentials | ErrorKind::Denied, Some(profile)) = (kind, environment::mfa_profile()) {
-            let export = text::command(["aws", "configure", "export-credentials", "--profile", profile, "--format", "env"]);
+            let export =
+                text::command(["aws", "configure", "export-credentials", "--profile", profile, "--format", "env"]);
             return Self::new(Exit::Failed, error.to_string()).hint(format!(
-                "the AWS profile {profile} wants an MFA code, for which the AWS SDK does not ask; the aws CLI does: \
+                "the AWS profile {profile} needs an MFA code, and only the aws CLI asks for it: \
                  eval \"$({export})\", then run the command again"
             ));
         }
         let hint = match kind {
-            ErrorKind::Credentials => "give credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
-            ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to go on",
+            ErrorKind::Credentials => "set credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
+            ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to continue",
             ErrorKind::Denied => {
                 "`lifeboat doctor --to aws:REGION` shows which permissions are missing; `lifeboat doctor --policy restore` \
                  prints them (docs/iam.md)"
@@ -273,7 +275,9 @@ impl From<SnapshotError> for Failure {
                 Self::new(Exit::Refused, message).hint("check AWS_PROFILE and the role, or [source] account")
             }
             SnapshotError::Choice(error) => error.into(),
-            SnapshotError::Gone(_) => Self::new(Exit::Failed, message).hint("run it again: what is gone is read again"),
+            SnapshotError::Gone(_) => {
+                Self::new(Exit::Failed, message).hint("run it again: it reads what is gone again")
+            }
             SnapshotError::NotASigner(_) => {
                 Self::new(Exit::Refused, message).hint("use the signer that init made, or add this one in a ceremony")
             }
@@ -300,7 +304,7 @@ impl From<PendingError> for Failure {
         match error {
             PendingError::Io(error) => Self::exposed(&error).unwrap_or(failure),
             PendingError::Damaged { .. } => {
-                failure.hint("the old sheets are in force; give the new ones up with --abort and destroy them")
+                failure.hint("the old sheets are in force; abandon the new ones with --abort and destroy them")
             }
         }
     }
@@ -342,7 +346,7 @@ impl From<PlanError> for Failure {
         let exit = if matches!(error, PlanError::TargetIsSource(_)) { Exit::Refused } else { Exit::Usage };
         let failure = Self::new(exit, error.to_string());
         match exit {
-            Exit::Refused => failure.hint("restore to another region or account, or say --into-source"),
+            Exit::Refused => failure.hint("restore to another region or account, or use --into-source"),
             _ => failure,
         }
     }
@@ -355,7 +359,7 @@ impl From<StalePlan> for Failure {
         }
         let exit = if matches!(error, StalePlan::Unreadable(_)) { Exit::Usage } else { Exit::Refused };
         let message = format!("the plan is not executed: {error}");
-        Self::new(exit, message).hint("make a new one with --plan-out, and look at it")
+        Self::new(exit, message).hint("make a new plan with --plan-out and check it")
     }
 }
 
@@ -398,10 +402,9 @@ impl From<DrillError> for Failure {
             }
             DrillError::Io(error) => error.into(),
             DrillError::NotOurs(_) => Self::new(Exit::Refused, message)
-                .hint("look at them, and delete them or take the tag lifeboat:drill away; lifeboat leaves them alone"),
-            DrillError::Elsewhere { drill, .. } => {
-                Self::new(Exit::Refused, message).hint(format!("`{}` removes them", text::command(["lifeboat", "drill", "clean", &drill])))
-            }
+                .hint("check them, then delete them or remove the tag lifeboat:drill; lifeboat does not change them"),
+            DrillError::Elsewhere { drill, .. } => Self::new(Exit::Refused, message)
+                .hint(format!("`{}` removes them", text::command(["lifeboat", "drill", "clean", &drill]))),
             DrillError::NotEmpty(_) => Self::new(Exit::Refused, message).hint("empty the sandbox, then run again"),
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     snapshot,
 };
 
-/// Forget old snapshots by rule: the plan first, then a mark that can be undone, and only later the files
+/// Forget old snapshots by rule: show the plan, mark the snapshots (can be undone), later remove the files
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,9 +28,10 @@ Examples:
   lifeboat forget --keep-last 7 --keep-weekly 8 --keep-monthly 24 --yes
   lifeboat forget --undo
 
-Rules are those of [retention] unless any is given here. What is forgotten stays whole until the window has passed (undo_days) and
-a newer snapshot exists; then the next `forget` removes it, here and in the copies. Needs no recovery key. A file that a retention lock
-holds is reported and tried again next time.")]
+Rules on the command line replace those of [retention]. A forgotten snapshot stays whole until
+the undo window (undo_days) has passed and a newer snapshot exists. Then the next `forget`
+removes it, here and in the copies. This command needs no recovery key. A file that a
+retention lock holds is reported and tried again next time.")]
 pub struct Args {
     /// Keep the newest N snapshots
     #[arg(long, value_name = "N")]
@@ -47,16 +48,16 @@ pub struct Args {
     /// The same for years
     #[arg(long, value_name = "N")]
     keep_yearly: Option<u32>,
-    /// Keep everything so many days older than the newest snapshot
+    /// Keep every snapshot that is at most DAYS days older than the newest
     #[arg(long, value_name = "DAYS")]
     keep_within_days: Option<u32>,
-    /// Days in which it can be undone (default: undo_days of the configuration)
+    /// Days in which the forgetting can be undone (default: undo_days of the configuration)
     #[arg(long, value_name = "DAYS")]
     undo_days: Option<u32>,
     /// Only show what would be forgotten
     #[arg(long)]
     plan: bool,
-    /// Take a forgetting back: `latest`, or the beginning of a record's name
+    /// Undo a forgetting: `latest`, or the beginning of a record's name
     #[arg(long, value_name = "RECORD", num_args = 0..=1, default_missing_value = "latest", conflicts_with = "plan")]
     undo: Option<String>,
     #[command(flatten)]
@@ -77,9 +78,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let section = &host.config.retention;
     let retention = rules(&args, section);
     if retention.is_empty() {
-        return Err(
-            Failure::usage("no rule says what to keep").hint("set [retention], or say --keep-last N and the like")
-        );
+        return Err(Failure::usage("no rule sets what to keep")
+            .hint("set [retention], or use --keep-last N or another --keep rule"));
     }
     let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
     let judgement = judgement.accepting(&args.accept.accepted);
@@ -190,11 +190,13 @@ async fn sweep_all(
                 let files = report.disagreed.join(", ");
                 context
                     .output
-                    .warn(&format!("{url}: another host's record orders to remove what the rules keep: {files}"));
+                    .warn(&format!("{url}: a record of another host removes snapshots that the rules keep: {files}"));
             }
             Ok(report) if !report.refused.is_empty() => {
                 let files = plural(report.refused.len() as u64, "file");
-                context.output.warn(&format!("{url} does not let go of {files}, such as {}", report.refused[0]));
+                context
+                    .output
+                    .warn(&format!("{url} does not allow the removal of {files}, such as {}", report.refused[0]));
             }
             Ok(_) => {}
         }
@@ -213,7 +215,7 @@ async fn undo(
     let undone = repository.undo_forget(trust, wanted, now, &host.signer()?).await?;
     let snapshots = undone.record.snapshots.len() as u64;
     context.output.result(&json!({ "undone": undone.name, "snapshots": snapshots }), || {
-        format!("{} of record {} are not forgotten any more", plural(snapshots, "snapshot"), undone.name)
+        format!("{} of record {} are no longer forgotten", plural(snapshots, "snapshot"), undone.name)
     });
     Ok(Exit::Complete)
 }

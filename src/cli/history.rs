@@ -17,7 +17,7 @@ use crate::{
 /// What a person lets through.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct AcceptArgs {
-    /// Go on in spite of this fault, written exactly as the refusal prints it (repeat)
+    /// Continue despite this fault, written exactly as the refusal shows it (repeat)
     #[arg(long = "accept-fault", value_name = "FILE:KIND")]
     pub(super) accepted: Vec<AcceptedFault>,
 }
@@ -28,7 +28,7 @@ pub struct CompareArgs {
     /// Compare with another copy: its newest snapshot must be in this history (repeat)
     #[arg(long, value_name = "URL")]
     pub(super) compare: Vec<String>,
-    /// The newest snapshot has at least this number (as the runbook or the register of custodians says)
+    /// The newest snapshot has at least this number (the runbook or the register of custodians shows it)
     #[arg(long, value_name = "NUMBER")]
     pub(super) expect_number: Option<u64>,
     #[command(flatten)]
@@ -120,11 +120,11 @@ pub(super) fn tell(context: &Context, chosen: &Chosen) {
         ));
     }
     for accepted in chosen.accepted() {
-        context.output.warn(&format!("accepted although it is a fault: {accepted}"));
+        context.output.warn(&format!("fault accepted: {accepted}"));
     }
     if !chosen.is_compared() {
         context.output.warn(
-            "a rollback could not be excluded: nothing here remembers the newest snapshot (--compare URL, --expect-number NUMBER)",
+            "a rollback could not be excluded: this machine does not know the newest snapshot (--compare URL, --expect-number NUMBER)",
         );
     }
 }

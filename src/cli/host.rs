@@ -67,7 +67,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
     let config_path = &context.global.config;
     let Some(address) = &context.global.repo else {
-        return Err(Failure::usage("no repository is named").hint("use --repo URL: the old repository, or a copy of it"));
+        return Err(
+            Failure::usage("no repository is named").hint("use --repo URL: the old repository, or a copy of it")
+        );
     };
     refuse_a_host(config_path)?;
     if let Some(source) = &args.source {

@@ -100,12 +100,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let mut made = Made::default();
     let delivered = handover.deliver(&ceremony, &mut made)?;
     let keys = write_keys(config_path, &signer, &index_key, &mut made)?;
-    let trust =
-        TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() };
+    let trust = TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() };
     let sources = Sources::One(SourceSection::new(args.source, account));
     let mut config = Config::new(absolute(&address), sources, trust, keys);
     config.copies = args.copies.iter().map(|url| CopySection::new(absolute(url))).collect();
-    let left = |failure: Failure| failure.also(format!("begin again after you remove what this init left at {address}"));
+    let left =
+        |failure: Failure| failure.also(format!("begin again after you remove what this init left at {address}"));
     let created = Repository::create(storage, &ceremony.epoch, &ceremony.root).await;
     let repository = created.map_err(|error| left(error.into()))?;
     made.write(config_path, config.to_text().as_bytes(), Access::Public).map_err(left)?;

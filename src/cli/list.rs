@@ -95,7 +95,7 @@ pub(super) fn pending(trust: &Trust, each: &VerifiedForget, count: u64) -> Strin
     let signers = trust.epochs().iter().rev().flat_map(|epoch| &epoch.signers);
     let name = signers.into_iter().find(|signer| signer.key == record.signer).map(|signer| signer.name.as_str());
     format!(
-        "record {} forgets {}: removed after {}, signed by {} ({}); `lifeboat forget --undo {}` takes it back",
+        "record {} forgets {}: removed after {}, signed by {} ({}); `lifeboat forget --undo {}` undoes it",
         each.name,
         plural(count, "snapshot"),
         record.after,

@@ -64,9 +64,11 @@ const AFTER: &str = "\
 Examples:
   lifeboat demo
   lifeboat init --repo /srv/lifeboat --source aws:eu-central-1 --threshold 3 \\
-      --custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --sheets ./sheets --yes
+      --custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli \\
+      --sheets ./sheets --yes
   lifeboat snapshot
-  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 --share ana.txt --share cy.txt --share eli.txt
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 \\
+      --share ana.txt --share cy.txt --share eli.txt
 
 Exit codes: 0 complete, 1 failed, 2 usage, 3 incomplete, 4 refused for safety, 5 no quorum,
 6 repository damaged, 7 locked, 130 interrupted, 141 nobody read the output to its end";
@@ -154,7 +156,8 @@ impl Context {
             return Ok(Host::load(&self.global.config)?);
         }
         let message = format!("there is no configuration at {}", self.global.config.display());
-        Err(Failure::usage(message).hint("use --config FILE; on a machine without one, use --repo URL and --share for each sheet"))
+        Err(Failure::usage(message)
+            .hint("use --config FILE; on a machine without one, use --repo URL and --share for each sheet"))
     }
 
     /// A command for a person to run: one line, quoted, with the configuration of this run.

@@ -8,7 +8,8 @@ use jiff::{
 
 use crate::clock::{Clock, SystemClock};
 
-const FORMS: &str = "write 2026-11-01T03:00Z, '2026-11-01 03:00', 2026-11-01 (the end of that day), 'yesterday 03:00' or '3 hours ago'";
+const FORMS: &str =
+    "write 2026-11-01T03:00Z, '2026-11-01 03:00', 2026-11-01 (the end of that day), 'yesterday 03:00' or '3 hours ago'";
 
 /// The moment a text means; a day alone means its last moment, since what is asked for is the newest before it.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {

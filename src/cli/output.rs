@@ -159,5 +159,9 @@ pub(super) fn plural(count: u64, noun: &str) -> String {
 }
 
 fn paint(text: &str, colour: &str) -> String {
-    if std::io::stderr().is_terminal() && environment::wants_colour() { format!("\x1b[1;{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    if std::io::stderr().is_terminal() && environment::wants_colour() {
+        format!("\x1b[1;{colour}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }

@@ -298,8 +298,9 @@ pub(super) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    let no_terminal =
-        || Failure::usage("this needs a confirmation").hint("run it at a terminal, or add --yes when it is what you want");
+    let no_terminal = || {
+        Failure::usage("this needs a confirmation").hint("run it at a terminal, or add --yes when it is what you want")
+    };
     if !terminal::is_there() {
         return Err(no_terminal());
     }

@@ -332,7 +332,10 @@ fn commands(page: &mut String, facts: &Facts, targets: &[ProviderAddress]) {
         add(page, &format!("{title}\n"));
         add_command(page, &words.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    add(page, "Current versions come first. When it stops, run it again. Exit code 0: everything is there and equal.\n");
+    add(
+        page,
+        "Current versions come first. When it stops, run it again. Exit code 0: everything is there and equal.\n",
+    );
     add(
         page,
         &match facts.drilled {
@@ -345,7 +348,10 @@ fn commands(page: &mut String, facts: &Facts, targets: &[ProviderAddress]) {
 }
 
 fn afterwards(page: &mut String) {
-    add(page, "## 5  Afterwards\n\nARNs have new suffixes; rotation is off; destroy files of sheets. docs/runbook.md says more.\n");
+    add(
+        page,
+        "## 5  Afterwards\n\nARNs have new suffixes; rotation is off; destroy files of sheets. docs/runbook.md says more.\n",
+    );
     add(page, "| who | what | when | signature |\n|---|---|---|---|\n| | | | |\n| | | | |");
 }
 

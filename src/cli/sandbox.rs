@@ -16,7 +16,8 @@ Examples:
   AWS_ENDPOINT_URL=http://127.0.0.1:4599 AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=x \\
       AWS_REGION=eu-central-1 aws secretsmanager list-secrets
 
-A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it stops.
+A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it
+stops.
 
 Web pages get no answer: a request with an Origin, or for another Host than the address, is 403.
 The switches under /_sandbox/ need the printed token, in the header x-lifeboat-sandbox.")]

@@ -51,7 +51,10 @@ pub(super) fn inside(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Fail
 pub(super) fn tell_others(output: Output, others: &[PathBuf]) {
     for file in others {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        output.note(&format!("  {}: not read, since its name is no sheet's; name it with --share to read it", text::line(&name)));
+        output.note(&format!(
+            "  {}: not read, since its name is no sheet's; name it with --share to read it",
+            text::line(&name)
+        ));
     }
 }
 

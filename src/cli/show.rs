@@ -99,7 +99,7 @@ fn refuse_other_key(trust: &Trust, chosen: &Chosen) -> Result<(), Failure> {
         current.number
     );
     Err(Failure::new(Exit::NoQuorum, message).hint(format!(
-        "use the sheets of epoch {sealed} (share set {first}-{second}) for it; these sheets open the snapshots that were \
+        "use the sheets of epoch {sealed} (share set {first}-{second}); these sheets open only the snapshots \
          taken after the rotation"
     )))
 }

@@ -57,7 +57,9 @@ pub(super) async fn copies(host: &Host, repository: RepositoryId) -> Result<Vec<
         let asked = async {
             let (copy, trust) = host.repository_at(&section.url).await?;
             if copy.id() != repository {
-                return Err(RepoError::Exists(format!("{} (another one, {})", section.url, copy.id().short())).into());
+                return Err(
+                    RepoError::Exists(format!("{} (another repository, {})", section.url, copy.id().short())).into()
+                );
             }
             let History { chain, drills } = copy.recent_history(&trust).await?;
             let locked_until = match chain.head() {

@@ -305,7 +305,9 @@ fn refused(refusal: &RowRefusal, row: usize) -> String {
     match refusal {
         RowRefusal::Number { given } => format!("row {row} comes now, and this is row {given}: type row {row}"),
         RowRefusal::Length { given, expected } => {
-            format!("row {row} has {expected} characters with the two after the =, and {given} were typed: type row {row} again")
+            format!(
+                "row {row} has {expected} characters with the two after the =, and {given} were typed: type row {row} again"
+            )
         }
         RowRefusal::Alphabet(strange) => {
             let named: Vec<String> = strange.iter().map(char::to_string).collect();

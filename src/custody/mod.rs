@@ -115,10 +115,10 @@ pub enum CeremonyError {
     #[error("this is not the key of epoch {0}, the one in force")]
     OtherKey(u32),
     /// Signers that cannot be told apart, or none.
-    #[error("an epoch needs at least one signer, each with a name and a key of its own")]
+    #[error("an epoch needs at least one signer, each with its own name and key")]
     Signers,
     /// No closing list where a signer is removed, or one where none is.
-    #[error("an epoch has a closing list when it removes a signer, and only then")]
+    #[error("an epoch has a closing list only when it removes a signer")]
     Closing,
     /// A page could not be made.
     #[error("the sheets could not be made ({0})")]
@@ -180,9 +180,9 @@ fn issue(
 pub fn advice(threshold: u8, custodians: usize) -> Option<String> {
     let threshold = usize::from(threshold);
     if threshold * 2 <= custodians {
-        Some(format!("{threshold} of {custodians} lets a minority open everything; more than half is advised"))
+        Some(format!("{threshold} of {custodians} lets a minority open everything; use more than half"))
     } else if threshold == custodians {
-        Some(format!("{threshold} of {custodians} leaves no spare: one lost sheet loses everything"))
+        Some(format!("{threshold} of {custodians} leaves no spare sheet: one lost sheet loses everything"))
     } else {
         None
     }
@@ -264,7 +264,7 @@ fn prove(epoch: &Epoch, sheets: &[Sheet], key: &RecoveryKey) -> Result<(), Cerem
     for quorum in [&sheets[..threshold], &sheets[sheets.len() - threshold..], sheets] {
         let recovered = recover(epoch, quorum)?;
         if anchor(&recovered) != anchor(key) {
-            return Err(CeremonyError::Proof("another key came back".into()));
+            return Err(CeremonyError::Proof("the sheets recovered another key".into()));
         }
     }
     Ok(())
@@ -276,7 +276,7 @@ fn prove_page(custodian: &Custodian, pdf: &[u8]) -> Result<(), CeremonyError> {
     for text in scan::texts(pdf).map_err(|fault| failed(fault.to_string()))? {
         let share = UntrustedShare::parse(&text).map_err(|fault| failed(fault.to_string()))?;
         if (share.index(), share.digest()) != (custodian.share, custodian.sha256) {
-            return Err(failed("a code on it is another share's".into()));
+            return Err(failed("a code on it belongs to another share".into()));
         }
     }
     Ok(())

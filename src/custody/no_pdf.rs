@@ -12,5 +12,5 @@ pub(super) fn unprintable(_name: &str) -> Option<char> {
 
 /// Refuses, whatever is asked for.
 pub(super) fn page(_content: &Content<'_>, _paper: Paper) -> Result<Zeroizing<Vec<u8>>, String> {
-    Err("this build makes none: it lacks the feature paper".into())
+    Err("this build cannot make a PDF: the feature paper is missing".into())
 }

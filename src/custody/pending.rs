@@ -66,7 +66,7 @@ pub enum NotConfirmed {
         fault: ShareFault,
     },
     /// A sheet of another set, such as the one being replaced.
-    #[error("{origin} is of share set {set}, not of the new one ({expected})")]
+    #[error("{origin} belongs to share set {set}, not to the new one ({expected})")]
     OtherSet {
         /// Where it came from.
         origin: String,
@@ -220,7 +220,7 @@ impl Pending {
         let current = trust.current();
         let is_same = current.share_set == self.epoch.share_set && current.custodians == self.epoch.custodians;
         if self.kind() == Kind::Signers && !is_same {
-            return Err(refused("it changes the sheets, and none was read back".to_owned()));
+            return Err(refused("it changes the sheets, but no sheet was read back".to_owned()));
         }
         let next = SignedEpoch {
             bytes: self.file.epoch.as_bytes(),
@@ -234,12 +234,12 @@ impl Pending {
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let file: PendingFile = serde_json::from_slice(bytes).map_err(|_| "not a pending epoch".to_owned())?;
         if file.version != 1 {
-            return Err(format!("version {} is not known to this build", file.version));
+            return Err(format!("this build does not know version {}", file.version));
         }
         let epoch: Epoch =
             serde_json::from_str(&file.epoch).map_err(|_| "the epoch in it does not parse".to_owned())?;
         verify(&epoch.root, Namespace::Epoch, file.epoch.as_bytes(), &file.signature)
-            .map_err(|error| format!("the epoch in it is not its root's ({error})"))?;
+            .map_err(|error| format!("the epoch in it is not signed by its root ({error})"))?;
         Ok(Self { file, epoch })
     }
 }

@@ -82,10 +82,10 @@ pub fn policy(epochs: &[Epoch], entries: &[Entry], unfinished: bool) -> Vec<Poli
     let unfinished = if unfinished { "new sheets were printed and not all read back" } else { "" };
     vec![
         rule("threshold", advice.unwrap_or_default(), "more than half, and a spare"),
-        rule("one sheet a person", doubled, "every custodian has another name"),
+        rule("one sheet a person", doubled, "every custodian has a different name"),
         rule("proven readable", due, "every sheet was proven in the last 183 days"),
         rule("as it was made", altered, "no sheet was found altered"),
-        rule("retired sheets destroyed", seen.join(", "), "none was seen after it was retired"),
+        rule("retired sheets destroyed", seen.join(", "), "no retired sheet was read after it was retired"),
         rule("nothing unfinished", unfinished.into(), "no new set waits for confirmation"),
     ]
 }

@@ -48,5 +48,9 @@ pub fn gives_key(epoch: &Epoch, sheets: &[(String, Zeroizing<String>)]) -> Resul
     }
     let key = gathering.quorum().map_err(|none| proof(&none))?.recover().map_err(|none| proof(&none))?;
     let expected = TrustAnchor { root: epoch.root.clone(), recipient: epoch.recipient.clone() };
-    if anchor(&key) == expected { Ok(true) } else { Err(CeremonyError::Proof("another key came back".into())) }
+    if anchor(&key) == expected {
+        Ok(true)
+    } else {
+        Err(CeremonyError::Proof("the sheets recovered another key".into()))
+    }
 }

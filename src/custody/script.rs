@@ -261,7 +261,10 @@ fn prove(table: &mut Table<'_>, epoch: &Epoch, kind: Option<Kind>) {
 fn clear(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
     table.head("CLEAR UP");
     if let Some(folder) = held.folder {
-        table.command("This command was run, and ls shows that the files are gone:", &clear_command(folder, held.sealed));
+        table.command(
+            "This command was run, and ls shows that the files are gone:",
+            &clear_command(folder, held.sealed),
+        );
     }
     if held.sealed.len() < usize::from(epoch.total) {
         table.step("The print queue is empty; the printer was switched off, and its memory with it.");

@@ -76,8 +76,8 @@ fn judge(count: Count) -> State {
 
 fn method(aspect: Aspect) -> &'static str {
     match aspect {
-        Aspect::Completeness => "secrets and versions in the index against the signed counts of the manifest",
-        Aspect::Ids => "version ids read back, none missing and none more",
+        Aspect::Completeness => "secrets and versions in the index compared with the signed counts of the manifest",
+        Aspect::Ids => "version ids read back, none missing and none extra",
         Aspect::Values => "text read back and compared byte by byte with the sealed value",
         Aspect::Binary => "bytes read back and compared with the sealed value",
         Aspect::Labels => "staging labels of each version, as sets",

@@ -29,7 +29,7 @@ pub(super) fn snapshot(
         Select::Id => Ok((judgement.by_id(section.id.as_deref().unwrap_or_default(), source)?, "by id".into())),
         Select::Time => {
             let time = section.time.ok_or_else(|| NoChoice::None("without a time".into()))?;
-            Ok((judgement.at(source, time, now)?, format!("newest not younger than {time}")))
+            Ok((judgement.at(source, time, now)?, format!("the newest taken at or before {time}")))
         }
         Select::Random => {
             let (last, seed) = (section.last.unwrap_or(1), section.seed.unwrap_or(chance));

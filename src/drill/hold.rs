@@ -292,7 +292,7 @@ async fn probes(request: &Request<'_>) -> Result<Vec<ProbeResult>, DrillError> {
         let begun = Instant::now();
         let (state, detail) = match current(&*request.readback, &Listed::named(&name)).await {
             Ok(Some(value)) => judge(probe, probe::run(&probe.command, value.expose(), probe.time_limit).await),
-            Ok(None) => (State::NotRun, "its secret has no current value".into()),
+            Ok(None) => (State::NotRun, "its secret has no current version".into()),
             Err(error) if error.kind == ErrorKind::NotFound => (State::NotRun, "its secret was not restored".into()),
             Err(error) => return Err(error.into()),
         };
@@ -314,7 +314,7 @@ fn judge(probe: &Probe, ended: Ended) -> (State, String) {
     match ended {
         Ended::Code(code) if code == probe.exit => (State::Passed, format!("ended with {code}")),
         Ended::Code(code) => (State::Failed, format!("ended with {code}, not with {}", probe.exit)),
-        Ended::Signal => (State::Failed, "was ended by a signal".into()),
+        Ended::Signal => (State::Failed, "was stopped by a signal".into()),
         Ended::Late => (State::Failed, format!("did not end within {:#}", probe.time_limit)),
         Ended::NotStarted(error) => (State::Failed, format!("could not be started: {error}")),
     }
@@ -361,8 +361,8 @@ fn settle(
             Some(Verdict::Aborted)
         }
         End::Late => {
-            let limit = format!("{:#} were over during {:?}", request.file.time_limit, work.phase);
-            verdict::deviate(request, draft, "it was given up at its time limit", &limit);
+            let limit = format!("{:#} had passed during {:?}", request.file.time_limit, work.phase);
+            verdict::deviate(request, draft, "it was stopped at its time limit", &limit);
             Some(Verdict::TimedOut)
         }
         End::Failed(failure) => {

@@ -147,7 +147,7 @@ impl Unfinished {
         let cause = if self.embedded {
             "unknown; its sandbox ended with it".to_owned()
         } else {
-            format!("unknown; drill {} looked for what it had left, and removed {removed}", by.drill)
+            format!("unknown; drill {} removed {removed} that it had left", by.drill)
         };
         self.record.deviations.push(super::record::Deviation {
             what,

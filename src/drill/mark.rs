@@ -43,19 +43,19 @@ pub(super) struct Marker {
 /// Why a secret is not taken for a drill's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotOwn {
-    #[error("this caller may not look at it")]
+    #[error("these credentials cannot read it")]
     Hidden,
-    #[error("it carries no mark")]
+    #[error("it has no mark")]
     Unmarked,
-    #[error("its mark is not one that this host made for this name in this place")]
+    #[error("this host did not make its mark for this name and place")]
     Forged,
-    #[error("it is of another drill")]
+    #[error("it belongs to another drill")]
     OtherDrill,
     #[error("it is older than the drill")]
     Older,
     #[error("it has versions that the snapshot does not have")]
     OtherVersions,
-    #[error("its identifier is not one of this name in this place")]
+    #[error("its identifier does not belong to this name and place")]
     OtherPlace,
     #[error("the snapshot of its drill cannot be read here")]
     NoSnapshot,

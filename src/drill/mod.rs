@@ -165,7 +165,7 @@ pub enum DrillError {
     #[error("the sandbox is not empty: {0} exists there")]
     NotEmpty(String),
     /// Something in the sandbox has a drill's tag or a drill's name, and nothing proves that a drill made it; names and why.
-    #[error("nothing proves that a drill of this host made what is in the sandbox: {0}")]
+    #[error("the sandbox has secrets without proof that a drill of this host made them: {0}")]
     NotOurs(String),
     /// A drill was killed in another place, and what it created there is not removed yet.
     #[error("drill {drill:?} was killed and left {count} secrets in {place}")]
@@ -184,7 +184,7 @@ pub enum DrillError {
     #[error(transparent)]
     Choice(#[from] NoChoice),
     /// The guard let something through, or the negative controls could not be made.
-    #[error("the drill's own safeguards do not work: {0}")]
+    #[error("the safeguards of the drill do not work: {0}")]
     Control(String),
     /// No plan.
     #[error(transparent)]

@@ -15,7 +15,7 @@ pub async fn tell(notifiers: &[Notifier], on: On, summary: &Json) -> Vec<String>
         let how = match probe::run(&notifier.command, &input, notifier.time_limit).await {
             Ended::Code(0) => continue,
             Ended::Code(code) => format!("ended with {code}"),
-            Ended::Signal => "was ended by a signal".into(),
+            Ended::Signal => "was stopped by a signal".into(),
             Ended::Late => "did not end in time".into(),
             Ended::NotStarted(error) => format!("could not be started: {error}"),
         };

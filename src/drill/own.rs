@@ -142,7 +142,7 @@ impl Own {
             }
             Err(why) => {
                 self.note(name, Made::Not);
-                Err(refused(step, &format!("what has this name is not this drill's: {why}")))
+                Err(refused(step, &format!("the secret with this name does not belong to this drill: {why}")))
             }
         }
     }

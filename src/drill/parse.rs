@@ -33,38 +33,41 @@ impl DrillFile {
         let (snapshot, target, restore) = (&self.snapshot, &self.target, &self.restore);
         let account = target.account.is_some() || target.region.is_some() || target.role.is_some();
         let rules = [
-            (self.scenario.trim().is_empty(), "scenario is empty: say what is supposed to have happened"),
+            (self.scenario.trim().is_empty(), "scenario is empty: describe what the drill assumes has happened"),
             (self.every_days == Some(0), "every_days must be at least 1"),
             (!self.time_limit.is_positive(), "time_limit must be above 0"),
-            (target.sandbox && account, "[target] sandbox stands alone: it has no account, region or role"),
-            (!target.sandbox && target.account.is_none(), "[target] account is missing (or say sandbox = true)"),
+            (target.sandbox && account, "[target] sandbox cannot have an account, region or role"),
+            (!target.sandbox && target.account.is_none(), "[target] account is missing (or set sandbox = true)"),
             (!target.sandbox && target.region.is_none(), "[target] region is missing"),
-            (target.account.as_ref().is_some_and(|account| !is_account(account)), "[target] account has twelve digits"),
-            ((snapshot.select == Select::Id) != snapshot.id.is_some(), "[snapshot] id goes with select = \"id\""),
+            (
+                target.account.as_ref().is_some_and(|account| !is_account(account)),
+                "[target] account must have twelve digits",
+            ),
+            (
+                (snapshot.select == Select::Id) != snapshot.id.is_some(),
+                "[snapshot] id and select = \"id\" need each other",
+            ),
             (
                 (snapshot.select == Select::Time) != snapshot.time.is_some(),
-                "[snapshot] time goes with select = \"time\"",
+                "[snapshot] time and select = \"time\" need each other",
             ),
             (
                 (snapshot.select == Select::Random) != snapshot.last.is_some(),
-                "[snapshot] last goes with select = \"random\"",
+                "[snapshot] last and select = \"random\" need each other",
             ),
             (snapshot.last == Some(0), "[snapshot] last must be at least 1"),
             (
                 (restore.what == What::Sample) != restore.sample.is_some(),
-                "[restore] sample goes with what = \"sample\"",
+                "[restore] sample and what = \"sample\" need each other",
             ),
-            (
-                restore.what != What::Sample && !restore.always.is_empty(),
-                "[restore] always goes with what = \"sample\"",
-            ),
+            (restore.what != What::Sample && !restore.always.is_empty(), "[restore] always needs what = \"sample\""),
             (
                 restore.sample.as_ref().is_some_and(Size::is_impossible),
-                "[restore] sample is a number or \"1%\" to \"100%\"",
+                "[restore] sample must be a number or \"1%\" to \"100%\"",
             ),
             (
                 self.open.by == OpenedBy::Canary && restore.what != What::Canaries,
-                "[open] by = \"canary\" opens canaries only: say [restore] what = \"canaries\"",
+                "[open] by = \"canary\" opens canaries only: set [restore] what = \"canaries\"",
             ),
             (self.checks.run.is_empty(), "[checks] run is empty: a drill that checks nothing proves nothing"),
             (self.probes.iter().any(|probe| probe.command.is_empty()), "[[probe]] command is empty"),
@@ -133,13 +136,13 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_said() {
         for (more, says) in [
-            ("[snapshot]\nselect = \"random\"", "last goes with"),
-            ("[snapshot]\nid = \"ab\"", "id goes with"),
+            ("[snapshot]\nselect = \"random\"", "need each other"),
+            ("[snapshot]\nid = \"ab\"", "need each other"),
             ("[snapshot]\nselect = \"random\"\nlast = 0", "at least 1"),
-            ("[restore]\nwhat = \"sample\"", "sample goes with"),
+            ("[restore]\nwhat = \"sample\"", "need each other"),
             ("[restore]\nwhat = \"sample\"\nsample = 0", "1%"),
             ("[restore]\nwhat = \"sample\"\nsample = \"101%\"", "1%"),
-            ("[restore]\nalways = [\"a\"]", "always goes with"),
+            ("[restore]\nalways = [\"a\"]", "needs what"),
             ("[open]\nby = \"canary\"", "canaries only"),
             ("[checks]\nrun = []", "proves nothing"),
             ("[[probe]]\nname = \"p\"\nsecret = \"s\"\ncommand = []", "command is empty"),
@@ -148,7 +151,7 @@ mod tests {
             assert!(matches!(&error, DrillFileError::Meaning(words) if words.contains(says)), "{more}: {error}");
         }
         for (text, says) in [
-            ("scenario = \"s\"\n[target]\nsandbox = true\nregion = \"eu-west-1\"", "stands alone"),
+            ("scenario = \"s\"\n[target]\nsandbox = true\nregion = \"eu-west-1\"", "cannot have"),
             ("scenario = \"s\"\n[target]\nregion = \"eu-west-1\"", "account is missing"),
             ("scenario = \" \"\n[target]\nsandbox = true", "scenario is empty"),
             ("scenario = \"s\"\n[target]\naccount = \"99\"\nregion = \"eu-west-1\"", "twelve"),

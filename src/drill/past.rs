@@ -129,7 +129,7 @@ pub fn as_of(mut past: Vec<Past>, now: Timestamp) -> Vec<Past> {
     for each in &mut past {
         let is_ahead = each.verified().and_then(Facts::started).is_some_and(|started| started > latest);
         if is_ahead {
-            each.fault = Some("it is dated more than a day ahead".to_owned());
+            each.fault = Some("it is dated more than a day in the future".to_owned());
             each.kind = Some(FaultKind::Damaged);
         }
     }

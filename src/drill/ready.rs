@@ -62,14 +62,14 @@ impl Ready {
             format!("into {}", self.draft.target),
         ];
         if !self.manifest.is_compared() {
-            lines.push("a rollback could not be excluded: nothing here remembers the newest snapshot".into());
+            lines.push("a rollback could not be excluded: this machine does not know the newest snapshot".into());
         }
-        lines.extend(point.accepted.iter().map(|accepted| format!("accepted although it is a fault: {accepted}")));
+        lines.extend(point.accepted.iter().map(|accepted| format!("fault accepted: {accepted}")));
         if !isolation.lost.is_empty() {
             lines.push(format!("lost: {}", isolation.lost));
         }
         if !self.left.own.is_empty() {
-            lines.push(format!("{} secrets that earlier drills left there are removed first", self.left.own.len()));
+            lines.push(format!("{} secrets of earlier drills are removed first", self.left.own.len()));
         }
         lines
     }
@@ -149,10 +149,10 @@ fn no_snapshot(request: &Request<'_>, why: NoChoice) -> DrillError {
     match why {
         NoChoice::Refused(_) | NoChoice::Superseded { .. } | NoChoice::Ambiguous(_) => why.into(),
         NoChoice::SeveralSources(_) => {
-            let why = "there are several sources, and [snapshot] source names none of them";
+            let why = "there are several sources: set [snapshot] source";
             DrillError::NoSnapshot(format!("{why}, in {storage}"))
         }
-        other => DrillError::NoSnapshot(format!("none is as [snapshot] says, in {storage}: {other}")),
+        other => DrillError::NoSnapshot(format!("no snapshot matches [snapshot], in {storage}: {other}")),
     }
 }
 

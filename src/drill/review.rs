@@ -25,11 +25,11 @@ fn judge(section: &ReviewSection, plan: &str, past: &[Past], now: Timestamp) -> 
     let found = past.iter().find(|past| past.stored.name == section.record);
     let facts = found.and_then(Past::verified).filter(|facts| facts.plan() == plan);
     let Some((found, facts)) = found.zip(facts) else {
-        return Err("there is no such record of this plan, or it does not verify".into());
+        return Err("this plan has no such record, or the record does not verify".into());
     };
     let day = |time: Timestamp| -> Date { TimeZone::UTC.to_datetime(time).date() };
     if facts.started().is_some_and(|held| section.date < day(held)) {
-        return Err(format!("{} is before the drill was held", section.date));
+        return Err(format!("{} is before the drill", section.date));
     }
     // A day that has begun somewhere is not in the future.
     if day(now).tomorrow().is_ok_and(|latest| section.date > latest) {

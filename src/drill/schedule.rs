@@ -46,17 +46,17 @@ pub struct Written {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// Custodians do not come by themselves.
-    #[error("a drill that is opened by a quorum cannot be held by itself; say [open] by = \"canary\"")]
+    #[error("a drill that needs a quorum cannot run on a schedule; set [open] by = \"canary\"")]
     Quorum,
     /// `every_days` is missing, or no calendar has it.
     #[error(
-        "every_days = {0} is no rhythm of a calendar; say 1, 7, 28 to 31 (a month), 90 to 92 (a quarter), 181 to 184 (half a year) \
+        "a schedule cannot have every_days = {0}; use 1, 7, 28 to 31 (a month), 90 to 92 (a quarter), 181 to 184 (half a year) \
          or 365"
     )]
     Rhythm(u32),
     /// A name, path, role or region with a character that the files cannot carry.
     #[error(
-        "{0:?} has a space or a sign in it that schedulers read in different ways; letters, digits and _ - . / : @ + = , are well"
+        "{0:?} has a character that schedulers read in different ways; use only letters, digits and _ - . / : @ + = ,"
     )]
     Word(String),
 }

@@ -42,7 +42,7 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
     rule(
         landed.account == source.account,
         format!(
-            "the drill's target is account {}, where the secrets came from; a drill needs another account",
+            "the target of the drill is account {}, the source of the secrets; a drill needs another account",
             landed.account
         ),
         format!("account {} is not the source's, {}", landed.account, source.account),
@@ -50,7 +50,7 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
     if let Some(account) = claim.account {
         rule(
             account != landed.account,
-            format!("the drill file names account {account}, the credentials lead to {}", landed.account),
+            format!("the drill file names account {account}, but the credentials belong to {}", landed.account),
             format!("account {account} is the one the drill file names"),
         );
     }
@@ -64,13 +64,13 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
     if let Some(role) = claim.role {
         rule(
             role.split(':').nth(4) != Some(&landed.account),
-            format!("the role {role} is not of account {}, where it led", landed.account),
-            format!("the role is of account {}", landed.account),
+            format!("the role {role} is not in account {}, to which it led", landed.account),
+            format!("the role is in account {}", landed.account),
         );
     }
     rule(
         !claim.embedded && region_name(&landed.region) == region_name(&source.region) && claim.prefix.is_empty(),
-        format!("the target is in {}, the source's region, and names have no prefix", landed.region),
+        format!("the target is in {}, the region of the source, and its names have no prefix", landed.region),
         if claim.prefix.is_empty() {
             format!("region {} is not the source's, {}", landed.region, source.region)
         } else {
@@ -85,8 +85,8 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
     if let Some(endpoint) = claim.endpoint {
         rule(
             is_primary(endpoint, source, claim.lost),
-            format!("the endpoint {endpoint} is the primary's"),
-            format!("the endpoint {endpoint} is not the primary's"),
+            format!("the endpoint {endpoint} belongs to the primary"),
+            format!("the endpoint {endpoint} does not belong to the primary"),
         );
     }
     if against.is_empty() { Ok(sure) } else { Err(against) }
@@ -171,7 +171,7 @@ mod tests {
         assert!(judge(&fine).is_ok(), "a prefix makes the source's region usable");
         let shouted = place("2", "EU-CENTRAL-1");
         let against = judge(&Claim { landed: &shouted, prefix: "", ..fine }).unwrap_err();
-        assert!(against.len() == 1 && against[0].contains("the source's region"), "{against:?}");
+        assert!(against.len() == 1 && against[0].contains("the region of the source"), "{against:?}");
     }
 
     #[test]
@@ -193,10 +193,10 @@ mod tests {
             "account 999999999999 is not the source's, 111111111111",
             "account 999999999999 is the one the drill file names",
             "account 999999999999 is in the configuration's list",
-            "the role is of account 999999999999",
+            "the role is in account 999999999999",
             "every name begins with \"drill/\"",
             "the target is in no region that counts as lost",
-            "the endpoint http://127.0.0.1:2 is not the primary's",
+            "the endpoint http://127.0.0.1:2 does not belong to the primary",
         ];
         assert_eq!(judge(&claim).unwrap(), sure);
         let least = Claim { account: None, allowed: &[], role: None, endpoint: None, prefix: "", ..claim };

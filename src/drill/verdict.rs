@@ -94,7 +94,7 @@ fn failures(draft: &Record) -> Vec<(String, String)> {
     // A check that ran proves something about values only when it looked at what they hang on.
     if !draft.checks.iter().any(|check| check.state == State::Passed && check.equal > 0 && compares(check)) {
         let cause = "nothing was restored, or no check of values, ids or labels passed";
-        found.push(("no value, id or label was compared and equal".into(), cause.into()));
+        found.push(("no compared value, id or label was equal".into(), cause.into()));
     }
     for probe in draft.probes.iter().filter(|probe| probe.state != State::Passed) {
         found.push((format!("probe {:?} did not pass", probe.name), probe.detail.clone()));
@@ -121,11 +121,11 @@ fn failure(check: &Check) -> Option<(String, String)> {
     let what = match (check.chosen, check.state) {
         (false, _) | (true, State::Passed | State::NotApplicable) => return None,
         (true, State::Failed) => format!("check {name:?} failed"),
-        (true, State::NotRun) => format!("check {name:?} was not run to its end"),
+        (true, State::NotRun) => format!("check {name:?} did not run to its end"),
     };
     let of = check.expected;
     let numbers = [
-        (check.compared.saturating_sub(check.equal), format!("of {of} are not as in the snapshot")),
+        (check.compared.saturating_sub(check.equal), format!("of {of} differ from the snapshot")),
         (check.missing, format!("of {of} are missing")),
         (check.unexpected, "more than in the snapshot".into()),
         (of.saturating_sub(check.compared.saturating_add(check.missing)), format!("of {of} could not be compared")),
@@ -202,15 +202,15 @@ mod tests {
     #[test]
     fn each_number_of_a_check_has_its_words() {
         for (found, state, what, cause) in [
-            (count(24, 24, 21, 0, 0), State::Failed, "failed", "3 of 24 are not as in the snapshot"),
+            (count(24, 24, 21, 0, 0), State::Failed, "failed", "3 of 24 differ from the snapshot"),
             (count(24, 22, 22, 2, 0), State::Failed, "failed", "2 of 24 are missing"),
             (count(24, 24, 24, 0, 1), State::Failed, "failed", "1 more than in the snapshot"),
-            (count(24, 19, 19, 0, 0), State::NotRun, "was not run to its end", "5 of 24 could not be compared"),
+            (count(24, 19, 19, 0, 0), State::NotRun, "did not run to its end", "5 of 24 could not be compared"),
             (
                 count(24, 20, 19, 1, 2),
                 State::Failed,
                 "failed",
-                "1 of 24 are not as in the snapshot; 1 of 24 are missing; 2 more than in the snapshot; \
+                "1 of 24 differ from the snapshot; 1 of 24 are missing; 2 more than in the snapshot; \
                  3 of 24 could not be compared",
             ),
         ] {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn something_of_a_value_must_have_been_compared_and_equal() {
-        let words = "no value, id or label was compared and equal";
+        let words = "no compared value, id or label was equal";
         let cause = "nothing was restored, or no check of values, ids or labels passed";
         let only = |aspect, count, state| spoiled(|record| record.checks = vec![check(aspect, count, state)]);
         for aspect in Aspect::ALL {

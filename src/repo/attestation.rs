@@ -69,7 +69,7 @@ impl Attestations {
         self.verified = verified;
         let fault = |each: &Attestation| {
             let stem = layout::stem(each.time, each.attestation);
-            let detail = format!("it is dated ahead of today: {}", each.time);
+            let detail = format!("it is dated in the future: {}", each.time);
             Fault::new(&layout::record(layout::ATTESTATIONS, &stem), FaultKind::Untrusted, detail)
         };
         self.faults.extend(ahead.iter().map(fault));

@@ -332,7 +332,11 @@ fn unsigned_name(name: &str) -> &str {
 }
 
 fn renamed(name: &str, own: &str) -> Fault {
-    Fault::new(name, FaultKind::Renamed, format!("it is genuine and has the name of another: its own is {own}"))
+    Fault::new(
+        name,
+        FaultKind::Renamed,
+        format!("it is genuine, but has the name of another file: its own name is {own}"),
+    )
 }
 
 /// A manifest as far as its own file tells: of this repository, signed by a signer that counts, under its own name.

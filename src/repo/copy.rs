@@ -111,7 +111,7 @@ async fn refuse_another(from: &Repository, to: &Storage) -> Result<(), RepoError
     match Identity::read(to).await? {
         Some(there) if there.repository != from.id => {
             let (address, id) = (to.address(), there.repository.short());
-            Err(RepoError::Exists(format!("{address} (another one, {id})")))
+            Err(RepoError::Exists(format!("{address} (another repository, {id})")))
         }
         _ => Ok(()),
     }

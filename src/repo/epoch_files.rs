@@ -77,7 +77,7 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Damaged`] when it does not parse or another file has a name that it needs; [`RepoError::Untrusted`] when it
     /// is another repository's, `expected` did not sign it, it does not follow the newest epoch of `trust`, a new root is not
-    /// countersigned by a signer of that epoch, or its closing list is another one; [`RepoError::Storage`].
+    /// countersigned by a signer of that epoch, or it has another closing list; [`RepoError::Storage`].
     pub async fn put_signed_epoch(
         &self,
         next: SignedEpoch<'_>,
@@ -88,7 +88,7 @@ impl Repository {
         let digest = Digest::of(next.bytes);
         let name = layout::epoch(epoch.number, &digest);
         if epoch.root != *expected {
-            return Err(untrusted(&name, "another key than the expected one is its root"));
+            return Err(untrusted(&name, "its root is not the expected key"));
         }
         if epoch.repository != self.id {
             return Err(untrusted(&name, "it belongs to another repository"));
@@ -104,10 +104,10 @@ impl Repository {
         let others = self.epoch_files().await?.whole;
         if let Some(taken) = others.values().find(|other| other.bytes != next.bytes && trust.may_be_next(other)) {
             let name = layout::epoch(taken.epoch.number, &Digest::of(&taken.bytes));
-            return Err(damaged(&name, "another epoch took the place"));
+            return Err(damaged(&name, "another epoch took its place"));
         }
         if epoch.closing != next.closing.map(Digest::of) {
-            return Err(untrusted(&name, "its closing list is another one"));
+            return Err(untrusted(&name, "it has another closing list"));
         }
         if let (Some(digest), Some(closing)) = (&epoch.closing, next.closing) {
             self.put_same(&layout::closing(digest), Bytes::copy_from_slice(closing)).await?;

@@ -122,10 +122,10 @@ pub enum ForgetError {
     #[error("this host's signing key is not allowed by key epoch {0}")]
     NotASigner(u32),
     /// There is no such record in force.
-    #[error("there is nothing to take back: {0}")]
+    #[error("there is nothing to undo: {0}")]
     NoRecord(String),
     /// The files are gone already.
-    #[error("snapshot number {0} is gone already and cannot come back")]
+    #[error("snapshot number {0} is already removed and cannot be recovered")]
     Gone(u64),
     /// The repository failed.
     #[error(transparent)]
@@ -198,7 +198,7 @@ impl Repository {
                 .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
         }
         if layout::stem(record.time, record.forget) != file.stem {
-            return Err((FaultKind::Renamed, "it is genuine and has the name of another".into()));
+            return Err((FaultKind::Renamed, "it is genuine, but has the name of another file".into()));
         }
         // What one that was removed since took back stays taken back, if the closing list says so; what it ordered lapses.
         let counts = trust.counts(Signed::Forget, epoch, signer, &Digest::of(&file.bytes));

@@ -82,7 +82,7 @@ pub enum NoChoice {
         newest: u32,
     },
     /// Several genuine snapshots have the number.
-    #[error("several snapshots have number {0}: which of them is the newest is not known")]
+    #[error("several snapshots have number {0}, so the newest snapshot is not known")]
     Ambiguous(u64),
     /// There is none.
     #[error("there is no snapshot {0}")]
@@ -91,7 +91,7 @@ pub enum NoChoice {
     #[error("{0}")]
     Forgotten(ForgottenBy),
     /// None is of that time or before.
-    #[error("there is no snapshot of {0} or before")]
+    #[error("there is no snapshot taken at or before {0}")]
     NoneAt(Timestamp),
     /// Several sources, and none is named.
     #[error("the repository holds snapshots of {} sources", .0.len())]
@@ -277,7 +277,7 @@ impl Judgement {
     /// # Errors
     /// See [`NoChoice`]: any fault with a severity refuses.
     pub fn newest(&self, source: Option<&PlaceFilter>) -> Result<Chosen, NoChoice> {
-        let accepted = self.certain("which snapshot is the newest is not certain")?;
+        let accepted = self.certain("the newest snapshot is not certain")?;
         let place = self.one_source(source)?.ok_or_else(|| NoChoice::None("latest".into()))?;
         let found = self.chain.newest().remove(&place).ok_or_else(|| NoChoice::None("latest".into()))?;
         self.alone(found)?;
@@ -289,7 +289,7 @@ impl Judgement {
     /// # Errors
     /// As [`Self::newest`].
     pub fn recent(&self, source: Option<&PlaceFilter>, last: usize) -> Result<Vec<Chosen>, NoChoice> {
-        let accepted = self.certain("which snapshots are the newest is not certain")?;
+        let accepted = self.certain("the newest snapshots are not certain")?;
         let place = self.one_source(source)?;
         let of =
             |found: &&VerifiedManifest| place.as_ref() == Some(&found.manifest().source) && !self.chain.is_late(found);
@@ -303,7 +303,7 @@ impl Judgement {
     /// # Errors
     /// As [`Self::newest`].
     pub fn at(&self, source: Option<&PlaceFilter>, at: Timestamp, now: Timestamp) -> Result<Chosen, NoChoice> {
-        let accepted = self.certain(&format!("which snapshot was the newest at {at} is not certain"))?;
+        let accepted = self.certain(&format!("the newest snapshot at {at} is not certain"))?;
         let place = self.one_source(source)?;
         let is_dated = |found: &VerifiedManifest| {
             let manifest = found.manifest();
@@ -362,7 +362,7 @@ impl Judgement {
     pub fn for_copying(&self) -> Result<Vec<AcceptedFault>, NoChoice> {
         self.refuse_superseded()?;
         let uncertain = |fault: &Fault| matches!(fault.kind, FaultKind::Fork | FaultKind::RolledBack);
-        Ok(self.let_through("nothing is added to a history whose newest snapshot is not certain", uncertain)?)
+        Ok(self.let_through("nothing is added to the history: its newest snapshot is not certain", uncertain)?)
     }
 
     /// A history from which something may be concluded for good, such as what to remove: without any fault.

@@ -115,7 +115,7 @@ pub enum RepoError {
     #[error("there is no repository at {}", line(.0))]
     NotARepository(String),
     /// There is one already.
-    #[error("there is a repository at {} already", line(.0))]
+    #[error("a repository already exists at {}", line(.0))]
     Exists(String),
     /// Written by a newer version of the format.
     #[error("{} has format version {found}; this build knows {FORMAT_VERSION}", line(address))]
@@ -148,7 +148,7 @@ pub enum RepoError {
         file: String,
     },
     /// Records that wait on this host's disk cannot be written or read.
-    #[error("records cannot be spooled on this host: {0}")]
+    #[error("cannot write records to the spool on this host: {0}")]
     Spool(std::io::Error),
     /// The storage failed.
     #[error(transparent)]
@@ -183,7 +183,7 @@ impl Repository {
         let repository = Self { storage, id: epoch.repository, memory: None };
         let there = repository.storage.list(layout::EPOCHS).await?;
         if let Some(other) = there.iter().find(|entry| !entry.name.starts_with(&name)) {
-            return Err(damaged(&other.name, "an interrupted creation left it there"));
+            return Err(damaged(&other.name, "it is left from an interrupted creation"));
         }
         for (name, text) in layout::GUIDES {
             repository.put_same(name, Bytes::from_static(text.as_bytes())).await?;

@@ -126,7 +126,7 @@ pub(super) fn check_arcs(arcs: &[SweepArc]) -> Result<(), String> {
     if arcs.is_sorted_by(|newer, older| newer.time >= older.time) {
         Ok(())
     } else {
-        Err("its arcs are not in order of time, the newest first".into())
+        Err("its arcs are not in order of time, newest first".into())
     }
 }
 

@@ -154,7 +154,7 @@ fn judge(repository: RepositoryId, file: &SignedFile, trust: &Trust) -> Result<L
     verify(&record.signer, Namespace::Record, &file.bytes, signature)
         .map_err(|error| (FaultKind::Untrusted, error.to_string()))?;
     if layout::stem(record.time, record.record) != file.stem {
-        return Err((FaultKind::Renamed, "it is genuine and has the name of another".into()));
+        return Err((FaultKind::Renamed, "it is genuine, but has the name of another file".into()));
     }
     let is_word = |kind: &str| !kind.is_empty() && kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
     if is_word(&record.kind) { Ok(record) } else { Err((FaultKind::Damaged, "its kind is not a word".into())) }

@@ -315,7 +315,7 @@ fn read<T: Line>(run: &Scratch, key: &IndexKey) -> Result<Box<dyn Iterator<Item 
     let mut lines = Lines::of_own(SPOOL, start, Opener::Index(key))?;
     Ok(Box::new(std::iter::from_fn(move || {
         let advanced = lines.advance()?;
-        let parse = |()| serde_json::from_slice(lines.line()).map_err(|_| damaged(SPOOL, "a line of another kind"));
+        let parse = |()| serde_json::from_slice(lines.line()).map_err(|_| damaged(SPOOL, "a line has another kind"));
         Some(advanced.and_then(parse))
     })))
 }

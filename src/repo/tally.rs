@@ -71,9 +71,8 @@ impl SnapshotTally {
         let wrong = self.differing(&found.manifest().counts).map(|(what, found, stated)| {
             Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))
         });
-        let readings = (found.manifest().readings != readings.finish()).then(|| {
-            Fault::new(&file, FaultKind::Damaged, "what it says of the age of its readings is not so in its index")
-        });
+        let readings = (found.manifest().readings != readings.finish())
+            .then(|| Fault::new(&file, FaultKind::Damaged, "the age of its readings differs from its index"));
         dangling.chain(wrong).chain(readings).collect()
     }
 

@@ -93,7 +93,7 @@ fn counting(anchor: &TrustAnchor, files: &EpochFiles) -> Result<Trust, RepoError
     for (digest, stored) in &files.whole {
         if stored.epoch.root == anchor.root {
             if stored.epoch.recipient != anchor.recipient {
-                return Err(untrusted(&name_of(stored, digest), "it names another recovery recipient than its root's"));
+                return Err(untrusted(&name_of(stored, digest), "its recovery recipient does not belong to its root"));
             }
             ours.push((digest, stored));
         }
@@ -133,15 +133,19 @@ fn before<'a>(
     let epoch = &stored.epoch;
     let Some(previous) = &epoch.previous else {
         let is_first = epoch.number == 1;
-        return if is_first { Ok(None) } else { Err(untrusted(&name_of(stored, digest), "it names no epoch before")) };
+        return if is_first {
+            Ok(None)
+        } else {
+            Err(untrusted(&name_of(stored, digest), "it names no previous epoch"))
+        };
     };
     if previous.number.checked_add(1) != Some(epoch.number) {
-        return Err(untrusted(&name_of(stored, digest), "the epoch before does not have the number before"));
+        return Err(untrusted(&name_of(stored, digest), "the previous epoch does not have the previous number"));
     }
     let name = layout::epoch(previous.number, &previous.sha256);
     match files.whole.get(&previous.sha256) {
         Some(before) if before.epoch.number == previous.number => Ok(Some((previous.sha256, before))),
-        Some(_) => Err(untrusted(&name, "the epoch before does not have the number before")),
+        Some(_) => Err(untrusted(&name, "the previous epoch does not have the previous number")),
         None => Err(match files.broken.iter().find(|(_, digest, _)| *digest == previous.sha256) {
             None => damaged(&name, super::MISSING),
             Some((.., fault)) if matches!(fault.kind, FaultKind::Damaged | FaultKind::Missing) => {
@@ -217,7 +221,7 @@ impl Trust {
         match removed {
             Some(later) if !self.closings.get(&later.number).is_some_and(|list| list.lists(what, file)) => {
                 Err(format!(
-                    "{} may not sign any more since epoch {}, and its closing list does not name this file",
+                    "{} may no longer sign since epoch {}, and its closing list does not name this file",
                     signer.fingerprint(),
                     later.number
                 ))

@@ -75,7 +75,7 @@ impl Known {
     fn next(&self) -> Result<u64, RepoError> {
         let next = self.head.map_or(Some(1), |head| head.sequence.checked_add(1));
         next.filter(|next| *next <= layout::MOST_SNAPSHOTS)
-            .ok_or_else(|| untrusted(layout::SNAPSHOTS, "the newest snapshot has the last number there is"))
+            .ok_or_else(|| untrusted(layout::SNAPSHOTS, "the newest snapshot has the highest possible number"))
     }
 
     /// Takes note of a believed manifest; tells whether it is the head now. A late one is: it has its place.
@@ -148,7 +148,7 @@ impl Repository {
             }
         }
         let name = layout::turn(tip.next()?, MOST_TRIES);
-        Err(untrusted(&name, "no signer made the files that stand where the next snapshot's turn is taken"))
+        Err(untrusted(&name, "no signer made the files at the turn of the next snapshot"))
     }
 
     fn claim(&self, manifest: &Manifest, signer: &Signer) -> Result<Claim, RepoError> {
@@ -221,9 +221,7 @@ impl Repository {
         let now = self.trust(&anchor).await?;
         let newer = now.superseded().or(Some(now.current().number).filter(|number| *number != current.number));
         match newer {
-            Some(number) => {
-                Err(untrusted(layout::EPOCHS, format!("key epoch {number} was added while this run was under way")))
-            }
+            Some(number) => Err(untrusted(layout::EPOCHS, format!("key epoch {number} was added during this run"))),
             None => Ok(()),
         }
     }

@@ -91,7 +91,7 @@ impl<'a> Comparing<'a, '_> {
                 self.count(Aspect::Labels).unexpected += extra.labels.len() as u64;
                 let labelled = [Aspect::Ids, Aspect::Labels];
                 let aspects = if extra.labels.is_empty() { &labelled[..1] } else { &labelled };
-                self.differ(aspects, Some(id), "extra", "a version that was not in the snapshot".into());
+                self.differ(aspects, Some(id), "extra", "this version is not in the snapshot".into());
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ impl<'a> Comparing<'a, '_> {
         let wanted = |region: &str| secret.desired.replicas.iter().any(|wanted| wanted.region == region);
         for more in found.iter().filter(|found| is_new && !wanted(&found.region)) {
             self.count(Aspect::Replicas).unexpected += 1;
-            self.differ(&[Aspect::Replicas], None, "replicas", format!("{} was not to be made", more.region));
+            self.differ(&[Aspect::Replicas], None, "replicas", format!("{} is not in the plan", more.region));
         }
     }
 
@@ -273,7 +273,7 @@ impl<'a> Comparing<'a, '_> {
                 let same = expected.same_as(value);
                 self.count(aspect).tally(Some(same));
                 if !same {
-                    let detail = "the bytes are not those of the snapshot".into();
+                    let detail = "the bytes differ from the snapshot".into();
                     self.differ(&[aspect], Some(&version.id), "value", detail);
                 }
                 self.old_arns(Some(&version.id), expected.expose());
@@ -285,11 +285,11 @@ impl<'a> Comparing<'a, '_> {
                 self.differ(&[aspect], Some(&version.id), "unreadable", reason.clone());
             }
             FetchedValue::Withheld(reason) => {
-                self.differ(&[aspect], Some(&version.id), "unreadable", format!("not readable while {reason}"));
+                self.differ(&[aspect], Some(&version.id), "unreadable", format!("cannot be read: {reason}"));
             }
             FetchedValue::None | FetchedValue::Known => {
                 self.count(aspect).missing += 1;
-                self.differ(&[aspect], Some(&version.id), "value", "it holds no value".into());
+                self.differ(&[aspect], Some(&version.id), "value", "the version has no value".into());
             }
         }
         Ok(true)

@@ -22,7 +22,7 @@ pub(super) fn decide(
     notes: &mut Vec<String>,
 ) -> Outcome {
     if let Some(service) = &existing.secret.facets.managed {
-        return Outcome::Impossible(format!("a secret of this name is there and managed by {service}"));
+        return Outcome::Impossible(format!("a secret with this name exists and {service} manages it"));
     }
     let primary = existing.secret.facets.primary_region.as_deref();
     if let Some(primary) = primary.filter(|primary| *primary != wishing.found.place.region) {
@@ -40,7 +40,7 @@ pub(super) fn decide(
         OnScheduled::Fail => Outcome::Conflict(SCHEDULED.into()),
         OnScheduled::ForceReplace => {
             notes.push(format!(
-                "what is scheduled for deletion under this name is destroyed for good: {}",
+                "the secret with this name, scheduled for deletion, is destroyed permanently: {}",
                 versions(state)
             ));
             Outcome::Recreate
@@ -48,7 +48,10 @@ pub(super) fn decide(
         OnScheduled::Undelete => {
             if !state.hidden.is_empty() {
                 let hidden: Vec<&str> = state.hidden.iter().map(String::as_str).collect();
-                notes.push(format!("not shown while it is scheduled for deletion: {}", hidden.join(", ")));
+                notes.push(format!(
+                    "AWS does not show these parts while it is scheduled for deletion: {}",
+                    hidden.join(", ")
+                ));
             }
             let live = State { scheduled: false, ..state.clone() };
             match resolve(steps::relate(desired, &live), desired, &live, wishing.options.on_conflict) {
@@ -60,7 +63,7 @@ pub(super) fn decide(
     }
 }
 
-const SCHEDULED: &str = "a secret of this name is scheduled for deletion in the target";
+const SCHEDULED: &str = "a secret with this name is scheduled for deletion in the target";
 
 /// Whether what is there is the very secret of the record, and is as it was: nothing of it has to be restored, so what
 /// cannot or shall not be restored does not matter.
@@ -86,14 +89,14 @@ fn resolve(relation: Relation, desired: &Desired, state: &State, on_conflict: On
         Relation::Begun => return Outcome::Complete,
         Relation::Other(differences) => differences,
     };
-    let reason = format!("another secret of this name is there: {}", differences.join(", "));
+    let reason = format!("another secret with this name exists: {}", differences.join(", "));
     let has_value = desired.versions.iter().any(|version| version.has(AWSCURRENT));
     // What AWSCURRENT is on cannot lose it, so only a value can replace a value.
     let needs_value = on_conflict == OnConflict::NewVersion || !state.versions.is_empty();
     match on_conflict {
         // One secret's trouble: the others are not refused for it.
         OnConflict::NewVersion | OnConflict::Replace if needs_value && !has_value => {
-            Outcome::Impossible(format!("{reason}; the snapshot has no value to put there"))
+            Outcome::Impossible(format!("{reason}; the snapshot has no value to write"))
         }
         OnConflict::NewVersion => Outcome::NewVersion,
         OnConflict::Replace => Outcome::Replace,
@@ -130,9 +133,9 @@ pub(super) fn refuse(record: &Record, options: &Options) -> Option<Outcome> {
     match record.versions.iter().find(|version| version.has(AWSCURRENT)) {
         Some(current) => unavailable(current, AWSCURRENT),
         // The first value put into a secret always becomes AWSCURRENT, so the others cannot be put back as they were.
-        None if record.versions.iter().any(is_stored) => {
-            Some(Outcome::Impossible("no version of it is labelled AWSCURRENT (--version restores one of them)".into()))
-        }
+        None if record.versions.iter().any(is_stored) => Some(Outcome::Impossible(
+            "no version has the label AWSCURRENT (use --version to restore one of them)".into(),
+        )),
         None => None,
     }
 }
@@ -143,7 +146,7 @@ fn unavailable(version: &Version, what: &str) -> Option<Outcome> {
         ValueState::Unreadable { reason } => {
             Some(Outcome::Impossible(format!("its {what} value could not be read: {reason}")))
         }
-        ValueState::None => Some(Outcome::Impossible(format!("its {what} version holds no value"))),
+        ValueState::None => Some(Outcome::Impossible(format!("its {what} version has no value"))),
         ValueState::Withheld { .. } => Some(Outcome::Impossible(format!("its {what} value is not in the backup"))),
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn wish(record: &Record, wishing: &Wishing<'_>, untouched: bool) -> W
     wish.deletion(secret, wishing);
     wish.unknown_fields(secret);
     if secret.facets.managed.is_some() {
-        wish.note("a managed secret's value under another name: no service keeps it up to date");
+        wish.note("this is the value of a managed secret under another name: no service updates it");
     }
     wish
 }
@@ -105,17 +105,14 @@ impl Wish {
         let (system, own): (Vec<Tag>, Vec<Tag>) = secret.facets.tags.iter().cloned().partition(is_system);
         if !system.is_empty() {
             let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
-            self.note(format!(
-                "system tags belong to the services that set them and are left out: {}",
-                keys.join(", ")
-            ));
+            self.note(format!("system tags are left out, because AWS services set them: {}", keys.join(", ")));
         }
         let count = own.len();
         self.desired.tags = own;
         if !marks {
             self.desired.tags.retain(|tag| tag.key != DRILL_TAG);
             if self.desired.tags.len() < count {
-                self.note(format!("the tag {DRILL_TAG} is the mark of a drill and is left out"));
+                self.note(format!("the tag {DRILL_TAG} is left out: it is the mark of a drill"));
             }
         }
     }
@@ -126,7 +123,10 @@ impl Wish {
             candidate(key, wishing.source, &wishing.found.place, wishing.options);
         let Some(candidate) = candidate else {
             if !asked_for {
-                self.note(format!("{} (--kms-map changes that)", default_instead(key, "belongs to", wishing.source)));
+                self.note(format!(
+                    "{} (use --kms-map to change this)",
+                    default_instead(key, "belongs to", wishing.source)
+                ));
             }
             return;
         };
@@ -135,18 +135,20 @@ impl Wish {
             Presence::Missing => Some("does not exist in the target".to_owned()),
             Presence::Unusable(state) => Some(format!("is {state} in the target")),
             Presence::Unknown(reason) => {
-                self.note(format!("whether its key {candidate} is in the target is unknown: {reason}"));
+                self.note(format!("cannot check whether its key {candidate} is in the target: {reason}"));
                 None
             }
         };
         match trouble {
             None => self.desired.kms_key = Some(candidate),
             Some(trouble) if asked_for => {
-                self.refusal = Some(format!("its key {candidate} {trouble} (--kms-map names another one, or default)"));
+                self.refusal =
+                    Some(format!("its key {candidate} {trouble} (use --kms-map to set another key, or default)"));
             }
             Some(trouble) => {
-                let note =
-                    format!("its key {candidate} {trouble}; the target's default key is used (--kms-map changes that)");
+                let note = format!(
+                    "its key {candidate} {trouble}; the target's default key is used (use --kms-map to change this)"
+                );
                 self.note(note);
             }
         }
@@ -162,7 +164,7 @@ impl Wish {
         }
         let others = record.versions.len() - 1;
         self.note(format!(
-            "only version {} is restored, as AWSCURRENT; {others} others stay in the backup",
+            "only version {} is restored, as AWSCURRENT; {others} other versions stay in the backup",
             version.id
         ));
     }
@@ -180,14 +182,14 @@ impl Wish {
                     self.lose(&version.id, &format!("it could not be read: {reason}"));
                 }
                 (ValueState::Withheld { reason }, _) => {
-                    self.lose(&version.id, &format!("not readable while {reason}"));
+                    self.lose(&version.id, &format!("cannot be read: {reason}"));
                 }
                 _ if untouched => {}
-                _ => self.note(format!("version {} holds no value and is not recreated", version.id)),
+                _ => self.note(format!("version {} has no value and is not created again", version.id)),
             }
         }
         if versions.iter().any(|version| version.has(AWSPENDING) && !version.has(AWSCURRENT)) {
-            self.note("AWSPENDING comes back: a rotation was under way, and must be ended before the next one");
+            self.note("AWSPENDING is restored: a rotation was in progress; complete or cancel it before the next one");
         }
         if !untouched {
             self.drop_surplus(&mut versions);
@@ -202,7 +204,7 @@ impl Wish {
             let drop = surplus > 0 && version.labels.is_empty();
             if drop {
                 surplus -= 1;
-                self.lose(&version.id, &format!("no more than {MOST_VERSIONS} versions are put into a secret at once"));
+                self.lose(&version.id, &format!("a restore writes at most {MOST_VERSIONS} versions to a secret"));
             }
             !drop
         });
@@ -211,7 +213,7 @@ impl Wish {
     fn policy(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
         let Some(original) = &secret.facets.policy else { return };
         if wishing.options.policies == Policies::None {
-            self.lose("policy", "left out as asked (--policies none)");
+            self.lose("policy", "left out because of --policies none");
             return;
         }
         let rewriting = wishing.rewriting();
@@ -225,12 +227,14 @@ impl Wish {
             Some(PolicyVerdict::Unknown(_)) | None => policy::faults(&policy, &wishing.found.place.account),
         };
         if let Some(PolicyVerdict::Unknown(reason)) = wishing.found.policies.get(&policy) {
-            self.note(format!("the target did not judge its policy ({reason}); only its text was looked at"));
+            self.note(format!("the target did not check its policy ({reason}); only its text was checked"));
         }
         match (faults.is_empty(), wishing.options.policies) {
-            (false, Policies::All) => self.note(format!("its policy comes back as asked: {}", faults.join("; "))),
+            (false, Policies::All) => {
+                self.note(format!("its policy is restored because of --policies all: {}", faults.join("; ")))
+            }
             (false, _) => {
-                self.lose("policy", &format!("{} (--policies all restores it)", faults.join("; ")));
+                self.lose("policy", &format!("{} (use --policies all to restore it)", faults.join("; ")));
                 return;
             }
             (true, _) => {}
@@ -246,12 +250,14 @@ impl Wish {
             return;
         };
         if !wishing.options.rotation {
-            self.note("rotation was on; it is left off so that nothing rotates a live credential (--rotation)");
+            self.note(
+                "rotation was on; it stays off so that no live credential is rotated (use --rotation to switch it on)",
+            );
             return;
         }
         let pending = self.desired.versions.iter().any(|version| version.has(AWSPENDING) && !version.has(AWSCURRENT));
         let (lambda, refused) = match &rotation.lambda {
-            None => (None, Some("it has no rotation function; managed rotation is set up in its service".to_owned())),
+            None => (None, Some("it has no rotation function; set up managed rotation in its service".to_owned())),
             Some(lambda) => function(lambda, wishing),
         };
         if let Some(reason) = refused {
@@ -261,7 +267,9 @@ impl Wish {
         } else {
             let derived = rotation.schedule.as_deref().is_none_or(|schedule| schedule.starts_with("rate("));
             if derived {
-                self.note("AWS may still run a rotation that was due at this rate; a cron() schedule would not");
+                self.note(
+                    "with a rate() schedule AWS may run a due rotation at once; with a cron() schedule it does not",
+                );
             }
             self.desired.rotation = Some(Rotation { lambda, ..rotation.clone() });
         }
@@ -283,11 +291,11 @@ impl Wish {
         let names: Vec<&str> = elsewhere.iter().map(|replica| replica.region.as_str()).collect();
         if wishing.options.replication {
             if !here.is_empty() {
-                self.note("its replica in the target's own region is the restored secret now");
+                self.note("its replica in the target's region is now the restored secret");
             }
             self.desired.replicas = elsewhere;
         } else if !names.is_empty() {
-            self.note(format!("its replicas are not made again (--replication): {}", names.join(", ")));
+            self.note(format!("its replicas are not created (use --replication to create them): {}", names.join(", ")));
         }
     }
 
@@ -295,7 +303,7 @@ impl Wish {
         if let Some(deleted) = secret.deleted.filter(|_| wishing.options.deletion) {
             let days = deleted.duration_since(wishing.time).as_hours() / HOURS_PER_DAY;
             self.desired.deletion_days = Some(days.clamp(WINDOW.0, WINDOW.1));
-            self.note("scheduled for deletion again at the end; its values cannot be read back then");
+            self.note("it is scheduled for deletion again at the end; then its values cannot be read back");
         }
     }
 
@@ -304,7 +312,7 @@ impl Wish {
         let Some(answer) = secret.raw["DescribeSecret"].as_object() else { return };
         let unknown: Vec<&str> = answer.keys().map(String::as_str).filter(|key| !KNOWN_FIELDS.contains(key)).collect();
         if !unknown.is_empty() {
-            self.note(format!("kept in the backup and not restored: {}", unknown.join(", ")));
+            self.note(format!("these settings stay in the backup and are not restored: {}", unknown.join(", ")));
         }
     }
 }
@@ -380,7 +388,7 @@ fn function(lambda: &str, wishing: &Wishing<'_>) -> (Option<String>, Option<Stri
     if mapped.contains(&here) {
         (Some(mapped), None)
     } else {
-        (None, Some(format!("its function {mapped} is not of the target (--lambda-map)")))
+        (None, Some(format!("its function {mapped} is not in the target (use --lambda-map)")))
     }
 }
 

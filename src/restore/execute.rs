@@ -66,7 +66,7 @@ const HOPELESS: u64 = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
     /// The target is not the one the plan was made for.
-    #[error("the plan is for {planned}, the target is {found}")]
+    #[error("the plan is for {planned}, but the target is {found}")]
     OtherTarget {
         /// The plan's target.
         planned: Place,

@@ -47,7 +47,7 @@ pub enum StalePlan {
     #[error("it was made for repository {0}")]
     OtherRepository(RepositoryId),
     /// For another target.
-    #[error("it is for {planned}, the target is {found}")]
+    #[error("it is for {planned}, but the target is {found}")]
     OtherTarget {
         /// The plan's.
         planned: Box<Place>,
@@ -55,16 +55,16 @@ pub enum StalePlan {
         found: Box<Place>,
     },
     /// The snapshot it names is another one.
-    #[error("the snapshot is not the one it was made from")]
+    #[error("it was made from another snapshot")]
     OtherSnapshot,
     /// The snapshot is gone.
     #[error("{0}")]
     Forgotten(ForgottenBy),
     /// The target changed.
-    #[error("the target changed since it was made: {0}")]
+    #[error("the target changed after the plan was made: {0}")]
     TargetChanged(String),
     /// Nothing changed, and yet it says something else.
-    #[error("it is not what lifeboat would do: {0}")]
+    #[error("it differs from the plan that lifeboat makes: {0}")]
     NotOurs(String),
     /// A plan that does not fit in memory cannot be read back.
     #[error(transparent)]
@@ -119,10 +119,10 @@ impl PlanFile {
             inventory.add(&secret?);
         }
         if planned.inventory != inventory.digest() {
-            return Err(StalePlan::NotOurs("its inventory does not add up".into()));
+            return Err(StalePlan::NotOurs("the counts in its inventory do not match".into()));
         }
         if planned.secrets.count() != fresh.secrets.count() {
-            return Err(StalePlan::NotOurs("it is about other secrets".into()));
+            return Err(StalePlan::NotOurs("it has other secrets".into()));
         }
         for (planned, secret) in planned.secrets.walk()?.zip(fresh.secrets.walk()?) {
             let (planned, secret) = (planned?, secret?);

@@ -148,7 +148,7 @@ pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, Look
 impl Found {
     /// What is known of a key or an ARN.
     pub(super) fn presence(&self, reference: &str) -> Presence {
-        let unasked = || Presence::Unknown("it was not asked for".into());
+        let unasked = || Presence::Unknown("it was not checked".into());
         self.presence.get(reference).cloned().unwrap_or_else(unasked)
     }
 }

@@ -15,13 +15,13 @@ pub(super) fn fault(source: &str, name: &str) -> Option<String> {
     let is_managed = prefix.is_some_and(|prefix| prefix.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     let wrong = name.chars().find(|c| !c.is_ascii_alphanumeric() && !ALLOWED.contains(*c));
     let reason = match wrong {
-        _ if count == 0 => "it has no character".to_owned(),
-        _ if count > LONGEST => format!("it has {count} characters, and AWS allows {LONGEST}"),
-        Some(wrong) => format!("it has {wrong:?}, and AWS allows letters, digits and {ALLOWED}"),
-        None if is_managed => "it begins as the names of secrets that another service manages".to_owned(),
+        _ if count == 0 => "it is empty".to_owned(),
+        _ if count > LONGEST => format!("it has {count} characters; AWS allows at most {LONGEST}"),
+        Some(wrong) => format!("it has the character {wrong:?}; AWS allows letters, digits and {ALLOWED}"),
+        None if is_managed => "it begins like the name of a secret that an AWS service manages".to_owned(),
         None => return None,
     };
-    Some(format!("AWS would refuse the name that the maps make of {source}: {reason} (--name-map, --name-prefix)"))
+    Some(format!("AWS would refuse the new name of {source}: {reason} (--name-map, --name-prefix)"))
 }
 
 #[cfg(test)]
@@ -32,12 +32,12 @@ mod tests {
     fn what_aws_refuses_is_found_and_nothing_else_is() {
         let long = |count: usize| "x".repeat(count);
         for (name, says) in [
-            (String::new(), "no character"),
+            (String::new(), "empty"),
             (long(513), "513 characters"),
             ("a b".into(), "' '"),
             ("a:b".into(), "':'"),
             ("größe".into(), "'ö'"),
-            ("rds!x".into(), "another service"),
+            ("rds!x".into(), "an AWS service"),
         ] {
             let found = fault("old", &name).unwrap_or_default();
             assert!(found.contains(says) && found.contains("old"), "{name}: {found}");

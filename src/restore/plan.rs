@@ -200,7 +200,7 @@ pub enum PlanError {
     #[error("no secret of the snapshot matches {0}")]
     NothingMatches(String),
     /// Two secrets of the snapshot would get one name.
-    #[error("{first} and {second} would both be named {name}")]
+    #[error("{first} and {second} would have the same name, {name}")]
     Clash {
         /// The name in the target.
         name: String,

@@ -7,19 +7,19 @@ const KEYS_TO_THE_DOOR: [&str; 2] = ["secretsmanager:PutResourcePolicy", "secret
 
 /// What is certainly wrong with a policy. An empty answer is no proof that it is harmless.
 pub(super) fn faults(text: &str, account: &str) -> Vec<String> {
-    let Ok(policy) = serde_json::from_str::<Json>(text) else { return vec!["it is no JSON".into()] };
+    let Ok(policy) = serde_json::from_str::<Json>(text) else { return vec!["it is not JSON".into()] };
     let mut faults = Vec::new();
     for statement in statements(&policy) {
         if statement.get("Condition").is_some() {
             continue;
         }
         if statement["Effect"] == "Allow" && principals(statement).contains(&"*") {
-            faults.push("it lets everyone in".to_owned());
+            faults.push("it allows access for everyone".to_owned());
         }
         if statement["Effect"] == "Deny" && meets(statement, account) {
             let denied = KEYS_TO_THE_DOOR.iter().filter(|action| denies(statement, action)).count();
             if denied == KEYS_TO_THE_DOOR.len() {
-                faults.push("it would lock the restorer out".to_owned());
+                faults.push("it would deny access to the account of the restore".to_owned());
             }
         }
     }
@@ -90,11 +90,11 @@ mod tests {
             r#"{"Effect":"Deny","Principal":{"AWS":["x","*"]},"Action":["secretsmanager:*Policy"],"Resource":"*"}"#,
             r#"{"Effect":"Deny","Principal":"*","NotAction":"secretsmanager:GetSecretValue","Resource":"*"}"#,
         ] {
-            assert_eq!(one(statement), ["it would lock the restorer out"], "{statement}");
+            assert_eq!(one(statement), ["it would deny access to the account of the restore"], "{statement}");
         }
         assert_eq!(
             one(r#"{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*","Resource":"*"}"#),
-            ["it lets everyone in"]
+            ["it allows access for everyone"]
         );
         assert_eq!(faults("{", "1").len(), 1);
     }

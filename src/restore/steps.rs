@@ -42,7 +42,7 @@ pub(super) fn relate(desired: &Desired, state: &State) -> Relation {
     let labels: Vec<&str> =
         state.labels.iter().filter(|(label, id)| misplaced(label, id)).map(|(label, _)| label.as_str()).collect();
     if !labels.is_empty() {
-        differences.push(format!("labels elsewhere ({})", labels.join(", ")));
+        differences.push(format!("labels on other versions ({})", labels.join(", ")));
     }
     if state.description != desired.description {
         differences.push("description".into());

@@ -52,7 +52,7 @@ impl Summary {
         }
         let counts = self.counts.iter().map(|(what, count)| format!("{count} {}", what.replace('_', " ")));
         let counts = counts.collect::<Vec<_>>().join(", ");
-        Some(if counts.is_empty() { "the snapshot holds no secret".to_owned() } else { counts })
+        Some(if counts.is_empty() { "the snapshot has no secret".to_owned() } else { counts })
     }
 
     fn add(&mut self, secret: &SecretPlan) {

@@ -26,7 +26,7 @@ pub enum Rejection {
         set: String,
     },
     /// A set that a later one replaced, while a current one is being gathered.
-    #[error("{origin} (sheet {index}{}) belongs to epoch {epoch}, retired", held_by(.holder.as_deref()))]
+    #[error("{origin} (sheet {index}{}) is retired: it belongs to epoch {epoch}", held_by(.holder.as_deref()))]
     Retired {
         /// Where it came from.
         origin: String,
@@ -38,7 +38,7 @@ pub enum Rejection {
         epoch: u32,
     },
     /// The same sheet again.
-    #[error("{origin} is sheet {index}{} again", held_by(.holder.as_deref()))]
+    #[error("{origin} repeats sheet {index}{}", held_by(.holder.as_deref()))]
     Duplicate {
         /// Where it came from.
         origin: String,
@@ -198,7 +198,7 @@ impl Gathering {
                 index: share.index(),
                 holder: self.holder(share),
             }),
-            Some(_) => Err(self.forged(origin, share, "another sheet of this number says something else".into())),
+            Some(_) => Err(self.forged(origin, share, "another sheet with this number has other content".into())),
         }
     }
 
@@ -227,8 +227,8 @@ fn contradiction(register: &Register, share: &UntrustedShare) -> Option<String> 
         return Some(reason);
     }
     match register.holder(share.index()) {
-        None => Some("no sheet of this number is registered".into()),
-        Some(holder) if holder.digest != share.digest() => Some("its digest is not the registered one".into()),
+        None => Some("the register has no sheet with this number".into()),
+        Some(holder) if holder.digest != share.digest() => Some("its digest differs from the register".into()),
         Some(_) => None,
     }
 }
@@ -236,13 +236,16 @@ fn contradiction(register: &Register, share: &UntrustedShare) -> Option<String> 
 /// What two parts of one set disagree on.
 fn difference(known: &Common, own: &Common) -> Option<String> {
     if own.set != known.set {
-        return Some(format!("it is of share set {}, the others of {}", own.set, known.set));
+        return Some(format!("it belongs to share set {}, the others to {}", own.set, known.set));
     }
     if own.fingerprint != known.fingerprint {
         return Some(format!("it names the key {}, not {}", own.fingerprint, known.fingerprint));
     }
     if (own.threshold, own.total) != (known.threshold, known.total) {
-        return Some(format!("it says {} of {}, not {} of {}", own.threshold, own.total, known.threshold, known.total));
+        return Some(format!(
+            "it shows {} of {}, not {} of {}",
+            own.threshold, own.total, known.threshold, known.total
+        ));
     }
     None
 }

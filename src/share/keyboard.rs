@@ -22,7 +22,7 @@ impl Layout {
     /// In words for people.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Qwertz => "a keyboard on which Y and Z are exchanged (QWERTZ)",
+            Self::Qwertz => "a keyboard with Y and Z exchanged (QWERTZ)",
             Self::AzertyMachine => "an English scanner on a French keyboard (AZERTY)",
             Self::AzertyScanner => "a French scanner on an English keyboard (AZERTY)",
         }
@@ -99,7 +99,11 @@ mod tests {
             for typed in [typed.clone(), typed.to_lowercase()] {
                 assert!(UntrustedShare::parse(&typed).is_err(), "{typed}");
                 let (found, meant) = other_layout(&typed).unwrap();
-                assert_eq!((found, UntrustedShare::parse(&meant).map(|share| share.index())), (layout, Ok(4)), "{typed}");
+                assert_eq!(
+                    (found, UntrustedShare::parse(&meant).map(|share| share.index())),
+                    (layout, Ok(4)),
+                    "{typed}"
+                );
             }
         }
         assert!(other_layout(SHARE).is_none());

@@ -21,7 +21,7 @@ pub enum NoQuorum {
         need: usize,
     },
     /// The shares do not give the key they claim; names those known to be wrong, if any can be told.
-    #[error("the sheets do not fit together{}", suspects_text(.suspects))]
+    #[error("the sheets do not match each other{}", suspects_text(.suspects))]
     Inconsistent {
         /// Sheets found to be wrong by cross-check with surplus sheets.
         suspects: Vec<String>,
@@ -138,7 +138,7 @@ fn subsets(of: usize, size: usize) -> impl Iterator<Item = Vec<usize>> {
 }
 
 fn suspects_text(suspects: &[String]) -> String {
-    if suspects.is_empty() { String::new() } else { format!(": wrong is {}", suspects.join(", ")) }
+    if suspects.is_empty() { String::new() } else { format!("; wrong sheets: {}", suspects.join(", ")) }
 }
 
 #[cfg(test)]

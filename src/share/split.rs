@@ -34,7 +34,7 @@ pub enum SplitError {
         total: u32,
     },
     /// The shares were read back and did not give the key: faulty memory, or a bug. None may be used.
-    #[error("the shares made do not recover the key, so none was handed out")]
+    #[error("the new shares do not recover the key, so no sheet was made")]
     NotProven,
 }
 

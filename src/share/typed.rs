@@ -107,7 +107,9 @@ impl TypedShare {
         // Longer than any row: a whole share, or what was meant to be one. Its own rules say what is wrong with it.
         let given = rows::alphanumeric(line).len();
         if begins_whole(line) || given > Self::length_of(1) + "ROW1LB1".len() {
-            return Entered::Share(Zeroizing::new(by_rows(line).map_or_else(|| line.to_owned(), |rows| (*rows).clone())));
+            return Entered::Share(Zeroizing::new(
+                by_rows(line).map_or_else(|| line.to_owned(), |rows| (*rows).clone()),
+            ));
         }
         let (number, row) = (self.expected(), Row::read(line));
         if let Some(given) = row.label.filter(|label| *label != number) {
@@ -320,7 +322,8 @@ mod tests {
     fn a_whole_share_is_taken_in_every_form_on_one_line() {
         let rows = rows();
         let body = &SHARE[3..];
-        let spaced: Vec<String> = body.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into()).collect();
+        let spaced: Vec<String> =
+            body.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into()).collect();
         let bare: Vec<String> = (1..=4).map(bare).collect();
         for text in [
             SHARE.to_owned(),

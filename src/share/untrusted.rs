@@ -31,7 +31,7 @@ pub struct Suggestion {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShareFault {
     /// No `LB1` text found at all.
-    #[error("no share found in it")]
+    #[error("has no share in it")]
     NotAShare,
     /// The checksum is wrong; the typed rows (from 1) whose own check fails, if rows were given.
     #[error("has a typing or reading error{}", rows_text(.rows))]
@@ -51,7 +51,7 @@ pub enum ShareFault {
     #[error("was made by a newer version of the tool")]
     Newer,
     /// The fields contradict each other: x = 0, x > n, k < 2, k > n.
-    #[error("is not a share this tool would make ({0})")]
+    #[error("is not a share that this tool makes ({0})")]
     Impossible(&'static str),
 }
 

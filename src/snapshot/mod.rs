@@ -157,7 +157,7 @@ pub enum SnapshotError {
     #[error(transparent)]
     Repository(#[from] RepoError),
     /// The source is another account than the configuration says.
-    #[error("the source is account {found}, the configuration says {expected}")]
+    #[error("the source is account {found}, but the configuration has {expected}")]
     WrongAccount {
         /// The provider's word.
         found: String,
@@ -297,7 +297,7 @@ impl Request<'_> {
 /// What of the snapshot before is gone. Its values were read again as far as the source still has them; the others are lost.
 fn lost(earlier: Option<&Earlier>, missing: &BTreeSet<Digest>, is_damaged: bool) -> Vec<Fault> {
     let Some(earlier) = earlier else { return Vec::new() };
-    let read_again = "what it held was read again, as far as the source still has it";
+    let read_again = "its content was read again, if the source still has it";
     let packs = missing.iter().map(|pack| Fault::new(&pack_name(pack), FaultKind::Missing, read_again));
     let index = is_damaged.then(|| {
         let file = earlier.manifest.verified().file();

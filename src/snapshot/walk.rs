@@ -152,7 +152,7 @@ impl Pass<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        self.request.progress.begin("list again what is gone", None);
+        self.request.progress.begin("list missing secrets again", None);
         let mut still = HashSet::new();
         let mut entries = self.request.source.list();
         while let Some(listed) = entries.try_next().await? {

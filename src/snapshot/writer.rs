@@ -256,6 +256,6 @@ fn final_name(name: Digest, packs: &HashMap<u64, FileRef>) -> Digest {
 fn unlisted(pack: Digest) -> RepoError {
     RepoError::Damaged {
         file: format!("packs/{pack}"),
-        reason: "an index refers to it and its manifest does not list it".into(),
+        reason: "an index refers to it, but its manifest does not list it".into(),
     }
 }

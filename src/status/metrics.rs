@@ -23,7 +23,7 @@ pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
             page.value(&format!("{{state=\"{state}\"}}"), count);
         }
     }
-    page.head("history_faults", "what is wrong with the chain").value("", facts.history.len());
+    page.head("history_faults", "faults in the chain").value("", facts.history.len());
     page.copies(facts);
     if let Some(drill) = &facts.drill {
         page.head("drill_passed", "whether the newest drill passed").value("", u8::from(drill.passed));
@@ -31,7 +31,7 @@ pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
         page.head("drill_rto_seconds", "its measured time to recovery").value("", drill.rto_seconds);
     }
     page.head("sheets_due", "sheets to be proven readable").value("", facts.due.len());
-    page.head("run_in_progress", "whether a run of this host is at work").value("", u8::from(facts.running));
+    page.head("run_in_progress", "whether a run of this host is in progress").value("", u8::from(facts.running));
     text
 }
 
@@ -97,7 +97,7 @@ impl Page<'_> {
         if facts.copies.is_empty() {
             return;
         }
-        self.head("copy_reachable", "whether the copy could be asked and is sound");
+        self.head("copy_reachable", "whether the copy was reached and is whole");
         copies().for_each(|(url, copy)| self.value(&url, u8::from(copy.error.is_none())));
         self.head("copy_snapshots_behind", "snapshots the copy lacks");
         copies().for_each(|(url, copy)| self.value(&url, copy.behind));

@@ -231,7 +231,7 @@ pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
         findings.push(attention("drill", format!("not held: {}", facts.missed_drills.join(", "))));
     }
     if !facts.due.is_empty() {
-        findings.push(attention("sheets", format!("sheets are to be proven readable: {}", facts.due.join(", "))));
+        findings.push(attention("sheets", format!("prove that these sheets are readable: {}", facts.due.join(", "))));
     }
     findings.sort_by_key(|found| (!found.is_due(now), std::cmp::Reverse(found.severity), found.due));
     findings
@@ -247,19 +247,19 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
         findings.push(attention("snapshot", format!("the newest snapshot is {} old", span(age))));
     }
     if age < -SignedDuration::from_mins(5) {
-        let text = format!("the newest snapshot is dated {} ahead: a clock is wrong", span(-age));
+        let text = format!("the newest snapshot is dated {} in the future: a clock is wrong", span(-age));
         findings.push(attention("snapshot", text));
     }
     if !newest.counts.is_complete() {
         let counts = &newest.counts;
-        let text = format!("{} of {} secrets were not wholly captured", counts.unreadable, counts.listed);
+        let text = format!("{} of {} secrets were not completely captured", counts.unreadable, counts.listed);
         findings.push(attention("snapshot", text));
     }
     if let Some(had) = &newest.loss {
         let counts = &newest.counts;
         let text = format!(
             "the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there; \
-             snapshot says how to accept that",
+             `lifeboat snapshot` shows how to accept this",
             counts.listed, had.listed, counts.labelled, had.labelled
         );
         findings.push(attention("snapshot", text));
@@ -305,7 +305,7 @@ fn copy(copy: &Copy, since: Timestamp, limits: &Limits, now: Timestamp) -> Optio
 fn drill(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     let Some(newest) = &facts.drill else {
         let since = facts.drilled.iter().map(|drilled| drilled.since).min().unwrap_or(facts.born);
-        return vec![due_by("drill", "no drill was ever run", after(since, limits.drill))];
+        return vec![due_by("drill", "no drill was run yet", after(since, limits.drill))];
     };
     let mut findings = Vec::new();
     if !newest.passed {

@@ -110,7 +110,7 @@ fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
         ("lacks the newest 2", |facts| {
             (facts.copies[0].behind, facts.copies[0].newest) = (2, Some(CopyHead { sequence: 2, time: ago(27) }));
         }),
-        ("no drill was ever run", |facts| facts.drill = None),
+        ("no drill was run yet", |facts| facts.drill = None),
         ("failed", |facts| facts.drill.as_mut().unwrap().passed = false),
         ("1:eu-west-1 that passed is 36 days old", |facts| facts.drilled[0].last_passed = Some(ago(36 * 24))),
         ("Ana, Bo", |facts| facts.due = vec!["Ana".into(), "Bo".into()]),
@@ -142,7 +142,7 @@ fn what_is_not_due_yet_informs_and_says_until_when() {
         facts.drill = None;
         facts.drilled[0].since = ago(24);
     });
-    assert!(!is_due && text == "no drill was ever run, due by 2026-12-28 12:00 UTC", "{text}");
+    assert!(!is_due && text == "no drill was run yet, due by 2026-12-28 12:00 UTC", "{text}");
     let mut facts = good();
     never(&mut facts, 35 * 24);
     assert!(judge(&facts, &limits(), now())[0].is_due(now()));

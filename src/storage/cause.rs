@@ -99,7 +99,9 @@ impl Cause {
             Self::WebPage => {
                 "a web page answered, not a storage: sign in to the network, or check HTTPS_PROXY and the endpoint"
             }
-            Self::Network => "nothing answers there: check the network, the endpoint and HTTPS_PROXY, then run it again",
+            Self::Network => {
+                "nothing answers there: check the network, the endpoint and HTTPS_PROXY, then run it again"
+            }
             Self::Full => "make room there, then run the command again",
         }
     }

@@ -90,10 +90,10 @@ async fn wrong_sheets_and_too_few() {
     assert!(few.err.contains("Bo, Cy, Dee"), "{}", few.err);
     let foreign = desk.run(&format!("{plan} --share foreign.txt")).expect(5).says("foreign.txt");
     assert!(foreign.err.contains("another key"), "{}", foreign.err);
-    desk.run(&format!("{plan} --share sheets/05-eli.txt")).expect(5).says("again");
+    desk.run(&format!("{plan} --share sheets/05-eli.txt")).expect(5).says("repeats");
     desk.run(&format!("{plan} --share missing.txt")).expect(5).says("missing.txt");
     fs::write(desk.path("prose.txt"), "nothing of use").unwrap();
-    desk.run(&format!("{plan} --share prose.txt")).expect(5).says("no share found");
+    desk.run(&format!("{plan} --share prose.txt")).expect(5).says("has no share in it");
     desk.run(&format!("{plan} --share sheets")).expect(0);
     let slip = fs::read_to_string(desk.path("sheets/03-cy.txt")).unwrap();
     let at = slip.find("2: ").unwrap() + 4;

@@ -146,7 +146,7 @@ async fn case_18_policies_that_are_public_or_lock_out() {
 
     let all = Options { policies: Policies::All, on_conflict: OnConflict::Replace, ..Options::default() };
     let restored = bench.restore(&report, &all).await.expect_complete();
-    assert!(planned(&restored.plan, "locks").notes.iter().any(|note| note.contains("as asked")));
+    assert!(planned(&restored.plan, "locks").notes.iter().any(|note| note.contains("because of --policies all")));
     assert!(policy("public").await.is_some() && policy("locks").await.is_some());
 }
 
@@ -159,8 +159,8 @@ async fn case_18_when_the_target_does_not_judge_the_text_is_looked_at() {
     bench.control().add_fault(fault("ValidateResourcePolicy", None, FaultWhen::Always, denied()));
     let plan = bench.plan(&report, &Options::default()).await;
     let locks = planned(&plan, "locks");
-    assert!(locks.lost[0].reason.contains("lock the restorer out"), "{:?}", locks.lost);
-    assert!(locks.notes.iter().any(|note| note.contains("did not judge")), "{:?}", locks.notes);
+    assert!(locks.lost[0].reason.contains("deny access to the account of the restore"), "{:?}", locks.lost);
+    assert!(locks.notes.iter().any(|note| note.contains("did not check")), "{:?}", locks.notes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +188,7 @@ async fn case_20_managed_secrets() {
     let named = Options { maps: Maps { name, ..Maps::default() }, ..Options::default() };
     let restored = bench.restore(&report, &named).await.expect_complete();
     let copy = planned(&restored.plan, "was-managed/db-1");
-    assert!(copy.notes.iter().any(|note| note.contains("managed secret's value under another name")));
+    assert!(copy.notes.iter().any(|note| note.contains("value of a managed secret under another name")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +239,7 @@ async fn case_22_rotation_is_off_unless_asked_and_never_at_once() {
     bench.seed(&half);
     let report = bench.snapshot().await;
     let off = bench.restore(&report, &Options::default()).await.expect_complete();
-    assert!(planned(&off.plan, "app").notes.iter().any(|note| note.contains("left off")));
+    assert!(planned(&off.plan, "app").notes.iter().any(|note| note.contains("stays off")));
     assert!(bench.control().writes().iter().all(|call| call.operation != "RotateSecret"));
 
     let foreign = bench.plan(&report, &Options { rotation: true, ..Options::default() }).await;

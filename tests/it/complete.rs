@@ -120,7 +120,7 @@ async fn what_is_scheduled_for_deletion_and_was_never_captured_is_missing() {
     wire.ok("DeleteSecret", json!({ "SecretId": "app/00" })).await;
     let report = desk.run("snapshot --json").expect(3).json();
     assert_eq!(report["unreadable"][0]["reason"], "ScheduledForDeletion", "{report}");
-    assert!(findings(&desk, 3).contains("1 of 3 secrets were not wholly captured"));
+    assert!(findings(&desk, 3).contains("1 of 3 secrets were not completely captured"));
     // One that was captured before may go.
     wire.ok("DeleteSecret", json!({ "SecretId": "app/01" })).await;
     let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();

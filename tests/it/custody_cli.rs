@@ -98,7 +98,9 @@ async fn one_sheet_is_proven_alone() {
     assert_eq!(files(&desk.path("west/attestations")).len(), 2, "the register travels with the copies");
 
     let alone = desk.run("custody verify sheets/02-bo.txt --repo west --config none.toml").expect(0);
-    assert!(alone.err.contains("the register itself was not verified") && alone.err.contains("nothing was recorded"));
+    assert!(
+        alone.err.contains("the register itself was not verified") && alone.err.contains("no attestation was recorded")
+    );
     assert!(alone.out.contains("intact, current") && alone.out.contains("3 open the backup"), "{}", alone.out);
     assert_nothing_secret_is_left(&desk);
     sandbox.shutdown().await;
@@ -116,7 +118,7 @@ async fn a_bad_sheet_is_named_and_not_attested() {
     write("short.txt", &slip[..3].join("\n"));
     desk.run("custody verify short.txt").expect(5).says("row 4");
     write("prose.txt", "this is no sheet");
-    desk.run("custody verify prose.txt").expect(5).says("no share found");
+    desk.run("custody verify prose.txt").expect(5).says("has no share in it");
     desk.run("custody verify nowhere.txt").expect(5).says("nowhere.txt");
 
     let other = Desk::new(&sandbox.endpoint(), ACCOUNT);
@@ -156,7 +158,7 @@ async fn new_sheets_take_over_only_when_every_one_was_read_back() {
         "custody reshare --threshold 2 --custodian A --custodian B --custodian C --sheets other --yes {SHEETS}"
     ))
     .expect(4)
-    .says("wait to be read back already");
+    .says("already wait to be read back");
     assert!(!desk.path("other").exists());
     desk.run("custody rotate --confirm --share new").expect(2);
     desk.run(&format!("check --depth values {SHEETS}")).expect(0);
@@ -166,7 +168,7 @@ async fn new_sheets_take_over_only_when_every_one_was_read_back() {
     assert_nothing_secret_is_left(&desk);
 
     let old = desk.run("custody reshare --confirm --share sheets/01-ana.txt --share new/01-ana.txt").expect(5);
-    assert!(old.err.contains("01-ana.txt is of share set"), "{}", old.err);
+    assert!(old.err.contains("01-ana.txt belongs to share set"), "{}", old.err);
     let some =
         desk.run("custody reshare --confirm --share new/03-fay.txt --share new/04-gus.txt --json").expect(3).json();
     assert_eq!((&some["missing"], &some["in_force"]), (&serde_json::json!(["Bo"]), &false.into()));
@@ -176,13 +178,17 @@ async fn new_sheets_take_over_only_when_every_one_was_read_back() {
     desk.run("custody policy").expect(3);
 
     let done = desk.run("custody reshare --confirm --share new/02-bo.txt").expect(0);
-    assert!(done.out.contains("epoch 2 is in force") && done.err.contains("must be destroyed"), "{}", done.err);
+    assert!(done.out.contains("epoch 2 is in force") && done.err.contains("Destroy every one of them"), "{}", done.err);
     assert!(done.err.contains("custody rotate"), "{}", done.err);
     assert!(pending(&desk).is_none());
     assert_nothing_secret_is_left(&desk);
 
     let retired = desk.run(&format!("check --depth values {SHEETS}")).expect(5);
-    assert!(retired.err.contains("02-bo.txt (sheet 2, held by Bo) belongs to epoch 1, retired"), "{}", retired.err);
+    assert!(
+        retired.err.contains("02-bo.txt (sheet 2, held by Bo) is retired: it belongs to epoch 1"),
+        "{}",
+        retired.err
+    );
     let verified = desk.run("custody verify sheets/04-dee.txt").expect(5);
     assert!(verified.out.contains("RETIRED") && verified.err.contains("destroy it"), "{}", verified.out);
     let rules = desk.run("custody policy --json").expect(3).json();
@@ -219,7 +225,7 @@ async fn given_up_sheets_change_nothing() {
     let altered = pending(&desk).unwrap();
     let whole = text(&altered);
     std::fs::write(&altered, whole.replace("Gus", "Eve")).unwrap();
-    desk.run("custody reshare --confirm --share new").expect(1).says("not its root's");
+    desk.run("custody reshare --confirm --share new").expect(1).says("not signed by its root");
     std::fs::write(&altered, whole).unwrap();
     let given_up = desk.run("custody reshare --abort").expect(0);
     assert!(given_up.err.contains("destroy every sheet"), "{}", given_up.err);

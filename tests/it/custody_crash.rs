@@ -229,7 +229,9 @@ fn other_sheets_do_not_pass_for_other_signers() {
         let pending = Pending::load(&path).unwrap().unwrap();
         let (repository, trust) = house.open(&house.storage).await;
         let refused = pending.switch(&repository, &trust, &house.signer).await;
-        assert!(matches!(refused, Err(RepoError::Untrusted { reason, .. }) if reason.contains("none was read back")));
+        assert!(
+            matches!(refused, Err(RepoError::Untrusted { reason, .. }) if reason.contains("no sheet was read back"))
+        );
         assert_eq!(house.working(&house.storage, &new).await, (true, false));
     });
 }

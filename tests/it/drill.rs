@@ -293,7 +293,7 @@ async fn what_the_target_does_not_let_be_read_is_not_run_and_the_drill_fails() {
     assert_eq!((values.state, values.expected, values.compared, values.equal), (State::NotRun, 5, 4, 4));
     assert_eq!(record.result, Verdict::Failed);
     let said: Vec<_> = record.deviations.iter().map(|it| (it.what.as_str(), it.cause.as_str())).collect();
-    assert_eq!(said, [("check \"values\" was not run to its end", "1 of 5 could not be compared")]);
+    assert_eq!(said, [("check \"values\" did not run to its end", "1 of 5 could not be compared")]);
 }
 
 #[tokio::test]
@@ -328,9 +328,9 @@ async fn approver_trigger_ticket_and_reviews_are_in_the_record() {
     let causes: Vec<_> = record.deviations.iter().map(|it| it.cause.as_str()).collect();
     let expected = [
         "tester held the drill",
-        "2026-11-23 is before the drill was held",
+        "2026-11-23 is before the drill",
         "2026-11-26 is in the future",
-        "there is no such record of this plan, or it does not verify",
+        "this plan has no such record, or the record does not verify",
         "Tester",
     ];
     assert_eq!(causes, expected);
@@ -413,7 +413,7 @@ async fn nothing_compared_is_never_a_pass() {
         DrillFile::parse(&format!("{FILE}[restore]\nwhat = \"canaries\"\ncanaries = [\"nobody/*\"]\n")).unwrap();
     let record = scene.record(&|| {}).await;
     assert_eq!((record.result, record.sample.chosen), (Verdict::Failed, 0));
-    assert_eq!(record.deviations[0].what, "no value, id or label was compared and equal");
+    assert_eq!(record.deviations[0].what, "no compared value, id or label was equal");
 
     scene.file = DrillFile::parse(&format!("{FILE}[checks]\nrun = [\"completeness\", \"tags\"]\n")).unwrap();
     assert_eq!(scene.record(&|| {}).await.result, Verdict::Failed, "tags alone prove nothing about values");

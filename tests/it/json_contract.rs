@@ -210,7 +210,8 @@ fn hold_schemas(seen: &Seen) {
             schema["title"] = format!("lifeboat {} --json", name.replace('-', " ")).into();
             std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&schema).unwrap())).unwrap();
         }
-        let schema: Json = serde_json::from_slice(&std::fs::read(&file).unwrap_or_else(|_| panic!("{name} has no schema"))).unwrap();
+        let schema: Json =
+            serde_json::from_slice(&std::fs::read(&file).unwrap_or_else(|_| panic!("{name} has no schema"))).unwrap();
         for value in values {
             let found = faults(value, &schema, "");
             assert!(found.is_empty(), "{name}: {}", found.join("\n"));
@@ -222,7 +223,13 @@ fn hold_schemas(seen: &Seen) {
 fn a_schema_refuses_what_it_does_not_describe() {
     let schema = schema_of(&[json!({"a": 1, "b": [{"c": null}]}), json!({"a": 2.5, "b": []})]);
     assert!(faults(&json!({"a": 3, "b": []}), &schema, "").is_empty());
-    for bad in [json!({"b": []}), json!({"a": "x", "b": []}), json!({"a": 1, "b": [{"c": 1}]}), json!({"a": 1, "b": [], "d": 1}), json!([])] {
+    for bad in [
+        json!({"b": []}),
+        json!({"a": "x", "b": []}),
+        json!({"a": 1, "b": [{"c": 1}]}),
+        json!({"a": 1, "b": [], "d": 1}),
+        json!([]),
+    ] {
         assert!(!faults(&bad, &schema, "").is_empty(), "{bad}");
     }
 }

@@ -144,7 +144,7 @@ impl World {
         self.switch(&tree);
         let ended = ran(&child.wait_with_output().unwrap());
         slow.control().set_latency(Duration::ZERO);
-        assert!(ended.err.contains("while this run was under way"), "it was not in flight: {}", ended.err);
+        assert!(ended.err.contains("during this run"), "it was not in flight: {}", ended.err);
         ended
     }
 

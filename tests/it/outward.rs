@@ -326,7 +326,7 @@ async fn a_copys_account_is_the_buckets_owner_by_s3s_own_word() {
         assert!(ran.err.contains("belongs to another account"), "{}", ran.err);
         set(&format!("url = \"{url}\""));
         inside.run(&[], "copy").expect(0);
-        assert!(told(&inside, ": owner").1.contains("no source's"));
+        assert!(told(&inside, ": owner").1.contains("not the account of a source"));
 
         // A server that does not care proves nothing, and one that says nothing neither.
         manner(&|manner| manner.owner = None);
@@ -366,7 +366,7 @@ async fn a_copy_under_a_key_of_the_source_is_a_finding() {
     inside.run(&[], "copy").expect(0);
     manner(Some(key(ACCOUNT)));
     let ran = inside.run(&[], "copy --json").expect(3);
-    assert!(ran.err.contains("without that account nobody reads the copy"), "{}", ran.err);
+    assert!(ran.err.contains("without that account nobody can read the copy"), "{}", ran.err);
     assert!(ran.json()["copies"][0]["key_of_a_source"].is_string());
     assert_eq!(told(&inside, ": key").0, "wrong");
     manner(None);

@@ -98,7 +98,7 @@ async fn interrupted_without_network_or_with_expired_credentials_it_goes_on() {
     let down = |control: &lifeboat::emulator::Control| control.set_region_down(TARGET, true);
     control.on_call("UpdateSecretVersionStage", 2, Box::new(down)).unwrap();
     let stopped = desk.run(&restore).expect(1);
-    assert!(stopped.err.contains("run again to go on"), "{}", stopped.err);
+    assert!(stopped.err.contains("run again to continue"), "{}", stopped.err);
     control.set_region_down(TARGET, false);
 
     control.set_latency(Duration::from_millis(300));
@@ -129,12 +129,14 @@ async fn a_plan_file_is_approved_executed_resumed_and_refused_when_stale() {
     desk.run(&format!("restore --to aws:{TARGET} --plan-out stale.json")).expect(0);
 
     let execute = |more: &str| desk.run(&format!("restore --plan plan.json --yes --json {SHEETS} {more}"));
-    execute("--include x").expect(2).says("says what is restored");
+    execute("--include x").expect(2).says("sets what is restored");
     desk.run_as("222222222222", &format!("restore --plan plan.json --yes {SHEETS}")).expect(4).says("the target is");
     let tampered = file.replacen("\"step\": \"create\"", "\"step\": \"destroy\"", 1);
     assert_ne!(tampered, file);
     std::fs::write(desk.path("tampered.json"), tampered).unwrap();
-    desk.run(&format!("restore --plan tampered.json --yes {SHEETS}")).expect(4).says("not what lifeboat would do");
+    desk.run(&format!("restore --plan tampered.json --yes {SHEETS}"))
+        .expect(4)
+        .says("differs from the plan that lifeboat makes");
     assert_eq!(written(&sandbox), 0);
 
     assert!(kill_after(&desk, &sandbox, &format!("restore --plan plan.json --yes {SHEETS}"), 4));
@@ -155,7 +157,7 @@ async fn a_target_that_changes_before_the_yes_is_not_written_to() {
     command.arg("-B").arg(script).args([sandbox.endpoint().as_str(), TARGET, "app/01"]).arg(binary());
     command.args(format!("restore --to aws:{TARGET} {SHEETS}").split_whitespace());
     let ran = desk.finish(&mut command).expect(4);
-    assert!(ran.out.contains("the target changed since it was made"), "{}", ran.out);
+    assert!(ran.out.contains("the target changed after the plan was made"), "{}", ran.out);
     assert_eq!(written(&sandbox), 1, "only what somebody else put there");
     audit(&sandbox);
 }
@@ -165,7 +167,7 @@ async fn what_is_there_already_is_refused_skipped_or_replaced_as_told() {
     let (sandbox, desk) = backed_up(2).await;
     sandbox.control().put(ACCOUNT, TARGET, "app/00", "someone else's").unwrap();
     let restore = |more: &str| desk.run(&format!("restore --to aws:{TARGET} --yes --json {SHEETS} {more}"));
-    restore("").expect(4).says("app/00: another secret of this name");
+    restore("").expect(4).says("app/00: another secret with this name");
     assert_eq!(written(&sandbox), 0);
     restore("--on-conflict overwrite").expect(2);
     let skipped = restore("--on-conflict skip").expect(3).json();
@@ -200,11 +202,11 @@ async fn a_moment_a_selection_and_a_mapping_file() {
     let names: Vec<&str> =
         restored["verification"]["states"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert!(names.iter().all(|name| name.starts_with("dr/web/0")) && !names.contains(&"dr/web/02"), "{names:?}");
-    desk.run(&format!("restore --to aws:{TARGET} --at 2020-01-01T00:00Z {SHEETS}")).expect(2).says("no snapshot of");
+    desk.run(&format!("restore --to aws:{TARGET} --at 2020-01-01T00:00Z {SHEETS}")).expect(2).says("no snapshot taken");
     desk.run(&format!("restore --to aws:{TARGET} --at yesterday {SHEETS}")).expect(2);
     std::fs::write(desk.path("bad.toml"), "[nmae]\n").unwrap();
     desk.run(&format!("restore --to aws:{TARGET} --map bad.toml --plan {SHEETS}")).expect(2).says("bad.toml");
-    desk.run(&format!("restore {SHEETS}")).expect(2).says("where to restore to");
+    desk.run(&format!("restore {SHEETS}")).expect(2).says("the restore target is missing");
     audit(&sandbox);
 }
 
@@ -235,7 +237,7 @@ async fn diff_names_what_changed_and_never_a_value() {
     assert_eq!((&two["diff"]["added"], &two["diff"]["same"]), (&json!(["new"]), &2.into()));
     assert_eq!(desk.run(&format!("diff {first} {first} --json")).expect(0).json()["differs"], false);
     desk.run("diff 00000000").expect(2);
-    desk.run_as("222222222222", "diff").expect(4).says("the credentials lead to");
+    desk.run_as("222222222222", "diff").expect(4).says("the credentials are for");
     let printed = String::from_utf8_lossy(&desk.printed()).into_owned();
     assert!(!printed.contains("marker-"), "no value is printed");
     audit(&sandbox);

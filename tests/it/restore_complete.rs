@@ -29,12 +29,12 @@ async fn restoring_nothing_is_incomplete_and_said_in_one_sentence() {
     desk.run("snapshot").expect(0);
     let restore = |more: &str| desk.run(&format!("restore --to aws:{TARGET} {SHEETS} {more}"));
     let empty = restore("--yes").expect(3);
-    assert!(empty.out.contains("nothing was restored: the snapshot holds no secret"), "{}", empty.out);
+    assert!(empty.out.contains("nothing was restored: the snapshot has no secret"), "{}", empty.out);
     assert!(!empty.out.contains("verified"), "{}", empty.out);
     assert_eq!(restore("--yes --json").expect(3).json()["complete"], false);
     assert_eq!(restore("--yes --include app/* --json").expect(3).json()["verification"]["secrets"], 0);
     let planned = restore("--plan").expect(3);
-    assert!(planned.err.contains("nothing is restored by this plan: the snapshot holds no secret"), "{}", planned.err);
+    assert!(planned.err.contains("this plan restores nothing: the snapshot has no secret"), "{}", planned.err);
 
     sandbox.control().put(ACCOUNT, SOURCE, "app/only", "value").unwrap();
     desk.run("snapshot").expect(0);
@@ -111,7 +111,7 @@ async fn one_secret_without_a_value_does_not_refuse_the_replacing_of_the_others(
         let plan = bench.plan(&report, &Options { on_conflict: mode, ..Options::default() }).await;
         let summary = plan.summary().unwrap();
         assert_eq!((summary.conflicts.len(), summary.complete), (0, false), "{mode:?}");
-        assert!(reason(&planned(&plan, "empty")).contains("no value to put there"));
+        assert!(reason(&planned(&plan, "empty")).contains("no value to write"));
     }
     let restored = bench.restore(&report, &Options { on_conflict: OnConflict::Replace, ..Options::default() }).await;
     assert!(restored.verification.passed(), "{:?}", restored.verification.differences);

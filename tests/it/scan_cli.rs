@@ -71,7 +71,8 @@ async fn photos_and_lines_give_a_quorum() {
     save(&desk, "blank.jpg", &Picture::plain(400, 300, 200).jpeg(80));
     save(&desk, "noise.pdf", b"\xff\x00\x01");
     let ran = desk.run(&format!("{CHECK} --share url.png --share blank.jpg --share noise.pdf --share photo")).expect(5);
-    for words in ["url.png no share found", "blank.jpg holds no QR code", "more and even light", "noise.pdf is neither"]
+    for words in
+        ["url.png has no share in it", "blank.jpg holds no QR code", "more and even light", "noise.pdf is neither"]
     {
         assert!(ran.err.contains(words), "{words:?} not in {}", ran.err);
     }
@@ -87,7 +88,7 @@ async fn a_sheet_twice_in_a_folder_is_one_sheet_and_by_name_a_warning() {
     assert!(ran.err.contains("02-bo.txt: the same sheet"), "{}", ran.err);
     assert!(!ran.err.contains("warning:"), "{}", ran.err);
     let ran = desk.run(&format!("{CHECK} {SHEETS} --share sheets/02-bo.JPG")).expect(0);
-    assert!(ran.err.contains("warning: 02-bo.JPG is sheet 2, held by Bo again"), "{}", ran.err);
+    assert!(ran.err.contains("warning: 02-bo.JPG repeats sheet 2, held by Bo"), "{}", ran.err);
     sandbox.shutdown().await;
 }
 

@@ -192,13 +192,22 @@ fn tiff(pictures: &[&Picture], is_bilevel: bool) -> Vec<u8> {
 fn bilevel(picture: &Picture) -> Vec<u8> {
     let mut strip = Vec::new();
     for row in picture.pixels.chunks(picture.width) {
-        let bits = |pixels: &[u8]| pixels.iter().enumerate().fold(0, |byte, (n, &level)| byte | u8::from(level < 128) << (7 - n));
+        let bits = |pixels: &[u8]| {
+            pixels.iter().enumerate().fold(0, |byte, (n, &level)| byte | u8::from(level < 128) << (7 - n))
+        };
         strip.extend(row.chunks(8).map(bits));
     }
     let (width, height) = (picture.width as u32, picture.height as u32);
     let entries = [
-        (256_u16, 4_u16, width), (257, 4, height), (258, 3, 1), (259, 3, 1), (262, 3, 0),
-        (273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, strip.len() as u32),
+        (256_u16, 4_u16, width),
+        (257, 4, height),
+        (258, 3, 1),
+        (259, 3, 1),
+        (262, 3, 0),
+        (273, 4, 8),
+        (277, 3, 1),
+        (278, 4, height),
+        (279, 4, strip.len() as u32),
     ];
     let mut file = b"II*\0".to_vec();
     file.extend((8 + strip.len() as u32).to_le_bytes());

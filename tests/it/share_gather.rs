@@ -93,7 +93,7 @@ fn the_same_sheet_twice_is_named() {
     let shares = split(&RecoveryKey::generate(), 2, 3).unwrap();
     let mut gathering = gather(vec![register(1, &shares, 2, false)], &[&shares[1]]);
     let rejection = rejected(&mut gathering, &shares[1]);
-    assert_eq!(rejection.to_string(), "photo.jpg is sheet 2, held by Ben again");
+    assert_eq!(rejection.to_string(), "photo.jpg repeats sheet 2, held by Ben");
     let rows: Vec<_> = shares[1].rows().iter().map(|row| row.to_string()).collect();
     assert!(matches!(gathering.add("typed", &rows.join("\n")), Err(Rejection::Duplicate { .. })));
 }
@@ -134,7 +134,7 @@ fn a_retired_sheet_is_named_and_still_opens_when_asked_for() {
     let both = vec![register(1, &old, 2, true), register(2, &new, 2, false)];
     let mut gathering = Gathering::new(both);
     let rejection = rejected(&mut gathering, &old[2]);
-    assert_eq!(rejection.to_string(), "photo.jpg (sheet 3, held by Cleo) belongs to epoch 1, retired");
+    assert_eq!(rejection.to_string(), "photo.jpg (sheet 3, held by Cleo) is retired: it belongs to epoch 1");
     let opened = gather(vec![register(1, &old, 2, true)], &[&old[2], &old[0]]).quorum().unwrap();
     assert_eq!(opened.epoch(), Some(1));
     assert_eq!(opened.recover().unwrap().recipient(), key.recipient());
@@ -165,11 +165,14 @@ fn a_sheet_that_differs_from_the_register_is_forged() {
         }
     };
     let (holder, reason) = forged(|known| known.holders[1].digest = lifeboat::model::Digest::of(b"another"));
-    assert_eq!((holder.as_deref(), reason.as_str()), (Some("Ben"), "its digest is not the registered one"));
-    assert_eq!(forged(|known| known.threshold = 3).1, "it says 2 of 3, not 3 of 3");
-    assert_eq!(forged(|known| known.total = 4).1, "it says 2 of 3, not 2 of 4");
+    assert_eq!((holder.as_deref(), reason.as_str()), (Some("Ben"), "its digest differs from the register"));
+    assert_eq!(forged(|known| known.threshold = 3).1, "it shows 2 of 3, not 3 of 3");
+    assert_eq!(forged(|known| known.total = 4).1, "it shows 2 of 3, not 2 of 4");
     assert!(forged(|known| known.fingerprint = KeyFingerprint([0; 6])).1.contains("0000-0000-0000"));
-    assert_eq!(forged(|known| drop(known.holders.remove(1))), (None, "no sheet of this number is registered".into()));
+    assert_eq!(
+        forged(|known| drop(known.holders.remove(1))),
+        (None, "the register has no sheet with this number".into())
+    );
 }
 
 #[test]

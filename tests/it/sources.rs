@@ -132,7 +132,7 @@ async fn three_accounts_in_two_regions_in_one_run() {
     assert!(screen.contains("6 snapshots written") && screen.contains("222222222222:eu-west-1"), "{screen}");
     let some = desk.run("snapshot --json --source 222222222222").expect(0).json();
     assert_eq!(some["sources"].as_array().unwrap().len(), 2);
-    desk.run("snapshot --source 444444444444").expect(2).says("no configured source is 444444444444");
+    desk.run("snapshot --source 444444444444").expect(2).says("no configured source matches 444444444444");
     desk.run("snapshot --source mars").expect(2);
 
     let metrics = desk.path("lifeboat.prom");
@@ -175,7 +175,10 @@ async fn which_of_several_sources_is_never_guessed() {
     desk.run("diff --source 111111111111:eu-central-1").expect(0);
 
     let restore = format!("restore --repo repository --to aws:us-east-1 --yes --json {SHEETS}");
-    let restored = desk.run_as("555555555555", &format!("{restore} --source 222222222222:eu-west-1 --account 555555555555")).expect(0).json();
+    let restored = desk
+        .run_as("555555555555", &format!("{restore} --source 222222222222:eu-west-1 --account 555555555555"))
+        .expect(0)
+        .json();
     assert_eq!((&restored["complete"], &restored["verification"]["values"]), (&true.into(), &3.into()));
     let mut settings = AwsSettings::region("us-east-1");
     settings.endpoint = Some(sandbox.endpoint());
@@ -198,10 +201,10 @@ async fn which_of_several_sources_is_never_guessed() {
         std::fs::write(desk.path("drills/monthly.toml"), text).unwrap();
         desk.run_as(account, &format!("drill run monthly --yes {SHEETS}"))
     };
-    drill("", "555555555555").expect(1).says("several sources, and [snapshot] source names none");
+    drill("", "555555555555").expect(1).says("several sources: set [snapshot] source");
     let source = "source = \"222222222222:eu-west-1\"";
     drill(source, "333333333333").expect(4).says("333333333333 is a source of this repository");
-    drill("source = \"444444444444:eu-west-1\"", "666666666666").expect(1).says("none is as [snapshot] says");
+    drill("source = \"444444444444:eu-west-1\"", "666666666666").expect(1).says("no snapshot matches [snapshot]");
     sandbox.shutdown().await;
 }
 
@@ -218,7 +221,11 @@ async fn two_ways_to_one_place_and_wrong_accounts_are_refused() {
     let wrong = section(ACCOUNTS[0], REGIONS[0]).replace("iam::111111111111", "iam::222222222222");
     configure(&desk, &format!("{wrong}{}", section(ACCOUNTS[0], REGIONS[1])));
     let ran = desk.run("snapshot --json").expect(3);
-    assert!(ran.err.contains("the source is account 222222222222, the configuration says 111111111111"), "{}", ran.err);
+    assert!(
+        ran.err.contains("the source is account 222222222222, but the configuration has 111111111111"),
+        "{}",
+        ran.err
+    );
     assert_eq!(ran.json()["sources"][0]["exit"], 4);
     assert_eq!(history(&desk, ""), ["111111111111:eu-west-1"]);
     configure(&desk, &wrong);
@@ -367,7 +374,7 @@ fn an_organization_is_captured_account_by_account() {
     assert!(ran.err.contains("account 000000000009 is left out: not in the organization"), "{}", ran.err);
     assert_eq!(ran.json()["sources"].as_array().unwrap().len(), 2);
     configure(&desk, &format!("{organization}accounts = [\"{closed}\"]\n"));
-    desk.run("snapshot").expect(2).says("no account of the organization is left");
+    desk.run("snapshot").expect(2).says("every account of the organization is left out");
 }
 
 /// The command after `lifeboat` in a line of shell, with the index of a job filled in.

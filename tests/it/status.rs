@@ -47,7 +47,7 @@ async fn status_goes_from_nothing_to_all_is_well() {
     desk.run("snapshot").expect(0);
     desk.run("snapshot --no-copy").expect(0);
     let found = texts(&desk.run("status --json").expect(0).json());
-    assert!(found.len() == 1 && found[0].starts_with("drill: no drill was ever run, due by "), "{found:?}");
+    assert!(found.len() == 1 && found[0].starts_with("drill: no drill was run yet, due by "), "{found:?}");
     desk.run_as("999999999999", &format!("drill run --to aws:us-east-1 {SHEETS}")).expect(0);
     let screen = desk.run("status").expect(0).out;
     for words in [

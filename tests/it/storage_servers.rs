@@ -158,7 +158,7 @@ async fn a_copy_beside_the_source_is_refused_unless_it_is_allowed() {
     desk.run("copy --allow-same-region").expect(0);
     set_copy(&desk, &format!("url = \"west\"\naccount = \"{ACCOUNT}\""));
     let ran = desk.run("copy --json").expect(4);
-    assert!(ran.err.contains("whoever takes one has both"), "{}", ran.err);
+    assert!(ran.err.contains("an attacker in that account reaches both"), "{}", ran.err);
     set_copy(&desk, &format!("url = \"west\"\naccount = \"{ACCOUNT}\"\nallow_same_account = true"));
     desk.run("copy").expect(0);
     // The address tells the region too, before anything is sent anywhere.

@@ -90,7 +90,9 @@ async fn three_sheets_are_typed_row_by_row_without_one_enter() {
         steps.extend(row_by_row(&format!("Sheet {at} of 3"), &rows));
     }
     let ran = scene.talk(CHECK, &steps).expect(0);
-    for words in ["Bo: sheet taken, 1 of 3", "Dee: sheet taken, 2 of 3; next, one of Ana, Cy, Eli", "Eli: sheet taken, 3 of 3"] {
+    for words in
+        ["Bo: sheet taken, 1 of 3", "Dee: sheet taken, 2 of 3; next, one of Ana, Cy, Eli", "Eli: sheet taken, 3 of 3"]
+    {
         assert!(ran.out.contains(words), "{words}: {}", ran.out);
     }
     assert!(!ran.out.contains("does not match"), "nothing was wrong: {}", ran.out);
@@ -114,19 +116,21 @@ async fn a_whole_sheet_is_taken_pasted_scanned_and_on_one_line() {
         &|number| format!("{}\r", scene.rows(number).map_without_checks().join(" ")),
         &|number| format!("{}\r", scene.rows(number).map_without_checks().join("\r")),
         &|number| paste(&scene.rows(number).map_without_checks().join("\n")),
-        &|number| scene.string(number).as_bytes().chunks(4).map(|c| String::from_utf8_lossy(c)).collect::<Vec<_>>().join("-"),
+        &|number| {
+            scene.string(number).as_bytes().chunks(4).map(|c| String::from_utf8_lossy(c)).collect::<Vec<_>>().join("-")
+        },
     ];
     for (at, form) in forms.iter().enumerate().step_by(3) {
         let form = |offset: usize| forms.get(at + offset).unwrap_or(form);
-        let steps: Vec<Json> = (1..=3)
-            .map(|sheet| json!([format!("Sheet {sheet} of 3, row 1: "), form(sheet - 1)(sheet + 1)]))
-            .collect();
+        let steps: Vec<Json> =
+            (1..=3).map(|sheet| json!([format!("Sheet {sheet} of 3, row 1: "), form(sheet - 1)(sheet + 1)])).collect();
         let ran = scene.talk(CHECK, &steps);
         assert_eq!(ran.code, Some(0), "forms {at} to {}: {}", at + 2, ran.out);
         scene.hides(&ran);
     }
     // Slower than a burst, on one line.
-    let slow = |sheet: usize| json!([format!("Sheet {sheet} of 3, row 1: "), format!("{}\r", scene.string(sheet)), 0.001]);
+    let slow =
+        |sheet: usize| json!([format!("Sheet {sheet} of 3, row 1: "), format!("{}\r", scene.string(sheet)), 0.001]);
     scene.talk(CHECK, &[slow(1), slow(2), slow(3)]).expect(0);
     scene.sandbox.shutdown().await;
 }
@@ -179,7 +183,11 @@ async fn what_looks_alike_and_what_a_foreign_scanner_types_is_offered() {
             let rows = scene.rows(number);
             [('0', 'O'), ('8', 'B'), ('L', 'I')].iter().find_map(|&(right, wrong)| {
                 let at = (0..4).find(|&at| rows[at][3..].contains(right))?;
-                Some((number, at, format!("{}{}", &rows[at][..3], rows[at][3..].replacen(right, &wrong.to_string(), 1))))
+                Some((
+                    number,
+                    at,
+                    format!("{}{}", &rows[at][..3], rows[at][3..].replacen(right, &wrong.to_string(), 1)),
+                ))
             })
         })
         .unwrap();
@@ -199,7 +207,15 @@ async fn what_looks_alike_and_what_a_foreign_scanner_types_is_offered() {
     let second = others.next().unwrap();
     steps.push(json!(["Sheet 2 of 3, row 1: ", format!("{}\r", french(&scene.string(second)))]));
     steps.push(json!(["Use it as it was meant? Type yes or no: ", "y\r"]));
-    let swapped: String = scene.string(others.next().unwrap()).chars().map(|c| match c { 'Y' => 'Z', 'Z' => 'Y', c => c }).collect();
+    let swapped: String = scene
+        .string(others.next().unwrap())
+        .chars()
+        .map(|c| match c {
+            'Y' => 'Z',
+            'Z' => 'Y',
+            c => c,
+        })
+        .collect();
     steps.push(json!(["Sheet 3 of 3, row 1: ", format!("{swapped}\r")]));
     steps.push(json!(["(QWERTZ). Use it as it was meant? Type yes or no: ", "yes\r"]));
     let ran = scene.talk(CHECK, &steps).expect(0);
@@ -235,10 +251,15 @@ async fn every_question_ends_at_once_when_it_is_interrupted() {
         (&restore, "Type yes to go on: ", "ye"),
         (forget, "Type yes to go on: ", ""),
         (&drill, "Type yes to go on: ", ""),
-        ("custody reshare --threshold 2 --custodian Fay --custodian Gus --custodian Hal --sheets new --share sheets", "Type yes to go on: ", ""),
+        (
+            "custody reshare --threshold 2 --custodian Fay --custodian Gus --custodian Hal --sheets new --share sheets",
+            "Type yes to go on: ",
+            "",
+        ),
         ("custody verify -", "Sheet, row 1: ", ""),
     ] {
-        for interrupt in [json!("\u{3}"), json!({"signal": "TERM"}), json!({"signal": "INT"}), json!({"signal": "HUP"})] {
+        for interrupt in [json!("\u{3}"), json!({"signal": "TERM"}), json!({"signal": "INT"}), json!({"signal": "HUP"})]
+        {
             let mut steps = vec![json!([question, before, 0.001])];
             steps.push(json!(["", interrupt]));
             let account = if words.starts_with("drill") { "999999999999" } else { ACCOUNT };

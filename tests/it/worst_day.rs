@@ -116,7 +116,12 @@ async fn the_runbook_is_printed_from_a_copy_alone_and_without_any_repository() {
     std::fs::rename(desk.path("gone"), desk.path("repository")).unwrap();
     forget_the_host(&desk);
     let page = desk.run("runbook --repo west --to aws:eu-west-1").expect(0).out;
-    for words in ["nothing on this page is verified", "| 4 | Dee |", "number 1, of", "restore --repo west --to aws:eu-west-1 --share sheets/ --expect-number 1 --plan"] {
+    for words in [
+        "nothing on this page is verified",
+        "| 4 | Dee |",
+        "number 1, of",
+        "restore --repo west --to aws:eu-west-1 --share sheets/ --expect-number 1 --plan",
+    ] {
         assert!(page.contains(words), "{words}: {page}");
     }
     desk.run("runbook --to aws:eu-west-1").expect(2);
@@ -144,7 +149,7 @@ async fn a_copy_that_is_gone_is_not_made_again_unasked() {
     std::fs::rename(desk.path("west"), desk.path("unmounted")).unwrap();
     for command in ["snapshot", "copy"] {
         let ran = desk.run(command).expect(3);
-        assert!(ran.err.contains("it is gone: it held the snapshots up to number 1"), "{}", ran.err);
+        assert!(ran.err.contains("the copy is gone: it held the snapshots up to number 1"), "{}", ran.err);
         assert!(ran.err.contains("copy --to") && ran.err.contains("--remake"), "{}", ran.err);
         assert!(!desk.path("west").exists(), "{command} made another copy beside it");
     }
@@ -181,14 +186,17 @@ async fn sheets_in_the_files_of_other_systems_are_read() {
     let (sandbox, desk) = prepared().await;
     let text = std::fs::read_to_string(desk.path("sheets/02-bo.txt")).unwrap();
     let string = text.split_whitespace().find(|word| word.starts_with("LB1") && word.len() == 90).unwrap().to_owned();
-    let rows: Vec<&str> = text.lines().map(str::trim).filter(|line| line.contains(": ") && line.contains(" = ")).take(4).collect();
+    let rows: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| line.contains(": ") && line.contains(" = ")).take(4).collect();
     let rows = rows.join("\n");
     let utf16 = |text: &str, mark: bool, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
         let mark: &[u16] = if mark { &[0xfeff] } else { &[] };
         mark.iter().copied().chain(text.encode_utf16()).flat_map(unit).collect()
     };
     let wide = |text: &str| -> String {
-        text.chars().map(|c| if c.is_ascii_graphic() { char::from_u32(u32::from(c) + 0xfee0).unwrap() } else { c }).collect()
+        text.chars()
+            .map(|c| if c.is_ascii_graphic() { char::from_u32(u32::from(c) + 0xfee0).unwrap() } else { c })
+            .collect()
     };
     let mut forms: Vec<Vec<u8>> = Vec::new();
     for body in [&text, &rows, &string] {
@@ -214,7 +222,13 @@ async fn sheets_in_the_files_of_other_systems_are_read() {
     for (at, bytes) in forms.iter().enumerate() {
         std::fs::write(desk.path("form"), bytes).unwrap();
         let ran = desk.run("custody verify form --no-record");
-        assert_eq!(ran.code, Some(0), "form {at} ({:?}…): {}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]), ran.err);
+        assert_eq!(
+            ran.code,
+            Some(0),
+            "form {at} ({:?}…): {}",
+            String::from_utf8_lossy(&bytes[..bytes.len().min(60)]),
+            ran.err
+        );
     }
     sandbox.shutdown().await;
 }
@@ -234,7 +248,10 @@ async fn a_new_backup_host_joins_from_a_copy_and_a_quorum_in_one_command() {
     let taken = ["host", "join", "--repo", "west", "--name", "backup host", "--yes"];
     let mut command = desk.command(crate::command::binary());
     desk.finish(command.args(taken).args(SHEETS.split(' '))).expect(2).says("already");
-    assert!(!desk.path("lifeboat.toml").exists() && !desk.path("keys").exists(), "nothing is left of what did not happen");
+    assert!(
+        !desk.path("lifeboat.toml").exists() && !desk.path("keys").exists(),
+        "nothing is left of what did not happen"
+    );
     let joined = desk.run(&format!("{join} --yes --json --expect-number 2")).expect(0).json();
     assert_eq!(joined["signers"].as_array().unwrap().len(), 2);
     let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
@@ -261,7 +278,11 @@ async fn sheets_of_before_and_after_a_rotation_say_what_they_open() {
     // Before the next snapshot the newest one is of the old key.
     for command in [format!("{RESTORE} --plan"), "show --repo west".into(), format!("{RESTORE} --yes")] {
         let ran = desk.run(&format!("{command} {NEW_SHEETS}")).expect(5);
-        assert!(ran.err.contains("number 1 is sealed to the key of epoch 1; these sheets hold the key of epoch 2"), "{}", ran.err);
+        assert!(
+            ran.err.contains("number 1 is sealed to the key of epoch 1; these sheets hold the key of epoch 2"),
+            "{}",
+            ran.err
+        );
         assert!(ran.err.contains("use the sheets of epoch 1 (share set "), "{}", ran.err);
     }
     desk.run(&format!("{RESTORE} --snapshot {} {SHEETS} --yes", &first[..8])).expect(0);
@@ -338,7 +359,8 @@ async fn a_right_that_is_missing_is_one_sentence_and_not_one_for_each_secret() {
 
 /// The shells of this machine.
 fn shells() -> Vec<&'static str> {
-    let there = |shell: &&str| std::process::Command::new(shell).args(["-c", "true"]).status().is_ok_and(|it| it.success());
+    let there =
+        |shell: &&str| std::process::Command::new(shell).args(["-c", "true"]).status().is_ok_and(|it| it.success());
     let shells: Vec<&str> = ["bash", "dash", "zsh"].into_iter().filter(there).collect();
     assert!(shells.contains(&"bash") && shells.len() > 1, "{shells:?}");
     shells
@@ -360,7 +382,8 @@ fn printed_commands_paste_into_every_shell_and_hit_nothing_else() {
         let config = format!("host {n}/it's lifeboat.toml");
         std::fs::create_dir_all(desk.path(&format!("host {n}"))).unwrap();
         let mut command = desk.command(crate::command::binary());
-        let args: Vec<String> = words(&folder, &config).iter().map(|word| word.replace("repository", &format!("repository{n}"))).collect();
+        let args: Vec<String> =
+            words(&folder, &config).iter().map(|word| word.replace("repository", &format!("repository{n}"))).collect();
         let made = desk.finish(command.args(args)).expect(0);
         let shred = made.err.lines().map(str::trim).find(|line| line.starts_with("shred ")).unwrap().to_owned();
         let script = std::fs::read_to_string(desk.path(&format!("host {n}/ceremony.txt"))).unwrap();

@@ -45,7 +45,8 @@ pub(super) async fn switch(
             .map_or(Ok(()), |head| desk.host.remember_cut(head))?;
     }
     let copies =
-        copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default(), (Reach::Whole, false)).await?;
+        copy_to(context, &desk.host, &desk.repository, &trust, copies, &AcceptArgs::default(), (Reach::Whole, false))
+            .await?;
     for Copied { url, outcome, .. } in &copies {
         if let Err(failure) = outcome {
             context.output.warn(&format!(
@@ -62,7 +63,7 @@ pub(super) async fn switch(
     });
     let names: Vec<&str> = epoch.signers.iter().map(|signer| signer.name.as_str()).collect();
     context.output.result(&value, || match pending.kind() {
-        Kind::Signers => format!("epoch {} is in force; who may sign: {}", epoch.number, names.join(", ")),
+        Kind::Signers => format!("epoch {} is in force; allowed signers: {}", epoch.number, names.join(", ")),
         _ => format!(
             "every new sheet was read back: epoch {} is in force, any {} of {} sheets open the backup",
             epoch.number, epoch.threshold, epoch.total
@@ -78,18 +79,17 @@ pub(super) async fn switch(
 fn what_now(kind: Kind, old: u32) -> String {
     match kind {
         Kind::Reshare => format!(
-            "\nThe sheets of epoch {old} are retired and must be destroyed, every one: the key is the same, so any quorum of them\n\
-             still opens old and new snapshots, with the tool's recover.py at the least. If one of them may have been copied,\n\
-             destroying is not enough: make a new key with `lifeboat custody rotate`."
+            "\nThe sheets of epoch {old} are retired. Destroy every one of them: the key is the same, so any quorum\n\
+             of them still opens old and new snapshots, at least with recover.py. If one of them may have been\n\
+             copied, do not only destroy it: also make a new key with `lifeboat custody rotate`."
         ),
-        Kind::Signers => {
-            "\nThe sheets stay the same; what they say of their epoch is older, and does not matter.".to_owned()
-        }
+        Kind::Signers => "\nThe sheets stay the same. They show an older epoch; this is correct.".to_owned(),
         Kind::Rotate | Kind::Rehearse => format!(
-            "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Snapshots taken before stay sealed to the\n\
-             key of epoch {old}: keep its sheets as long as those are wanted, then destroy them. Whoever had a quorum of them can read\n\
-             those snapshots: change the secrets themselves if that may have happened. Other hosts need the new [trust] too.\n\
-             What the source gives no more is only in those snapshots: `lifeboat custody rotate --reseal` with the old sheets."
+            "\nThe key is new. Run `lifeboat snapshot` now: it reads every value again. Other hosts also need the\n\
+             new [trust]. Older snapshots stay sealed to the key of epoch {old}: keep its sheets as long as you\n\
+             need those snapshots, then destroy them. Anyone who had a quorum of them can read those snapshots:\n\
+             if this is possible, change the secrets themselves. Values that the source no longer returns are\n\
+             only in those snapshots: use `lifeboat custody rotate --reseal` with the old sheets."
         ),
     }
 }

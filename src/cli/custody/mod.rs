@@ -12,7 +12,7 @@ mod verify;
 
 use super::{Context, Exit, Failure};
 
-/// Sheets after the ceremony: prove one, see them all, replace them
+/// Manage the sheets after the ceremony: prove one, show all, replace them
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

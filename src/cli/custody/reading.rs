@@ -44,7 +44,7 @@ pub(super) async fn sheet(path: &Path) -> Result<SheetText, Failure> {
     let mut texts = presented(path).await?;
     if texts.len() > 1 {
         let message = format!("{} holds {} sheets", path.display(), texts.len());
-        return Err(Failure::usage(message).hint("give one sheet at a time"));
+        return Err(Failure::usage(message).hint("read one sheet at a time"));
     }
     let given = texts.pop().ok_or_else(|| Failure::new(Exit::NoQuorum, format!("{} is empty", path.display())))?;
     Ok((given.origin, given.text))

@@ -17,7 +17,7 @@ Examples:
   lifeboat custody register
   lifeboat custody register --json
 
-Every current sheet is to be proven every 183 days (`custody verify`). Exit code 3: a proof is due.")]
+Prove every current sheet every 183 days (`custody verify`). Exit code 3: a proof is due.")]
 pub(super) struct RegisterArgs {}
 
 /// Compare the current set with the rules of good custody
@@ -69,7 +69,7 @@ impl Newest {
                 time.strftime("%Y-%m-%d")
             ),
             None if self.is_certain => "there is no snapshot yet".into(),
-            None => "which snapshot is the newest is not certain: copy no number onto a bag".into(),
+            None => "the newest snapshot is not certain: do not copy a number onto a bag".into(),
         }
     }
 }
@@ -86,7 +86,10 @@ pub(super) async fn register(context: &Context) -> Result<Exit, Failure> {
     });
     context.output.result(&value, || {
         let headings = ["custodian", "sheet", "epoch", "state", "last proof", "next proof"];
-        let words = book.epochs.last().map_or_else(String::new, |epoch| format!("words on every sheet: {}\n", custody::words(epoch)));
+        let words = book
+            .epochs
+            .last()
+            .map_or_else(String::new, |epoch| format!("words on every sheet: {}\n", custody::words(epoch)));
         format!("{}\n{words}{}", table(&headings, book.entries.iter().map(row).collect()), book.newest.line())
     });
     for fault in &book.faults {

@@ -24,10 +24,12 @@ const WAITING: &str = "rehearsal.json";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy --sheets ./rehearsal
+  lifeboat custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy \\
+      --sheets ./rehearsal
   lifeboat custody rehearse --confirm --sheets ./rehearsal --share scans/
 
-Print the sheets, hand them out, have them read back: exit code 0 when every one was. Each says REHEARSAL and opens nothing.")]
+Print the sheets, hand them out, and read them back. Exit code 0: every sheet was read back.
+Each sheet shows REHEARSAL and opens nothing.")]
 pub(super) struct Args {
     /// How many sheets open the backup
     #[arg(long, value_name = "K", required_unless_present = "confirm")]
@@ -85,7 +87,7 @@ async fn confirm(context: &Context, waiting: &Path, shares: &[PathBuf]) -> Resul
     }
     let lock = fsutil::lock(&waiting.with_extension("lock"))?;
     let (Some(_lock), Some(mut pending)) = (lock, load()?) else {
-        return Err(Failure::new(Exit::Locked, "another run reads sheets of this rehearsal back"));
+        return Err(Failure::new(Exit::Locked, "another run is reading the sheets of this rehearsal"));
     };
     let (mut taken, mut rejected) = (Vec::new(), Vec::new());
     for (origin, text) in reading::sheets(shares).await? {
@@ -105,8 +107,11 @@ async fn confirm(context: &Context, waiting: &Path, shares: &[PathBuf]) -> Resul
     let missing = pending.missing();
     let value = json!({ "opened": opened, "missing": missing, "rejected": rejected, "complete": missing.is_empty() });
     context.output.result(&value, || {
-        let key =
-            if opened { "the sheets of this run gave the key back" } else { "too few at once to give the key back" };
+        let key = if opened {
+            "the sheets of this run opened the key"
+        } else {
+            "this run had too few sheets to open the key"
+        };
         let missing = if missing.is_empty() { "nobody".to_owned() } else { missing.join(", ") };
         format!("{key}\nmissing: {missing}")
     });

@@ -24,18 +24,20 @@ use crate::{
     storage::Storage,
 };
 
-/// Replace the sheets by a new set of the same key: other people, another threshold, a lost sheet
+/// Replace the sheets with a new set of the same key: for other people, another threshold or a lost sheet
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat custody reshare --threshold 2 --custodian Ana --custodian Bo --custodian Fay --custodian Gus \\
-      --sheets ./new --share old/02-bo.txt --share old/04-dee.txt --share old/05-eli.txt
+  lifeboat custody reshare --threshold 2 --custodian Ana --custodian Bo --custodian Fay \\
+      --custodian Gus --sheets ./new \\
+      --share old/02-bo.txt --share old/04-dee.txt --share old/05-eli.txt
   lifeboat custody reshare --confirm --share scans/
   lifeboat custody reshare --abort
 
-The first command prints; the old set stays in force. The second reads the printed sheets back, in as many runs as
-it takes, and switches once every one of them was read. The key stays the same, so the old sheets open everything until
-they are destroyed: if one may have been copied, `custody rotate` makes a new key.")]
+The first command prints the new sheets; the old set stays in force. The second reads the
+printed sheets back, in one or more runs, and switches when every sheet was read. The key
+stays the same, so the old sheets open everything until they are destroyed. If an old sheet
+may have been copied, use `custody rotate`, which makes a new key.")]
 pub(super) struct ReshareArgs {
     #[command(flatten)]
     renewal: Renewal,
@@ -47,22 +49,25 @@ pub(super) struct ReshareArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat custody rotate --threshold 3 --custodian Ana --custodian Bo --custodian Cy --custodian Dee --sheets ./new
+  lifeboat custody rotate --threshold 3 --custodian Ana --custodian Bo --custodian Cy \\
+      --custodian Dee --sheets ./new
   lifeboat custody rotate --confirm --share scans/
-  lifeboat custody rotate --reseal --share old/02-bo.pdf --share old/04-dee.pdf --share old/05-eli.pdf
+  lifeboat custody rotate --reseal --share old/02-bo.pdf --share old/04-dee.pdf \\
+      --share old/05-eli.pdf
   lifeboat custody rotate --abort
 
-No old sheet is needed to rotate. At the switch [trust] in the configuration is rewritten, and the next snapshot reads every value
-again. Snapshots taken before stay sealed to the old key: keep the old sheets as long as those are wanted. What the source
-does not give any more (a secret scheduled for deletion, a value that cannot be read) is then only in those: --reseal,
-with a quorum of the old sheets, seals it to the new key as a new snapshot.")]
+No old sheet is needed to rotate. The switch rewrites [trust] in the configuration, and the
+next snapshot reads every value again. Older snapshots stay sealed to the old key: keep the
+old sheets as long as you need those snapshots. Some values can then be only in old snapshots:
+a secret scheduled for deletion, or a value that cannot be read. --reseal, with a quorum of
+the old sheets, seals them to the new key in a new snapshot.")]
 pub(super) struct RotateArgs {
     #[command(flatten)]
     renewal: Renewal,
-    /// Seal what only the old sheets open to the new key, with a quorum of the old ones present
+    /// Seal what only the old sheets open to the new key; needs a quorum of the old sheets
     #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "print", "seal_to", "confirm", "abort"])]
     reseal: bool,
-    /// With --reseal: go on in spite of this fault, written exactly as the refusal prints it (repeat)
+    /// With --reseal: continue despite this fault, written exactly as the refusal shows it (repeat)
     #[arg(long = "accept-fault", value_name = "FILE:KIND", requires = "reseal")]
     accepted: Vec<AcceptedFault>,
     /// With --confirm a new sheet, with --reseal an old one: a file, a folder of them, or `-` for stdin (repeat)
@@ -83,7 +88,7 @@ struct Renewal {
     /// Read new sheets back; the last one puts the new set in force
     #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "print", "seal_to", "abort"])]
     confirm: bool,
-    /// Give the new set up; the old one stays in force
+    /// Abandon the new set; the old one stays in force
     #[arg(long, conflicts_with_all = ["threshold", "custodians", "sheets", "print", "seal_to"])]
     abort: bool,
     /// Do not ask
@@ -172,11 +177,11 @@ impl Desk {
         fsutil::remove(&self.pending_path)?;
         let epoch = self.trust.current().number;
         context.output.result(&json!({ "aborted": true, "epoch": epoch }), || {
-            format!("given up; the sheets of epoch {epoch} stay in force")
+            format!("new set abandoned; the sheets of epoch {epoch} stay in force")
         });
         context
             .output
-            .warn("destroy every sheet of the set that was given up, files too: after a reshare they hold the key");
+            .warn("destroy every sheet of the abandoned set, also the files: after a reshare they hold the key");
         Ok(Exit::Complete)
     }
 
@@ -184,7 +189,8 @@ impl Desk {
     fn print(&self, context: &Context, kind: Kind, ceremony: &Ceremony, handover: &Handover) -> Result<Exit, Failure> {
         Pending::new(kind, ceremony).save(&self.pending_path)?;
         let mut made = Made::default();
-        let delivered = handover.deliver(ceremony, &mut made).inspect_err(|_| drop(fsutil::remove(&self.pending_path)))?;
+        let delivered =
+            handover.deliver(ceremony, &mut made).inspect_err(|_| drop(fsutil::remove(&self.pending_path)))?;
         made.keep();
         let epoch = &ceremony.epoch;
         let script = init::beside(&context.global.config, &format!("ceremony-epoch-{}.txt", epoch.number));
@@ -207,7 +213,7 @@ impl Desk {
         });
         let command = if kind == Kind::Reshare { "reshare" } else { "rotate" };
         context.output.note(&format!(
-            "\nNot in force yet: the sheets of epoch {} stay the ones to use. Read every new one back, from the paper:\n\
+            "\nNot in force yet: keep using the sheets of epoch {}. Read every new sheet back, from the paper:\n\
              \n  {}\n\n{}",
             self.trust.current().number,
             context.command(&["custody", command, "--confirm", "--share", "FILE"]),
@@ -220,15 +226,17 @@ impl Desk {
 /// Everything that can be refused is refused before there is a key.
 async fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Successor, Handover), Failure> {
     let Some(threshold) = renewal.threshold.filter(|_| !renewal.custodians.is_empty()) else {
-        return Err(Failure::usage("--threshold and --custodian are needed").hint("or --confirm, or --abort"));
+        return Err(Failure::usage("--threshold and --custodian are needed").hint("or use --confirm or --abort"));
     };
     if let Some(pending) = Pending::load(&desk.pending_path)? {
         if pending.kind() == Kind::Signers {
-            return Err(Failure::new(Exit::Refused, "a change of the signers was cut off")
-                .hint("run `lifeboat custody signer add` or `remove` again: it finishes that first"));
+            return Err(Failure::new(Exit::Refused, "a change of the signers was interrupted")
+                .hint("run `lifeboat custody signer add` or `remove` again: it completes the earlier change first"));
         }
-        let message = format!("the sheets of epoch {} wait to be read back already", pending.epoch().number);
-        return Err(Failure::new(Exit::Refused, message).hint("--confirm finishes that, --abort gives it up"));
+        let message = format!("the sheets of epoch {} already wait to be read back", pending.epoch().number);
+        return Err(
+            Failure::new(Exit::Refused, message).hint("complete them with --confirm, or abandon them with --abort")
+        );
     }
     let handover = renewal.handover.prepare(&renewal.custodians)?;
     if let Some(advice) = custody::advice(threshold, renewal.custodians.len()) {
@@ -244,17 +252,16 @@ async fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Su
 /// Reads sheets back and remembers each; when none is missing, switches.
 async fn confirm(context: &Context, desk: &Desk, kind: Kind, shares: &[PathBuf]) -> Result<Exit, Failure> {
     let Some(mut pending) = Pending::load(&desk.pending_path)? else {
-        return Err(
-            Failure::usage("no new set of sheets is waiting").hint("it starts with --threshold, --custodian, --sheets")
-        );
+        return Err(Failure::usage("no new set of sheets is waiting")
+            .hint("start one with --threshold, --custodian and --sheets"));
     };
     if pending.kind() != kind {
-        return Err(Failure::usage("the other kind of renewal is waiting")
+        return Err(Failure::usage("a renewal of the other kind is waiting")
             .hint("`custody reshare` and `custody rotate` confirm their own sheets"));
     }
     if !desk.is_in_force(&pending) && !desk.trust.is_followed_by(pending.epoch()) {
-        return Err(Failure::new(Exit::Refused, "another epoch came in force since the new sheets were made")
-            .hint("--abort gives the new sheets up"));
+        return Err(Failure::new(Exit::Refused, "another epoch is in force since the new sheets were made")
+            .hint("abandon the new sheets with --abort"));
     }
     let mut rejected = Vec::new();
     for (origin, text) in reading::sheets(shares).await? {

@@ -26,7 +26,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     if Pending::load(&desk.pending_path)?.is_some_and(|pending| !desk.is_in_force(&pending)) {
         return Err(Failure::new(Exit::Refused, "new sheets wait to be read back; nothing is sealed to their key yet")
-            .hint("`lifeboat custody rotate --confirm` first"));
+            .hint("run `lifeboat custody rotate --confirm` first"));
     }
     let (signer, index_key) = (desk.host.signer()?, desk.host.index_key()?);
     let known = desk.host.witness(desk.repository.id())?;
@@ -52,10 +52,11 @@ pub(super) async fn run(
     }
     let host = &desk.host;
     let copies =
-        copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, accept, (Reach::Whole, false)).await?;
+        copy_to(context, host, &desk.repository, &desk.trust, &host.config.copies, accept, (Reach::Whole, false))
+            .await?;
     copying::warn(context, &copies);
     for accepted in &done.accepted {
-        context.output.warn(&format!("accepted although it is a fault: {accepted}"));
+        context.output.warn(&format!("fault accepted: {accepted}"));
     }
     for fault in &done.history {
         context.output.warn(&format!("history: {fault}"));
@@ -63,7 +64,7 @@ pub(super) async fn run(
     let lacking: u64 = done.snapshots.iter().map(|done| done.manifest.manifest().counts.unreadable).sum();
     if lacking > 0 {
         let lacking = plural(lacking, "secret");
-        context.output.warn(&format!("{lacking} could be read neither from the source nor from an earlier snapshot"));
+        context.output.warn(&format!("{lacking} cannot be read from the source or from an earlier snapshot"));
     }
     let copied = copies.iter().all(Copied::is_up_to_date);
     let complete = copied && done.history.is_empty() && lacking == 0;
@@ -77,8 +78,8 @@ pub(super) async fn run(
         snapshots => snapshots.iter().map(line).collect::<Vec<_>>().join("\n"),
     });
     context.output.note(
-        "\nThe newest snapshot opens with the sheets in force alone. Older snapshots do not: they stay sealed to the earlier\n\
-         key, for whoever has its sheets. Destroy those once the older snapshots are not wanted any more.",
+        "\nThe newest snapshot opens with the sheets in force alone. Older snapshots do not: they stay sealed\n\
+         to the earlier key. Destroy its sheets when you no longer need the older snapshots.",
     );
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }

@@ -18,18 +18,22 @@ use crate::{
     repo::{AllowedSigner, ClosingList},
 };
 
-/// Show, add or remove the hosts that may sign: for a backup host that is new, replaced or not trusted any more
+/// Show, add or remove the hosts that may sign: for a backup host that is new, replaced or no longer trusted
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   lifeboat custody signer list
-  lifeboat custody signer add --name backup-2 --key /tmp/backup-2.pub --share bo.pdf --share dee.pdf --share eli.pdf
-  lifeboat custody signer remove --name 'backup host' --share bo.pdf --share dee.pdf --share eli.pdf
-  lifeboat custody signer remove --name 'stolen host' --after 812 --share bo.pdf --share dee.pdf --share eli.pdf
+  lifeboat custody signer add --name backup-2 --key /tmp/backup-2.pub \\
+      --share bo.pdf --share dee.pdf --share eli.pdf
+  lifeboat custody signer remove --name 'backup host' \\
+      --share bo.pdf --share dee.pdf --share eli.pdf
+  lifeboat custody signer remove --name 'stolen host' --after 812 \\
+      --share bo.pdf --share dee.pdf --share eli.pdf
 
-A quorum signs the new list as the next key epoch. The sheets stay the same. The epoch names a closing list: everything in the repository that
-counts at that moment. What a removed signer signed counts only if it is on the list. With --after N the list ends with snapshot N:
-use it when the key was stolen, and N is the last snapshot that the thief did not make.")]
+A quorum signs the new list as the next key epoch. The sheets stay the same. The epoch names a
+closing list: every file in the repository that counts at that moment. A file of a removed
+signer counts only if it is on the list. With --after N the list ends with snapshot N. Use it
+when the key was stolen: N is the last snapshot that the thief did not make.")]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -37,17 +41,17 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Who may sign, by name and fingerprint
+    /// Show the hosts that may sign, by name and fingerprint
     List,
-    /// Let one more host sign
+    /// Allow one more host to sign
     Add(AddArgs),
-    /// Let a host sign no longer
+    /// Do not allow a host to sign any more
     Remove(RemoveArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct AddArgs {
-    /// What to call it
+    /// The name of the new signer
     #[arg(long, value_name = "NAME")]
     name: String,
     /// Its public key: the text `ssh-ed25519 AAAA…`, or a file with it
@@ -62,10 +66,10 @@ struct AddArgs {
 
 #[derive(Debug, clap::Args)]
 struct RemoveArgs {
-    /// Which one, as `list` calls it
+    /// The name of the signer, as `list` shows it
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Of what this signer made, keep only what is not newer than snapshot number N
+    /// Of this signer's files, keep only those up to snapshot number N
     #[arg(long, value_name = "N")]
     after: Option<u64>,
     #[command(flatten)]
@@ -101,9 +105,9 @@ async fn add(context: &Context, args: AddArgs) -> Result<Exit, Failure> {
     let desk = Desk::open(context).await?;
     let mut signers = desk.trust.current().signers.clone();
     if let Some(known) = signers.iter().find(|signer| signer.name == args.name || signer.key == key) {
-        return Err(Failure::usage(format!("{} is a signer already ({})", known.name, known.key.fingerprint())));
+        return Err(Failure::usage(format!("{} is already a signer ({})", known.name, known.key.fingerprint())));
     }
-    let question = format!("Let {} sign, with the key {}?", args.name, key.fingerprint());
+    let question = format!("Allow {} to sign with the key {}?", args.name, key.fingerprint());
     signers.push(AllowedSigner { name: args.name, key });
     let new = New { signers, closing: None, cut: None };
     change(context, &desk, new, &args.shares, &question, args.yes).await
@@ -115,19 +119,19 @@ async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
     let signers: Vec<AllowedSigner> = current.iter().filter(|signer| signer.name != args.name).cloned().collect();
     if signers.len() == current.len() {
         let names: Vec<&str> = current.iter().map(|signer| signer.name.as_str()).collect();
-        return Err(Failure::usage(format!("no signer is called {:?}", args.name)).hint(names.join(", ")));
+        return Err(Failure::usage(format!("no signer has the name {:?}", args.name)).hint(names.join(", ")));
     }
     if signers.is_empty() {
         return Err(Failure::usage(format!("{} is the only signer", args.name)).hint("add the new one first"));
     }
     let own = desk.host.signer()?.public();
     if !signers.iter().any(|signer| signer.key == own) {
-        context.output.warn("this is the signer of this host: it can take no snapshot afterwards");
+        context.output.warn("this is the signer of this host: after the removal, this host cannot take snapshots");
     }
     let removed: Vec<&PublicKey> =
         current.iter().filter(|signer| signer.name == args.name).map(|signer| &signer.key).collect();
     let closing = closing_list(context, &desk, &removed, args.after).await?;
-    let question = format!("Let {} sign no longer?", args.name);
+    let question = format!("Remove {} from the signers?", args.name);
     let new = New { signers, closing: Some(closing), cut: args.after };
     change(context, &desk, new, &args.shares, &question, args.yes).await
 }
@@ -150,7 +154,7 @@ async fn closing_list(
     let list = desk.repository.closing_list(&desk.trust, &chain, after).await?;
     let last = list.head.as_ref().map_or(0, |head| head.sequence);
     context.output.note(&format!(
-        "The closing list keeps {} up to number {last}, {} and {}. Whatever else this signer made does not count.",
+        "The closing list keeps {} up to number {last}, {} and {}. Other files of this signer do not count.",
         plural(list.snapshots.len() as u64, "snapshot"),
         plural(list.drills.len() as u64, "drill record"),
         plural(list.attestations.len() as u64, "attestation"),
@@ -160,7 +164,7 @@ async fn closing_list(
     let lapsing: Vec<&str> = of_removed.map(|each| each.name.as_str()).collect();
     if !lapsing.is_empty() {
         context.output.note(&format!(
-            "Removals that this signer ordered and nobody has carried out lapse: {}",
+            "Removals that this signer ordered and no host carried out are void: {}",
             lapsing.join(", ")
         ));
     }
@@ -187,11 +191,11 @@ async fn change(
     if let Some(pending) = Pending::load(&desk.pending_path)? {
         if pending.kind() != Kind::Signers {
             return Err(Failure::new(Exit::Refused, "new sheets wait to be read back")
-                .hint("finish that with --confirm or give it up with --abort first"));
+                .hint("first complete them with --confirm, or abandon them with --abort"));
         }
         context
             .output
-            .warn("an earlier change of the signers was cut off: it is finished now, and this one was not begun");
+            .warn("an earlier change of the signers was interrupted: it is complete now; this change was not started");
         return finish::switch(context, desk, &pending, None).await;
     }
     quorum::confirm(question, yes).await?;
@@ -211,5 +215,5 @@ fn read_key(key: &str) -> Result<PublicKey, Failure> {
         Ok(bytes) => String::from_utf8_lossy(&bytes).parse(),
         Err(_) => Err(error),
     });
-    parsed.map_err(|error| Failure::usage(format!("--key is {error}")).hint("`ssh-keygen -t ed25519` makes one"))
+    parsed.map_err(|error| Failure::usage(format!("--key is {error}")).hint("make a key with `ssh-keygen -t ed25519`"))
 }

@@ -15,7 +15,7 @@ use crate::{
     storage::Storage,
 };
 
-/// Prove one sheet: readable, the one that was made, in force; no other sheet is needed and nothing of it is shown
+/// Prove that one sheet is readable, original and in force; needs no other sheet and shows no secret
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,8 @@ Examples:
   lifeboat custody verify - < ana.txt
   lifeboat custody verify ana.txt --repo /mnt/west/lifeboat --no-record
 
-Adds a signed, dated attestation to the register. Exit code 0: intact and in force; 5: anything else.")]
+Adds a signed, dated attestation to the register. Exit code 0: intact and in force; 5:
+anything else.")]
 pub(super) struct Args {
     /// The sheet: a text file, a photo, a scan or a PDF; `-` for stdin
     sheet: PathBuf,
@@ -48,10 +49,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let report = custody::verify(&text, &known.epochs, pending).map_err(|fault| {
         let failure = Failure::new(Exit::NoQuorum, format!("{origin} {fault}"));
         if UntrustedShare::suggest(&text).is_some() {
-            failure
-                .hint("compare the rows named with the paper; if the paper says the same, the sheet must be replaced")
+            failure.hint("compare these rows with the paper; if the paper has the same text, replace the sheet")
         } else {
-            failure.hint("read it again; if it cannot be read, the sheet must be replaced: `lifeboat custody reshare`")
+            failure.hint("read it again; if it still cannot be read, replace the sheet: `lifeboat custody reshare`")
         }
     })?;
     let attestation = if args.no_record { None } else { record(context, &known, &report).await? };
@@ -59,7 +59,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if !register_verified {
         context
             .output
-            .warn("the register itself was not verified: there is no configuration here to verify its signature with");
+            .warn("the register itself was not verified: without a configuration its signature cannot be verified");
     }
     let value = json!({
         "sheet": report, "intact": report.finding() == Some(crate::repo::Finding::Intact) || report.state == SheetState::Pending,
@@ -72,7 +72,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     // The sheet is what the register says. Whether that is the newest register is not certain while an epoch is in doubt.
     let doubts = known.host.as_ref().map_or(&[][..], |(_, trust)| trust.faults());
     for fault in doubts {
-        context.output.warn(&format!("which sheets are in force is not certain: {fault}"));
+        context.output.warn(&format!("it is not certain which sheets are in force: {fault}"));
     }
     Ok(match report.state {
         SheetState::Current => Exit::of(Fault::worst(doubts)),
@@ -101,7 +101,7 @@ async fn known(context: &Context) -> Result<Known, Failure> {
 /// Adds an attestation when there is something to attest and a signer to do so; gives its file.
 async fn record(context: &Context, known: &Known, report: &SheetReport) -> Result<Option<String>, Failure> {
     let Some((host, trust)) = &known.host else {
-        context.output.note("nothing was recorded: only a configured host signs attestations");
+        context.output.note("no attestation was recorded: only a configured host signs attestations");
         return Ok(None);
     };
     let epoch = trust.epochs().iter().find(|epoch| Some(epoch.number) == report.epoch);
@@ -146,11 +146,15 @@ fn advice(state: SheetState) -> &'static str {
         SheetState::Current => "",
         SheetState::Retired => "a newer set replaced this one; it still opens everything: destroy it",
         SheetState::EarlierKey => {
-            "a newer key replaced this one; keep it as long as the snapshots of its time are wanted, then destroy it"
+            "a newer key replaced this one; keep it as long as you need the snapshots of its time, then destroy it"
         }
-        SheetState::Pending => "its set is in force once every sheet of it was read back: `custody reshare --confirm`",
+        SheetState::Pending => {
+            "its set comes into force when every sheet of it was read back: `custody reshare --confirm`"
+        }
         SheetState::Altered => "do not rely on it; replace the sheets with `lifeboat custody reshare`",
-        SheetState::Unregistered => "it is of an abandoned reshare, or was made in secret: destroy it and find out",
+        SheetState::Unregistered => {
+            "it is from an abandoned reshare, or was made in secret: find out which, and destroy it"
+        }
         SheetState::Foreign => "it is another repository's sheet, or this is another repository",
     }
 }

@@ -56,7 +56,8 @@ Examples:
   lifeboat demo
   lifeboat demo --break value      must end with exit code 3 and name what differs
 
-No cloud account, no network beyond loopback. The folder it leaves can be looked at and thrown away.")]
+No cloud account, no network beyond loopback. The folder it leaves can be looked at and thrown
+away.")]
 pub struct Args {
     /// The folder it leaves (default: lifeboat-demo/TIME)
     #[arg(long, value_name = "DIR")]

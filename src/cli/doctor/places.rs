@@ -28,7 +28,7 @@ impl Findings {
     async fn in_clear(&mut self, what: &str, storage: &Storage) {
         match storage.in_clear().await {
             Ok(Some(endpoint)) => {
-                let words = "whoever is on the way sees names, sizes and times, and can meddle; use https";
+                let words = "anyone on the network can read names, sizes and times, and change data; use https";
                 self.add(format!("{what}: connection"), State::Wrong, format!("{endpoint} is not encrypted: {words}"));
             }
             Err(StorageError::Setting { reason, .. }) => self.add(format!("{what}: connection"), State::Wrong, reason),
@@ -43,17 +43,17 @@ impl Findings {
                 self.add(format!("copy {}: owner", copy.url), State::Well, format!("account {account}, proven by S3"));
             }
             Some(Owner::Another) => {
-                let words = "an account that is no source's, proven by S3";
+                let words = "not the account of a source, proven by S3";
                 self.add(format!("copy {}: owner", copy.url), State::Well, words);
             }
             Some(Owner::Unknown(reason)) => {
-                let words = format!("whose the bucket is is not known: {reason}");
+                let words = format!("the owner of the bucket is not known: {reason}");
                 self.add(format!("copy {}: owner", copy.url), State::Remark, words);
             }
             None => {}
         }
         if found.region.is_none() && neighbours.has_policy() {
-            let words = "its region is not known: [policy] regions cannot be held against it; see [[copy]] region";
+            let words = "its region is not known, so [policy] regions cannot be checked; set [[copy]] region";
             self.add(format!("copy {}: region", copy.url), State::Remark, words);
         }
         if let Err(close) = app::apart(neighbours, copy, &found) {

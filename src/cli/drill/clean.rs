@@ -16,18 +16,20 @@ use crate::{
     isolation::Isolation,
 };
 
-/// Remove what drills of this host left in a sandbox, and name what nobody can prove to be theirs
+/// Remove what drills of this host left in a sandbox, and name what has no proof of its drill
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   lifeboat drill clean monthly
 
-A drill does the same before it begins. Only what a drill created is destroyed: by the identifier in the journal, or by a mark
-that only this host's signer can make, the time of creation and the ids of the versions.
+A drill does the same before it begins. It destroys only what a drill created. The proof is the
+identifier in the journal, or a mark that only this host's signer can make, with the time of
+creation and the ids of the versions.
 
-Exit code 4: something has a drill's tag or name, and nothing proves that a drill of this host made it; it is left alone.")]
+Exit code 4: a secret has a drill's tag or name, but no proof that a drill of this host made it.
+Lifeboat does not change it.")]
 pub(super) struct Args {
-    /// The drill file, drills/NAME.toml beside the configuration: its target is cleaned
+    /// The drill file, drills/NAME.toml beside the configuration; its target is cleaned
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
@@ -38,7 +40,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let host = context.host()?;
     let (file, _) = host.drill_file(&args.name)?;
     if file.target.sandbox {
-        return Err(Failure::usage("the embedded sandbox ends with its drill: there is nothing to clean"));
+        return Err(Failure::usage("the embedded sandbox ends with its drill, so there is nothing to clean"));
     }
     let isolation = Arc::new(Isolation::new(host.lost(&file)?));
     Box::pin(clean(context, &host, &args, &file, &isolation)).await

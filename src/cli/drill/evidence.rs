@@ -27,8 +27,9 @@ The host's key signs the list of all files in it.
 Turns are counted from `since` of the drill file, or from the day the repository was made.
 A turn belongs to the period in which it ends. A turn that is not over is not due.
 
-Exit code 3: a drill that was due was not held and [missed] of its drill file does not say why, or a record does not verify.
-The archive says so too.")]
+Exit code 3: a due drill was not held and [missed] of its drill file has no reason, or a record
+does not verify.
+The archive shows this too.")]
 pub(super) struct Args {
     /// The first day
     #[arg(long, value_name = "YYYY-MM-DD")]
@@ -74,7 +75,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     fsutil::write(&args.out, &evidence::archive(&request, &summary, &signer), Access::Public, Existing::Replace)?;
     for plan in &summary.plans {
         for turn in plan.turns.iter().filter(|turn| turn.is_missed()) {
-            context.output.warn(&format!("{} was not held in {}, and nothing says why", plan.name, turn.turn));
+            context
+                .output
+                .warn(&format!("{} was not held in {}, and its drill file has no reason", plan.name, turn.turn));
         }
     }
     summary.faults.iter().for_each(|fault| context.output.warn(fault));

@@ -10,15 +10,16 @@ use crate::{
     fsutil::{self, Access, Existing},
 };
 
-/// Make a drill key: the file stays where drills run, its recipient goes into the configuration
+/// Make a drill key: keep the file where drills run, and add its recipient to the configuration
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   lifeboat drill key --out keys/drill.age
 
-Whoever has the file can read the canaries and the sample that [drill] canaries names, and with [drill] full = true every secret.")]
+Anyone with the file can read the canaries and the sample that [drill] canaries names. With
+[drill] full = true, they can read every secret.")]
 pub(super) struct Args {
-    /// The file to write; one that exists is kept
+    /// The file to write; an existing file is not replaced
     #[arg(long, value_name = "FILE", default_value = "keys/drill.age")]
     out: PathBuf,
 }
@@ -33,7 +34,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     let recipient = key.recipient().to_string();
     context.output.result(&json!({ "file": args.out, "recipient": recipient }), || {
         format!(
-            "{} is written. Into the configuration goes:\n\n[drill]\nrecipient = {recipient:?}\nkey = {:?}\ncanaries = [\"canary/*\"]",
+            "{} is written. Add this to the configuration:\n\n[drill]\nrecipient = {recipient:?}\nkey = {:?}\ncanaries = [\"canary/*\"]",
             args.out.display(),
             args.out.display().to_string(),
         )

@@ -56,7 +56,7 @@ pub(super) async fn from(
                 stored.append(&mut records);
                 others.push(other);
             }
-            Err(failure) => context.output.note(&format!("{} was not asked: {}", sites[position].url, failure.message)),
+            Err(failure) => context.output.note(&format!("{} was not read: {}", sites[position].url, failure.message)),
         }
     }
     let past = drill::judge(stored, &trust);
@@ -123,7 +123,7 @@ fn reachable(sites: &[Site], isolation: &Isolation) -> Result<usize, Failure> {
     let is_lost = |site: &Site| isolation.lost().storages.contains(&site.url);
     sites.iter().position(|site| !is_lost(site)).ok_or_else(|| {
         Failure::new(Exit::Refused, "the repository and every copy count as lost in this drill")
-            .hint("say in [[copy]] region where copies are, and keep one elsewhere")
+            .hint("set [[copy]] region for each copy, and keep a copy in another region")
     })
 }
 

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {}
 
-/// Print one drill record, or its report
+/// Show one drill record, or write its report
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +27,7 @@ pub(super) struct ShowArgs {
     /// Write the report as one page that needs no network
     #[arg(long, value_name = "FILE")]
     html: Option<std::path::PathBuf>,
-    /// Write the report to print
+    /// Write the report as a PDF to print
     #[arg(long, value_name = "FILE")]
     pdf: Option<std::path::PathBuf>,
 }
@@ -68,7 +68,7 @@ async fn elsewhere(context: &Context, host: &Host, repository: &Repository) -> V
         match asked.await {
             Ok(mut drills) => found.append(&mut drills),
             Err(failure) => {
-                let words = format!("the copy at {} was not asked: {}", copy.url, failure.message);
+                let words = format!("the copy at {} was not read: {}", copy.url, failure.message);
                 context.output.note(&words);
             }
         }
@@ -134,21 +134,23 @@ pub(super) async fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Fai
     if args.html.is_some() || args.pdf.is_some() {
         let Some(record) = past.record() else {
             return Err(Failure::new(Exit::Refused, "only a record that verifies has a report")
-                .hint("records of the first builds have none"));
+                .hint("records of the first builds have no report"));
         };
         super::run::write_reports(&record, &drills[..position], args.html.as_deref(), args.pdf.as_deref())?;
     } else {
         // The exact signed bytes are in the repository.
         let bytes: serde_json::Value = serde_json::from_slice(&past.stored.bytes).unwrap_or_default();
-        context.output.result(&json!({ "name": past.stored.name, "fault": past.fault, "record": bytes }), || {
-            match past.record() {
+        context.output.result(
+            &json!({ "name": past.stored.name, "fault": past.fault, "record": bytes }),
+            || match past.record() {
                 Some(record) => {
-                    let more = record.deviations.iter().map(|deviation| format!("\n{}: {}", deviation.what, deviation.cause));
+                    let more =
+                        record.deviations.iter().map(|deviation| format!("\n{}: {}", deviation.what, deviation.cause));
                     super::summary(&record, &past.stored) + &more.collect::<String>()
                 }
                 None => serde_json::to_string_pretty(&bytes).unwrap_or_default(),
-            }
-        });
+            },
+        );
     }
     Ok(if past.fault.is_none() { Exit::Complete } else { Exit::Refused })
 }

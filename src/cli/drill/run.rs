@@ -31,16 +31,17 @@ use crate::{
     repo::StoredDrill,
 };
 
-/// Restore into a sandbox, compare everything, try it, clean up, and leave a signed record
+/// Restore into a sandbox, compare everything, test it, clean up, and write a signed record
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat drill run monthly                                 as drills/monthly.toml says
-  lifeboat drill run outage --target sandbox --share sheets/ on the embedded sandbox: no account, no cost
+  lifeboat drill run monthly                                   with drills/monthly.toml
+  lifeboat drill run outage --target sandbox --share sheets/   in the embedded sandbox
   AWS_PROFILE=sandbox lifeboat drill run --to aws:eu-west-1 --share sheets/
 
-Exit code 0: passed. 3: failed, partial, out of time, or void because a planted fault was not caught. 4: the target is no
-sandbox. 130: interrupted, and cleaned up.")]
+The embedded sandbox needs no account and costs nothing. Exit codes: 0 passed, 3 failed,
+partial, out of time, or void because a planted fault was not caught, 4 the target is not a
+sandbox, 130 interrupted and cleaned up.")]
 pub(super) struct Args {
     /// The drill file, drills/NAME.toml beside the configuration
     #[arg(value_name = "NAME", required_unless_present_any = ["to", "target"])]
@@ -48,10 +49,10 @@ pub(super) struct Args {
     /// Without a drill file: any region of an account that is not the source's
     #[arg(long, value_name = "aws:REGION", conflicts_with_all = ["name", "target"])]
     to: Option<ProviderAddress>,
-    /// The embedded sandbox, whatever the drill file says
+    /// Use the embedded sandbox instead of the target in the drill file
     #[arg(long, value_enum, value_name = "WHERE")]
     target: Option<Where>,
-    /// `latest` or the beginning of a snapshot's id, whatever the drill file says
+    /// `latest` or the beginning of a snapshot's id, instead of the snapshot in the drill file
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
     #[command(flatten)]
@@ -61,16 +62,16 @@ pub(super) struct Args {
     /// Who holds the drill, for the record (default: the user of this process)
     #[arg(long, value_name = "NAME", env = "LIFEBOAT_OPERATOR")]
     operator: Option<String>,
-    /// Who allowed the drill and does not hold it, for the record (default: `approver` of the drill file)
+    /// Who approved the drill, not its operator, for the record (default: `approver` of the drill file)
     #[arg(long, value_name = "NAME", env = "LIFEBOAT_APPROVER")]
     approver: Option<String>,
-    /// Where the drill and what it finds are followed, for the record (default: `ticket` of the drill file)
+    /// The ticket that tracks the drill and its findings, for the record (default: `ticket` of the drill file)
     #[arg(long, value_name = "TEXT")]
     ticket: Option<String>,
-    /// A timer started it, for the record; the files of `drill schedule` set this
+    /// A timer started the drill, for the record; the files of `drill schedule` set this
     #[arg(long)]
     scheduled: bool,
-    /// Approve without being asked
+    /// Approve without a question
     #[arg(long)]
     yes: bool,
     /// Leave names of secrets out of the record and of every report
@@ -79,7 +80,7 @@ pub(super) struct Args {
     /// Also write the report as one page that needs no network
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Also write the report to print
+    /// Also write the report as a PDF to print
     #[arg(long, value_name = "FILE")]
     pdf: Option<PathBuf>,
 }
@@ -190,7 +191,7 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
                     host.path(format!("drills/{name}.toml")).display()
                 ));
                 let hint = if known.is_empty() {
-                    "docs/examples/drills has three to begin with".to_owned()
+                    "docs/examples/drills has three examples".to_owned()
                 } else {
                     format!("there are: {}", known.join(", "))
                 };
@@ -268,8 +269,8 @@ async fn open(context: &Context, host: &Host, args: &Args, request: &Request<'_>
         return Ok(Opened::Quorum(quorum::open(context, request.repository, &args.shares).await?));
     }
     let key = host.drill_key()?.ok_or_else(|| {
-        Failure::usage("this drill is opened by the drill key, and [drill] key of the configuration names none")
-            .hint("`lifeboat drill key` makes one; or say [open] by = \"quorum\"")
+        Failure::usage("this drill needs the drill key, but [drill] key is not set in the configuration")
+            .hint("make one with `lifeboat drill key`, or set [open] by = \"quorum\"")
     })?;
     Ok(Opened::DrillKey(key, host.index_key()?))
 }

@@ -10,7 +10,7 @@ use crate::{
     fsutil::{self, Access, Existing},
 };
 
-/// Write the files that let a drill be held by itself
+/// Write the files that start a drill on a schedule
 #[derive(Debug, clap::Args)]
 #[command(
     group(clap::ArgGroup::new("scheduler").required(true)),
@@ -22,7 +22,7 @@ Examples:
 pub(super) struct Args {
     /// The drill file, drills/NAME.toml beside the configuration
     name: String,
-    /// A service and a timer, with a random delay, made up for when the machine was off
+    /// A service and a timer with a random delay; a missed start runs when the machine is on again
     #[arg(long, group = "scheduler")]
     systemd: bool,
     /// A file for /etc/cron.d

@@ -17,21 +17,27 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 --share ana.txt --share cy.txt --share eli.txt
-  lifeboat restore --repo /mnt/west/lifeboat --to aws:us-west-2 --share a.jpg --share b.pdf --share -
-  lifeboat restore --to aws:eu-west-1 --at 2026-11-01T03:00Z --include 'orrange-p2p/*' --share sheets/ --yes
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:eu-west-1 \\
+      --share ana.txt --share cy.txt --share eli.txt
+  lifeboat restore --repo /mnt/west/lifeboat --to aws:us-west-2 \\
+      --share a.jpg --share b.pdf --share -
+  lifeboat restore --to aws:eu-west-1 --at 2026-11-01T03:00Z --include 'orrange-p2p/*' \\
+      --share sheets/ --yes
   lifeboat restore --to aws:eu-west-1 --plan-out plan.json
   lifeboat restore --plan plan.json --share sheets/ --yes
-  lifeboat restore --to aws:eu-west-1 --include app/database --version AWSPREVIOUS --on-conflict new-version --share sheets/
-  lifeboat restore --to aws:eu-west-1 --name-prefix restored/ --kms-map alias/app=alias/app-west --share sheets/
+  lifeboat restore --to aws:eu-west-1 --include app/database --version AWSPREVIOUS \\
+      --on-conflict new-version --share sheets/
+  lifeboat restore --to aws:eu-west-1 --name-prefix restored/ \\
+      --kms-map alias/app=alias/app-west --share sheets/
 
-Needs no configuration file. Interrupted or failed, it is run again: what is there already is not written twice.
-Nothing is ever rotated, and nothing is destroyed unless --on-scheduled force-replace says so.")]
+Needs no configuration file. After an interruption or a failure, run it again: it does not write
+what is already in the target.
+A restore never rotates a secret. It destroys a secret only with --on-scheduled force-replace.")]
 pub struct Args {
     /// Where to restore to
     #[arg(long, value_name = "aws:REGION")]
     pub to: Option<ProviderAddress>,
-    /// The account to restore into, where it is not the source's: any other account is refused
+    /// The account to restore into, if it is not the source's; any other account is refused
     #[arg(long, value_name = "NUMBER", value_parser = super::super::environment::parse_account)]
     pub account: Option<String>,
     /// `latest` or the beginning of a snapshot's id
@@ -39,57 +45,57 @@ pub struct Args {
     pub snapshot: String,
     #[command(flatten)]
     pub source: super::super::show::SourceArg,
-    /// The newest snapshot of this moment or before: 2026-11-01T03:00Z, '2026-11-01 03:00' here, 'yesterday 03:00',
+    /// The newest snapshot taken at or before TIME: 2026-11-01T03:00Z, '2026-11-01 03:00' (local), 'yesterday 03:00',
     /// or 2026-11-01 for the end of that day
     #[arg(long, value_name = "TIME", conflicts_with = "snapshot", value_parser = super::super::moment::parse)]
     pub at: Option<Timestamp>,
     #[command(flatten)]
     pub compare: CompareArgs,
-    /// Only names that match, with `*` and `?` (repeat)
+    /// Restore only names that match, with `*` and `?` (repeat)
     #[arg(long = "include", visible_alias = "name", value_name = "PATTERN")]
     pub include: Vec<String>,
-    /// Not the names that match (repeat)
+    /// Leave out names that match (repeat)
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
-    /// Only this version of each secret, by id or label, as its AWSCURRENT
+    /// Restore only this version of each secret, by id or label, as its AWSCURRENT
     #[arg(long, value_name = "ID|LABEL")]
     pub version: Option<String>,
-    /// Names to bring back before all others, most urgent first (repeat; before the configured ones)
+    /// Names to restore first, most urgent first (repeat; before the configured ones)
     #[arg(long, value_name = "PATTERN")]
     pub first: Vec<String>,
-    /// What to do about another secret of the same name
+    /// What to do if another secret has the same name
     #[arg(long, value_name = "WHAT", default_value = "fail",
         value_parser = words::<OnConflict, 4>(["fail", "skip", "new-version", "replace"]))]
     pub on_conflict: OnConflict,
-    /// What to do about a name that is scheduled for deletion in the target; force-replace cannot be undone
+    /// What to do if a name is scheduled for deletion in the target; force-replace cannot be undone
     #[arg(long, value_name = "WHAT", default_value = "fail",
         value_parser = words::<OnScheduled, 3>(["fail", "undelete", "force-replace"]))]
     pub on_scheduled: OnScheduled,
-    /// Which resource policies come back; safe leaves out those that are public or would lock you out
+    /// Which resource policies to restore; safe leaves out those that are public or would lock you out
     #[arg(long, value_name = "WHICH", default_value = "safe",
         value_parser = words::<Policies, 3>(["safe", "all", "none"]))]
     pub policies: Policies,
     #[command(flatten)]
     pub maps: MapArgs,
-    /// Allow the very account and region the secrets came from
+    /// Allow the account and region that the secrets came from
     #[arg(long, visible_alias = "allow-source")]
     pub into_source: bool,
-    /// Switch rotation on where it was on; nothing is rotated by it
+    /// Switch rotation on where it was on; this rotates no secret
     #[arg(long)]
     pub rotation: bool,
-    /// Make replicas again
+    /// Create the replicas again
     #[arg(long)]
     pub replication: bool,
-    /// Restore what was scheduled for deletion too, and schedule it again
+    /// Also restore secrets that were scheduled for deletion, and schedule them again
     #[arg(long)]
     pub deletion_state: bool,
-    /// Write old ARNs and the new ones instead of them, as JSON
+    /// Write a map from old to new ARNs, as JSON
     #[arg(long, value_name = "FILE")]
     pub arn_map: Option<PathBuf>,
     /// Show the plan and stop; with FILE, execute the plan in it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     pub plan: Option<String>,
-    /// Write the plan to a file, to be approved and executed later, and stop
+    /// Write the plan to a file and stop; it can be approved and executed later
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     pub plan_out: Option<PathBuf>,
     /// The share of the target's request quotas to use, above 0; above 1 only where the endpoint is not AWS's own
@@ -108,10 +114,10 @@ pub struct MapArgs {
     /// A mapping file (TOML: name_prefix, and the tables name, kms, account, region, lambda); flags add to it
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
-    /// Put this before every name
+    /// Add this prefix to every name
     #[arg(long, value_name = "PREFIX", default_value = "")]
     name_prefix: String,
-    /// A name, or `old/*`, and the name instead of it (repeat)
+    /// A name, or `old/*`, and its new name (repeat)
     #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
     name_map: Vec<(String, String)>,
     /// A key of the source, and the target's key or `default` (repeat)

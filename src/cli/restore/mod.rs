@@ -92,7 +92,7 @@ async fn restore_chosen(
     }
     // Somebody may have taken a while to say yes.
     if !args.yes && !restore::is_unchanged(&target, &plan).await? {
-        return Err(restore::StalePlan::TargetChanged("while it was looked at".into()).into());
+        return Err(restore::StalePlan::TargetChanged("while the plan waited for confirmation".into()).into());
     }
     let values = Values::new(repository, manifest, &quorum.key);
     carry_out(context, args, (&plan, &summary, manifest), &values, target).await
@@ -116,7 +116,7 @@ async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
     let region = match (&args.to, approved) {
         (_, Some(file)) => file.plan.target.region.clone(),
         (Some(to), None) => to.region.clone(),
-        (None, None) => return Err(Failure::usage("where to restore to is missing").hint("--to aws:REGION")),
+        (None, None) => return Err(Failure::usage("the restore target is missing").hint("use --to aws:REGION")),
     };
     app::allowed(&policy(context)?, &region)?;
     app::known_region(&region).await?;
@@ -143,7 +143,9 @@ async fn judge_account(
     }
     if is_elsewhere && args.yes && args.account.is_none() && !is_approved && !args.only_plans() {
         let message = format!("--yes does not restore into account {account}, which is not the source's ({source})");
-        return Err(Failure::new(Exit::Refused, message).hint(format!("if this is the account you mean: --account {account}")));
+        return Err(
+            Failure::new(Exit::Refused, message).hint(format!("if this is the account you mean: --account {account}"))
+        );
     }
     Ok(is_elsewhere)
 }
@@ -180,7 +182,9 @@ fn wanted(judgement: &Judgement, args: &Args) -> Result<Chosen, Failure> {
 
 fn read_plan(args: &Args, path: &std::path::Path) -> Result<PlanFile, Failure> {
     if args.options(&[])? != Options::default() || args.to.is_some() || args.at.is_some() || args.snapshot != "latest" {
-        return Err(Failure::usage("a plan file says what is restored and where").hint("leave the other options out"));
+        return Err(
+            Failure::usage("a plan file already sets what is restored and where").hint("leave the other options out")
+        );
     }
     Ok(PlanFile::parse(&fsutil::read(path)?)?)
 }
@@ -221,7 +225,7 @@ fn show_plan(
     };
     context.output.large_result(&shown, || describe(plan, &summary, args.rate_share))?;
     if let Some(why) = summary.nothing() {
-        context.output.warn(&format!("nothing is restored by this plan: {why}"));
+        context.output.warn(&format!("this plan restores nothing: {why}"));
     }
     Ok(if summary.complete { Exit::Complete } else { Exit::Incomplete })
 }
@@ -259,7 +263,7 @@ fn refuse_conflicts(summary: &Summary, on_conflict: OnConflict) -> Result<(), Fa
     }
     let count = plural(conflicts.len() as u64, "conflict");
     Err(Failure::new(Exit::Refused, format!("{count} in the target, nothing was written: {}", conflicts.join("; ")))
-        .hint("--on-conflict skip|new-version|replace, for names scheduled for deletion --on-scheduled undelete"))
+        .hint("use --on-conflict skip|new-version|replace; for names scheduled for deletion, --on-scheduled undelete"))
 }
 
 async fn carry_out(

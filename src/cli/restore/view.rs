@@ -78,7 +78,7 @@ fn remarks(secret: &SecretPlan) -> Vec<String> {
     lines.extend(secret.notes.iter().map(|note| format!("note: {name}: {note}")));
     if !secret.kept.is_empty() && matches!(secret.outcome, Outcome::Replace | Outcome::NewVersion) {
         let kept = plural(secret.kept.len() as u64, "version");
-        lines.push(format!("note: {name}: {kept} not in the snapshot stay: AWS removes none"));
+        lines.push(format!("note: {name}: {kept} not in the snapshot remain: AWS cannot remove a version"));
     }
     lines
 }
@@ -91,7 +91,7 @@ fn refers(reference: &Reference) -> Option<String> {
         Presence::Unknown(reason) => format!("may not be in the target: {reason}"),
     };
     let more = if reference.more > 0 { format!(" and {} more", reference.more) } else { String::new() };
-    Some(format!("refers to: {} {state} ({}{more})", reference.reference, reference.secrets.join(", ")))
+    Some(format!("reference: {} {state} ({}{more})", reference.reference, reference.secrets.join(", ")))
 }
 
 fn duration(seconds: f64) -> String {

@@ -34,7 +34,7 @@ const AT_ONCE: usize = 4;
 /// Sources whose account is asked for at the same time.
 const ASKED_AT_ONCE: usize = 16;
 
-/// Capture every version of every secret, seal, write, and bring the copies up to date
+/// Capture every version of every secret in a sealed snapshot, and bring the copies up to date
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,26 +44,28 @@ Examples:
   lifeboat snapshot --accept-drop 111111111111:eu-central-1=240
   lifeboat snapshot --shard $((JOB_COMPLETION_INDEX + 1))/8 --no-copy
 
-On a terminal, progress shows the rate against the provider's quota and the time left at it. With --json it is
-lines on stderr, {\"event\": \"progress\", \"state\": \"begin\" | \"running\" | \"end\", source, phase, done, total, per_second,
-limit_per_second, seconds_left}, at most one a second while a phase runs; what is not known is null.
+On a terminal, progress shows the rate, the provider's quota and the time left. With --json,
+progress is lines on stderr: {\"event\": \"progress\", \"state\": \"begin\" | \"running\" | \"end\",
+source, phase, done, total, per_second, limit_per_second, seconds_left}.
+A phase writes at most one line a second. A field that is not known is null.
 
-Several sources are captured side by side, each into a snapshot of its own; one that fails does not stop the others.
-Exit code 3 means that something is missing, in a snapshot or a whole source; the message names it.")]
+Each source is captured into its own snapshot, several at the same time. A source that fails
+does not stop the others. Exit code 3: a secret or a whole source is missing; the message
+names it.")]
 pub struct Args {
     /// Do not write the configured copies
     #[arg(long)]
     no_copy: bool,
-    /// Read every secret again, also where the listing shows no change
+    /// Read every secret again, even if the listing shows no change
     #[arg(long)]
     full: bool,
-    /// These sources alone (may repeat)
+    /// Capture only this source (repeat)
     #[arg(long = "source", value_name = "ACCOUNT[:REGION]")]
     sources: Vec<PlaceFilter>,
-    /// Part PART of OF of the sources, from 1: the same part for everyone, each source in one part
+    /// Capture only part PART of OF parts, from 1; each source is in the same part on every host
     #[arg(long, value_name = "PART/OF", value_parser = shard)]
     shard: Option<Subset>,
-    /// Accept that a source has lost secrets or versions, down to this number of listed secrets (may repeat)
+    /// Accept that a source has lost secrets or versions, down to this number of listed secrets (repeat)
     #[arg(long = "accept-drop", value_name = "ACCOUNT:REGION=COUNT", value_parser = accepted_drop)]
     drops: Vec<AcceptedDrop>,
     #[command(flatten)]
@@ -131,16 +133,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     refuse_strange_drops(&args.drops, &chosen.found)?;
     let sealing = host.drill_sealing()?;
     if host.config.drill.full && sealing.is_some() {
-        context
-            .output
-            .note("every value is sealed to the drill key too ([drill] full): whoever has it can read every secret");
+        context.output.note(
+            "every value is sealed to the drill key too ([drill] full): anyone with that key can read every secret",
+        );
     }
     let judgement = repository.judge_recent(&trust, &history::of_host(context, &repository)?).await?;
     let judgement = judgement.accepting(&args.accept.accepted);
     let appending = judgement.for_appending()?;
     host.see_forgotten(repository.id(), &judgement.chain().records, SystemClock.now())?;
     for accepted in appending.accepted() {
-        context.output.warn(&format!("accepted although it is a fault: {accepted}"));
+        context.output.warn(&format!("fault accepted: {accepted}"));
     }
     tell_left_out(context, &host, &chosen, judgement.chain());
     let run = Run {
@@ -220,8 +222,8 @@ async fn choose(host: &Host, args: &Args) -> Result<Chosen, Failure> {
     found.retain(|found| found.outcome.as_ref().map_or(true, |(_, place)| wanted(place)));
     if found.is_empty() && !args.sources.is_empty() && args.shard.is_none() {
         let filters: Vec<String> = args.sources.iter().map(ToString::to_string).collect();
-        return Err(Failure::usage(format!("no configured source is {}", filters.join(" or ")))
-            .hint("[source] of the configuration, or the organization, says which there are"));
+        return Err(Failure::usage(format!("no configured source matches {}", filters.join(" or ")))
+            .hint("[source] of the configuration, or the organization, lists the sources"));
     }
     let accounts = estate.sections.into_iter().filter_map(|section| section.account);
     let accounts = accounts.chain(estate.left_out.iter().map(|left| left.account.clone())).collect();

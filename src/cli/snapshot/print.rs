@@ -168,7 +168,7 @@ fn warn_of_loss(context: &Context, of: &str, report: &Report, had: &Accepted) {
     ));
     let drop = format!("{}:{}={}", source.account, source.region, counts.listed);
     context.output.note(&format!(
-        "  the snapshot is kept and takes no other one's place; if this is meant:\n  {}",
+        "  the snapshot is kept and replaces no other; to accept the loss:\n  {}",
         context.command(&["snapshot", "--accept-drop", &drop])
     ));
 }

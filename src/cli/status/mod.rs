@@ -8,8 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
-    envelope,
-    Context, Exit, Failure, list,
+    Context, Exit, Failure, envelope, list,
     output::{plural, table},
     survey::{self, CopyView},
 };
@@ -24,7 +23,7 @@ use crate::{
     status::{self, Canaries, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, OfSource, span},
 };
 
-/// Show how things stand: newest snapshot, history, copies, drills, sheets
+/// Show the state of the backup: newest snapshot, history, copies, drills, sheets
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,8 +31,9 @@ Examples:
   lifeboat status --json
   lifeboat status --prometheus /var/lib/node_exporter/lifeboat.prom
 
-Needs no secret key. Exit code 0: all is well. 3: something is late, incomplete or due. 4: the history was tampered with.
-6: files are damaged. How old things may be is set in [status] of the configuration.")]
+Needs no secret key. Exit codes: 0 all is well, 3 something is late, incomplete or due,
+4 the history was tampered with, 6 files are damaged. The [status] section of the configuration
+sets the limits for age.")]
 pub struct Args {
     /// Also write a file for Prometheus' text file collector, replaced in one step
     #[arg(long, value_name = "FILE")]
@@ -124,7 +124,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
 fn drills_of(context: &Context, copies: &[CopyView]) -> Vec<StoredDrill> {
     for copy in copies {
         if let Err(error) = &copy.chain {
-            context.output.note(&format!("the copy at {} was not asked: {error}", copy.section.url));
+            context.output.note(&format!("the copy at {} was not read: {error}", copy.section.url));
         }
     }
     copies.iter().flat_map(|copy| copy.drills.clone()).collect()
@@ -220,19 +220,19 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
     rows.extend(facts.copies.iter().map(|copy| vec!["copy".into(), copy_line(copy, now)]));
     rows.push(vec!["drill".into(), drill_line(facts.drill.as_ref(), now)]);
     rows.push(vec!["sheets".into(), sheets_line(facts)]);
-    rows.push(vec!["run".into(), if facts.running { "one is at work now" } else { "none at work" }.into()]);
-    let mut text = table(&["what", "how it stands"], rows);
+    rows.push(vec!["run".into(), if facts.running { "in progress now" } else { "none in progress" }.into()]);
+    let mut text = table(&["what", "state"], rows);
     let (due, later): (Vec<&Finding>, Vec<&Finding>) = findings.iter().partition(|found| found.is_due(now));
     match due.len() as u64 {
         0 if later.is_empty() => text.push_str("\n\nall is well"),
         0 => text.push_str("\n\nnothing is late"),
-        count => text.push_str(&format!("\n\n{} to look at:", plural(count, "thing"))),
+        count => text.push_str(&format!("\n\n{} to check:", plural(count, "thing"))),
     }
     for found in due {
         text.push_str(&format!("\n  {}: {}", found.subject, found.text));
     }
     for found in later {
-        text.push_str(&format!("\n  to come: {}: {}", found.subject, found.text));
+        text.push_str(&format!("\n  later: {}: {}", found.subject, found.text));
     }
     for words in &facts.pending {
         text.push_str(&format!("\n  removal: {words}"));
@@ -244,9 +244,8 @@ fn snapshot_line(newest: Option<&Newest>, now: Timestamp) -> String {
     let Some(newest) = newest else { return "none yet".into() };
     let counts = &newest.counts;
     let state = if newest.is_complete() { "complete" } else { "INCOMPLETE" };
-    let oldest = newest
-        .oldest_reading
-        .map(|oldest| format!("; nothing read longer than {} ago", span(now.duration_since(oldest))));
+    let oldest =
+        newest.oldest_reading.map(|oldest| format!("; oldest reading {} ago", span(now.duration_since(oldest))));
     format!(
         "number {}, {} old, {state}: {} of {} secrets, {}{}",
         newest.sequence,

@@ -94,7 +94,7 @@ pub async fn plant(fault: Plant, run: &[Aspect]) -> Result<NegativeControl, Dril
     };
     let name = fault.name().to_owned();
     if expected.is_empty() {
-        let expected = "no check of this drill looks at it".to_owned();
+        let expected = "no check of this drill covers it".to_owned();
         return Ok(NegativeControl { planted: name, expected, found: String::new(), state: State::NotApplicable });
     }
     let made = Throwaway::new(estate()).await?;
@@ -195,7 +195,7 @@ async fn spoiled(made: &Throwaway, fault: Plant, planted: bool, run: &[Aspect]) 
     };
     let before = made.compared(|_| {}).await?;
     if !before.passed() || !found(&before, made.completeness).is_empty() || (before.planned, before.values) != (2, 8) {
-        return Err(failed("an undisturbed restore does not verify"));
+        return Err(failed("a restore without planted faults does not verify"));
     }
     let after = made
         .compared(|place| {
@@ -347,7 +347,10 @@ mod tests {
         let one = Throwaway::new(estate().into_iter().take(1).collect()).await.unwrap();
         for (made, run) in [(&short, &[Aspect::Completeness][..]), (&one, &Aspect::ALL)] {
             let refused = spoiled(made, Plant::WrongTag, true, run).await.unwrap_err().to_string();
-            assert_eq!(refused, "the drill's own safeguards do not work: an undisturbed restore does not verify");
+            assert_eq!(
+                refused,
+                "the safeguards of the drill do not work: a restore without planted faults does not verify"
+            );
         }
         assert_eq!(spoiled(&short, Plant::WrongTag, true, &[Aspect::Tags]).await.unwrap(), "check tags failed");
     }

@@ -6,9 +6,9 @@ use super::{DrillSummary, PlanSummary, Summary};
 use crate::drill::report::duration;
 
 const HOW: &str = "\
-`sh verify.sh` checks everything here offline, with `sha256sum` and `ssh-keygen` alone. Compare the line `root` of \
-`allowed_signers` with the root key on record outside this archive: everything rests on it. `SHA256SUMS` lists every file, each \
-drill record too, and the backup host signed it: a record that is taken out, the newest one too, makes the check fail. The same \
+`sh verify.sh` checks this archive offline, with only `sha256sum` and `ssh-keygen`. Compare the line `root` of \
+`allowed_signers` with the root key on record outside this archive: every check depends on it. `SHA256SUMS` lists every file, each \
+drill record too, and the backup host signed it. If a record is removed, the newest one too, the check fails. The same \
 by hand:
 
 ```sh
@@ -45,8 +45,8 @@ pub(super) fn page(summary: &Summary) -> String {
 /// Which turns were due.
 fn bounds(summary: &Summary) -> String {
     format!(
-        "The repository was made on {}: nothing was due before. A turn counts in the period in which it ends, if it was over \
-         on {}; the drills of a turn that began earlier are here too.\n",
+        "The repository was made on {}: no drill was due before. A turn counts in the period in which it ends, if it was over \
+         on {}. The archive also has the drills of a turn that began earlier.\n",
         summary.born, summary.until
     )
 }

@@ -110,16 +110,12 @@ fn sentence(record: &Record) -> String {
             record.sample.population, record.target
         ),
         Verdict::Void => format!("The drill of {when} proves nothing: a planted fault was not caught."),
-        Verdict::Aborted => format!("The drill of {when} ended before its end. What it had left was removed."),
-        Verdict::TimedOut => format!("The drill of {when} was given up at its time limit and cleaned up."),
+        Verdict::Aborted => format!("The drill of {when} was interrupted. Its secrets were removed."),
+        Verdict::TimedOut => format!("The drill of {when} was stopped at its time limit and cleaned up."),
         Verdict::Failed | Verdict::Partial => {
             format!(
                 "The drill of {when} found {}.",
-                counted(
-                    record.deviations.len() as u64,
-                    "thing that is not as planned",
-                    "things that are not as planned"
-                )
+                counted(record.deviations.len() as u64, "deviation from the plan", "deviations from the plan")
             )
         }
     }
@@ -199,14 +195,14 @@ fn sections(record: &Record) -> Vec<Section> {
     let planted = record.negative_controls.iter().map(|control| {
         let text = match control.state {
             State::Passed => format!("caught: {}", control.found),
-            State::NotApplicable => "not planted: no check of this drill looks at it".into(),
+            State::NotApplicable => "not planted: no check of this drill covers it".into(),
             State::Failed | State::NotRun => "not caught".into(),
         };
         stated(control.planted.clone(), text, control.state)
     });
     let all = vec![
         Section { title: "What was compared", rows: checks.chain(probes).collect() },
-        Section { title: "Faults planted to see that they are caught", rows: planted.collect() },
+        Section { title: "Planted faults, and whether they were caught", rows: planted.collect() },
         Section { title: "What was restored", rows: restored(record) },
         Section { title: "Where, and what kept it there", rows: isolation(record) },
         Section { title: "How long", rows: phases(record) },
@@ -242,7 +238,7 @@ fn restored(record: &Record) -> Vec<Row> {
         row(
             "fetched from",
             format!(
-                "{} ({}), {} files held against their digests",
+                "{} ({}), {} files compared with their digests",
                 point.storage,
                 if point.is_copy { "a copy" } else { "the repository" },
                 point.files
@@ -292,8 +288,8 @@ fn opened_by(record: &Record) -> String {
         "quorum" => {
             format!("a quorum of {} ({} needed): {}", opening.sheets, opening.threshold, opening.custodians.join(", "))
         }
-        "drill-key" => format!("the drill key, to which everything is sealed, {}", opening.recipient),
-        _ => format!("the drill key, which opens canaries alone, {}", opening.recipient),
+        "drill-key" => format!("the drill key, which opens every value, {}", opening.recipient),
+        _ => format!("the drill key, which opens only canaries, {}", opening.recipient),
     }
 }
 
@@ -303,7 +299,7 @@ fn isolation(record: &Record) -> Vec<Row> {
     rows.extend(facts.made_sure.iter().map(|words| row("made sure", words.clone())));
     let empty = facts
         .looked_up
-        .map(|count| format!("{count} names of the plan were looked up before the first write, and none existed"));
+        .map(|count| format!("{count} names of the plan were checked before the first write, and none existed"));
     rows.extend(empty.map(|words| row("target empty", words)));
     if !facts.lost.is_empty() {
         rows.push(row("counted as lost", facts.lost.to_string()));
@@ -366,7 +362,7 @@ fn plan(record: &Record) -> Vec<Row> {
                 }
             ),
         ),
-        row("approved by", approval.approver.clone().unwrap_or_else(|| "nobody but the operator".into())),
+        row("approved by", approval.approver.clone().unwrap_or_else(|| "only the operator".into())),
         row("ticket", text(&approval.ticket)),
         row("owner, reviewer", format!("{}, {}", text(&plan.owner), text(&plan.reviewer))),
         row("runbook", digest(plan.runbook_sha256)),
@@ -375,7 +371,7 @@ fn plan(record: &Record) -> Vec<Row> {
         row("record before", digest(record.previous)),
         row("earlier drills", format!("{} of the last {} passed", history.passed, history.drills)),
         row("kept", text(&plan.retention)),
-        row("names of secrets", if record.redacted { "left out" } else { "only where something is wrong" }),
+        row("names of secrets", if record.redacted { "left out" } else { "only for faults" }),
     ];
     rows.extend(record.reviews.iter().map(|review| {
         let note = review.note.as_ref().map_or(String::new(), |note| format!(": {note}"));

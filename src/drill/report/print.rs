@@ -59,7 +59,7 @@ pub(super) fn render(content: &Content) -> Result<Vec<u8>, String> {
     layout.head(content);
     layout.objectives(&content.objectives);
     if !content.failures.is_empty() {
-        layout.section("What is not as planned", &content.failures);
+        layout.section("Deviations from the plan", &content.failures);
     }
     layout.trend(&plot::plot(&content.trend, content.rto_objective));
     for section in &content.sections {

@@ -294,7 +294,7 @@ async fn a_run_tells_where_it_is_and_counts_an_entry_that_is_listed_twice_once()
         "advance 1",
         "advance 1",
         "advance 1",
-        "list again what is gone None",
+        "list missing secrets again None",
         "write index None",
     ];
     assert_eq!(told[..], expected);
@@ -304,7 +304,7 @@ async fn a_run_tells_where_it_is_and_counts_an_entry_that_is_listed_twice_once()
 async fn nothing_is_listed_again_when_nothing_is_gone() {
     let host = Host::new().await;
     host.run(Scripted::new(&[entries(&["good"])]), Rules::default()).await.unwrap();
-    assert!(!host.told.0.lock().unwrap().iter().any(|what| what.starts_with("list again")));
+    assert!(!host.told.0.lock().unwrap().iter().any(|what| what.starts_with("list missing")));
 }
 
 #[tokio::test]
