@@ -226,6 +226,22 @@ pub fn remove(path: &Path) -> io::Result<()> {
     sync_folder(folder).map_err(|error| at(path, &error))
 }
 
+/// Removes a folder if nothing is in it.
+pub fn remove_empty_folder(path: &Path) {
+    let _ = fs::remove_dir(path);
+}
+
+/// The terminal that controls this process, to read from and to write to.
+pub type TerminalFile = fs::File;
+
+/// Opens it.
+///
+/// # Errors
+/// There is none.
+pub fn terminal() -> io::Result<TerminalFile> {
+    TerminalFile::options().read(true).write(true).open("/dev/tty")
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

@@ -65,8 +65,8 @@ pub fn command<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 /// One word of a shell: as it is where every shell reads it so, else quoted (POSIX, Shell Command Language, 2.2). What steers
 /// becomes a `printf` that makes it again, since dash knows no ANSI-C quoting.
 pub fn shell(word: &str) -> Cow<'_, str> {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || "_-./@%+,:".contains(c);
-    if !word.is_empty() && word.chars().all(is_bare) {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "_-./@%+,:=".contains(c);
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(is_bare) {
         return Cow::Borrowed(word);
     }
     if !word.contains(steers) {
@@ -79,7 +79,7 @@ pub fn shell(word: &str) -> Cow<'_, str> {
             '\\' => format.push_str(r"\\"),
             '\'' => format.push_str(r"\047"),
             c if steers(c) => {
-                c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| format.push_str(&format!(r"\{byte:03o}")))
+                c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| format.push_str(&format!(r"\{byte:03o}")));
             }
             c => format.push(c),
         }

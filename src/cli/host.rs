@@ -131,7 +131,7 @@ async fn kept_configuration(
     newest: Option<&Chosen>,
     opened: &quorum::Opened,
 ) -> Result<Option<Config>, Failure> {
-    let Some(file) = newest.and_then(|newest| newest.manifest().config.clone()) else { return Ok(None) };
+    let Some(file) = newest.and_then(|newest| newest.manifest().config) else { return Ok(None) };
     let bytes = repository.config(&file, Opener::Recovery(&opened.key)).await?;
     let parsed = Config::parse(&String::from_utf8_lossy(&bytes));
     parsed.map(Some).map_err(|error| Failure::usage(format!("the configuration in the newest snapshot: {error}")))

@@ -1,9 +1,6 @@
 //! What a run wrote that means nothing unless the run ends well: removed again when it does not.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{Failure, Output};
 use crate::fsutil::{self, Access, Existing};
@@ -53,7 +50,7 @@ impl Drop for Made {
             .filter_map(|file| fsutil::remove(file).err().map(|_| file.display().to_string()))
             .collect();
         // A folder in which something else is stays.
-        self.folders.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+        self.folders.iter().rev().for_each(|folder| fsutil::remove_empty_folder(folder));
         if !left.is_empty() {
             output.warn(&format!("destroy these files, which could not be removed: {}", left.join(", ")));
         } else if !self.files.is_empty() {

@@ -44,7 +44,9 @@ pub(super) struct Opened {
 /// Gathers sheets until there is a quorum, then verifies the repository's epochs against the key.
 pub(super) async fn open(context: &Context, repository: &Repository, args: &ShareArgs) -> Result<Opened, Failure> {
     let epochs = repository.epochs().await?;
+    // A backup host knows every set that is in force; a clean machine may have a copy that is older than the sheets.
     let gathering = Gathering::new(custody::registers(&epochs));
+    let gathering = if context.global.config.exists() { gathering } else { gathering.taking_newer() };
     let (gathering, rejected) = if args.shares.is_empty() {
         (type_in(context, gathering).await?, Vec::new())
     } else {

@@ -275,15 +275,16 @@ fn machine(page: &mut String, facts: &Facts) {
         let region = region.as_ref().map_or(String::new(), |region| format!(" in {region}"));
         add(page, &format!("  - `{}`{region}", address_for_others(url)));
     }
-    match facts.copies.is_empty() {
-        true => add(page, "  - **none is configured**: with the repository everything is lost\n"),
-        false => add(
-            page,
+    add(
+        page,
+        if facts.copies.is_empty() {
+            "  - **none is configured**: with the repository everything is lost\n"
+        } else {
             "\nA copy in S3 is read with the same credentials. When it needs others, make a profile for them \
              (`aws configure --profile copy`) and add `profile=copy` to the address. The backup host's profile is gone \
-             with the host.\n",
-        ),
-    }
+             with the host.\n"
+        },
+    );
     add(
         page,
         &match facts.newest {

@@ -2,7 +2,6 @@
 //! terminal, and the terminal is then as it was.
 
 use std::{
-    fs::File,
     io::{self, IsTerminal, Read, Write},
     pin::Pin,
     sync::{
@@ -20,6 +19,7 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use super::{Exit, Failure, asked_to_stop};
+use crate::fsutil::{self, TerminalFile};
 
 /// How long the reading thread sleeps before it looks whether anybody still waits.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -38,7 +38,7 @@ pub(super) enum Mode {
 
 /// The terminal of this process, in one mode until it is dropped.
 pub(super) struct Terminal {
-    file: Arc<File>,
+    file: Arc<TerminalFile>,
     before: Termios,
     mode: Mode,
     keys: mpsc::UnboundedReceiver<Zeroizing<Vec<u8>>>,
@@ -59,7 +59,7 @@ impl Terminal {
     /// There is none.
     pub(super) fn open(mode: Mode) -> io::Result<Self> {
         let stop = Box::pin(asked_to_stop());
-        let file = Arc::new(File::options().read(true).write(true).open("/dev/tty")?);
+        let file = Arc::new(fsutil::terminal()?);
         let before = tcgetattr(&file)?;
         let mut wanted = before.clone();
         match mode {
@@ -129,7 +129,7 @@ impl Drop for Terminal {
 }
 
 /// Reads until nobody waits any more. Not one read is begun that may not end: what is typed later is somebody else's.
-fn read(file: &File, is_over: &AtomicBool, sender: &mpsc::UnboundedSender<Zeroizing<Vec<u8>>>) {
+fn read(file: &TerminalFile, is_over: &AtomicBool, sender: &mpsc::UnboundedSender<Zeroizing<Vec<u8>>>) {
     while !is_over.load(Ordering::Relaxed) {
         let mut waiting = [PollFd::new(file, PollFlags::IN)];
         match poll(&mut waiting, Some(&LOOK)) {

@@ -22,15 +22,14 @@ Needs no sheet. Without a configuration the words are those that the copy claims
 pub struct Args {}
 
 pub(super) async fn run(context: &Context, _: Args) -> Result<Exit, Failure> {
-    let (epochs, is_verified) = match (&context.global.repo, context.global.config.exists()) {
-        (Some(address), false) => {
-            let repository = Repository::open(Storage::open(address)?).await?;
-            (repository.epochs().await?.into_iter().map(|stored| stored.epoch).collect(), false)
-        }
-        _ => {
-            let host = context.host()?;
-            (context.repository(&host).await?.1.epochs().to_vec(), true)
-        }
+    let clean = context.global.repo.as_ref().filter(|_| !context.global.config.exists());
+    let is_verified = clean.is_none();
+    let epochs = if let Some(address) = clean {
+        let repository = Repository::open(Storage::open(address)?).await?;
+        repository.epochs().await?.into_iter().map(|stored| stored.epoch).collect()
+    } else {
+        let host = context.host()?;
+        context.repository(&host).await?.1.epochs().to_vec()
     };
     let keys = by_key(epochs);
     if keys.is_empty() {

@@ -231,7 +231,7 @@ impl Wish {
         }
         match (faults.is_empty(), wishing.options.policies) {
             (false, Policies::All) => {
-                self.note(format!("its policy is restored because of --policies all: {}", faults.join("; ")))
+                self.note(format!("its policy is restored because of --policies all: {}", faults.join("; ")));
             }
             (false, _) => {
                 self.lose("policy", &format!("{} (use --policies all to restore it)", faults.join("; ")));

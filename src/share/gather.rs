@@ -76,6 +76,7 @@ pub struct Progress {
 /// Shares on their way to a quorum.
 pub struct Gathering {
     registers: Vec<Register>,
+    takes_newer: bool,
     taken: Vec<Taken>,
 }
 
@@ -85,7 +86,14 @@ impl Gathering {
     /// Shares of a retired register are taken only when every given register is retired: the caller means to open
     /// what an old key sealed.
     pub fn new(registers: Vec<Register>) -> Self {
-        Self { registers, taken: Vec::new() }
+        Self { registers, takes_newer: false, taken: Vec::new() }
+    }
+
+    /// Takes a set of a known key that no register names: for a copy that may be older than the sheets. Who has the newest
+    /// registers does not: there such a set is not in force, or was given up.
+    pub fn taking_newer(mut self) -> Self {
+        self.takes_newer = true;
+        self
     }
 
     /// Judges one presented text at once.
@@ -166,7 +174,12 @@ impl Gathering {
         let Some(register) = self.register_of(share) else {
             let same_key = self.registers.iter().any(|register| register.fingerprint == share.fingerprint());
             // Of this key: the copy is older than the reshare that made it, or the set was given up. The others must be of it too.
-            return if same_key { Ok(()) } else { Err(foreign(origin, share)) };
+            let reason = format!("its share set {} is not registered", share.set());
+            return match (same_key, self.takes_newer) {
+                (true, true) => Ok(()),
+                (true, false) => Err(self.forged(origin, share, reason)),
+                (false, _) => Err(foreign(origin, share)),
+            };
         };
         if let Some(reason) = contradiction(register, share) {
             return Err(self.forged(origin, share, reason));

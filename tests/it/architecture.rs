@@ -23,9 +23,10 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (0, &["model", "clock", "cores", "fsutil", "isolation", "pixels", "progress", "text"]),
 ];
 
-/// The imports on one level: a drill is a restore, and may bring its own sandbox; whatever connects has one way out.
-const SAME_LEVEL: [(&str, &str); 4] =
-    [("drill", "restore"), ("drill", "emulator"), ("provider", "outward"), ("storage", "outward")];
+/// The imports on one level: a drill is a restore, and may bring its own sandbox; whatever connects has one way out; a
+/// command that is printed is quoted in one way.
+const SAME_LEVEL: [(&str, &str); 5] =
+    [("drill", "restore"), ("drill", "emulator"), ("provider", "outward"), ("storage", "outward"), ("fsutil", "text")];
 
 /// Names of files and folders that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 18] = [

@@ -410,7 +410,7 @@ async fn case_29_keys_missing_disabled_and_foreign_in_the_target() {
     }
     bench.control().set_key_state("alias/app", Some(KeyState::Denied));
     let plan = bench.plan(&report, &Options { names: vec!["alias".into()], ..Options::default() }).await;
-    assert!(planned(&plan, "alias").notes.iter().any(|note| note.contains("unknown: AccessDeniedException")));
+    assert!(planned(&plan, "alias").notes.iter().any(|note| note.contains("in the target: AccessDeniedException")));
     assert!(plan.references.iter().any(|it| it.reference == "alias/app"));
 }
 

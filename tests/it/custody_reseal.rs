@@ -61,7 +61,7 @@ async fn the_newest_snapshot_opens_with_the_new_sheets_alone_though_the_source_i
     desk.run(&format!("custody rotate --reseal {SHEETS}")).expect(5).says("the key in force");
     rotate(&desk);
     sandbox.control().set_region_down("eu-central-1", true);
-    desk.run(&format!("restore --repo west --to aws:eu-west-1 --yes {NEW_SHEETS}")).expect(1);
+    desk.run(&format!("restore --repo west --to aws:eu-west-1 --yes {NEW_SHEETS}")).expect(5);
     desk.run("custody rotate --reseal --share sheets/02-bo.txt --share sheets/04-dee.txt").expect(5);
     desk.run(&format!("custody rotate --reseal {NEW_SHEETS}")).expect(5).says("the key in force");
     desk.run(&format!("custody rotate {SHEETS} --threshold 2 --custodian A --custodian B --sheets x --yes")).expect(2);

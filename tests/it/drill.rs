@@ -336,7 +336,7 @@ async fn approver_trigger_ticket_and_reviews_are_in_the_record() {
     assert_eq!(causes, expected);
     assert_eq!(record.deviations[4].what, "the approver is the operator");
     let page = drill::report::html(&record, &[]);
-    for words in ["auditor on 2026-11-24", "OPS-7", "started by a timer", "4 names of the plan were looked up"] {
+    for words in ["auditor on 2026-11-24", "OPS-7", "started by a timer", "4 names of the plan were checked"] {
         assert!(page.contains(words), "{words}");
     }
 }

@@ -639,7 +639,7 @@ async fn every_command_that_reads_asks_the_same_judge() {
             assert!(format!("{}{}", ran.out, ran.err).contains(&newest), "{kind} {words}: {}{}", ran.out, ran.err);
         }
         let refused = desk.run("show").expect(exit);
-        assert!(refused.err.contains(&format!("--accept-fault 'snapshots/0/{newest}:{kind}'")), "{}", refused.err);
+        assert!(refused.err.contains(&format!("--accept-fault snapshots/0/{newest}:{kind}")), "{}", refused.err);
         assert!(refused.err.contains("rolled back: the newest snapshot is number 2"), "{}", refused.err);
         // By id, and accepted.
         desk.run(&format!("show {old}")).expect(0);
@@ -681,7 +681,7 @@ async fn junk_beside_the_chain_stops_nothing() {
     assert!(ran.err.contains(forged) && ran.json()["sequence"] == 5, "{}", ran.err);
     assert!(!desk.path("west").join(forged).exists());
     let refused = desk.run(&format!("{restore} --plan")).expect(6);
-    assert!(refused.err.contains(&format!("--accept-fault '{forged}:damaged'")), "{}", refused.err);
+    assert!(refused.err.contains(&format!("--accept-fault {forged}:damaged")), "{}", refused.err);
     desk.run(&format!("{restore} --plan --accept-fault {forged}:damaged")).expect(0);
     let restored = desk.run(&format!("{restore} --yes --json --accept-fault {forged}:damaged")).expect(0).json();
     assert_eq!(restored["chosen"]["accepted"][0], format!("{forged}:damaged"));

@@ -408,8 +408,12 @@ fn way_back(world: &World, attacked: &Tree, facts: &Facts, refused: &Ran) -> &'s
 /// The faults that a message says how to accept.
 fn accept_flags(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for part in text.split("--accept-fault '").skip(1) {
-        found.extend(part.split_once('\'').map(|(flag, _)| flag.to_owned()));
+    for part in text.split("--accept-fault ").skip(1) {
+        let flag = match part.strip_prefix('\'') {
+            Some(quoted) => quoted.split('\'').next(),
+            None => part.split([' ', ';', '\n']).next(),
+        };
+        found.extend(flag.filter(|flag| flag.contains(':')).map(str::to_owned));
     }
     found
 }

@@ -44,6 +44,7 @@ impl Mistake {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn mistakes(desk: &Desk) -> Vec<Mistake> {
     let text = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
     let sheet = text("sheets/05-eli.txt");
@@ -254,9 +255,9 @@ fn steady(text: &str, desk: &Desk) -> String {
             && stem.bytes().any(|b| b.is_ascii_digit());
         let is_account = stem.len() == 12 && stem.bytes().all(|b| b.is_ascii_digit());
         if is_id && !is_account && stem != "ffffffff" {
-            steady.push_str(&word.replace(stem, "ID"))
+            steady.push_str(&word.replace(stem, "ID"));
         } else {
-            steady.push_str(word)
+            steady.push_str(word);
         }
     }
     steady

@@ -165,10 +165,14 @@ fn what_is_no_sheet_is_refused() {
     refuses(b"age-encryption.org/v1\n-> X25519 x\n", ScanFault::Sealed);
 }
 
+fn small_number(number: usize) -> u32 {
+    u32::try_from(number).unwrap()
+}
+
 /// A picture as WebP, without loss.
 fn webp(picture: &Picture) -> Vec<u8> {
     let mut file = Vec::new();
-    let (width, height) = (picture.width as u32, picture.height as u32);
+    let (width, height) = (small_number(picture.width), small_number(picture.height));
     image_webp::WebPEncoder::new(&mut file).encode(&picture.pixels, width, height, image_webp::ColorType::L8).unwrap();
     file
 }
@@ -179,7 +183,7 @@ fn tiff(pictures: &[&Picture], is_bilevel: bool) -> Vec<u8> {
     let mut file = std::io::Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut file).unwrap().with_compression(Compression::Deflate(DeflateLevel::Fast));
     for picture in pictures {
-        let (width, height) = (picture.width as u32, picture.height as u32);
+        let (width, height) = (small_number(picture.width), small_number(picture.height));
         if is_bilevel {
             return bilevel(picture);
         }
@@ -197,7 +201,7 @@ fn bilevel(picture: &Picture) -> Vec<u8> {
         };
         strip.extend(row.chunks(8).map(bits));
     }
-    let (width, height) = (picture.width as u32, picture.height as u32);
+    let (width, height) = (small_number(picture.width), small_number(picture.height));
     let entries = [
         (256_u16, 4_u16, width),
         (257, 4, height),
@@ -207,12 +211,12 @@ fn bilevel(picture: &Picture) -> Vec<u8> {
         (273, 4, 8),
         (277, 3, 1),
         (278, 4, height),
-        (279, 4, strip.len() as u32),
+        (279, 4, small_number(strip.len())),
     ];
     let mut file = b"II*\0".to_vec();
-    file.extend((8 + strip.len() as u32).to_le_bytes());
+    file.extend((8 + small_number(strip.len())).to_le_bytes());
     file.extend(&strip);
-    file.extend((entries.len() as u16).to_le_bytes());
+    file.extend(u16::try_from(entries.len()).unwrap().to_le_bytes());
     for (tag, kind, value) in entries {
         file.extend(tag.to_le_bytes());
         file.extend(kind.to_le_bytes());

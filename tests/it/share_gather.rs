@@ -114,7 +114,10 @@ fn a_foreign_sheet_is_named() {
 fn a_set_of_this_key_that_no_register_knows_opens_and_is_not_mixed() {
     let key = RecoveryKey::generate();
     let (own, unregistered) = (split(&key, 2, 3).unwrap(), split(&key, 2, 3).unwrap());
-    let mut gathering = Gathering::new(vec![register(1, &own, 2, false)]);
+    let mut strict = Gathering::new(vec![register(1, &own, 2, false)]);
+    let rejection = rejected(&mut strict, &unregistered[0]);
+    assert!(matches!(&rejection, Rejection::Forged { holder: None, reason, .. } if reason.contains("not registered")));
+    let mut gathering = Gathering::new(vec![register(1, &own, 2, false)]).taking_newer();
     assert_eq!(gathering.unregistered(), None);
     gathering.add("newer.txt", &unregistered[0].text()).unwrap();
     assert_eq!(gathering.unregistered(), Some(unregistered[0].set().to_string()));
@@ -122,7 +125,7 @@ fn a_set_of_this_key_that_no_register_knows_opens_and_is_not_mixed() {
     assert!(matches!(&rejection, Rejection::Forged { reason, .. } if reason.contains("share set")), "{rejection}");
     gathering.add("newer.txt", &unregistered[2].text()).unwrap();
     assert_eq!(gathering.quorum().unwrap().recover().unwrap().recipient(), key.recipient());
-    let mut gathering = gather(vec![register(1, &own, 2, false)], &[&own[1]]);
+    let mut gathering = gather(vec![register(1, &own, 2, false)], &[&own[1]]).taking_newer();
     let rejection = rejected(&mut gathering, &unregistered[0]);
     assert!(matches!(&rejection, Rejection::Forged { reason, .. } if reason.contains("share set")), "{rejection}");
 }

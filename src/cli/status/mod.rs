@@ -55,7 +55,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let exit = exit(&findings, now);
     write(args.prometheus.as_deref(), &status::metrics(&facts, exit as u8, now))?;
     if context.output.json {
-        findings.iter().for_each(|found| envelope::finding(json!(found)));
+        for found in &findings {
+            envelope::finding(json!(found));
+        }
     }
     let value = json!({ "time": now, "facts": facts });
     context.output.result(&value, || screen(&facts, &findings, now));
