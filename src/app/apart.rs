@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(with(Some(Owner::Account("2".into())), "2"), Ok(()));
         assert_eq!(with(Some(Owner::Unknown("why".into())), "2"), Ok(()));
         let other = with(Some(Owner::Account("3".into())), "3").unwrap_err().to_string();
-        assert!(other.contains("belongs to account 3") && other.contains("names account 2"), "{other}");
+        assert!(other.contains("belongs to account 3") && other.contains("has account 2"), "{other}");
         let another = with(Some(Owner::Another), "2").unwrap_err().to_string();
         assert!(another.contains("belongs to another account"), "{another}");
     }

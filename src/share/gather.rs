@@ -91,6 +91,7 @@ impl Gathering {
 
     /// Takes a set of a known key that no register names: for a copy that may be older than the sheets. Who has the newest
     /// registers does not: there such a set is not in force, or was given up.
+    #[must_use]
     pub fn taking_newer(mut self) -> Self {
         self.takes_newer = true;
         self

@@ -40,7 +40,8 @@ const EVERYTHING: &[Part] =
 const REGION: &str = "eu-west-1";
 
 fn restore(t: &Tree, facts: &Facts, more: &str) -> Ran {
-    t.run(&format!("restore --to aws:{REGION} --yes --json {} {more}", facts.sheets))
+    let account = &t.account;
+    t.run(&format!("restore --to aws:{REGION} --account {account} --yes --json {} {more}", facts.sheets))
 }
 
 fn columns() -> Vec<Column> {
