@@ -85,7 +85,8 @@ async fn names_that_maps_spoil_are_in_the_plan_and_the_others_come_back() {
     let options = Options { maps, ..Options::default() };
     let restored = bench.restore(&report, &options).await;
     assert_eq!(restored.execution.failed, [], "nothing is found out at the write");
-    for (name, says) in [("x".repeat(513), "a/short: it has 513 characters"), ("b short".into(), "b/short: it has ' '")]
+    for (name, says) in
+        [("x".repeat(513), "a/short: it has 513 characters"), ("b short".into(), "b/short: it has the character ' '")]
     {
         let planned = planned(&restored.plan, &name);
         assert!(matches!(planned.outcome, Outcome::Impossible(_)) && reason(&planned).contains(says), "{planned:?}");
