@@ -104,6 +104,8 @@ fn a_repository_is_checked_and_restored_from_typed_sheets() {
             "restore",
             "--repo",
             &repository,
+            "--account",
+            "222222222222",
             "--to",
             "aws:eu-west-1",
             "--yes",
