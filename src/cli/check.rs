@@ -64,12 +64,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let mut pending = Vec::new();
     // With sheets a clean machine checks at every depth; a host checks with its own keys up to the index.
     let (report, judgement) = if args.depth == Depth::Values || !args.shares.shares.is_empty() {
-        let address = match (&context.global.repo, &host) {
-            (Some(address), _) => address.clone(),
-            (None, Ok(host)) => host.config.repository.url.clone(),
-            (None, Err(_)) => context.host()?.config.repository.url,
-        };
-        let repository = Repository::open(Storage::open(&address)?).await?;
+        let repository = Repository::open(Storage::open(&context.address()?)?).await?;
         let opened = quorum::open(context, &repository, &args.shares).await?;
         let history = repository.history(&opened.trust).await?;
         let depth = match args.depth {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Context, Exit, Failure,
-    custody::joining,
+    custody::signer,
     history::{self, CompareArgs, Reach},
     init,
     made::Made,
@@ -16,7 +16,7 @@ use crate::{
     crypto::{IndexKey, Opener, Signer},
     fsutil::{self, Access},
     model::PlaceFilter,
-    repo::{Chosen, Repository, Trust},
+    repo::{AllowedSigner, Chosen, Repository, Trust},
     storage::Storage,
 };
 
@@ -100,11 +100,11 @@ async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
     quorum::confirm(&question, args.yes).await?;
     fsutil::check_folder(&init::beside(config_path, "keys"))?;
 
-    let (signer, index_key, mut made) = (Signer::generate(), IndexKey::generate(), Made::default());
-    init::write_keys(config_path, &signer, &index_key, &mut made)?;
+    let (own, index_key, mut made) = (Signer::generate(), IndexKey::generate(), Made::default());
+    init::write_keys(config_path, &own, &index_key, &mut made)?;
     made.write(config_path, config.to_text().as_bytes(), Access::Public)?;
-    let joined = joining::join(context, &opened.key, &args.name, signer.public()).await?;
-    made.keep();
+    let this = AllowedSigner { name: args.name, key: own.public() };
+    let joined = signer::join(context, &opened.key, this, made).await?;
     let host = context.host()?;
     if let Some(newest) = &newest {
         host.remember(newest.verified())?;

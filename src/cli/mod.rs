@@ -175,6 +175,14 @@ impl Context {
         host.map_or_else(std::env::temp_dir, |host| host.scratch())
     }
 
+    /// The address asked for, or the configured one.
+    fn address(&self) -> Result<String, Failure> {
+        match &self.global.repo {
+            Some(address) => Ok(address.clone()),
+            None => Ok(self.host()?.config.repository.url),
+        }
+    }
+
     /// The repository asked for, its epochs verified against the host's pinned trust.
     async fn repository(&self, host: &Host) -> Result<(Repository, Trust), Failure> {
         match &self.global.repo {
@@ -296,7 +304,7 @@ async fn finished(cli: Cli) -> Exit {
             failure.exit
         }),
         () = asked_to_stop(), if !stops_itself => {
-            output.failure(&Failure::new(Exit::Interrupted, "interrupted").hint("run the same command again to go on"));
+            output.failure(&terminal::interrupted());
             Exit::Interrupted
         }
     }

@@ -250,14 +250,13 @@ fn people(page: &mut String, facts: &Facts, call: &[String]) {
             custody::words(epoch)
         ),
     );
-    let set = epoch.share_set.to_uppercase();
-    let (first, second) = set.split_at(set.len() / 2);
     add(
         page,
         &format!(
             "A sheet is one page with the title LIFEBOAT RECOVERY SHEET, two square codes, and four rows of letters \
-             and digits. These sheets show key epoch {}, share set {first}-{second}. Other sheets do not open it.\n",
-            epoch.number
+             and digits. These sheets show key epoch {}, share set {}. Other sheets do not open it.\n",
+            epoch.number,
+            custody::share_set(epoch)
         ),
     );
 }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     crypto::{IndexKey, Opener},
+    custody,
     model::{Digest, PlaceFilter, Record, ValueState},
     repo::{AcceptedFault, Chosen, Manifest, Repository, Sorted, Spool, Trust},
     storage::Storage,
@@ -91,16 +92,15 @@ fn refuse_other_key(trust: &Trust, chosen: &Chosen) -> Result<(), Failure> {
     if epoch.recipient == current.recipient {
         return Ok(());
     }
-    let set = epoch.share_set.to_uppercase();
-    let (first, second) = set.split_at(set.len() / 2);
     let message = format!(
         "snapshot number {} is sealed to the key of epoch {sealed}; these sheets hold the key of epoch {}",
         chosen.manifest().sequence,
         current.number
     );
     Err(Failure::new(Exit::NoQuorum, message).hint(format!(
-        "use the sheets of epoch {sealed} (share set {first}-{second}); these sheets open only the snapshots \
-         taken after the rotation"
+        "use the sheets of epoch {sealed} (share set {}); these sheets open only the snapshots \
+         taken after the rotation",
+        custody::share_set(epoch)
     )))
 }
 
@@ -114,11 +114,7 @@ pub(super) async fn trusted(context: &Context, shares: &ShareArgs) -> Result<Tru
         let key = host.index_key().ok();
         return Ok(Trusted::Host(repository, trust, Box::new(key)));
     }
-    let address = match &context.global.repo {
-        Some(address) => address.clone(),
-        None => context.host()?.config.repository.url,
-    };
-    let repository = Repository::open(Storage::open(&address)?).await?;
+    let repository = Repository::open(Storage::open(&context.address()?)?).await?;
     let opened = quorum::open(context, &repository, shares).await?;
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }

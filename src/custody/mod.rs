@@ -213,12 +213,21 @@ fn make_sheet(epoch: &Epoch, custodian: &str, share: &Share, paper: Paper) -> Re
     Ok(Sheet { custodian: custodian.to_owned(), index: share.index(), text: content.text(), pdf })
 }
 
-fn register(epoch: &Epoch, retired: Option<Timestamp>) -> Option<Register> {
+/// The share set of an epoch as its sheets show it, in groups.
+pub fn share_set(epoch: &Epoch) -> String {
+    set_of(epoch).map_or_else(|| epoch.share_set.clone(), |set| set.to_string())
+}
+
+fn set_of(epoch: &Epoch) -> Option<ShareSetId> {
     let mut set = [0; 4];
     hex::decode_to_slice(&epoch.share_set, &mut set).ok()?;
+    Some(ShareSetId(set))
+}
+
+fn register(epoch: &Epoch, retired: Option<Timestamp>) -> Option<Register> {
     Some(Register {
         epoch: epoch.number,
-        set: ShareSetId(set),
+        set: set_of(epoch)?,
         threshold: epoch.threshold,
         total: epoch.total,
         fingerprint: KeyFingerprint::of(&epoch.root, &epoch.recipient),

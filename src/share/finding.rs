@@ -188,11 +188,16 @@ fn after_start(text: &str) -> Option<Zeroizing<String>> {
 
 /// The character of the alphabet that one outside it is most often misread for.
 fn look_alike(symbol: char) -> char {
+    look_alikes(symbol).first().copied().unwrap_or(symbol)
+}
+
+/// What a character outside the alphabet is written for, most often first.
+pub(super) fn look_alikes(symbol: char) -> &'static [char] {
     match symbol {
-        'O' => '0',
-        'I' | '1' => 'L',
-        'B' => '8',
-        other => other,
+        'O' => &['0'],
+        'I' | '1' => &['L', '7'],
+        'B' => &['8'],
+        _ => &[],
     }
 }
 

@@ -169,7 +169,7 @@ impl TypedShare {
 impl Offer {
     /// With each reading of the character at a byte.
     fn with(&self, at: usize, symbol: char) -> impl Iterator<Item = Self> + '_ {
-        alikes(symbol).iter().map(move |&alike| {
+        finding::look_alikes(symbol).iter().map(move |&alike| {
             let mut offer = Self { row: self.row.clone(), replaced: self.replaced.clone() };
             offer.row.replace_range(at..=at, alike.encode_utf8(&mut [0; 4]));
             if !offer.replaced.contains(&(symbol, alike)) {
@@ -270,16 +270,6 @@ fn offer(number: usize, row: &Row) -> Option<Offer> {
     }
     readings.retain(|reading| Row::read(&reading.row).fault(number).is_none());
     readings.pop().filter(|_| readings.is_empty())
-}
-
-/// What a character outside the alphabet is most often written for.
-fn alikes(symbol: char) -> &'static [char] {
-    match symbol {
-        'O' => &['0'],
-        'I' | '1' => &['L', '7'],
-        'B' => &['8'],
-        _ => &[],
-    }
 }
 
 #[cfg(test)]

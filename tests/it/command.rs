@@ -6,6 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use lifeboat::emulator::{Sandbox, SandboxOptions};
 use serde_json::Value as Json;
 
 /// A backup host: a working folder, an endpoint, and everything it ever printed.
@@ -95,6 +96,18 @@ impl Desk {
         ))
         .expect(0);
     }
+}
+
+/// A desk in front of a sandbox with one secret, a repository with one snapshot, a copy, and five sheets.
+pub async fn with_a_copy() -> (Sandbox, Desk) {
+    let account = "111111111111";
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    sandbox.control().put(account, "eu-central-1", "app/one", "value").unwrap();
+    let desk = Desk::new(&sandbox.endpoint(), account);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    desk.run("copy").expect(0);
+    (sandbox, desk)
 }
 
 impl Ran {

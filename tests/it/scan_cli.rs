@@ -5,26 +5,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use lifeboat::emulator::{Sandbox, SandboxOptions};
-
 use crate::{
-    command::{Desk, Ran, SHEETS, binary},
+    command::{Desk, Ran, SHEETS, binary, with_a_copy},
     scan_picture::{Dice, PAGE, Picture, code, page},
 };
 
-const ACCOUNT: &str = "111111111111";
 const CHECK: &str = "check --repo west --depth values";
-
-/// A desk with a repository, a snapshot and five sheets as text.
-async fn prepared() -> (Sandbox, Desk) {
-    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-    sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "value").unwrap();
-    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
-    desk.init();
-    desk.run("snapshot").expect(0);
-    desk.run("copy").expect(0);
-    (sandbox, desk)
-}
 
 fn sheet(desk: &Desk, name: &str) -> String {
     std::fs::read_to_string(desk.path(&format!("sheets/{name}.txt"))).unwrap()
@@ -54,7 +40,7 @@ fn typed(desk: &Desk, words: &str, text: &str) -> Ran {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photos_and_lines_give_a_quorum() {
-    let (sandbox, desk) = prepared().await;
+    let (sandbox, desk) = with_a_copy().await;
     save(&desk, "photo", &page(&string(&desk, "02-bo"), &mut Dice(1)).jpeg(80));
     let mut both = Picture::plain(PAGE.0, PAGE.1, 250);
     code(&mut both, &string(&desk, "04-dee"), (20, 40));
@@ -82,7 +68,7 @@ async fn photos_and_lines_give_a_quorum() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sheet_twice_in_a_folder_is_one_sheet_and_by_name_a_warning() {
-    let (sandbox, desk) = prepared().await;
+    let (sandbox, desk) = with_a_copy().await;
     save(&desk, "sheets/02-bo.JPG", &page(&string(&desk, "02-bo"), &mut Dice(1)).jpeg(80));
     let ran = desk.run(&format!("{CHECK} --share sheets")).expect(0);
     assert!(ran.err.contains("02-bo.txt: the same sheet"), "{}", ran.err);
@@ -105,7 +91,7 @@ fn slip(desk: &Desk) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slip_is_located_and_never_corrected_unasked() {
-    let (sandbox, desk) = prepared().await;
+    let (sandbox, desk) = with_a_copy().await;
     let (wrong, right) = slip(&desk);
     save(&desk, "bo.txt", wrong.as_bytes());
     for json in ["", " --json"] {
@@ -146,7 +132,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_terminal_the_row_is_shown_and_yes_takes_it() {
-    let (sandbox, desk) = prepared().await;
+    let (sandbox, desk) = with_a_copy().await;
     let (wrong, right) = slip(&desk);
     save(&desk, "bo.txt", wrong.as_bytes());
     for (answer, code) in [("yes", 0), ("no", 5), ("", 5)] {

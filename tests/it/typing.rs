@@ -1,10 +1,10 @@
 //! Sheets typed, pasted and scanned at a terminal; questions answered and interrupted there.
 #![cfg(unix)]
 
-use lifeboat::emulator::{Sandbox, SandboxOptions};
+use lifeboat::emulator::Sandbox;
 use serde_json::{Value as Json, json};
 
-use crate::command::{Desk, Ran, SHEETS, binary};
+use crate::command::{Desk, Ran, SHEETS, binary, with_a_copy};
 
 const ACCOUNT: &str = "111111111111";
 const CHECK: &str = "check --repo west --depth values";
@@ -19,12 +19,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-        sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "value").unwrap();
-        let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
-        desk.init();
-        desk.run("snapshot").expect(0);
-        desk.run("copy").expect(0);
+        let (sandbox, desk) = with_a_copy().await;
         Self { sandbox, desk }
     }
 

@@ -1,13 +1,12 @@
 //! `lifeboat custody`: the life of the sheets after the ceremony.
 
 mod finish;
-pub(super) mod joining;
 mod reading;
 mod register;
 mod rehearse;
 mod renew;
 mod reseal;
-mod signer;
+pub(super) mod signer;
 mod verify;
 
 use super::{Context, Exit, Failure};

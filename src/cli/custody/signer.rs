@@ -8,11 +8,12 @@ use super::{finish, renew::Desk};
 use crate::{
     cli::{
         Context, Exit, Failure,
+        made::Made,
         output::{plural, table},
         quorum::{self, ShareArgs},
     },
     clock::{Clock, SystemClock, to_seconds},
-    crypto::PublicKey,
+    crypto::{PublicKey, RecoveryKey},
     custody::{self, Kind, Pending},
     fsutil,
     repo::{AllowedSigner, ClosingList},
@@ -200,13 +201,39 @@ async fn change(
     }
     quorum::confirm(question, yes).await?;
     let opened = quorum::open(context, &desk.repository, shares).await?;
-    let ceremony =
-        custody::change_signers(&opened.key, &new.signers, new.closing, to_seconds(SystemClock.now()), &desk.trust)?;
+    let pending = sign(desk, &opened.key, &new.signers, new.closing)?;
     drop(opened);
-    let pending = Pending::new(Kind::Signers, &ceremony);
-    drop(ceremony);
-    pending.save(&desk.pending_path)?;
     finish::switch(context, desk, &pending, new.cut).await
+}
+
+/// Signs the new list and remembers it.
+fn sign(
+    desk: &Desk,
+    key: &RecoveryKey,
+    signers: &[AllowedSigner],
+    closing: Option<ClosingList>,
+) -> Result<Pending, Failure> {
+    let ceremony = custody::change_signers(key, signers, closing, to_seconds(SystemClock.now()), &desk.trust)?;
+    let pending = Pending::new(Kind::Signers, &ceremony);
+    pending.save(&desk.pending_path)?;
+    Ok(pending)
+}
+
+/// Lets this host sign too, whose configuration and keys `made` holds: they stay as soon as the change is remembered, since
+/// from then on it is finished, not begun again.
+pub(in crate::cli) async fn join(
+    context: &Context,
+    key: &RecoveryKey,
+    host: AllowedSigner,
+    made: Made,
+) -> Result<Exit, Failure> {
+    let desk = Desk::open(context).await?;
+    let mut signers = desk.trust.current().signers.clone();
+    signers.push(host);
+    let pending = sign(&desk, key, &signers, None)?;
+    made.keep();
+    let again = "this host is set up; `lifeboat custody signer add` finishes the change of the signers";
+    finish::switch(context, &desk, &pending, None).await.map_err(|failure| failure.also(again))
 }
 
 /// The key itself, or the file that holds it.

@@ -103,11 +103,7 @@ async fn open(context: &Context, args: &Args) -> Result<Trusted, Failure> {
     if args.only_plans() && args.shares.shares.is_empty() && context.global.config.exists() {
         return show::trusted(context, &args.shares).await;
     }
-    let address = match &context.global.repo {
-        Some(address) => address.clone(),
-        None => context.host()?.config.repository.url,
-    };
-    let repository = Repository::open(Storage::open(&address)?).await?;
+    let repository = Repository::open(Storage::open(&context.address()?)?).await?;
     let opened: Opened = quorum::open(context, &repository, &args.shares).await?;
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }
