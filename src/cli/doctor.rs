@@ -1,6 +1,7 @@
 //! `lifeboat doctor`
 
 mod places;
+mod target;
 
 use std::path::Path;
 
@@ -66,6 +67,9 @@ pub struct Args {
     /// Also allow `restore --replication`
     #[arg(long)]
     replication: bool,
+    /// Also allow `restore --on-replica promote`
+    #[arg(long)]
+    promotion: bool,
     /// Also allow `restore --on-conflict replace` and `--on-scheduled undelete`
     #[arg(long)]
     replace: bool,
@@ -81,6 +85,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let target = Aws::connect(AwsSettings::region(&to.region)).await?;
         let role = if args.drill { Role::Drill } else { Role::Restore };
         findings.provider(&target, "target", None, role, &args.name_prefix).await;
+        findings.sign_in(context, &to.region);
+        if !args.drill {
+            findings.replicas(&target, &to.region).await;
+        }
     } else {
         let host = context.host()?;
         findings.files(&host, &context.global.config);
@@ -142,6 +150,7 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
         keys: args.kms_keys.clone(),
         rotation: args.rotation,
         replication: args.replication,
+        promotion: args.promotion,
         replace: args.replace,
     };
     let policy = iam_policy(role, &grant);

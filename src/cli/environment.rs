@@ -19,6 +19,19 @@ use super::Failure;
 use crate::{fsutil, share};
 
 static MFA_PROFILE: OnceLock<String> = OnceLock::new();
+static SIGN_IN: OnceLock<SignIn> = OnceLock::new();
+
+/// What the credentials of this run rest on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SignIn {
+    /// IAM Identity Center in this region.
+    Center(String),
+    /// A program that prints them.
+    Program,
+}
+
+/// Profiles that refer to each other, at most.
+const MOST_PROFILES: usize = 10;
 
 /// The variables that give an argument.
 const ARGUMENTS: [&str; 7] = [
@@ -196,6 +209,9 @@ pub(super) async fn check() -> Result<(), Failure> {
         let hint = "`aws configure list-profiles` shows those that are; correct AWS_PROFILE, or unset it";
         return Err(Failure::usage(format!("the AWS profile {name} is not defined")).hint(hint));
     }
+    if let Some(sign_in) = sign_in(&profiles).filter(|_| !has_keys) {
+        let _ = SIGN_IN.set(sign_in);
+    }
     if !has_keys && profiles.get("mfa_serial").is_some() {
         let _ = MFA_PROFILE.set(name);
     }
@@ -212,6 +228,30 @@ pub(super) async fn check() -> Result<(), Failure> {
 /// The profile in use, where it wants an MFA code: the SDK asks for none.
 pub(super) fn mfa_profile() -> Option<&'static str> {
     MFA_PROFILE.get().map(String::as_str)
+}
+
+/// What the selected profile, or one that it takes its first credentials from, signs in with.
+fn sign_in(profiles: &profile::ProfileSet) -> Option<SignIn> {
+    let mut name = profiles.selected_profile().to_owned();
+    // A profile may name itself.
+    for _ in 0..MOST_PROFILES {
+        let profile = profiles.get_profile(&name)?;
+        let session = profile.get("sso_session").and_then(|name| profiles.sso_session(name));
+        let region = session.and_then(|session| session.get("sso_region")).or_else(|| profile.get("sso_region"));
+        if let Some(region) = region {
+            return Some(SignIn::Center(region.to_owned()));
+        }
+        if profile.get("credential_process").is_some() {
+            return Some(SignIn::Program);
+        }
+        name = profile.get("source_profile")?.to_owned();
+    }
+    None
+}
+
+/// What the credentials of this run rest on, where that is more than keys that are here.
+pub(super) fn signs_in_by() -> Option<&'static SignIn> {
+    SIGN_IN.get()
 }
 
 fn read(name: &str) -> Option<OsString> {

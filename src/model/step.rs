@@ -107,6 +107,11 @@ pub enum Step {
         /// The name in the target.
         name: String,
     },
+    /// Makes a replica a secret of its own: it keeps its identifier and is no longer kept in step with its primary.
+    Promote {
+        /// The name in the target.
+        name: String,
+    },
     /// Removes a secret at once and for good: what a drill itself created, or what a person said to replace by force.
     Destroy {
         /// The name in the target.
@@ -130,6 +135,7 @@ impl Step {
             | Self::DeletePolicy { name }
             | Self::ScheduleDeletion { name, .. }
             | Self::Undelete { name }
+            | Self::Promote { name }
             | Self::Destroy { name } => name,
         }
     }

@@ -399,6 +399,7 @@ impl Held {
             Step::PutPolicy { policy, .. } => self.secret.facets.policy = Some(policy.clone()),
             Step::DeletePolicy { .. } => self.secret.facets.policy = None,
             Step::ScheduleDeletion { .. } => self.secret.deleted = Some(Timestamp::UNIX_EPOCH),
+            Step::Promote { .. } => self.secret.facets.primary_region = None,
             Step::Create { .. } | Step::Undelete { .. } | Step::Destroy { .. } => {}
         }
         Ok(())
@@ -474,6 +475,7 @@ fn operation(step: &Step) -> &'static str {
         Step::PutPolicy { .. } => "PutResourcePolicy",
         Step::DeletePolicy { .. } => "DeleteResourcePolicy",
         Step::Undelete { .. } => "RestoreSecret",
+        Step::Promote { .. } => "StopReplicationToReplica",
         Step::ScheduleDeletion { .. } | Step::Destroy { .. } => "DeleteSecret",
     }
 }

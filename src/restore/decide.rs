@@ -3,7 +3,7 @@
 use super::{
     desire::Wishing,
     names,
-    options::{OnConflict, OnScheduled, Options},
+    options::{OnConflict, OnReplica, OnScheduled, Options},
     plan::{Desired, Outcome},
     state::State,
     steps::{self, Relation},
@@ -24,9 +24,13 @@ pub(super) fn decide(
     if let Some(service) = &existing.secret.facets.managed {
         return Outcome::Impossible(format!("a secret with this name exists and {service} manages it"));
     }
-    let primary = existing.secret.facets.primary_region.as_deref();
-    if let Some(primary) = primary.filter(|primary| *primary != wishing.found.place.region) {
-        return Outcome::Impossible(format!("a replica of {primary} has this name: promote or remove it first"));
+    // Nothing is decided about what was not seen. What is scheduled for deletion hides these parts from everyone.
+    if let Some(part) = existing.secret.unreadable.first().filter(|_| !state.scheduled) {
+        let (operation, reason) = (&part.operation, &part.reason);
+        return Outcome::Impossible(format!("a secret with this name exists and {operation} is refused: {reason}"));
+    }
+    if let Some(primary) = &state.primary {
+        return replica(primary, desired, state, wishing.options, notes);
     }
     if !state.scheduled {
         return resolve(steps::relate(desired, state), desired, state, wishing.options.on_conflict);
@@ -63,14 +67,33 @@ pub(super) fn decide(
     }
 }
 
+/// AWS's own copy of the secret in this region, kept in step with its primary for as long as it is a replica.
+fn replica(primary: &str, desired: &Desired, state: &State, options: &Options, notes: &mut Vec<String>) -> Outcome {
+    if options.on_replica == OnReplica::Fail {
+        let reason = format!("a replica of {primary} has this name: --on-replica promote makes it a secret of its own");
+        return Outcome::Impossible(reason);
+    }
+    let alone = State { primary: None, ..state.clone() };
+    match resolve(steps::relate(desired, &alone), desired, &alone, options.on_conflict) {
+        Outcome::Conflict(reason) => Outcome::Conflict(format!("{reason}; it stays a replica of {primary}")),
+        impossible @ Outcome::Impossible(_) => impossible,
+        // To promote is a write, whatever else is to be done.
+        outcome => {
+            notes.push(format!("the replica is promoted: it no longer follows its primary in {primary}"));
+            if outcome == Outcome::Present { Outcome::Complete } else { outcome }
+        }
+    }
+}
+
 const SCHEDULED: &str = "a secret with this name is scheduled for deletion in the target";
 
 /// Whether what is there is the very secret of the record, and is as it was: nothing of it has to be restored, so what
 /// cannot or shall not be restored does not matter.
-pub(super) fn is_untouched(record: &Record, existing: &Existing, options: &Options) -> bool {
+pub(super) fn is_untouched(record: &Record, existing: &Existing, wishing: &Wishing<'_>) -> bool {
     let as_it_was = Existing { secret: record.secret.clone(), versions: record.versions.clone() };
-    let (was, is) = (State::of(&as_it_was), State::of(existing));
-    options.version.is_none()
+    let was = State::of(&as_it_was, &wishing.source.region);
+    let is = State::of(existing, &wishing.found.place.region);
+    wishing.options.version.is_none()
         && was.id == is.id
         && was.secret_type == is.secret_type
         && was.hidden.is_empty()

@@ -88,7 +88,11 @@ const CREATE: &str = "create";
 fn group(step: &Step) -> &'static str {
     match step {
         Step::Create { .. } => CREATE,
-        Step::PutVersion { .. } | Step::MoveStage { .. } | Step::Update { .. } | Step::Replicate { .. } => "write",
+        Step::PutVersion { .. }
+        | Step::MoveStage { .. }
+        | Step::Update { .. }
+        | Step::Replicate { .. }
+        | Step::Promote { .. } => "write",
         Step::Tag { .. } | Step::Untag { .. } => "tag",
         Step::Rotate { .. } => "rotate",
         Step::PutPolicy { .. } | Step::DeletePolicy { .. } => "policy",

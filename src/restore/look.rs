@@ -136,7 +136,7 @@ pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, Look
     for secret in plan.secrets.walk()? {
         let secret = secret?;
         let there = now.next_if(|it| it.as_ref().is_ok_and(|it| it.secret.name == secret.desired.name));
-        if secret.before != there.transpose()?.as_ref().map(State::of) {
+        if secret.before != there.transpose()?.as_ref().map(|there| State::of(there, &plan.target.region)) {
             return Ok(false);
         }
     }

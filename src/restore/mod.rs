@@ -28,7 +28,7 @@ pub use estimate::Estimate;
 pub use execute::{ExecuteError, Execution, FailedStep, execute};
 pub use file::{PlanFile, StalePlan};
 pub use look::{Found, LookError, is_unchanged, look};
-pub use options::{Maps, OnConflict, OnScheduled, Options, Policies};
+pub use options::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies};
 pub use plan::{
     Desired, DesiredVersion, Lost, Outcome, Plan, PlanError, Planned, Reference, SecretPlan, ValueRef, make,
 };

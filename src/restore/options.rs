@@ -20,6 +20,9 @@ pub struct Options {
     pub on_conflict: OnConflict,
     /// What to do about a name that is scheduled for deletion in the target.
     pub on_scheduled: OnScheduled,
+    /// What to do about a replica that has the name.
+    #[serde(default)]
+    pub on_replica: OnReplica,
     /// Which resource policies come back.
     pub policies: Policies,
     /// From the source's names to the target's.
@@ -63,6 +66,17 @@ pub enum OnScheduled {
     Undelete,
     /// Destroy it for good and create the secret anew.
     ForceReplace,
+}
+
+/// What to do about a replica of another region that has the name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnReplica {
+    /// The secret is not restored.
+    #[default]
+    Fail,
+    /// Make it a secret of its own, no longer kept in step with its primary, then treat it as a secret that is there.
+    Promote,
 }
 
 /// Which resource policies come back.

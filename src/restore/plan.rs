@@ -6,7 +6,7 @@ use super::{
     decide::{decide, is_untouched, refuse},
     desire::{self, References, Wish, Wishing},
     look::{Found, Wanted},
-    options::Options,
+    options::{OnReplica, Options},
     secrets::Secrets,
     state::State,
     steps,
@@ -330,9 +330,9 @@ impl Inventory {
 }
 
 fn plan_secret(record: &Record, existing: Option<&Existing>, wishing: &Wishing<'_>) -> SecretPlan {
-    let untouched = existing.is_some_and(|existing| is_untouched(record, existing, wishing.options));
-    let Wish { desired, lost, mut notes, refusal } = desire::wish(record, wishing, untouched);
-    let before = existing.map(State::of);
+    let untouched = existing.is_some_and(|existing| is_untouched(record, existing, wishing));
+    let Wish { mut desired, lost, mut notes, refusal } = desire::wish(record, wishing, untouched);
+    let before = existing.map(|existing| State::of(existing, &wishing.found.place.region));
     // Versions that hold no value are in no wish, and stay.
     let seen = before.as_ref().map(|state| if untouched { state.only(&desired) } else { state.clone() });
     let refusal = refuse(record, wishing.options).or_else(|| refusal.map(Outcome::Impossible));
@@ -341,6 +341,13 @@ fn plan_secret(record: &Record, existing: Option<&Existing>, wishing: &Wishing<'
         (None, None) => Outcome::Create,
         (None, Some((existing, state))) => decide(&desired, existing, state, wishing, &mut notes),
     };
+    if wishing.options.on_replica == OnReplica::Promote
+        && matches!(outcome, Outcome::Complete | Outcome::Present)
+        && let Some(before) = &before
+    {
+        // A replica was given its key for its region by whoever made it, and is promoted with it.
+        desired.kms_key.clone_from(&before.kms_key);
+    }
     let kept = match (&before, &seen) {
         (Some(before), Some(seen)) => before.versions.difference(&seen.versions).cloned().collect(),
         _ => Vec::new(),

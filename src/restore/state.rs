@@ -38,14 +38,18 @@ pub struct State {
     pub rotates: bool,
     /// The regions of its replicas.
     pub replicas: BTreeSet<String>,
+    /// The region it is a replica of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
     /// The operations that do not answer while it is scheduled for deletion.
     pub hidden: BTreeSet<String>,
 }
 
 impl State {
-    /// What is there.
-    pub fn of(existing: &Existing) -> Self {
+    /// What is there, in `region`.
+    pub fn of(existing: &Existing, region: &str) -> Self {
         let secret = &existing.secret;
+        let primary = secret.facets.primary_region.clone().filter(|primary| primary != region);
         let mut state = Self {
             there: true,
             id: Some(secret.id.clone()),
@@ -56,7 +60,9 @@ impl State {
             tags: comparable(&secret.facets.tags).map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
             policy: secret.facets.policy.clone(),
             rotates: secret.facets.rotation.as_ref().is_some_and(|rotation| rotation.enabled),
-            replicas: secret.facets.replicas.iter().map(|replica| replica.region.clone()).collect(),
+            // What a replica says of others is its primary's.
+            replicas: secret.facets.replicas.iter().filter(|_| primary.is_none()).map(|it| it.region.clone()).collect(),
+            primary,
             hidden: secret.unreadable.iter().map(|part| part.operation.clone()).collect(),
             ..Self::default()
         };
@@ -102,6 +108,7 @@ impl State {
             Step::DeletePolicy { .. } => self.policy = None,
             Step::ScheduleDeletion { .. } => self.scheduled = true,
             Step::Undelete { .. } => self.scheduled = false,
+            Step::Promote { .. } => self.primary = None,
             Step::Destroy { .. } => *self = Self::default(),
         }
     }

@@ -80,6 +80,9 @@ pub(super) fn fill(plan: &mut SecretPlan) {
         Outcome::Recreate => push(&mut first, &mut state, plain(Step::Destroy { name: desired.name.clone() })),
         Outcome::Present | Outcome::Conflict(_) | Outcome::LeftOut(_) | Outcome::Impossible(_) => return,
     }
+    if state.primary.is_some() {
+        push(&mut first, &mut state, plain(Step::Promote { name: desired.name.clone() }));
+    }
     if state.scheduled {
         push(&mut first, &mut state, plain(Step::Undelete { name: desired.name.clone() }));
     }

@@ -15,6 +15,7 @@ mod aws_stub;
 mod bad_input;
 mod bench;
 mod bucket_stub;
+mod cases_replicas;
 mod cases_settings;
 mod cases_versions;
 mod cli;

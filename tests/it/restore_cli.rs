@@ -10,7 +10,7 @@ use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, SHEETS, binary},
+    command::{Desk, Ran, SHEETS, binary},
     servers::program,
 };
 
@@ -285,6 +285,39 @@ async fn doctor_finds_what_is_wrong_before_it_matters() {
     let other = checks(desk.run_as("222222222222", "doctor --json").expect(3).json());
     assert!(other.contains(&("account".into(), "wrong".into())), "{other:?}");
     audit(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_counts_replicas_and_tells_whether_the_lost_region_signs_us_in() {
+    let (sandbox, desk) = backed_up(1).await;
+    let replica = json!({ "Name": "app/replica", "PrimaryRegion": SOURCE, "Versions": [] });
+    sandbox.control().seed_raw(ACCOUNT, TARGET, &replica).unwrap();
+    let row = |ran: &Ran, check: &str| -> (String, String) {
+        let checks = ran.json()["checks"].as_array().unwrap().clone();
+        let found = checks.iter().find(|it| it["check"] == check).unwrap_or_else(|| panic!("no {check}"));
+        (found["state"].as_str().unwrap().to_owned(), found["detail"].as_str().unwrap().to_owned())
+    };
+    let words = format!("doctor --to aws:{TARGET} --json");
+    let told = desk.run(&words).expect(0);
+    let (state, detail) = row(&told, "replicas");
+    assert_eq!(state, "note");
+    assert!(detail.starts_with("1 of 1 secrets") && detail.contains("--on-replica promote"), "{detail}");
+    assert_eq!(row(&told, "sign-in").0, "ok");
+    for (region, expected) in [(SOURCE, "wrong"), (TARGET, "ok"), ("us-east-2", "note")] {
+        let profile = format!(
+            "[default]\nsso_session = corp\nsso_account_id = {ACCOUNT}\nsso_role_name = r\n\
+             [sso-session corp]\nsso_region = {region}\nsso_start_url = http://127.0.0.1:9/start\n"
+        );
+        std::fs::write(desk.path("aws"), profile).unwrap();
+        let mut command = desk.command(binary());
+        command.env("AWS_CONFIG_FILE", "aws").env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        let told = desk.finish(command.args(words.split(' '))).expect(3);
+        let (state, detail) = row(&told, "sign-in");
+        assert_eq!(state, expected, "{detail}");
+        assert!(detail.contains(&format!("IAM Identity Center {}in {region}", if state == "ok" { "" } else { "is " })));
+    }
+    let policy = desk.run(&format!("doctor --policy restore --to aws:{TARGET} --promotion")).expect(0);
+    assert!(policy.out.contains("secretsmanager:StopReplicationToReplica"), "{}", policy.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
     config::ProviderAddress,
     fsutil,
-    restore::{Maps, OnConflict, OnScheduled, Options, Policies},
+    restore::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies},
 };
 
 /// Restore into a region: plan, confirm, execute, verify
@@ -71,6 +71,10 @@ pub struct Args {
     #[arg(long, value_name = "WHAT", default_value = "fail",
         value_parser = words::<OnScheduled, 3>(["fail", "undelete", "force-replace"]))]
     pub on_scheduled: OnScheduled,
+    /// What to do if a replica has the name; promote makes it a secret of its own, which cannot be undone
+    #[arg(long, value_name = "WHAT", default_value = "fail",
+        value_parser = words::<OnReplica, 2>(["fail", "promote"]))]
+    pub on_replica: OnReplica,
     /// Which resource policies to restore; safe leaves out those that are public or would lock you out
     #[arg(long, value_name = "WHICH", default_value = "safe",
         value_parser = words::<Policies, 3>(["safe", "all", "none"]))]
@@ -154,6 +158,7 @@ impl Args {
             first: self.first.iter().chain(first).cloned().collect(),
             on_conflict: self.on_conflict,
             on_scheduled: self.on_scheduled,
+            on_replica: self.on_replica,
             policies: self.policies,
             maps: self.maps.maps()?,
             allow_source: self.into_source,

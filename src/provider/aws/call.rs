@@ -49,6 +49,7 @@ pub(super) enum Operation {
     UpdateSecret,
     UntagResource,
     ReplicateSecretToRegions,
+    StopReplicationToReplica,
     RotateSecret,
     ValidateResourcePolicy,
     DeleteResourcePolicy,
@@ -76,6 +77,7 @@ impl Operation {
             Self::UpdateSecret => "UpdateSecret",
             Self::UntagResource => "UntagResource",
             Self::ReplicateSecretToRegions => "ReplicateSecretToRegions",
+            Self::StopReplicationToReplica => "StopReplicationToReplica",
             Self::RotateSecret => "RotateSecret",
             Self::ValidateResourcePolicy => "ValidateResourcePolicy",
             Self::DeleteResourcePolicy => "DeleteResourcePolicy",
@@ -105,7 +107,8 @@ impl Operation {
             Self::PutSecretValue
             | Self::UpdateSecret
             | Self::UpdateSecretVersionStage
-            | Self::ReplicateSecretToRegions => Bucket::Write,
+            | Self::ReplicateSecretToRegions
+            | Self::StopReplicationToReplica => Bucket::Write,
             Self::TagResource | Self::UntagResource => Bucket::Tag,
             Self::DeleteSecret => Bucket::Delete,
             Self::RestoreSecret => Bucket::Undelete,

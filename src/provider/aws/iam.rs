@@ -31,6 +31,8 @@ pub struct Grant {
     pub rotation: bool,
     /// Whether a restore may make replicas.
     pub replication: bool,
+    /// Whether a restore may make secrets of replicas.
+    pub promotion: bool,
     /// Whether a restore may change and take back secrets that are there.
     pub replace: bool,
 }
@@ -114,6 +116,10 @@ fn restore(grant: &Grant) -> Vec<Json> {
         statements.push(json!({ "Sid": "Replicas", "Effect": "Allow",
             "Action": "secretsmanager:ReplicateSecretToRegions", "Resource": grant.secrets() }));
     }
+    if grant.promotion {
+        statements.push(json!({ "Sid": "Promotion", "Effect": "Allow",
+            "Action": "secretsmanager:StopReplicationToReplica", "Resource": grant.secrets() }));
+    }
     if grant.rotation {
         statements.push(
             json!({ "Sid": "RotationNeverAtOnce", "Effect": "Allow", "Action": "secretsmanager:RotateSecret",
@@ -143,7 +149,7 @@ fn drill(grant: &Grant) -> Vec<Json> {
             "Condition": { "Bool": { "secretsmanager:ForceDeleteWithoutRecovery": "true" } } }),
         keys("KeysThroughSecretsManager", &json!(["kms:GenerateDataKey", "kms:Decrypt"]), grant),
         json!({ "Sid": "NeverBeyondTheSandbox", "Effect": "Deny",
-            "Action": actions(&["RotateSecret", "ReplicateSecretToRegions"]), "Resource": "*" }),
+            "Action": actions(&["RotateSecret", "ReplicateSecretToRegions", "StopReplicationToReplica"]), "Resource": "*" }),
     ]
 }
 
@@ -202,7 +208,12 @@ mod tests {
             assert!(!backup.contains(&format!("\"secretsmanager:{write}\"")), "{write}");
         }
         let restore = allowed(&policy(Role::Restore, &grant()));
-        for never in CHANGES.iter().chain(&["DeleteSecret", "RotateSecret", "ReplicateSecretToRegions"]) {
+        for never in CHANGES.iter().chain(&[
+            "DeleteSecret",
+            "RotateSecret",
+            "ReplicateSecretToRegions",
+            "StopReplicationToReplica",
+        ]) {
             assert!(!restore.contains(&format!("\"secretsmanager:{never}\"")), "{never}");
         }
     }

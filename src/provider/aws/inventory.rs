@@ -22,7 +22,12 @@ impl Aws {
         };
         let mut secret = described.secret;
         let scheduled = secret.deleted.is_some();
-        let tolerable = |failure: &Failure| scheduled && failure.kind() == ErrorKind::Conflict;
+        // One secret's own policy may shut us out; the others are planned for all the same.
+        let tolerable = |failure: &Failure| match failure.kind() {
+            ErrorKind::Denied => true,
+            ErrorKind::Conflict => scheduled,
+            _ => false,
+        };
         let (versions, policy) = tokio::join!(self.version_ids(name, &secret.id), self.policy(name, &secret.id));
         let mut entries = match versions {
             Ok(versions) => match versions.incomplete {
@@ -64,7 +69,7 @@ impl Aws {
     }
 }
 
-/// A part that a secret scheduled for deletion does not show.
+/// A part that a secret scheduled for deletion, or its own policy, does not show.
 fn unreadable(part: Part, failure: &Failure) -> Unreadable {
     let Failure { error, .. } = failure;
     Unreadable { part, operation: error.operation.to_owned(), reason: error.code.clone() }

@@ -43,6 +43,7 @@ impl Aws {
             }
             Step::Untag { keys, .. } => self.untag(on, keys).await,
             Step::Replicate { replicas, .. } => self.replicate(on, replicas).await,
+            Step::Promote { .. } => Box::pin(self.promote(on)).await,
             Step::Rotate { rotation, .. } => Box::pin(self.rotate(on, rotation)).await,
             Step::PutPolicy { policy, block_public, .. } => self.put_policy(on, policy, *block_public).await,
             Step::DeletePolicy { .. } => self.delete_policy(on).await,
@@ -207,6 +208,29 @@ impl Aws {
             self.client.replicate_secret_to_regions().secret_id(on.id).set_add_replica_regions(Some(regions)).send()
         };
         self.call(Operation::ReplicateSecretToRegions, Some(on.name), send).await.map(drop)
+    }
+
+    /// The identifier stays; it is done once the region itself no longer names a primary.
+    async fn promote(&self, on: On<'_>) -> Result<(), Failure> {
+        let operation = Operation::StopReplicationToReplica;
+        let send = || self.client.stop_replication_to_replica().secret_id(on.id).send();
+        let refusal = match self.call(operation, Some(on.name), send).await {
+            Ok(_) => None,
+            // What an earlier run promoted is no replica.
+            Err(failure) if failure.kind() == ErrorKind::Invalid => Some(failure),
+            Err(failure) => return Err(failure),
+        };
+        for _ in 0..GONE_ATTEMPTS {
+            let primary = self.describe(on.name, on.id).await?.secret.facets.primary_region;
+            if primary.is_none_or(|primary| primary == self.region) {
+                return Ok(());
+            }
+            if let Some(failure) = refusal {
+                return Err(failure);
+            }
+            tokio::time::sleep(GONE_PAUSE).await;
+        }
+        Err(Failure::own(ErrorKind::Conflict, operation, on.name, "StillReplica", "it is promoted and still a replica"))
     }
 
     /// Switches rotation on. `RotateImmediately` defaults to true at AWS, so it is always said to be false.
