@@ -349,8 +349,21 @@ impl Host {
     fn key<K>(&self, path: &Path, parse: impl Fn(&str) -> Result<K, KeyFileError>) -> Result<K, HostError> {
         let path = self.folder.join(path);
         let bytes = zeroize::Zeroizing::new(fsutil::read(&path)?);
+        check_key(&path)?;
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
         parse(text).map_err(|error| HostError::Key { path, error })
+    }
+}
+
+/// Refuses a key that other users can read, or in whose place they can put another one; also behind a link.
+fn check_key(path: &Path) -> io::Result<()> {
+    let real = fs::canonicalize(path)?;
+    for path in [path, &real] {
+        fsutil::check_folder(path.parent().unwrap_or(Path::new("")))?;
+    }
+    match fsutil::exposed(path, fsutil::Others::Nothing)? {
+        None => Ok(()),
+        Some(exposed) => Err(io::Error::new(io::ErrorKind::PermissionDenied, exposed)),
     }
 }
 

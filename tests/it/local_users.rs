@@ -51,6 +51,35 @@ async fn keys_go_only_into_a_folder_that_nobody_else_can_write_to() {
     assert_eq!(fs::metadata(desk.path("keys/signer")).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_others_can_read_or_exchange_are_not_used() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    for (path, bits, words, remedy) in [
+        ("keys", 0o777, "keys (mode 0777): other users can write to it", "chmod go-w keys"),
+        ("keys/signer", 0o644, "keys/signer (mode 0644): other users can read it", "chmod go-rwx keys/signer"),
+        ("keys/index.age", 0o660, "other users can write to it", "chmod go-rwx keys/index.age"),
+    ] {
+        let before = fs::metadata(desk.path(path)).unwrap().permissions();
+        mode(&desk.path(path), bits);
+        let refused = desk.run("snapshot").expect(4).says(words);
+        assert!(refused.err.contains(&format!("hint: {remedy}, then run again")), "{}", refused.err);
+        assert!(!desk.path("repository/snapshots").exists(), "nothing was written");
+        desk.finish(desk.command("sh").args(["-c", remedy])).expect(0);
+        fs::set_permissions(desk.path(path), before).unwrap();
+    }
+    // Behind a link the folder that holds the key counts, too.
+    fs::create_dir(desk.path("vault")).unwrap();
+    fs::rename(desk.path("keys/signer"), desk.path("vault/signer")).unwrap();
+    symlink(desk.path("vault/signer"), desk.path("keys/signer")).unwrap();
+    mode(&desk.path("vault"), 0o777);
+    desk.run("snapshot").expect(4).says("vault (mode 0777): other users can write to it");
+    mode(&desk.path("vault"), 0o755);
+    desk.run("snapshot").expect(0);
+    sandbox.shutdown().await;
+}
+
 #[test]
 fn a_folder_that_is_there_keeps_its_mode() {
     let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
