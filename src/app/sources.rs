@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::Host;
+use super::{Host, NoSuchRegion, known_region};
 use crate::{
     config::{Access, OrganizationSection, SourceSection, Sources},
     model::{Place, PlaceFilter},
@@ -59,6 +59,9 @@ pub enum EstateError {
     /// The organization cannot be asked.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// A region that does not exist.
+    #[error("[source]: {0}")]
+    Region(#[from] NoSuchRegion),
     /// Nothing is left.
     #[error("every account of the organization is left out, so there is nothing to capture")]
     Empty,
@@ -73,6 +76,9 @@ impl Host {
     /// # Errors
     /// See [`EstateError`].
     pub async fn estate(&self) -> Result<Estate, EstateError> {
+        for region in self.config.sources.regions() {
+            known_region(region).await?;
+        }
         match &self.config.sources {
             Sources::Organization(section) => {
                 let region = section.regions.first().map(String::as_str).unwrap_or_default();

@@ -112,14 +112,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 
 async fn source(context: &Context, args: &Args, place: &Place) -> Result<Arc<Aws>, Failure> {
     if let Some(Of::Address(address)) = &args.source {
+        app::known_region(&address.region).await?;
         return Ok(Arc::new(Aws::connect(AwsSettings::region(&address.region)).await?));
     }
     let host = context.host()?;
+    let estate = host.estate().await?;
     if let Sources::One(section) = &host.config.sources {
         return Ok(Host::connect(section).await?);
     }
     let filter = PlaceFilter { account: place.account.clone(), region: Some(place.region.clone()) };
-    for section in host.estate().await?.sections.into_iter().filter(|section| app::may_be(section, &filter)) {
+    for section in estate.sections.into_iter().filter(|section| app::may_be(section, &filter)) {
         let (source, found) = app::find(section).await.outcome?;
         if found == *place {
             return Ok(source);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Context, Exit, Failure, history, onlookers, output::table};
 use crate::{
-    app::Host,
+    app::{self, Host},
     clock::{Clock, SystemClock},
     config::{ProviderAddress, Sources},
     provider::{
@@ -81,6 +81,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let mut findings = Findings::default();
     if let Some(to) = &args.to {
+        app::known_region(&to.region).await?;
         findings.allowed(context, &to.region)?;
         let target = Aws::connect(AwsSettings::region(&to.region)).await?;
         let role = if args.drill { Role::Drill } else { Role::Restore };
@@ -138,6 +139,7 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
         (None, Role::Backup, Some(source)) => source.url.region.clone(),
         _ => return Err(Failure::usage("the region of the policy is missing").hint("use --to aws:REGION")),
     };
+    app::known_region(&region).await?;
     let configured = source.and_then(|source| source.account.clone()).filter(|_| role == Role::Backup);
     let account = match args.account.clone().or(configured) {
         Some(account) => account,

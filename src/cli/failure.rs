@@ -137,6 +137,7 @@ impl From<EstateError> for Failure {
             EstateError::Provider(error) if error.kind == ErrorKind::Denied => Self::new(Exit::Failed, message)
                 .hint("only the management account or a delegated administrator can list accounts (docs/iam.md)"),
             EstateError::Provider(error) => error.into(),
+            EstateError::Region(_) => Self::usage(message).hint("correct the region in the configuration"),
             EstateError::Empty => Self::usage(message).hint("see [source] accounts and exclude_accounts"),
             EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("leave one of them out"),
         }

@@ -113,7 +113,9 @@ pub(super) fn tell(context: &Context, chosen: &Chosen) {
             span(manifest.time.duration_since(oldest))
         ));
     }
-    if let Some(had) = manifest.loss() {
+    if manifest.loss().is_some_and(|had| had.never_had_any()) {
+        context.output.warn("the source of this snapshot listed no secret");
+    } else if let Some(had) = manifest.loss() {
         context.output.warn(&format!(
             "the source of this snapshot had lost more than it may: {} of {} secrets were listed; an earlier one may have more",
             manifest.counts.listed, had.listed

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             json!({
                 "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
                 "source": manifest.source, "epoch": manifest.epoch, "counts": manifest.counts,
-                "complete": manifest.counts.is_complete(),
+                "complete": manifest.is_complete(),
                 "forgotten": chain.forgotten(verified).map(|each| each.record.after), "late": chain.is_late(verified),
             })
         }).collect::<Vec<_>>(),
@@ -62,8 +62,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let row = |verified: &crate::repo::VerifiedManifest| {
             let manifest = verified.manifest();
             let counts = &manifest.counts;
-            let complete =
-                if counts.is_complete() { "complete".into() } else { format!("{} not readable", counts.unreadable) };
+            let complete = match manifest.loss() {
+                _ if !counts.is_complete() => format!("{} not readable", counts.unreadable),
+                Some(had) => had.word().to_owned(),
+                None => "complete".to_owned(),
+            };
             let complete = if chain.is_late(verified) { format!("{complete}; LATE") } else { complete };
             let complete = match chain.forgotten(verified) {
                 Some(each) => format!("{complete}; forgotten, removed after {}", each.record.after),

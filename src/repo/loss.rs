@@ -14,6 +14,9 @@ pub struct LossGuard {
     pub share: u32,
     /// And at least so many; a source that has nothing left is always too little.
     pub least: u64,
+    /// Whether a source that never listed a secret is too little, too: one that somebody named, so that a wrong region or a
+    /// missing right does not look like a backup. Accounts of an organization may well have none.
+    pub expects_some: bool,
 }
 
 /// What a snapshot's source is held against.
@@ -31,7 +34,19 @@ pub struct Accepted {
 
 impl Default for LossGuard {
     fn default() -> Self {
-        Self { share: 10, least: 5 }
+        Self { share: 10, least: 5, expects_some: false }
+    }
+}
+
+impl Accepted {
+    /// Whether the source has not listed a secret so far, and nobody accepted that.
+    pub fn never_had_any(&self) -> bool {
+        self.lost && self.listed == 0
+    }
+
+    /// What a table calls a snapshot with such a loss.
+    pub fn word(&self) -> &'static str {
+        if self.never_had_any() { "NO SECRETS" } else { "LOST SECRETS" }
     }
 }
 
@@ -40,11 +55,14 @@ impl LossGuard {
     /// more than so many.
     pub fn judge(&self, before: Option<&Accepted>, counts: &Counts, down_to: Option<u64>) -> Accepted {
         let now = Accepted { listed: counts.listed, labelled: counts.labelled, lost: false };
-        let Some(before) = before else { return now };
         if down_to.is_some_and(|down_to| counts.listed >= down_to) {
             return now;
         }
-        let lost = self.is_loss(before.listed, now.listed) || self.is_loss(before.labelled, now.labelled);
+        let nothing = self.expects_some && now.listed == 0;
+        let Some(before) = before else { return Accepted { lost: nothing, ..now } };
+        let lost = (nothing && before.never_had_any())
+            || self.is_loss(before.listed, now.listed)
+            || self.is_loss(before.labelled, now.labelled);
         Accepted { listed: before.listed.max(now.listed), labelled: before.labelled.max(now.labelled), lost }
     }
 
@@ -59,7 +77,7 @@ impl LossGuard {
 mod tests {
     use super::*;
 
-    const GUARD: LossGuard = LossGuard { share: 10, least: 5 };
+    const GUARD: LossGuard = LossGuard { share: 10, least: 5, expects_some: false };
 
     fn counts(listed: u64, labelled: u64) -> Counts {
         Counts { listed, labelled, ..Counts::default() }
@@ -97,6 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_somebody_named_and_that_lists_nothing_is_a_loss_until_it_has_some_or_that_is_accepted() {
+        let guard = LossGuard { expects_some: true, ..GUARD };
+        let first = guard.judge(None, &counts(0, 0), None);
+        assert!(first.never_had_any());
+        assert!(guard.judge(Some(&first), &counts(0, 0), None).never_had_any(), "the second run is no better");
+        assert_eq!(guard.judge(Some(&first), &counts(3, 4), None), accepted(3, 4));
+        let meant = guard.judge(None, &counts(0, 0), Some(0));
+        assert_eq!(meant, accepted(0, 0));
+        assert_eq!(guard.judge(Some(&meant), &counts(0, 0), None), accepted(0, 0), "accepted once");
+        assert_eq!(guard.judge(None, &counts(1, 0), None), accepted(1, 0));
+    }
+
+    #[test]
     fn nine_in_a_hundred_a_day_shows_on_the_second_day() {
         let first = GUARD.judge(Some(&accepted(100, 200)), &counts(91, 182), None);
         assert_eq!(first, accepted(100, 200));
@@ -123,10 +154,10 @@ mod tests {
 
     #[test]
     fn another_share_and_another_least() {
-        let guard = LossGuard { share: 50, least: 1 };
+        let guard = LossGuard { share: 50, least: 1, expects_some: false };
         assert!(!guard.judge(Some(&accepted(10, 0)), &counts(6, 0), None).lost);
         assert!(guard.judge(Some(&accepted(10, 0)), &counts(5, 0), None).lost);
-        let every = LossGuard { share: 0, least: 0 };
+        let every = LossGuard { share: 0, least: 0, expects_some: false };
         assert!(every.judge(Some(&accepted(10, 0)), &counts(9, 0), None).lost);
         assert!(!every.judge(Some(&accepted(10, 0)), &counts(10, 0), None).lost);
     }

@@ -255,7 +255,11 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
         let text = format!("{} of {} secrets were not completely captured", counts.unreadable, counts.listed);
         findings.push(attention("snapshot", text));
     }
-    if let Some(had) = &newest.loss {
+    if newest.loss.is_some_and(|had| had.never_had_any()) {
+        let text = "the source lists no secret: check its region, its account and the permissions; \
+                    `lifeboat snapshot` shows how to accept this";
+        findings.push(attention("snapshot", text.into()));
+    } else if let Some(had) = &newest.loss {
         let counts = &newest.counts;
         let text = format!(
             "the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there; \

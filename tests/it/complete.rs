@@ -77,6 +77,54 @@ async fn a_source_that_lost_much_is_no_good_backup_until_somebody_accepts_that()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_never_listed_a_secret_is_no_backup_until_somebody_accepts_that() {
+    let sandbox = sandbox(0).await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    for _ in 0..2 {
+        let ran = desk.run("snapshot --json").expect(3);
+        assert_eq!(ran.json()["complete"], false, "{}", ran.out);
+        assert!(ran.err.contains("lists no secret; check its region"), "{}", ran.err);
+        assert!(ran.err.contains("--accept-drop 111111111111:eu-central-1=0"), "{}", ran.err);
+    }
+    assert!(findings(&desk, 3).contains("the source lists no secret"));
+    let listed = desk.run("list --json").expect(0).json();
+    assert_eq!(listed["snapshots"][0]["complete"], false, "{listed}");
+    assert!(desk.run("list").expect(0).out.contains("NO SECRETS"));
+    desk.run("snapshot --accept-drop 111111111111:eu-central-1=0").expect(0);
+    desk.run("snapshot").expect(0);
+    assert!(!findings(&desk, 0).contains("no secret"));
+    sandbox.control().put(ACCOUNT, REGION, "app/one", "value").unwrap();
+    desk.run("snapshot").expect(0);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_region_of_the_configuration_is_refused_wherever_a_source_is_asked() {
+    let sandbox = sandbox(1).await;
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    let says = "there is no region eu-cental-1; did you mean eu-central-1?";
+    let several = "[[source]]\nurl = \"aws:eu-west-1\"\naccount = \"111111111111\"\n\n[[source]]";
+    for sources in ["[source]", several] {
+        let text = config.replace("aws:eu-central-1", "aws:eu-cental-1").replace("[source]", sources);
+        std::fs::write(desk.path("lifeboat.toml"), text).unwrap();
+        desk.run("snapshot").expect(2).says(&format!("[source]: {says}"));
+        desk.run("diff --source 111111111111:eu-central-1").expect(2).says(says);
+        let doctor = desk.run("doctor --json").expect(3).json();
+        assert!(doctor["checks"].to_string().contains(says), "{doctor}");
+    }
+    std::fs::write(desk.path("lifeboat.toml"), config).unwrap();
+    desk.run("doctor --to aws:eu-cental-1").expect(2).says(says);
+    desk.run("doctor --policy restore --to aws:eu-cental-1").expect(2).says(says);
+    desk.run("diff --source aws:eu-cental-1").expect(2).says(says);
+    desk.run("drill run --to aws:eu-cental-1").expect(2).says(says);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_vanished_is_named_and_must_be_gone_in_a_second_listing_too() {
     let sandbox = sandbox(3).await;
     let lists = std::sync::atomic::AtomicUsize::new(0);

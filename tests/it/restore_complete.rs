@@ -26,7 +26,7 @@ async fn restoring_nothing_is_incomplete_and_said_in_one_sentence() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
     desk.init();
-    desk.run("snapshot").expect(0);
+    desk.run("snapshot --accept-drop 111111111111:eu-central-1=0").expect(0);
     let restore = |more: &str| desk.run(&format!("restore --to aws:{TARGET} {SHEETS} {more}"));
     let empty = restore("--yes").expect(3);
     assert!(empty.out.contains("nothing was restored: the snapshot has no secret"), "{}", empty.out);
@@ -65,7 +65,7 @@ async fn a_drill_of_nothing_does_not_pass() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
     desk.init();
-    desk.run("snapshot").expect(0);
+    desk.run("snapshot --accept-drop 111111111111:eu-central-1=0").expect(0);
     std::fs::create_dir_all(desk.path("drills")).unwrap();
     std::fs::write(desk.path("drills/all.toml"), "scenario = \"a test\"\n[target]\nsandbox = true\n").unwrap();
     let ran = desk.run(&format!("drill run all --yes --json {SHEETS}")).expect(3);

@@ -173,6 +173,7 @@ pub(super) struct To {
 pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
     if !file.target.sandbox {
         let region = file.target.region.clone().unwrap_or_default();
+        app::known_region(&region).await?;
         app::allowed(&host.config.policy, &region)?;
         let mut settings = AwsSettings::region(&region);
         settings.endpoint.clone_from(&file.target.endpoint);

@@ -50,8 +50,8 @@ source, phase, done, total, per_second, limit_per_second, seconds_left}.
 A phase writes at most one line a second. A field that is not known is null.
 
 Each source is captured into its own snapshot, several at the same time. A source that fails
-does not stop the others. Exit code 3: a secret or a whole source is missing; the message
-names it.")]
+does not stop the others. Exit code 3: a secret or a whole source is missing, or a source
+lists no secret; the message names it.")]
 pub struct Args {
     /// Do not write the configured copies
     #[arg(long)]
@@ -288,7 +288,11 @@ impl Run<'_> {
             exclude_deleted: capture.exclude_deleted,
             sweep_days: if self.full { 0 } else { capture.sweep_days },
             sweep_minutes: capture.sweep_minutes,
-            guard: LossGuard { share: capture.drop_percent, least: capture.drop_minimum },
+            guard: LossGuard {
+                share: capture.drop_percent,
+                least: capture.drop_minimum,
+                expects_some: !matches!(self.host.config.sources, Sources::Organization(_)),
+            },
             accept_drop: self.drops.iter().find(|drop| drop.place.means(place)).map(|drop| drop.down_to),
         }
     }

@@ -68,7 +68,7 @@ impl Captured {
         let counts = &manifest.counts;
         let state = match report.loss {
             _ if !counts.is_complete() => format!("{} not readable", counts.unreadable),
-            Some(_) => "LOST SECRETS".into(),
+            Some(had) => had.word().into(),
             None => "complete".into(),
         };
         vec![
@@ -162,13 +162,17 @@ fn warn(context: &Context, captured: &[Captured]) {
 fn warn_of_loss(context: &Context, of: &str, report: &Report, had: &Accepted) {
     let manifest = report.manifest.manifest();
     let (counts, source) = (manifest.counts, &manifest.source);
+    let drop = format!("{}:{}={}", source.account, source.region, counts.listed);
+    let accept = context.command(&["snapshot", "--accept-drop", &drop]);
+    if had.never_had_any() {
+        context
+            .output
+            .warn(&format!("{of}{source} lists no secret; check its region, its account and the permissions"));
+        return context.output.note(&format!("  if it has none, accept that once:\n  {accept}"));
+    }
     context.output.warn(&format!(
         "{of}the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there",
         counts.listed, had.listed, counts.labelled, had.labelled
     ));
-    let drop = format!("{}:{}={}", source.account, source.region, counts.listed);
-    context.output.note(&format!(
-        "  the snapshot is kept and replaces no other; to accept the loss:\n  {}",
-        context.command(&["snapshot", "--accept-drop", &drop])
-    ));
+    context.output.note(&format!("  the snapshot is kept and replaces no other; to accept the loss:\n  {accept}"));
 }

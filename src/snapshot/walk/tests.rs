@@ -116,7 +116,7 @@ const LAYERED: Rules<'static> = Rules {
     exclude_deleted: false,
     sweep_days: 30,
     sweep_minutes: 0,
-    guard: crate::repo::LossGuard { share: 10, least: 5 },
+    guard: crate::repo::LossGuard { share: 10, least: 5, expects_some: false },
     accept_drop: None,
 };
 
