@@ -361,3 +361,18 @@ fn no_random_corruption_is_taken() {
 fn no_random_corruption_is_taken_in_ten_million() {
     corrupt_many(10_000_000, 2);
 }
+
+/// What tesseract 5.3 makes of the page of a rehearsal, at 150 and 300 dots per inch and two ways of taking the page apart:
+/// it reads a 0 as O, and 2: as nothing. The pages say where, and the row that is meant is the only one offered.
+#[test]
+fn a_page_read_by_tesseract_is_located_to_its_row_and_offered_right() {
+    let string = "LB1ZQPQXQWKXGFCEM5WCM9H8MZFQU5WFN3DJLWD5ELANHDPWMTSWY7GNR4E8JSWH26Y2THKP6AX4S0LCNHFVDJ9F2C";
+    assert!(UntrustedShare::parse(string).is_ok());
+    for page in ["150-3", "150-6", "300-3", "300-4"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ocr");
+        let text = std::fs::read_to_string(folder.join(format!("{page}.txt"))).unwrap();
+        let fault = fault(&text);
+        assert_eq!(fault.to_string(), "has a typing or reading error in row 4", "{page}");
+        assert!(UntrustedShare::parse(&text.replace("4SOL", "4S0L")).is_ok(), "{page} and nothing else is wrong");
+    }
+}

@@ -12,18 +12,22 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use object_store::{CredentialProvider, aws::AwsCredential};
 use tokio::sync::Mutex;
 
+use crate::text;
+
 /// How long before they expire credentials are asked for again.
 const EARLY: Duration = Duration::from_mins(5);
 
 /// Asks the SDK once, and again when what it gave is about to expire.
 pub(super) struct SdkCredentials {
     provider: Option<SharedCredentialsProvider>,
+    /// The profile that the address names.
+    profile: Option<String>,
     held: Mutex<Option<(Arc<AwsCredential>, Option<SystemTime>)>>,
 }
 
 impl SdkCredentials {
-    pub(super) fn new(sdk: &SdkConfig) -> Self {
-        Self { provider: sdk.credentials_provider(), held: Mutex::new(None) }
+    pub(super) fn new(sdk: &SdkConfig, profile: Option<&str>) -> Self {
+        Self { provider: sdk.credentials_provider(), profile: profile.map(str::to_owned), held: Mutex::new(None) }
     }
 }
 
@@ -45,7 +49,14 @@ impl CredentialProvider for SdkCredentials {
             return Ok(Arc::clone(credential));
         }
         let provider = self.provider.as_ref().ok_or_else(|| failed("no credentials are configured"))?;
-        let given = provider.provide_credentials().await.map_err(failed)?;
+        let given = provider.provide_credentials().await.map_err(|error| match &self.profile {
+            // All that the SDK says of a profile that nobody defined is that a provider "was not enabled".
+            Some(profile) => failed(format!(
+                "the AWS profile {} is not defined here or gives no credentials: {error}",
+                text::line(profile)
+            )),
+            None => failed(error),
+        })?;
         let credential = Arc::new(AwsCredential {
             key_id: given.access_key_id().to_owned(),
             secret_key: given.secret_access_key().to_owned(),

@@ -51,7 +51,7 @@ pub(super) fn connect(
 ) -> object_store::Result<AmazonS3> {
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&bucket.name)
-        .with_credentials(Arc::new(SdkCredentials::new(sdk)))
+        .with_credentials(Arc::new(SdkCredentials::new(sdk, bucket.option("profile"))))
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_checksum_algorithm(Checksum::SHA256)
         .with_region(region(sdk))
