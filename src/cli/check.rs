@@ -182,12 +182,16 @@ fn text(report: &CheckReport, depth: Depth) -> String {
     }
     if !faults.is_empty() {
         text.push_str("\n\nwhat can still be restored:\n");
-        text.push_str(&table(&["no", "time", "how much"], report.restorable.iter().map(restorable).collect()));
+        let several = report.restorable.windows(2).any(|two| two[0].source != two[1].source);
+        let headings: &[&str] =
+            if several { &["no", "time", "source", "how much"] } else { &["no", "time", "how much"] };
+        let row = |snapshot: &Restorable| restorable(snapshot, several);
+        text.push_str(&table(headings, report.restorable.iter().map(row).collect()));
     }
     text
 }
 
-fn restorable(snapshot: &Restorable) -> Vec<String> {
+fn restorable(snapshot: &Restorable, several: bool) -> Vec<String> {
     let packs = plural(snapshot.bad_packs, "pack");
     let extent = match (snapshot.extent, snapshot.values_lost) {
         (Extent::Whole, _) => "all of it".into(),
@@ -195,5 +199,7 @@ fn restorable(snapshot: &Restorable) -> Vec<String> {
         (Extent::Partly, Some(lost)) => format!("all except {} in {packs}", plural(lost, "value")),
         (Extent::Partly, None) => format!("all except the values in {packs}"),
     };
-    vec![snapshot.sequence.to_string(), snapshot.time.to_string(), extent]
+    let source = several.then(|| snapshot.source.short());
+    let row = [snapshot.sequence.to_string(), snapshot.time.to_string()];
+    row.into_iter().chain(source).chain([extent]).collect()
 }

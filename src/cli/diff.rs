@@ -91,21 +91,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Trusted::Quorum(repository, opened) => Some(Values::new(repository, &manifest, &opened.key)),
         Trusted::Host(..) => None,
     };
-    let watch = Watch::new(context.output.json);
+    let place = manifest.manifest().source.clone();
+    let several = (judgement.chain().newest().len() > 1).then(|| place.short());
+    let watch = Watch::of(context.output.json, several.clone());
     let (diff, against) = if let Some(wanted) = &args.newer {
         let manifest = history::find(&judgement, wanted, args.place())?;
         (restore::diff(older, stored(&manifest)?, values.as_ref()).await, manifest.manifest().snapshot.short())
     } else {
-        let source: Arc<dyn Source> = source(context, &args, &manifest.manifest().source).await?;
-        refuse_other(&source.place().await?, &manifest.manifest().source)?;
+        let source: Arc<dyn Source> = source(context, &args, &place).await?;
+        refuse_other(&source.place().await?, &place)?;
         let newer = restore::live(&source, values.is_some(), Some(&context.scratch()), &watch).await?;
         (restore::diff(older, newer, values.as_ref()).await, "the source".to_owned())
     };
     watch.done();
     let diff = diff?;
     let older = manifest.manifest().snapshot.short();
-    let value = json!({ "older": older, "newer": against, "differs": !diff.is_empty(), "accepted": manifest.accepted(), "diff": diff });
-    context.output.result(&value, || describe(&older, &against, &diff));
+    let value = json!({ "source": place, "older": older, "newer": against, "differs": !diff.is_empty(), "accepted": manifest.accepted(), "diff": diff });
+    let of = several.map(|place| format!("{place}: ")).unwrap_or_default();
+    context.output.result(&value, || describe(&of, &older, &against, &diff));
     let complete = diff.is_empty() && diff.unread.is_empty();
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
@@ -138,7 +141,7 @@ fn refuse_other(live: &Place, captured: &Place) -> Result<(), Failure> {
     Err(Failure::new(Exit::Refused, message).hint("use the credentials and the region of the source"))
 }
 
-fn describe(older: &str, newer: &str, diff: &Diff) -> String {
+fn describe(of: &str, older: &str, newer: &str, diff: &Diff) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     rows.extend(diff.removed.iter().map(|name| vec![name.clone(), String::new(), "only in the older".into()]));
     rows.extend(diff.added.iter().map(|name| vec![name.clone(), String::new(), "only in the newer".into()]));
@@ -152,7 +155,7 @@ fn describe(older: &str, newer: &str, diff: &Diff) -> String {
         count => format!("; {count} values not compared (they need a quorum: --share)"),
     };
     let summary = format!(
-        "{older} → {newer}: {} added, {} removed, {} changes, {} secrets the same, {} values the same{unknown}",
+        "{of}{older} → {newer}: {} added, {} removed, {} changes, {} secrets the same, {} values the same{unknown}",
         diff.added.len(),
         diff.removed.len(),
         diff.changes.len(),

@@ -16,6 +16,7 @@ use crate::{
     app::Host,
     clock::{Clock, SystemClock, to_seconds},
     config::RetentionSection,
+    model::Place,
     repo::{self, Fate, Judgement, Repository, Retention, RetentionPlan, Sweep, SweepReport, Trust},
     snapshot,
 };
@@ -252,12 +253,19 @@ fn print(context: &Context, plan: &RetentionPlan, record: Option<&repo::Verified
     });
 }
 
+/// A table, or one for each source where there are several.
 fn text(plan: &RetentionPlan) -> String {
-    let row = |fate: &Fate| {
+    let row = |fate: &&Fate| {
         let what = if fate.is_kept() { "keep" } else { "FORGET" };
         let state = if fate.complete { "complete" } else { "incomplete" };
         let why = fate.reasons.join(", ");
         vec![fate.sequence.to_string(), fate.time.to_string(), state.into(), what.into(), why]
     };
-    table(&["no", "time", "state", "", "why"], plan.snapshots.iter().map(row).collect())
+    let table = |fates: &[&Fate]| table(&["no", "time", "state", "", "why"], fates.iter().map(row).collect());
+    let by_source = plan.by_source();
+    if by_source.len() < 2 {
+        return table(&plan.snapshots.iter().collect::<Vec<_>>());
+    }
+    let of = |(source, fates): (&Place, &Vec<&Fate>)| format!("source {}\n{}", source.short(), table(fates));
+    by_source.iter().map(|(source, fates)| of((source, fates))).collect::<Vec<_>>().join("\n\n")
 }

@@ -18,6 +18,7 @@ use crate::{
     model::{Digest, PlaceFilter, Record, ValueState},
     repo::{AcceptedFault, Chosen, Manifest, Repository, Sorted, Spool, Trust},
     storage::Storage,
+    text,
 };
 
 const HEADINGS: [&str; 4] = ["secret", "version", "labels", "value"];
@@ -130,11 +131,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Err(failure) => return Err(history::or_forgotten(repository, trust, &manifest, failure).await),
         Ok(read) => read,
     };
+    let several = judgement.chain().newest().len() > 1;
     let (accepted, digest) = (manifest.accepted(), manifest.digest());
     let value = Shown { manifest: manifest.manifest(), digest, accepted, records: &records };
     if context.output.json {
         context.output.large_result(&value, || Ok(String::new()))?;
     } else {
+        if several {
+            let source = manifest.manifest().source.short();
+            context.output.raw(format!("source {}\n", text::line(&source)).as_bytes());
+        }
         print_tables(context, &records)?;
     }
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })

@@ -41,12 +41,17 @@ struct Phase {
 
 impl Watch {
     pub(super) fn new(json: bool) -> Self {
+        Self::of(json, None)
+    }
+
+    /// Of work on one source, named where there are several.
+    pub(super) fn of(json: bool, label: Option<String>) -> Self {
         let face = match (json, std::io::stderr().is_terminal() && !output::is_quiet()) {
             (true, _) => Face::Events,
             (false, true) => Face::Bars(MultiProgress::new()),
             (false, false) => Face::Quiet,
         };
-        Self { label: None, face, phase: Mutex::default(), limit: Mutex::default() }
+        Self { label, face, phase: Mutex::default(), limit: Mutex::default() }
     }
 
     /// Ends the current phase and clears its line.

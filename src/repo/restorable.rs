@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     Fault, Manifest, OpenSet, PackLists, PackSet, RepoError, Repository, VerifiedManifest, layout, tally::ValuesByPack,
 };
-use crate::model::{Digest, SnapshotId};
+use crate::model::{Digest, Place, SnapshotId};
 
 /// How much of a snapshot can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +27,8 @@ pub enum Extent {
 pub struct Restorable {
     /// Which.
     pub snapshot: SnapshotId,
+    /// Whose it is.
+    pub source: Place,
     /// Its number.
     pub sequence: u64,
     /// Its recovery point.
@@ -84,6 +86,7 @@ impl Repository {
         let unnamed = set.as_ref().filter(|_| no_list).and_then(|set| values.outside(at, set)).unwrap_or_default();
         Ok(Restorable {
             snapshot: manifest.snapshot,
+            source: manifest.source.clone(),
             sequence: manifest.sequence,
             time: manifest.time,
             extent: match (no_index, bad_packs.is_empty() && !no_list) {

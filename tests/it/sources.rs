@@ -165,6 +165,22 @@ async fn which_of_several_sources_is_never_guessed() {
     desk.run("show --source 444444444444").expect(2).says("no snapshot of source 444444444444");
     let shown = desk.run("show --source 222222222222:eu-west-1").expect(0).out;
     assert!(shown.contains("own/222222222222") && !shown.contains("own/111111111111"), "{shown}");
+    // Every table says whose lines it has.
+    assert!(shown.starts_with("source 222222222222:eu-west-1\n"), "{shown}");
+    let compared = desk.run("diff --source 111111111111:eu-west-1 --json").expect(0);
+    assert_eq!(compared.json()["source"]["account"], ACCOUNTS[0], "{}", compared.out);
+    assert!(compared.err.contains("\"source\":\"111111111111:eu-west-1\""), "{}", compared.err);
+    let compared = desk.run("diff --source 111111111111:eu-west-1").expect(0).out;
+    assert!(compared.contains("111111111111:eu-west-1: "), "{compared}");
+    let one = desk.run("snapshot --json --source 111111111111:eu-west-1 --no-copy").expect(0);
+    assert!(one.err.contains("\"source\":\"111111111111:eu-west-1\""), "{}", one.err);
+    let plan = desk.run("forget --plan --keep-last 1").expect(0).out;
+    let (_, first) = plan.split_once("source 111111111111:eu-west-1\n").expect("a plan of each source");
+    let first = first.split("\nsource ").next().unwrap();
+    assert_eq!((first.matches("keep").count(), first.matches("FORGET").count()), (1, 1), "{plan}");
+    assert_eq!(plan.matches("source ").count(), 6, "{plan}");
+    let plan = desk.run("forget --plan --keep-last 1 --json").expect(0).json();
+    assert!(plan["plan"]["snapshots"][0]["source"]["region"].is_string(), "{plan}");
     let other = desk.run("list --json").json()["snapshots"][0].clone();
     let id = other["snapshot"].as_str().unwrap();
     let stranger = if other["source"]["account"] == ACCOUNTS[0] { ACCOUNTS[1] } else { ACCOUNTS[0] };

@@ -235,15 +235,15 @@ impl Run<'_> {
     async fn capture(&self, context: &Context, found: Vec<Found>) -> Vec<Captured> {
         let watch = Watch::new(context.output.json);
         let several = found.len() > 1;
+        // One of several, by --source or --shard, is named too.
+        let named = several || !matches!(self.host.config.sources, Sources::One(_));
         let captures = stream::iter(found).map(async |found| {
             let name = name(&found);
-            let outcome = if several {
-                let outcome = self.one(found, &*watch.part(&name)).await;
+            let outcome =
+                if named { self.one(found, &*watch.part(&name)).await } else { self.one(found, &watch).await };
+            if several {
                 context.output.note(&format!("{name}: {}", said(&outcome)));
-                outcome
-            } else {
-                self.one(found, &watch).await
-            };
+            }
             Captured { name, outcome }
         });
         let captured = captures.buffered(AT_ONCE).collect().await;

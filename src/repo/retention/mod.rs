@@ -31,6 +31,8 @@ pub struct Retention {
 pub struct Fate {
     /// The file name below `snapshots/`.
     pub name: String,
+    /// Whose it is.
+    pub source: Place,
     /// Its number.
     pub sequence: u64,
     /// Its recovery point.
@@ -67,6 +69,15 @@ impl RetentionPlan {
     pub fn forgets(&self) -> impl Iterator<Item = &Fate> {
         self.snapshots.iter().filter(|fate| !fate.is_kept())
     }
+
+    /// The same by source, each in chain order.
+    pub fn by_source(&self) -> BTreeMap<&Place, Vec<&Fate>> {
+        let mut by_source: BTreeMap<&Place, Vec<&Fate>> = BTreeMap::new();
+        for fate in &self.snapshots {
+            by_source.entry(&fate.source).or_default().push(fate);
+        }
+        by_source
+    }
 }
 
 /// Plans. Each source has its own history. Without any rule everything is kept.
@@ -85,6 +96,7 @@ pub fn plan(chain: &[&VerifiedManifest], retention: &Retention, now: Timestamp) 
         let manifest = found.manifest();
         Fate {
             name: found.name().to_owned(),
+            source: manifest.source.clone(),
             sequence: manifest.sequence,
             time: manifest.time,
             complete: manifest.is_complete(),
