@@ -91,6 +91,16 @@ pub fn shell(word: &str) -> Cow<'_, str> {
     Cow::Owned(format!("\"$(printf '{format}')\""))
 }
 
+/// `1 copy`, `2 copies`, `3 secrets`, `4 days`: a count with its noun.
+pub fn plural(count: u64, noun: &str) -> String {
+    let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
+    match stem {
+        _ if count == 1 => format!("1 {noun}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {noun}s"),
+    }
+}
+
 /// Whether a word means itself in every file that starts programs: units of systemd, crontabs, workflows, shells.
 pub fn is_plain_word(word: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./:@+=,".contains(c);
@@ -128,6 +138,21 @@ mod tests {
         let long = "x".repeat(MOST);
         assert_eq!(sentence(&long), long);
         assert_eq!(sentence(&format!("{long}\u{1b}")), format!("{long}…"));
+    }
+
+    #[test]
+    fn one_is_one_and_every_other_count_is_several() {
+        for (count, noun, text) in [
+            (0, "secret", "0 secrets"),
+            (1, "secret", "1 secret"),
+            (2, "copy", "2 copies"),
+            (1, "copy", "1 copy"),
+            (3, "day", "3 days"),
+            (2, "key", "2 keys"),
+            (2, "planted fault", "2 planted faults"),
+        ] {
+            assert_eq!(plural(count, noun), text);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     Context, Exit, Failure,
     history::{self, CompareArgs, Reach},
-    output::table,
+    output::{plural, table},
     quorum::ShareArgs,
     show::{self, Trusted},
     watch::Watch,
@@ -152,15 +152,15 @@ fn describe(of: &str, older: &str, newer: &str, diff: &Diff) -> String {
     rows.extend(diff.unread.iter().map(|name| vec![name.clone(), String::new(), "could not be read whole".into()]));
     let unknown = match diff.values_unknown {
         0 => String::new(),
-        count => format!("; {count} values not compared (they need a quorum: --share)"),
+        count => format!("; {} not compared (this needs a quorum: --share)", plural(count, "value")),
     };
     let summary = format!(
-        "{of}{older} → {newer}: {} added, {} removed, {} changes, {} secrets the same, {} values the same{unknown}",
+        "{of}{older} → {newer}: {} added, {} removed, {}, {} the same, {} the same{unknown}",
         diff.added.len(),
         diff.removed.len(),
-        diff.changes.len(),
-        diff.same,
-        diff.values_same,
+        plural(diff.changes.len() as u64, "change"),
+        plural(diff.same, "secret"),
+        plural(diff.values_same, "value"),
     );
     if rows.is_empty() { summary } else { format!("{}\n{summary}", table(&["secret", "version", "what"], rows)) }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Failure, envelope, environment, streams};
 use crate::text;
+pub(super) use crate::text::plural;
 
 /// Whether only results, warnings and failures are shown.
 static QUIET: AtomicBool = AtomicBool::new(false);
@@ -147,15 +148,6 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
         table.add_row(row.iter().map(|cell| text::line(cell).into_owned()));
     }
     table.to_string()
-}
-
-/// `1 copy`, `2 copies`, `3 secrets`.
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    match noun.strip_suffix('y') {
-        _ if count == 1 => format!("1 {noun}"),
-        Some(stem) => format!("{count} {stem}ies"),
-        None => format!("{count} {noun}s"),
-    }
 }
 
 fn paint(text: &str, colour: &str) -> String {

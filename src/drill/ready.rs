@@ -22,6 +22,7 @@ use crate::{
     clock::{Clock, to_seconds},
     model::{Digest, Place, SnapshotId},
     repo::{Chain, Chosen, Halt, Manifest, NoChoice, Trust},
+    text::plural,
 };
 
 /// Records of the same plan that a trend looks at.
@@ -69,7 +70,8 @@ impl Ready {
             lines.push(format!("lost: {}", isolation.lost));
         }
         if !self.left.own.is_empty() {
-            lines.push(format!("{} secrets of earlier drills are removed first", self.left.own.len()));
+            let secrets = plural(self.left.own.len() as u64, "secret");
+            lines.push(format!("removed first, of earlier drills: {secrets}"));
         }
         lines
     }

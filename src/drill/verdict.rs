@@ -99,7 +99,7 @@ fn failures(draft: &Record) -> Vec<(String, String)> {
     for probe in draft.probes.iter().filter(|probe| probe.state != State::Passed) {
         found.push((format!("probe {:?} did not pass", probe.name), probe.detail.clone()));
     }
-    let of = |seconds: Option<f64>| super::report::duration(seconds.unwrap_or_default());
+    let of = |seconds: Option<f64>| seconds.map_or_else(|| "not measured".into(), super::report::duration);
     if draft.objectives.rto_met == Some(false) {
         let cause = format!("{} against {}", of(draft.rto_seconds), of(draft.objectives.rto_seconds));
         found.push(("the RTO was missed".into(), cause));
@@ -268,7 +268,7 @@ mod tests {
         let unmeasured = spoiled(|record| {
             (record.objectives.rto_seconds, record.rto_seconds) = (Some(9.0), None);
         });
-        assert_eq!(unmeasured.0, Failed);
+        assert_eq!(unmeasured, (Failed, why("the RTO was missed", "not measured against 9.0 s")));
         let left = spoiled(|record| record.clean_up.left_over = vec!["app/one".into()]);
         assert_eq!(left, (Failed, why("something is left over in the sandbox", "app/one")));
     }

@@ -28,7 +28,9 @@ pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
     if let Some(drill) = &facts.drill {
         page.head("drill_passed", "whether the newest drill passed").value("", u8::from(drill.passed));
         page.head("drill_time_seconds", "when the newest drill began").value("", drill.time.as_second());
-        page.head("drill_rto_seconds", "its measured time to recovery").value("", drill.rto_seconds);
+        if let Some(rto) = drill.rto_seconds {
+            page.head("drill_rto_seconds", "its measured time to recovery").value("", rto);
+        }
     }
     page.head("sheets_due", "sheets to be proven readable").value("", facts.due.len());
     page.head("run_in_progress", "whether a run of this host is in progress").value("", u8::from(facts.running));

@@ -9,6 +9,7 @@ pub use crate::repo::Severity;
 use crate::{
     model::{RepositoryId, SnapshotId},
     repo::{Accepted, Counts, Fault, FaultKind, Manifest},
+    text::plural,
 };
 pub use metrics::{metrics, unknown};
 
@@ -160,8 +161,8 @@ pub struct Drill {
     pub time: Timestamp,
     /// Whether it passed.
     pub passed: bool,
-    /// Seconds to recovery, as measured.
-    pub rto_seconds: f64,
+    /// Seconds to recovery, where a drill measured them.
+    pub rto_seconds: Option<f64>,
     /// When the newest one that passed began.
     pub last_passed: Option<Timestamp>,
 }
@@ -252,7 +253,7 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
     }
     if !newest.counts.is_complete() {
         let counts = &newest.counts;
-        let text = format!("{} of {} secrets were not completely captured", counts.unreadable, counts.listed);
+        let text = format!("{} of {} were not completely captured", counts.unreadable, plural(counts.listed, "secret"));
         findings.push(attention("snapshot", text));
     }
     if newest.loss.is_some_and(|had| had.never_had_any()) {
@@ -276,13 +277,13 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
     findings
 }
 
-/// `since`: when there was something to copy for the first time.
 /// Names, sizes and times can be read on the way, and answers changed.
 fn in_clear(copy: &Copy) -> Option<Finding> {
     let endpoint = copy.in_clear.as_ref()?;
     Some(attention("copy", format!("{}: the connection to {endpoint} is not encrypted", copy.url)))
 }
 
+/// `since`: when there was something to copy for the first time.
 fn copy(copy: &Copy, since: Timestamp, limits: &Limits, now: Timestamp) -> Option<Finding> {
     let url = &copy.url;
     if let (Some(error), kind) = (&copy.error, copy.fault) {
@@ -299,7 +300,7 @@ fn copy(copy: &Copy, since: Timestamp, limits: &Limits, now: Timestamp) -> Optio
     match copy.newest {
         None => Some(due_by("copy", &format!("{url} holds no snapshot"), after(since, limits.copy))),
         Some(newest) if copy.behind > 0 && now.duration_since(newest.time) > limits.copy => {
-            Some(attention("copy", format!("{url} lacks the newest {} snapshots", copy.behind)))
+            Some(attention("copy", format!("{url} is {} behind", plural(copy.behind, "snapshot"))))
         }
         Some(_) => None,
     }

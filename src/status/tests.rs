@@ -58,7 +58,7 @@ fn good() -> Facts {
             name: "d".into(),
             time: ago(300),
             passed: true,
-            rto_seconds: 1.5,
+            rto_seconds: Some(1.5),
             last_passed: Some(ago(300)),
         }),
         missed_drills: Vec::new(),
@@ -107,7 +107,7 @@ fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
         ("0 of 3 secrets", |facts| facts.snapshot.as_mut().unwrap().counts.values_unreadable = 1),
         ("timed out", |facts| facts.copies[0].error = Some("timed out".into())),
         ("holds no snapshot", |facts| facts.copies[0].newest = None),
-        ("lacks the newest 2", |facts| {
+        ("is 2 snapshots behind", |facts| {
             (facts.copies[0].behind, facts.copies[0].newest) = (2, Some(CopyHead { sequence: 2, time: ago(27) }));
         }),
         ("no drill was run yet", |facts| facts.drill = None),

@@ -185,7 +185,8 @@ async fn killed_in_any_phase_the_next_drill_cleans_up_and_keeps_its_record() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     sandbox.control().set_latency(std::time::Duration::ZERO);
     assert!(names(&sandbox, "999999999999", "eu-west-1").await.is_empty(), "^C cleans up");
-    assert!(desk.run("drill show").expect(0).out.contains("asked to stop during"));
+    let shown = desk.run("drill show").expect(0).out;
+    assert!(shown.contains("asked to stop during") && shown.contains("no RTO was measured, RPO "), "{shown}");
     desk.run("drill verify").expect(0);
     sandbox.shutdown().await;
 }
@@ -260,7 +261,7 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
     let verify = || desk.finish(desk.command("sh").arg(root.join("verify.sh")));
     assert!(verify().expect(0).out.contains("everything verifies"));
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    assert!(readme.contains("3 records, 3 passed (100 %). 1 custody attestations"), "{readme}");
+    assert!(readme.contains("3 records, 3 passed (100 %). 1 custody attestation."), "{readme}");
 
     let record = std::fs::read_dir(root.join("drills"))
         .unwrap()

@@ -259,10 +259,10 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
         let copied = repo::copy(&host.repository, &host.trust, &scene.storage("region-b")?).await?;
         let counts = report.manifest.manifest().counts;
         context.output.note(&format!(
-            "   day {day}: {} secrets, {} versions; {} values read, {} kept from before; {} copied and read back",
-            counts.captured,
-            counts.versions,
-            counts.values_read,
+            "   day {day}: {}, {}; {} read, {} kept from before; {} copied and read back",
+            plural(counts.captured, "secret"),
+            plural(counts.versions, "version"),
+            plural(counts.values_read, "value"),
             counts.values_carried,
             plural(copied.copied, "file"),
         ));

@@ -15,6 +15,7 @@ use crate::{
     drill::evidence,
     fsutil::{self, Access, Existing},
     repo::Repository,
+    text::plural,
 };
 
 /// Write one archive with the evidence of an audit period, verifiable offline with stock tools
@@ -83,11 +84,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     summary.faults.iter().for_each(|fault| context.output.warn(fault));
     context.output.result(&json!({ "file": args.out, "summary": summary }), || {
         format!(
-            "{}: {} drills, {} passed, {} attestations",
+            "{}: {}, {} passed, {}",
             args.out.display(),
-            summary.drills,
+            plural(summary.drills, "drill"),
             summary.passed,
-            summary.attestations
+            plural(summary.attestations, "attestation"),
         )
     });
     Ok(if summary.is_complete() { Exit::Complete } else { Exit::Incomplete })

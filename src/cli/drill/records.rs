@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::super::{Context, Exit, Failure, output::table};
+use super::super::{
+    Context, Exit, Failure,
+    output::{plural, table},
+};
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
@@ -107,8 +110,9 @@ pub(super) async fn verify(context: &Context) -> Result<Exit, Failure> {
     let value = json!({ "drills": drills.len(), "faults": faults });
     context.output.result(&value, || match (drills.len(), faults) {
         (0, _) => "there is no drill record".into(),
+        (1, 0) => "1 record, signed by an allowed signer".into(),
         (count, 0) => format!("{count} records, each signed by an allowed signer and chained to the one before it"),
-        (count, faults) => format!("{faults} of {count} records do not verify"),
+        (count, faults) => format!("of {}, {faults} do not verify", plural(count as u64, "record")),
     });
     Ok(exit(&drills))
 }

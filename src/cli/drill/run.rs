@@ -12,6 +12,7 @@ use super::{
     super::{
         Context, Exit, Failure, asked_to_stop,
         history::CompareArgs,
+        output::plural,
         quorum::{self, ShareArgs},
         watch::Watch,
     },
@@ -332,20 +333,23 @@ pub(in crate::cli) fn summary(record: &Record, stored: &StoredDrill) -> String {
     let equal = |aspect| record.checks.iter().find(|check| check.name == aspect).map_or(0, |check| check.equal);
     let planted = |state| record.negative_controls.iter().filter(|control| control.state == state).count();
     let probes = record.probes.iter().filter(|probe| probe.state == State::Passed).count();
-    let rto = record.rto_seconds.map_or_else(|| "not measured".into(), report::duration);
+    let rto = match record.rto_seconds {
+        Some(seconds) => format!("measured RTO {}", report::duration(seconds)),
+        None => "no RTO was measured".to_owned(),
+    };
     format!(
-        "drill {verdict}: {} secrets, {} versions, {} values compared in {}; {} created and {} destroyed\n\
-         {} of {} planted faults caught; {probes} of {} probes passed\n\
-         measured RTO {rto}, RPO {}\nrecord drills/{}.json, signed",
-        record.sample.restored,
-        equal(drill::Aspect::Ids),
-        equal(drill::Aspect::Values) + equal(drill::Aspect::Binary),
+        "drill {verdict}: {}, {}, {} compared in {}; {} created and {} destroyed\n\
+         {} of {} caught; {probes} of {} passed\n\
+         {rto}, RPO {}\nrecord drills/{}.json, signed",
+        plural(record.sample.restored, "secret"),
+        plural(equal(drill::Aspect::Ids), "version"),
+        plural(equal(drill::Aspect::Values) + equal(drill::Aspect::Binary), "value"),
         record.target,
         record.clean_up.created,
         record.clean_up.destroyed,
         planted(State::Passed),
-        record.negative_controls.len() - planted(State::NotApplicable),
-        record.probes.len(),
+        plural((record.negative_controls.len() - planted(State::NotApplicable)) as u64, "planted fault"),
+        plural(record.probes.len() as u64, "probe"),
         report::duration(record.rpo_seconds),
         stored.name,
     )

@@ -205,7 +205,7 @@ fn newest_drill(drills: &[Past]) -> Option<Drill> {
         name: (*name).clone(),
         time: began(newest)?,
         passed: passed(newest),
-        rto_seconds: newest.rto_seconds.unwrap_or_default(),
+        rto_seconds: newest.rto_seconds,
         last_passed: verified.iter().rev().find(|(_, facts)| passed(facts)).and_then(|(_, facts)| began(facts)),
     })
 }
@@ -249,11 +249,11 @@ fn snapshot_line(newest: Option<&Newest>, now: Timestamp) -> String {
     let oldest =
         newest.oldest_reading.map(|oldest| format!("; oldest reading {} ago", span(now.duration_since(oldest))));
     format!(
-        "number {}, {} old, {state}: {} of {} secrets, {}{}",
+        "number {}, {} old, {state}: {} of {}, {}{}",
         newest.sequence,
         span(now.duration_since(newest.time)),
         counts.captured,
-        counts.listed - counts.excluded.min(counts.listed),
+        plural(counts.listed - counts.excluded.min(counts.listed), "secret"),
         plural(counts.versions, "version"),
         oldest.unwrap_or_default(),
     )
@@ -283,7 +283,8 @@ fn copy_line(copy: &Copy, now: Timestamp) -> String {
 fn drill_line(drill: Option<&Drill>, now: Timestamp) -> String {
     let Some(drill) = drill else { return "none yet".into() };
     let verdict = if drill.passed { "passed" } else { "FAILED" };
-    format!("{verdict} {} ago, measured RTO {:.1} s", span(now.duration_since(drill.time)), drill.rto_seconds)
+    let rto = drill.rto_seconds.map_or("no RTO was measured".to_owned(), |rto| format!("measured RTO {rto:.1} s"));
+    format!("{verdict} {} ago, {rto}", span(now.duration_since(drill.time)))
 }
 
 fn sheets_line(facts: &Facts) -> String {

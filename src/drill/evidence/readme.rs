@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{DrillSummary, PlanSummary, Summary};
-use crate::drill::report::duration;
+use crate::{drill::report::duration, text::plural};
 
 const HOW: &str = "\
 `sh verify.sh` checks this archive offline, with only `sha256sum` and `ssh-keygen`. Compare the line `root` of \
@@ -20,13 +20,13 @@ sha256sum --check SHA256SUMS
 /// The front page.
 pub(super) fn page(summary: &Summary) -> String {
     let mut text = format!(
-        "# Restore drills from {} until {}\n\n{} records, {} passed{}. {} custody attestations.\n\n{}\n{HOW}",
+        "# Restore drills from {} until {}\n\n{}, {} passed{}. {}.\n\n{}\n{HOW}",
         summary.from,
         summary.to,
-        summary.drills,
+        plural(summary.drills, "record"),
         summary.passed,
         summary.pass_rate.map_or(String::new(), |rate| format!(" ({:.0} %)", rate * 100.0)),
-        summary.attestations,
+        plural(summary.attestations, "custody attestation"),
         bounds(summary),
     );
     drills(summary, &mut text);
@@ -100,7 +100,7 @@ fn plan(plan: &PlanSummary, text: &mut String) {
     text.push_str(&format!("\n## {}\n\n", plan_name(&plan.name)));
     if let Some(every) = plan.every_days {
         let since = plan.since.map_or_else(|| "the repository was made".to_owned(), |day| day.to_string());
-        text.push_str(&format!("Every {every} days since {since}.\n\n"));
+        text.push_str(&format!("Every {} since {since}.\n\n", plural(every.into(), "day")));
     }
     if !plan.turns.is_empty() {
         text.push_str("| turn | drill | result | reviewed |\n|---|---|---|---|\n");

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::duration;
-use crate::drill::{Check, Past, Record, State, Trigger, Verdict};
+use crate::{
+    drill::{Check, Past, Record, State, Trigger, Verdict},
+    text::plural,
+};
 
 /// Records of the same plan that the trend shows, this one included.
 const TREND: usize = 12;
@@ -106,8 +109,10 @@ fn sentence(record: &Record) -> String {
     let secrets = record.sample.restored;
     match record.result {
         Verdict::Passed => format!(
-            "On {when}, {secrets} of {} secrets with {values} values came back in {} and are the same, byte by byte.",
-            record.sample.population, record.target
+            "On {when}, {secrets} of {} with {} came back in {}; everything is the same, byte by byte.",
+            plural(record.sample.population, "secret"),
+            plural(values, "value"),
+            record.target
         ),
         Verdict::Void => format!("The drill of {when} proves nothing: a planted fault was not caught."),
         Verdict::Aborted => format!("The drill of {when} was interrupted. Its secrets were removed."),
@@ -238,29 +243,33 @@ fn restored(record: &Record) -> Vec<Row> {
         row(
             "fetched from",
             format!(
-                "{} ({}), {} files compared with their digests",
+                "{} ({}), {} compared with their digests",
                 point.storage,
                 if point.is_copy { "a copy" } else { "the repository" },
-                point.files
+                plural(point.files, "file")
             ),
         ),
         row(
             "inventory",
             format!(
-                "{} listed, {} captured, {} left out by rule, {} unreadable, {} vanished; {} versions",
+                "{} listed, {} captured, {} left out by rule, {} unreadable, {} vanished; {}",
                 inventory.listed,
                 inventory.captured,
                 total(&inventory.excluded),
                 total(&inventory.unreadable),
                 inventory.vanished,
-                inventory.versions
+                plural(inventory.versions, "version")
             ),
         ),
         row(
             "sample",
             format!(
-                "{} of {} secrets, by {}{seed}; {} planned, {} read back",
-                sample.chosen, sample.population, sample.method, sample.planned, sample.restored
+                "{} of {}, by {}{seed}; {} planned, {} read back",
+                sample.chosen,
+                plural(sample.population, "secret"),
+                sample.method,
+                sample.planned,
+                sample.restored
             ),
         ),
         row("opened by", opened_by(record)),
@@ -297,9 +306,13 @@ fn isolation(record: &Record) -> Vec<Row> {
     let facts = &record.isolation;
     let mut rows = vec![row("source", record.source.to_string()), row("target", record.target.to_string())];
     rows.extend(facts.made_sure.iter().map(|words| row("made sure", words.clone())));
-    let empty = facts
-        .looked_up
-        .map(|count| format!("{count} names of the plan were checked before the first write, and none existed"));
+    let empty = facts.looked_up.map(|count| {
+        counted(
+            count,
+            "name of the plan was checked before the first write, and it did not exist",
+            "names of the plan were checked before the first write, and none existed",
+        )
+    });
     rows.extend(empty.map(|words| row("target empty", words)));
     if !facts.lost.is_empty() {
         rows.push(row("counted as lost", facts.lost.to_string()));
@@ -310,7 +323,10 @@ fn isolation(record: &Record) -> Vec<Row> {
     }
     rows.push(row("contacted", facts.contacted.join(", ")));
     if facts.leftovers_removed > 0 {
-        rows.push(row("before it", format!("{} secrets of an earlier drill removed", facts.leftovers_removed)));
+        rows.push(row(
+            "before it",
+            format!("{} of an earlier drill removed", plural(facts.leftovers_removed, "secret")),
+        ));
     }
     rows
 }
@@ -348,7 +364,10 @@ fn plan(record: &Record) -> Vec<Row> {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".into());
     let mut rows = vec![
         row("plan", format!("version {}, SHA-256 {}", text(&plan.version), digest(plan.sha256))),
-        row("rhythm", plan.every_days.map_or_else(|| "–".into(), |days| format!("every {days} days"))),
+        row(
+            "rhythm",
+            plan.every_days.map_or_else(|| "–".into(), |days| format!("every {}", plural(days.into(), "day"))),
+        ),
         row(
             "held by",
             format!(
