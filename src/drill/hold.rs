@@ -302,7 +302,7 @@ async fn probes(request: &Request<'_>) -> Result<Vec<ProbeResult>, DrillError> {
 }
 
 async fn current(readback: &dyn Source, listed: &Listed) -> Result<Option<SecretValue>, ProviderError> {
-    let fetched = readback.fetch(listed, &|_| false).await?;
+    let fetched = readback.fetch(listed, &|_, _| false).await?;
     let current = fetched.versions.into_iter().find(|version| version.labels.iter().any(|stage| stage == AWSCURRENT));
     Ok(current.and_then(|version| match version.value {
         FetchedValue::Value(value) => Some(value),

@@ -248,7 +248,7 @@ impl Source for Memory {
             created: version.created,
             facets: VersionFacets::default(),
             value: match (&version.value, &no_value) {
-                _ if known(&version.id) => FetchedValue::Known,
+                _ if known(&secret.id, &version.id) => FetchedValue::Known,
                 (None, _) => FetchedValue::None,
                 _ if secret.deleted.is_some() => FetchedValue::Withheld(Withheld::ScheduledForDeletion),
                 (_, Some(code)) => FetchedValue::Unreadable(code.clone()),
@@ -539,7 +539,7 @@ mod tests {
     #[tokio::test]
     async fn reads_what_was_put_in() {
         let memory = with_one();
-        let fetched = memory.fetch(&first(&memory).await, &|id| id == "v2").await.unwrap();
+        let fetched = memory.fetch(&first(&memory).await, &|_, id| id == "v2").await.unwrap();
         assert_eq!(fetched.versions.len(), 3);
         assert!(matches!(fetched.versions[1].value, FetchedValue::Known));
         assert_eq!(fetched.versions[2].labels, [AWSCURRENT, "a", "b"]);
@@ -552,7 +552,7 @@ mod tests {
         let memory = with_one();
         let listed = first(&memory).await;
         memory.refuse("app", "GetSecretValue", "AccessDeniedException");
-        let fetched = memory.fetch(&listed, &|_| false).await.unwrap();
+        let fetched = memory.fetch(&listed, &|_, _| false).await.unwrap();
         assert!(
             fetched
                 .versions
@@ -561,11 +561,11 @@ mod tests {
         );
         memory.heal();
         memory.fail_after(1);
-        assert!(memory.fetch(&listed, &|_| false).await.is_ok());
-        assert_eq!(memory.fetch(&listed, &|_| false).await.err().unwrap().kind, ErrorKind::Unavailable);
+        assert!(memory.fetch(&listed, &|_, _| false).await.is_ok());
+        assert_eq!(memory.fetch(&listed, &|_, _| false).await.err().unwrap().kind, ErrorKind::Unavailable);
         memory.remove("app");
         memory.heal();
-        assert_eq!(memory.fetch(&listed, &|_| false).await.err().unwrap().kind, ErrorKind::NotFound);
+        assert_eq!(memory.fetch(&listed, &|_, _| false).await.err().unwrap().kind, ErrorKind::NotFound);
     }
 
     #[tokio::test]
@@ -588,7 +588,7 @@ mod tests {
     async fn a_name_scheduled_for_deletion_is_a_conflict() {
         let memory = with_one();
         memory.edit("app", |secret| secret.deleted = Some(Timestamp::UNIX_EPOCH));
-        let fetched = memory.fetch(&first(&memory).await, &|_| false).await.unwrap();
+        let fetched = memory.fetch(&first(&memory).await, &|_, _| false).await.unwrap();
         assert!(
             fetched.versions.iter().all(|v| matches!(v.value, FetchedValue::Withheld(Withheld::ScheduledForDeletion)))
         );

@@ -17,8 +17,10 @@ use crate::{
     text,
 };
 
-/// Tells by a version's id whether the caller has its value already.
-pub type Known<'a> = dyn Fn(&str) -> bool + Sync + 'a;
+/// Tells whether the caller has a value already: by the identifier of the incarnation as the reading itself found it, and the
+/// id of the version. A listing may be minutes old, and where a service numbers versions, a secret that was made anew begins
+/// at 1 again.
+pub type Known<'a> = dyn Fn(&str, &str) -> bool + Sync + 'a;
 
 /// A place secrets are read from.
 #[async_trait]
@@ -38,7 +40,7 @@ pub trait Source: Send + Sync {
     }
 
     /// Reads one secret consistently: labels, versions and values of one moment.
-    /// Values for which `known(version id)` holds are not read.
+    /// Values for which `known(incarnation, version)` holds are not read.
     ///
     /// A part that is refused is recorded in the answer and does not fail the call.
     ///

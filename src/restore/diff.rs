@@ -132,7 +132,7 @@ pub async fn live<'a>(
     let read = move |record: Result<Record, RepoError>| async move {
         let listed = Listed::from(record?);
         let source = Arc::clone(source);
-        let fetched = on_any_thread(async move { source.fetch(&listed, &|_| !with_values).await }).await;
+        let fetched = on_any_thread(async move { source.fetch(&listed, &|_, _| !with_values).await }).await;
         progress.advance(1);
         match fetched {
             Ok(fetched) => Ok(Some(Held::alive(fetched))),

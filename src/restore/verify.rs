@@ -127,7 +127,7 @@ pub async fn verify(
         .map(|secret| async move {
             let secret = secret?;
             let (target, listed) = (Arc::clone(target), Listed::named(&secret.desired.name));
-            let fetched = on_any_thread(async move { target.fetch(&listed, &|_| false).await }).await;
+            let fetched = on_any_thread(async move { target.fetch(&listed, &|_, _| false).await }).await;
             Ok::<_, RepoError>((secret, fetched))
         })
         .buffer_unordered(CONCURRENT_SECRETS);

@@ -283,16 +283,17 @@ impl Known {
             if values.is_empty() { None } else { values.get(&(secret.to_owned(), version.to_owned())) }
         };
         let counts = |value: &&ValueState| self.counts(value);
-        self.earlier(version).filter(counts).or_else(|| unfinished().filter(counts))
+        self.earlier(secret, version).filter(counts).or_else(|| unfinished().filter(counts))
     }
 
     /// Where the value of a version is that was to be sealed again and could not be read again.
-    pub(super) fn sealed(&self, version: &str) -> Option<&ValueState> {
-        self.earlier(version).filter(|value| matches!(value, ValueState::Stored { .. }))
+    pub(super) fn sealed(&self, secret: &str, version: &str) -> Option<&ValueState> {
+        self.earlier(secret, version).filter(|value| matches!(value, ValueState::Stored { .. }))
     }
 
-    fn earlier(&self, version: &str) -> Option<&ValueState> {
-        let record = self.record.as_ref()?;
+    /// Of this incarnation alone: another one's version of that id is another value.
+    fn earlier(&self, secret: &str, version: &str) -> Option<&ValueState> {
+        let record = self.record.as_ref().filter(|record| record.secret.id == secret)?;
         record.versions.iter().find(|known| known.id == version).map(|known| &known.value)
     }
 

@@ -203,7 +203,7 @@ impl Sink<'_, '_> {
 }
 
 async fn read(source: Arc<dyn crate::provider::Source>, listed: Listed, known: Known) -> Read {
-    let fetched = source.fetch(&listed, &|version| known.has(&listed.id, version)).await;
+    let fetched = source.fetch(&listed, &|secret, version| known.has(secret, version)).await;
     Read { listed, known, fetched }
 }
 

@@ -82,6 +82,10 @@ impl<'a> Writer<'a> {
         listing: Option<Digest>,
         known: &Known,
     ) -> Result<(), RepoError> {
+        if let Some(before) = known.record().map(|record| &record.secret).filter(|it| it.id != fetched.secret.id) {
+            // Deleted and made anew since it was listed.
+            self.push_removed(&before.name, &before.id)?;
+        }
         keep_policy(&mut fetched.secret, known);
         let secret = &fetched.secret.id;
         let (mut versions, mut new, mut shapes) = (Vec::with_capacity(fetched.versions.len()), Vec::new(), Vec::new());
@@ -94,7 +98,7 @@ impl<'a> Writer<'a> {
                     ValueState::None
                 }
                 // Nothing that is sealed is ever lost because it cannot be read again.
-                (None, other) => known.sealed(&version.id).cloned().unwrap_or_else(|| without_value(other)),
+                (None, other) => known.sealed(secret, &version.id).cloned().unwrap_or_else(|| without_value(other)),
             };
             let FetchedVersion { id, current, labels, created, facets, .. } = version;
             versions.push(Version { id, current, labels, created, facets, value });
@@ -232,8 +236,9 @@ fn without_value(value: FetchedValue) -> ValueState {
 
 /// A policy that cannot be read while its secret is scheduled for deletion is the one that was read before.
 fn keep_policy(secret: &mut Secret, known: &Known) {
+    let before = known.record().filter(|record| record.secret.id == secret.id);
     if secret.deleted.is_some() && secret.raw.get("GetResourcePolicy").is_none() && secret.facets.policy.is_none() {
-        secret.facets.policy = known.record().and_then(|record| record.secret.facets.policy.clone());
+        secret.facets.policy = before.and_then(|record| record.secret.facets.policy.clone());
     }
 }
 

@@ -74,7 +74,7 @@ async fn fetch_all(aws: &Aws) -> BTreeMap<String, Fetched> {
     let mut listing = aws.list();
     while let Some(listed) = listing.next().await {
         let listed = listed.unwrap();
-        let fetched = aws.fetch(&listed, &|_| false).await.unwrap();
+        let fetched = aws.fetch(&listed, &|_, _| false).await.unwrap();
         assert!(fetched.secret.unreadable.is_empty(), "{}: {:?}", listed.name, fetched.secret.unreadable);
         assert!(all.insert(listed.name, fetched).is_none());
     }

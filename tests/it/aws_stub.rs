@@ -61,7 +61,7 @@ fn healthy(operation: &str, body: &Json) -> Reply {
 }
 
 async fn fetch(stub: &Stub) -> Result<Fetched, ProviderError> {
-    connect(&stub.endpoint).await.fetch(&listed(), &|_| false).await
+    connect(&stub.endpoint).await.fetch(&listed(), &|_, _| false).await
 }
 
 fn text(value: &FetchedValue) -> &str {
@@ -144,7 +144,7 @@ async fn fields_unknown_today_survive_and_values_stay_out_of_the_raw_answers() {
     .await;
     let aws = connect(&stub.endpoint).await;
     let listed = aws.list().next().await.unwrap().unwrap();
-    let fetched = aws.fetch(&listed, &|_| false).await.unwrap();
+    let fetched = aws.fetch(&listed, &|_, _| false).await.unwrap();
     let raw = &fetched.secret.raw;
     assert_eq!(raw["ListSecrets"]["FutureField"], json!([1, null]));
     assert_eq!(raw["DescribeSecret"]["FutureField"], json!({ "nested": ["x", 7] }));
@@ -264,7 +264,7 @@ async fn a_refused_describe_falls_back_to_the_listing() {
     .await;
     let mut listed = listed();
     listed.secret.facets.description = Some("as listed".into());
-    let fetched = connect(&stub.endpoint).await.fetch(&listed, &|_| false).await.unwrap();
+    let fetched = connect(&stub.endpoint).await.fetch(&listed, &|_, _| false).await.unwrap();
     assert_eq!(unreadable(&fetched), [("DescribeSecret", "AccessDeniedException")]);
     assert_eq!(fetched.secret.facets.description.as_deref(), Some("as listed"));
     assert_eq!(fetched.versions[0].labels, ["AWSCURRENT"]);
@@ -355,7 +355,7 @@ async fn expired_credentials_end_the_run_and_so_does_silence() {
     assert_eq!(stub.count("GetSecretValue"), 1);
 
     let aws = connect(&format!("http://127.0.0.1:{}", free_port())).await;
-    let error = aws.fetch(&listed(), &|_| false).await.err().unwrap();
+    let error = aws.fetch(&listed(), &|_, _| false).await.err().unwrap();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Unavailable, "connection refused"));
 }
 
@@ -369,7 +369,7 @@ async fn a_role_that_cannot_be_assumed_is_a_matter_of_credentials() {
         role: Some("arn:aws:iam::111111111111:role/absent".into()),
         ..AwsSettings::region("eu-central-1")
     };
-    let error = Aws::connect(settings).await.unwrap().fetch(&listed(), &|_| false).await.err().unwrap();
+    let error = Aws::connect(settings).await.unwrap().fetch(&listed(), &|_, _| false).await.err().unwrap();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Credentials, "NoCredentials"));
     assert_eq!(stub.count("DescribeSecret"), 0);
 }

@@ -458,7 +458,7 @@ async fn case_31_only_the_current_version_may_be_read() {
     let credentials = StaticCredentials { access_key: "AKIDEXAMPLE".into(), secret_key: "x".to_owned().into() };
     let (endpoint, credentials) = (Some(stub.endpoint.clone()), Some(credentials));
     let aws = Aws::connect(AwsSettings { endpoint, credentials, ..AwsSettings::region(SOURCE) }).await.unwrap();
-    let fetched = aws.fetch(&Listed::named("app"), &|_| false).await.unwrap();
+    let fetched = aws.fetch(&Listed::named("app"), &|_, _| false).await.unwrap();
     let value = |id: String| &fetched.versions.iter().find(|version| version.id == id).unwrap().value;
     assert!(matches!(value(id(2)), FetchedValue::Value(_)));
     assert!(

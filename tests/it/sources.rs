@@ -201,7 +201,7 @@ async fn which_of_several_sources_is_never_guessed() {
     let secret_key = String::from("x").into();
     settings.credentials = Some(StaticCredentials { access_key: "555555555555".into(), secret_key });
     let target = Aws::connect(settings).await.unwrap();
-    let fetched = target.fetch(&Listed::named("app/database"), &|_| false).await.unwrap();
+    let fetched = target.fetch(&Listed::named("app/database"), &|_, _| false).await.unwrap();
     let found = fetched.versions.iter().map(|version| match &version.value {
         FetchedValue::Value(value) => String::from_utf8(value.expose().to_vec()).unwrap(),
         _ => String::new(),

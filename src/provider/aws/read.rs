@@ -80,7 +80,8 @@ impl Aws {
         let unlisted = stages.iter().filter(|(id, _)| !listed_ids.contains(*id));
         versions.extend(unlisted.map(|(id, labels)| ListedVersion::bare(id, labels)));
         let secret = before.as_ref().map_or(&listed.secret, |described| &described.secret);
-        let wanted = values_to_read(&versions, secret.deleted.is_some(), known, values);
+        let known = |version: &str| known(&secret.id, version);
+        let wanted = values_to_read(&versions, secret.deleted.is_some(), &known, values);
         if held.is_none() && !wanted.is_empty() {
             // Once: who reads again would wait for others that wait for it. What comes then is a version or two.
             *held = Some(self.budget.reserve(wanted.len() * LARGEST).await);
@@ -343,7 +344,7 @@ fn size(value: &FetchedValue) -> usize {
 fn values_to_read(
     versions: &[ListedVersion],
     scheduled: bool,
-    known: &Known<'_>,
+    known: &dyn Fn(&str) -> bool,
     values: &mut HashMap<String, FetchedValue>,
 ) -> Vec<String> {
     values.retain(|_, value| matches!(value, FetchedValue::Value(_)));

@@ -26,6 +26,8 @@ struct Scripted {
     listings: Mutex<VecDeque<Vec<Listed>>>,
     /// Names whose reading fails.
     failing: BTreeMap<String, ErrorKind>,
+    /// Whether each secret is another one of its name by the time it is read.
+    is_anew: bool,
     /// The names that were read.
     read: Mutex<Vec<String>>,
     /// How many are read now, and how many were at once.
@@ -71,8 +73,12 @@ impl Source for Scripted {
             let (kind, code, message) = (*kind, "Failed".into(), String::new());
             return Err(ProviderError { kind, operation: "DescribeSecret", secret: None, code, message });
         }
+        let mut secret = listed.secret.clone();
+        if self.is_anew {
+            secret.id = format!("anew:{}", listed.name);
+        }
         let value = match &listed.secret.deleted {
-            _ if known("v1") => FetchedValue::Known,
+            _ if known(&secret.id, "v1") => FetchedValue::Known,
             Some(_) => FetchedValue::Withheld(Withheld::ScheduledForDeletion),
             None => FetchedValue::Value(SecretValue::text("x".into())),
         };
@@ -80,7 +86,7 @@ impl Source for Scripted {
         let version = FetchedVersion { id, current: true, labels, created: None, facets, value };
         let versions = if listed.name.contains("empty") { vec![] } else { vec![version] };
         let agrees = !listed.name.contains("vague");
-        Ok(Fetched { secret: listed.secret.clone(), versions, agrees, held: None })
+        Ok(Fetched { secret, versions, agrees, held: None })
     }
 }
 
@@ -246,6 +252,21 @@ async fn twenty_failures_in_a_row_end_the_run_and_a_success_begins_anew() {
     assert!(matches!(&ended, SnapshotError::Provider(error) if error.kind == ErrorKind::Unavailable), "{ended}");
     let report = failing(numbered(0..38), &["18-good"]).await.unwrap();
     assert_eq!((report.unreadable.len(), report.manifest.manifest().counts.captured), (38, 1));
+}
+
+#[tokio::test]
+async fn a_secret_made_anew_between_listing_and_reading_is_read_although_its_version_has_a_known_id() {
+    let host = Host::new().await;
+    host.run(Scripted::new(&[among_many(entries(&["app"]))]), LAYERED).await.unwrap();
+    let again = host.run(Scripted::new(&[among_many(vec![changed("app")])]), LAYERED).await.unwrap();
+    assert_eq!(again.manifest.manifest().counts.values_read, 0, "the same incarnation is known");
+    let anew = Scripted { is_anew: true, ..Scripted::new(&[among_many(vec![changed("app")])]) };
+    let report = host.run(anew, LAYERED).await.unwrap();
+    assert_eq!(report.manifest.manifest().counts.values_read, 1);
+    let chosen = host.repository.judge(&host.trust, &[]).await.unwrap().newest(None).unwrap();
+    let records = host.repository.records(&chosen, Opener::Index(&host.index_key)).await.unwrap();
+    let ids: Vec<_> = records.iter().filter(|it| it.secret.name == "app").map(|it| it.secret.id.as_str()).collect();
+    assert_eq!(ids, ["anew:app"], "the other one is gone");
 }
 
 #[tokio::test]

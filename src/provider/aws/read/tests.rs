@@ -203,11 +203,11 @@ async fn memory_for_every_value_is_reserved_before_it_is_read_and_what_is_too_mu
     })
     .await;
     aws.budget = budget.clone();
-    let fetched = aws.read_secret(&app(), &|_| false).await.unwrap();
+    let fetched = aws.read_secret(&app(), &|_, _| false).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [(true, false), (true, false)]);
     assert!(fetched.held.is_some() && has(&budget, 2 * LARGEST - 3) && !has(&budget, 2 * LARGEST - 2));
     drop(fetched);
-    assert!(aws.read_secret(&app(), &|_| true).await.unwrap().held.is_none(), "no value is read");
+    assert!(aws.read_secret(&app(), &|_, _| true).await.unwrap().held.is_none(), "no value is read");
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_secret_that_is_read_again_does_not_wait_for_memory_that_it_holds() {
     })
     .await;
     aws.budget = Budget::new(u32::try_from(LARGEST).unwrap());
-    let read = tokio::time::timeout(Duration::from_secs(10), aws.read_secret(&app(), &|_| false)).await;
+    let read = tokio::time::timeout(Duration::from_secs(10), aws.read_secret(&app(), &|_, _| false)).await;
     let versions: Vec<String> = read.unwrap().unwrap().versions.into_iter().map(|version| version.id).collect();
     assert_eq!(versions, ["v1", "v2"]);
 }
@@ -231,7 +231,7 @@ async fn credentials_that_expire_while_values_are_read_end_the_run() {
         _ => healthy(operation, body, &["v1"]),
     })
     .await;
-    assert_eq!(aws.read_secret(&app(), &|_| false).await.err().unwrap().kind, ErrorKind::Credentials);
+    assert_eq!(aws.read_secret(&app(), &|_, _| false).await.err().unwrap().kind, ErrorKind::Credentials);
 }
 
 #[tokio::test]
