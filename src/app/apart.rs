@@ -22,12 +22,16 @@ pub enum TooClose {
         region: String,
     },
     /// The same account.
-    #[error("the copy at {url} is in account {account}, the source's: an attacker in that account reaches both")]
+    #[error(
+        "the copy at {url} is in account {account} ({known}), the source's: an attacker in that account reaches both"
+    )]
     Account {
         /// The copy.
         url: String,
         /// The account.
         account: String,
+        /// How it is known.
+        known: Known,
     },
     /// The bucket is not the configured account's.
     #[error("the bucket of the copy at {url} belongs to {owner}, but the configuration has account {configured}")]
@@ -57,6 +61,28 @@ pub struct Elsewhere {
     allowed: Vec<String>,
 }
 
+/// How the account of a copy is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    /// The service proves whose the bucket is.
+    Proven,
+    /// The configuration names it.
+    #[default]
+    Configured,
+    /// The credentials that reach the copy are of that account; the bucket may be another's.
+    Credentials,
+}
+
+impl std::fmt::Display for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Proven => "the owner of the bucket",
+            Self::Configured => "[[copy]] account",
+            Self::Credentials => "the account of the credentials that reach it",
+        })
+    }
+}
+
 /// What a copy has to be apart from, and where it may be.
 #[derive(Clone, Debug, Default)]
 pub struct Neighbours {
@@ -73,6 +99,8 @@ pub struct Whereabouts {
     /// The account: the bucket's owner where the service proves it; else of the configuration, or of the credentials the
     /// copy is reached with.
     pub account: Option<String>,
+    /// How the account is known.
+    pub known: Known,
     /// What S3 says of the bucket's owner; `None` for other storages.
     pub owner: Option<Owner>,
 }
@@ -110,7 +138,8 @@ fn names_every_account(sources: &Sources) -> bool {
 
 /// Where a configured copy is. What cannot be found out is not known, which refuses nothing.
 pub async fn whereabouts(neighbours: &Neighbours, copy: &CopySection, storage: &Storage) -> Whereabouts {
-    let mut found = Whereabouts { region: copy.region.clone(), account: copy.account.clone(), owner: None };
+    let mut found =
+        Whereabouts { region: copy.region.clone(), account: copy.account.clone(), ..Whereabouts::default() };
     found.region = found.region.or_else(|| storage.region().map(str::to_owned));
     let Ok(Some(sdk)) = storage.sdk().await else { return found };
     found.region = found.region.or_else(|| sdk.region().map(ToString::to_string));
@@ -119,32 +148,39 @@ pub async fn whereabouts(neighbours: &Neighbours, copy: &CopySection, storage: &
     if found.account.is_none() && is_awss {
         let client = aws_sdk_sts::Client::new(&sdk);
         found.account = client.get_caller_identity().send().await.ok().and_then(|answer| answer.account);
+        found.known = Known::Credentials;
     }
     // The likeliest first: the answer is the same in any order.
     let sources = neighbours.accounts.iter().filter(|account| found.account.as_ref() != Some(account));
     let candidates: Vec<String> = found.account.iter().chain(sources).cloned().collect();
     found.owner = storage.owner(&candidates).await.ok().flatten();
     match &found.owner {
-        Some(Owner::Account(account)) => found.account = Some(account.clone()),
+        Some(Owner::Account(account)) => (found.account, found.known) = (Some(account.clone()), Known::Proven),
         Some(Owner::Another) => found.account = None,
         Some(Owner::Unknown(_)) | None => {}
     }
     found
 }
 
-/// Refuses a copy in the region or account of a source, unless the configuration allows it; one that is not the configured
-/// account's; one where `[policy]` allows none.
+/// Refuses a copy that is too close: the first of [`closeness`].
 ///
 /// # Errors
 /// [`TooClose`].
 pub fn apart(neighbours: &Neighbours, copy: &CopySection, found: &Whereabouts) -> Result<(), TooClose> {
-    let url = copy.url.clone();
+    closeness(neighbours, copy, found).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Everything for which a copy is refused: it is in the region or account of a source, unless the configuration allows that; it
+/// is not the configured account's; it is where `[policy]` allows none.
+pub fn closeness(neighbours: &Neighbours, copy: &CopySection, found: &Whereabouts) -> Vec<TooClose> {
+    let url = || copy.url.clone();
+    let mut close = Vec::new();
     let same_region = found.region.clone().filter(|region| neighbours.regions.contains(&region_name(region)));
     if let Some(region) = same_region.filter(|_| !copy.allow_same_region) {
-        return Err(TooClose::Region { url, region });
+        close.push(TooClose::Region { url: url(), region });
     }
     if let Some(Err(elsewhere)) = found.region.as_deref().map(|region| allowed(&neighbours.policy, region)) {
-        return Err(TooClose::Elsewhere { url, elsewhere });
+        close.push(TooClose::Elsewhere { url: url(), elsewhere });
     }
     if let Some(configured) = copy.account.clone() {
         let owner = match &found.owner {
@@ -153,14 +189,29 @@ pub fn apart(neighbours: &Neighbours, copy: &CopySection, found: &Whereabouts) -
             _ => None,
         };
         if let Some(owner) = owner {
-            return Err(TooClose::OtherOwner { url, owner, configured });
+            close.push(TooClose::OtherOwner { url: url(), owner, configured });
         }
     }
     let account = found.account.clone().filter(|account| neighbours.accounts.contains(account));
-    match account.filter(|_| !copy.allow_same_account) {
-        Some(account) => Err(TooClose::Account { url, account }),
-        None => Ok(()),
+    if let Some(account) = account.filter(|_| !copy.allow_same_account) {
+        close.push(TooClose::Account { url: url(), account, known: found.known });
     }
+    close
+}
+
+/// What a copy shares with the repository, in a sentence: an outage or an attacker there reaches both. No refusal: the repository
+/// may well be where only the source must not be.
+pub fn beside(copy: &Whereabouts, repository: &Whereabouts) -> Option<String> {
+    let region = |place: &Whereabouts| place.region.as_deref().map(region_name);
+    let region = region(copy).filter(|found| Some(found) == region(repository).as_ref());
+    let account = copy.account.clone().filter(|found| Some(found) == repository.account.as_ref());
+    let shared = match (region, account) {
+        (None, None) => return None,
+        (Some(region), None) => format!("region {region}"),
+        (None, Some(account)) => format!("account {account}"),
+        (Some(region), Some(account)) => format!("region {region} and account {account}"),
+    };
+    Some(format!("in {shared}, as the repository is: what happens there happens to both"))
 }
 
 /// Refuses a region in which `[policy]` allows neither copies nor targets.
@@ -208,7 +259,11 @@ mod tests {
     fn verdict(region: Option<&str>, account: Option<&str>, change: impl Fn(&mut CopySection)) -> Result<(), TooClose> {
         let mut copy = CopySection::new("s3://b".into());
         change(&mut copy);
-        let found = Whereabouts { region: region.map(str::to_owned), account: account.map(str::to_owned), owner: None };
+        let found = Whereabouts {
+            region: region.map(str::to_owned),
+            account: account.map(str::to_owned),
+            ..Whereabouts::default()
+        };
         apart(&neighbours(&[]), &copy, &found)
     }
 
@@ -232,7 +287,8 @@ mod tests {
     fn a_bucket_that_is_not_the_configured_accounts_is_refused() {
         let copy = |account: &str| CopySection { account: Some(account.into()), ..CopySection::new("s3://b".into()) };
         let with = |owner: Option<Owner>, account: &str| {
-            apart(&neighbours(&[]), &copy("2"), &Whereabouts { region: None, account: Some(account.into()), owner })
+            let found = Whereabouts { account: Some(account.into()), owner, ..Whereabouts::default() };
+            apart(&neighbours(&[]), &copy("2"), &found)
         };
         assert_eq!(with(Some(Owner::Account("2".into())), "2"), Ok(()));
         assert_eq!(with(Some(Owner::Unknown("why".into())), "2"), Ok(()));
@@ -240,6 +296,42 @@ mod tests {
         assert!(other.contains("belongs to account 3") && other.contains("has account 2"), "{other}");
         let another = with(Some(Owner::Another), "2").unwrap_err().to_string();
         assert!(another.contains("belongs to another account"), "{another}");
+    }
+
+    #[test]
+    fn every_reason_is_told_and_how_the_account_is_known() {
+        let found = |known| Whereabouts {
+            region: Some("us-east-1".into()),
+            account: Some("9".into()),
+            known,
+            ..Whereabouts::default()
+        };
+        let copy = CopySection::new("s3://b".into());
+        let words = |known| {
+            let close = closeness(&neighbours(&["eu-west-1"]), &copy, &found(known));
+            close.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let all = words(Known::Credentials);
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(all[0].contains("us-east-1, the region of the source") && all[1].contains("[policy]"), "{all:?}");
+        assert!(all[2].contains("account 9 (the account of the credentials that reach it), the source's"), "{all:?}");
+        assert!(words(Known::Proven)[2].contains("account 9 (the owner of the bucket), the source's"));
+    }
+
+    #[test]
+    fn what_a_copy_shares_with_the_repository_is_named() {
+        let at = |region: Option<&str>, account: Option<&str>| Whereabouts {
+            region: region.map(str::to_owned),
+            account: account.map(str::to_owned),
+            ..Whereabouts::default()
+        };
+        let repository = at(Some("eu-west-1"), Some("2"));
+        let shared = |region, account| beside(&at(region, account), &repository);
+        assert_eq!(shared(Some("eu-west-2"), Some("3")), None);
+        assert_eq!(beside(&at(None, None), &at(None, None)), None, "what is not known is not shared");
+        assert!(shared(Some("EU-West-1"), Some("3")).unwrap().starts_with("in region eu-west-1, as"));
+        assert!(shared(None, Some("2")).unwrap().starts_with("in account 2, as"));
+        assert!(shared(Some("eu-west-1"), Some("2")).unwrap().starts_with("in region eu-west-1 and account 2, as"));
     }
 
     #[test]

@@ -25,7 +25,10 @@ use crate::{
 };
 
 pub use self::drill::{Site, known_region};
-pub use apart::{Elsewhere, Neighbours, TooClose, Whereabouts, allowed, apart, key_of_a_source, whereabouts};
+pub use apart::{
+    Elsewhere, Known, Neighbours, TooClose, Whereabouts, allowed, apart, beside, closeness, key_of_a_source,
+    whereabouts,
+};
 pub use sources::{Estate, EstateError, Found, LeftOut, find, may_be, refuse_twins, settings};
 
 /// What a host remembers of a repository.

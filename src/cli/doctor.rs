@@ -247,10 +247,12 @@ impl Findings {
         if let Some((repository, _)) = &opened {
             self.attempt("repository writable", repository.storage().prove_exclusive().await);
         }
+        let mut missing = Vec::new();
         for copy in &host.config.copies {
             let what = format!("copy {}", copy.url);
             match async { Repository::open(Storage::open(&copy.url)?).await }.await {
                 Err(RepoError::NotARepository(_)) if empty => self.add(what, State::Remark, "the copy is empty"),
+                Err(error @ RepoError::NotARepository(_)) => missing.push((copy.url.clone(), error)),
                 outcome => {
                     if let Some(found) = self.attempt(&what, outcome) {
                         self.attempt(&format!("{what} writable"), found.storage().prove_exclusive().await);
@@ -259,7 +261,11 @@ impl Findings {
             }
         }
         let estate = self.attempt("sources", host.estate().await);
-        self.places(host, estate.as_ref()).await;
+        let close = self.places(host, estate.as_ref()).await;
+        // One that is too close is not there for that reason.
+        for (url, error) in missing.into_iter().filter(|(url, _)| !close.contains(url)) {
+            self.attempt::<(), _>(&format!("copy {url}"), Err(error));
+        }
         let Some(estate) = estate else { return };
         for left in estate.left_out.iter().filter(|left| !left.is_excluded()) {
             self.add(format!("account {}", left.account), State::Remark, format!("left out: {}", left.reason));

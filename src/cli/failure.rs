@@ -2,7 +2,7 @@
 
 use super::{Exit, environment};
 use crate::{
-    app::{Elsewhere, EstateError, HostError, NoSuchRegion, TooClose},
+    app::{Elsewhere, EstateError, HostError, Known, NoSuchRegion, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
@@ -114,8 +114,15 @@ impl From<NoChoice> for Failure {
 impl From<TooClose> for Failure {
     fn from(error: TooClose) -> Self {
         let hint = match error {
-            TooClose::Region { .. } | TooClose::Account { .. } => {
-                "choose another place, or set allow_same_region or allow_same_account"
+            TooClose::Region { .. } => {
+                "keep the copy in another region, or set allow_same_region = true in its [[copy]]"
+            }
+            TooClose::Account { known: Known::Credentials, .. } => {
+                "use a bucket and credentials of another account; if the bucket is another account's, set [[copy]] account; \
+                 or set allow_same_account = true in its [[copy]]"
+            }
+            TooClose::Account { .. } => {
+                "use a bucket of another account, or set allow_same_account = true in its [[copy]]"
             }
             TooClose::OtherOwner { .. } => "check the name of the bucket and [[copy]] account",
             TooClose::Elsewhere { .. } => "choose another place, or change [policy] regions",

@@ -155,6 +155,18 @@ async fn a_copy_beside_the_source_is_refused_unless_it_is_allowed() {
     assert_eq!((&ran.json()["copies"][0]["ok"], &ran.json()["copies"][0]["behind"]), (&false.into(), &1.into()));
     assert!(!desk.path("west").exists());
     desk.run("copy").expect(4);
+    // The doctor says what is the same and what to do, and not that nothing is there.
+    let told = desk.run("doctor --json").expect(3).json();
+    let of_copy: Vec<String> = told["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["check"].as_str().unwrap().starts_with("copy "))
+        .map(|row| row["detail"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(of_copy.len(), 1, "{of_copy:?}");
+    assert!(of_copy[0].contains("is in eu-central-1, the region of the source"), "{of_copy:?}");
+    assert!(of_copy[0].contains("; keep the copy in another region, or set allow_same_region"), "{of_copy:?}");
     desk.run("copy --allow-same-region").expect(0);
     set_copy(&desk, &format!("url = \"west\"\naccount = \"{ACCOUNT}\""));
     let ran = desk.run("copy --json").expect(4);

@@ -2,27 +2,34 @@
 
 use super::{Context, Failure, Findings, Host, State};
 use crate::{
-    app::{self, Estate, Neighbours},
+    app::{self, Estate, Neighbours, Whereabouts},
     config::CopySection,
     storage::{Owner, Storage, StorageError},
 };
 
 impl Findings {
-    /// Whether the repository and every copy are reached safely, and whether the copies are apart from the sources.
-    pub(super) async fn places(&mut self, host: &Host, estate: Option<&Estate>) {
+    /// Whether the repository and every copy are reached safely, and whether the copies are apart from the sources. Gives the
+    /// copies that are too close, which are therefore not written.
+    pub(super) async fn places(&mut self, host: &Host, estate: Option<&Estate>) -> Vec<String> {
         let accounts = estate.map_or(&[][..], |estate| &estate.sections).iter();
         let accounts = accounts.filter_map(|section| section.account.clone());
         let neighbours = Neighbours::new(&host.config, []).with_accounts(accounts);
+        let mut own = Whereabouts::default();
         if let Ok(storage) = Storage::open(&host.config.repository.url) {
             self.in_clear("repository", &storage).await;
+            own = app::whereabouts(&neighbours, &CopySection::new(host.config.repository.url.clone()), &storage).await;
         }
+        let mut close = Vec::new();
         for copy in &host.config.copies {
             // One that cannot be opened is named already.
             if let Ok(storage) = Storage::open(&copy.url) {
                 self.in_clear(&format!("copy {}", copy.url), &storage).await;
-                self.apart(&neighbours, copy, &storage).await;
+                if !self.apart(&neighbours, copy, (&storage, &own)).await {
+                    close.push(copy.url.clone());
+                }
             }
         }
+        close
     }
 
     async fn in_clear(&mut self, what: &str, storage: &Storage) {
@@ -36,7 +43,13 @@ impl Findings {
         }
     }
 
-    async fn apart(&mut self, neighbours: &Neighbours, copy: &CopySection, storage: &Storage) {
+    /// Whether a copy is apart from the sources. What it shares with the repository at `own` is a remark.
+    async fn apart(
+        &mut self,
+        neighbours: &Neighbours,
+        copy: &CopySection,
+        (storage, own): (&Storage, &Whereabouts),
+    ) -> bool {
         let found = app::whereabouts(neighbours, copy, storage).await;
         match &found.owner {
             Some(Owner::Account(account)) => {
@@ -56,12 +69,18 @@ impl Findings {
             let words = "its region is not known, so [policy] regions cannot be checked; set [[copy]] region";
             self.add(format!("copy {}: region", copy.url), State::Remark, words);
         }
-        if let Err(close) = app::apart(neighbours, copy, &found) {
-            self.add(format!("copy {}: place", copy.url), State::Wrong, close.to_string());
+        let close = app::closeness(neighbours, copy, &found);
+        let is_apart = close.is_empty();
+        for close in close {
+            self.attempt::<(), _>(&format!("copy {}: place", copy.url), Err(close));
+        }
+        if let Some(beside) = app::beside(&found, own) {
+            self.add(format!("copy {}: place", copy.url), State::Remark, beside);
         }
         if let Some(key) = app::key_of_a_source(neighbours, copy, storage).await {
             self.add(format!("copy {}: key", copy.url), State::Wrong, key);
         }
+        is_apart
     }
 
     /// Whether the configuration, where there is one, lets a target be in a region.
