@@ -130,7 +130,7 @@ pub(super) fn refuse_shares() -> Result<(), Failure> {
         return Err(Failure::usage("an argument holds the text of a share; it is not repeated here").hint(
             "other users of this host could see it in the list of processes, and the shell may have it in its history: \
              remove it there, and treat this share as seen by others (`lifeboat custody reshare`); \
-             give a file, a folder or `-` to --share, or nothing, to be asked",
+             give --share a file, a folder or `-`, or leave it out, to be asked",
         ));
     }
     let in_a_variable =
@@ -138,7 +138,7 @@ pub(super) fn refuse_shares() -> Result<(), Failure> {
     match ARGUMENTS.iter().find(in_a_variable) {
         Some(name) => Err(Failure::usage(format!("{name} holds the text of a share; it is not repeated here")).hint(
             "unset it, and treat this share as seen by others if they can read this environment; \
-             give a file, a folder or `-` to --share, or nothing, to be asked",
+             give --share a file, a folder or `-`, or leave it out, to be asked",
         )),
         None => Ok(()),
     }
@@ -169,7 +169,7 @@ pub(super) fn parse_switch(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err("it must be true or false (1, 0, yes and no do too)"),
+        _ => Err("it must be true or false (1, 0, yes and no also work)"),
     }
 }
 

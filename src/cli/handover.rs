@@ -21,7 +21,7 @@ pub(super) struct HandoverArgs {
     /// The folder sheets are written to, each as NN-name.pdf and NN-name.txt; a sealed one as NN-name.txt.age
     #[arg(long, value_name = "DIR")]
     sheets: Option<PathBuf>,
-    /// Instead of files: a command that prints a PDF from its stdin, run once a sheet (split at spaces; no shell)
+    /// Instead of files: a command that prints a PDF from its stdin, run once for each sheet (split at spaces; no shell)
     #[arg(long, value_name = "COMMAND")]
     print: Option<String>,
     /// Seal NAME's sheet to a key of their own instead of printing it: age1…, the text of an ssh-ed25519 or ssh-rsa
@@ -76,20 +76,22 @@ impl HandoverArgs {
             let (name, key) =
                 given.split_once('=').ok_or_else(|| Failure::usage(format!("--seal-to {given:?} is not NAME=KEY")))?;
             if !custodians.iter().any(|known| known == name) {
-                return Err(Failure::usage(format!("--seal-to names {name:?}, who is no custodian")));
+                return Err(Failure::usage(format!("--seal-to has the name {name:?}, which is not a custodian")));
             }
             if keys.iter().any(|(known, _)| known == name) {
-                return Err(Failure::usage(format!("--seal-to names {name:?} twice")));
+                return Err(Failure::usage(format!("--seal-to has the name {name:?} twice")));
             }
             keys.push((name.to_owned(), read_key(name, key)?));
         }
         let on_paper = custodians.iter().any(|name| !keys.iter().any(|(known, _)| known == name));
         let printer = self.print.map(|command| command.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>());
         match (&printer, &self.sheets) {
-            (Some(words), _) if words.is_empty() => return Err(Failure::usage("--print names no command")),
-            (Some(_), _) if !on_paper => return Err(Failure::usage("--print, but every sheet is sealed")),
+            (Some(words), _) if words.is_empty() => return Err(Failure::usage("--print has no command")),
+            (Some(_), _) if !on_paper => {
+                return Err(Failure::usage("--print has nothing to print: every sheet is sealed"));
+            }
             (Some(_), Some(_)) if keys.is_empty() => return Err(Failure::usage("give --sheets or --print, not both")),
-            (None, None) => return Err(Failure::usage("neither --sheets nor --print given")),
+            (None, None) => return Err(Failure::usage("--sheets or --print is missing")),
             (_, None) if !keys.is_empty() => {
                 return Err(Failure::usage("--seal-to needs --sheets, the folder for the sealed files"));
             }
@@ -168,7 +170,7 @@ impl Delivered {
             parts.push(format!(
                 "Print each PDF, hand it over in person, have it read back, then destroy the files:\n\
                  \n  {command}\n\n\
-                 Whoever has the files has the key. On an SSD, a copy-on-write file system or a backup of this machine,\n\
+                 Anyone who has the files has the key. On an SSD, a copy-on-write file system or a backup of this machine,\n\
                  overwriting is not enough: --print leaves no file at all.",
                 command = custody::clear_command(folder, &self.sealed),
             ));
@@ -183,7 +185,7 @@ impl Delivered {
         if !self.sealed.is_empty() {
             parts.push(
                 "Give each sealed file to its custodian: only their own key opens it (`age -d -i KEY FILE`), and\n\
-                 `lifeboat custody verify -` proves what comes out."
+                 `lifeboat custody verify -` verifies the result."
                     .into(),
             );
         }

@@ -148,7 +148,7 @@ impl Sources {
             _ => self.listed().iter().map(|section| &section.capture).collect(),
         };
         if captures.is_empty() {
-            return Err(ConfigError::Sources("[[source]] names no source".into()));
+            return Err(ConfigError::Sources("the list of sources is empty".into()));
         }
         if captures.iter().any(|capture| capture.sweep_days == 0) {
             return Err(ConfigError::SweepDays);
@@ -166,7 +166,7 @@ impl Sources {
             let place = (&section.url.region, account, account.is_none().then_some(&section.access));
             if !seen.insert(place) {
                 let account = account.map(|account| format!(" of account {account}")).unwrap_or_default();
-                return Err(ConfigError::Sources(format!("two sources are {}{account}", section.url)));
+                return Err(ConfigError::Sources(format!("two sources are the same: {}{account}", section.url)));
             }
         }
         Ok(())
@@ -248,17 +248,17 @@ impl Table {
 
     fn into_one(self) -> Result<SourceSection, String> {
         if self.organization {
-            return Err("organization = true stands alone in one [source], not in a list".into());
+            return Err("organization = true is allowed only in one [source], not in a list".into());
         }
         if !(self.regions.is_empty() && self.accounts.is_empty() && self.exclude_accounts.is_empty()) {
-            return Err("regions, accounts and exclude_accounts belong to organization = true".into());
+            return Err("regions, accounts and exclude_accounts need organization = true".into());
         }
         let role = self.role.as_deref();
         if role.is_some_and(|role| !role.starts_with("arn:")) {
             return Err("role must be an ARN, such as arn:aws:iam::111111111111:role/lifeboat-backup".into());
         }
         if role.is_none() && self.role_external_id.is_some() {
-            return Err("role_external_id is said without a role".into());
+            return Err("role_external_id needs a role".into());
         }
         Ok(SourceSection {
             capture: self.capture(),
@@ -271,7 +271,7 @@ impl Table {
     fn into_organization(self) -> Result<OrganizationSection, String> {
         let capture = self.capture();
         if self.url.is_some() || self.account.is_some() {
-            return Err("an organization has regions and accounts, not url and account".into());
+            return Err("with organization = true, use regions and accounts, not url and account".into());
         }
         let role = self.role.ok_or("missing field `role`: the role's name in every account")?;
         let plausible = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&b);
@@ -280,7 +280,7 @@ impl Table {
         }
         let unique: BTreeSet<&String> = self.regions.iter().collect();
         if self.regions.is_empty() || unique.len() != self.regions.len() {
-            return Err("regions must name every region once, and at least one".into());
+            return Err("regions must have at least one region, and each only once".into());
         }
         for region in &self.regions {
             format!("aws:{region}").parse::<ProviderAddress>().map_err(|error| error.to_string())?;
@@ -417,13 +417,13 @@ mod tests {
             ("[source]\naccount = \"1\"".to_owned(), "missing field `url`"),
             ("[source]\nurl = \"aws:eu-west-1\"\nregions = [\"eu-west-2\"]".into(), "organization = true"),
             ("[source]\nurl = \"aws:eu-west-1\"\nrole = \"b\"".into(), "ARN"),
-            ("[source]\nurl = \"aws:eu-west-1\"\nrole_external_id = \"b\"".into(), "without a role"),
-            ("source = []".into(), "no source"),
+            ("[source]\nurl = \"aws:eu-west-1\"\nrole_external_id = \"b\"".into(), "needs a role"),
+            ("source = []".into(), "list of sources is empty"),
             ("source = 3".into(), "[[source]]"),
             ("[[source]]\nurl = \"aws:eu-west-1\"\nrate_share = -2.0".into(), "rate_share"),
             ("[[source]]\nurl = \"aws:eu-west-1\"\nsweep_day = 2".into(), "did you mean `sweep_days`?"),
             ("[[source]]\nurl = \"aws:eu-west-1\"\n[[source]]\nurl = \"aws:eu-west-1\"".into(), "two sources"),
-            ("[[source]]\norganization = true\nrole = \"b\"\nregions = [\"eu-west-1\"]".into(), "stands alone"),
+            ("[[source]]\norganization = true\nrole = \"b\"\nregions = [\"eu-west-1\"]".into(), "only in one [source]"),
             ("[source]\nurl = \"aws:eu-west-1\"\ndrop_percent = 0".into(), "drop_percent"),
             ("[source]\nurl = \"aws:eu-west-1\"\ndrop_percent = 101".into(), "drop_percent"),
             (organization("regions = [\"eu-west-1\"]"), "missing field `role`"),

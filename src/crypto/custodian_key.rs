@@ -16,7 +16,7 @@ pub enum CustodianKeyError {
     #[error("an SSH key of a kind that age cannot seal to (only ssh-ed25519 and ssh-rsa)")]
     Unsupported,
     /// An RSA key nobody should use, or one beyond what is computed with.
-    #[error("an RSA key of {0} bits (2048 to 4096 are taken)")]
+    #[error("an RSA key of {0} bits (expected 2048 to 4096)")]
     Size(&'static str),
 }
 

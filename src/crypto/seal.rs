@@ -94,7 +94,7 @@ pub fn open<'a, R: Read + Send + 'a>(opener: Opener<'_>, sealed: R) -> Result<Bo
     }
     .map_err(|error| header_error(&error))?;
     let frame = zstd::Decoder::with_buffer(WipedBuffer::new(stream))
-        .map_err(|_| OpenError::Damaged("no memory to decompress it"))?
+        .map_err(|_| OpenError::Damaged("not enough memory to decompress it"))?
         .single_frame();
     Ok(Box::new(Opened { frame }))
 }
@@ -111,7 +111,7 @@ impl<R: Read> Read for Opened<R> {
         }
         let read = self.frame.read(buf).map_err(body_error)?;
         if read == 0 && !self.frame.get_mut().fill_buf().map_err(body_error)?.is_empty() {
-            return Err(damaged("something follows the compressed data"));
+            return Err(damaged("there are more bytes after the compressed data"));
         }
         Ok(read)
     }
@@ -158,7 +158,7 @@ fn header_error(error: &age::DecryptError) -> OpenError {
     match error {
         E::NoMatchingKeys | E::KeyDecryptionFailed | E::ExcessiveWork { .. } => OpenError::WrongKey,
         E::InvalidMac => OpenError::Damaged("its header is altered"),
-        E::UnknownFormat => OpenError::Damaged("not a file of a known age version"),
+        E::UnknownFormat => OpenError::Damaged("its age version is unknown"),
         E::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => OpenError::Damaged("it is cut short"),
         E::Io(_) => OpenError::Damaged("its header could not be read"),
         _ => OpenError::Damaged("not an age file"),

@@ -58,8 +58,8 @@ pub fn script(epoch: &Epoch, held: Held<'_>) -> String {
     table.head("PREPARE");
     for activity in [
         "Everybody who signs below is in the room; phones and cameras are outside.",
-        "The machine has no network beyond the repository's, and nobody else is logged in to it.",
-        "The printer is connected by cable, has no disk, or its disk is part of what is destroyed.",
+        "The machine has no network except to the repository, and nobody else is logged in to it.",
+        "The printer is connected by cable. It has no disk, or its disk is destroyed afterwards.",
     ] {
         table.step(activity);
     }
@@ -173,7 +173,7 @@ impl Table<'_> {
 fn make(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
     table.head("MAKE THE KEY AND THE SHEETS");
     let command = command(held.kind);
-    let did = if held.kind == Some(Kind::Reshare) { "It split the key anew" } else { "It made the key, split it" };
+    let did = if held.kind == Some(Kind::Reshare) { "It split the key again" } else { "It made the key, split it" };
     table.step(&format!(
         "{command} was run ({}). {did}, read every sheet back and proved that they give the key.",
         epoch.created
@@ -185,7 +185,7 @@ fn make(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
             "Each of the {printed} PDF files in {} is printed once. Nothing else is printed; spoiled pages stay in the room.",
             folder.display()
         )),
-        None => table.step(&format!("The {printed} sheets lie in the printer's tray. Spoiled pages stay in the room.")),
+        None => table.step(&format!("The {printed} sheets are in the printer's tray. Spoiled pages stay in the room.")),
     }
     table.step(
         "The words above are read aloud from this page; every sheet has the same words, share set, repository and epoch.",
@@ -210,8 +210,10 @@ fn hand_over(table: &mut Table<'_>, custodian: &Custodian, sealed: Option<&Seale
     table.note(&format!("               {second}"));
     table.note("");
     if let Some(sealed) = sealed {
-        table.step(&format!("{} is given to the custodian, whose own key alone opens it.", sealed.file.display()));
-        table.step("The custodian opens it (age -d -i KEY FILE | lifeboat custody verify -): intact, their name.");
+        table.step(&format!("{} is given to the custodian. Only their own key opens it.", sealed.file.display()));
+        table.step(
+            "The custodian opens it (age -d -i KEY FILE | lifeboat custody verify -). It shows `intact` and their name.",
+        );
     } else {
         table.step("The custodian checks the name, fills in the blanks, signs the sheet and shows it to nobody.");
         table.step("The custodian seals the sheet in a bag and reads out its serial number:");
@@ -267,16 +269,16 @@ fn clear(table: &mut Table<'_>, epoch: &Epoch, held: Held<'_>) {
         );
     }
     if held.sealed.len() < usize::from(epoch.total) {
-        table.step("The print queue is empty; the printer was switched off, and its memory with it.");
+        table.step("The print queue is empty. The printer was switched off, so its memory is empty too.");
         table.step("Spoiled pages were shredded. No bag, page or file with a share is left in the room.");
     }
     match held.kind {
         Some(Kind::Reshare) => table.step(&format!(
-            "Every sheet of epoch {} was destroyed in front of the witnesses. Those not here yet:  ____________________",
+            "Every sheet of epoch {} was destroyed in front of the witnesses. Sheets not here yet:  ____________________",
             epoch.number - 1
         )),
         Some(Kind::Rotate) => table.step(&format!(
-            "The sheets of epoch {} are kept in new bags as long as snapshots of their time are wanted, until:  __________",
+            "The sheets of epoch {} are kept in new bags while snapshots of their key are needed, until:  __________",
             epoch.number - 1
         )),
         _ => {}

@@ -54,7 +54,7 @@ impl fmt::Display for Exposed {
             Way::Read => "other users can read it",
             Way::Write => "other users can write to it",
             Way::Own => "it belongs to another user",
-            Way::Exchange => "other users can write to this folder, and so replace what is in it",
+            Way::Exchange => "other users can write to this folder and replace its files",
         };
         write!(f, "{} (mode {:04o}): {what}", self.path.display(), self.mode)
     }

@@ -35,7 +35,7 @@ impl Endpoint {
         let Some(url) = url.filter(|url| url.host_str().is_some_and(|host| !host.is_empty())) else {
             let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
             let shown = shown.split('?').next().unwrap_or_default();
-            return Err(BadSetting(format!("the endpoint {shown:?} is no URL (expected https://HOST)")));
+            return Err(BadSetting(format!("the endpoint {shown:?} is not a URL (expected https://HOST)")));
         };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BadSetting("credentials do not belong in the URL of an endpoint".into()));
@@ -98,7 +98,7 @@ fn switch(name: &str, word: &str) -> Result<bool, BadSetting> {
     match word.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(BadSetting(format!("{name} is neither true nor false: {word:?}"))),
+        _ => Err(BadSetting(format!("{name} must be true or false, not {word:?}"))),
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
         }
         for text in ["localhost:4566", "foo", "", "http://", "ftp://a", "://a", "http://a b", "/x"] {
             let error = Endpoint::parse(text).unwrap_err().to_string();
-            assert!(error.contains("is no URL (expected https://HOST)"), "{text}: {error}");
+            assert!(error.contains("is not a URL (expected https://HOST)"), "{text}: {error}");
         }
         for text in ["https://user:hunter2@a", "user:hunter2@a", "https://user:hunter2@"] {
             let error = Endpoint::parse(text).unwrap_err().to_string();

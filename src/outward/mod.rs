@@ -81,7 +81,7 @@ impl Outward {
         let http = if is_cgi { None } else { proxy(variable, "HTTP_PROXY")? };
         let direct = match text(variable, "NO_PROXY")? {
             Some((name, list)) => Exceptions::parse(&list)
-                .map_err(|entry| BadSetting(format!("{name}: {entry:?} is no host, domain, address or network")))?,
+                .map_err(|entry| BadSetting(format!("{name}: {entry:?} is not a host, domain, address or network")))?,
             None => Exceptions::default(),
         };
         endpoint::check_variables(variable)?;
@@ -127,13 +127,13 @@ fn proxy(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Result<Opti
     let refuse = |what: &str| BadSetting(format!("{name} {what} (expected http://HOST:PORT)"));
     // As curl reads it: without a scheme a proxy speaks HTTP.
     let value = if value.contains("://") { value } else { format!("http://{value}") };
-    let url = Url::parse(&value).map_err(|_| refuse("is no proxy's address"))?;
+    let url = Url::parse(&value).map_err(|_| refuse("is not the address of a proxy"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("names a proxy that speaks neither HTTP nor HTTPS"));
+        return Err(refuse("is not an HTTP or HTTPS proxy"));
     }
     let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     if url.host_str().is_none_or(str::is_empty) || !is_bare || !sdk::can_use(&url) {
-        return Err(refuse("is no proxy's address"));
+        return Err(refuse("is not the address of a proxy"));
     }
     Ok(Some(Proxy(url)))
 }
@@ -145,7 +145,7 @@ pub fn reason(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     if text.contains("certificate") || text.contains("unknownissuer") {
         Some("the endpoint's certificate is not trusted (AWS_CA_BUNDLE adds a CA of your own)")
     } else if text.contains("proxy authorization required") {
-        Some("the proxy wants other credentials")
+        Some("the proxy requires valid credentials")
     } else if text.contains("tunnel error: unsuccessful") {
         Some("the proxy refuses to connect to the endpoint")
     } else if text.contains("tunnel error") {
@@ -238,7 +238,7 @@ mod tests {
             }
         }
         let error = read(&[("NO_PROXY", "a.example,http://b")]).unwrap_err().to_string();
-        assert_eq!(error, "NO_PROXY: \"http://b\" is no host, domain, address or network");
+        assert_eq!(error, "NO_PROXY: \"http://b\" is not a host, domain, address or network");
     }
 
     #[test]

@@ -45,10 +45,10 @@ fn certificates(variable: &str, path: &Path) -> Result<Vec<u8>, BadSetting> {
     let bytes = crate::fsutil::read(path).map_err(|_| refuse("cannot be read"))?;
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate = certificate.map_err(|_| refuse("is no file of certificates in PEM"))?;
+        let certificate = certificate.map_err(|_| refuse("is not a file of PEM certificates"))?;
         store.add(certificate).map_err(|_| refuse("has a certificate that cannot be used"))?;
     }
-    if store.is_empty() { Err(refuse("has no certificate in PEM")) } else { Ok(bytes) }
+    if store.is_empty() { Err(refuse("has no certificate in PEM format")) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

@@ -446,7 +446,7 @@ fn links(places: &[Link], settled: Option<Witness>) -> Vec<Fault> {
         }
         let siblings = before.as_ref().map_or(&[][..], |(_, siblings)| siblings);
         let broken = found.iter().filter(|each| !follows(each, expected, siblings));
-        let detail = "it follows another snapshot than the one before it";
+        let detail = "it does not follow the snapshot before it";
         faults.extend(broken.map(|each| Fault::new(&each.file, FaultKind::Fork, detail).about(sequence)));
         before = Some((sequence, found));
     }

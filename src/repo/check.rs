@@ -174,7 +174,7 @@ impl Repository {
         for (name, text) in layout::GUIDES {
             let found = self.read(name, report).await?;
             if found.is_some_and(|bytes| !layout::is_known_guide(text, &bytes)) {
-                let detail = "not one this build knows: do not use it, take it from the release";
+                let detail = "this build does not know this version of it: do not use it, take it from a release";
                 report.faults.push(Fault::new(name, FaultKind::Damaged, detail));
             }
         }

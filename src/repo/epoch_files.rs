@@ -104,7 +104,7 @@ impl Repository {
         let others = self.epoch_files().await?.whole;
         if let Some(taken) = others.values().find(|other| other.bytes != next.bytes && trust.may_be_next(other)) {
             let name = layout::epoch(taken.epoch.number, &Digest::of(&taken.bytes));
-            return Err(damaged(&name, "another epoch took its place"));
+            return Err(damaged(&name, "another epoch has this number"));
         }
         if epoch.closing != next.closing.map(Digest::of) {
             return Err(untrusted(&name, "it has another closing list"));

@@ -203,7 +203,7 @@ impl Repository {
         // What one that was removed since took back stays taken back, if the closing list says so; what it ordered lapses.
         let counts = trust.counts(Signed::Forget, epoch, signer, &Digest::of(&file.bytes));
         if counts.is_err() || (record.undoes.is_none() && !trust.allows_now(signer)) {
-            return Err((FaultKind::Junk, "its signer may not sign any more: it orders and excuses nothing".into()));
+            return Err((FaultKind::Junk, "its signer may not sign any more: it has no effect".into()));
         }
         Ok(record)
     }

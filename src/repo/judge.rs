@@ -94,7 +94,7 @@ pub enum NoChoice {
     #[error("there is no snapshot taken at or before {0}")]
     NoneAt(Timestamp),
     /// Several sources, and none is named.
-    #[error("the repository holds snapshots of {} sources", .0.len())]
+    #[error("the repository has snapshots of {} sources", .0.len())]
     SeveralSources(Vec<Place>),
     /// There is no snapshot of the source.
     #[error("there is no snapshot of source {wanted}")]
@@ -362,7 +362,7 @@ impl Judgement {
     pub fn for_copying(&self) -> Result<Vec<AcceptedFault>, NoChoice> {
         self.refuse_superseded()?;
         let uncertain = |fault: &Fault| matches!(fault.kind, FaultKind::Fork | FaultKind::RolledBack);
-        Ok(self.let_through("nothing is added to the history: its newest snapshot is not certain", uncertain)?)
+        Ok(self.let_through("nothing is added to the history because its newest snapshot is not certain", uncertain)?)
     }
 
     /// A history from which something may be concluded for good, such as what to remove: without any fault.

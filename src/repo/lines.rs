@@ -145,7 +145,7 @@ impl AsRef<[u8]> for Wiped {
 }
 
 fn too_much() -> String {
-    format!("it holds more than {} MiB", MOST >> 20)
+    format!("it has more than {} MiB", MOST >> 20)
 }
 
 /// Appends without leaving an unwiped copy behind, as a growing vector would.

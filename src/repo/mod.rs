@@ -134,7 +134,7 @@ pub enum RepoError {
         reason: String,
     },
     /// A signature does not reach the root, or the history contradicts itself.
-    #[error("{} is not to be trusted: {}", line(file), sentence(reason))]
+    #[error("{} is not trusted: {}", line(file), sentence(reason))]
     Untrusted {
         /// The file.
         file: String,
@@ -148,7 +148,7 @@ pub enum RepoError {
         file: String,
     },
     /// Records that wait on this host's disk cannot be written or read.
-    #[error("cannot write records to the spool on this host: {0}")]
+    #[error("cannot write temporary files on this host: {0}")]
     Spool(std::io::Error),
     /// The storage failed.
     #[error(transparent)]

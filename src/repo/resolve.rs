@@ -116,7 +116,7 @@ impl Lines {
                 if reference.value == value {
                     values += 1;
                 } else {
-                    dangling(line, "holds another value than a record says");
+                    dangling(line, "has another value than a record states");
                 }
             }
         }

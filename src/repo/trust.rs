@@ -292,10 +292,8 @@ impl Trust {
             }
             if self.is_followed_by(&stored.epoch) && self.is_countersigned(stored) {
                 self.superseded = Some(stored.epoch.number);
-                let detail = format!(
-                    "key epoch {} has another key, and a signer of this one vouches for it",
-                    stored.epoch.number
-                );
+                let detail =
+                    format!("key epoch {} has another key, and a signer of this one confirmed it", stored.epoch.number);
                 self.faults.push(Fault::new(&name, FaultKind::Superseded, detail));
             } else {
                 let detail =

@@ -148,7 +148,7 @@ impl Repository {
             }
         }
         let name = layout::turn(tip.next()?, MOST_TRIES);
-        Err(untrusted(&name, "no signer made the files at the turn of the next snapshot"))
+        Err(untrusted(&name, "no allowed signer wrote the files that reserve the next snapshot number"))
     }
 
     fn claim(&self, manifest: &Manifest, signer: &Signer) -> Result<Claim, RepoError> {

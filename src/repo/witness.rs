@@ -75,7 +75,7 @@ impl Chain {
         let good = remembered.iter().filter(|other| other.holds && !self.holds(&other.head));
         let good = good.max_by_key(|other| other.head.sequence);
         let good = good.map_or_else(
-            || "no copy that was asked holds it".to_owned(),
+            || "no copy that was compared has it".to_owned(),
             |other| format!("the good head, number {}, is in {}", other.head.sequence, other.by),
         );
         for (head, by) in by_head(remembered) {
@@ -83,11 +83,11 @@ impl Chain {
             let (kind, what) = match self.standing(&head) {
                 Standing::Contained { .. } => continue,
                 Standing::RolledBack { newest: 0 } => {
-                    (FaultKind::RolledBack, format!("rolled back: nothing is left, {by} knows of number {number}"))
+                    (FaultKind::RolledBack, format!("rolled back: nothing is left, number {number} is known to {by}"))
                 }
                 Standing::RolledBack { newest } => (
                     FaultKind::RolledBack,
-                    format!("rolled back: the newest snapshot is number {newest}, {by} knows of number {number}"),
+                    format!("rolled back: the newest snapshot is number {newest}, number {number} is known to {by}"),
                 ),
                 Standing::Removed => (FaultKind::Gap, format!("snapshot number {number}, known to {by}, was removed")),
                 Standing::Forked => {

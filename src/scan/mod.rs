@@ -23,10 +23,10 @@ pub enum ScanFault {
     #[error("is neither a picture (JPEG, PNG, WebP, TIFF), nor a PDF, nor text")]
     Unknown,
     /// A picture in a format that is not read.
-    #[error("is a {0} picture, which is not read")]
+    #[error("is a {0} picture, which lifeboat cannot read")]
     Unsupported(&'static str),
     /// What phones make of photos by default; its readers are C libraries or under other licences.
-    #[error("is a HEIC or AVIF picture, which is not read")]
+    #[error("is a HEIC or AVIF picture, which lifeboat cannot read")]
     Heic,
     /// It begins like one of these and does not go on like one.
     #[error("is a damaged {0}")]
@@ -41,10 +41,10 @@ pub enum ScanFault {
     #[error("is a PDF with a password")]
     Locked,
     /// A picture without a code that can be read.
-    #[error("holds no QR code that can be read")]
+    #[error("has no QR code that can be read")]
     NoCode,
     /// A picture or a PDF, in a build without the feature `scan`.
-    #[error("is a {0}, and this build reads text alone: it lacks the feature scan")]
+    #[error("is a {0}, and this build reads only text: it lacks the feature scan")]
     NotBuilt(&'static str),
 }
 
@@ -53,7 +53,7 @@ impl ScanFault {
     pub fn hint(self) -> &'static str {
         match self {
             Self::NoCode => {
-                "lay the sheet flat, give it more and even light, fill the frame with it and take the photo again, \
+                "lay the sheet flat, use more and even light, fill the frame with it and take the photo again, \
                  or type its rows"
             }
             Self::Unknown | Self::Unsupported(_) => "save it as JPEG, PNG or PDF, or type the sheet's rows",

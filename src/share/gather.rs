@@ -242,7 +242,7 @@ fn contradiction(register: &Register, share: &UntrustedShare) -> Option<String> 
     }
     match register.holder(share.index()) {
         None => Some("the register has no sheet with this number".into()),
-        Some(holder) if holder.digest != share.digest() => Some("its digest differs from the register".into()),
+        Some(holder) if holder.digest != share.digest() => Some("its digest is not the one in the register".into()),
         Some(_) => None,
     }
 }

@@ -118,7 +118,7 @@ fn bucket(text: &str, service: Service) -> Result<Address, String> {
     let account = if names_account { parts.next().unwrap_or_default() } else { "" };
     let (name, prefix) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     if name.is_empty() || (names_account && account.is_empty()) {
-        return Err(format!("it names no bucket; {SUPPORTED}"));
+        return Err(format!("the name of the bucket is missing; {SUPPORTED}"));
     }
     let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if !is_word(name) || !is_word(account) {
@@ -129,7 +129,7 @@ fn bucket(text: &str, service: Service) -> Result<Address, String> {
     }
     let options = options(query, service.options())?;
     if let Some((option, value)) = options.iter().find(|(option, value)| !may_be(option, value)) {
-        return Err(format!("the option {option} is {value:?}, which it cannot be"));
+        return Err(format!("the option {option} cannot be {value:?}"));
     }
     if let Some(endpoint) = options.get("endpoint") {
         Endpoint::parse(endpoint).map_err(|bad| bad.to_string())?;
@@ -165,7 +165,7 @@ fn options(query: &str, known: &[&str]) -> Result<BTreeMap<String, String>, Stri
         let value = percent_decoded(value).and_then(|bytes| String::from_utf8(bytes).ok()).filter(|v| !v.is_empty());
         let value = value.ok_or_else(|| format!("the option {name} has no value"))?;
         if options.insert(name.to_owned(), value).is_some() {
-            return Err(format!("the option {name} stands twice"));
+            return Err(format!("the option {name} is given twice"));
         }
     }
     Ok(options)
@@ -272,8 +272,8 @@ mod tests {
             ("s3://b/x?region", "no value"),
             ("s3://b/x?region=a&region=b", "twice"),
             ("gs://b/x?profile=p", "known: endpoint"),
-            ("s3://b/x?endpoint=localhost:4566", "is no URL (expected https://HOST)"),
-            ("az://a/b/x?endpoint=foo", "is no URL (expected https://HOST)"),
+            ("s3://b/x?endpoint=localhost:4566", "is not a URL (expected https://HOST)"),
+            ("az://a/b/x?endpoint=foo", "is not a URL (expected https://HOST)"),
             ("s3://b/x?endpoint=https://key:secret@h", "credentials"),
             ("s3://b//x", "empty folder"),
             ("s3://key:secret@b/x", "credentials"),

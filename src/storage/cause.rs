@@ -87,22 +87,22 @@ impl Cause {
             Self::Expired => "the credentials have expired: sign in again, or get new ones, then run the command again",
             Self::Refused => "the service does not know these credentials: check that key and secret belong together",
             Self::Denied => {
-                "the credentials are known and not allowed this: use others, or let them read the bucket (docs/iam.md)"
+                "the credentials are valid but have no permission: use others, or give them access to the bucket (docs/iam.md)"
             }
             Self::Bucket => "there is no such bucket: check its name and its account",
             Self::Region => "the bucket is in another region: set region=REGION in its address",
             Self::Clock => "this machine's clock is wrong: set it, then run the command again",
             Self::Tls => {
-                "the certificate is not trusted: name the authority's file in SSL_CERT_FILE or AWS_CA_BUNDLE, and check \
-                 whether a proxy opens the connection"
+                "the certificate is not trusted: set SSL_CERT_FILE or AWS_CA_BUNDLE to the authority's file, and check \
+                 whether a proxy intercepts the connection"
             }
             Self::WebPage => {
-                "a web page answered, not a storage: sign in to the network, or check HTTPS_PROXY and the endpoint"
+                "the answer is a web page, not that of a storage: sign in to the network, or check HTTPS_PROXY and the endpoint"
             }
             Self::Network => {
                 "nothing answers there: check the network, the endpoint and HTTPS_PROXY, then run it again"
             }
-            Self::Full => "make room there, then run the command again",
+            Self::Full => "free some space there, then run the command again",
         }
     }
 }

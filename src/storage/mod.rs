@@ -103,7 +103,7 @@ pub enum StorageError {
     #[error(transparent)]
     Lost(#[from] Refused),
     /// The storage does not let this be removed: permission, or a retention lock.
-    #[error("{} in {} may not be removed: {}", line(name), line(address), sentence(reason))]
+    #[error("{} in {} cannot be removed: {}", line(name), line(address), sentence(reason))]
     Refused {
         /// The storage.
         address: String,
@@ -113,7 +113,7 @@ pub enum StorageError {
         reason: String,
     },
     /// It replaces files that are there, or may.
-    #[error("{} may replace a file that is there: {reason}", line(address))]
+    #[error("{} can overwrite existing files: {reason}", line(address))]
     NotExclusive {
         /// The storage.
         address: String,
@@ -270,7 +270,7 @@ impl Storage {
         loop {
             match stream.try_next().await {
                 Ok(Some(_)) if entries.len() == MOST_FILES => {
-                    return Err(self.unavailable(folder, format!("its listing does not end after {MOST_FILES} files")));
+                    return Err(self.unavailable(folder, format!("its listing has more than {MOST_FILES} files")));
                 }
                 Ok(Some(meta)) => entries.push(entry(&meta)),
                 Ok(None) => break,

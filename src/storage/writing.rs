@@ -71,13 +71,15 @@ impl Storage {
                         return Err(self.error(name, &error));
                     }
                     if attempt == TRIES {
-                        return Err(self
-                            .unavailable(name, "the storage says that somebody else is writing it, and nobody does"));
+                        return Err(self.unavailable(
+                            name,
+                            "the storage reports another writer of this file, but the file does not appear",
+                        ));
                     }
                     tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
                 }
                 Err(error) if knows_no_conditions(&error) => {
-                    let reason = "it does not know If-None-Match";
+                    let reason = "it does not support If-None-Match";
                     return Err(StorageError::NotExclusive { address: self.address().into(), reason });
                 }
                 Err(error) => return Err(self.error(name, &error)),
@@ -126,7 +128,7 @@ impl Storage {
         match put {
             Err(StorageError::AlreadyExists { .. }) => Ok(true),
             Ok(()) => {
-                let reason = "it put a file once more in spite of If-None-Match";
+                let reason = "it replaced a file despite If-None-Match";
                 Err(StorageError::NotExclusive { address: self.address().into(), reason })
             }
             Err(error) => Err(error),

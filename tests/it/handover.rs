@@ -99,7 +99,7 @@ fn with_every_sheet_sealed_nothing_that_opens_is_on_disk() {
 fn what_cannot_be_sealed_is_refused_before_there_is_a_key() {
     let desk = desk("http://127.0.0.1:9");
     for (words, says) in [
-        ("--sheets sheets --seal-to Dee=bo.pub", "no custodian"),
+        ("--sheets sheets --seal-to Dee=bo.pub", "not a custodian"),
         ("--sheets sheets --seal-to Bo=bo.pub --seal-to Bo=cy.pub", "twice"),
         ("--sheets sheets --seal-to bo.pub", "not NAME=KEY"),
         ("--sheets sheets --seal-to Bo=bo", "the key of Bo cannot be used"),
@@ -110,7 +110,7 @@ fn what_cannot_be_sealed_is_refused_before_there_is_a_key() {
             "--print cat --sheets s --seal-to Ana=rsa.pub --seal-to Bo=bo.pub --seal-to Cy=cy.pub",
             "every sheet is sealed",
         ),
-        ("", "neither --sheets nor --print"),
+        ("", "--sheets or --print is missing"),
     ] {
         desk.run(&format!("{INIT} {THREE} {words}")).expect(2).says(says);
         for name in ["sheets", "repository", "keys", "lifeboat.toml", "ceremony.txt"] {

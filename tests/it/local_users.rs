@@ -37,7 +37,7 @@ async fn keys_go_only_into_a_folder_that_nobody_else_can_write_to() {
     desk.run(INIT).expect(4).says("elsewhere/keys");
     fs::remove_file(desk.path("keys")).unwrap();
     mode(desk.folder.path(), 0o777);
-    desk.run(INIT).expect(4).says("and so replace what is in it");
+    desk.run(INIT).expect(4).says("and replace its files");
     desk.run("drill key --out drill.age").expect(4);
     mode(desk.folder.path(), 0o1777);
     desk.run(INIT).expect(0);

@@ -149,7 +149,7 @@ async fn without_the_authority_or_the_proxys_leave_it_ends_with_a_sentence() {
     let refusing = Gateway::start(|_| "407".to_owned());
     let closed = Gateway::start(|_| String::new());
     for (proxy, says) in [
-        (format!("http://{}", refusing.address), "the proxy wants other credentials"),
+        (format!("http://{}", refusing.address), "the proxy requires valid credentials"),
         (format!("http://{}", closed.address), "the proxy refuses to connect to the endpoint"),
     ] {
         for words in ["snapshot", bucket] {
@@ -195,12 +195,12 @@ async fn settings_that_cannot_be_used_are_an_error_and_no_way_around() {
     }
     for url in ["foo", "localhost:9000", "http://"] {
         let words = format!("check --repo s3://backups/x?region=eu-west-1&endpoint={url}");
-        inside.run(&[], &words).expect(2).says("is no URL (expected https://HOST)");
+        inside.run(&[], &words).expect(2).says("is not a URL (expected https://HOST)");
     }
     // Of a profile too.
     std::fs::create_dir_all(inside.desk.path(".aws")).unwrap();
     for (profile, says) in [
-        ("use_fips_endpoint = perhaps", "neither true nor false"),
+        ("use_fips_endpoint = perhaps", "must be true or false"),
         ("endpoint_url = foo", "https://HOST"),
         ("services = s\n[services s]\ns3 =\n  endpoint_url = foo\nsts =\n  endpoint_url = foo", "https://HOST"),
         ("use_fips_endpoint = true\nendpoint_url = http://127.0.0.1:9", "exclude each other"),

@@ -345,7 +345,7 @@ async fn a_snapshot_refuses_the_wrong_account_a_foreign_signer_and_a_rolled_back
     let rolled_back = world.snapshot_with(&source, None, &[], Some(&witness)).await;
     let Err(SnapshotError::Choice(refusal)) = rolled_back else { panic!("not refused") };
     let detail = refusal.to_string();
-    assert!(detail.contains("rolled back: nothing is left, this host knows of number 4"), "{detail}");
+    assert!(detail.contains("rolled back: nothing is left, number 4 is known to this host"), "{detail}");
 
     let stranger = World { signer: Signer::generate(), ..world };
     assert!(matches!(stranger.snapshot(&source).await, Err(SnapshotError::NotASigner(1))));

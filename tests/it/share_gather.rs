@@ -168,7 +168,7 @@ fn a_sheet_that_differs_from_the_register_is_forged() {
         }
     };
     let (holder, reason) = forged(|known| known.holders[1].digest = lifeboat::model::Digest::of(b"another"));
-    assert_eq!((holder.as_deref(), reason.as_str()), (Some("Ben"), "its digest differs from the register"));
+    assert_eq!((holder.as_deref(), reason.as_str()), (Some("Ben"), "its digest is not the one in the register"));
     assert_eq!(forged(|known| known.threshold = 3).1, "it shows 2 of 3, not 3 of 3");
     assert_eq!(forged(|known| known.total = 4).1, "it shows 2 of 3, not 2 of 4");
     assert!(forged(|known| known.fingerprint = KeyFingerprint([0; 6])).1.contains("0000-0000-0000"));

@@ -232,7 +232,7 @@ async fn two_ways_to_one_place_and_wrong_accounts_are_refused() {
     configure(&desk, &format!("{}{unnamed}", section(ACCOUNTS[0], REGIONS[1])));
     desk.run("snapshot").expect(4).says("lead to the same place, aws:eu-west-1 (account 111111111111)");
     configure(&desk, &format!("{0}{0}", section(ACCOUNTS[0], REGIONS[1])));
-    desk.run("snapshot").expect(2).says("two sources are aws:eu-west-1 of account 111111111111");
+    desk.run("snapshot").expect(2).says("two sources are the same: aws:eu-west-1 of account 111111111111");
     // A role that leads elsewhere than the configuration says.
     let wrong = section(ACCOUNTS[0], REGIONS[0]).replace("iam::111111111111", "iam::222222222222");
     configure(&desk, &format!("{wrong}{}", section(ACCOUNTS[0], REGIONS[1])));

@@ -88,7 +88,7 @@ async fn a_bucket_that_ignores_conditions_gets_one_writer_or_none() {
     assert!(matches!(first.code, Some(0 | 3)), "{}", first.err);
     let before = server.objects();
     let second = desk.run("snapshot --json").expect(3);
-    assert!(second.err.contains("in spite of If-None-Match"), "{}", second.err);
+    assert!(second.err.contains("despite If-None-Match"), "{}", second.err);
     assert_eq!(server.objects(), before, "nothing was written, and nothing is litter");
     desk.run("copy").expect(4);
     let repo = server.url("west", "");
@@ -128,10 +128,10 @@ async fn what_does_not_end_ends_with_a_sentence() {
     desk.run("snapshot").expect(0);
     let repo = server.url("west", "");
     for (odd, says) in [
-        (Odd::EmptyPages, "pages without a key"),
+        (Odd::EmptyPages, "no key to continue from"),
         (Odd::Huge, "more than"),
         (Odd::Silence(300), ""),
-        (Odd::ErrorWith200, "is no listing"),
+        (Odd::ErrorWith200, "not with a listing"),
     ] {
         server.script(move |request| (request.method == "GET" && request.query.contains("list-type=2")).then_some(odd));
         let start = Instant::now();
@@ -154,7 +154,7 @@ async fn a_conflict_that_nobody_won_is_tried_again_and_not_for_ever() {
     server.script(move |request| (request.method == "PUT").then_some(conflict));
     desk.run("snapshot").expect(3);
     let copy = desk.run("copy").expect(3);
-    assert!(copy.err.contains("somebody else is writing it"), "{}", copy.err);
+    assert!(copy.err.contains("another writer of this file"), "{}", copy.err);
     server.script(|_| None);
     desk.run("copy").expect(0);
     sandbox.shutdown().await;

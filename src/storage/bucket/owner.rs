@@ -171,7 +171,7 @@ impl Asker<'_> {
 
 fn answered(status: StatusCode) -> String {
     match status {
-        StatusCode::FORBIDDEN => "the credentials may not ask for the bucket (s3:ListBucket)".into(),
+        StatusCode::FORBIDDEN => "the credentials have no permission for this (s3:ListBucket)".into(),
         StatusCode::NOT_FOUND => "there is no such bucket".into(),
         StatusCode::MOVED_PERMANENTLY => "the bucket is in another region".into(),
         other => format!("the service answered {}", other.as_u16()),

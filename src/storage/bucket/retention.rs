@@ -125,11 +125,11 @@ async fn at_most(body: HttpResponseBody, most: usize) -> Result<Bytes, HttpError
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("its answer with status 200 is no listing")]
+#[error("it answered with status 200, but not with a listing")]
 struct NoListing;
 
 #[derive(Debug, thiserror::Error)]
-#[error("its listing goes on with pages without a key")]
+#[error("its listing has more pages, but no key to continue from")]
 struct NoEnd;
 
 #[derive(Debug, thiserror::Error)]
