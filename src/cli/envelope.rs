@@ -88,16 +88,16 @@ pub(super) fn add(object: &str) {
     }
 }
 
-/// Fields that are written as they are read: the beginning of the object, then what `write` writes as an object.
+/// Fields that are written as they are read: the beginning of the object, then what `write` writes as an object. Where that ends
+/// in the middle of it, what is open is closed, so that the whole is an object all the same; its `error` says why.
 pub(super) fn stream(out: &mut dyn Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let beginning = {
         let mut state = state();
         state.stage = Stage::Open;
-        format!("{}{},", state.beginning(), std::mem::take(&mut state.fields))
+        format!("{}{}", state.beginning(), std::mem::take(&mut state.fields))
     };
     out.write_all(text::json(&beginning).as_bytes())?;
-    let mut inner = Inner { out, is_begun: false, held: None };
-    write(&mut inner)
+    write(&mut Inner { out, is_begun: false, place: Place::default(), is_lost: false })
 }
 
 /// The whole object now, before the command ends: for one that runs until it is stopped.
@@ -120,31 +120,182 @@ pub(super) fn finish(exit: Exit) {
     streams::print(text::json(&whole).as_bytes());
 }
 
-/// An object without its braces.
+/// An object without its braces, ended whenever it is dropped, also by a panic.
 struct Inner<'a> {
     out: &'a mut dyn Write,
     is_begun: bool,
-    /// The last byte, which may be the closing brace.
-    held: Option<u8>,
+    place: Place,
+    /// Whether a write failed: then nobody reads on.
+    is_lost: bool,
+}
+
+/// Where in a JSON text its writer is, between two writes of serde_json, which writes escapes, numbers and words in one.
+#[derive(Default)]
+struct Place {
+    /// What closes what is open, the outermost first.
+    closers: Vec<u8>,
+    in_string: bool,
+    is_escaped: bool,
+    /// Whether the newest string is a key.
+    is_key: bool,
+    /// The last byte that was no part of a string.
+    last: u8,
+}
+
+impl Place {
+    fn see(&mut self, byte: u8) {
+        if self.in_string {
+            (self.in_string, self.is_escaped) = (self.is_escaped || byte != b'"', !self.is_escaped && byte == b'\\');
+            return;
+        }
+        match byte {
+            b'"' => {
+                self.in_string = true;
+                self.is_key = self.closers.last() == Some(&b'}') && matches!(self.last, b'{' | b',');
+            }
+            b'{' => self.closers.push(b'}'),
+            b'[' => self.closers.push(b']'),
+            b'}' | b']' => drop(self.closers.pop()),
+            _ => {}
+        }
+        self.last = byte;
+    }
+
+    /// What makes a whole object of what was written, without the outermost brace.
+    fn rest(&self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        if self.in_string {
+            rest.push(b'"');
+        }
+        match self.last {
+            b'"' if self.is_key => rest.extend(b":null"),
+            b':' => rest.extend(b"null"),
+            b',' if self.closers.last() == Some(&b']') => rest.extend(b"null"),
+            b',' => rest.extend(b"\"\":null"),
+            _ => {}
+        }
+        rest.extend(self.closers.iter().skip(1).rev());
+        rest
+    }
+}
+
+impl Inner<'_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let comma: &[u8] = if self.is_begun { b"" } else { b"," };
+        self.is_begun = true;
+        let written = self.out.write_all(comma).and_then(|()| self.out.write_all(bytes));
+        self.is_lost |= written.is_err();
+        written
+    }
 }
 
 impl Write for Inner<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut rest = bytes;
-        if !self.is_begun && !rest.is_empty() {
-            self.is_begun = true;
-            rest = &rest[1..];
-        }
-        if let Some((last, before)) = rest.split_last() {
-            if let Some(held) = self.held.replace(*last) {
-                self.out.write_all(&[held])?;
+        let mut within = Vec::with_capacity(bytes.len());
+        for byte in bytes {
+            let is_outer = self.place.closers.is_empty();
+            self.place.see(*byte);
+            if !is_outer && !self.place.closers.is_empty() {
+                within.push(*byte);
             }
-            self.out.write_all(before)?;
         }
+        self.put(&within)?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+impl Drop for Inner<'_> {
+    fn drop(&mut self) {
+        // Before the first byte and after the last one nothing is open.
+        if !self.is_lost && !self.place.closers.is_empty() {
+            let rest = self.place.rest();
+            let _ = self.put(&rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Serialize, Serializer, ser::Error as _, ser::SerializeMap as _};
+
+    use super::*;
+
+    const WHOLE: &str = r#"{"a\"{":[{"b":"c\\","d":[1,-2.5e3]},[],{}],"e":{"f":null,"g]":true},"h":"é, \u001b"}"#;
+
+    /// What becomes of an object of which only the beginning is written.
+    fn streamed(begun: &[&[u8]]) -> Json {
+        let mut out = b"{\"schema\":1".to_vec();
+        let mut inner = Inner { out: &mut out, is_begun: false, place: Place::default(), is_lost: false };
+        for part in begun {
+            inner.write_all(part).unwrap();
+        }
+        drop(inner);
+        out.extend(b",\"exit\":1}");
+        let text = String::from_utf8(out).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    #[test]
+    fn an_object_that_is_cut_anywhere_is_an_object() {
+        let (mut cuts, mut place) = (0, Place::default());
+        for (at, byte) in WHOLE.bytes().enumerate() {
+            // serde_json writes no half of a character, escape, number or word.
+            let (before, after) = WHOLE.as_bytes().split_at(at);
+            let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            let after_word = !place.in_string && before.last().is_some_and(is_word);
+            let is_within = place.is_escaped || before.ends_with(b"\\u") || !WHOLE.is_char_boundary(at);
+            let is_hex = before.iter().rev().take(5).any(|byte| *byte == b'u') && place.in_string;
+            if !(is_within || is_hex || after_word) {
+                let told = streamed(&[before]);
+                assert_eq!((&told["schema"], &told["exit"]), (&1.into(), &1.into()), "{told}");
+                let both = streamed(&[before, after]);
+                assert_eq!(both["h"], "é, \u{1b}", "{both}");
+                cuts += 1;
+            }
+            place.see(byte);
+        }
+        assert!(cuts > 50, "{cuts}");
+        assert_eq!(streamed(&[b"{}"]), json!({ "schema": 1, "exit": 1 }));
+        assert_eq!(streamed(&[]), json!({ "schema": 1, "exit": 1 }));
+    }
+
+    /// Fails after so many entries.
+    struct Failing(u32);
+
+    impl Serialize for Failing {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            for number in 0..self.0 {
+                map.serialize_entry(&number.to_string(), &[number, 1])?;
+            }
+            map.serialize_entry("last", &Cut)?;
+            map.end()
+        }
+    }
+
+    struct Cut;
+
+    impl Serialize for Cut {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("it is damaged"))
+        }
+    }
+
+    #[test]
+    fn what_fails_in_the_middle_leaves_what_was_written() {
+        for entries in 0..3 {
+            let mut text = Vec::new();
+            assert!(serde_json::to_writer(&mut text, &Failing(entries)).is_err());
+            let told = streamed(&[&text]);
+            assert_eq!(told["last"], Json::Null, "{told}");
+            assert_eq!(told.as_object().unwrap().len() as u32, entries + 3, "{told}");
+        }
     }
 }

@@ -44,6 +44,13 @@ async fn a_corrupt_pack_a_truncated_index_a_changed_manifest() {
     alter(&pack, |bytes| *bytes.last_mut().unwrap() ^= 1);
     desk.run("check").expect(6);
     desk.run(&restore()).expect(6).says("is damaged");
+    let told = |words: &str, code: i32| {
+        let told = desk.run(&format!("{words} --json")).expect(code).json();
+        assert_eq!((&told["exit"], &told["outcome"]), (&code.into(), &"damaged".into()), "{words}: {told}");
+        told
+    };
+    assert!(told(&restore(), 6)["error"].is_string());
+    assert!(told(&format!("check --depth values {SHEETS}"), 6)["faults"][0]["file"].is_string());
     fs::write(&pack, whole).unwrap();
     desk.run("check").expect(0);
 
@@ -52,6 +59,7 @@ async fn a_corrupt_pack_a_truncated_index_a_changed_manifest() {
     alter(&index, |bytes| bytes.truncate(bytes.len() / 2));
     desk.run("check").expect(6);
     desk.run("show").expect(6).says("is damaged");
+    assert!(told("show", 6)["error"].as_str().unwrap().contains("is damaged"));
     desk.run(&restore()).expect(6).says("is damaged");
     fs::write(&index, whole).unwrap();
 
