@@ -19,6 +19,7 @@ use crate::{
     },
     repo::{RepoError, Repository, Trust},
     storage::Storage,
+    text,
 };
 
 /// AWS refuses requests whose time is further off than this.
@@ -119,8 +120,14 @@ fn print_sources_policy(context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::usage("no source has a role").hint("use lifeboat doctor --policy backup"));
     }
     let policy = sources_policy(&roles, matches!(sources, Sources::Organization(_)));
-    context.output.result(&policy, || serde_json::to_string_pretty(&policy).expect("a policy is plain data"));
+    print_artefact(context, &policy);
     Ok(Exit::Complete)
+}
+
+/// As a file that somebody gives to IAM.
+fn print_artefact(context: &Context, policy: &serde_json::Value) {
+    let page = serde_json::to_string_pretty(policy).expect("a policy is plain data");
+    context.output.artefact(&format!("{}\n", text::json(&page)));
 }
 
 async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Exit, Failure> {
@@ -156,7 +163,7 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
         replace: args.replace,
     };
     let policy = iam_policy(role, &grant);
-    context.output.result(&policy, || serde_json::to_string_pretty(&policy).expect("a policy is plain data"));
+    print_artefact(context, &policy);
     Ok(Exit::Complete)
 }
 

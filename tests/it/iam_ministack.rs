@@ -35,8 +35,10 @@ fn the_printed_policies_are_enough_and_what_they_lack_is_denied() {
     let ministack = Ministack::start(folder.path());
     let desk = Desk::new(&ministack.endpoint, "test");
     desk.init();
-    let policy =
-        |words: &str| desk.run(&format!("doctor --json --account 000000000000 --policy {words}")).expect(0).json();
+    let policy = |words: &str| -> Json {
+        let ran = desk.run(&format!("doctor --account 000000000000 --policy {words}")).expect(0);
+        serde_json::from_str(&ran.out).expect("a policy as IAM takes it")
+    };
     let backup = policy("backup");
     let restore = policy(&format!("restore --to aws:{REGION}"));
     let drill = policy(&format!("drill --to aws:{REGION} --name-prefix drill/"));

@@ -323,17 +323,23 @@ async fn doctor_counts_replicas_and_tells_whether_the_lost_region_signs_us_in() 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_prints_policies_for_the_actual_configuration() {
     let (_sandbox, desk) = backed_up(1).await;
-    let backup = desk.run("doctor --policy backup --json").expect(0).json();
+    // Raw for a file, and as one field of the envelope with --json.
+    let policy = |words: &str| {
+        let raw = desk.run(&format!("doctor --policy {words}")).expect(0).out;
+        let told = desk.run(&format!("doctor --policy {words} --json")).expect(0).json();
+        assert_eq!((&told["text"], &told["command"]), (&raw.as_str().into(), &"doctor".into()), "{told}");
+        assert!(told.get("Statement").is_none(), "{told}");
+        serde_json::from_str::<serde_json::Value>(&raw).unwrap()
+    };
+    let backup = policy("backup");
     let text = backup.to_string();
     assert!(text.contains(&format!("arn:aws:secretsmanager:{SOURCE}:{ACCOUNT}:secret:*")), "{text}");
     let deny = backup["Statement"].as_array().unwrap().iter().find(|it| it["Effect"] == "Deny").unwrap();
     assert!(deny["Action"].to_string().contains("secretsmanager:Put*"));
     desk.run("doctor --policy restore").expect(2).says("region");
-    let restore =
-        desk.run(&format!("doctor --policy restore --to aws:{TARGET} --rotation --json")).expect(0).json().to_string();
+    let restore = policy(&format!("restore --to aws:{TARGET} --rotation")).to_string();
     assert!(restore.contains("\"secretsmanager:RotateImmediately\":\"false\""), "{restore}");
-    let drill = "doctor --policy drill --to aws:eu-west-1 --account 222222222222 --name-prefix drill/ --json";
-    let drill = desk.run(drill).expect(0).json().to_string();
+    let drill = policy("drill --to aws:eu-west-1 --account 222222222222 --name-prefix drill/").to_string();
     assert!(drill.contains("arn:aws:secretsmanager:eu-west-1:222222222222:secret:drill/*"), "{drill}");
     desk.run("doctor --policy everything").expect(2);
 }
