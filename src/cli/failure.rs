@@ -404,6 +404,9 @@ impl From<DrillError> for Failure {
                 Self::new(Exit::Refused, message).hint("use the credentials and the region of a sandbox account")
             }
             DrillError::Choice(error) => error.into(),
+            DrillError::NotSealed(_) => {
+                Self::new(Exit::Failed, message).hint("run `lifeboat snapshot`, then the drill again; see docs/drills.md")
+            }
             DrillError::NoSnapshot(_) => Self::new(Exit::Failed, message).hint("`lifeboat list` shows them"),
             DrillError::Control(_) => {
                 Self::new(Exit::Refused, message).hint("nothing was restored; please report this")

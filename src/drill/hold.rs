@@ -26,10 +26,11 @@ use super::{
 };
 use crate::{
     clock::to_seconds,
-    model::{AWSCURRENT, Record, SecretValue},
+    model::{AWSCURRENT, Record, SecretValue, ValueState, Version},
     provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source, Target},
-    repo::{FileRef, PackLists, StoredDrill},
+    repo::{FileRef, Manifest, OpenSet, PackLists, StoredDrill},
     restore::{self, Maps, Options, Plan, Values, Verification},
+    text::plural,
 };
 
 /// Files fetched at once.
@@ -78,6 +79,7 @@ pub async fn hold(
     opening: &Opening<'_>,
     stop: impl Future<Output = ()>,
 ) -> Result<Outcome, DrillError> {
+    opening.opens(ready.manifest.manifest()).map_err(DrillError::NotSealed)?;
     let draft = &mut ready.draft;
     draft.phases.push(Phase {
         name: "approve".into(),
@@ -159,7 +161,9 @@ async fn body(
     work.names = records.iter().map(|record| record.secret.name.clone()).collect();
     let run = Run { drill: draft.drill, started: to_seconds(draft.started), snapshot: draft.snapshot };
     let marking = (&*ready.marker, &run);
-    let plan = phase(request, draft, work, "plan", plan(request, &ready.manifest, records, marking)).await;
+    let sealed = sealed(request, manifest, opening).await?;
+    let planning = plan(request, (&ready.manifest, sealed.as_ref()), records, marking);
+    let plan = phase(request, draft, work, "plan", planning).await;
     let (plan, sample) = plan?;
     draft.sample = sample;
     // None of them existed, or there would be no plan.
@@ -228,7 +232,7 @@ async fn phase<T>(
 }
 
 /// Reads every index file and pack of the snapshot once and holds it against its digest.
-async fn fetch(request: &Request<'_>, manifest: &crate::repo::Manifest) -> Result<u64, DrillError> {
+async fn fetch(request: &Request<'_>, manifest: &Manifest) -> Result<u64, DrillError> {
     let set = request.repository.packs_of(manifest, &PackLists::default()).await?;
     let all: BTreeSet<&FileRef> = set.packs().collect();
     let files = (manifest.index_files().count() + all.len()) as u64;
@@ -244,10 +248,39 @@ async fn fetch(request: &Request<'_>, manifest: &crate::repo::Manifest) -> Resul
     Ok(files)
 }
 
+/// The packs that the drill key opens; `None` for a quorum, which opens all.
+async fn sealed(
+    request: &Request<'_>,
+    manifest: &Manifest,
+    opening: &Opening<'_>,
+) -> Result<Option<OpenSet>, DrillError> {
+    let Some(seal) = manifest.drill().filter(|_| matches!(opening, Opening::DrillKey { .. })) else { return Ok(None) };
+    Ok(Some(request.repository.open_set(&seal.packs, &PackLists::default()).await?))
+}
+
+/// Names secrets that the drill key does not open, before the first is written.
+fn refuse_closed(chosen: &[Record], sealed: &OpenSet, sequence: u64) -> Result<(), DrillError> {
+    let is_closed = |version: &Version| match &version.value {
+        ValueState::Stored { pack, .. } => sealed.find(pack).is_none(),
+        _ => false,
+    };
+    let closed: Vec<&str> = chosen
+        .iter()
+        .filter(|record| record.versions.iter().any(is_closed))
+        .map(|record| record.secret.name.as_str())
+        .collect();
+    let Some(first) = closed.first() else { return Ok(()) };
+    let closed = plural(closed.len() as u64, "secret");
+    Err(DrillError::NotSealed(format!(
+        "the drill key does not open {closed} of snapshot number {sequence}, such as {first}: when it was taken, [drill] \
+         canaries did not name them and [drill] full was not set"
+    )))
+}
+
 /// Chooses, renames and marks records, and plans their restore into an empty place.
 async fn plan(
     request: &Request<'_>,
-    manifest: &crate::repo::Chosen,
+    (manifest, sealed): (&crate::repo::Chosen, Option<&OpenSet>),
     records: Vec<Record>,
     (marker, run): (&Marker, &Run),
 ) -> Result<(Plan, super::Sample), DrillError> {
@@ -256,6 +289,9 @@ async fn plan(
     let population = records.len() as u64;
     let names = choose::names(&records, section, request.canaries, seed);
     let mut chosen: Vec<Record> = records.into_iter().filter(|record| names.contains(&record.secret.name)).collect();
+    if let Some(sealed) = sealed {
+        refuse_closed(&chosen, sealed, manifest.manifest().sequence)?;
+    }
     let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
     for record in &mut chosen {
         // One with fifty tags is known by its identifier alone.

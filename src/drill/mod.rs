@@ -40,7 +40,7 @@ use crate::{
     model::{Digest, Place},
     progress::Progress,
     provider::{ProviderError, Source, Target},
-    repo::{AcceptedFault, NoChoice, Remembered, RepoError, Repository, Trust},
+    repo::{AcceptedFault, Manifest, NoChoice, Remembered, RepoError, Repository, Trust},
     restore::{ExecuteError, LookError, PlanError},
 };
 
@@ -147,6 +147,21 @@ impl<'a> Opening<'a> {
         }
     }
 
+    /// Whether it can open values of a snapshot at all; why not.
+    fn opens(&self, manifest: &Manifest) -> Result<(), String> {
+        let Self::DrillKey { key, .. } = self else { return Ok(()) };
+        let number = manifest.sequence;
+        match manifest.drill() {
+            None => Err(format!(
+                "no value of snapshot number {number} is sealed to a drill key: [drill] recipient was not set when it was taken"
+            )),
+            Some(seal) if seal.recipient != key.recipient() => Err(format!(
+                "the canaries of snapshot number {number} are sealed to another drill key than [drill] key"
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
     fn packs(&self) -> Opener<'a> {
         match self {
             Self::Quorum { key, .. } => Opener::Recovery(key),
@@ -180,6 +195,9 @@ pub enum DrillError {
     /// No snapshot is as the drill file wants it.
     #[error("there is no snapshot to drill with: {0}")]
     NoSnapshot(String),
+    /// The drill key does not open what is to be restored; why.
+    #[error("{0}")]
+    NotSealed(String),
     /// The history does not allow the choice.
     #[error(transparent)]
     Choice(#[from] NoChoice),

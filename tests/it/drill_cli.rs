@@ -343,7 +343,8 @@ async fn unattended_a_drill_opens_canaries_and_nothing_else() {
     with("");
     // The older snapshot's packs are not for drills, and a drill says so instead of passing.
     let refused = desk.run("drill run canary --json").expect(1);
-    assert!(refused.err.contains("sealed to another key"), "{}", refused.err);
+    let why = "snapshot number 1 is sealed to a drill key: [drill] recipient was not set when it was taken";
+    assert!(refused.err.contains(why) && refused.err.contains("lifeboat snapshot"), "{}", refused.err);
 
     let counts = |ran: crate::command::Ran| {
         let json = ran.expect(0).json();
@@ -362,7 +363,13 @@ async fn unattended_a_drill_opens_canaries_and_nothing_else() {
     let all = UNATTENDED.replace("\"canaries\"", "\"all\"").replace("\"canary\"", "\"drill-key\"");
     write(&desk, "all", &all);
     let refused = desk.run("drill run all").expect(1);
-    assert!(refused.err.contains("sealed to another key"), "{}", refused.err);
+    let why = "the drill key does not open 2 secrets of snapshot number 3, such as ";
+    assert!(refused.err.contains(why), "{}", refused.err);
+    desk.run("drill key --out keys/other.age").expect(0);
+    let own = std::fs::read(desk.path("keys/drill.age")).unwrap();
+    std::fs::rename(desk.path("keys/other.age"), desk.path("keys/drill.age")).unwrap();
+    desk.run("drill run canary").expect(1).says("are sealed to another drill key than [drill] key");
+    std::fs::write(desk.path("keys/drill.age"), own).unwrap();
     with("full = true\n");
     let full = desk.run("snapshot --json").expect(0);
     assert!(full.err.contains("can read every secret"), "{}", full.err);
