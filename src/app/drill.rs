@@ -30,11 +30,25 @@ pub struct Site {
 }
 
 impl Host {
-    /// Reads `drills/NAME.toml` beside the configuration, and its digest.
+    /// Reads `drills/NAME.toml` beside the configuration, and its digest. What it names must be there: a record without the
+    /// runbook's digest would not say which runbook was exercised.
+    ///
+    /// # Errors
+    /// [`HostError::Drill`]; [`HostError::Runbook`]; [`HostError::Io`] when there is none.
+    pub fn drill_file(&self, name: &str) -> Result<(DrillFile, Digest), HostError> {
+        let (file, digest) = self.drill_plan(name)?;
+        if let Some(runbook) = file.runbook.as_ref().filter(|runbook| !self.path(runbook).is_file()) {
+            let (path, found) = (self.path(format!("drills/{name}.toml")), self.path(runbook));
+            return Err(HostError::Runbook { path, runbook: runbook.clone(), found });
+        }
+        Ok((file, digest))
+    }
+
+    /// The same for whoever asks about the plan alone.
     ///
     /// # Errors
     /// [`HostError::Drill`]; [`HostError::Io`] when there is none.
-    pub fn drill_file(&self, name: &str) -> Result<(DrillFile, Digest), HostError> {
+    pub fn drill_plan(&self, name: &str) -> Result<(DrillFile, Digest), HostError> {
         let path = self.path(format!("drills/{name}.toml"));
         let bytes = fsutil::read(&path)?;
         let file = DrillFile::parse(&String::from_utf8_lossy(&bytes));

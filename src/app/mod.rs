@@ -77,6 +77,18 @@ pub enum HostError {
         /// What is wrong.
         error: DrillFileError,
     },
+    /// The runbook of a drill file is not there.
+    #[error(
+        "{path}: runbook = {runbook:?}: there is no file {found}; the path is relative to the folder of the configuration"
+    )]
+    Runbook {
+        /// The drill file.
+        path: PathBuf,
+        /// The runbook, as the file names it.
+        runbook: PathBuf,
+        /// Where it was looked for.
+        found: PathBuf,
+    },
     /// `[lost]` of a drill file names a region that does not exist.
     #[error("[lost] regions: {0}")]
     LostRegion(NoSuchRegion),

@@ -294,6 +294,17 @@ fn schedules_are_accepted_by_their_own_tools() {
     write(&desk, "outage", OUTAGE);
     desk.run("drill schedule outage --systemd").expect(2).says("quorum");
     desk.run("drill schedule outage").expect(2);
+    write(&desk, "booked", &format!("runbook = \"docs/book.md\"\n{OUTAGE}"));
+    for words in ["drill schedule booked --cron --out units", "drill run booked --yes"] {
+        let refused = desk.run(words).expect(2).says("runbook = \"docs/book.md\": there is no file docs/book.md");
+        assert!(refused.err.contains("relative to the folder of the configuration"), "{}", refused.err);
+    }
+    // Whoever only asks how often it is held needs no runbook.
+    assert_ne!(desk.run("status").code, Some(2));
+    std::fs::create_dir(desk.path("docs")).unwrap();
+    std::fs::write(desk.path("docs/book.md"), "1. Stay calm.").unwrap();
+    desk.run("drill schedule booked --cron --out units").expect(2).says("quorum");
+    std::fs::remove_file(desk.path("drills/booked.toml")).unwrap();
     write(&desk, "monthly", include_str!("../../docs/examples/drills/canary.toml"));
     for kind in ["systemd", "cron", "github", "ecs"] {
         desk.run(&format!("drill schedule monthly --{kind} --out units")).expect(0);

@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
-    let (file, _) = host.drill_file(&args.name)?;
+    let (file, _) = host.drill_plan(&args.name)?;
     if file.target.sandbox {
         return Err(Failure::usage("the embedded sandbox ends with its drill, so there is nothing to clean"));
     }

@@ -110,7 +110,7 @@ fn within(args: &Args, born: Timestamp, now: Timestamp) -> Result<(), Failure> {
 fn plans(host: &Host) -> Result<BTreeMap<String, crate::drill::DrillFile>, Failure> {
     let mut plans = BTreeMap::new();
     for name in host.drill_names() {
-        let (file, _) = host.drill_file(&name)?;
+        let (file, _) = host.drill_plan(&name)?;
         plans.insert(name, file);
     }
     Ok(plans)

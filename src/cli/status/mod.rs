@@ -184,7 +184,7 @@ fn canaries(host: &Host, drills: &[Past]) -> Option<Canaries> {
 fn missed_drills(host: &Host, drills: &[Past], born: Timestamp, now: Timestamp) -> Result<Vec<String>, Failure> {
     let mut missed = Vec::new();
     for name in host.drill_names() {
-        let (file, _) = host.drill_file(&name)?;
+        let (file, _) = host.drill_plan(&name)?;
         let own = drills.iter().filter_map(Past::verified).filter(|facts| facts.plan() == name);
         let held: Vec<Timestamp> = own.filter_map(drill::Facts::started).collect();
         let Some(rhythm) = drill::Rhythm::of(&file, born) else { continue };
