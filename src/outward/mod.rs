@@ -11,6 +11,7 @@ mod object;
 mod partition;
 mod roots;
 mod sdk;
+mod web;
 
 use std::{
     ffi::OsString,

@@ -33,7 +33,7 @@ impl Connector {
 
 impl Outward {
     /// What every client trusts. Reading the system's authorities takes a while: once is enough.
-    fn tls(&self) -> object_store::Result<ClientConfig> {
+    pub(super) fn tls(&self) -> object_store::Result<ClientConfig> {
         if let Some(made) = self.tls.get() {
             return Ok(made.clone());
         }

@@ -3,6 +3,8 @@
 pub mod aws;
 mod held;
 pub mod memory;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 use std::fmt;
 

@@ -60,6 +60,8 @@ mod local_users;
 mod matrix;
 mod matrix_moves;
 mod matrix_world;
+mod message_source;
+mod messages;
 mod mistakes;
 mod model;
 mod model_harm;
@@ -104,6 +106,7 @@ mod storage_servers;
 mod stub;
 mod turns;
 mod typing;
+mod vault;
 mod walks;
 mod worst_day;
 

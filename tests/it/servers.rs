@@ -33,6 +33,14 @@ pub struct Azurite {
     _server: Server,
 }
 
+/// A dev server of OpenBao with an empty KV engine of version 2 at `secret`.
+#[cfg(feature = "vault")]
+pub struct Bao {
+    /// Where it listens.
+    pub endpoint: String,
+    _server: Server,
+}
+
 /// The access key that [`Seaweed`] knows, and its secret.
 pub const SEAWEED_KEY: [&str; 2] = ["AKIDBACKUP", "top-secret-key-of-the-copy"];
 
@@ -117,6 +125,39 @@ impl Seaweed {
             "-s3.port.lance=0",
         ]);
         Some((Server::try_start(&mut command, s3)?, s3))
+    }
+}
+
+#[cfg(feature = "vault")]
+impl Bao {
+    /// The token that may do everything.
+    pub const ROOT: &str = "root-of-the-tests";
+
+    /// Starts it.
+    pub fn start() -> Self {
+        let port = free_port();
+        let mut command = Command::new(program("bao"));
+        command.args(["server", "-dev", "-dev-no-store-token", &format!("-dev-root-token-id={}", Self::ROOT)]);
+        let server = Server::start(command.arg(format!("-dev-listen-address=127.0.0.1:{port}")), port);
+        let bao = Self { endpoint: format!("http://127.0.0.1:{port}"), _server: server };
+        // It listens before its engine is there.
+        while !bao.command(&["kv", "list", "secret"]).output().unwrap().stderr.starts_with(b"No value found") {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bao
+    }
+
+    /// Its own command line, as root.
+    pub fn run(&self, words: &[&str]) -> String {
+        let ran = self.command(words).output().unwrap();
+        assert!(ran.status.success(), "bao {words:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(program("bao"));
+        command.args(words).env("BAO_ADDR", &self.endpoint).env("BAO_TOKEN", Self::ROOT);
+        command
     }
 }
 

@@ -392,7 +392,7 @@ fn part<T>(answer: Result<T, Failure>) -> Result<Answer<T>, ProviderError> {
 pub(super) fn raw_entries(mut answer: Json, field: &str, understood: usize) -> Result<Vec<Json>, &'static str> {
     match answer.get_mut(field).map(Json::take) {
         Some(Json::Array(entries)) if entries.len() == understood => Ok(entries),
-        Some(Json::Array(_)) => Err("an entry of the list is none"),
+        Some(Json::Array(_)) => Err("an entry of the list cannot be read"),
         _ => Err("the answer has no list"),
     }
 }

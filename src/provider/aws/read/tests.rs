@@ -64,7 +64,7 @@ fn a_thousand_pages_in_a_row_that_bring_nothing_new_are_an_error() {
 fn a_list_has_as_many_entries_as_were_understood() {
     let answer = || json!({ "List": [{ "a": 1 }, null], "None": {} });
     assert_eq!(raw_entries(answer(), "List", 2), Ok(vec![json!({ "a": 1 }), Json::Null]));
-    assert_eq!(raw_entries(answer(), "List", 1), Err("an entry of the list is none"));
+    assert_eq!(raw_entries(answer(), "List", 1), Err("an entry of the list cannot be read"));
     for field in ["None", "Missing"] {
         assert_eq!(raw_entries(answer(), field, 0), Err("the answer has no list"));
     }

@@ -1,0 +1,206 @@
+//! `vault:ADDRESS/MOUNT`, and how to sign in there.
+
+use std::{fmt, str::FromStr};
+
+use reqwest::Url;
+
+/// Where a KV engine is. Holds no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultAddress {
+    /// The server, without a path.
+    pub server: Url,
+    /// The mount's path, without slashes around it.
+    pub mount: String,
+    /// The namespace, such as `team/sub`.
+    pub namespace: Option<String>,
+    /// How to sign in.
+    pub login: Login,
+}
+
+/// How to sign in. Secrets stand in files and variables, never in an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// `VAULT_TOKEN`, `BAO_TOKEN` or `~/.vault-token`.
+    #[default]
+    Token,
+    /// AppRole at `auth/MOUNT`: the role's id, and the file that holds the secret id.
+    AppRole {
+        /// Where the method is mounted.
+        mount: String,
+        /// The role's id.
+        role_id: String,
+        /// The file of the secret id.
+        secret_id_file: String,
+    },
+    /// A JSON web token of a file, at `auth/MOUNT`: Kubernetes, or any issuer.
+    Jwt {
+        /// Where the method is mounted.
+        mount: String,
+        /// The role.
+        role: String,
+        /// The file of the token.
+        jwt_file: String,
+    },
+}
+
+/// Where Kubernetes puts a service account's token.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+const KNOWN: &str = "namespace, auth, auth_mount, role_id, secret_id_file, role, jwt_file";
+
+/// Not an address of a KV engine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} (expected vault:https://HOST:PORT/MOUNT)")]
+pub struct BadVaultAddress(String);
+
+impl FromStr for VaultAddress {
+    type Err = BadVaultAddress;
+
+    /// Understands `vault:https://HOST:PORT/MOUNT?namespace=a/b&auth=approle&role_id=…&secret_id_file=…`.
+    fn from_str(text: &str) -> Result<Self, BadVaultAddress> {
+        let bad = |what: &str| BadVaultAddress(what.to_owned());
+        let rest = text.strip_prefix("vault:").ok_or_else(|| bad("the address does not begin with vault:"))?;
+        let url = Url::parse(rest).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let mut server = url.filter(|url| url.host_str().is_some()).ok_or_else(|| bad("the server is not a URL"))?;
+        if !server.username().is_empty() || server.password().is_some() {
+            return Err(bad("credentials do not belong in an address"));
+        }
+        let segments: Vec<&str> = server.path().split('/').filter(|part| !part.is_empty()).collect();
+        let mount = segments.iter().map(|part| decoded(part)).collect::<Option<Vec<_>>>();
+        let mount = mount.ok_or_else(|| bad("the mount is not UTF-8"))?.join("/");
+        if mount.is_empty() {
+            return Err(bad("the address names no mount"));
+        }
+        let mut options = std::collections::BTreeMap::new();
+        for (name, value) in server.query_pairs() {
+            if options.insert(name.to_string(), value.to_string()).is_some() {
+                return Err(BadVaultAddress(format!("{name} is there twice")));
+            }
+        }
+        let namespace =
+            options.remove("namespace").map(|it| it.trim_matches('/').to_owned()).filter(|it| !it.is_empty());
+        let login = login(&mut options)?;
+        if let Some(name) = options.keys().next() {
+            return Err(BadVaultAddress(format!("{name} is no option of it; known: {KNOWN}")));
+        }
+        server.set_path("");
+        server.set_query(None);
+        server.set_fragment(None);
+        Ok(Self { server, mount, namespace, login })
+    }
+}
+
+fn login(options: &mut std::collections::BTreeMap<String, String>) -> Result<Login, BadVaultAddress> {
+    let method = options.remove("auth").unwrap_or_else(|| "token".into());
+    let mount = options.remove("auth_mount");
+    let mut needs = |name: &str| {
+        let missing = || BadVaultAddress(format!("auth={method} needs {name}"));
+        options.remove(name).filter(|value| !value.is_empty()).ok_or_else(missing)
+    };
+    match method.as_str() {
+        "token" => Ok(Login::Token),
+        "approle" => Ok(Login::AppRole {
+            role_id: needs("role_id")?,
+            secret_id_file: needs("secret_id_file")?,
+            mount: mount.unwrap_or(method),
+        }),
+        "kubernetes" => {
+            let role = needs("role")?;
+            let jwt_file = options.remove("jwt_file").unwrap_or_else(|| SERVICE_ACCOUNT.into());
+            Ok(Login::Jwt { role, jwt_file, mount: mount.unwrap_or(method) })
+        }
+        "jwt" => Ok(Login::Jwt { role: needs("role")?, jwt_file: needs("jwt_file")?, mount: mount.unwrap_or(method) }),
+        _ => Err(BadVaultAddress(format!("auth={method} is not known (token, approle, kubernetes or jwt)"))),
+    }
+}
+
+/// A segment without its escapes.
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = segment.bytes();
+    let mut plain = Vec::with_capacity(segment.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next()?, bytes.next()?];
+            plain.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+        } else {
+            plain.push(byte);
+        }
+    }
+    String::from_utf8(plain).ok()
+}
+
+impl fmt::Display for VaultAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = self.server.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().extend(self.mount.split('/'));
+        }
+        let mut options = Vec::new();
+        if let Some(namespace) = &self.namespace {
+            options.push(("namespace", namespace.as_str()));
+        }
+        match &self.login {
+            Login::Token => {}
+            Login::AppRole { mount, role_id, secret_id_file } => {
+                options.extend([("auth", "approle"), ("auth_mount", mount)]);
+                options.extend([("role_id", role_id.as_str()), ("secret_id_file", secret_id_file)]);
+            }
+            Login::Jwt { mount, role, jwt_file } => {
+                options.extend([("auth", "jwt"), ("auth_mount", mount), ("role", role), ("jwt_file", jwt_file)]);
+            }
+        }
+        if !options.is_empty() {
+            url.query_pairs_mut().extend_pairs(options);
+        }
+        write!(f, "vault:{url}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<VaultAddress, String> {
+        text.parse().map_err(|error: BadVaultAddress| error.to_string())
+    }
+
+    #[test]
+    fn an_address_names_server_mount_namespace_and_login() {
+        let plain = parse("vault:https://vault.example:8200/kv").unwrap();
+        assert_eq!((plain.server.as_str(), plain.mount.as_str()), ("https://vault.example:8200/", "kv"));
+        assert_eq!((plain.namespace.as_deref(), &plain.login), (None, &Login::Token));
+        let odd = parse("vault:http://127.0.0.1:8200/team%20a/kv/?namespace=/a/b/").unwrap();
+        assert_eq!((odd.mount.as_str(), odd.namespace.as_deref()), ("team a/kv", Some("a/b")));
+        let text = "vault:https://v/kv?auth=approle&role_id=r&secret_id_file=/etc/s";
+        let role = parse(text).unwrap();
+        assert!(matches!(&role.login, Login::AppRole { mount, .. } if mount == "approle"));
+        let pod = parse("vault:https://v/kv?auth=kubernetes&role=backup&auth_mount=eks").unwrap();
+        assert!(
+            matches!(&pod.login, Login::Jwt { mount, jwt_file, .. } if mount == "eks" && jwt_file == SERVICE_ACCOUNT)
+        );
+        for address in [plain, odd, role, pod] {
+            assert_eq!(parse(&address.to_string()).unwrap(), address, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_one_sentence() {
+        for (text, words) in [
+            ("aws:eu-west-1", "does not begin with vault:"),
+            ("vault:kv", "not a URL"),
+            ("vault:ftp://v/kv", "not a URL"),
+            ("vault:https://v", "names no mount"),
+            ("vault:https://v/", "names no mount"),
+            ("vault:https://v/%ff", "not UTF-8"),
+            ("vault:https://root:s3cret@v/kv", "credentials do not belong"),
+            ("vault:https://v/kv?token=s3cret", "token is no option"),
+            ("vault:https://v/kv?namespace=a&namespace=b", "twice"),
+            ("vault:https://v/kv?auth=approle&role_id=r", "needs secret_id_file"),
+            ("vault:https://v/kv?auth=kubernetes", "needs role"),
+            ("vault:https://v/kv?auth=jwt&role=r", "needs jwt_file"),
+            ("vault:https://v/kv?auth=ldap", "is not known"),
+        ] {
+            let told = parse(text).err().unwrap();
+            assert!(told.contains(words) && !told.contains("s3cret"), "{text}: {told}");
+        }
+    }
+}

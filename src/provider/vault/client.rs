@@ -1,0 +1,297 @@
+//! Requests: signed in, paced, tried again, and held to a size.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, StatusCode, Url, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+use zeroize::Zeroizing;
+
+use super::{VaultAddress, login, pace::Limiter};
+use crate::{
+    isolation::Isolation,
+    outward::{self, Outward},
+    provider::{ErrorKind, ProviderError},
+};
+
+/// The longest answer: Vault takes requests of 32 MiB, and no storage of it an entry of more than one.
+const LARGEST: usize = 32 * 1024 * 1024;
+/// How often a request is sent in all.
+const ATTEMPTS: u32 = 6;
+/// The first pause between attempts; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
+
+/// One server and namespace, signed in.
+pub(super) struct Client {
+    http: reqwest::Client,
+    server: Url,
+    namespace: Option<String>,
+    token: RwLock<Zeroizing<String>>,
+    isolation: Option<Arc<Isolation>>,
+    limiter: Limiter,
+}
+
+/// What a request is about.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    /// The operation, as reports name it.
+    pub operation: &'static str,
+    /// The secret.
+    pub secret: Option<&'a str>,
+}
+
+/// An answer to this request: a status and, wiped when it is dropped, its body.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// What every answer wraps what it says in.
+#[derive(Deserialize)]
+struct Wrapped<T> {
+    data: Option<T>,
+}
+
+#[derive(Default, Deserialize)]
+struct Errors {
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+impl Client {
+    /// Connects and signs in.
+    pub(super) async fn connect(
+        address: &VaultAddress,
+        isolation: Option<Arc<Isolation>>,
+    ) -> Result<Self, ProviderError> {
+        let about = About { operation: "connect", secret: None };
+        let setting = |error: outward::BadSetting| about.failed(ErrorKind::Invalid, "BadSetting", &error.to_string());
+        let endpoint = outward::Endpoint::parse(address.server.as_str()).map_err(setting)?;
+        if endpoint.is_in_clear() {
+            let words = "http:// beyond this machine would show every secret to the network; use https://";
+            return Err(about.failed(ErrorKind::Invalid, "NotEncrypted", words));
+        }
+        let client = Self {
+            http: Outward::of_process().and_then(|outward| outward.web_client()).map_err(setting)?,
+            server: address.server.clone(),
+            namespace: address.namespace.clone(),
+            token: RwLock::default(),
+            isolation,
+            limiter: Limiter::new(Instant::now()),
+        };
+        let token = login::token(&client, &address.login).await?;
+        *client.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(client)
+    }
+
+    /// The cluster's id: what a place is known by, whatever its address.
+    pub(super) async fn cluster(&self) -> Result<String, ProviderError> {
+        #[derive(Deserialize)]
+        struct Health {
+            #[serde(default)]
+            cluster_id: String,
+        }
+        let about = About { operation: "sys/health", secret: None };
+        // A standby answers 429 and knows the cluster too.
+        let answer = self.send(about, Method::GET, &["sys", "health"], &[("standbyok", "true")], None).await?;
+        let health: Health = answer.json(about)?;
+        if health.cluster_id.is_empty() {
+            return Err(about.failed(ErrorKind::Unavailable, "BadAnswer", "the answer names no cluster"));
+        }
+        Ok(health.cluster_id)
+    }
+
+    /// Reads what is at a path. A 404 is an answer: its body may say what was there.
+    pub(super) async fn get(
+        &self,
+        about: About<'_>,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Answer, ProviderError> {
+        let answer = self.send(about, Method::GET, path, query, None).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::NOT_FOUND => Ok(answer),
+            _ => Err(self.refused(about, &answer).await),
+        }
+    }
+
+    /// Posts `body` and reads the answer; to sign in.
+    pub(super) async fn post(&self, about: About<'_>, path: &[&str], body: &Json) -> Result<Answer, ProviderError> {
+        let body = Zeroizing::new(serde_json::to_vec(body).expect("JSON is JSON"));
+        let answer = self.send(about, Method::POST, path, &[], Some(&body)).await?;
+        if answer.status == StatusCode::OK { Ok(answer) } else { Err(about.refused(&answer)) }
+    }
+
+    /// Sends until there is an answer that another attempt would not change.
+    async fn send(
+        &self,
+        about: About<'_>,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, ProviderError> {
+        let url = self.url(path, query);
+        let mut attempt = 1;
+        loop {
+            self.limiter.acquire().await;
+            let (failure, pause) = match self.once(about, method.clone(), &url, body).await {
+                Ok((answer, pause)) => match answer.status.as_u16() {
+                    429 if about.operation != "sys/health" => {
+                        self.limiter.throttled(pause);
+                        (about.failed(ErrorKind::Throttled, "RateLimited", ""), pause)
+                    }
+                    // 412: a standby that has not caught up.
+                    412 | 500 | 502 | 504 => (about.refused(&answer), None),
+                    503 => (about.failed(ErrorKind::Unavailable, "Sealed", &answer.words(about)), None),
+                    _ => return Ok(answer),
+                },
+                Err(failure) if failure.kind == ErrorKind::Unavailable => (failure, None),
+                Err(failure) => return Err(failure),
+            };
+            if attempt == ATTEMPTS {
+                return Err(failure);
+            }
+            let own = PAUSE * 2_u32.pow(attempt - 1);
+            tokio::time::sleep(pause.unwrap_or(own).min(LONGEST_PAUSE)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn once(
+        &self,
+        about: About<'_>,
+        method: Method,
+        url: &Url,
+        body: Option<&[u8]>,
+    ) -> Result<(Answer, Option<Duration>), ProviderError> {
+        if let Some(isolation) = &self.isolation {
+            let host = url.host_str().unwrap_or_default();
+            let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+            let refused =
+                |error: crate::isolation::Refused| about.failed(ErrorKind::Invalid, "Lost", &error.to_string());
+            isolation.admit(&host, None).map_err(refused)?;
+        }
+        let mut request = self.http.request(method, url.clone()).header("X-Vault-Request", "true");
+        {
+            let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
+            if !token.is_empty() {
+                let mut value = header::HeaderValue::from_str(&token).map_err(|_| {
+                    about.failed(ErrorKind::Credentials, "BadToken", "the token is not a line of ASCII")
+                })?;
+                value.set_sensitive(true);
+                request = request.header("X-Vault-Token", value);
+            }
+        }
+        if let Some(namespace) = &self.namespace {
+            request = request.header("X-Vault-Namespace", namespace.as_str());
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_vec());
+        }
+        let unanswered = |error: &reqwest::Error| {
+            let words = outward::reason(error).unwrap_or("no answer");
+            about.failed(ErrorKind::Unavailable, "NoAnswer", words)
+        };
+        let mut response = request.send().await.map_err(|error| unanswered(&error))?;
+        let pause = response.headers().get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
+        let status = response.status();
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(about.failed(ErrorKind::Limit, "TooLarge", "the answer is longer than 32 MiB"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((Answer { status, body }, pause.map(Duration::from_secs)))
+    }
+
+    /// `/v1/` and these segments, each escaped.
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.server.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().push("v1").extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// A refusal. Whoever is refused for one path may be refused for all: a token that has ended gets the same answer.
+    async fn refused(&self, about: About<'_>, answer: &Answer) -> ProviderError {
+        if answer.status == StatusCode::FORBIDDEN {
+            let look = About { operation: "auth/token/lookup-self", secret: None };
+            let path = ["auth", "token", "lookup-self"];
+            if let Ok(own) = self.send(look, Method::GET, &path, &[], None).await
+                && own.status == StatusCode::FORBIDDEN
+            {
+                return about.failed(ErrorKind::Credentials, "TokenEnded", "the token has expired or was revoked");
+            }
+        }
+        about.refused(answer)
+    }
+}
+
+impl About<'_> {
+    /// A failure of this request.
+    pub(super) fn failed(self, kind: ErrorKind, code: &str, message: &str) -> ProviderError {
+        ProviderError {
+            kind,
+            operation: self.operation,
+            secret: self.secret.map(str::to_owned),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    fn refused(self, answer: &Answer) -> ProviderError {
+        let (kind, code) = match answer.status.as_u16() {
+            403 => (ErrorKind::Denied, "PermissionDenied".to_owned()),
+            404 => (ErrorKind::NotFound, "NotFound".to_owned()),
+            400 | 405 | 413 => (ErrorKind::Invalid, format!("Status{}", answer.status.as_u16())),
+            // A redirect is not followed: it would carry the token elsewhere.
+            300..400 => (ErrorKind::Invalid, "Redirected".to_owned()),
+            status => (ErrorKind::Unavailable, format!("Status{status}")),
+        };
+        self.failed(kind, &code, &answer.words(self))
+    }
+}
+
+impl Answer {
+    /// What it says.
+    pub(super) fn json<T: DeserializeOwned>(&self, about: About<'_>) -> Result<T, ProviderError> {
+        serde_json::from_slice(&self.body).map_err(|_| about.bad("the answer is not the JSON of this request"))
+    }
+
+    /// What its `data` says; `None` where there is none.
+    pub(super) fn data<T: DeserializeOwned>(&self, about: About<'_>) -> Result<Option<T>, ProviderError> {
+        Ok(self.json::<Wrapped<T>>(about)?.data)
+    }
+
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The server's own words, where they cannot hold a value: it echoes parts of what was written.
+    fn words(&self, about: About<'_>) -> String {
+        if about.operation == "login" {
+            return String::new();
+        }
+        let Errors { errors } = serde_json::from_slice(&self.body).unwrap_or_default();
+        errors.join("; ").trim().replace(['\n', '\t'], " ")
+    }
+}
+
+impl About<'_> {
+    /// An answer that is none to this request.
+    pub(super) fn bad(self, what: &str) -> ProviderError {
+        self.failed(ErrorKind::Unavailable, "BadAnswer", what)
+    }
+}

@@ -1,0 +1,107 @@
+//! What KV version 2 keeps about a key: kept as it came, and understood as far as it is needed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::client::About;
+use crate::{
+    model::{Digest, Facets, Secret, Tag},
+    provider::{Listed, ProviderError},
+};
+
+/// The metadata of one key.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Metadata {
+    /// All of it, as the server says it: later versions say more.
+    pub(super) raw: Json,
+    pub(super) known: Known,
+}
+
+/// What of it is needed.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Known {
+    pub(super) created_time: Timestamp,
+    updated_time: Timestamp,
+    pub(super) current_version: u64,
+    #[serde(default)]
+    custom_metadata: Option<BTreeMap<String, Json>>,
+    #[serde(default)]
+    max_versions: u64,
+    #[serde(default)]
+    cas_required: bool,
+    #[serde(default)]
+    delete_version_after: String,
+    #[serde(default)]
+    versions: BTreeMap<String, Row>,
+}
+
+/// One version: its state without its value.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Row {
+    pub(super) created_time: Timestamp,
+    #[serde(default)]
+    deletion_time: String,
+    #[serde(default)]
+    pub(super) destroyed: bool,
+}
+
+impl Metadata {
+    pub(super) fn parse(raw: Json, about: About<'_>) -> Result<Self, ProviderError> {
+        let known: Known = serde_json::from_value(raw.clone()).map_err(|_| about.bad("the metadata is not a key's"))?;
+        if known.versions.keys().any(|number| number.parse::<u64>().is_err()) {
+            return Err(about.bad("a version has no number"));
+        }
+        Ok(Self { raw, known })
+    }
+
+    /// The versions by number.
+    pub(super) fn rows(&self) -> Vec<(u64, &Row)> {
+        let number = |text: &String| text.parse().expect("looked at when it was read");
+        let mut rows: Vec<(u64, &Row)> = self.known.versions.iter().map(|(text, row)| (number(text), row)).collect();
+        rows.sort_by_key(|(number, _)| *number);
+        rows
+    }
+
+    /// The secret. Its identity is the path with the time it was made: a key that was deleted and made anew begins at version
+    /// 1 again.
+    pub(super) fn secret(&self, name: &str) -> Secret {
+        let known = &self.known;
+        let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let tags =
+            known.custom_metadata.iter().flatten().map(|(key, value)| Tag { key: key.clone(), value: text(value) });
+        let mut facets = Facets { tags: tags.collect(), ..Facets::default() };
+        let keep = json!({ "most_versions": known.max_versions, "delete_after": known.delete_version_after });
+        if known.max_versions > 0 || !["", "0s"].contains(&known.delete_version_after.as_str()) {
+            facets.other.insert("keep".into(), keep);
+        }
+        if known.cas_required {
+            facets.other.insert("check_and_set".into(), json!(true));
+        }
+        Secret {
+            name: name.to_owned(),
+            id: format!("{name}@{}", known.created_time),
+            facets,
+            created: Some(known.created_time),
+            changed: Some(known.updated_time),
+            raw: json!({ "metadata": self.raw }),
+            ..Secret::default()
+        }
+    }
+
+    /// The entry of a listing: whatever happens to a version, its state or the metadata shows here.
+    pub(super) fn listed(&self, name: &str) -> Listed {
+        let secret = self.secret(name);
+        let fingerprint = Some(Digest::of(&serde_json::to_vec(&self.raw).expect("JSON is JSON")));
+        Listed { name: name.to_owned(), id: secret.id.clone(), secret, fingerprint }
+    }
+}
+
+impl Row {
+    /// Whether it is deleted by now. A time to come is a deletion that is to happen: until then it can be read.
+    pub(super) fn is_deleted(&self, now: Timestamp) -> bool {
+        !self.deletion_time.is_empty() && self.deletion_time.parse::<Timestamp>().is_ok_and(|time| time <= now)
+    }
+}

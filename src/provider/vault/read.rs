@@ -1,0 +1,165 @@
+//! Reading one key: states, metadata and values of one moment.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, stream};
+use serde::Deserialize;
+use serde_json::{Value as Json, value::RawValue};
+
+use super::{
+    Vault,
+    client::{About, Answer},
+    metadata::{Metadata, Row},
+};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    model::{Part, SecretValue, Unreadable, VersionFacets, Withheld},
+    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError},
+};
+
+/// How often a key that changes while it is read is read again.
+const READS: u32 = 5;
+/// The code recorded for one that never stood still.
+const CHANGED: &str = "ChangedWhileReading";
+/// Values of one key read at the same time.
+const AT_ONCE: usize = 8;
+/// What one value may take, for the budget: an entry of a storage is no longer.
+const LARGEST: usize = 1024 * 1024;
+
+/// What a version's answer says.
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    metadata: Option<SaidAbout>,
+}
+
+#[derive(Deserialize)]
+struct SaidAbout {
+    version: u64,
+    #[serde(default)]
+    destroyed: bool,
+}
+
+#[derive(Deserialize)]
+struct Wrapped<'a> {
+    #[serde(borrow)]
+    data: Option<Said<'a>>,
+}
+
+impl Vault {
+    /// The metadata of a key; `None`: there is no such key.
+    pub(super) async fn metadata(&self, name: &str) -> Result<Option<Metadata>, ProviderError> {
+        let about = About { operation: "metadata", secret: Some(name) };
+        let answer = self.client.get(about, &self.path("metadata", name), &[]).await?;
+        if answer.status.is_success() {
+            let raw: Json = answer.data(about)?.ok_or_else(|| about.bad("the answer holds no metadata"))?;
+            return Metadata::parse(raw, about).map(Some);
+        }
+        match answer.json::<Json>(about)?["errors"].as_array() {
+            Some(errors) if errors.is_empty() => Ok(None),
+            _ => Err(about.bad("what answers is not a KV engine of version 2")),
+        }
+    }
+
+    pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
+        let name = listed.name.as_str();
+        let gone = || About { operation: "metadata", secret: Some(name) }.failed(ErrorKind::NotFound, "NotFound", "");
+        let mut before = self.metadata(name).await?.ok_or_else(gone)?;
+        for read in 1..=READS {
+            let (versions, held, vanished) = self.versions(name, &before, known).await?;
+            let after = self.metadata(name).await?.ok_or_else(gone)?;
+            let is_settled = after == before && !vanished;
+            if is_settled || read == READS {
+                let mut secret = after.secret(name);
+                if !is_settled {
+                    let (part, operation) = (Part::Versions, "metadata".to_owned());
+                    secret.unreadable.push(Unreadable { part, operation, reason: CHANGED.into() });
+                }
+                let agrees = after.listed(name).fingerprint == listed.fingerprint;
+                return Ok(Fetched { secret, versions, agrees, held: Some(held) });
+            }
+            before = after;
+        }
+        Err(gone())
+    }
+
+    /// Every version with its value; whether one that was there is gone.
+    async fn versions(
+        &self,
+        name: &str,
+        metadata: &Metadata,
+        known: &Known<'_>,
+    ) -> Result<(Vec<FetchedVersion>, crate::provider::Held, bool), ProviderError> {
+        let (id, now) = (metadata.secret(name).id, SystemClock.now());
+        let state = |number: u64, row: &Row| {
+            if known(&id, &number.to_string()) {
+                Some(FetchedValue::Known)
+            } else if row.destroyed {
+                Some(FetchedValue::Withheld(Withheld::Destroyed))
+            } else if row.is_deleted(now) {
+                Some(FetchedValue::Withheld(Withheld::Deleted))
+            } else {
+                None
+            }
+        };
+        let rows = metadata.rows();
+        let mut values: BTreeMap<u64, FetchedValue> =
+            rows.iter().filter_map(|(number, row)| Some((*number, state(*number, row)?))).collect();
+        let wanted: Vec<u64> = rows.iter().map(|(number, _)| *number).filter(|it| !values.contains_key(it)).collect();
+        let mut held = self.budget.reserve(wanted.len() * LARGEST).await;
+        let mut reads = stream::iter(wanted).map(|number| async move { (number, self.value(name, number).await) });
+        let mut reads = std::pin::pin!(reads.by_ref().buffer_unordered(AT_ONCE));
+        let (mut vanished, mut bytes) = (false, 0);
+        while let Some((number, read)) = reads.next().await {
+            let value = match read {
+                Ok(Some(value)) => value,
+                Ok(None) => {
+                    vanished = true;
+                    FetchedValue::None
+                }
+                Err(error) if error.kind == ErrorKind::Denied => FetchedValue::Unreadable(error.code),
+                Err(error) => return Err(error),
+            };
+            if let FetchedValue::Value(value) = &value {
+                bytes += value.expose().len();
+            }
+            values.insert(number, value);
+        }
+        held.shrink(bytes);
+        let version = |(number, row): (u64, &Row)| FetchedVersion {
+            id: number.to_string(),
+            current: number == metadata.known.current_version,
+            labels: Vec::new(),
+            created: Some(row.created_time),
+            facets: VersionFacets::default(),
+            value: values.remove(&number).unwrap_or(FetchedValue::None),
+        };
+        Ok((rows.into_iter().map(version).collect(), held, vanished))
+    }
+
+    /// The value of a version, or the state that it is in by now; `None`: there is no such version any more.
+    async fn value(&self, name: &str, number: u64) -> Result<Option<FetchedValue>, ProviderError> {
+        let about = About { operation: "data", secret: Some(name) };
+        let text = number.to_string();
+        let answer = self.client.get(about, &self.path("data", name), &[("version", &text)]).await?;
+        // The body of a 404 tells a deleted or destroyed version from none.
+        value_of(&answer, number, about)
+    }
+}
+
+fn value_of(answer: &Answer, number: u64, about: About<'_>) -> Result<Option<FetchedValue>, ProviderError> {
+    let said: Wrapped<'_> =
+        serde_json::from_slice(answer.bytes()).map_err(|_| about.bad("the answer is not the JSON of this request"))?;
+    let Some(Said { data, metadata }) = said.data else {
+        return if answer.status.is_success() { Err(about.bad("the answer holds no version")) } else { Ok(None) };
+    };
+    let metadata = metadata.filter(|metadata| metadata.version == number);
+    let metadata = metadata.ok_or_else(|| about.bad("the answer is of another version"))?;
+    match data.map(RawValue::get).filter(|_| answer.status.is_success()) {
+        // Exactly the server's text: to read a number is to change it.
+        Some(text) => Ok(Some(FetchedValue::Value(SecretValue::fields(text.to_owned())))),
+        None if metadata.destroyed => Ok(Some(FetchedValue::Withheld(Withheld::Destroyed))),
+        None => Ok(Some(FetchedValue::Withheld(Withheld::Deleted))),
+    }
+}

@@ -1,0 +1,164 @@
+//! Vault's KV version 2 on a real OpenBao server, seeded and read by hvac, a client nobody here wrote.
+#![cfg(feature = "vault")]
+
+use std::{collections::BTreeMap, process::Command};
+
+use futures::TryStreamExt as _;
+use lifeboat::{
+    model::Withheld,
+    provider::{ErrorKind, Fetched, FetchedValue, Listed, Source as _, vault::Vault},
+};
+use serde_json::Value as Json;
+
+use crate::servers::{Bao, program};
+
+/// A server with odd keys, what hvac sees of them, and an address that signs in by a role that may only read.
+struct World {
+    bao: Bao,
+    told: Json,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let bao = Bao::start();
+        let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/vault_seed.py");
+        let words = [bao.endpoint.as_str(), Bao::ROOT];
+        let ran = Command::new(program("python")).arg("-B").arg(script).args(words).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let told: Json = serde_json::from_slice(&ran.stdout).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret-id");
+        std::fs::write(&file, format!("{}\n", told["secret_id"].as_str().unwrap())).unwrap();
+        let role = told["role_id"].as_str().unwrap();
+        let address = format!(
+            "vault:{}/secret?auth=approle&role_id={role}&secret_id_file={}",
+            bao.endpoint,
+            file.to_str().unwrap()
+        );
+        Self { bao, told, address, _folder: folder }
+    }
+
+    async fn connect(&self) -> Vault {
+        Vault::connect(&self.address.parse().unwrap(), None).await.unwrap()
+    }
+}
+
+async fn listed(vault: &Vault) -> BTreeMap<String, Listed> {
+    let all: Vec<Listed> = vault.list().try_collect().await.unwrap();
+    let count = all.len();
+    let by_name: BTreeMap<_, _> = all.into_iter().map(|listed| (listed.name.clone(), listed)).collect();
+    assert_eq!(by_name.len(), count, "no name twice");
+    by_name
+}
+
+async fn read(vault: &Vault, listed: &Listed) -> Fetched {
+    vault.fetch(listed, &|_, _| false).await.unwrap()
+}
+
+fn fields(value: &FetchedValue) -> Option<Json> {
+    match value {
+        FetchedValue::Value(value) => Some(serde_json::from_slice(value.expose()).unwrap()),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_read_as_another_client_reads_it() {
+    let world = World::new();
+    let vault = world.connect().await;
+    let found = listed(&vault).await;
+    let estate = world.told["estate"].as_object().unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), estate.keys().collect::<Vec<_>>());
+    assert!(found.len() > 50 && found.contains_key("both") && found.contains_key("both/below"));
+    for (name, expected) in estate {
+        let entry = &found[name];
+        let fetched = read(&vault, entry).await;
+        assert!(fetched.agrees, "{name}");
+        assert_eq!(fetched.secret.id, entry.id, "{name}");
+        assert_eq!(fetched.secret.raw["metadata"], expected["metadata"], "{name}: nothing of it is dropped");
+        let rows = expected["metadata"]["versions"].as_object().unwrap();
+        assert_eq!(fetched.versions.len(), rows.len(), "{name}");
+        for version in &fetched.versions {
+            let row = &rows[&version.id];
+            let value = expected["values"].get(&version.id);
+            match &version.value {
+                FetchedValue::Withheld(Withheld::Destroyed) => assert_eq!(row["destroyed"], true, "{name}"),
+                FetchedValue::Withheld(Withheld::Deleted) => assert_ne!(row["deletion_time"], "", "{name}"),
+                FetchedValue::Unreadable(code) => {
+                    assert_eq!((name.as_str(), code.as_str()), ("denied/key", "PermissionDenied"));
+                    continue;
+                }
+                value => assert!(matches!(value, FetchedValue::Value(_)), "{name} {}", version.id),
+            }
+            assert_eq!(fields(&version.value).as_ref(), value, "{name} {}", version.id);
+        }
+        let current = fetched.versions.iter().find(|version| version.current).map(|version| version.id.clone());
+        let number = expected["metadata"]["current_version"].as_u64().unwrap();
+        assert_eq!(current, (number > 0).then(|| number.to_string()), "{name}");
+    }
+    let tags = &read(&vault, &found["app/db"]).await.secret.facets.tags;
+    assert_eq!((tags[0].key.as_str(), tags[0].value.as_str()), ("owner", "team é"));
+    let pruned = read(&vault, &found["pruned"]).await;
+    assert_eq!(pruned.versions.iter().map(|it| it.id.as_str()).collect::<Vec<_>>()[..2], ["4", "5"], "by number");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_changes_with_everything_and_a_key_made_anew_is_another_one() {
+    let world = World::new();
+    let vault = world.connect().await;
+    let before = listed(&vault).await;
+    let again = listed(&vault).await;
+    let print = |from: &BTreeMap<String, Listed>, name: &str| from[name].fingerprint.unwrap();
+    assert!(before.keys().all(|name| print(&before, name) == print(&again, name)), "reading changes nothing");
+    world.bao.run(&["kv", "put", "secret/many/01", "v=new"]);
+    world.bao.run(&["kv", "delete", "-versions=1", "secret/many/02"]);
+    world.bao.run(&["kv", "metadata", "put", "-custom-metadata=a=b", "secret/many/03"]);
+    world.bao.run(&["kv", "metadata", "delete", "secret/many/04"]);
+    world.bao.run(&["kv", "put", "secret/many/04", "v=anew"]);
+    let after = listed(&vault).await;
+    let changed: Vec<_> = after.keys().filter(|name| print(&before, name) != print(&after, name)).collect();
+    assert_eq!(changed, ["many/01", "many/02", "many/03", "many/04"]);
+    assert_eq!(before["many/01"].id, after["many/01"].id);
+    assert_ne!(before["many/04"].id, after["many/04"].id);
+    // The old listing leads to the new key: what is known of the old one's version 1 says nothing of the new one's.
+    let known = before["many/04"].id.clone();
+    let fetched = vault.fetch(&before["many/04"], &|id, _| id == known).await.unwrap();
+    assert_eq!(fields(&fetched.versions[0].value).unwrap()["v"], "anew");
+    assert!(!fetched.agrees);
+    let same =
+        vault.fetch(&after["many/05"], &|id, version| (id, version) == (&after["many/05"].id, "1")).await.unwrap();
+    assert!(matches!(same.versions[0].value, FetchedValue::Known));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_used_is_one_sentence_and_shows_no_secret() {
+    let world = World::new();
+    let connect = |address: String| async move {
+        let error = Vault::connect(&address.parse().unwrap(), None).await.err().unwrap();
+        (error.kind, error.to_string())
+    };
+    let with = |from: &str, to: &str| world.address.replace(from, to);
+    let (kind, words) = connect(with("/secret?", "/none?")).await;
+    assert!(kind == ErrorKind::Denied && words.contains("no mount none"), "{words}");
+    let (kind, words) = connect(with("/secret?", "/secret/app?")).await;
+    assert!(kind == ErrorKind::Invalid && words.contains("within the mount secret"), "{words}");
+    let (kind, words) = connect(with("secret-id", "nothing")).await;
+    assert!(kind == ErrorKind::Credentials && words.contains("cannot be read"), "{words}");
+    let role = world.told["role_id"].as_str().unwrap();
+    let (kind, words) = connect(with(role, "another")).await;
+    assert!(kind == ErrorKind::Credentials && words.contains("does not let this role in"), "{words}");
+    assert!(!words.contains(world.told["secret_id"].as_str().unwrap()));
+    let (kind, words) = connect("vault:http://vault.example/kv".into()).await;
+    assert!(kind == ErrorKind::Invalid && words.contains("https://"), "{words}");
+    // A token that is revoked in the middle ends the run: nothing after it is "permission denied" by name.
+    let vault = world.connect().await;
+    let found = listed(&vault).await;
+    world.bao.run(&["token", "revoke", "-mode=path", "auth/approle"]);
+    let error = vault.fetch(&found["big"], &|_, _| false).await.err().unwrap();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Credentials, "TokenEnded"));
+    world.bao.run(&["operator", "seal"]);
+    let error = vault.fetch(&found["big"], &|_, _| false).await.err().unwrap();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unavailable, "Sealed"));
+}
