@@ -403,6 +403,9 @@ impl From<DrillError> for Failure {
             DrillError::NotASandbox(_) => {
                 Self::new(Exit::Refused, message).hint("use the credentials and the region of a sandbox account")
             }
+            DrillError::Choice(error @ NoChoice::SeveralSources(_)) => {
+                Self::from(error).also("or set [snapshot] source in the drill file")
+            }
             DrillError::Choice(error) => error.into(),
             DrillError::NotSealed(_) => {
                 Self::new(Exit::Failed, message).hint("run `lifeboat snapshot`, then the drill again; see docs/drills.md")

@@ -12,9 +12,13 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  lifeboat sandbox --listen 127.0.0.1:4599
-  AWS_ENDPOINT_URL=http://127.0.0.1:4599 AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=x \\
-      AWS_REGION=eu-central-1 aws secretsmanager list-secrets
+  lifeboat sandbox
+  lifeboat sandbox --listen 127.0.0.1:0 --quotas
+
+In another terminal, after the two lines that it prints:
+  export AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=x
+  aws secretsmanager create-secret --region eu-central-1 --name app/one --secret-string value
+  curl -H \"x-lifeboat-sandbox: $LIFEBOAT_SANDBOX_TOKEN\" $AWS_ENDPOINT_URL/_sandbox/calls
 
 A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it
 stops.

@@ -149,11 +149,11 @@ fn unfinished(request: &Request<'_>, place: &Place) -> Result<Option<Unfinished>
 fn no_snapshot(request: &Request<'_>, why: NoChoice) -> DrillError {
     let storage = request.repository.storage().address();
     match why {
-        NoChoice::Refused(_) | NoChoice::Superseded { .. } | NoChoice::Ambiguous(_) => why.into(),
-        NoChoice::SeveralSources(_) => {
-            let why = "there are several sources: set [snapshot] source";
-            DrillError::NoSnapshot(format!("{why}, in {storage}"))
-        }
+        NoChoice::Refused(_)
+        | NoChoice::Superseded { .. }
+        | NoChoice::Ambiguous(_)
+        | NoChoice::SeveralSources(_)
+        | NoChoice::NoSuchSource { .. } => why.into(),
         other => DrillError::NoSnapshot(format!("no snapshot matches [snapshot], in {storage}: {other}")),
     }
 }

@@ -110,6 +110,28 @@ async fn the_switches_need_the_token() {
     sandbox.shutdown().await;
 }
 
+/// What the help says is typed into a shell as it stands there.
+#[test]
+fn the_examples_of_the_help_work() {
+    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let help = desk.run("sandbox --help").expect(0).out;
+    let (_, lines) = help.split_once("In another terminal").unwrap();
+    let lines: Vec<&str> = lines.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 3, "{help}");
+    let mut child = desk.command(binary());
+    child.args(["sandbox", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = child.spawn().unwrap();
+    let printed = BufReader::new(child.stdout.take().unwrap()).lines().take(2).map(Result::unwrap);
+    let printed: Vec<String> = printed.collect();
+    let script = format!("set -e\n{}\n{}\n", printed.join("\n"), lines.join("\n"));
+    let aws = crate::servers::program("aws");
+    let path = format!("{}:/usr/bin:/bin", aws.parent().unwrap().display());
+    let ran = desk.finish(desk.command("sh").env("PATH", path).args(["-c", &script])).expect(0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ran.out.contains("\"Name\": \"app/one\"") && ran.out.contains("CreateSecret"), "{}", ran.out);
+}
+
 #[tokio::test]
 async fn the_command_prints_endpoint_and_token() {
     let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);

@@ -217,10 +217,18 @@ async fn which_of_several_sources_is_never_guessed() {
         std::fs::write(desk.path("drills/monthly.toml"), text).unwrap();
         desk.run_as(account, &format!("drill run monthly --yes {SHEETS}"))
     };
-    drill("", "555555555555").expect(1).says("several sources: set [snapshot] source");
+    let unsaid = drill("", "555555555555").expect(2).says("snapshots of 6 sources");
+    assert!(unsaid.err.contains("--source with one of: 111111111111:eu-central-1, "), "{}", unsaid.err);
+    let of = |source: &str| {
+        let words = format!("drill run monthly --source {source} --yes --json {SHEETS}");
+        desk.run_as("555555555555", &words)
+    };
+    let record = of("333333333333:eu-west-1").expect(0).json()["record"].clone();
+    assert_eq!((&record["source"]["account"], &record["source"]["region"]), (&ACCOUNTS[2].into(), &REGIONS[1].into()));
+    of("444444444444").expect(2).says("no snapshot of source 444444444444");
     let source = "source = \"222222222222:eu-west-1\"";
     drill(source, "333333333333").expect(4).says("333333333333 is a source of this repository");
-    drill("source = \"444444444444:eu-west-1\"", "666666666666").expect(1).says("no snapshot matches [snapshot]");
+    drill("source = \"444444444444:eu-west-1\"", "666666666666").expect(2).says("no snapshot of source 444444444444");
     sandbox.shutdown().await;
 }
 
@@ -390,7 +398,7 @@ fn an_organization_is_captured_account_by_account() {
     assert!(ran.err.contains("account 000000000009 is left out: not in the organization"), "{}", ran.err);
     assert_eq!(ran.json()["sources"].as_array().unwrap().len(), 2);
     configure(&desk, &format!("{organization}accounts = [\"{closed}\"]\n"));
-    desk.run("snapshot").expect(2).says("every account of the organization is left out");
+    desk.run("snapshot").expect(2).says("every account of the organization is excluded");
 }
 
 /// The command after `lifeboat` in a line of shell, with the index of a job filled in.

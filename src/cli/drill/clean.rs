@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    super::{Context, Exit, Failure, history::CompareArgs, output::plural, watch::Watch},
+    super::{Context, Exit, Failure, history::CompareArgs, output::plural, show::SourceArg, watch::Watch},
     place,
 };
 use crate::{
@@ -33,12 +33,17 @@ pub(super) struct Args {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
+    source: SourceArg,
+    #[command(flatten)]
     compare: CompareArgs,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let host = context.host()?;
-    let (file, _) = host.drill_plan(&args.name)?;
+    let (mut file, _) = host.drill_plan(&args.name)?;
+    if let Some(source) = &args.source.source {
+        file.snapshot.source = Some(source.clone());
+    }
     if file.target.sandbox {
         return Err(Failure::usage("the embedded sandbox ends with its drill, so there is nothing to clean"));
     }

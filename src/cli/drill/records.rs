@@ -15,6 +15,7 @@ use crate::{
 
 /// List the drill records of the repository and of its copies, with result, signature and chain verified
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  lifeboat drill list\n  lifeboat drill list --json")]
 pub(super) struct ListArgs {}
 
 /// Show one drill record, or write its report
@@ -37,6 +38,11 @@ pub(super) struct ShowArgs {
 
 /// Check record, signature and chain of every drill
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat drill verify
+
+Exit code 4: a record does not verify.")]
 pub(super) struct VerifyArgs {}
 
 /// The records of the repository and of every copy that answers, each once.

@@ -14,6 +14,7 @@ use super::{
         history::CompareArgs,
         output::plural,
         quorum::{self, ShareArgs},
+        show::SourceArg,
         watch::Watch,
     },
     place,
@@ -38,6 +39,7 @@ use crate::{
 Examples:
   lifeboat drill run monthly                                   with drills/monthly.toml
   lifeboat drill run outage --target sandbox --share sheets/   in the embedded sandbox
+  lifeboat drill run monthly --source 111111111111:eu-central-1
   AWS_PROFILE=sandbox lifeboat drill run --to aws:eu-west-1 --share sheets/
 
 The embedded sandbox needs no account and costs nothing. Exit codes: 0 passed, 3 failed,
@@ -56,6 +58,8 @@ pub(super) struct Args {
     /// `latest` or the beginning of a snapshot's id, instead of the snapshot in the drill file
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
+    #[command(flatten)]
+    source: SourceArg,
     #[command(flatten)]
     compare: CompareArgs,
     #[command(flatten)]
@@ -218,12 +222,16 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
     match args.snapshot.as_deref() {
         None => {}
         Some("latest") => {
-            file.snapshot = drill::SnapshotSection { from: file.snapshot.from.take(), ..Default::default() }
+            let (from, source) = (file.snapshot.from.take(), file.snapshot.source.take());
+            file.snapshot = drill::SnapshotSection { from, source, ..Default::default() };
         }
         Some(id) => {
             let (select, id, from) = (drill::Select::Id, Some(id.to_owned()), file.snapshot.from.take());
             file.snapshot = drill::SnapshotSection { select, id, from, ..Default::default() };
         }
+    }
+    if let Some(source) = &args.source.source {
+        file.snapshot.source = Some(source.clone());
     }
     file.report.redact_names |= args.redact_names;
     Ok((file, digest))
