@@ -63,7 +63,7 @@ pub enum EstateError {
     #[error("[source]: {0}")]
     Region(#[from] NoSuchRegion),
     /// Nothing is left.
-    #[error("every account of the organization is left out, so there is nothing to capture")]
+    #[error("every account of the organization is excluded, so there is nothing to capture")]
     Empty,
     /// The same account and region twice.
     #[error("two sources lead to the same place, {0}")]

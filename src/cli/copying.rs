@@ -113,7 +113,7 @@ async fn one(
     // A disk that is not mounted looks like an empty place for a new copy, and the copy would be made beside it.
     if let (Some(known), Err(RepoError::NotARepository(_))) = (known, Repository::open(storage.clone()).await) {
         let message =
-            format!("the copy is gone: it held the snapshots up to number {} when it was last seen", known.sequence);
+            format!("the copy is gone: it had the snapshots up to number {} when it was last seen", known.sequence);
         return Err(Failure::new(Exit::Incomplete, message).hint(format!(
             "check that its disk is mounted or its bucket is the right one; to make a new copy there: {}",
             text::command(["lifeboat", "copy", "--to", &section.url, "--remake"])

@@ -149,7 +149,9 @@ fn describe(of: &str, older: &str, newer: &str, diff: &Diff) -> String {
         let what = format!("{} {}", change.what, change.detail).trim_end().to_owned();
         vec![change.name.clone(), change.version.clone().unwrap_or_default(), what]
     }));
-    rows.extend(diff.unread.iter().map(|name| vec![name.clone(), String::new(), "could not be read whole".into()]));
+    rows.extend(
+        diff.unread.iter().map(|name| vec![name.clone(), String::new(), "could not be read completely".into()]),
+    );
     let unknown = match diff.values_unknown {
         0 => String::new(),
         count => format!("; {} not compared (this needs a quorum: --share)", plural(count, "value")),

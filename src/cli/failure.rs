@@ -77,7 +77,7 @@ impl From<ForgetError> for Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let mut hint = "`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)".to_owned();
+        let mut hint = "`lifeboat check` lists everything that is wrong; a copy may be intact (--repo)".to_owned();
         if !refusal.holders.is_empty() {
             hint.push_str(&format!("; the newest snapshot is known to {}", refusal.holders.join(" and ")));
         }
@@ -101,7 +101,7 @@ impl From<NoChoice> for Failure {
             NoChoice::Ambiguous(_) => Self::new(Exit::Refused, message).hint("name one by its id (--snapshot ID)"),
             NoChoice::None(_) | NoChoice::NoneAt(_) => Self::usage(message).hint("`lifeboat list` shows them"),
             NoChoice::Forgotten(_) => Self::usage(message)
-                .hint("`lifeboat list` shows what there is; a locked copy may still hold this one (--repo)"),
+                .hint("`lifeboat list` shows what there is; a locked copy may still have this one (--repo)"),
             NoChoice::SeveralSources(places) => {
                 Self::usage(message).hint(format!("use --source with one of: {}", names(&places)))
             }
@@ -145,8 +145,8 @@ impl From<EstateError> for Failure {
                 .hint("only the management account or a delegated administrator can list accounts (docs/iam.md)"),
             EstateError::Provider(error) => error.into(),
             EstateError::Region(_) => Self::usage(message).hint("correct the region in the configuration"),
-            EstateError::Empty => Self::usage(message).hint("see [source] accounts and exclude_accounts"),
-            EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("leave one of them out"),
+            EstateError::Empty => Self::usage(message).hint("check [source] accounts and exclude_accounts"),
+            EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("remove one of them"),
         }
     }
 }
@@ -195,7 +195,7 @@ impl From<RepoError> for Failure {
             RepoError::Exists(_) => Self::new(Exit::Refused, message).hint("choose another place for a new repository"),
             RepoError::Newer { .. } => Self::new(Exit::Failed, message).hint("use a newer lifeboat"),
             RepoError::Damaged { .. } => Self::new(Exit::Damaged, message)
-                .hint("`lifeboat check` lists everything that is wrong; a copy may be whole (--repo)"),
+                .hint("`lifeboat check` lists everything that is wrong; a copy may be intact (--repo)"),
             RepoError::Untrusted { .. } => Self::new(Exit::Refused, message)
                 .hint("lifeboat uses only files whose signatures reach the root; check a copy (--repo)"),
             RepoError::WrongKey { .. } => {
@@ -284,7 +284,7 @@ impl From<SnapshotError> for Failure {
             }
             SnapshotError::Choice(error) => error.into(),
             SnapshotError::Gone(_) => {
-                Self::new(Exit::Failed, message).hint("run it again: it reads what is gone again")
+                Self::new(Exit::Failed, message).hint("run it again: it reads the removed value again")
             }
             SnapshotError::NotASigner(_) => {
                 Self::new(Exit::Refused, message).hint("use the signer that init made, or add this one in a ceremony")
@@ -324,9 +324,9 @@ impl From<ResealError> for Failure {
         match error {
             ResealError::Repository(error) => error.into(),
             ResealError::CurrentKey => Self::new(Exit::NoQuorum, message)
-                .hint("bring a quorum of the sheets that were in force before the rotation"),
+                .hint("use a quorum of the sheets that were in force before the rotation"),
             ResealError::OtherKey { epoch, .. } => {
-                Self::new(Exit::NoQuorum, message).hint(format!("bring a quorum of the sheets of epoch {epoch}"))
+                Self::new(Exit::NoQuorum, message).hint(format!("use a quorum of the sheets of epoch {epoch}"))
             }
             ResealError::NotASigner(_) => Self::new(Exit::Refused, message).hint("use the signer that init made"),
             ResealError::Choice(error) => error.into(),

@@ -117,7 +117,7 @@ pub(super) fn tell(context: &Context, chosen: &Chosen) {
         context.output.warn("the source of this snapshot listed no secret");
     } else if let Some(had) = manifest.loss() {
         context.output.warn(&format!(
-            "the source of this snapshot had lost more than it may: {} of {} secrets were listed; an earlier one may have more",
+            "the source of this snapshot lost more than is allowed: {} of {} secrets were listed; an earlier snapshot may have more",
             manifest.counts.listed, had.listed
         ));
     }
@@ -163,7 +163,7 @@ pub(super) async fn head_of(
     let chain = other.chain(trust).await?;
     let head = chain.witness();
     if head.is_none() {
-        return Err(Failure::usage(format!("{url} holds no snapshot to compare with")));
+        return Err(Failure::usage(format!("{url} has no snapshot to compare with")));
     }
     let by = format!("the copy at {}", other.storage().address());
     Ok(head.map(|head| Remembered { by, head, holds: true, outside: true }))
@@ -202,7 +202,7 @@ pub(super) async fn or_forgotten(repository: &Repository, trust: &Trust, chosen:
     }
     match repository.forgotten_since(trust, chosen).await {
         Ok(Some(gone)) => Failure::new(Exit::Failed, format!("{gone}, while it was read: {}", failure.message))
-            .hint("choose another snapshot (`lifeboat list`); a locked copy may still hold this one (--repo)"),
+            .hint("choose another snapshot (`lifeboat list`); a locked copy may still have this one (--repo)"),
         _ => failure,
     }
 }

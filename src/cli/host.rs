@@ -46,7 +46,7 @@ struct JoinArgs {
     /// What to call this host in the list of signers
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// The source, where the newest snapshot keeps no configuration, or another one is wanted
+    /// The source, where the newest snapshot has no configuration, or another one is wanted
     #[arg(long, value_name = "aws:REGION")]
     source: Option<ProviderAddress>,
     #[command(flatten)]
@@ -79,7 +79,8 @@ async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
     let opened = quorum::open(context, &repository, &args.shares).await?;
     let current = opened.trust.current();
     if current.signers.iter().any(|signer| signer.name == args.name) {
-        return Err(Failure::usage(format!("a signer is called {:?} already", args.name)).hint("use another --name"));
+        return Err(Failure::usage(format!("there is already a signer with the name {:?}", args.name))
+            .hint("use another --name"));
     }
     let judgement = history::judge(context, &repository, &opened.trust, &args.compare, Reach::Whole).await?;
     // Of whichever source: they all keep the configuration.
@@ -141,7 +142,7 @@ async fn kept_configuration(
 fn configuration(kept: Option<Config>, args: &JoinArgs, address: &str, trust: &Trust) -> Result<Config, Failure> {
     let asked = args.source.as_ref().map(|source| Sources::One(SourceSection::new(source.clone(), None)));
     let Some(sources) = asked.or_else(|| kept.as_ref().map(|kept| kept.sources.clone())) else {
-        return Err(Failure::usage("the newest snapshot keeps no configuration").hint("use --source aws:REGION"));
+        return Err(Failure::usage("the newest snapshot has no configuration").hint("use --source aws:REGION"));
     };
     let epoch = trust.current();
     let pinned = TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() };

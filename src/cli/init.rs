@@ -71,7 +71,7 @@ pub struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let config_path = &context.global.config;
     let Some(address) = context.global.repo.clone() else {
-        return Err(Failure::usage("no repository given").hint("say --repo URL"));
+        return Err(Failure::usage("no repository is named").hint("use --repo URL"));
     };
     app::known_region(&args.source.region).await?;
     let storage = Storage::open(&address)?;
@@ -136,7 +136,7 @@ async fn check_nothing_there(storage: &Storage, config: &Path, script: &Path) ->
     for (file, kind) in files.into_iter().chain(keys.iter().map(|key| (key.as_path(), "a key of this host"))) {
         if file.symlink_metadata().is_ok() {
             let message = format!("there is {kind} at {} already", file.display());
-            let hint = format!("say --config FILE for another one, in another folder; {INTERRUPTED}");
+            let hint = format!("use --config FILE for another one, in another folder; {INTERRUPTED}");
             return Err(Failure::new(Exit::Refused, message).hint(hint));
         }
     }

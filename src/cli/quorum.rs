@@ -59,7 +59,7 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
     let progress = gathering.progress();
     if let Some(set) = gathering.unregistered() {
         context.output.warn(&format!(
-            "the share set {set} of these sheets is not known here: this copy is older than the sheets, or the set was given up"
+            "the share set {set} of these sheets is not known here: this copy is older than the sheets, or the set was abandoned"
         ));
     }
     let quorum = gathering.quorum().map_err(|error| too_few(&error.to_string(), &progress, &rejected))?;
@@ -86,7 +86,7 @@ fn warn_if_exposed(context: &Context, key: &RecoveryKey) {
 fn too_few(reason: &str, progress: &Progress, rejected: &[String]) -> Failure {
     let mut message = reason.to_owned();
     if !rejected.is_empty() {
-        message = format!("{message}; not taken: {}", rejected.join("; "));
+        message = format!("{message}; not accepted: {}", rejected.join("; "));
     }
     let failure = Failure::new(Exit::NoQuorum, message);
     if progress.missing.is_empty() {

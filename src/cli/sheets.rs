@@ -52,7 +52,7 @@ pub(super) fn tell_others(output: Output, others: &[PathBuf]) {
     for file in others {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         output.note(&format!(
-            "  {}: not read, since its name is no sheet's; name it with --share to read it",
+            "  {}: not read, because its name is not that of a sheet; use --share FILE to read it",
             text::line(&name)
         ));
     }

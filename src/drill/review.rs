@@ -37,7 +37,7 @@ fn judge(section: &ReviewSection, plan: &str, past: &[Past], now: Timestamp) -> 
     }
     let operator = found.record().map(|record| record.approval.operator);
     if operator.is_some_and(|operator| verdict::is_same_person(&operator, &section.reviewer)) {
-        return Err(format!("{} held the drill", section.reviewer));
+        return Err(format!("{} ran the drill, so they cannot review it", section.reviewer));
     }
     let ReviewSection { record, reviewer, date, note } = section.clone();
     Ok(Review { record, reviewer, date, note })

@@ -263,7 +263,7 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
     } else if let Some(had) = &newest.loss {
         let counts = &newest.counts;
         let text = format!(
-            "the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there; \
+            "the source lost more than is allowed: {} of {} secrets are listed, {} of {} labelled versions are there; \
              `lifeboat snapshot` shows how to accept this",
             counts.listed, had.listed, counts.labelled, had.labelled
         );
@@ -298,7 +298,7 @@ fn copy(copy: &Copy, since: Timestamp, limits: &Limits, now: Timestamp) -> Optio
         ));
     }
     match copy.newest {
-        None => Some(due_by("copy", &format!("{url} holds no snapshot"), after(since, limits.copy))),
+        None => Some(due_by("copy", &format!("{url} has no snapshot"), after(since, limits.copy))),
         Some(newest) if copy.behind > 0 && now.duration_since(newest.time) > limits.copy => {
             Some(attention("copy", format!("{url} is {} behind", plural(copy.behind, "snapshot"))))
         }

@@ -106,7 +106,7 @@ fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
         ("1 of 3 secrets", |facts| facts.snapshot.as_mut().unwrap().counts.unreadable = 1),
         ("0 of 3 secrets", |facts| facts.snapshot.as_mut().unwrap().counts.values_unreadable = 1),
         ("timed out", |facts| facts.copies[0].error = Some("timed out".into())),
-        ("holds no snapshot", |facts| facts.copies[0].newest = None),
+        ("has no snapshot", |facts| facts.copies[0].newest = None),
         ("is 2 snapshots behind", |facts| {
             (facts.copies[0].behind, facts.copies[0].newest) = (2, Some(CopyHead { sequence: 2, time: ago(27) }));
         }),

@@ -327,7 +327,7 @@ async fn approver_trigger_ticket_and_reviews_are_in_the_record() {
     assert_eq!(record.reviews.iter().map(|it| it.reviewer.as_str()).collect::<Vec<_>>(), ["auditor"]);
     let causes: Vec<_> = record.deviations.iter().map(|it| it.cause.as_str()).collect();
     let expected = [
-        "tester held the drill",
+        "tester ran the drill, so they cannot review it",
         "2026-11-23 is before the drill",
         "2026-11-26 is in the future",
         "this plan has no such record, or the record does not verify",

@@ -139,7 +139,7 @@ async fn a_copy_that_is_gone_is_not_made_again_unasked() {
     std::fs::rename(desk.path("west"), desk.path("unmounted")).unwrap();
     for command in ["snapshot", "copy"] {
         let ran = desk.run(command).expect(3);
-        assert!(ran.err.contains("the copy is gone: it held the snapshots up to number 1"), "{}", ran.err);
+        assert!(ran.err.contains("the copy is gone: it had the snapshots up to number 1"), "{}", ran.err);
         assert!(ran.err.contains("copy --to") && ran.err.contains("--remake"), "{}", ran.err);
         assert!(!desk.path("west").exists(), "{command} made another copy beside it");
     }

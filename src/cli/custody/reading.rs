@@ -43,7 +43,7 @@ pub(super) async fn sheets(paths: &[PathBuf]) -> Result<Vec<SheetText>, Failure>
 pub(super) async fn sheet(path: &Path) -> Result<SheetText, Failure> {
     let mut texts = presented(path).await?;
     if texts.len() > 1 {
-        let message = format!("{} holds {} sheets", path.display(), texts.len());
+        let message = format!("{} has {} sheets", path.display(), texts.len());
         return Err(Failure::usage(message).hint("read one sheet at a time"));
     }
     let given = texts.pop().ok_or_else(|| Failure::new(Exit::NoQuorum, format!("{} is empty", path.display())))?;

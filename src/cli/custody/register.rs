@@ -112,7 +112,7 @@ pub(super) async fn policy(context: &Context) -> Result<Exit, Failure> {
     let policy = custody::policy(&book.epochs, &book.entries, book.pending.is_some());
     let holds = policy.iter().all(|rule| rule.holds);
     context.output.result(&json!({ "rules": policy, "holds": holds }), || {
-        let verdict = |holds| if holds { "holds" } else { "DOES NOT HOLD" };
+        let verdict = |holds| if holds { "met" } else { "NOT MET" };
         let row = |rule: &custody::Policy| vec![rule.rule.into(), verdict(rule.holds).into(), rule.detail.clone()];
         table(&["rule", "", "why"], policy.iter().map(row).collect())
     });

@@ -134,7 +134,9 @@ pub(super) async fn rotate(context: &Context, args: RotateArgs) -> Result<Exit, 
         return reseal::run(context, &desk, args.shares, &accept).await;
     }
     if !args.shares.is_empty() {
-        return Err(Failure::usage("--share goes with --confirm or --reseal").hint("no old sheet is needed to rotate"));
+        return Err(
+            Failure::usage("--share is used only with --confirm or --reseal").hint("no old sheet is needed to rotate")
+        );
     }
     let (successor, handover) = prepare(context, &desk, args.renewal).await?;
     let ceremony = custody::rotate(&successor, &desk.trust)?;

@@ -78,7 +78,7 @@ pub(super) async fn run(
         snapshots => snapshots.iter().map(line).collect::<Vec<_>>().join("\n"),
     });
     context.output.note(
-        "\nThe newest snapshot opens with the sheets in force alone. Older snapshots do not: they stay sealed\n\
+        "\nThe sheets in force open the newest snapshot. Older snapshots do not: they stay sealed\n\
          to the earlier key. Destroy its sheets when you no longer need the older snapshots.",
     );
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })

@@ -120,7 +120,8 @@ async fn remove(context: &Context, args: RemoveArgs) -> Result<Exit, Failure> {
     let signers: Vec<AllowedSigner> = current.iter().filter(|signer| signer.name != args.name).cloned().collect();
     if signers.len() == current.len() {
         let names: Vec<&str> = current.iter().map(|signer| signer.name.as_str()).collect();
-        return Err(Failure::usage(format!("no signer has the name {:?}", args.name)).hint(names.join(", ")));
+        return Err(Failure::usage(format!("no signer has the name {:?}", args.name))
+            .hint(format!("the signers are: {}", names.join(", "))));
     }
     if signers.is_empty() {
         return Err(Failure::usage(format!("{} is the only signer", args.name)).hint("add the new one first"));
@@ -165,7 +166,7 @@ async fn closing_list(
     let lapsing: Vec<&str> = of_removed.map(|each| each.name.as_str()).collect();
     if !lapsing.is_empty() {
         context.output.note(&format!(
-            "Removals that this signer ordered and no host carried out are void: {}",
+            "Removals that this signer ordered and that are not done yet are cancelled: {}",
             lapsing.join(", ")
         ));
     }

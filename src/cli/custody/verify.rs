@@ -146,7 +146,7 @@ fn advice(state: SheetState) -> &'static str {
         SheetState::Current => "",
         SheetState::Retired => "a newer set replaced this one; it still opens everything: destroy it",
         SheetState::EarlierKey => {
-            "a newer key replaced this one; keep it as long as you need the snapshots of its time, then destroy it"
+            "a newer key replaced this one; keep it while you need snapshots of that key, then destroy it"
         }
         SheetState::Pending => {
             "its set comes into force when every sheet of it was read back: `custody reshare --confirm`"

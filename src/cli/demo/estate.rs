@@ -129,5 +129,5 @@ fn random(length: usize) -> Vec<u8> {
 }
 
 fn failed<E: std::error::Error + 'static>(error: &E) -> Failure {
-    Failure::new(Exit::Failed, format!("the sandbox refused to be seeded: {}", DisplayErrorContext(error)))
+    Failure::new(Exit::Failed, format!("the sandbox could not be filled with secrets: {}", DisplayErrorContext(error)))
 }

@@ -28,7 +28,7 @@ The host's key signs the list of all files in it.
 Turns are counted from `since` of the drill file, or from the day the repository was made.
 A turn belongs to the period in which it ends. A turn that is not over is not due.
 
-Exit code 3: a due drill was not held and [missed] of its drill file has no reason, or a record
+Exit code 3: a due drill did not run and [missed] of its drill file has no reason, or a record
 does not verify.
 The archive shows this too.")]
 pub(super) struct Args {
@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         for turn in plan.turns.iter().filter(|turn| turn.is_missed()) {
             context
                 .output
-                .warn(&format!("{} was not held in {}, and its drill file has no reason", plan.name, turn.turn));
+                .warn(&format!("{} did not run in {}, and its drill file has no reason", plan.name, turn.turn));
         }
     }
     summary.faults.iter().for_each(|fault| context.output.warn(fault));

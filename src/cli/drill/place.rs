@@ -114,7 +114,7 @@ fn named(sites: &[Site], wanted: &str) -> Result<usize, Failure> {
     };
     sites.iter().position(of).ok_or_else(|| {
         let known: Vec<&str> = sites.iter().map(|site| site.url.as_str()).collect();
-        Failure::usage(format!("[snapshot] from = {wanted:?} is no repository or copy of this host"))
+        Failure::usage(format!("[snapshot] from = {wanted:?} is not a repository or copy of this host"))
             .hint(format!("known: {}; a copy's region works too", known.join(", ")))
     })
 }

@@ -143,7 +143,7 @@ pub(super) async fn show(context: &Context, args: &ShowArgs) -> Result<Exit, Fai
     }
     if args.html.is_some() || args.pdf.is_some() {
         let Some(record) = past.record() else {
-            return Err(Failure::new(Exit::Refused, "only a record that verifies has a report")
+            return Err(Failure::new(Exit::Refused, "this record does not verify, so it has no report")
                 .hint("records of the first builds have no report"));
         };
         super::run::write_reports(&record, &drills[..position], args.html.as_deref(), args.pdf.as_deref())?;

@@ -293,7 +293,7 @@ fn print(
     seconds: f64,
 ) -> Result<Exit, Failure> {
     for failed in &execution.failed {
-        context.output.warn(&format!("{} is not whole: {}", failed.name, failed.reason));
+        context.output.warn(&format!("{} is not complete: {}", failed.name, failed.reason));
     }
     for line in differences(verification).iter().chain(&view::old_arns(verification)) {
         context.output.warn(line);

@@ -171,7 +171,7 @@ fn warn_of_loss(context: &Context, of: &str, report: &Report, had: &Accepted) {
         return context.output.note(&format!("  if it has none, accept that once:\n  {accept}"));
     }
     context.output.warn(&format!(
-        "{of}the source has lost more than it may: {} of {} secrets are listed, {} of {} labelled versions are there",
+        "{of}the source lost more than is allowed: {} of {} secrets are listed, {} of {} labelled versions are there",
         counts.listed, had.listed, counts.labelled, had.labelled
     ));
     context.output.note(&format!("  the snapshot is kept and replaces no other; to accept the loss:\n  {accept}"));
