@@ -150,6 +150,22 @@ async fn nothing_can_be_taken_out_of_the_evidence_or_added_to_it() {
     let today = day(Timestamp::now());
     desk.run(&format!("drill evidence --from {today} --to {today} all.tar")).expect(0);
     let root = unpacked(&desk, "all.tar");
+    // A file has the time of its record, and what is made of them that of the newest: the same whenever the archive is made.
+    let of = |path: &Path| {
+        let time = std::fs::metadata(path).unwrap().modified().unwrap();
+        Timestamp::try_from(time).unwrap().strftime("%Y%m%dT%H%M%SZ").to_string()
+    };
+    let all = files(&root);
+    let names = all.iter().filter_map(|(path, _)| path.file_name()?.to_str()?.get(..16));
+    let newest = names.filter(|name| name.ends_with('Z')).max().unwrap().to_owned();
+    for (path, _) in &all {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        match name.get(..16).filter(|time| time.ends_with('Z')) {
+            Some(time) => assert_eq!(of(path), time, "{name}"),
+            None if path.parent().unwrap().ends_with("epochs") => assert!(of(path) <= newest, "{name}"),
+            None => assert_eq!(of(path), newest, "{name}"),
+        }
+    }
     assert!(verify(&desk, &root).expect(0).out.contains("everything verifies"));
     let record = desk.run("drill show --json").expect(0).json()["record"].clone();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();

@@ -5,7 +5,11 @@ mod readme;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 use serde::Serialize;
 
 use super::{
@@ -315,20 +319,48 @@ pub fn archive(request: &Request<'_>, summary: &Summary, signer: &Signer) -> Vec
     files.insert(format!("{LIST}.sig"), signature.into_bytes());
     files.insert(LIST.into(), sums.into_bytes());
     let root = format!("lifeboat-evidence-{}-{}", request.from, request.to);
+    let times = Times::of(request, files.keys());
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in &files {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(if name == "verify.sh" { 0o755 } else { 0o644 });
-        header.set_mtime(
-            u64::try_from(TimeZone::UTC.to_timestamp(request.to.into()).map_or(0, Timestamp::as_second)).unwrap_or(0),
-        );
+        header.set_mtime(u64::try_from(times.get(name).as_second()).unwrap_or(0));
         header.set_uid(0);
         header.set_gid(0);
         tar.append_data(&mut header, format!("{root}/{name}"), bytes.as_slice()).expect("memory does not fail");
     }
     tar.into_inner().expect("memory does not fail")
 }
+
+/// When each file of the archive was made: a record and its report at the time in their name, an epoch when it was created, and
+/// what is made of them when the newest of them was. Not when the archive was: it is the same bytes every time.
+struct Times {
+    epochs: BTreeMap<String, Timestamp>,
+    newest: Timestamp,
+}
+
+impl Times {
+    fn of<'n>(request: &Request<'_>, names: impl Iterator<Item = &'n String>) -> Self {
+        let created = |stored: &StoredEpoch| (stored.epoch.file_name(), stored.epoch.created);
+        let epochs: BTreeMap<String, Timestamp> = request.epochs.iter().map(created).collect();
+        let newest = names.filter_map(|name| named_time(name)).chain(epochs.values().copied()).max();
+        Self { epochs, newest: newest.unwrap_or(Timestamp::UNIX_EPOCH) }
+    }
+
+    fn get(&self, name: &str) -> Timestamp {
+        let epoch = self.epochs.get(name.trim_end_matches(".sig")).copied();
+        epoch.or_else(|| named_time(name)).unwrap_or(self.newest)
+    }
+}
+
+/// The time in `drills/20261101T020300Z-….json` and its like.
+fn named_time(name: &str) -> Option<Timestamp> {
+    let (_, file) = name.split_once('/')?;
+    let time = DateTime::strptime("%Y%m%dT%H%M%SZ", file.get(..16)?).ok()?;
+    TimeZone::UTC.to_timestamp(time).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +374,17 @@ mod tests {
         let facts = serde_json::from_slice(&bytes).ok();
         let stored = StoredDrill { name: name.into(), bytes, signature: String::new() };
         Past { stored, facts, fault: None, kind: None }
+    }
+
+    #[test]
+    fn the_time_of_a_record_is_in_its_name() {
+        for name in ["drills/20261101T020300Z-0a0a0a0a.json", "drills/20261101T020300Z-0a0a0a0a.json.sig"] {
+            assert_eq!(named_time(name), Some("2026-11-01T02:03:00Z".parse().unwrap()), "{name}");
+        }
+        for name in ["README.md", "epochs/1-ab.json", "drills/first.json", "drills/20261301T020300Z-x.json", "drills/é"]
+        {
+            assert_eq!(named_time(name), None, "{name}");
+        }
     }
 
     #[test]
