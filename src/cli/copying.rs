@@ -110,8 +110,17 @@ async fn one(
     known: Option<Witness>,
 ) -> Result<(CopyReport, Option<String>), Failure> {
     let storage = Storage::open(&section.url)?;
+    let found = app::whereabouts(neighbours, section, &storage).await;
+    app::apart(neighbours, section, &found)?;
+    let failed = |error: RepoError| match error {
+        // Damage of the source and of the copy look the same here; `check` of each tells.
+        RepoError::Damaged { .. } => Failure::from(error)
+            .hint("`lifeboat check` and `lifeboat check --repo COPY` show which of the two is damaged"),
+        other => other.into(),
+    };
+    let there = repo::who_is_at(&storage).await.map_err(failed)?;
     // A disk that is not mounted looks like an empty place for a new copy, and the copy would be made beside it.
-    if let (Some(known), Err(RepoError::NotARepository(_))) = (known, Repository::open(storage.clone()).await) {
+    if let (Some(known), None) = (known, there) {
         let message =
             format!("the copy is gone: it had the snapshots up to number {} when it was last seen", known.sequence);
         return Err(Failure::new(Exit::Incomplete, message).hint(format!(
@@ -119,15 +128,7 @@ async fn one(
             text::command(["lifeboat", "copy", "--to", &section.url, "--remake"])
         )));
     }
-    let found = app::whereabouts(neighbours, section, &storage).await;
-    app::apart(neighbours, section, &found)?;
-    let report = repo::copy_with(repository, trust, judgement, &storage, watched).await;
-    let report = report.map_err(|error| match error {
-        // Damage of the source and of the copy look the same here; `check` of each tells.
-        RepoError::Damaged { .. } => Failure::from(error)
-            .hint("`lifeboat check` and `lifeboat check --repo COPY` show which of the two is damaged"),
-        other => other.into(),
-    })?;
+    let report = repo::copy_known(repository, trust, judgement, (&storage, there), watched).await.map_err(failed)?;
     // Now there is a file to ask about.
     Ok((report, app::key_of_a_source(neighbours, section, &storage).await))
 }

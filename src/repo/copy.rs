@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     cores,
+    model::RepositoryId,
     progress::{Progress, Silent},
     storage::{Entry, Storage, StorageError},
 };
@@ -58,7 +59,33 @@ pub async fn copy_with(
     to: &Storage,
     (held, progress): (Option<Witness>, &dyn Progress),
 ) -> Result<CopyReport, RepoError> {
-    refuse_another(from, to).await?;
+    let there = who_is_at(to).await?;
+    copy_known(from, trust, judgement, (to, there), (held, progress)).await
+}
+
+/// Which repository a storage holds, if it holds one.
+///
+/// # Errors
+/// As [`Repository::open`], which refuses a storage without one.
+pub async fn who_is_at(to: &Storage) -> Result<Option<RepositoryId>, RepoError> {
+    Ok(Identity::read(to).await?.map(|identity| identity.repository))
+}
+
+/// [`copy_with`] to a storage of which [`who_is_at`] was asked just now.
+///
+/// # Errors
+/// As [`copy`].
+pub async fn copy_known(
+    from: &Repository,
+    trust: &Trust,
+    judgement: &Judgement,
+    (to, there): (&Storage, Option<RepositoryId>),
+    (held, progress): (Option<Witness>, &dyn Progress),
+) -> Result<CopyReport, RepoError> {
+    if let Some(other) = there.filter(|there| *there != from.id) {
+        let (address, id) = (to.address(), other.short());
+        return Err(RepoError::Exists(format!("{address} (another repository, {id})")));
+    }
     let chain = judgement.chain();
     let since = match held {
         Some(held) => newer_than(chain, held, to).await?,
@@ -67,7 +94,7 @@ pub async fn copy_with(
     if since.is_none() && !chain.is_whole() {
         let chain = from.chain(trust).await?;
         let judgement = from.judge_chain(trust, chain, &[]).await?;
-        return Box::pin(copy_with(from, trust, &judgement, to, (None, progress))).await;
+        return Box::pin(copy_known(from, trust, &judgement, (to, there), (None, progress))).await;
     }
     let there = match since {
         Some(_) => newest_part(to, chain).await?,
@@ -105,16 +132,6 @@ struct Copying<'a> {
     /// What the copy held then.
     there: BTreeMap<String, u64>,
     progress: &'a dyn Progress,
-}
-
-async fn refuse_another(from: &Repository, to: &Storage) -> Result<(), RepoError> {
-    match Identity::read(to).await? {
-        Some(there) if there.repository != from.id => {
-            let (address, id) = (to.address(), there.repository.short());
-            Err(RepoError::Exists(format!("{address} (another repository, {id})")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The number after which a copy lacks something; `None` where that is not certain and everything has to be looked at.

@@ -50,7 +50,7 @@ pub use chain::Chain;
 pub use check::{CheckDepth, CheckOptions, CheckReport, History};
 pub use closing::ClosingList;
 pub use content::StoredDrill;
-pub use copy::{CopyReport, copy, copy_with};
+pub use copy::{CopyReport, copy, copy_known, copy_with, who_is_at};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};
 pub use epoch_files::SignedEpoch;
 pub use fault::{AcceptedFault, Fault, FaultKind, NoFault, Severity};

@@ -44,6 +44,26 @@ fn desk(server: &LittleS3, endpoint: &str, more: &str) -> Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_looked_at_once_before_it_is_written() {
+    let server = LittleS3::start();
+    let sandbox = estate().await;
+    let desk = desk(&server, &sandbox.endpoint(), "");
+    desk.run("snapshot").expect(0);
+    let reads = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let seen = std::sync::Arc::clone(&reads);
+    server.script(move |request| {
+        if request.method == "GET" && request.key.ends_with("lifeboat.json") {
+            seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+        None
+    });
+    desk.run("copy").expect(0);
+    // Whose it is, and at the end whether the file is ours byte for byte.
+    assert_eq!(reads.load(std::sync::atomic::Ordering::SeqCst), 2);
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_survives_each_odd_answer_at_each_write() {
     let server = LittleS3::start();
     let sandbox = estate().await;
