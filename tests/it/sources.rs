@@ -217,11 +217,11 @@ async fn which_of_several_sources_is_never_guessed() {
         std::fs::write(desk.path("drills/monthly.toml"), text).unwrap();
         desk.run_as(account, &format!("drill run monthly --yes {SHEETS}"))
     };
-    let unsaid = drill("", "555555555555").expect(2).says("snapshots of 6 sources");
+    let unsaid = drill("", "777777777777").expect(2).says("snapshots of 6 sources");
     assert!(unsaid.err.contains("--source with one of: 111111111111:eu-central-1, "), "{}", unsaid.err);
     let of = |source: &str| {
         let words = format!("drill run monthly --source {source} --yes --json {SHEETS}");
-        desk.run_as("555555555555", &words)
+        desk.run_as("777777777777", &words)
     };
     let record = of("333333333333:eu-west-1").expect(0).json()["record"].clone();
     assert_eq!((&record["source"]["account"], &record["source"]["region"]), (&ACCOUNTS[2].into(), &REGIONS[1].into()));
