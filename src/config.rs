@@ -168,11 +168,21 @@ pub struct CopySection {
 }
 
 /// A provider and a region: `aws:eu-central-1`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProviderAddress {
     /// The region.
     pub region: String,
+}
+
+/// Where secrets are captured from: `aws:REGION`, or the address of another kind as that kind writes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum SourceAddress {
+    /// `aws:REGION`.
+    Aws(ProviderAddress),
+    /// `vault:https://HOST:PORT/MOUNT`, understood by whoever connects.
+    Vault(String),
 }
 
 /// A configuration that cannot be used.
@@ -184,6 +194,9 @@ pub enum ConfigError {
     /// A provider address that is not `aws:REGION`.
     #[error("{0:?} is not a provider address (expected aws:REGION, such as aws:eu-central-1)")]
     Address(String),
+    /// Not a source's address.
+    #[error("{0:?} is not the address of a source (expected aws:REGION or vault:https://HOST:PORT/MOUNT)")]
+    SourceAddress(String),
     /// No sweep at all.
     #[error("sweep_days must be at least 1")]
     SweepDays,
@@ -331,6 +344,50 @@ impl From<ProviderAddress> for String {
 impl fmt::Display for ProviderAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "aws:{}", self.region)
+    }
+}
+
+impl SourceAddress {
+    /// The region, where the address is one of AWS.
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Self::Aws(address) => Some(&address.region),
+            Self::Vault(_) => None,
+        }
+    }
+}
+
+impl FromStr for SourceAddress {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        if text.starts_with("vault:") {
+            return Ok(Self::Vault(text.to_owned()));
+        }
+        text.parse().map(Self::Aws).map_err(|_| ConfigError::SourceAddress(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for SourceAddress {
+    type Error = ConfigError;
+
+    fn try_from(text: String) -> Result<Self, ConfigError> {
+        text.parse()
+    }
+}
+
+impl From<SourceAddress> for String {
+    fn from(address: SourceAddress) -> String {
+        address.to_string()
+    }
+}
+
+impl fmt::Display for SourceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aws(address) => address.fmt(f),
+            Self::Vault(text) => f.write_str(text),
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Host, NoSuchRegion, known_region};
+#[cfg(feature = "vault")]
+use crate::provider::vault::{Vault, VaultAddress};
 use crate::{
-    config::{Access, OrganizationSection, SourceSection, Sources},
+    config::{Access, OrganizationSection, ProviderAddress, SourceAddress, SourceSection, Sources},
     model::{Place, PlaceFilter},
     provider::{
-        ProviderError, Source,
+        ErrorKind, ProviderError, Source,
         aws::{Aws, AwsSettings, Organization, organization},
     },
 };
@@ -50,7 +52,7 @@ pub struct Found {
     /// What the configuration says.
     pub section: SourceSection,
     /// The connection and where it leads.
-    pub outcome: Result<(Arc<Aws>, Place), ProviderError>,
+    pub outcome: Result<(Arc<dyn Source>, Place), ProviderError>,
 }
 
 /// A configuration that an organization contradicts.
@@ -94,16 +96,54 @@ impl Host {
     ///
     /// # Errors
     /// When no credentials can be found.
-    pub async fn connect(section: &SourceSection) -> Result<Arc<Aws>, ProviderError> {
-        Ok(Arc::new(Aws::connect(settings(section)).await?))
+    pub async fn connect(section: &SourceSection) -> Result<Arc<dyn Source>, ProviderError> {
+        match &section.url {
+            SourceAddress::Aws(address) => Ok(Arc::new(Aws::connect(settings(section, address)).await?)),
+            SourceAddress::Vault(address) => connect_vault(address).await,
+        }
     }
 }
 
-/// How to reach a source.
-pub fn settings(section: &SourceSection) -> AwsSettings {
+/// How to reach a source in AWS.
+pub fn settings(section: &SourceSection, address: &ProviderAddress) -> AwsSettings {
     let Access { role, role_external_id, profile } = section.access.clone();
     let rate_share = section.capture.rate_share;
-    AwsSettings { profile, role, role_external_id, rate_share, ..AwsSettings::region(&section.url.region) }
+    AwsSettings { profile, role, role_external_id, rate_share, ..AwsSettings::region(&address.region) }
+}
+
+#[cfg(feature = "vault")]
+async fn connect_vault(address: &str) -> Result<Arc<dyn Source>, ProviderError> {
+    let address = address.parse::<VaultAddress>().map_err(|bad| unusable("BadAddress", &bad.to_string()))?;
+    Ok(Arc::new(Vault::connect(&address, None).await?))
+}
+
+#[cfg(not(feature = "vault"))]
+async fn connect_vault(_: &str) -> Result<Arc<dyn Source>, ProviderError> {
+    Err(unusable("NotInThisBuild", "this build cannot read Vault: build it with --features vault"))
+}
+
+/// A source that cannot be connected to as its address is.
+fn unusable(code: &str, message: &str) -> ProviderError {
+    let (kind, operation, secret) = (ErrorKind::Invalid, "connect", None);
+    ProviderError { kind, operation, secret, code: code.into(), message: message.into() }
+}
+
+/// Whether a place is what an address leads to, as far as the address tells: of a Vault not which cluster it is.
+pub fn leads_to(url: &SourceAddress, place: &Place) -> bool {
+    match url {
+        SourceAddress::Aws(address) => place.provider == "aws" && place.region == address.region,
+        SourceAddress::Vault(address) => place.provider == "vault" && is_of_mount(address, place),
+    }
+}
+
+#[cfg(feature = "vault")]
+fn is_of_mount(address: &str, place: &Place) -> bool {
+    address.parse::<VaultAddress>().is_ok_and(|address| address.may_be(place))
+}
+
+#[cfg(not(feature = "vault"))]
+fn is_of_mount(_: &str, _: &Place) -> bool {
+    false
 }
 
 /// Connects to a source and finds out where it leads: the configuration's word where it names the account, which the snapshot holds
@@ -111,12 +151,11 @@ pub fn settings(section: &SourceSection) -> AwsSettings {
 pub async fn find(section: SourceSection) -> Found {
     let outcome = async {
         let source = Host::connect(&section).await?;
-        let place = match &section.account {
-            Some(account) => {
-                let (account, region) = (account.clone(), section.url.region.clone());
-                Place { provider: "aws".into(), account, region }
+        let place = match (&section.account, section.url.region()) {
+            (Some(account), Some(region)) => {
+                Place { provider: "aws".into(), account: account.clone(), region: region.to_owned() }
             }
-            None => Source::place(&*source).await?,
+            _ => source.place().await?,
         };
         Ok((source, place))
     };
@@ -140,7 +179,8 @@ pub fn refuse_twins(found: &[Found]) -> Result<(), EstateError> {
 /// Whether a filter may mean a source, before anybody is asked where it leads.
 pub fn may_be(section: &SourceSection, filter: &PlaceFilter) -> bool {
     let account = section.account.as_ref().is_none_or(|account| *account == filter.account);
-    account && filter.region.as_ref().is_none_or(|region| *region == section.url.region)
+    let region = |wanted: &String| section.url.region().is_none_or(|region| wanted == region);
+    account && filter.region.as_ref().is_none_or(region)
 }
 
 fn estate_of(section: &OrganizationSection, organization: &Organization) -> Result<Estate, EstateError> {

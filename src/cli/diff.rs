@@ -15,12 +15,9 @@ use super::{
 };
 use crate::{
     app::{self, Host},
-    config::{ProviderAddress, Sources},
+    config::{SourceAddress, SourceSection, Sources},
     model::{NoPlace, Place, PlaceFilter},
-    provider::{
-        Source,
-        aws::{Aws, AwsSettings},
-    },
+    provider::Source,
     repo::Chosen,
     restore::{self, Change, Diff, Held, LookError, Values},
 };
@@ -55,7 +52,7 @@ pub struct Args {
 #[derive(Clone, Debug)]
 enum Of {
     Place(PlaceFilter),
-    Address(ProviderAddress),
+    Address(SourceAddress),
 }
 
 impl FromStr for Of {
@@ -113,10 +110,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-async fn source(context: &Context, args: &Args, place: &Place) -> Result<Arc<Aws>, Failure> {
+async fn source(context: &Context, args: &Args, place: &Place) -> Result<Arc<dyn Source>, Failure> {
     if let Some(Of::Address(address)) = &args.source {
-        app::known_region(&address.region).await?;
-        return Ok(Arc::new(Aws::connect(AwsSettings::region(&address.region)).await?));
+        if let Some(region) = address.region() {
+            app::known_region(region).await?;
+        }
+        return Ok(Host::connect(&SourceSection::new(address.clone(), None)).await?);
     }
     let host = context.host()?;
     let estate = host.estate().await?;

@@ -6,13 +6,14 @@ mod target;
 use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
+use futures::TryStreamExt as _;
 use serde_json::json;
 
 use super::{Context, Exit, Failure, history, onlookers, output::table};
 use crate::{
     app::{self, Host},
     clock::{Clock, SystemClock},
-    config::{ProviderAddress, Sources},
+    config::{ProviderAddress, SourceAddress, SourceSection, Sources},
     provider::{
         Source,
         aws::{Allowed, Aws, AwsSettings, Grant, Role, iam_policy, sources_policy},
@@ -143,7 +144,7 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
     let source = host.as_ref().and_then(|host| host.config.sources.listed().first());
     let region = match (&args.to, role, source) {
         (Some(to), ..) => to.region.clone(),
-        (None, Role::Backup, Some(source)) => source.url.region.clone(),
+        (None, Role::Backup, Some(source)) => source.url.region().unwrap_or_default().to_owned(),
         _ => return Err(Failure::usage("the region of the policy is missing").hint("use --to aws:REGION")),
     };
     app::known_region(&region).await?;
@@ -279,11 +280,31 @@ impl Findings {
         }
         let several = estate.sections.len() > 1;
         for section in &estate.sections {
-            if let Some(source) = self.attempt("credentials", Host::connect(section).await) {
-                let what = if several { format!("source {}", section.url) } else { "source".into() };
-                self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
+            let what = if several { format!("source {}", section.url) } else { "source".into() };
+            match &section.url {
+                SourceAddress::Aws(address) => {
+                    let connected = Aws::connect(app::settings(section, address)).await;
+                    if let Some(source) = self.attempt("credentials", connected) {
+                        self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
+                    }
+                }
+                SourceAddress::Vault(_) => self.vault(&what, section).await,
             }
         }
+    }
+
+    /// Whether a Vault signs this host in, is the configured one, and lists keys.
+    async fn vault(&mut self, what: &str, section: &SourceSection) {
+        let Some(source) = self.attempt("credentials", Host::connect(section).await) else { return };
+        let Some(place) = self.attempt(what, source.place().await) else { return };
+        match &section.account {
+            Some(expected) if *expected != place.account => {
+                let detail = format!("{place}; the configuration has account {expected}");
+                self.add("account", State::Wrong, detail);
+            }
+            _ => self.add("account", State::Well, place.to_string()),
+        }
+        self.attempt("list", source.list().try_next().await.map(drop));
     }
 
     /// Tells whether there is no snapshot yet.

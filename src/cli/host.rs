@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app,
-    config::{Config, ProviderAddress, SourceSection, Sources, TrustSection},
+    config::{Config, SourceAddress, SourceSection, Sources, TrustSection},
     crypto::{IndexKey, Opener, Signer},
     fsutil::{self, Access},
     model::PlaceFilter,
@@ -48,7 +48,7 @@ struct JoinArgs {
     name: String,
     /// The source, where the newest snapshot has no configuration, or another one is wanted
     #[arg(long, value_name = "aws:REGION")]
-    source: Option<ProviderAddress>,
+    source: Option<SourceAddress>,
     #[command(flatten)]
     compare: CompareArgs,
     #[command(flatten)]
@@ -72,8 +72,8 @@ async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
         );
     };
     refuse_a_host(config_path)?;
-    if let Some(source) = &args.source {
-        app::known_region(&source.region).await?;
+    if let Some(region) = args.source.as_ref().and_then(SourceAddress::region) {
+        app::known_region(region).await?;
     }
     let repository = Repository::open(Storage::open(address)?).await?;
     let opened = quorum::open(context, &repository, &args.shares).await?;

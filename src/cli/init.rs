@@ -12,17 +12,13 @@ use super::{
     quorum,
 };
 use crate::{
-    app,
+    app::{self, Host},
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, KeysSection, ProviderAddress, SourceSection, Sources, TrustSection},
+    config::{Config, CopySection, KeysSection, SourceAddress, SourceSection, Sources, TrustSection},
     crypto::{IndexKey, Signer},
     custody::{self, Ceremony, CeremonyRequest, Held},
     fsutil::{self, Access},
     model::RepositoryId,
-    provider::{
-        Source,
-        aws::{Aws, AwsSettings},
-    },
     repo::{AllowedSigner, RepoError, Repository},
     storage::Storage,
 };
@@ -51,7 +47,7 @@ ceremony.txt beside the configuration says what to do next.")]
 pub struct Args {
     /// Where the secrets live
     #[arg(long, value_name = "aws:REGION", env = "LIFEBOAT_SOURCE")]
-    source: ProviderAddress,
+    source: SourceAddress,
     /// How many sheets open the backup
     #[arg(long, value_name = "K")]
     threshold: u8,
@@ -73,7 +69,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let Some(address) = context.global.repo.clone() else {
         return Err(Failure::usage("no repository is named").hint("use --repo URL"));
     };
-    app::known_region(&args.source.region).await?;
+    if let Some(region) = args.source.region() {
+        app::known_region(region).await?;
+    }
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
     let handover = args.handover.prepare(&args.custodians)?;
@@ -144,8 +142,9 @@ async fn check_nothing_there(storage: &Storage, config: &Path, script: &Path) ->
 }
 
 /// The account to pin, so that a later run with other credentials is refused.
-async fn account(context: &Context, source: &ProviderAddress) -> Option<String> {
-    let place = async { Aws::connect(AwsSettings::region(&source.region)).await?.place().await };
+async fn account(context: &Context, source: &SourceAddress) -> Option<String> {
+    let section = SourceSection::new(source.clone(), None);
+    let place = async { Host::connect(&section).await?.place().await };
     match place.await {
         Ok(place) => Some(place.account),
         Err(error) => {

@@ -163,7 +163,7 @@ fn add_configured(facts: &mut Facts, host: &Host) {
 }
 
 fn add_source(facts: &mut Facts, source: &SourceSection) {
-    let region = &source.url.region;
+    let region = source.url.region().unwrap_or("REGION");
     let is_known = |known: &SourceFacts| match &source.account {
         Some(account) => known.filter == format!("{account}:{region}"),
         None => known.filter.ends_with(&format!(":{region}")),

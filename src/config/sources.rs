@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{ConfigError, DEFAULT_SWEEP_DAYS, ProviderAddress};
+use super::{ConfigError, DEFAULT_SWEEP_DAYS, ProviderAddress, SourceAddress};
 
 /// The share of each request quota that is used where nothing is said.
 const DEFAULT_RATE_SHARE: f64 = 0.9;
@@ -46,8 +46,8 @@ pub struct CaptureSection {
 /// One account and region.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceSection {
-    /// `aws:REGION`.
-    pub url: ProviderAddress,
+    /// Where it is.
+    pub url: SourceAddress,
     /// The account this must be; a run that lands elsewhere is refused.
     pub account: Option<String>,
     /// What is captured.
@@ -88,7 +88,7 @@ pub struct Access {
 
 impl SourceSection {
     /// A source about which nothing else is said.
-    pub fn new(url: ProviderAddress, account: Option<String>) -> Self {
+    pub fn new(url: SourceAddress, account: Option<String>) -> Self {
         Self { url, account, capture: CaptureSection::default(), access: Access::default() }
     }
 }
@@ -117,11 +117,11 @@ impl Sources {
         }
     }
 
-    /// Every region, sorted.
+    /// Every region of AWS, sorted.
     pub fn regions(&self) -> BTreeSet<&str> {
         match self {
             Self::Organization(section) => section.regions.iter().map(String::as_str).collect(),
-            _ => self.listed().iter().map(|section| section.url.region.as_str()).collect(),
+            _ => self.listed().iter().filter_map(|section| section.url.region()).collect(),
         }
     }
 
@@ -163,7 +163,7 @@ impl Sources {
         for section in self.listed() {
             let account = section.account.as_deref();
             // Without an account, two roles or profiles may well lead to two; STS will tell.
-            let place = (&section.url.region, account, account.is_none().then_some(&section.access));
+            let place = (&section.url, account, account.is_none().then_some(&section.access));
             if !seen.insert(place) {
                 let account = account.map(|account| format!(" of account {account}")).unwrap_or_default();
                 return Err(ConfigError::Sources(format!("two sources are the same: {}{account}", section.url)));
@@ -178,7 +178,7 @@ impl Sources {
 #[serde(deny_unknown_fields)]
 struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    url: Option<ProviderAddress>,
+    url: Option<SourceAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<String>,
     #[serde(default, skip_serializing_if = "super::is_default")]

@@ -82,6 +82,12 @@ impl FromStr for PlaceFilter {
             None => (text, None),
         };
         let number = !account.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
+        if let Some((_, uuid)) = region.and_then(|region| region.rsplit_once('@'))
+            && is_uuid(uuid)
+            && is_uuid(account.split('/').next().unwrap_or_default())
+        {
+            return Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) });
+        }
         let plausible =
             |region: &str| region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if number && region.is_none_or(plausible) {
@@ -90,6 +96,11 @@ impl FromStr for PlaceFilter {
             Err(NoPlace(text.to_owned()))
         }
     }
+}
+
+/// The form in which clusters and mounts of a Vault are named.
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 #[cfg(test)]
@@ -101,6 +112,10 @@ mod tests {
         let place = Place { provider: "aws".into(), account: "111".into(), region: "eu-west-1".into() };
         let means = |text: &str| text.parse::<PlaceFilter>().unwrap().means(&place);
         assert!(means("111") && means(&place.short()));
+        let (cluster, mount) = ("c0d46f59-821f-71e1-8d8b-04cb47d2dca2", "fe5eb294-cdb7-eb7b-5ab2-20db29d5bf61");
+        let (account, region) = (format!("{cluster}/team/a"), format!("kv/x@{mount}"));
+        let vault = Place { provider: "vault".into(), account, region };
+        assert!(vault.short().parse::<PlaceFilter>().unwrap().means(&vault) && !means(&vault.short()));
         assert!(!means("112") && !means("111:eu-west-2") && !means("112:eu-west-1"));
         for text in ["", ":", "111:", "aws:eu-west-1", "111/eu-west-1", "111:eu-west-1:", "eu-west-1", "111:*"] {
             assert!(text.parse::<PlaceFilter>().is_err(), "{text}");

@@ -11,6 +11,7 @@ mod object;
 mod partition;
 mod roots;
 mod sdk;
+mod vault_token;
 mod web;
 
 use std::{
@@ -24,6 +25,7 @@ use reqwest::Url;
 pub use endpoint::{Endpoint, endpoint_of, is_set};
 pub use object::Connector;
 pub use partition::{host, is_awss_own, is_awss_s3, organizations_region, s3_host};
+pub use vault_token::vault_token;
 
 use exceptions::Exceptions;
 use roots::Roots;

@@ -10,7 +10,10 @@ use lifeboat::{
 };
 use serde_json::Value as Json;
 
-use crate::servers::{Bao, program};
+use crate::{
+    command::{Desk, SHEETS},
+    servers::{Bao, program},
+};
 
 /// A server with odd keys, what hvac sees of them, and an address that signs in by a role that may only read.
 struct World {
@@ -161,4 +164,37 @@ async fn what_cannot_be_used_is_one_sentence_and_shows_no_secret() {
     world.bao.run(&["operator", "seal"]);
     let error = vault.fetch(&found["big"], &|_, _| false).await.err().unwrap();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unavailable, "Sealed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_backs_up_a_vault_from_the_first_command_to_the_second_day() {
+    let world = World::new();
+    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let source = &world.address;
+    let custodians = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli";
+    let init = "init --repo repository --threshold 3 --sheets sheets --copy west --yes";
+    desk.run(&format!("{init} --source {source} {custodians}")).expect(0);
+    // One value is denied by policy: captured as far as it goes, and said.
+    let first = desk.run("snapshot --json").expect(3);
+    assert!(first.err.contains("denied/key"), "{}", first.err);
+    let counts = &first.json()["counts"];
+    assert!(counts["values_read"] == 60, "{counts}");
+    let place = first.json()["source"].clone();
+    assert_eq!(place["provider"], "vault");
+    assert!(place["region"].as_str().unwrap().starts_with("secret@"), "{place}");
+    world.bao.run(&["kv", "put", "secret/many/07", "v=marker-of-the-second-day"]);
+    let second = desk.run("snapshot --json").expect(3).json();
+    assert_eq!(second["counts"]["values_read"], 1, "{second}");
+    desk.run("check").expect(0);
+    let show = desk.run(&format!("show --json {SHEETS}")).expect(0);
+    assert!(show.out.contains("\"only-metadata\"") && show.out.contains("\"state\":\"destroyed\""), "{}", show.out);
+    let filter = format!("{}:{}", place["account"].as_str().unwrap(), place["region"].as_str().unwrap());
+    desk.run(&format!("show --source {filter}")).expect(0);
+    desk.run("status").expect(0);
+    desk.run("doctor").expect(0);
+    desk.run("restore --to vault:http://127.0.0.1:1/kv --plan").expect(2);
+    let printed = String::from_utf8_lossy(&desk.printed()).into_owned();
+    for value in ["marker-of-the-second-day", "two & <three>", world.told["secret_id"].as_str().unwrap(), Bao::ROOT] {
+        assert!(!printed.contains(value), "{value} is printed");
+    }
 }

@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    app,
     clock::to_seconds,
-    config::{OrganizationSection, SourceSection, Sources},
+    config::{OrganizationSection, SourceAddress, SourceSection, Sources},
     drill::{Facts, Past, Verdict},
     model::Place,
     repo::{Chain, VerifiedManifest},
     status::{Drilled, Newest, OfSource, Whose},
 };
-
-/// The kind of place that a configured source is.
-const PROVIDER: &str = "aws";
 
 /// The newest of all, and the newest of each where there are several. Of an organization those places count that were captured
 /// before: who its members are now, a snapshot asks.
@@ -22,7 +20,7 @@ pub(super) fn newest(sources: &Sources, chain: &Chain) -> (Option<Newest>, Vec<O
     if let Sources::One(section) = sources {
         let means = |place: &&&Place| {
             let account = section.account.as_ref().is_none_or(|account| *account == place.account);
-            account && place.provider == PROVIDER && place.region == section.url.region
+            account && app::leads_to(&section.url, place)
         };
         let meant: Vec<&&Place> = places.iter().filter(means).collect();
         // Where the configuration names no account, several may be meant: then each is shown, and none is taken for another.
@@ -40,7 +38,7 @@ pub(super) fn newest(sources: &Sources, chain: &Chain) -> (Option<Newest>, Vec<O
     let of = |source: Whose| {
         let is = |place: &Place| {
             let account = source.account.as_ref() == Some(&place.account);
-            account && place.provider == PROVIDER && source.region == place.region
+            account && source.region == place.region
         };
         let found = newest.iter().find(|(place, _)| is(place)).map(|(_, found)| Newest::of(found.manifest()));
         OfSource { source, newest: found }
@@ -54,14 +52,14 @@ pub(super) fn drilled(sources: &Sources, chain: &Chain, drills: &[Past]) -> Vec<
     let wanted: Vec<Whose> = match newest(sources, chain) {
         (Some(_), listed) if listed.is_empty() => {
             let Sources::One(section) = sources else { return Vec::new() };
-            let of = |place: &&&Place| place.region == section.url.region;
+            let of = |place: &&&Place| app::leads_to(&section.url, place);
             let named = |place: &&&Place| section.account.as_ref().is_none_or(|account| *account == place.account);
             first.keys().filter(of).filter(named).map(|place| whose(place)).collect()
         }
         (_, listed) => listed.into_iter().map(|of| of.source).collect(),
     };
     let is = |source: &Whose, place: &Place| {
-        place.provider == PROVIDER && source.account.as_ref() == Some(&place.account) && source.region == place.region
+        source.account.as_ref() == Some(&place.account) && source.region == place.region
     };
     let of = |source: Whose| {
         let since = first.iter().find(|(place, _)| is(&source, place)).map(|(_, time)| *time)?;
@@ -98,21 +96,33 @@ fn captured(section: &OrganizationSection, places: &[&Place]) -> Vec<Whose> {
 fn configured(sections: &[SourceSection], places: &[&Place]) -> Vec<Whose> {
     let named = |section: &SourceSection| {
         let account = section.account.clone();
-        account.map(|account| Whose { account: Some(account), region: section.url.region.clone() })
+        account.map(|account| Whose { account: Some(account), region: region(section, places) })
     };
     let mut wanted: Vec<Whose> = sections.iter().filter_map(named).collect();
-    let regions: BTreeSet<&String> = sections.iter().map(|section| &section.url.region).collect();
-    for region in regions {
-        let count = sections.iter().filter(|it| it.account.is_none() && it.url.region == *region).count();
-        let strangers = places.iter().filter(|place| place.region == *region).map(|place| whose(place));
+    let addresses: BTreeSet<&SourceAddress> = sections.iter().map(|section| &section.url).collect();
+    for address in addresses {
+        let of = || sections.iter().filter(|it| it.url == *address);
+        let count = of().filter(|it| it.account.is_none()).count();
+        let strangers = places.iter().filter(|place| app::leads_to(address, place)).map(|place| whose(place));
         let strangers: Vec<Whose> = strangers.filter(|it| !wanted.contains(it)).collect();
         let missing = count.saturating_sub(strangers.len());
         if count > 0 {
             wanted.extend(strangers);
         }
-        wanted.extend((0..missing).map(|_| Whose { account: None, region: region.clone() }));
+        wanted.extend((0..missing).map(|_| Whose { account: None, region: words(address) }));
     }
     wanted
+}
+
+/// The region in which a source's snapshots are looked for: a Vault's mount is known by the place that was captured.
+fn region(section: &SourceSection, places: &[&Place]) -> String {
+    let is = |place: &&&Place| section.account.as_ref() == Some(&place.account) && app::leads_to(&section.url, place);
+    places.iter().find(is).map_or_else(|| words(&section.url), |place| place.region.clone())
+}
+
+/// What an address says of the region.
+fn words(address: &SourceAddress) -> String {
+    address.region().map_or_else(|| address.to_string(), str::to_owned)
 }
 
 fn whose(place: &Place) -> Whose {

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use reqwest::Url;
 
+use crate::model::Place;
+
 /// Where a KV engine is. Holds no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultAddress {
@@ -51,6 +53,15 @@ const KNOWN: &str = "namespace, auth, auth_mount, role_id, secret_id_file, role,
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} (expected vault:https://HOST:PORT/MOUNT)")]
 pub struct BadVaultAddress(String);
+
+impl VaultAddress {
+    /// Whether a place may be what this leads to: namespace and mount are the same. Which cluster answers, only it can tell.
+    pub fn may_be(&self, place: &Place) -> bool {
+        let namespace = place.account.split_once('/').map(|(_, namespace)| namespace);
+        let mount = place.region.rsplit_once('@').map(|(mount, _)| mount);
+        namespace == self.namespace.as_deref() && mount == Some(&self.mount)
+    }
+}
 
 impl FromStr for VaultAddress {
     type Err = BadVaultAddress;

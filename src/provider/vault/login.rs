@@ -1,7 +1,6 @@
 //! Signing in: a token that is there, or one that a role gives.
-#![expect(clippy::disallowed_methods, reason = "the variables that every client of Vault and OpenBao reads")]
 
-use std::{env, fs, path::PathBuf};
+use std::fs;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -11,12 +10,10 @@ use super::{
     Login,
     client::{About, Client},
 };
-use crate::provider::{ErrorKind, ProviderError};
-
-/// The variables that hold a token, in the order in which they count.
-const TOKENS: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];
-/// The files that the clients' own `login` leaves a token in, below the home folder.
-const FILES: [&str; 1] = [".vault-token"];
+use crate::{
+    outward::vault_token,
+    provider::{ErrorKind, ProviderError},
+};
 
 /// A token to send with every request.
 pub(super) async fn token(client: &Client, login: &Login) -> Result<Zeroizing<String>, ProviderError> {
@@ -40,18 +37,7 @@ fn about() -> About<'static> {
 }
 
 fn present() -> Result<Zeroizing<String>, ProviderError> {
-    let clean = |text: String| {
-        let text = Zeroizing::new(text);
-        Some(Zeroizing::new(text.trim().to_owned())).filter(|token| !token.is_empty())
-    };
-    if let Some(token) = TOKENS.iter().find_map(|name| env::var(name).ok().and_then(clean)) {
-        return Ok(token);
-    }
-    let home = env::var_os("HOME").map(PathBuf::from);
-    let file = env::var_os("BAO_TOKEN_PATH").or_else(|| env::var_os("VAULT_TOKEN_PATH")).map(PathBuf::from);
-    let files = file.into_iter().chain(FILES.iter().filter_map(|name| Some(home.as_ref()?.join(name))));
-    let found = files.into_iter().find_map(|file| fs::read_to_string(file).ok().and_then(clean));
-    found.ok_or_else(|| {
+    vault_token().ok_or_else(|| {
         let words = "there is no token: set VAULT_TOKEN, sign in with `vault login`, or name a role in the address";
         about().failed(ErrorKind::Credentials, "NoToken", words)
     })
