@@ -77,7 +77,11 @@ async fn a_rollback_is_refused_by_name_and_the_good_head_is_shown() {
     }
     roll_back(&desk.path("repository"));
     let found = texts(&desk.run("status --json").expect(4).json());
-    assert!(found[0].contains("rolled back: the newest snapshot is number 2, this host and the copy at"), "{found:?}");
+    assert!(
+        found[0]
+            .contains("rolled back: the newest snapshot is number 2, number 3 is known to this host and the copy at"),
+        "{found:?}"
+    );
     assert!(found[0].contains("the good head, number 3, is in the copy at") && found[0].contains("west"), "{found:?}");
     let checked = desk.run("check --json").expect(4).json();
     assert_eq!(checked["faults"][0]["kind"], "rolled_back", "{checked}");
