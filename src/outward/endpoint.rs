@@ -171,7 +171,7 @@ mod tests {
             check(name, "false").unwrap();
             assert_eq!(
                 check(name, "yes").unwrap_err().to_string(),
-                format!("{name} is neither true nor false: \"yes\"")
+                format!("{name} must be true or false, not \"yes\"")
             );
         }
     }

@@ -64,7 +64,7 @@ mod tests {
             ("empty", Some(""), "no certificate"),
             ("text", Some("hello"), "no certificate"),
             ("broken", Some(broken), "cannot be used"),
-            ("cut", Some("-----BEGIN CERTIFICATE-----\nAAAA\n"), "no "),
+            ("cut", Some("-----BEGIN CERTIFICATE-----\nAAAA\n"), "PEM"),
         ] {
             let path = folder.path().join(name);
             if let Some(text) = text {

@@ -229,7 +229,7 @@ mod tests {
         let whole = line.repeat(64);
         assert_eq!(lines(&whole).unwrap().len(), 64);
         let error = lines(&[whole, line].concat()).unwrap_err().to_string();
-        assert!(error.contains("it holds more than 64 MiB"), "{error}");
+        assert!(error.contains("it has more than 64 MiB"), "{error}");
     }
 
     #[test]

@@ -100,8 +100,11 @@ fn host(files: &Files) -> Desk {
         write(&desk.path("repository").join(name), content);
     }
     write(&desk.path("lifeboat.toml"), text(&root.join("lifeboat.toml")).as_bytes());
-    write(&desk.path("keys/signer"), text(&root.join("signer.txt")).as_bytes());
-    write(&desk.path("keys/index.age"), text(&root.join("index-key.txt")).as_bytes());
+    fsutil::create_folder(&desk.path("keys"), Access::Private).unwrap();
+    for (key, of_history) in [("keys/signer", "signer.txt"), ("keys/index.age", "index-key.txt")] {
+        let bytes = text(&root.join(of_history)).into_bytes();
+        fsutil::write(&desk.path(key), &bytes, Access::Private, Existing::Replace).unwrap();
+    }
     let head: Witness = serde_json::from_str(&text(&root.join("head.json"))).unwrap();
     let id = "07".repeat(16);
     write(&desk.path(&format!("state/{id}.head.json")), &serde_json::to_vec(&head).unwrap());

@@ -58,7 +58,7 @@ async fn photos_and_lines_give_a_quorum() {
     save(&desk, "noise.pdf", b"\xff\x00\x01");
     let ran = desk.run(&format!("{CHECK} --share url.png --share blank.jpg --share noise.pdf --share photo")).expect(5);
     for words in
-        ["url.png has no share in it", "blank.jpg holds no QR code", "more and even light", "noise.pdf is neither"]
+        ["url.png has no share in it", "blank.jpg has no QR code", "more and even light", "noise.pdf is neither"]
     {
         assert!(ran.err.contains(words), "{words:?} not in {}", ran.err);
     }
