@@ -79,19 +79,19 @@ impl FromStr for VaultAddress {
         let mount = segments.iter().map(|part| decoded(part)).collect::<Option<Vec<_>>>();
         let mount = mount.ok_or_else(|| bad("the mount is not UTF-8"))?.join("/");
         if mount.is_empty() {
-            return Err(bad("the address names no mount"));
+            return Err(bad("the address has no mount"));
         }
         let mut options = std::collections::BTreeMap::new();
         for (name, value) in server.query_pairs() {
             if options.insert(name.to_string(), value.to_string()).is_some() {
-                return Err(BadVaultAddress(format!("{name} is there twice")));
+                return Err(BadVaultAddress(format!("{name} is given twice")));
             }
         }
         let namespace =
             options.remove("namespace").map(|it| it.trim_matches('/').to_owned()).filter(|it| !it.is_empty());
         let login = login(&mut options)?;
         if let Some(name) = options.keys().next() {
-            return Err(BadVaultAddress(format!("{name} is no option of it; known: {KNOWN}")));
+            return Err(BadVaultAddress(format!("{name} is not an option; known: {KNOWN}")));
         }
         server.set_path("");
         server.set_query(None);
@@ -199,11 +199,11 @@ mod tests {
             ("aws:eu-west-1", "does not begin with vault:"),
             ("vault:kv", "not a URL"),
             ("vault:ftp://v/kv", "not a URL"),
-            ("vault:https://v", "names no mount"),
-            ("vault:https://v/", "names no mount"),
+            ("vault:https://v", "has no mount"),
+            ("vault:https://v/", "has no mount"),
             ("vault:https://v/%ff", "not UTF-8"),
             ("vault:https://root:s3cret@v/kv", "credentials do not belong"),
-            ("vault:https://v/kv?token=s3cret", "token is no option"),
+            ("vault:https://v/kv?token=s3cret", "token is not an option"),
             ("vault:https://v/kv?namespace=a&namespace=b", "twice"),
             ("vault:https://v/kv?auth=approle&role_id=r", "needs secret_id_file"),
             ("vault:https://v/kv?auth=kubernetes", "needs role"),

@@ -101,7 +101,7 @@ impl Client {
         let answer = self.send(about, Method::GET, &["sys", "health"], &[("standbyok", "true")], None).await?;
         let health: Health = answer.json(about)?;
         if health.cluster_id.is_empty() {
-            return Err(about.failed(ErrorKind::Unavailable, "BadAnswer", "the answer names no cluster"));
+            return Err(about.failed(ErrorKind::Unavailable, "BadAnswer", "the answer has no cluster name"));
         }
         Ok(health.cluster_id)
     }

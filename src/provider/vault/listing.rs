@@ -75,7 +75,7 @@ impl Vault {
         let last = keys.last().cloned();
         if is_detailed && keys.len() >= PAGE.parse().expect("a number") {
             if last <= folder.after {
-                return Err(about.bad("the pages of a folder do not go on"));
+                return Err(about.bad("the pages of a folder do not continue"));
             }
             walk.folders.push_front(Folder { path: folder.path.clone(), after: last });
         }
@@ -83,7 +83,7 @@ impl Vault {
         for key in keys {
             let name = format!("{}{key}", folder.path);
             if key.is_empty() || key == "/" || name.matches('/').count() > DEEPEST {
-                return Err(about.bad("the listing holds a name that is none"));
+                return Err(about.bad("the listing has an entry that is not a name"));
             }
             if key.ends_with('/') {
                 walk.folders.push_back(Folder { path: name, after: None });
@@ -123,7 +123,7 @@ impl Vault {
         }
         let answer = self.client.get(about, &self.path(kind, &folder.path), &query).await?;
         if answer.status.is_success() {
-            return answer.data(about)?.ok_or_else(|| about.bad("the listing holds no names")).map(Some);
+            return answer.data(about)?.ok_or_else(|| about.bad("the listing has no names")).map(Some);
         }
         // An empty folder is a 404 that says so; anything else that is not there is no listing.
         match answer.json::<Json>(about)?["errors"].as_array() {

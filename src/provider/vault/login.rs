@@ -70,5 +70,5 @@ async fn given(client: &Client, mount: &str, body: &serde_json::Value) -> Result
     })?;
     let given: Given = answer.json(about())?;
     let token = given.auth.map(|auth| Zeroizing::new(auth.client_token)).filter(|token| !token.is_empty());
-    token.ok_or_else(|| about().bad("the answer holds no token"))
+    token.ok_or_else(|| about().bad("the answer has no token"))
 }

@@ -79,7 +79,7 @@ impl Client {
     /// Every KV engine that the token sees, by path.
     pub(super) async fn mounts(&self) -> Result<Vec<Mount>, ProviderError> {
         let answer = self.get(ABOUT, &PATH, &[]).await?;
-        let all: All = answer.data(ABOUT)?.ok_or_else(|| ABOUT.bad("the answer lists no mounts"))?;
+        let all: All = answer.data(ABOUT)?.ok_or_else(|| ABOUT.bad("the answer has no list of mounts"))?;
         all.secret.into_iter().filter_map(|(path, told)| engine(path.trim_matches('/'), told).transpose()).collect()
     }
 }
@@ -90,7 +90,7 @@ fn engine(path: &str, told: Told) -> Result<Option<Mount>, ProviderError> {
         return Ok(None);
     }
     if told.uuid.is_empty() {
-        return Err(ABOUT.bad("the answer gives the mount no UUID"));
+        return Err(ABOUT.bad("the answer has no UUID for the mount"));
     }
     let version = told.options.as_ref().and_then(|options| options.get("version"));
     let engine = match version.map_or("1", String::as_str) {

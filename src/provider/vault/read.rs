@@ -53,7 +53,7 @@ impl Vault {
         let about = About { operation: "metadata", secret: Some(name) };
         let answer = self.client.get(about, &self.path("metadata", name), &[]).await?;
         if answer.status.is_success() {
-            let raw: Json = answer.data(about)?.ok_or_else(|| about.bad("the answer holds no metadata"))?;
+            let raw: Json = answer.data(about)?.ok_or_else(|| about.bad("the answer has no metadata"))?;
             return Metadata::parse(raw, about).map(Some);
         }
         match answer.json::<Json>(about)?["errors"].as_array() {
@@ -152,7 +152,7 @@ fn value_of(answer: &Answer, number: u64, about: About<'_>) -> Result<Option<Fet
     let said: Wrapped<'_> =
         serde_json::from_slice(answer.bytes()).map_err(|_| about.bad("the answer is not the JSON of this request"))?;
     let Some(Said { data, metadata }) = said.data else {
-        return if answer.status.is_success() { Err(about.bad("the answer holds no version")) } else { Ok(None) };
+        return if answer.status.is_success() { Err(about.bad("the answer has no version")) } else { Ok(None) };
     };
     let metadata = metadata.filter(|metadata| metadata.version == number);
     let metadata = metadata.ok_or_else(|| about.bad("the answer is of another version"))?;
