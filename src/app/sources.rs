@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Host, NoSuchRegion, known_region};
 #[cfg(feature = "vault")]
-use crate::provider::vault::{Vault, VaultAddress};
+use crate::provider::vault::{self, Vault, VaultAddress};
 use crate::{
     config::{Access, OrganizationSection, ProviderAddress, SourceAddress, SourceSection, Sources},
     model::{Place, PlaceFilter},
@@ -115,6 +115,18 @@ pub fn settings(section: &SourceSection, address: &ProviderAddress) -> AwsSettin
 async fn connect_vault(address: &str) -> Result<Arc<dyn Source>, ProviderError> {
     let address = address.parse::<VaultAddress>().map_err(|bad| unusable("BadAddress", &bad.to_string()))?;
     Ok(Arc::new(Vault::connect(&address, None).await?))
+}
+
+/// The least policy of a backup of a Vault, in its own language; `None` where none can be written.
+#[cfg(feature = "vault")]
+pub fn vault_policy(address: &str) -> Option<String> {
+    vault::backup_policy(&address.parse().ok()?)
+}
+
+/// A build that cannot read a Vault knows no policy for it.
+#[cfg(not(feature = "vault"))]
+pub fn vault_policy(_: &str) -> Option<String> {
+    None
 }
 
 #[cfg(not(feature = "vault"))]

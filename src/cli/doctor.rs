@@ -142,6 +142,15 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
     };
     let host = if context.global.config.exists() { Some(context.host()?) } else { None };
     let source = host.as_ref().and_then(|host| host.config.sources.listed().first());
+    if let (None, Role::Backup, Some(SourceAddress::Vault(address))) = (&args.to, role, source.map(|it| &it.url)) {
+        let policy = app::vault_policy(address);
+        let none = || {
+            Failure::usage(format!("no policy can name what {address} leads to"))
+                .hint("write it by hand (docs/vault.md)")
+        };
+        context.output.artefact(&policy.ok_or_else(none)?);
+        return Ok(Exit::Complete);
+    }
     let region = match (&args.to, role, source) {
         (Some(to), ..) => to.region.clone(),
         (None, Role::Backup, Some(source)) => source.url.region().unwrap_or_default().to_owned(),

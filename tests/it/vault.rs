@@ -8,7 +8,7 @@ use lifeboat::{
     model::Withheld,
     provider::{ErrorKind, Fetched, FetchedValue, Listed, Source as _, vault::Vault},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::{
     command::{Desk, SHEETS},
@@ -186,13 +186,21 @@ async fn a_host_backs_up_a_vault_from_the_first_command_to_the_second_day() {
     let second = desk.run("snapshot --json").expect(3).json();
     assert_eq!(second["counts"]["values_read"], 1, "{second}");
     desk.run("check").expect(0);
-    let show = desk.run(&format!("show --json {SHEETS}")).expect(0);
-    assert!(show.out.contains("\"only-metadata\"") && show.out.contains("\"state\":\"destroyed\""), "{}", show.out);
+    let show = desk.run(&format!("show --json {SHEETS}")).expect(3);
+    assert!(show.out.contains("\"only-metadata\"") && show.out.contains("\"reason\":\"destroyed\""), "{}", show.out);
     let filter = format!("{}:{}", place["account"].as_str().unwrap(), place["region"].as_str().unwrap());
-    desk.run(&format!("show --source {filter}")).expect(0);
-    desk.run("status").expect(0);
+    desk.run(&format!("show --source {filter}")).expect(3);
+    desk.run("status").expect(3);
     desk.run("doctor").expect(0);
     desk.run("restore --to vault:http://127.0.0.1:1/kv --plan").expect(2);
+    // With the policy that doctor prints, and nothing besides, all of it is read.
+    let policy = desk.run("doctor --policy backup").expect(0).out;
+    let file = desk.path("backup.hcl");
+    std::fs::write(&file, policy).unwrap();
+    world.bao.run(&["policy", "write", "backup", file.to_str().unwrap()]);
+    let third = desk.run("snapshot --json").expect(0).json();
+    assert_eq!((&third["counts"]["unreadable"], &third["counts"]["captured"]), (&json!(0), &json!(53)));
+    desk.run("status").expect(0);
     let printed = String::from_utf8_lossy(&desk.printed()).into_owned();
     for value in ["marker-of-the-second-day", "two & <three>", world.told["secret_id"].as_str().unwrap(), Bao::ROOT] {
         assert!(!printed.contains(value), "{value} is printed");

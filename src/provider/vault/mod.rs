@@ -11,6 +11,7 @@ mod login;
 mod metadata;
 mod mounts;
 mod pace;
+mod policy;
 mod read;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use futures::stream::BoxStream;
 
 pub use address::{BadVaultAddress, Login, VaultAddress};
 pub use mounts::{Engine, Mount};
+pub use policy::backup_policy;
 
 use super::{Fetched, Known, Listed, Pace, ProviderError, Source, held::Budget};
 use crate::{isolation::Isolation, model::Place};
