@@ -197,6 +197,9 @@ pub enum ConfigError {
     /// Not a source's address.
     #[error("{0:?} is not the address of a source (expected aws:REGION or vault:https://HOST:PORT/MOUNT)")]
     SourceAddress(String),
+    /// A kind that this build was made without.
+    #[error("this build cannot read {0}: it lacks the feature vault")]
+    NoVault(String),
     /// No sweep at all.
     #[error("sweep_days must be at least 1")]
     SweepDays,
@@ -362,7 +365,8 @@ impl FromStr for SourceAddress {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         if text.starts_with("vault:") {
-            return Ok(Self::Vault(text.to_owned()));
+            let known = cfg!(feature = "vault");
+            return if known { Ok(Self::Vault(text.to_owned())) } else { Err(ConfigError::NoVault(text.to_owned())) };
         }
         text.parse().map(Self::Aws).map_err(|_| ConfigError::SourceAddress(text.to_owned()))
     }

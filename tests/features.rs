@@ -73,6 +73,7 @@ fn the_version_tells_what_is_in() {
         ("s3", cfg!(feature = "s3")),
         ("gcs", cfg!(feature = "gcs")),
         ("azure", cfg!(feature = "azure")),
+        ("vault", cfg!(feature = "vault")),
         ("scan", cfg!(feature = "scan")),
         ("paper", cfg!(feature = "paper")),
     ] {
@@ -138,6 +139,12 @@ fn what_a_build_lacks_is_refused_in_a_sentence() {
     if !cfg!(feature = "azure") {
         let words = [&["restore", "--to", "aws:eu-west-1", "--repo", "az://account/bucket/x"][..], &sheet].concat();
         host.expect(2, &words, "it lacks the feature azure");
+    }
+    if !cfg!(feature = "vault") {
+        let init =
+            ["init", "--repo", "r", "--source", "vault:https://v/kv", "--threshold", "2", "--sheets", "s", "--yes"];
+        let custodians = ["--custodian", "Ana", "--custodian", "Bo", "--custodian", "Cy"];
+        host.expect(2, &[&init[..], &custodians].concat(), "it lacks the feature vault");
     }
     if !cfg!(feature = "paper") {
         let init = ["init", "--repo", "repository", "--source", "aws:eu-central-1", "--threshold", "2"];

@@ -131,7 +131,7 @@ pub fn vault_policy(_: &str) -> Option<String> {
 
 #[cfg(not(feature = "vault"))]
 async fn connect_vault(_: &str) -> Result<Arc<dyn Source>, ProviderError> {
-    Err(unusable("NotInThisBuild", "this build cannot read Vault: build it with --features vault"))
+    Err(unusable("NotInThisBuild", "this build lacks the feature vault"))
 }
 
 /// A source that cannot be connected to as its address is.

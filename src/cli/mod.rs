@@ -91,6 +91,7 @@ fn version() -> String {
         ("s3", cfg!(feature = "s3")),
         ("gcs", cfg!(feature = "gcs")),
         ("azure", cfg!(feature = "azure")),
+        ("vault", cfg!(feature = "vault")),
         ("scan", cfg!(feature = "scan")),
         ("paper", cfg!(feature = "paper")),
     ];
