@@ -196,8 +196,9 @@ impl Tree {
             } else {
                 std::fs::write(&to, bytes).unwrap();
             }
-            let times = std::fs::metadata(&path).unwrap().modified().unwrap();
-            std::fs::File::options().write(true).open(&to).unwrap().set_modified(times).unwrap();
+            let found = std::fs::metadata(&path).unwrap();
+            std::fs::set_permissions(&to, found.permissions()).unwrap();
+            std::fs::File::options().write(true).open(&to).unwrap().set_modified(found.modified().unwrap()).unwrap();
         }
         Self { folder: folder.to_owned(), endpoint: self.endpoint.clone(), account: self.account.clone() }
     }
