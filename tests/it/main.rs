@@ -107,6 +107,7 @@ mod stub;
 mod turns;
 mod typing;
 mod vault;
+mod vault_lies;
 mod walks;
 mod worst_day;
 

@@ -1,0 +1,219 @@
+//! A Vault that answers wrongly: what is no answer to a request is a failure by name, and never a shorter backup.
+#![cfg(feature = "vault")]
+
+use std::sync::{Arc, Mutex};
+
+use futures::TryStreamExt as _;
+use lifeboat::provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source as _, vault::Vault};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+};
+
+/// A status, headers and a body.
+type Reply = (u16, &'static str, String);
+type Script = dyn Fn(&str) -> Option<Reply> + Send + Sync;
+
+/// A server that answers as its script says, and where the script is silent as an honest one with the key `app` does.
+struct Scripted {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Scripted {
+    async fn start(script: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret-id");
+        std::fs::write(&file, "s").unwrap();
+        let address = format!(
+            "vault:http://{}/kv?auth=approle&role_id=r&secret_id_file={}",
+            listener.local_addr().unwrap(),
+            file.display()
+        );
+        let (script, asked): (Arc<Script>, _) = (Arc::new(script), Arc::<Mutex<Vec<String>>>::default());
+        let noted = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, Arc::clone(&script), Arc::clone(&noted)));
+            }
+        });
+        Self { address, asked, _folder: folder }
+    }
+
+    async fn connect(&self) -> Result<Vault, ProviderError> {
+        Vault::connect(&self.address.parse().unwrap(), None).await
+    }
+
+    /// Lists, and reads the first key.
+    async fn read(&self) -> Result<Vec<FetchedValue>, ProviderError> {
+        let vault = self.connect().await?;
+        let listed: Vec<Listed> = vault.list().try_collect().await?;
+        let fetched = vault.fetch(&listed[0], &|_, _| false).await?;
+        Ok(fetched.versions.into_iter().map(|version| version.value).collect())
+    }
+}
+
+async fn serve(socket: TcpStream, script: Arc<Script>, asked: Arc<Mutex<Vec<String>>>) -> Option<()> {
+    let mut socket = BufReader::new(socket);
+    loop {
+        let (mut path, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            if socket.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            let line = line.trim();
+            if line.is_empty() {
+                break;
+            }
+            if path.is_empty() {
+                line.split(' ').nth(1)?.clone_into(&mut path);
+            } else if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+                length = text.parse().ok()?;
+            }
+        }
+        socket.read_exact(&mut vec![0; length]).await.ok()?;
+        asked.lock().unwrap().push(path.clone());
+        let (status, headers, body) = script(&path).unwrap_or_else(|| honest(&path));
+        if status == 0 {
+            return None;
+        }
+        let head = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        socket.write_all(head.as_bytes()).await.ok()?;
+        socket.write_all(body.as_bytes()).await.ok()?;
+    }
+}
+
+const TIME: &str = "2026-11-01T00:00:00Z";
+
+fn ok(body: &str) -> Reply {
+    (200, "", body.to_owned())
+}
+
+fn metadata() -> String {
+    let row = format!("{{\"created_time\":\"{TIME}\",\"deletion_time\":\"\",\"destroyed\":false}}");
+    format!(
+        "{{\"created_time\":\"{TIME}\",\"updated_time\":\"{TIME}\",\"current_version\":2,\
+         \"versions\":{{\"1\":{row},\"2\":{row}}}}}"
+    )
+}
+
+fn data(version: &str) -> String {
+    format!("{{\"data\":{{\"data\":{{\"v\":{version}}},\"metadata\":{{\"version\":{version}}}}}}}")
+}
+
+fn honest(path: &str) -> Reply {
+    match path {
+        "/v1/auth/approle/login" => ok("{\"auth\":{\"client_token\":\"t\"}}"),
+        "/v1/auth/token/lookup-self" => ok("{\"data\":{}}"),
+        "/v1/sys/internal/ui/mounts/kv" => {
+            ok("{\"data\":{\"path\":\"kv/\",\"type\":\"kv\",\"uuid\":\"u\",\"options\":{\"version\":\"2\"}}}")
+        }
+        "/v1/kv/metadata/?list=true" => ok("{\"data\":{\"keys\":[\"app\"]}}"),
+        "/v1/kv/metadata/app" => ok(&format!("{{\"data\":{}}}", metadata())),
+        "/v1/kv/data/app?version=1" => ok(&data("1")),
+        "/v1/kv/data/app?version=2" => ok(&data("2")),
+        health if health.starts_with("/v1/sys/health") => ok("{\"cluster_id\":\"c\"}"),
+        _ => (404, "", "{\"errors\":[]}".into()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_honest_one_is_read() {
+    let server = Scripted::start(|_| None).await;
+    let values = server.read().await.unwrap();
+    assert!(values.len() == 2 && values.iter().all(|value| matches!(value, FetchedValue::Value(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_answer_is_a_failure_by_name() {
+    let page = |name: &str| format!("{{\"data\":{{\"keys\":[{}],\"key_info\":{{}}}}}}", [name; 1000].join(","));
+    let endless = page("\"a\"");
+    let odd = metadata().replace("\"1\":", "\"one\":");
+    let lies: Vec<(&str, &'static str, Reply)> = vec![
+        ("another version's value", "/v1/kv/data/app?version=2", ok(&data("1"))),
+        ("a page of a proxy instead of a value", "/v1/kv/data/app?version=1", ok("<html>sign in</html>")),
+        ("a value without a version", "/v1/kv/data/app?version=1", ok("{\"data\":{\"data\":{\"v\":1}}}")),
+        ("200 and nothing", "/v1/kv/data/app?version=1", ok("{}")),
+        ("metadata that are a list", "/v1/kv/metadata/app", ok("{\"data\":[]}")),
+        ("a version without a number", "/v1/kv/metadata/app", ok(&format!("{{\"data\":{odd}}}"))),
+        ("metadata of nothing", "/v1/kv/metadata/app", ok("{\"data\":null}")),
+        ("an engine that is none", "/v1/kv/metadata/?list=true", (404, "", "{\"errors\":[\"no handler\"]}".into())),
+        ("a listing without names", "/v1/kv/metadata/?list=true", ok("{\"data\":{}}")),
+        ("a listing that says nothing", "/v1/kv/metadata/?list=true", ok("{}")),
+        ("a name that is none", "/v1/kv/metadata/?list=true", ok("{\"data\":{\"keys\":[\"\"]}}")),
+        ("half an answer", "/v1/kv/metadata/?list=true", ok("{\"data\":{\"keys\":[\"app\"")),
+        ("no cluster", "/v1/sys/health?standbyok=true", ok("{}")),
+        (
+            "a mount without an identity",
+            "/v1/sys/internal/ui/mounts/kv",
+            ok("{\"data\":{\"path\":\"kv/\",\"type\":\"kv\",\"options\":{\"version\":\"2\"}}}"),
+        ),
+        ("a login without a token", "/v1/auth/approle/login", ok("{\"auth\":null}")),
+    ];
+    for (what, path, reply) in lies {
+        let server = Scripted::start(move |asked| (asked == path).then(|| reply.clone())).await;
+        let error = server.read().await.err().unwrap_or_else(|| panic!("{what} was taken for an answer"));
+        assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unavailable, "BadAnswer"), "{what}: {error}");
+    }
+    // Pages that begin again: the second one ends where the first one did.
+    let server = Scripted::start(move |asked| asked.contains("detailed-metadata").then(|| ok(&endless))).await;
+    let error = server.read().await.err().unwrap();
+    assert_eq!(error.code, "BadAnswer", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_itself_ends() {
+    let server =
+        Scripted::start(|asked| asked.contains("list=true").then(|| ok("{\"data\":{\"keys\":[\"again/\"]}}"))).await;
+    let error = server.read().await.err().unwrap();
+    assert_eq!(error.code, "BadAnswer", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_not_followed_and_a_denied_value_is_named() {
+    let server = Scripted::start(|asked| {
+        (asked == "/v1/kv/metadata/?list=true")
+            .then(|| (307, "Location: http://127.0.0.1:9/v1/elsewhere\r\n", String::new()))
+    })
+    .await;
+    let error = server.read().await.err().unwrap();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Invalid, "Redirected"));
+    let denied = || (403, "", "{\"errors\":[\"1 error occurred:\\n\\t* permission denied\\n\\n\"]}".to_owned());
+    let server = Scripted::start(move |asked| (asked == "/v1/kv/data/app?version=1").then(denied)).await;
+    let values = server.read().await.unwrap();
+    assert!(matches!(&values[0], FetchedValue::Unreadable(code) if code == "PermissionDenied"));
+    assert!(matches!(&values[1], FetchedValue::Value(_)));
+    // The same answer for every path, the token's own too: it has ended.
+    let server =
+        Scripted::start(move |asked| (asked.contains("/kv/data/") || asked.ends_with("lookup-self")).then(denied))
+            .await;
+    let error = server.read().await.err().unwrap();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Credentials, "TokenEnded"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_waited_for_as_the_server_asks_and_a_lost_answer_is_asked_again() {
+    let first = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&first);
+    let server = Scripted::start(move |asked| {
+        let mut count = count.lock().unwrap();
+        if asked != "/v1/kv/data/app?version=1" {
+            return None;
+        }
+        *count += 1;
+        match *count {
+            1 => Some((429, "Retry-After: 1\r\n", "{\"errors\":[\"quota exceeded\"]}".into())),
+            2 => Some((0, "", String::new())),
+            _ => None,
+        }
+    })
+    .await;
+    let begun = std::time::Instant::now();
+    assert_eq!(server.read().await.unwrap().len(), 2);
+    assert!(begun.elapsed().as_secs_f64() > 1.0, "it waited for a second");
+    let asked = server.asked.lock().unwrap();
+    assert_eq!(asked.iter().filter(|path| path.ends_with("version=1")).count(), 3);
+}
