@@ -40,6 +40,9 @@ pub struct Config {
     /// Where copies and targets may be.
     #[serde(default, skip_serializing_if = "is_default")]
     pub policy: PolicySection,
+    /// What sheets and runbook say of whom to ask.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub custody: CustodySection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
@@ -138,6 +141,18 @@ pub struct RestoreSection {
     pub first: Vec<String>,
 }
 
+/// `[custody]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CustodySection {
+    /// Whose backup it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+    /// Whom a custodian or an engineer calls: a name and a telephone number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+}
+
 /// `[policy]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -227,6 +242,7 @@ impl Config {
             drill: DrillSection::default(),
             restore: RestoreSection::default(),
             policy: PolicySection::default(),
+            custody: CustodySection::default(),
             copies: Vec::new(),
         }
     }
@@ -425,6 +441,7 @@ mod tests {
             status: StatusSection { snapshot_hours: 50, ..StatusSection::default() },
             restore: RestoreSection { first: vec!["app/*".into()] },
             policy: PolicySection { regions: vec!["eu-west-1".into(), "eu-central-1".into()] },
+            custody: CustodySection { organisation: Some("Example Ltd".into()), call: Some("+49 30".into()) },
             copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }

@@ -407,9 +407,8 @@ impl From<DrillError> for Failure {
                 Self::from(error).also("or set [snapshot] source in the drill file")
             }
             DrillError::Choice(error) => error.into(),
-            DrillError::NotSealed(_) => {
-                Self::new(Exit::Failed, message).hint("run `lifeboat snapshot`, then the drill again; see docs/drills.md")
-            }
+            DrillError::NotSealed(_) => Self::new(Exit::Failed, message)
+                .hint("run `lifeboat snapshot`, then the drill again; see docs/drills.md"),
             DrillError::NoSnapshot(_) => Self::new(Exit::Failed, message).hint("`lifeboat list` shows them"),
             DrillError::Control(_) => {
                 Self::new(Exit::Refused, message).hint("nothing was restored; please report this")

@@ -11,30 +11,33 @@ use serde_json::{Value as Json, json};
 use super::{Exit, Failure, made::Made};
 use crate::{
     crypto::CustodianKey,
-    custody::{self, Ceremony, Paper, SealedSheet, Sheet},
+    custody::{self, Ceremony, Contact, Paper, SealedSheet, Sheet},
     fsutil::{self, Access},
 };
+
+/// Bytes of a custodian's name in a file's name: with the number and `.txt.age` it stays below 255.
+const LONGEST_STEM: usize = 200;
 
 /// Where the sheets of a ceremony shall go.
 #[derive(Debug, clap::Args)]
 pub(super) struct HandoverArgs {
     /// The folder sheets are written to, each as NN-name.pdf and NN-name.txt; a sealed one as NN-name.txt.age
     #[arg(long, value_name = "DIR")]
-    sheets: Option<PathBuf>,
+    pub(super) sheets: Option<PathBuf>,
     /// Instead of files: a command that prints a PDF from its stdin, run once for each sheet (split at spaces; no shell)
     #[arg(long, value_name = "COMMAND")]
-    print: Option<String>,
+    pub(super) print: Option<String>,
     /// Seal NAME's sheet to a key of their own instead of printing it: age1…, the text of an ssh-ed25519 or ssh-rsa
     /// public key, or a file with one of these (repeat)
     #[arg(long = "seal-to", value_name = "NAME=KEY")]
-    seal_to: Vec<String>,
+    pub(super) seal_to: Vec<String>,
     /// The paper of the sheets
     #[arg(long, value_enum, value_name = "SIZE", default_value = "a4")]
-    paper: PaperSize,
+    pub(super) paper: PaperSize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum PaperSize {
+pub(super) enum PaperSize {
     /// 210 × 297 mm
     A4,
     /// 8.5 × 11 in
@@ -70,7 +73,8 @@ pub(super) struct Delivered {
 
 impl HandoverArgs {
     /// Refuses what cannot be done for these custodians. Reads key files, writes nothing.
-    pub(super) fn prepare(self, custodians: &[String]) -> Result<Handover, Failure> {
+    pub(super) fn prepare(self, custodians: &[String], contact: &Contact) -> Result<Handover, Failure> {
+        custody::check(custodians, contact)?;
         let mut keys: Vec<(String, CustodianKey)> = Vec::new();
         for given in &self.seal_to {
             let (name, key) =
@@ -105,6 +109,14 @@ impl HandoverArgs {
 }
 
 impl Handover {
+    /// The same for a rehearsal, where every custodian's sheet is marked.
+    pub(super) fn of_a_rehearsal(mut self) -> Self {
+        for (name, _) in &mut self.keys {
+            *name = custody::rehearsed(name);
+        }
+        self
+    }
+
     /// Hands the sheets of a ceremony over. The printer comes first: when it fails, no file is left.
     pub(super) fn deliver(&self, ceremony: &Ceremony, made: &mut Made) -> Result<Delivered, Failure> {
         let key = |sheet: &Sheet| self.keys.iter().find(|(name, _)| *name == sheet.custodian).map(|(_, key)| key);
@@ -228,14 +240,15 @@ fn write(folder: &Path, sheet: &Sheet, made: &mut Made) -> Result<SheetFiles, Fa
     Ok(files)
 }
 
-/// `02-bo`
+/// `02-bo`, short enough for every file system: the number tells sheets apart.
 fn stem(sheet: &Sheet) -> String {
-    let name: String = sheet
+    let mut name: String = sheet
         .custodian
         .chars()
         .flat_map(char::to_lowercase)
         .map(|c| if c.is_alphanumeric() { c } else { '-' })
         .collect();
+    name.truncate(name.floor_char_boundary(LONGEST_STEM));
     format!("{:02}-{name}", sheet.index)
 }
 

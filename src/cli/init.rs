@@ -10,13 +10,14 @@ use super::{
     made::Made,
     output::plural,
     quorum,
+    runbook::address_for_others,
 };
 use crate::{
     app::{self, Host},
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, KeysSection, SourceAddress, SourceSection, Sources, TrustSection},
+    config::{Config, CopySection, CustodySection, KeysSection, SourceAddress, SourceSection, Sources, TrustSection},
     crypto::{IndexKey, Signer},
-    custody::{self, Ceremony, CeremonyRequest, Held},
+    custody::{self, Ceremony, CeremonyRequest, Contact, Held},
     fsutil::{self, Access},
     model::RepositoryId,
     repo::{AllowedSigner, RepoError, Repository},
@@ -59,6 +60,12 @@ pub struct Args {
     /// A storage to keep a copy in (repeat)
     #[arg(long = "copy", value_name = "URL")]
     copies: Vec<String>,
+    /// Whose backup it is: printed on the sheets
+    #[arg(long, value_name = "NAME")]
+    organisation: Option<String>,
+    /// Whom to call: a name and a telephone number, printed on the sheets and in the runbook
+    #[arg(long, value_name = "WHO")]
+    call: Option<String>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -74,7 +81,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
-    let handover = args.handover.prepare(&args.custodians)?;
+    let custody = CustodySection { organisation: args.organisation, call: args.call };
+    let copies: Vec<CopySection> = args.copies.iter().map(|url| CopySection::new(absolute(url))).collect();
+    let contact = contact(&custody, &copies);
+    let handover = args.handover.prepare(&args.custodians, &contact)?;
     check_nothing_there(&storage, config_path, &script).await?;
     if let Some(advice) = custody::advice(args.threshold, args.custodians.len()) {
         context.output.warn(&advice);
@@ -94,6 +104,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         signers: vec![AllowedSigner { name: "backup host".into(), key: signer.public() }],
         created: to_seconds(SystemClock.now()),
         paper: handover.paper,
+        contact,
     })?;
     let mut made = Made::default();
     let delivered = handover.deliver(&ceremony, &mut made)?;
@@ -101,7 +112,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let trust = TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() };
     let sources = Sources::One(SourceSection::new(args.source, account));
     let mut config = Config::new(absolute(&address), sources, trust, keys);
-    config.copies = args.copies.iter().map(|url| CopySection::new(absolute(url))).collect();
+    (config.copies, config.custody) = (copies, custody);
     let left =
         |failure: Failure| failure.also(format!("begin again after you remove what this init left at {address}"));
     let created = Repository::create(storage, &ceremony.epoch, &ceremony.root).await;
@@ -139,6 +150,12 @@ async fn check_nothing_there(storage: &Storage, config: &Path, script: &Path) ->
         }
     }
     Ok(())
+}
+
+/// What sheets say of whom to ask. An address is for others: it goes without what only this host has.
+pub(super) fn contact(section: &CustodySection, copies: &[CopySection]) -> Contact {
+    let copy = copies.first().map(|copy| address_for_others(&copy.url)).filter(|url| url.is_ascii());
+    Contact { organisation: section.organisation.clone(), call: section.call.clone(), copy }
 }
 
 /// The account to pin, so that a later run with other credentials is refused.

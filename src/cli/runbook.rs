@@ -32,7 +32,7 @@ pub struct Args {
     /// A region to restore to (repeat)
     #[arg(long, value_name = "aws:REGION", required = true)]
     to: Vec<ProviderAddress>,
-    /// Who is called first: a name and a telephone number (repeat)
+    /// Who is called first: a name and a telephone number (repeat; default: [custody] call of the configuration)
     #[arg(long, value_name = "TEXT")]
     call: Vec<String>,
     /// The file to write, replaced if it is there (default: standard output)
@@ -64,7 +64,7 @@ struct SourceFacts {
     newest: Option<(u64, Timestamp)>,
 }
 
-pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, mut args: Args) -> Result<Exit, Failure> {
     for target in &args.to {
         app::known_region(&target.region).await?;
     }
@@ -72,6 +72,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if context.global.config.exists() {
         let host = context.host()?;
         add_configured(&mut facts, &host);
+        if args.call.is_empty() {
+            args.call.extend(host.config.custody.call.clone());
+        }
     }
     let page = page(&facts, &args);
     if let Some(path) = &args.out {
@@ -179,7 +182,7 @@ fn add_source(facts: &mut Facts, source: &SourceSection) {
 }
 
 /// A copy's address without what only the backup host has: its profile.
-fn address_for_others(url: &str) -> String {
+pub(super) fn address_for_others(url: &str) -> String {
     let Some((path, query)) = url.split_once('?') else { return url.to_owned() };
     let kept: Vec<&str> = query.split('&').filter(|option| !option.starts_with("profile=")).collect();
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }

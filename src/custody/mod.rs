@@ -29,7 +29,9 @@ use crate::{
 pub use attest::attestation;
 pub use pending::{Kind, NotConfirmed, Pending, PendingError};
 pub use register::{Entry, PROOF_EVERY_DAYS, Policy, entries, policy};
-pub use rehearse::{gives_key, rehearse};
+pub use rehearse::{gives_key, rehearse, rehearsed};
+
+use rehearse::MARK;
 pub use reseal::{Reseal, ResealError, Resealed, ResealedSnapshot, reseal};
 pub use reshare::{Successor, change_signers, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
@@ -51,6 +53,19 @@ pub struct CeremonyRequest {
     pub created: Timestamp,
     /// What the sheets are printed on.
     pub paper: Paper,
+    /// Whom a custodian asks, and where a copy is.
+    pub contact: Contact,
+}
+
+/// What a sheet says for the day when nobody remembers: nothing of it is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// Whose backup it is.
+    pub organisation: Option<String>,
+    /// Whom to call: a name and a telephone number.
+    pub call: Option<String>,
+    /// The address of a copy.
+    pub copy: Option<String>,
 }
 
 /// What a ceremony leaves: sheets for the custodians, the public epoch, and the root key to sign it with.
@@ -108,6 +123,16 @@ pub enum CeremonyError {
         /// What no embedded font has.
         character: char,
     },
+    /// What a sheet has no room for, or cannot show.
+    #[error("{what} {text:?} cannot be printed on a sheet: {reason}")]
+    Contact {
+        /// `organisation` or `call`.
+        what: &'static str,
+        /// The text.
+        text: String,
+        /// Why.
+        reason: String,
+    },
     /// Two custodians of one name: nobody could tell their sheets apart.
     #[error("custodian {0:?} is named twice")]
     Twice(String),
@@ -128,6 +153,9 @@ pub enum CeremonyError {
     Proof(String),
 }
 
+/// Characters of a custodian's name, and of what a sheet says about the organisation, at most.
+const LONGEST_NAME: usize = 80;
+
 /// Makes a key, splits it, prints the sheets, reads every sheet back and proves that they give the key.
 ///
 /// # Errors
@@ -143,7 +171,8 @@ fn issue(
     number: u32,
     previous: Option<PreviousEpoch>,
 ) -> Result<Ceremony, CeremonyError> {
-    check_names(&request.custodians)?;
+    check_names(&request.custodians, MARK.len() + 1 + LONGEST_NAME)?;
+    check_contact(&request.contact)?;
     let total = u8::try_from(request.custodians.len()).map_err(|_| SplitError::Threshold {
         threshold: request.threshold.into(),
         total: u32::try_from(request.custodians.len()).unwrap_or(u32::MAX),
@@ -171,7 +200,7 @@ fn issue(
         closing: None,
     };
     let sheets: Vec<Sheet> =
-        custodians.map(|(share, name)| make_sheet(&epoch, name, share, request.paper)).collect::<Result<_, _>>()?;
+        custodians.map(|(share, name)| make_sheet(&epoch, name, share, request)).collect::<Result<_, _>>()?;
     prove(&epoch, &sheets, key)?;
     Ok(Ceremony { epoch, closing: None, root, sheets })
 }
@@ -207,9 +236,14 @@ pub fn anchor(key: &RecoveryKey) -> TrustAnchor {
     TrustAnchor { root: key.root_signer().public(), recipient: key.recipient() }
 }
 
-fn make_sheet(epoch: &Epoch, custodian: &str, share: &Share, paper: Paper) -> Result<Sheet, CeremonyError> {
-    let content = sheet::Content { custodian, epoch, share };
-    let pdf = pdf::page(&content, paper).map_err(CeremonyError::Page)?;
+fn make_sheet(
+    epoch: &Epoch,
+    custodian: &str,
+    share: &Share,
+    request: &CeremonyRequest,
+) -> Result<Sheet, CeremonyError> {
+    let content = sheet::Content { custodian, epoch, share, contact: &request.contact };
+    let pdf = pdf::page(&content, request.paper).map_err(CeremonyError::Page)?;
     Ok(Sheet { custodian: custodian.to_owned(), index: share.index(), text: content.text(), pdf })
 }
 
@@ -249,9 +283,35 @@ fn is_signed(stored: &StoredEpoch) -> bool {
     crypto::verify(&stored.epoch.root, Namespace::Epoch, &stored.bytes, &stored.signature).is_ok()
 }
 
-fn check_names(names: &[String]) -> Result<(), CeremonyError> {
+/// Whether sheets can show these names and this contact. To be asked before there is a key, and before anybody types a sheet.
+///
+/// # Errors
+/// The first that cannot be shown, or is there twice.
+pub fn check(custodians: &[String], contact: &Contact) -> Result<(), CeremonyError> {
+    check_names(custodians, LONGEST_NAME)?;
+    check_contact(contact)
+}
+
+fn check_contact(contact: &Contact) -> Result<(), CeremonyError> {
+    for (what, text) in [("organisation", &contact.organisation), ("call", &contact.call)] {
+        let Some(text) = text else { continue };
+        let reason = if text.trim().is_empty() || text.chars().any(char::is_control) {
+            "it is empty or has a line break in it".to_owned()
+        } else if text.chars().count() > LONGEST_NAME {
+            format!("it is longer than {LONGEST_NAME} characters")
+        } else if let Some(character) = pdf::unprintable(text) {
+            format!("it has {character:?} (U+{:04X}) in it", u32::from(character))
+        } else {
+            continue;
+        };
+        return Err(CeremonyError::Contact { what, text: text.clone(), reason });
+    }
+    Ok(())
+}
+
+fn check_names(names: &[String], longest: usize) -> Result<(), CeremonyError> {
     for (position, name) in names.iter().enumerate() {
-        if name.trim().is_empty() || name.chars().count() > 80 || name.chars().any(char::is_control) {
+        if name.trim().is_empty() || name.chars().count() > longest || name.chars().any(char::is_control) {
             return Err(CeremonyError::Name(name.clone()));
         }
         if let Some(character) = pdf::unprintable(name) {
@@ -313,6 +373,53 @@ mod tests {
             signers: vec![AllowedSigner { name: "host".into(), key: Signer::generate().public() }],
             created: "2026-11-24T05:50:42Z".parse().unwrap(),
             paper: Paper::A4,
+            contact: Contact::default(),
+        }
+    }
+
+    #[test]
+    fn what_no_sheet_can_show_is_refused_before_there_is_a_key() {
+        let names = |name: &str| vec!["Ana".to_owned(), name.to_owned()];
+        let none = Contact::default();
+        for good in ["Bo", &"W".repeat(80), "Đặng 山田", "علی رضا", "Øyvind", "Владимир"] {
+            assert!(check(&names(good), &none).is_ok(), "{good}");
+        }
+        for bad in ["", " ", "Ana", "a\nb", &"W".repeat(81), "Bo 🚀", "A\u{202e}b", "\u{7}"] {
+            assert!(check(&names(bad), &none).is_err(), "{bad:?}");
+        }
+        for bad in ["", "\n", &"1".repeat(81), "☎\u{fe0f} 🚀"] {
+            let call = Contact { call: Some(bad.to_owned()), ..Contact::default() };
+            let told = check(&names("Bo"), &call).unwrap_err().to_string();
+            assert!(told.starts_with("call ") && told.contains("cannot be printed"), "{told}");
+        }
+        // The mark of a rehearsal does not count: who fits on a sheet fits on one of a rehearsal.
+        let long = names(&"W".repeat(80));
+        let successor = Successor {
+            threshold: 2,
+            custodians: long,
+            created: request(2, &[]).created,
+            paper: Paper::A4,
+            contact: none,
+        };
+        assert!(rehearse(&successor).is_ok());
+    }
+
+    #[test]
+    fn a_sheet_says_whose_it_is_whom_to_call_and_where_a_copy_is() {
+        let contact = Contact {
+            organisation: Some("Example Ltd".into()),
+            call: Some("Platform on call: +49 30 1234567".into()),
+            copy: Some("s3://backup-west/lifeboat?region=eu-west-1".into()),
+        };
+        for paper in [Paper::A4, Paper::Letter] {
+            let ceremony =
+                hold(&CeremonyRequest { contact: contact.clone(), paper, ..request(2, &["Ana", "Bo"]) }).unwrap();
+            let text = &ceremony.sheets[0].text;
+            for words in
+                ["Example Ltd", "+49 30 1234567", "COPY IS", "      s3://backup-west/lifeboat?region=eu-west-1"]
+            {
+                assert!(text.contains(words), "{words} is missing");
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 use krilla::{
     Document, SerializeSettings,
     geom::{PathBuilder, Rect},
+    metadata::Metadata,
     page::PageSettings,
     surface::Surface,
 };
@@ -71,6 +72,7 @@ pub(super) fn page(content: &Content<'_>, paper: Paper) -> Result<Zeroizing<Vec<
         .map_err(|error| error.to_string())?;
     let mut document =
         Document::new_with(SerializeSettings { xmp_metadata: false, enable_tagging: false, ..Default::default() });
+    document.set_metadata(Metadata::new().title(content.title().to_owned()).language("en".into()));
     let settings = PageSettings::from_wh(width, height).ok_or("the page has no size")?;
     let mut page = document.start_page_with(settings);
     Sheet {
@@ -116,7 +118,8 @@ impl Sheet<'_, '_> {
     fn draw(&mut self, mut y: f32, height: f32) -> Result<(), String> {
         let column = (self.width - COLUMN_GAP) / 2.0;
         let left = Block::new(&self.content.instructions(), PROSE, column);
-        let right = Block::new(&[Content::without_tool()], SMALL, column);
+        let right: Vec<Section> = [Content::without_tool()].into_iter().chain(self.content.copy()).collect();
+        let right = Block::new(&right, SMALL, column);
         let body = left.height().max(right.height());
         let gap = (height - HEADER - WORDS - ROWS - body - 2.0 * self.code_size) / 5.0;
         if gap < SMALLEST_GAP {
@@ -157,11 +160,18 @@ impl Sheet<'_, '_> {
             baseline += size * 1.25;
         }
         self.text(Face::Prose, 9.4, self.left, y + 55.5, &self.content.threshold());
-        let mut baseline = y + self.code_size - 3.0 * LABEL.leading;
+        if let Some(whom) = self.content.whom() {
+            let line = Line::new(Face::Bold, &whom);
+            let size = 9.4_f32.min(room / line.width(1.0).max(1.0));
+            line.draw(&mut self.surface, self.left, y + 66.5, size);
+        }
+        // The smaller code of the Letter page leaves room for four facts and the line above only closer together.
+        let leading = if self.content.whom().is_some() { LABEL.leading - 2.0 } else { LABEL.leading };
+        let mut baseline = y + self.code_size - 3.0 * leading;
         for (label, value) in self.content.facts() {
             self.text(LABEL.face, LABEL.size, self.left, baseline, label);
             self.text(Face::Mono, 8.6, self.left + 62.0, baseline, &value);
-            baseline += LABEL.leading;
+            baseline += leading;
         }
     }
 
@@ -347,6 +357,7 @@ mod tests {
     use super::*;
     use crate::{
         crypto::{RecoveryKey, Signer},
+        custody::Contact,
         repo::Epoch,
         share::{self, UntrustedShare},
     };
@@ -375,7 +386,8 @@ mod tests {
         let shares = share::split(&key, 2, 3).unwrap();
         let epoch = epoch(&key, &hex::encode(shares[0].set().0));
         let make = |custodian: &str, share: usize, paper| {
-            page(&Content { custodian, epoch: &epoch, share: &shares[share] }, paper).unwrap()
+            page(&Content { custodian, epoch: &epoch, share: &shares[share], contact: &Contact::default() }, paper)
+                .unwrap()
         };
         let first = make("Đặng 山田 An", 0, Paper::A4);
         assert!(*first == *make("Đặng 山田 An", 0, Paper::A4));
@@ -385,6 +397,7 @@ mod tests {
             assert!(*first != *other);
         }
         let holds = |needle: &[u8]| first.windows(needle.len()).any(|window| window == needle);
+        assert!(holds(b"/Lang"), "a reader that speaks knows the language");
         for volatile in [&b"/CreationDate"[..], b"/ModDate", b"/Producer"] {
             assert!(!holds(volatile), "{}", String::from_utf8_lossy(volatile));
         }

@@ -165,6 +165,7 @@ mod tests {
             custodians: names.iter().map(ToString::to_string).collect(),
             signers: vec![AllowedSigner { name: "host".into(), key: Signer::generate().public() }],
             created: time(0),
+            contact: crate::custody::Contact::default(),
         })
         .unwrap()
         .epoch

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What every custodian of a rehearsal is called first, so that every form of the sheet shows it.
-const MARK: &str = "REHEARSAL";
+pub(super) const MARK: &str = "REHEARSAL";
 
 /// Holds a ceremony for a repository that does not exist. Its sheets open nothing.
 ///
@@ -24,10 +24,16 @@ pub fn rehearse(successor: &Successor) -> Result<Ceremony, CeremonyError> {
         paper: successor.paper,
         repository: RepositoryId::random(),
         threshold: successor.threshold,
-        custodians: successor.custodians.iter().map(|name| format!("{MARK} {name}")).collect(),
+        custodians: successor.custodians.iter().map(|name| rehearsed(name)).collect(),
         signers: Vec::new(),
         created: successor.created,
+        contact: successor.contact.clone(),
     })
+}
+
+/// What a custodian is called on a sheet of a rehearsal.
+pub fn rehearsed(name: &str) -> String {
+    format!("{MARK} {name}")
 }
 
 /// Whether sheets, read back, give the key of `epoch`; `false` while they are too few.

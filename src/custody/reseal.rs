@@ -74,7 +74,9 @@ pub enum ResealError {
     #[error("these are sheets of the key in force; the sheets of an earlier key are needed")]
     CurrentKey,
     /// A key between the two sealed the newest snapshot.
-    #[error("the newest snapshot of {place} is sealed to the key of epoch {epoch}, which is neither the old nor the new key")]
+    #[error(
+        "the newest snapshot of {place} is sealed to the key of epoch {epoch}, which is neither the old nor the new key"
+    )]
     OtherKey {
         /// What was captured.
         place: Place,

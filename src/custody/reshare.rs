@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::{Ceremony, CeremonyError, CeremonyRequest, Paper, issue};
+use super::{Ceremony, CeremonyError, CeremonyRequest, Contact, Paper, issue};
 use crate::{
     crypto::RecoveryKey,
     repo::{AllowedSigner, ClosingList, Epoch, PreviousEpoch, Trust},
@@ -21,6 +21,8 @@ pub struct Successor {
     pub created: Timestamp,
     /// What the sheets are printed on.
     pub paper: Paper,
+    /// What the sheets say of whom to ask.
+    pub contact: Contact,
 }
 
 /// Splits the same key anew: a new polynomial and a new set. The old sheets keep opening everything until they are
@@ -92,6 +94,7 @@ fn succeed(key: &RecoveryKey, successor: &Successor, trust: &Trust) -> Result<Ce
         custodians: successor.custodians.clone(),
         signers: current.signers.clone(),
         created: successor.created,
+        contact: successor.contact.clone(),
     };
     let previous = PreviousEpoch { number: current.number, sha256: trust.current_digest() };
     issue(key, &request, current.number + 1, Some(previous))

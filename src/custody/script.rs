@@ -251,7 +251,10 @@ fn prove(table: &mut Table<'_>, epoch: &Epoch, kind: Option<Kind>) {
          values. The sheets go into new bags:",
         epoch.threshold
     ));
-    table.note("New bag numbers ______________ ______________ ______________");
+    table.note("New bag numbers, one for each:");
+    for _ in 0..epoch.threshold {
+        table.note("______________ of ________________________________");
+    }
     table.note("");
     table.step(
         "lifeboat custody register was run. Every custodian writes the newest snapshot that it names on the bag:",

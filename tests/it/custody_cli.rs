@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use lifeboat::emulator::Sandbox;
@@ -90,7 +90,7 @@ async fn one_sheet_is_proven_alone() {
         register["sheets"].as_array().unwrap().iter().map(|sheet| !sheet["last_proof"].is_null()).collect();
     assert_eq!(proven, [false, true, false, false, false]);
     let shown = desk.run("custody register").expect(0).out;
-    assert!(shown.contains("never") && shown.contains("current"), "{shown}");
+    assert!(shown.contains("at the ceremony") && shown.contains("current"), "{shown}");
     desk.run("custody policy").expect(0);
     desk.run("check").expect(0);
     desk.run("copy").expect(0);
@@ -394,6 +394,46 @@ fn epochs(desk: &Desk) -> Vec<u32> {
         .collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// What a rehearsal shows of names is asked before there is a key, as in every ceremony.
+#[test]
+fn a_rehearsal_is_printed_and_sealed_as_a_ceremony_is_and_marked_as_one() {
+    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let people = "--threshold 2 --custodian Ana --custodian Bo --custodian Cy";
+    for paper in ["a4", "letter"] {
+        let print = format!("dd of={paper}.pdf status=none");
+        let mut command = desk.command(binary());
+        command.args(["custody", "rehearse", "--sheets", paper, "--paper", paper, "--print", &print, "--json"]);
+        let told = desk.finish(command.args(people.split(' '))).expect(0).json();
+        assert_eq!((&told["printed"], told["sheets"].as_array().unwrap().len()), (&3.into(), 0));
+        let left: Vec<_> = files(&desk.path(paper)).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(left, [desk.path(paper).join("rehearsal.json")], "no sheet is left in a file");
+        let page = Command::new("pdftotext").arg(desk.path(&format!("{paper}.pdf"))).arg("-").output().unwrap();
+        let page = String::from_utf8(page.stdout).unwrap();
+        assert!(page.contains("LIFEBOAT REHEARSAL SHEET: OPENS NOTHING") && page.contains("REHEARSAL Cy"), "{page}");
+        let info = Command::new("pdfinfo").arg(desk.path(&format!("{paper}.pdf"))).output().unwrap();
+        let size = if paper == "a4" { "(A4)" } else { "(letter)" };
+        assert!(String::from_utf8(info.stdout).unwrap().contains(size));
+    }
+    let made = Command::new("age-keygen").args(["-o", "bo.key"]).current_dir(desk.folder.path()).output().unwrap();
+    let told = String::from_utf8(made.stderr).unwrap();
+    let key = told.trim().strip_prefix("Public key: ").unwrap();
+    desk.run(&format!("custody rehearse {people} --sheets sealed --seal-to Bo={key}")).expect(0);
+    let opened = Command::new("age")
+        .args(["-d", "-i", "bo.key", "sealed/02-rehearsal-bo.txt.age"])
+        .current_dir(desk.folder.path())
+        .output()
+        .unwrap();
+    let sheet = String::from_utf8(opened.stdout).unwrap();
+    assert!(sheet.starts_with("LIFEBOAT REHEARSAL SHEET: OPENS NOTHING"), "{sheet}");
+    desk.run("custody rehearse --threshold 2 --custodian Ana --custodian Zoë🚀 --sheets none")
+        .expect(2)
+        .says("U+1F680");
+    assert!(!desk.path("none").exists());
+    let long = "W".repeat(81);
+    desk.run(&format!("custody rehearse --threshold 2 --custodian Ana --custodian {long} --sheets none")).expect(2);
+    desk.run(&format!("custody rehearse {people} --sheets none --seal-to Zoe={key}")).expect(2).says("not a custodian");
 }
 
 #[test]

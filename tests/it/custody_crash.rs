@@ -39,6 +39,7 @@ impl House {
             custodians: ["Ana", "Bo", "Cy", "Dee", "Eli"].map(String::from).into(),
             signers: vec![AllowedSigner { name: "host".into(), key: signer.public() }],
             created: now(),
+            contact: custody::Contact::default(),
         })
         .unwrap();
         let storage = Storage::memory();
@@ -84,6 +85,7 @@ fn successor(threshold: u8) -> Successor {
         custodians: ["Ana", "Bo", "Fay", "Gus"].map(String::from).into(),
         created: now(),
         paper: custody::Paper::default(),
+        contact: lifeboat::custody::Contact::default(),
     }
 }
 

@@ -189,6 +189,7 @@ impl Rotated {
             custodians: ["Ana", "Bo", "Fay"].map(String::from).into(),
             created: time(50),
             paper: custody::Paper::default(),
+            contact: lifeboat::custody::Contact::default(),
         };
         let new = custody::rotate(&successor, &trust).unwrap();
         let mut pending = Pending::new(Kind::Rotate, &new);

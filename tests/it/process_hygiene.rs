@@ -234,6 +234,7 @@ fn ceremony() -> Ceremony {
         signers: vec![AllowedSigner { name: "host".into(), key: Signer::generate().public() }],
         created: Timestamp::from_second(1_790_000_000).unwrap(),
         paper: custody::Paper::default(),
+        contact: lifeboat::custody::Contact::default(),
     })
     .unwrap()
 }

@@ -27,6 +27,7 @@ fn ceremony(custodians: &[&str], paper: Paper) -> Result<Ceremony, CeremonyError
         signers: vec![AllowedSigner { name: "backup host".into(), key: Signer::generate().public() }],
         created: "2026-11-24T05:50:42Z".parse().unwrap(),
         paper,
+        contact: custody::Contact::default(),
     })
 }
 

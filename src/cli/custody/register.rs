@@ -134,7 +134,7 @@ fn row(entry: &Entry) -> Vec<String> {
         format!("{} of {}", entry.sheet, entry.total),
         entry.epoch.to_string(),
         state.to_owned(),
-        day(entry.last_proof, "never"),
+        day(entry.last_proof, "at the ceremony"),
         next,
     ]
 }

@@ -8,12 +8,13 @@ use super::reading;
 use crate::{
     cli::{
         Context, Exit, Failure,
-        handover::{check_empty, write_sheets},
+        handover::{HandoverArgs, PaperSize, check_empty},
+        init,
         made::Made,
         output::plural,
     },
     clock::{Clock, SystemClock, to_seconds},
-    custody::{self, Held, Kind, Paper, Pending, Successor},
+    custody::{self, Contact, Held, Kind, Pending, Successor},
     fsutil::{self, Access, Existing},
 };
 
@@ -26,6 +27,8 @@ const WAITING: &str = "rehearsal.json";
 Examples:
   lifeboat custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy \\
       --sheets ./rehearsal
+  lifeboat custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy \\
+      --sheets ./rehearsal --print 'lp -d office' --paper letter
   lifeboat custody rehearse --confirm --sheets ./rehearsal --share scans/
 
 Print the sheets, hand them out, and read them back. Exit code 0: every sheet was read back.
@@ -37,9 +40,19 @@ pub(super) struct Args {
     /// A custodian's name (repeat)
     #[arg(long = "custodian", value_name = "NAME", required_unless_present = "confirm")]
     custodians: Vec<String>,
-    /// The folder of the rehearsal
+    /// The folder of the rehearsal: its state, and each sheet as NN-name.pdf and NN-name.txt, a sealed one as NN-name.txt.age
     #[arg(long, value_name = "DIR")]
     sheets: PathBuf,
+    /// Instead of files: a command that prints a PDF from its stdin, run once for each sheet (split at spaces; no shell)
+    #[arg(long, value_name = "COMMAND", conflicts_with = "confirm")]
+    print: Option<String>,
+    /// Seal NAME's sheet to a key of their own instead of printing it: age1…, the text of an ssh-ed25519 or ssh-rsa
+    /// public key, or a file with one of these (repeat)
+    #[arg(long = "seal-to", value_name = "NAME=KEY", conflicts_with = "confirm")]
+    seal_to: Vec<String>,
+    /// The paper of the sheets
+    #[arg(long, value_enum, value_name = "SIZE", default_value = "a4")]
+    paper: PaperSize,
     /// Read sheets back
     #[arg(long, conflicts_with_all = ["threshold", "custodians"])]
     confirm: bool,
@@ -56,19 +69,32 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     check_empty(&args.sheets)?;
     let threshold = args.threshold.ok_or_else(|| Failure::usage("--threshold is needed"))?;
     let created = to_seconds(SystemClock.now());
-    let ceremony = custody::rehearse(&Successor { threshold, custodians: args.custodians, created, paper: Paper::A4 })?;
+    let contact = match context.global.config.exists() {
+        true => context.host().map(|host| init::contact(&host.config.custody, &host.config.copies))?,
+        false => Contact::default(),
+    };
+    let asked = HandoverArgs {
+        // A folder that is only for what waits holds no sheet.
+        sheets: (args.print.is_none() || !args.seal_to.is_empty()).then(|| args.sheets.clone()),
+        print: args.print,
+        seal_to: args.seal_to,
+        paper: args.paper,
+    };
+    let handover = asked.prepare(&args.custodians, &contact)?.of_a_rehearsal();
+    let (custodians, paper) = (args.custodians, handover.paper);
+    let ceremony = custody::rehearse(&Successor { threshold, custodians, created, paper, contact })?;
     Pending::new(Kind::Rehearse, &ceremony).save(&waiting)?;
     let mut made = Made::default();
-    let sheets = write_sheets(&args.sheets, &ceremony, &mut made)?;
+    let delivered = handover.deliver(&ceremony, &mut made).inspect_err(|_| drop(fsutil::remove(&waiting)))?;
     made.keep();
     let script = beside(&args.sheets);
-    let held = Held { kind: Some(Kind::Rehearse), folder: Some(&args.sheets), sealed: &[] };
+    let held = Held { kind: Some(Kind::Rehearse), folder: delivered.clear_folder(), sealed: delivered.sealed() };
     fsutil::write(&script, custody::script(&ceremony.epoch, held).as_bytes(), Access::Public, Existing::Replace)?;
-    let value = json!({ "kind": Kind::Rehearse, "threshold": threshold, "sheets": sheets, "script": script });
+    let mut value = json!({ "kind": Kind::Rehearse, "threshold": threshold, "script": script });
+    delivered.add_to(&mut value);
     context.output.result(&value, || {
-        let paths: Vec<String> = sheets.iter().map(|sheet| format!("  {}", sheet.pdf.display())).collect();
         let count = plural(u64::from(ceremony.epoch.total), "sheet");
-        format!("{count} of a rehearsal:\n{}\nscript of the ceremony {}", paths.join("\n"), script.display())
+        format!("{count} of a rehearsal:\n{}\nscript of the ceremony {}", delivered.lines(), script.display())
     });
     Ok(Exit::Complete)
 }

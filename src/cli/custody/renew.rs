@@ -240,7 +240,8 @@ async fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Su
             Failure::new(Exit::Refused, message).hint("complete them with --confirm, or abandon them with --abort")
         );
     }
-    let handover = renewal.handover.prepare(&renewal.custodians)?;
+    let contact = init::contact(&desk.host.config.custody, &desk.host.config.copies);
+    let handover = renewal.handover.prepare(&renewal.custodians, &contact)?;
     if let Some(advice) = custody::advice(threshold, renewal.custodians.len()) {
         context.output.warn(&advice);
     }
@@ -248,7 +249,7 @@ async fn prepare(context: &Context, desk: &Desk, renewal: Renewal) -> Result<(Su
     let question = format!("Print sheets for {count} custodians, {threshold} needed, to replace those in force?");
     quorum::confirm(&question, renewal.yes).await?;
     let created = to_seconds(SystemClock.now());
-    Ok((Successor { threshold, custodians: renewal.custodians, created, paper: handover.paper }, handover))
+    Ok((Successor { threshold, custodians: renewal.custodians, created, paper: handover.paper, contact }, handover))
 }
 
 /// Reads sheets back and remembers each; when none is missing, switches.

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, PolicySection, RepositorySection, RestoreSection,
-        RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
+        Config, CustodySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, PolicySection, RepositorySection,
+        RestoreSection, RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
@@ -195,6 +195,7 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
         signers: vec![AllowedSigner { name: "backup host".into(), key: signer.public() }],
         created: to_seconds(SystemClock.now()),
         paper: Paper::A4,
+        contact: custody::Contact::default(),
     })?;
     let folder = scene.out.join("sheets");
     let mut made = Made::default();
@@ -229,6 +230,7 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
         retention: RetentionSection::default(),
         status: StatusSection::default(),
         drill: DrillSection::default(),
+        custody: CustodySection::default(),
         copies: Vec::new(),
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)

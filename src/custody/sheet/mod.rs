@@ -4,6 +4,7 @@ mod words;
 
 use zeroize::Zeroizing;
 
+use super::Contact;
 use crate::{
     repo::Epoch,
     share::{Share, ShareSetId},
@@ -19,6 +20,7 @@ pub(super) struct Content<'a> {
     pub(super) custodian: &'a str,
     pub(super) epoch: &'a Epoch,
     pub(super) share: &'a Share,
+    pub(super) contact: &'a Contact,
 }
 
 /// A heading and what is below it.
@@ -32,7 +34,7 @@ pub(super) enum Paragraph {
     /// Wrapped at spaces.
     Prose(String),
     /// To be typed or read character by character; never wrapped.
-    Code(&'static str),
+    Code(String),
 }
 
 /// What is written in by hand. The last two are what `custody register` prints: a later repository never has a lower number.
@@ -80,6 +82,13 @@ impl Content<'_> {
         ]
     }
 
+    /// Whose backup it is and whom to call, where the ceremony was told.
+    pub(super) fn whom(&self) -> Option<String> {
+        let parts = [&self.contact.organisation, &self.contact.call].into_iter().flatten();
+        let text = parts.map(String::as_str).collect::<Vec<_>>().join(" · ");
+        (!text.is_empty()).then_some(text)
+    }
+
     /// The fingerprint in words.
     pub(super) fn words(&self) -> String {
         words(self.share.fingerprint())
@@ -115,7 +124,7 @@ impl Content<'_> {
             Section {
                 title: "At a recovery",
                 paragraphs: vec![
-                    Paragraph::Code("lifeboat restore --repo COPY --to aws:REGION --expect-number N"),
+                    Paragraph::Code("lifeboat restore --repo COPY --to aws:REGION --expect-number N".into()),
                     Paragraph::Prose(
                         "asks for one sheet after the other. N is the highest snapshot number on any sheet or bag. \
                          Without the tool: RECOVER.md and recover.py lie in every copy; they need Python, age and zstd."
@@ -124,6 +133,12 @@ impl Content<'_> {
                 ],
             },
         ]
+    }
+
+    /// Where a copy is, for whoever has only the sheet.
+    pub(super) fn copy(&self) -> Option<Section> {
+        let copy = self.contact.copy.clone()?;
+        Some(Section { title: "COPY is", paragraphs: vec![Paragraph::Code(copy)] })
     }
 
     /// For whoever has the sheets and a copy, and nothing of ours. The long form is docs/format.md.
@@ -137,7 +152,7 @@ impl Content<'_> {
                      13 of checksum (codex32, BIP-93; a code reads LB1 before them). Each is 5 bits, highest first, by \
                      its place in the alphabet",
                 ),
-                Paragraph::Code("QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"),
+                Paragraph::Code("QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L".into()),
                 prose(
                     "Data, 46 bytes: version and kind (0x10), k, n, x, 4 bytes of set id, 32 bytes y, 6 bytes of \
                      SHA-256(root public key, recipient).",
@@ -146,7 +161,7 @@ impl Content<'_> {
                     "Field. Bytes are elements of GF(2^8), modulo x^8+x^4+x^3+x^2+1 (0x11d); + is xor. From k sheets \
                      of one set, for each of the 32 bytes:",
                 ),
-                Paragraph::Code("key = SUM_i  y_i * PRODUCT_(j != i)  x_j / (x_i + x_j)"),
+                Paragraph::Code("key = SUM_i  y_i * PRODUCT_(j != i)  x_j / (x_i + x_j)".into()),
                 prose(
                     "Key. The 32 bytes, in bech32 with the prefix AGE-SECRET-KEY-, are an age X25519 identity \
                      (age-encryption.org). A wrong sheet gives a wrong key, which opens nothing.",
@@ -156,7 +171,7 @@ impl Content<'_> {
                      for each secret and says in which pack and line each version's value is; snapshots/*/*.json names \
                      the packs and indexes of one snapshot.",
                 ),
-                Paragraph::Code("age -d -i KEY FILE | zstd -d"),
+                Paragraph::Code("age -d -i KEY FILE | zstd -d".into()),
             ],
         }
     }
@@ -173,6 +188,9 @@ impl Content<'_> {
             fact(&mut page, label, &value);
         }
         fact(&mut page, "In words", &self.words());
+        if let Some(whom) = self.whom() {
+            fact(&mut page, "Ask", &whom);
+        }
         line(&mut page, "");
         wrap(&mut page, &self.threshold());
         wrap(&mut page, HOW_TO_COMPARE);
@@ -188,8 +206,8 @@ impl Content<'_> {
         line(&mut page, "");
         page.push_str("      ");
         line(&mut page, &self.share.text());
-        for part in self.instructions().iter().chain([&Self::without_tool()]) {
-            section(&mut page, part);
+        for part in self.instructions().into_iter().chain(self.copy()).chain([Self::without_tool()]) {
+            section(&mut page, &part);
         }
         for blank in BLANKS {
             line(&mut page, "");
