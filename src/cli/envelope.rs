@@ -295,7 +295,7 @@ mod tests {
             assert!(serde_json::to_writer(&mut text, &Failing(entries)).is_err());
             let told = streamed(&[&text]);
             assert_eq!(told["last"], Json::Null, "{told}");
-            assert_eq!(told.as_object().unwrap().len() as u32, entries + 3, "{told}");
+            assert_eq!(u32::try_from(told.as_object().unwrap().len()).unwrap(), entries + 3, "{told}");
         }
     }
 }

@@ -183,7 +183,7 @@ pub enum DrillError {
     #[error("the sandbox has secrets without proof that a drill of this host made them: {0}")]
     NotOurs(String),
     /// A drill was killed in another place, and what it created there is not removed yet.
-    #[error("drill {drill:?} was killed and left {} in {place}", secrets(.count))]
+    #[error("drill {drill:?} was killed and left {} in {place}", secrets(*.count))]
     Elsewhere {
         /// The name of its drill file.
         drill: String,
@@ -230,8 +230,8 @@ impl From<ExecuteError> for DrillError {
     }
 }
 
-fn secrets(count: &usize) -> String {
-    crate::text::plural(*count as u64, "secret")
+fn secrets(count: usize) -> String {
+    crate::text::plural(count as u64, "secret")
 }
 
 fn random<const N: usize>() -> [u8; N] {

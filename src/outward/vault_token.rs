@@ -20,7 +20,7 @@ pub fn vault_token() -> Option<Zeroizing<String>> {
     };
     let of_process = TOKENS.iter().find_map(|name| env::var(name).ok().and_then(clean));
     of_process.or_else(|| {
-        let named = PATHS.iter().find_map(|name| env::var_os(name)).map(PathBuf::from);
+        let named = PATHS.iter().find_map(env::var_os).map(PathBuf::from);
         let file = named.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(FILE)))?;
         fs::read_to_string(file).ok().and_then(clean)
     })

@@ -6,7 +6,7 @@ use reqwest::{Url, redirect::Policy};
 
 use super::{BadSetting, Outward};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Outward {

@@ -59,7 +59,7 @@ fn text_length(rest: &str) -> usize {
             _ => {}
         }
     }
-    panic!("a text does not end: {:.60}", rest)
+    panic!("a text does not end: {rest:.60}")
 }
 
 /// A character, or only the mark of a lifetime.

@@ -268,7 +268,7 @@ fn declared(tokens: &[Token], known: &BTreeMap<String, Endings>) -> Vec<Message>
     let mut of_enum = String::new();
     for at in 0..tokens.len().saturating_sub(4) {
         if tokens[at].word() == Some("enum") {
-            of_enum = tokens[at + 1].word().unwrap_or_default().to_owned();
+            tokens[at + 1].word().unwrap_or_default().clone_into(&mut of_enum);
         }
         let (Token::Sign('['), Some("error"), Token::Sign('('), Token::Text(text)) =
             (&tokens[at], tokens[at + 1].word(), &tokens[at + 2], &tokens[at + 3])

@@ -69,9 +69,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     check_empty(&args.sheets)?;
     let threshold = args.threshold.ok_or_else(|| Failure::usage("--threshold is needed"))?;
     let created = to_seconds(SystemClock.now());
-    let contact = match context.global.config.exists() {
-        true => context.host().map(|host| init::contact(&host.config.custody, &host.config.copies))?,
-        false => Contact::default(),
+    let contact = if context.global.config.exists() {
+        context.host().map(|host| init::contact(&host.config.custody, &host.config.copies))?
+    } else {
+        Contact::default()
     };
     let asked = HandoverArgs {
         // A folder that is only for what waits holds no sheet.

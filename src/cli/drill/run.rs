@@ -223,7 +223,7 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
         None => {}
         Some("latest") => {
             let (from, source) = (file.snapshot.from.take(), file.snapshot.source.take());
-            file.snapshot = drill::SnapshotSection { from, source, ..Default::default() };
+            file.snapshot = drill::SnapshotSection { source, from, ..Default::default() };
         }
         Some(id) => {
             let (select, id, from) = (drill::Select::Id, Some(id.to_owned()), file.snapshot.from.take());
