@@ -99,7 +99,10 @@ impl Host {
     pub async fn connect(section: &SourceSection) -> Result<Arc<dyn Source>, ProviderError> {
         match &section.url {
             SourceAddress::Aws(address) => Ok(Arc::new(Aws::connect(settings(section, address)).await?)),
+            #[cfg(feature = "vault")]
             SourceAddress::Vault(address) => connect_vault(address).await,
+            #[cfg(not(feature = "vault"))]
+            SourceAddress::Vault(_) => Err(unusable("NotInThisBuild", "this build lacks the feature vault")),
         }
     }
 }
@@ -127,11 +130,6 @@ pub fn vault_policy(address: &str) -> Option<String> {
 #[cfg(not(feature = "vault"))]
 pub fn vault_policy(_: &str) -> Option<String> {
     None
-}
-
-#[cfg(not(feature = "vault"))]
-async fn connect_vault(_: &str) -> Result<Arc<dyn Source>, ProviderError> {
-    Err(unusable("NotInThisBuild", "this build lacks the feature vault"))
 }
 
 /// A source that cannot be connected to as its address is.

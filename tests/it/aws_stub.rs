@@ -498,14 +498,29 @@ async fn a_label_that_is_where_it_belongs_is_success_and_elsewhere_is_not() {
 }
 
 #[tokio::test]
-async fn an_inventory_with_a_hole_is_an_error() {
-    let stub = Stub::start(|operation, body| match operation {
-        "GetResourcePolicy" => Reply::Error("AccessDeniedException", "no"),
-        _ => healthy(operation, body),
-    })
-    .await;
-    assert_eq!(connect(&stub.endpoint).await.look_up("app").await.unwrap_err().kind, ErrorKind::Denied);
+async fn an_inventory_with_a_hole_says_so() {
+    let refusing = |refused: &'static str, code: &'static str| {
+        Stub::start(move |operation, body| match operation {
+            _ if operation == refused => Reply::Error(code, "no"),
+            _ => healthy(operation, body),
+        })
+    };
+    // What one secret's own policy hides is named; nothing is decided about it.
+    let stub = refusing("GetResourcePolicy", "AccessDeniedException").await;
+    let found = connect(&stub.endpoint).await.look_up("app").await.unwrap().expect("it is there");
+    let hidden: Vec<_> = found.secret.unreadable.iter().map(|part| part.operation.as_str()).collect();
+    assert_eq!(hidden, ["GetResourcePolicy"]);
     assert_eq!(stub.count("ListSecrets"), 0);
+    // Whether there is a secret at all is not guessed, and no other failure is a part that is hidden.
+    for (operation, code, kind) in [
+        ("DescribeSecret", "AccessDeniedException", ErrorKind::Denied),
+        ("GetResourcePolicy", "ValidationException", ErrorKind::Invalid),
+        ("ListSecretVersionIds", "ValidationException", ErrorKind::Invalid),
+    ] {
+        let stub = refusing(operation, code).await;
+        let error = connect(&stub.endpoint).await.look_up("app").await.unwrap_err();
+        assert_eq!((error.operation, error.kind), (operation, kind));
+    }
 }
 
 #[tokio::test]
