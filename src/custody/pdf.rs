@@ -4,12 +4,15 @@
 //! beside the code again, in the opposite corner, so that one stain or fold does not spoil both. What the text needs is
 //! measured first, and the space that is left is shared among the gaps.
 
+use std::num::NonZeroU16;
+
 use krilla::{
     Document, SerializeSettings,
     geom::{PathBuilder, Rect},
     metadata::Metadata,
     page::PageSettings,
     surface::Surface,
+    tagging::{ContentTag, Tag, TagGroup, TagKind, TagTree},
 };
 use qrcode::{Color, EcLevel, QrCode};
 use zeroize::Zeroizing;
@@ -48,6 +51,8 @@ struct Sheet<'a, 'b> {
     code_size: f32,
     left: f32,
     width: f32,
+    /// What is on the page, in the order in which it is read aloud.
+    tree: TagTree,
 }
 
 /// Text broken into lines, with its height.
@@ -71,20 +76,25 @@ pub(super) fn page(content: &Content<'_>, paper: Paper) -> Result<Zeroizing<Vec<
     let code = QrCode::with_error_correction_level(content.share.text().as_bytes(), EcLevel::H)
         .map_err(|error| error.to_string())?;
     let mut document =
-        Document::new_with(SerializeSettings { xmp_metadata: false, enable_tagging: false, ..Default::default() });
+        Document::new_with(SerializeSettings { xmp_metadata: false, enable_tagging: true, ..Default::default() });
     document.set_metadata(Metadata::new().title(content.title().to_owned()).language("en".into()));
     let settings = PageSettings::from_wh(width, height).ok_or("the page has no size")?;
     let mut page = document.start_page_with(settings);
-    Sheet {
+    let mut sheet = Sheet {
         surface: page.surface(),
         content,
         code,
         code_size: paper.code_size(),
         left: margin,
         width: width - 2.0 * margin,
-    }
-    .draw(margin, height - 2.0 * margin)?;
+        tree: TagTree::new().with_lang(Some("en".into())),
+    };
+    let drawn = sheet.draw(margin, height - 2.0 * margin);
+    let tree = std::mem::replace(&mut sheet.tree, TagTree::new());
+    drop(sheet);
     page.finish();
+    drawn?;
+    document.set_tag_tree(tree);
     document.finish().map(Zeroizing::new).map_err(|error| format!("{error:?}"))
 }
 
@@ -133,25 +143,53 @@ impl Sheet<'_, '_> {
         y += ROWS + gap;
         self.words(y);
         y += WORDS + gap;
-        left.draw(&mut self.surface, self.left, y);
-        right.draw(&mut self.surface, self.left + column + COLUMN_GAP, y);
+        self.column(&left, self.left, y);
+        self.column(&right, self.left + column + COLUMN_GAP, y);
         y += body + gap;
         self.blanks(y);
         Ok(())
     }
 
+    /// Draws something that is one thing to whoever listens.
+    fn tagged(&mut self, tag: impl Into<TagKind>, draw: impl FnOnce(&mut Self)) {
+        let mut group = TagGroup::new(tag);
+        group.push(self.surface.start_tagged(ContentTag::Other));
+        draw(self);
+        self.surface.end_tagged();
+        self.tree.push(group);
+    }
+
     fn header(&mut self, y: f32) {
-        self.text(Face::Bold, 10.5, self.left, y + 9.0, self.content.title());
-        let number = Line::new(Face::Bold, &format!("Sheet {}", self.content.number()));
-        let x = self.left + self.width - number.width(10.5);
-        number.draw(&mut self.surface, x, y + 9.0, 10.5);
-        self.rule(self.left, y + HEADER - 1.0, self.width, 1.0);
+        self.tagged(heading(1), |sheet| {
+            sheet.text(Face::Bold, 10.5, sheet.left, y + 9.0, sheet.content.title());
+            let number = Line::new(Face::Bold, &format!("Sheet {}", sheet.content.number()));
+            let x = sheet.left + sheet.width - number.width(10.5);
+            number.draw(&mut sheet.surface, x, y + 9.0, 10.5);
+            sheet.rule(sheet.left, y + HEADER - 1.0, sheet.width, 1.0);
+        });
+    }
+
+    /// Sections below one another: a heading, then what belongs to it.
+    fn column(&mut self, block: &Block, x: f32, mut y: f32) {
+        for lines in block.lines.chunk_by(|(_, one), (_, next)| (one.face == Face::Bold) == (next.face == Face::Bold)) {
+            let draw = |sheet: &mut Self| {
+                for (line, kind) in lines {
+                    line.draw(&mut sheet.surface, x, y + kind.size, kind.size);
+                    y += kind.leading;
+                }
+            };
+            if lines[0].1.face == Face::Bold { self.tagged(heading(2), draw) } else { self.tagged(Tag::P, draw) }
+        }
     }
 
     /// Whose it is and what it belongs to, beside the first code.
     fn identity(&mut self, y: f32) {
         let room = self.width - self.code_size - COLUMN_GAP;
-        self.code(self.left + self.width - self.code_size, y);
+        self.tagged(figure(), |sheet| sheet.code(sheet.left + sheet.width - sheet.code_size, y));
+        self.tagged(Tag::P, |sheet| sheet.whose(y, room));
+    }
+
+    fn whose(&mut self, y: f32, room: f32) {
         self.text(LABEL.face, LABEL.size, self.left, y + 7.5, "Held by");
         let name = fit(self.content.custodian, 23.0, room);
         let mut baseline = if name.len() == 1 { y + 32.0 } else { y + 25.0 };
@@ -177,26 +215,30 @@ impl Sheet<'_, '_> {
 
     /// The typed form, in a frame.
     fn rows(&mut self, y: f32) {
-        self.frame(y, ROWS);
-        self.text(NOTE.face, NOTE.size, self.left + 14.0, y + 15.0, HOW_TO_READ);
+        self.tagged(Tag::P, |sheet| {
+            sheet.frame(y, ROWS);
+            sheet.text(NOTE.face, NOTE.size, sheet.left + 14.0, y + 15.0, HOW_TO_READ);
+        });
         let mut baseline = y + 18.0 + ROW.leading;
         for row in self.content.share.rows() {
-            self.text(ROW.face, ROW.size, self.left + 14.0, baseline, &row);
+            self.tagged(Tag::P, |sheet| sheet.text(ROW.face, ROW.size, sheet.left + 14.0, baseline, &row));
             baseline += ROW.leading;
         }
     }
 
     fn words(&mut self, y: f32) {
-        let words = Line::new(Face::Bold, &self.content.words());
-        let size = 14.0_f32.min(14.0 * self.width / words.width(14.0));
-        words.draw(&mut self.surface, self.left, y + 11.0, size);
-        self.text(NOTE.face, NOTE.size, self.left, y + 26.0, HOW_TO_COMPARE);
+        self.tagged(Tag::P, |sheet| {
+            let words = Line::new(Face::Bold, &sheet.content.words());
+            let size = 14.0_f32.min(14.0 * sheet.width / words.width(14.0));
+            words.draw(&mut sheet.surface, sheet.left, y + 11.0, size);
+            sheet.text(NOTE.face, NOTE.size, sheet.left, y + 26.0, HOW_TO_COMPARE);
+        });
     }
 
     /// What is written in by hand, beside the second code.
     fn blanks(&mut self, y: f32) {
         let room = self.width - self.code_size - COLUMN_GAP;
-        self.code(self.left + self.width - self.code_size, y);
+        self.tagged(figure(), |sheet| sheet.code(sheet.left + sheet.width - sheet.code_size, y));
         let step = self.code_size / 4.0;
         let half = (room - 14.0) / 2.0;
         let places = [
@@ -210,8 +252,10 @@ impl Sheet<'_, '_> {
         ];
         for (label, (x, width, row)) in BLANKS.into_iter().zip(places) {
             let baseline = y + row * step;
-            self.rule(self.left + x, baseline - 10.5, width, 0.5);
-            self.text(NOTE.face, NOTE.size, self.left + x, baseline - 1.5, label);
+            self.tagged(Tag::P, |sheet| {
+                sheet.rule(sheet.left + x, baseline - 10.5, width, 0.5);
+                sheet.text(NOTE.face, NOTE.size, sheet.left + x, baseline - 1.5, label);
+            });
         }
     }
 
@@ -297,13 +341,15 @@ impl Block {
     fn height(&self) -> f32 {
         self.lines.iter().map(|(_, kind)| kind.leading).sum()
     }
+}
 
-    fn draw(&self, surface: &mut Surface<'_>, x: f32, mut y: f32) {
-        for (line, kind) in &self.lines {
-            line.draw(surface, x, y + kind.size, kind.size);
-            y += kind.leading;
-        }
-    }
+fn heading(level: u16) -> TagKind {
+    Tag::Hn(NonZeroU16::new(level).unwrap_or(NonZeroU16::MIN), None).into()
+}
+
+/// What is said of a code to whoever cannot see it.
+fn figure() -> TagKind {
+    Tag::Figure(Some("A QR code that holds the same as the four rows".into())).into()
 }
 
 /// Breaks prose at spaces.
@@ -397,6 +443,7 @@ mod tests {
             assert!(*first != *other);
         }
         let holds = |needle: &[u8]| first.windows(needle.len()).any(|window| window == needle);
+        assert!(holds(b"/StructTreeRoot") && holds(b"/Marked true"), "what is a heading says so");
         assert!(holds(b"/Lang"), "a reader that speaks knows the language");
         for volatile in [&b"/CreationDate"[..], b"/ModDate", b"/Producer"] {
             assert!(!holds(volatile), "{}", String::from_utf8_lossy(volatile));
