@@ -141,7 +141,9 @@ impl Bao {
         let server = Server::start(command.arg(format!("-dev-listen-address=127.0.0.1:{port}")), port);
         let bao = Self { endpoint: format!("http://127.0.0.1:{port}"), _server: server };
         // It listens before its engine is there.
+        let begun = Instant::now();
         while !bao.command(&["kv", "list", "secret"]).output().unwrap().stderr.starts_with(b"No value found") {
+            assert!(begun.elapsed() < PATIENCE, "bao has no engine at secret");
             std::thread::sleep(Duration::from_millis(50));
         }
         bao
