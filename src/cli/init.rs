@@ -154,7 +154,7 @@ async fn check_nothing_there(storage: &Storage, config: &Path, script: &Path) ->
 
 /// What sheets say of whom to ask. An address is for others: it goes without what only this host has.
 pub(super) fn contact(section: &CustodySection, copies: &[CopySection]) -> Contact {
-    let copy = copies.first().map(|copy| address_for_others(&copy.url)).filter(|url| url.is_ascii());
+    let copy = custody::copy_to_show(copies.iter().map(|copy| address_for_others(&copy.url)).collect());
     Contact { organisation: section.organisation.clone(), call: section.call.clone(), copy }
 }
 

@@ -1,6 +1,7 @@
 //! The ceremony that makes a recovery key and leaves it on paper, and the way back from sheets to the key.
 
 mod attest;
+mod fit;
 #[cfg_attr(not(feature = "paper"), path = "no_pdf.rs")]
 mod pdf;
 mod pending;
@@ -27,11 +28,11 @@ use crate::{
     text,
 };
 pub use attest::attestation;
+pub use fit::{check, copy_to_show};
 pub use pending::{Kind, NotConfirmed, Pending, PendingError};
 pub use register::{Entry, PROOF_EVERY_DAYS, Policy, entries, policy};
 pub use rehearse::{gives_key, rehearse, rehearsed};
 
-use rehearse::MARK;
 pub use reseal::{Reseal, ResealError, Resealed, ResealedSnapshot, reseal};
 pub use reshare::{Successor, change_signers, reshare, rotate};
 pub use verify::{SheetReport, SheetState, verify};
@@ -112,23 +113,12 @@ pub enum CeremonyError {
     /// Threshold and number do not go together.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// A name that cannot be printed on a sheet.
-    #[error("custodian name {0:?} is empty, longer than 80 characters or has a line break in it")]
-    Name(String),
-    /// A name that would be printed with a hole in it.
-    #[error("custodian name {name:?} has {character:?} (U+{:04X}) in it, which cannot be printed on a sheet", u32::from(*.character))]
-    Character {
-        /// The name.
-        name: String,
-        /// What no embedded font has.
-        character: char,
-    },
-    /// What a sheet has no room for, or cannot show.
+    /// A name, or a part of the contact, that no sheet can show.
     #[error("{what} {text:?} cannot be printed on a sheet: {reason}")]
-    Contact {
-        /// `organisation` or `call`.
+    Unprintable {
+        /// `custodian name`, `organisation`, `call` or `copy`.
         what: &'static str,
-        /// The text.
+        /// The beginning of the text.
         text: String,
         /// Why.
         reason: String,
@@ -153,9 +143,6 @@ pub enum CeremonyError {
     Proof(String),
 }
 
-/// Characters of a custodian's name, and of what a sheet says about the organisation, at most.
-const LONGEST_NAME: usize = 80;
-
 /// Makes a key, splits it, prints the sheets, reads every sheet back and proves that they give the key.
 ///
 /// # Errors
@@ -171,8 +158,7 @@ fn issue(
     number: u32,
     previous: Option<PreviousEpoch>,
 ) -> Result<Ceremony, CeremonyError> {
-    check_names(&request.custodians, MARK.len() + 1 + LONGEST_NAME)?;
-    check_contact(&request.contact)?;
+    fit::check_marked(&request.custodians, &request.contact)?;
     let total = u8::try_from(request.custodians.len()).map_err(|_| SplitError::Threshold {
         threshold: request.threshold.into(),
         total: u32::try_from(request.custodians.len()).unwrap_or(u32::MAX),
@@ -283,47 +269,6 @@ fn is_signed(stored: &StoredEpoch) -> bool {
     crypto::verify(&stored.epoch.root, Namespace::Epoch, &stored.bytes, &stored.signature).is_ok()
 }
 
-/// Whether sheets can show these names and this contact. To be asked before there is a key, and before anybody types a sheet.
-///
-/// # Errors
-/// The first that cannot be shown, or is there twice.
-pub fn check(custodians: &[String], contact: &Contact) -> Result<(), CeremonyError> {
-    check_names(custodians, LONGEST_NAME)?;
-    check_contact(contact)
-}
-
-fn check_contact(contact: &Contact) -> Result<(), CeremonyError> {
-    for (what, text) in [("organisation", &contact.organisation), ("call", &contact.call)] {
-        let Some(text) = text else { continue };
-        let reason = if text.trim().is_empty() || text.chars().any(char::is_control) {
-            "it is empty or has a line break in it".to_owned()
-        } else if text.chars().count() > LONGEST_NAME {
-            format!("it is longer than {LONGEST_NAME} characters")
-        } else if let Some(character) = pdf::unprintable(text) {
-            format!("it has {character:?} (U+{:04X}) in it", u32::from(character))
-        } else {
-            continue;
-        };
-        return Err(CeremonyError::Contact { what, text: text.clone(), reason });
-    }
-    Ok(())
-}
-
-fn check_names(names: &[String], longest: usize) -> Result<(), CeremonyError> {
-    for (position, name) in names.iter().enumerate() {
-        if name.trim().is_empty() || name.chars().count() > longest || name.chars().any(char::is_control) {
-            return Err(CeremonyError::Name(name.clone()));
-        }
-        if let Some(character) = pdf::unprintable(name) {
-            return Err(CeremonyError::Character { name: name.clone(), character });
-        }
-        if names[..position].contains(name) {
-            return Err(CeremonyError::Twice(name.clone()));
-        }
-    }
-    Ok(())
-}
-
 /// Reads every sheet back as a reader would, its page too, and recovers from the first `k`, the last `k` and all.
 fn prove(epoch: &Epoch, sheets: &[Sheet], key: &RecoveryKey) -> Result<(), CeremonyError> {
     for (sheet, custodian) in sheets.iter().zip(&epoch.custodians) {
@@ -375,33 +320,6 @@ mod tests {
             paper: Paper::A4,
             contact: Contact::default(),
         }
-    }
-
-    #[test]
-    fn what_no_sheet_can_show_is_refused_before_there_is_a_key() {
-        let names = |name: &str| vec!["Ana".to_owned(), name.to_owned()];
-        let none = Contact::default();
-        for good in ["Bo", &"W".repeat(80), "Đặng 山田", "علی رضا", "Øyvind", "Владимир"] {
-            assert!(check(&names(good), &none).is_ok(), "{good}");
-        }
-        for bad in ["", " ", "Ana", "a\nb", &"W".repeat(81), "Bo 🚀", "A\u{202e}b", "\u{7}"] {
-            assert!(check(&names(bad), &none).is_err(), "{bad:?}");
-        }
-        for bad in ["", "\n", &"1".repeat(81), "☎\u{fe0f} 🚀"] {
-            let call = Contact { call: Some(bad.to_owned()), ..Contact::default() };
-            let told = check(&names("Bo"), &call).unwrap_err().to_string();
-            assert!(told.starts_with("call ") && told.contains("cannot be printed"), "{told}");
-        }
-        // The mark of a rehearsal does not count: who fits on a sheet fits on one of a rehearsal.
-        let long = names(&"W".repeat(80));
-        let successor = Successor {
-            threshold: 2,
-            custodians: long,
-            created: request(2, &[]).created,
-            paper: Paper::A4,
-            contact: none,
-        };
-        assert!(rehearse(&successor).is_ok());
     }
 
     #[test]

@@ -3,11 +3,16 @@
 
 use zeroize::Zeroizing;
 
-use super::{Paper, sheet::Content};
+use super::{Paper, fit::Part, sheet::Content};
 
 /// Nothing is printed.
-pub(super) fn unprintable(_name: &str) -> Option<char> {
+pub(super) fn unprintable(_part: Part, _text: &str) -> Option<char> {
     None
+}
+
+/// Nothing is printed.
+pub(super) fn has_room(_part: Part, _text: &str) -> bool {
+    true
 }
 
 /// Refuses, whatever is asked for.

@@ -8,17 +8,21 @@ use std::num::NonZeroU16;
 
 use krilla::{
     Document, SerializeSettings,
+    color::luma,
     geom::{PathBuilder, Rect},
     metadata::Metadata,
     page::PageSettings,
+    paint::Fill,
     surface::Surface,
-    tagging::{ContentTag, Tag, TagGroup, TagKind, TagTree},
+    tagging::{Artifact, ArtifactType, ContentTag, Tag, TagGroup, TagKind, TagTree},
 };
 use qrcode::{Color, EcLevel, QrCode};
 use zeroize::Zeroizing;
 
 use super::{
     Paper,
+    fit::Part,
+    rehearse::MARK,
     sheet::{BLANKS, Content, HOW_TO_COMPARE, HOW_TO_READ, Paragraph, Section},
 };
 use crate::paper::{Face, Line};
@@ -37,6 +41,13 @@ const NOTE: Type = Type { face: Face::Prose, size: 7.6, leading: 10.0 };
 const LABEL: Type = Type { face: Face::Prose, size: 8.4, leading: 14.5 };
 const ROW: Type = Type { face: Face::Mono, size: 20.0, leading: 25.0 };
 const COLUMN_GAP: f32 = 26.0;
+/// What a fact's value stands to the right of its label.
+const VALUE: f32 = 62.0;
+/// The smallest sizes at which people still read whom to call, and type an address.
+const SMALLEST_VALUE: f32 = 6.0;
+const SMALLEST_CODE: Type = Type { face: Face::Mono, size: 6.0, leading: 8.0 };
+/// Lines of an address; more would push the Letter page's second code off it.
+const CODE_LINES: usize = 3;
 const HEADER: f32 = 17.0;
 const WORDS: f32 = 35.0;
 /// A code needs four modules of white around it.
@@ -60,10 +71,23 @@ struct Block {
     lines: Vec<(Line, Type)>,
 }
 
-/// The first character of a name that no embedded font has, or that would turn the text around it.
-pub(super) fn unprintable(name: &str) -> Option<char> {
+/// The first character that no embedded font has, or that would turn the text around it.
+pub(super) fn unprintable(part: Part, text: &str) -> Option<char> {
     let turns = |c: &char| matches!(c, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    name.chars().find(turns).or_else(|| Line::new(Face::Bold, name).missing())
+    let face = if part == Part::Copy { Face::Mono } else { Face::Bold };
+    text.chars().find(turns).or_else(|| Line::new(face, text).missing())
+}
+
+/// Whether both papers have room for it in a size that can be read.
+pub(super) fn has_room(part: Part, text: &str) -> bool {
+    [Paper::A4, Paper::Letter].iter().all(|paper| match part {
+        // In two lines any name of eighty characters fits.
+        Part::Custodian => true,
+        Part::Organisation | Part::Call => {
+            Line::new(Face::Bold, text).width(SMALLEST_VALUE) <= paper.identity() - VALUE
+        }
+        Part::Copy => fold(text, SMALLEST_CODE, paper.column()).len() <= CODE_LINES,
+    })
 }
 
 /// Draws a sheet.
@@ -71,14 +95,14 @@ pub(super) fn unprintable(name: &str) -> Option<char> {
 /// # Errors
 /// What the PDF library says; with the embedded fonts it has no reason to.
 pub(super) fn page(content: &Content<'_>, paper: Paper) -> Result<Zeroizing<Vec<u8>>, String> {
-    let (width, height) = paper.points();
+    let (page_width, height) = paper.points();
     let margin = paper.margin();
     let code = QrCode::with_error_correction_level(content.share.text().as_bytes(), EcLevel::H)
         .map_err(|error| error.to_string())?;
     let mut document =
         Document::new_with(SerializeSettings { xmp_metadata: false, enable_tagging: true, ..Default::default() });
     document.set_metadata(Metadata::new().title(content.title().to_owned()).language("en".into()));
-    let settings = PageSettings::from_wh(width, height).ok_or("the page has no size")?;
+    let settings = PageSettings::from_wh(page_width, height).ok_or("the page has no size")?;
     let mut page = document.start_page_with(settings);
     let mut sheet = Sheet {
         surface: page.surface(),
@@ -86,7 +110,7 @@ pub(super) fn page(content: &Content<'_>, paper: Paper) -> Result<Zeroizing<Vec<
         code,
         code_size: paper.code_size(),
         left: margin,
-        width: width - 2.0 * margin,
+        width: paper.width(),
         tree: TagTree::new().with_lang(Some("en".into())),
     };
     let drawn = sheet.draw(margin, height - 2.0 * margin);
@@ -113,6 +137,21 @@ impl Paper {
             Self::A4 => 44.0,
             Self::Letter => 36.0,
         }
+    }
+
+    /// The width inside the margins.
+    fn width(self) -> f32 {
+        self.points().0 - 2.0 * self.margin()
+    }
+
+    /// The width of one of two columns.
+    fn column(self) -> f32 {
+        (self.width() - COLUMN_GAP) / 2.0
+    }
+
+    /// The width beside a code.
+    fn identity(self) -> f32 {
+        self.width() - self.code_size() - COLUMN_GAP
     }
 
     /// The side of a code: 45 modules of nearly a millimetre.
@@ -143,6 +182,9 @@ impl Sheet<'_, '_> {
         y += ROWS + gap;
         self.words(y);
         y += WORDS + gap;
+        if self.content.is_rehearsal() {
+            self.mark(y + body / 2.0);
+        }
         self.column(&left, self.left, y);
         self.column(&right, self.left + column + COLUMN_GAP, y);
         y += body + gap;
@@ -162,6 +204,8 @@ impl Sheet<'_, '_> {
     fn header(&mut self, y: f32) {
         self.tagged(heading(1), |sheet| {
             sheet.text(Face::Bold, 10.5, sheet.left, y + 9.0, sheet.content.title());
+        });
+        self.tagged(Tag::P, |sheet| {
             let number = Line::new(Face::Bold, &format!("Sheet {}", sheet.content.number()));
             let x = sheet.left + sheet.width - number.width(10.5);
             number.draw(&mut sheet.surface, x, y + 9.0, 10.5);
@@ -169,48 +213,77 @@ impl Sheet<'_, '_> {
         });
     }
 
-    /// Sections below one another: a heading, then what belongs to it.
+    /// The mark of a rehearsal across the page, in grey, behind the text: nobody takes the sheet for a real one.
+    fn mark(&mut self, middle: f32) {
+        let line = Line::new(Face::Bold, MARK);
+        let size = self.width / line.width(1.0);
+        self.surface.start_tagged(ContentTag::Artifact(Artifact::with_kind(ArtifactType::Watermark)));
+        self.surface.set_fill(Some(Fill { paint: luma::Color::new(222).into(), ..Fill::default() }));
+        line.draw(&mut self.surface, self.left, middle + size * 0.36, size);
+        self.surface.set_fill(None);
+        self.surface.end_tagged();
+    }
+
+    /// Sections below one another: headings, paragraphs and what is to be typed, each one thing to whoever listens.
     fn column(&mut self, block: &Block, x: f32, mut y: f32) {
-        for lines in block.lines.chunk_by(|(_, one), (_, next)| (one.face == Face::Bold) == (next.face == Face::Bold)) {
-            let draw = |sheet: &mut Self| {
+        // A line with less below it than the next one has is a gap, which belongs to what follows.
+        let belongs = |(one, before): &(Line, Type), (_, next): &(Line, Type)| {
+            before.face == next.face && (one.is_empty() || before.leading <= next.leading)
+        };
+        for lines in block.lines.chunk_by(belongs) {
+            if lines.iter().all(|(line, _)| line.is_empty()) {
+                y += lines.iter().map(|(_, kind)| kind.leading).sum::<f32>();
+                continue;
+            }
+            let tag = if lines[0].1.face == Face::Bold { heading(2) } else { Tag::P.into() };
+            self.tagged(tag, |sheet| {
                 for (line, kind) in lines {
                     line.draw(&mut sheet.surface, x, y + kind.size, kind.size);
                     y += kind.leading;
                 }
-            };
-            if lines[0].1.face == Face::Bold { self.tagged(heading(2), draw) } else { self.tagged(Tag::P, draw) }
+            });
         }
     }
 
     /// Whose it is and what it belongs to, beside the first code.
+    #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
     fn identity(&mut self, y: f32) {
         let room = self.width - self.code_size - COLUMN_GAP;
         self.tagged(figure(), |sheet| sheet.code(sheet.left + sheet.width - sheet.code_size, y));
         self.tagged(Tag::P, |sheet| sheet.whose(y, room));
+        self.tagged(Tag::P, |sheet| sheet.text(Face::Prose, 9.4, sheet.left, y + 54.0, &sheet.content.threshold()));
+        let (whom, facts) = (self.content.whom(), self.content.facts());
+        let rows = (whom.len() + facts.len() - 1) as f32;
+        // The smaller code of the Letter page leaves room for five rows only closer together.
+        let leading = LABEL.leading.min((self.code_size - 66.0) / rows);
+        let mut baseline = y + self.code_size - rows * leading;
+        for (label, value) in whom {
+            let line = Line::new(Face::Bold, value);
+            let size = 9.4_f32.min((room - VALUE) / line.width(1.0));
+            self.fact(label, &line, size, baseline);
+            baseline += leading;
+        }
+        for (label, value) in facts {
+            self.fact(label, &Line::new(Face::Mono, &value), 8.4, baseline);
+            baseline += leading;
+        }
     }
 
     fn whose(&mut self, y: f32, room: f32) {
-        self.text(LABEL.face, LABEL.size, self.left, y + 7.5, "Held by");
+        self.text(LABEL.face, LABEL.size, self.left, y + 7.5, "Held by ");
         let name = fit(self.content.custodian, 23.0, room);
         let mut baseline = if name.len() == 1 { y + 32.0 } else { y + 25.0 };
         for (line, size) in &name {
             line.draw(&mut self.surface, self.left, baseline, *size);
             baseline += size * 1.25;
         }
-        self.text(Face::Prose, 9.4, self.left, y + 55.5, &self.content.threshold());
-        if let Some(whom) = self.content.whom() {
-            let line = Line::new(Face::Bold, &whom);
-            let size = 9.4_f32.min(room / line.width(1.0).max(1.0));
-            line.draw(&mut self.surface, self.left, y + 66.5, size);
-        }
-        // The smaller code of the Letter page leaves room for four facts and the line above only closer together.
-        let leading = if self.content.whom().is_some() { LABEL.leading - 2.0 } else { LABEL.leading };
-        let mut baseline = y + self.code_size - 3.0 * leading;
-        for (label, value) in self.content.facts() {
-            self.text(LABEL.face, LABEL.size, self.left, baseline, label);
-            self.text(Face::Mono, 8.6, self.left + 62.0, baseline, &value);
-            baseline += leading;
-        }
+    }
+
+    fn fact(&mut self, label: &str, value: &Line, size: f32, baseline: f32) {
+        self.tagged(Tag::P, |sheet| {
+            sheet.text(LABEL.face, LABEL.size, sheet.left, baseline, &format!("{label} "));
+            value.draw(&mut sheet.surface, sheet.left + VALUE, baseline, size);
+        });
     }
 
     /// The typed form, in a frame.
@@ -231,6 +304,8 @@ impl Sheet<'_, '_> {
             let words = Line::new(Face::Bold, &sheet.content.words());
             let size = 14.0_f32.min(14.0 * sheet.width / words.width(14.0));
             words.draw(&mut sheet.surface, sheet.left, y + 11.0, size);
+        });
+        self.tagged(Tag::P, |sheet| {
             sheet.text(NOTE.face, NOTE.size, sheet.left, y + 26.0, HOW_TO_COMPARE);
         });
     }
@@ -327,11 +402,7 @@ impl Block {
                         }
                         lines.extend(wrap(text, kind, width));
                     }
-                    Paragraph::Code(text) => {
-                        let line = Line::new(Face::Mono, text);
-                        let size = (kind.size * 0.94).min(width / line.width(1.0));
-                        lines.push((line, Type { face: Face::Mono, size, leading: kind.leading * 1.15 }));
-                    }
+                    Paragraph::Code(text) => lines.extend(code(text, kind, width)),
                 }
             }
         }
@@ -352,7 +423,34 @@ fn figure() -> TagKind {
     Tag::Figure(Some("A QR code that holds the same as the four rows".into())).into()
 }
 
-/// Breaks prose at spaces.
+/// Code in one line, smaller if need be; in several lines rather than too small to be typed.
+fn code(text: &str, kind: Type, width: f32) -> Vec<(Line, Type)> {
+    let line = Line::new(Face::Mono, text);
+    let size = (kind.size * 0.94).min(width / line.width(1.0));
+    if size < SMALLEST_CODE.size {
+        return fold(text, SMALLEST_CODE, width);
+    }
+    vec![(line, Type { face: Face::Mono, size, leading: kind.leading * 1.15 })]
+}
+
+/// Breaks after any character: an address has no spaces.
+fn fold(text: &str, kind: Type, width: f32) -> Vec<(Line, Type)> {
+    let (mut lines, mut current) = (Vec::new(), String::new());
+    let mut used = 0.0;
+    for character in text.chars() {
+        let length = Line::new(kind.face, character.encode_utf8(&mut [0; 4])).width(kind.size);
+        if !current.is_empty() && used + length > width {
+            lines.push((Line::new(kind.face, &current), kind));
+            (current, used) = (String::new(), 0.0);
+        }
+        current.push(character);
+        used += length;
+    }
+    lines.push((Line::new(kind.face, &current), kind));
+    lines
+}
+
+/// Breaks prose at spaces; a broken line keeps its space, so that whoever listens hears two words.
 fn wrap(text: &str, kind: Type, width: f32) -> Vec<(Line, Type)> {
     let space = Line::new(kind.face, " ").width(kind.size);
     let mut lines = Vec::new();
@@ -360,6 +458,7 @@ fn wrap(text: &str, kind: Type, width: f32) -> Vec<(Line, Type)> {
     for word in text.split(' ') {
         let length = Line::new(kind.face, word).width(kind.size);
         if !current.is_empty() && used + space + length > width {
+            current.push(' ');
             lines.push((Line::new(kind.face, &current), kind));
             (current, used) = (String::new(), 0.0);
         }
@@ -471,8 +570,8 @@ mod tests {
     #[test]
     fn names_that_would_deceive_or_show_holes_are_unprintable() {
         for (name, character) in [("Ana\u{202e}seroT", '\u{202e}'), ("A\u{200b}na", '\u{200b}'), ("Ana 🚀", '🚀')] {
-            assert_eq!(unprintable(name), Some(character), "{name:?}");
+            assert_eq!(unprintable(Part::Custodian, name), Some(character), "{name:?}");
         }
-        assert_eq!(unprintable("علی\u{200c}رضا"), None);
+        assert_eq!(unprintable(Part::Custodian, "علی\u{200c}رضا"), None);
     }
 }

@@ -338,3 +338,40 @@ SIGNATURES
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::Signer,
+        custody::{CeremonyRequest, Contact, Paper, hold},
+        model::RepositoryId,
+        repo::AllowedSigner,
+    };
+
+    #[test]
+    fn there_is_a_blank_for_each_bag() {
+        let epoch = hold(&CeremonyRequest {
+            repository: RepositoryId::from_bytes([7; 16]),
+            threshold: 4,
+            custodians: ["Ana", "Bo", "Cy", "Dee", "Eli", "Fay"].map(String::from).into(),
+            signers: vec![AllowedSigner { name: "host".into(), key: Signer::generate().public() }],
+            created: "2026-11-24T05:50:42Z".parse().unwrap(),
+            paper: Paper::A4,
+            contact: Contact::default(),
+        })
+        .unwrap()
+        .epoch;
+        let sealed = [SealedSheet { custodian: "Bo".into(), file: "02-bo.txt.age".into() }];
+        let blanks = |kind, sealed: &[SealedSheet]| {
+            let text = script(&epoch, Held { kind, folder: None, sealed });
+            let count = |blank: &str| text.matches(blank).count();
+            (count("Bag number ____"), count("______________ of ____________________"))
+        };
+        for kind in [None, Some(Kind::Reshare), Some(Kind::Rotate)] {
+            assert_eq!(blanks(kind, &[]), (6, 4), "{kind:?}");
+            assert_eq!(blanks(kind, &sealed), (5, 4), "a sealed sheet has no bag: {kind:?}");
+        }
+        assert_eq!(blanks(Some(Kind::Rehearse), &[]).0, 6);
+    }
+}

@@ -125,6 +125,11 @@ impl Line {
         })
     }
 
+    /// Whether there is nothing to draw.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// The width at a font size, in points.
     pub fn width(&self, size: f32) -> f32 {
         self.runs.iter().map(|run| run.width(size)).sum()

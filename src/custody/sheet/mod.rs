@@ -33,7 +33,7 @@ pub(super) struct Section {
 pub(super) enum Paragraph {
     /// Wrapped at spaces.
     Prose(String),
-    /// To be typed or read character by character; never wrapped.
+    /// To be typed or read character by character; never broken at spaces.
     Code(String),
 }
 
@@ -50,13 +50,14 @@ pub(super) const HOW_TO_COMPARE: &str =
     "Fingerprint of the key. All sheets have the same words; read them aloud over the phone to compare. Not secret.";
 
 impl Content<'_> {
-    /// What it is, in capitals. Only the epoch of a rehearsal has nobody who may sign.
+    /// Only the epoch of a rehearsal has nobody who may sign.
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.epoch.signers.is_empty()
+    }
+
+    /// What it is, in capitals.
     pub(super) fn title(&self) -> &'static str {
-        if self.epoch.signers.is_empty() {
-            "LIFEBOAT REHEARSAL SHEET: OPENS NOTHING"
-        } else {
-            "LIFEBOAT RECOVERY SHEET"
-        }
+        if self.is_rehearsal() { "LIFEBOAT REHEARSAL SHEET: OPENS NOTHING" } else { "LIFEBOAT RECOVERY SHEET" }
     }
 
     /// `2 of 5`.
@@ -67,26 +68,30 @@ impl Content<'_> {
     /// The sentence about the threshold.
     pub(super) fn threshold(&self) -> String {
         let Epoch { threshold, total, .. } = self.epoch;
+        if self.is_rehearsal() {
+            return format!("Rehearsal: any {threshold} of the {total} sheets give a key that opens nothing.");
+        }
         format!("Any {threshold} of the {total} sheets open the backup. This one alone opens nothing.")
     }
 
     /// What identifies the sheet; nothing secret.
-    pub(super) fn facts(&self) -> [(&'static str, String); 4] {
+    pub(super) fn facts(&self) -> [(&'static str, String); 3] {
         let ShareSetId(set) = self.share.set();
         let set = hex::encode_upper(set);
         [
-            ("Share set", format!("{}-{}, key epoch {}", &set[..4], &set[4..], self.epoch.number)),
+            (
+                "Share set",
+                format!("{}-{}, key epoch {}, made {}", &set[..4], &set[4..], self.epoch.number, self.epoch.created),
+            ),
             ("Repository", self.epoch.repository.to_string()),
-            ("Made on", self.epoch.created.to_string()),
             ("Key", hex::encode_upper(self.share.fingerprint().0)),
         ]
     }
 
     /// Whose backup it is and whom to call, where the ceremony was told.
-    pub(super) fn whom(&self) -> Option<String> {
-        let parts = [&self.contact.organisation, &self.contact.call].into_iter().flatten();
-        let text = parts.map(String::as_str).collect::<Vec<_>>().join(" · ");
-        (!text.is_empty()).then_some(text)
+    pub(super) fn whom(&self) -> Vec<(&'static str, &str)> {
+        let parts = [("Organisation", &self.contact.organisation), ("Call", &self.contact.call)];
+        parts.into_iter().filter_map(|(label, text)| Some((label, text.as_deref()?))).collect()
     }
 
     /// The fingerprint in words.
@@ -101,10 +106,17 @@ impl Content<'_> {
         [
             Section {
                 title: "What this is",
-                paragraphs: prose(&format!(
-                    "One of {total} sheets that together hold the key to a backup of production secrets. This sheet \
-                     alone opens nothing and tells nothing. Any {threshold} of the {total} sheets open everything."
-                )),
+                paragraphs: prose(&if self.is_rehearsal() {
+                    format!(
+                        "One of {total} sheets of a rehearsal. Their key was made for it and opens no backup. Treat the \
+                         sheet as the real one will be treated, and destroy it when the rehearsal is over."
+                    )
+                } else {
+                    format!(
+                        "One of {total} sheets that together hold the key to a backup of production secrets. This sheet \
+                         alone opens nothing and tells nothing. Any {threshold} of the {total} sheets open everything."
+                    )
+                }),
             },
             Section {
                 title: "What to do",
@@ -184,13 +196,13 @@ impl Content<'_> {
         line(&mut page, "");
         fact(&mut page, "Held by", self.custodian);
         fact(&mut page, "Sheet", &self.number());
+        for (label, value) in self.whom() {
+            fact(&mut page, label, value);
+        }
         for (label, value) in self.facts() {
             fact(&mut page, label, &value);
         }
         fact(&mut page, "In words", &self.words());
-        if let Some(whom) = self.whom() {
-            fact(&mut page, "Ask", &whom);
-        }
         line(&mut page, "");
         wrap(&mut page, &self.threshold());
         wrap(&mut page, HOW_TO_COMPARE);
