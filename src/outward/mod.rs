@@ -11,7 +11,9 @@ mod object;
 mod partition;
 mod roots;
 mod sdk;
+#[cfg(feature = "vault")]
 mod vault_token;
+#[cfg(feature = "vault")]
 mod web;
 
 use std::{
@@ -25,6 +27,7 @@ use reqwest::Url;
 pub use endpoint::{Endpoint, endpoint_of, is_set};
 pub use object::Connector;
 pub use partition::{host, is_awss_own, is_awss_s3, organizations_region, s3_host};
+#[cfg(feature = "vault")]
 pub use vault_token::vault_token;
 
 use exceptions::Exceptions;
@@ -156,6 +159,28 @@ pub fn reason(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     } else {
         None
     }
+}
+
+/// Why there was no answer, in plain words of our own.
+pub fn silence(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    if let Some(reason) = reason(error) {
+        return reason;
+    }
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => return "connection refused",
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => return "connection lost",
+                std::io::ErrorKind::TimedOut => return "connection timed out",
+                _ => {}
+            }
+        }
+        let text = cause.to_string();
+        if text.contains("lookup address") || text.contains("dns error") {
+            return "the endpoint's name does not resolve";
+        }
+    }
+    "no answer from the endpoint"
 }
 
 /// Whether waiting does not change such a reason.

@@ -33,7 +33,7 @@ impl Connector {
 
 impl Outward {
     /// What every client trusts. Reading the system's authorities takes a while: once is enough.
-    pub(super) fn tls(&self) -> object_store::Result<ClientConfig> {
+    fn tls(&self) -> object_store::Result<ClientConfig> {
         if let Some(made) = self.tls.get() {
             return Ok(made.clone());
         }
@@ -41,6 +41,26 @@ impl Outward {
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let made = builder.map_err(generic)?.with_root_certificates(self.roots.store()).with_no_client_auth();
         Ok(self.tls.get_or_init(|| made).clone())
+    }
+
+    /// A client that takes the one way out, as far as all of them are alike.
+    pub(super) fn http(self: &Arc<Self>) -> object_store::Result<reqwest::ClientBuilder> {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("lifeboat/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(self.tls()?)
+            // The bytes as they are: their number is the object's.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .http1_only()
+            .no_proxy();
+        if !self.has_proxy() {
+            return Ok(builder);
+        }
+        let outward = Arc::clone(self);
+        let of = move |url: &Url| outward.proxy_of(url).map(|proxy| proxy.0.clone());
+        Ok(builder.proxy(reqwest::Proxy::custom(of)))
     }
 }
 
@@ -50,25 +70,13 @@ impl HttpConnector for Connector {
         // Lookups of tokens wait for a second only.
         let connecting = options.get_config_value(&ClientConfigKey::ConnectTimeout);
         let connecting = connecting.and_then(|text| text.strip_suffix('s')?.parse().ok().map(Duration::from_secs));
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("lifeboat/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(self.0.tls()?)
-            // The storage's bytes as they are: their number is the object's.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .http1_only()
+        let builder = self
+            .0
+            .http()?
             .https_only(!may_be_plain)
             .timeout(TIMEOUT)
             .connect_timeout(connecting.unwrap_or(CONNECT_TIMEOUT))
-            .redirect(same_origin())
-            .no_proxy();
-        if self.0.has_proxy() {
-            let outward = Arc::clone(&self.0);
-            let of = move |url: &Url| outward.proxy_of(url).map(|proxy| proxy.0.clone());
-            builder = builder.proxy(reqwest::Proxy::custom(of));
-        }
+            .redirect(same_origin());
         let client = builder.build().map_err(|error| generic(error.without_url()))?;
         Ok(HttpClient::new(Client(HttpClient::new(client))))
     }

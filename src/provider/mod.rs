@@ -3,6 +3,7 @@
 pub mod aws;
 mod held;
 pub mod memory;
+mod pace;
 #[cfg(feature = "vault")]
 pub mod vault;
 

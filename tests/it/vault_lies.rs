@@ -4,7 +4,10 @@
 use std::sync::{Arc, Mutex};
 
 use futures::TryStreamExt as _;
-use lifeboat::provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source as _, vault::Vault};
+use lifeboat::{
+    model::Withheld,
+    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source as _, vault::Vault},
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -136,6 +139,11 @@ async fn what_is_no_answer_is_a_failure_by_name() {
         ("another version's value", "/v1/kv/data/app?version=2", ok(&data("1"))),
         ("a page of a proxy instead of a value", "/v1/kv/data/app?version=1", ok("<html>sign in</html>")),
         ("a value without a version", "/v1/kv/data/app?version=1", ok("{\"data\":{\"data\":{\"v\":1}}}")),
+        (
+            "a version that is denied and not deleted",
+            "/v1/kv/data/app?version=1",
+            (404, "", "{\"data\":{\"data\":null,\"metadata\":{\"version\":1}}}".into()),
+        ),
         ("200 and nothing", "/v1/kv/data/app?version=1", ok("{}")),
         ("metadata that are a list", "/v1/kv/metadata/app", ok("{\"data\":[]}")),
         ("a version without a number", "/v1/kv/metadata/app", ok(&format!("{{\"data\":{odd}}}"))),
@@ -162,6 +170,34 @@ async fn what_is_no_answer_is_a_failure_by_name() {
     let server = Scripted::start(move |asked| asked.contains("detailed-metadata").then(|| ok(&endless))).await;
     let error = server.read().await.err().unwrap();
     assert_eq!(error.code, "BadAnswer", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_whose_key_is_denied_is_not_passed_over() {
+    let nothing = || (404, "", "{\"errors\":[]}".to_owned());
+    let server = Scripted::start(move |asked| (asked == "/v1/kv/metadata/app").then(nothing)).await;
+    let vault = server.connect().await.unwrap();
+    let listed: Vec<Listed> = vault.list().try_collect().await.unwrap();
+    assert_eq!(listed.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["app"]);
+    assert!(listed[0].fingerprint.is_none());
+    assert_eq!(server.read().await.err().unwrap().kind, ErrorKind::NotFound, "a second listing decides what that is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn null_is_a_value_and_a_deleted_version_is_none() {
+    let server = Scripted::start(|asked| match asked {
+        "/v1/kv/data/app?version=1" => Some(ok("{\"data\":{\"data\":null,\"metadata\":{\"version\":1}}}")),
+        "/v1/kv/data/app?version=2" => {
+            let gone =
+                format!("{{\"data\":{{\"data\":null,\"metadata\":{{\"version\":2,\"deletion_time\":\"{TIME}\"}}}}}}");
+            Some((404, "", gone))
+        }
+        _ => None,
+    })
+    .await;
+    let values = server.read().await.unwrap();
+    assert!(matches!(&values[0], FetchedValue::Value(value) if value.expose() == b"null"));
+    assert!(matches!(&values[1], FetchedValue::Withheld(Withheld::Deleted)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use http_body_util::Limited;
 use serde_json::Value as Json;
 
 use super::{Aws, failure::Failure, limiter::Bucket};
-use crate::provider::ErrorKind;
+use crate::provider::{ErrorKind, pace::pause};
 
 /// Attempts while the service throttles.
 const THROTTLED_ATTEMPTS: u32 = 10;
@@ -27,10 +27,6 @@ const THROTTLED_ATTEMPTS: u32 = 10;
 const BROKEN_ATTEMPTS: u32 = 6;
 /// No further attempt is begun after this time.
 const MAX_TIME: Duration = Duration::from_mins(1);
-/// The longest first pause; every further one is up to twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// An operation of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +154,7 @@ impl Aws {
             if !failure.may_pass() || attempt >= attempts || begun.elapsed() >= MAX_TIME {
                 return Err(failure);
             }
-            tokio::time::sleep(pause(attempt, chance())).await;
+            tokio::time::sleep(pause(attempt)).await;
             attempt += 1;
         }
     }
@@ -230,31 +226,4 @@ fn trace(operation: Operation, secret: Option<&str>, attempt: u32, asked: Instan
         millis,
         code
     );
-}
-
-/// The pause after `attempt`: doubling, between half and all of it by `chance` in 0..1.
-fn pause(attempt: u32, chance: f64) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(MAX_PAUSE);
-    longest.mul_f64(0.5 + chance / 2.0)
-}
-
-fn chance() -> f64 {
-    // Without randomness the pauses are only less spread.
-    getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_are_bounded() {
-        assert_eq!(pause(1, 0.0), Duration::from_millis(50));
-        assert_eq!(pause(1, 1.0), Duration::from_millis(100));
-        assert_eq!(pause(3, 1.0), Duration::from_millis(400));
-        for attempt in 8..40 {
-            assert!(pause(attempt, 1.0) <= MAX_PAUSE);
-            assert!(pause(attempt, 0.0) >= MAX_PAUSE / 2);
-        }
-    }
 }

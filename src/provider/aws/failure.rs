@@ -95,16 +95,18 @@ impl Failure {
             }
             // Also where credentials are asked for on the way.
             _ if outward::reason(error).is_some_and(outward::is_final) => {
-                (ErrorKind::Invalid, "NoConnection".into(), reason(error), false)
+                (ErrorKind::Invalid, "NoConnection".into(), outward::silence(error), false)
             }
-            _ if outward::reason(error).is_some() => (ErrorKind::Unavailable, "NoAnswer".into(), reason(error), false),
+            _ if outward::reason(error).is_some() => {
+                (ErrorKind::Unavailable, "NoAnswer".into(), outward::silence(error), false)
+            }
             _ if chain(error).any(<dyn Error>::is::<CredentialsError>) => {
                 (ErrorKind::Credentials, "NoCredentials".into(), "no usable AWS credentials", false)
             }
             SdkError::ConstructionFailure(_) => {
                 (ErrorKind::Invalid, "BadRequest".into(), "the request cannot be built", true)
             }
-            _ => (ErrorKind::Unavailable, "NoAnswer".into(), reason(error), false),
+            _ => (ErrorKind::Unavailable, "NoAnswer".into(), outward::silence(error), false),
         };
         Self { error: build(kind, operation, secret, &code, message), answered }
     }
@@ -173,28 +175,6 @@ fn kind_of(code: &str) -> ErrorKind {
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
-}
-
-/// Why there was no answer, in plain words of our own.
-fn reason<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> &'static str {
-    if let Some(reason) = outward::reason(error) {
-        return reason;
-    }
-    for cause in chain(error) {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            match io.kind() {
-                std::io::ErrorKind::ConnectionRefused => return "connection refused",
-                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => return "connection lost",
-                std::io::ErrorKind::TimedOut => return "connection timed out",
-                _ => {}
-            }
-        }
-        let text = cause.to_string();
-        if text.contains("lookup address") || text.contains("dns error") {
-            return "the endpoint's name does not resolve";
-        }
-    }
-    "no answer from the endpoint"
 }
 
 #[cfg(test)]

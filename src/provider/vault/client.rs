@@ -14,15 +14,13 @@ use super::{VaultAddress, login, pace::Limiter};
 use crate::{
     isolation::Isolation,
     outward::{self, Outward},
-    provider::{ErrorKind, ProviderError},
+    provider::{ErrorKind, ProviderError, pace::pause},
 };
 
 /// The longest answer: Vault takes requests of 32 MiB, and no storage of it an entry of more than one.
 const LARGEST: usize = 32 * 1024 * 1024;
 /// How often a request is sent in all.
 const ATTEMPTS: u32 = 6;
-/// The first pause between attempts; each further one is twice as long.
-const PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
@@ -140,11 +138,11 @@ impl Client {
         let mut attempt = 1;
         loop {
             self.limiter.acquire().await;
-            let (failure, pause) = match self.once(about, method.clone(), &url, body).await {
-                Ok((answer, pause)) => match answer.status.as_u16() {
+            let (failure, asked_for) = match self.once(about, method.clone(), &url, body).await {
+                Ok((answer, asked_for)) => match answer.status.as_u16() {
                     429 if about.operation != "sys/health" => {
-                        self.limiter.throttled(pause);
-                        (about.failed(ErrorKind::Throttled, "RateLimited", ""), pause)
+                        self.limiter.throttled(asked_for);
+                        (about.failed(ErrorKind::Throttled, "RateLimited", ""), asked_for)
                     }
                     // 412: a standby that has not caught up.
                     412 | 500 | 502 | 504 => (about.refused(&answer), None),
@@ -157,8 +155,8 @@ impl Client {
             if attempt == ATTEMPTS {
                 return Err(failure);
             }
-            let own = PAUSE * 2_u32.pow(attempt - 1);
-            tokio::time::sleep(pause.unwrap_or(own).min(LONGEST_PAUSE)).await;
+            tokio::time::sleep(asked_for.map_or_else(|| pause(attempt), |asked_for| asked_for.min(LONGEST_PAUSE)))
+                .await;
             attempt += 1;
         }
     }
@@ -195,8 +193,12 @@ impl Client {
             request = request.body(body.to_vec());
         }
         let unanswered = |error: &reqwest::Error| {
-            let words = outward::reason(error).unwrap_or("no answer");
-            about.failed(ErrorKind::Unavailable, "NoAnswer", words)
+            let is_final = outward::reason(error).is_some_and(outward::is_final);
+            let (kind, code) = match is_final {
+                true => (ErrorKind::Invalid, "NoConnection"),
+                false => (ErrorKind::Unavailable, "NoAnswer"),
+            };
+            about.failed(kind, code, outward::silence(error))
         };
         let mut response = request.send().await.map_err(|error| unanswered(&error))?;
         let pause = response.headers().get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
@@ -272,6 +274,22 @@ impl Answer {
     /// What its `data` says; `None` where there is none.
     pub(super) fn data<T: DeserializeOwned>(&self, about: About<'_>) -> Result<Option<T>, ProviderError> {
         Ok(self.json::<Wrapped<T>>(about)?.data)
+    }
+
+    /// What a KV engine says is at a path; `None` where it says that there is nothing. `what` is what a success must hold. A 404
+    /// of anything else, a proxy or a path that is no engine's, says nothing about a key.
+    pub(super) fn of_engine<T: DeserializeOwned>(
+        &self,
+        about: About<'_>,
+        what: &str,
+    ) -> Result<Option<T>, ProviderError> {
+        if self.status.is_success() {
+            return self.data(about)?.ok_or_else(|| about.bad(what)).map(Some);
+        }
+        match self.json::<Json>(about)?["errors"].as_array() {
+            Some(errors) if errors.is_empty() => Ok(None),
+            _ => Err(about.bad("what answers is not a KV engine of version 2")),
+        }
     }
 
     /// Its bytes.

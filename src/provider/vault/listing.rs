@@ -52,14 +52,14 @@ impl Vault {
         .map_ok(|found| stream::iter(found.into_iter().map(Ok)))
         .try_flatten()
         .map_ok(move |(name, metadata)| async move {
-            match metadata {
-                Some(metadata) => Ok(Some(metadata.listed(&name))),
-                None => Ok(self.metadata(&name).await?.map(|metadata| metadata.listed(&name))),
-            }
+            let metadata = match metadata {
+                Some(metadata) => Some(metadata),
+                None => self.metadata(&name).await?,
+            };
+            // A name without a key is for the reading, which finds nothing, and for a second listing: it is not passed over.
+            Ok(metadata.map_or_else(|| Listed::named(&name), |metadata| metadata.listed(&name)))
         })
         .try_buffered(AT_ONCE)
-        // What is gone since its name was told was never there for this run.
-        .try_filter_map(|listed| async move { Ok(listed) })
         .boxed()
     }
 
@@ -122,14 +122,7 @@ impl Vault {
             query.extend(folder.after.as_deref().map(|after| ("after", after)));
         }
         let answer = self.client.get(about, &self.path(kind, &folder.path), &query).await?;
-        if answer.status.is_success() {
-            return answer.data(about)?.ok_or_else(|| about.bad("the listing has no names")).map(Some);
-        }
-        // An empty folder is a 404 that says so; anything else that is not there is no listing.
-        match answer.json::<Json>(about)?["errors"].as_array() {
-            Some(errors) if errors.is_empty() => Ok(None),
-            _ => Err(about.bad("what answers is not a KV engine of version 2")),
-        }
+        answer.of_engine(about, "the listing has no names")
     }
 
     /// The segments of what is below a part of the engine; a folder ends in an empty one.

@@ -65,8 +65,17 @@ impl Metadata {
         rows
     }
 
-    /// The secret. Its identity is the path with the time it was made: a key that was deleted and made anew begins at version
-    /// 1 again.
+    /// The identity: the path with the time it was made. A key that was deleted and made anew begins at version 1 again.
+    pub(super) fn id(&self, name: &str) -> String {
+        format!("{name}@{}", self.known.created_time)
+    }
+
+    /// Whatever happens to a version, its state or the metadata shows here.
+    pub(super) fn fingerprint(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(&self.raw).expect("JSON is JSON"))
+    }
+
+    /// The secret.
     pub(super) fn secret(&self, name: &str) -> Secret {
         let known = &self.known;
         let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -82,7 +91,7 @@ impl Metadata {
         }
         Secret {
             name: name.to_owned(),
-            id: format!("{name}@{}", known.created_time),
+            id: self.id(name),
             facets,
             created: Some(known.created_time),
             changed: Some(known.updated_time),
@@ -91,11 +100,10 @@ impl Metadata {
         }
     }
 
-    /// The entry of a listing: whatever happens to a version, its state or the metadata shows here.
+    /// The entry of a listing.
     pub(super) fn listed(&self, name: &str) -> Listed {
         let secret = self.secret(name);
-        let fingerprint = Some(Digest::of(&serde_json::to_vec(&self.raw).expect("JSON is JSON")));
-        Listed { name: name.to_owned(), id: secret.id.clone(), secret, fingerprint }
+        Listed { name: name.to_owned(), id: secret.id.clone(), secret, fingerprint: Some(self.fingerprint()) }
     }
 }
 

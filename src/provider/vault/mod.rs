@@ -20,12 +20,12 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 pub use address::{BadVaultAddress, Login, VaultAddress};
-pub use mounts::{Engine, Mount};
 pub use policy::backup_policy;
 
 use super::{Fetched, Known, Listed, Pace, ProviderError, Source, held::Budget};
 use crate::{isolation::Isolation, model::Place};
 use client::Client;
+use mounts::Mount;
 
 /// Values that may be in memory at once, in bytes.
 const VALUES: u32 = 64 * 1024 * 1024;
@@ -54,17 +54,6 @@ impl Vault {
         };
         let place = Place { provider: "vault".into(), account, region: format!("{}@{}", mount.path, mount.uuid) };
         Ok(Self { client: Arc::new(client), mount, place, budget: Budget::new(VALUES) })
-    }
-
-    /// Every KV engine that the token may see, by path.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
-    pub async fn mounts(
-        address: &VaultAddress,
-        isolation: Option<Arc<Isolation>>,
-    ) -> Result<Vec<Mount>, ProviderError> {
-        Client::connect(address, isolation).await?.mounts().await
     }
 }
 

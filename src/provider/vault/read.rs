@@ -39,6 +39,8 @@ struct SaidAbout {
     version: u64,
     #[serde(default)]
     destroyed: bool,
+    #[serde(default)]
+    deletion_time: String,
 }
 
 #[derive(Deserialize)]
@@ -52,14 +54,8 @@ impl Vault {
     pub(super) async fn metadata(&self, name: &str) -> Result<Option<Metadata>, ProviderError> {
         let about = About { operation: "metadata", secret: Some(name) };
         let answer = self.client.get(about, &self.path("metadata", name), &[]).await?;
-        if answer.status.is_success() {
-            let raw: Json = answer.data(about)?.ok_or_else(|| about.bad("the answer has no metadata"))?;
-            return Metadata::parse(raw, about).map(Some);
-        }
-        match answer.json::<Json>(about)?["errors"].as_array() {
-            Some(errors) if errors.is_empty() => Ok(None),
-            _ => Err(about.bad("what answers is not a KV engine of version 2")),
-        }
+        let raw = answer.of_engine::<Json>(about, "the answer has no metadata")?;
+        raw.map(|raw| Metadata::parse(raw, about)).transpose()
     }
 
     pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
@@ -76,7 +72,7 @@ impl Vault {
                     let (part, operation) = (Part::Versions, "metadata".to_owned());
                     secret.unreadable.push(Unreadable { part, operation, reason: CHANGED.into() });
                 }
-                let agrees = after.listed(name).fingerprint == listed.fingerprint;
+                let agrees = listed.fingerprint == Some(after.fingerprint());
                 return Ok(Fetched { secret, versions, agrees, held: Some(held) });
             }
             before = after;
@@ -91,7 +87,7 @@ impl Vault {
         metadata: &Metadata,
         known: &Known<'_>,
     ) -> Result<(Vec<FetchedVersion>, crate::provider::Held, bool), ProviderError> {
-        let (id, now) = (metadata.secret(name).id, SystemClock.now());
+        let (id, now) = (metadata.id(name), SystemClock.now());
         let state = |number: u64, row: &Row| {
             if known(&id, &number.to_string()) {
                 Some(FetchedValue::Known)
@@ -156,10 +152,16 @@ fn value_of(answer: &Answer, number: u64, about: About<'_>) -> Result<Option<Fet
     };
     let metadata = metadata.filter(|metadata| metadata.version == number);
     let metadata = metadata.ok_or_else(|| about.bad("the answer is of another version"))?;
-    match data.map(RawValue::get).filter(|_| answer.status.is_success()) {
-        // Exactly the server's text: to read a number is to change it.
-        Some(text) => Ok(Some(FetchedValue::Value(SecretValue::fields(text.to_owned())))),
-        None if metadata.destroyed => Ok(Some(FetchedValue::Withheld(Withheld::Destroyed))),
-        None => Ok(Some(FetchedValue::Withheld(Withheld::Deleted))),
+    if answer.status.is_success() {
+        // Exactly the server's text: to read a number is to change it. What was written as null is null.
+        let text = data.map_or("null", RawValue::get).to_owned();
+        return Ok(Some(FetchedValue::Value(SecretValue::fields(text))));
+    }
+    match metadata {
+        SaidAbout { destroyed: true, .. } => Ok(Some(FetchedValue::Withheld(Withheld::Destroyed))),
+        SaidAbout { deletion_time, .. } if !deletion_time.is_empty() => {
+            Ok(Some(FetchedValue::Withheld(Withheld::Deleted)))
+        }
+        _ => Err(about.bad("the answer denies a version and does not say that it is deleted")),
     }
 }
