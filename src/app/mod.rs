@@ -29,7 +29,10 @@ pub use apart::{
     Elsewhere, Known, Neighbours, TooClose, Whereabouts, allowed, apart, beside, closeness, key_of_a_source,
     whereabouts,
 };
-pub use sources::{Estate, EstateError, Found, LeftOut, find, leads_to, may_be, refuse_twins, settings, vault_policy};
+pub use sources::{
+    BadSource, Estate, EstateError, Found, LeftOut, find, known_source, leads_to, may_be, refuse_twins, settings,
+    vault_policy,
+};
 
 /// What a host remembers of a repository.
 const HEAD: &str = "head.json";

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Host, NoSuchRegion, known_region};
 #[cfg(feature = "vault")]
-use crate::provider::vault::{self, Vault, VaultAddress};
+use crate::provider::vault::{self, BadVaultAddress, Vault, VaultAddress};
 use crate::{
     config::{Access, OrganizationSection, ProviderAddress, SourceAddress, SourceSection, Sources},
     model::{Place, PlaceFilter},
@@ -55,15 +55,27 @@ pub struct Found {
     pub outcome: Result<(Arc<dyn Source>, Place), ProviderError>,
 }
 
+/// Not the address of a source, told before anybody is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSource {
+    /// A region that does not exist.
+    #[error(transparent)]
+    Region(#[from] NoSuchRegion),
+    /// Not the address of a Vault's engine.
+    #[cfg(feature = "vault")]
+    #[error(transparent)]
+    Vault(#[from] BadVaultAddress),
+}
+
 /// A configuration that an organization contradicts.
 #[derive(Debug, thiserror::Error)]
 pub enum EstateError {
     /// The organization cannot be asked.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// A region that does not exist.
+    /// An address that leads nowhere.
     #[error("[source]: {0}")]
-    Region(#[from] NoSuchRegion),
+    Address(#[from] BadSource),
     /// Nothing is left.
     #[error("every account of the organization is excluded, so there is nothing to capture")]
     Empty,
@@ -78,11 +90,14 @@ impl Host {
     /// # Errors
     /// See [`EstateError`].
     pub async fn estate(&self) -> Result<Estate, EstateError> {
-        for region in self.config.sources.regions() {
-            known_region(region).await?;
+        for section in self.config.sources.listed() {
+            known_source(&section.url).await?;
         }
         match &self.config.sources {
             Sources::Organization(section) => {
+                for region in &section.regions {
+                    known_region(region).await.map_err(BadSource::from)?;
+                }
                 let region = section.regions.first().map(String::as_str).unwrap_or_default();
                 let mut settings = AwsSettings::region(region);
                 settings.profile.clone_from(&section.profile);
@@ -105,6 +120,21 @@ impl Host {
             SourceAddress::Vault(_) => Err(unusable("NotInThisBuild", "this build lacks the feature vault")),
         }
     }
+}
+
+/// Refuses an address that can lead to no source: before a key is made for it, and before anything is captured.
+///
+/// # Errors
+/// [`BadSource`].
+pub async fn known_source(url: &SourceAddress) -> Result<(), BadSource> {
+    match url {
+        SourceAddress::Aws(address) => known_region(&address.region).await?,
+        #[cfg(feature = "vault")]
+        SourceAddress::Vault(address) => drop(address.parse::<VaultAddress>()?),
+        #[cfg(not(feature = "vault"))]
+        SourceAddress::Vault(_) => {}
+    }
+    Ok(())
 }
 
 /// How to reach a source in AWS.
@@ -135,7 +165,8 @@ pub fn vault_policy(_: &str) -> Option<String> {
 /// A source that cannot be connected to as its address is.
 fn unusable(code: &str, message: &str) -> ProviderError {
     let (kind, operation, secret) = (ErrorKind::Invalid, "connect", None);
-    ProviderError { kind, operation, secret, code: code.into(), message: message.into() }
+    let provider = "vault";
+    ProviderError { provider, kind, operation, secret, code: code.into(), message: message.into() }
 }
 
 /// Whether a place is what an address leads to, as far as the address tells: of a Vault not which cluster it is.

@@ -112,9 +112,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 
 async fn source(context: &Context, args: &Args, place: &Place) -> Result<Arc<dyn Source>, Failure> {
     if let Some(Of::Address(address)) = &args.source {
-        if let Some(region) = address.region() {
-            app::known_region(region).await?;
-        }
+        app::known_source(address).await?;
         return Ok(Host::connect(&SourceSection::new(address.clone(), None)).await?);
     }
     let host = context.host()?;

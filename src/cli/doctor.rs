@@ -14,6 +14,7 @@ use crate::{
     app::{self, Host},
     clock::{Clock, SystemClock},
     config::{ProviderAddress, SourceAddress, SourceSection, Sources},
+    model::Place,
     provider::{
         Source,
         aws::{Allowed, Aws, AwsSettings, Grant, Role, iam_policy, sources_policy},
@@ -306,13 +307,7 @@ impl Findings {
     async fn vault(&mut self, what: &str, section: &SourceSection) {
         let Some(source) = self.attempt("credentials", Host::connect(section).await) else { return };
         let Some(place) = self.attempt(what, source.place().await) else { return };
-        match &section.account {
-            Some(expected) if *expected != place.account => {
-                let detail = format!("{place}; the configuration has account {expected}");
-                self.add("account", State::Wrong, detail);
-            }
-            _ => self.add("account", State::Well, place.to_string()),
-        }
+        self.account(&place, section.account.as_deref());
         self.attempt("list", source.list().try_next().await.map(drop));
     }
 
@@ -334,9 +329,8 @@ impl Findings {
         chain.count() == 0 && chain.faults.is_empty()
     }
 
-    /// Who it is, what it allows, what time it has.
-    async fn provider(&mut self, aws: &Aws, what: &str, expected: Option<&str>, role: Role, prefix: &str) {
-        let Some(place) = self.attempt(what, Source::place(aws).await) else { return };
+    /// Whether the place is of the configured account.
+    fn account(&mut self, place: &Place, expected: Option<&str>) {
         match expected {
             Some(expected) if expected != place.account => {
                 let detail = format!("{place}; the configuration has account {expected}");
@@ -344,6 +338,12 @@ impl Findings {
             }
             _ => self.add("account", State::Well, place.to_string()),
         }
+    }
+
+    /// Who it is, what it allows, what time it has.
+    async fn provider(&mut self, aws: &Aws, what: &str, expected: Option<&str>, role: Role, prefix: &str) {
+        let Some(place) = self.attempt(what, Source::place(aws).await) else { return };
+        self.account(&place, expected);
         match aws.permissions(role, prefix).await {
             Ok(permissions) => {
                 for permission in permissions {

@@ -2,7 +2,7 @@
 
 use super::{Exit, environment};
 use crate::{
-    app::{Elsewhere, EstateError, HostError, Known, NoSuchRegion, TooClose},
+    app::{BadSource, Elsewhere, EstateError, HostError, Known, NoSuchRegion, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
@@ -144,7 +144,13 @@ impl From<EstateError> for Failure {
             EstateError::Provider(error) if error.kind == ErrorKind::Denied => Self::new(Exit::Failed, message)
                 .hint("only the management account or a delegated administrator can list accounts (docs/iam.md)"),
             EstateError::Provider(error) => error.into(),
-            EstateError::Region(_) => Self::usage(message).hint("correct the region in the configuration"),
+            EstateError::Address(BadSource::Region(_)) => {
+                Self::usage(message).hint("correct the region in the configuration")
+            }
+            #[cfg(feature = "vault")]
+            EstateError::Address(BadSource::Vault(_)) => {
+                Self::usage(message).hint("correct the address in the configuration (docs/vault.md)")
+            }
             EstateError::Empty => Self::usage(message).hint("check [source] accounts and exclude_accounts"),
             EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("remove one of them"),
         }
@@ -225,6 +231,12 @@ impl From<NoSuchRegion> for Failure {
     }
 }
 
+impl From<BadSource> for Failure {
+    fn from(error: BadSource) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         if error.code == "Lost" {
@@ -251,7 +263,8 @@ impl From<ProviderError> for Failure {
 impl Failure {
     /// What a provider answered, where its words say no more than its kind.
     fn provider(kind: ErrorKind, error: &ProviderError) -> Self {
-        if let (ErrorKind::Credentials | ErrorKind::Denied, Some(profile)) = (kind, environment::mfa_profile()) {
+        let profile = environment::mfa_profile().filter(|_| error.provider == "aws");
+        if let (ErrorKind::Credentials | ErrorKind::Denied, Some(profile)) = (kind, profile) {
             let export =
                 text::command(["aws", "configure", "export-credentials", "--profile", profile, "--format", "env"]);
             return Self::new(Exit::Failed, error.to_string()).hint(format!(
@@ -260,6 +273,15 @@ impl Failure {
             ));
         }
         let hint = match kind {
+            ErrorKind::Credentials if error.provider == "vault" => {
+                "set VAULT_TOKEN, sign in again, or check the role of the address (docs/vault.md)"
+            }
+            ErrorKind::Unavailable if error.provider == "vault" => {
+                "check the network, the address, and that the server is not sealed; run again to continue"
+            }
+            ErrorKind::Denied if error.provider == "vault" => {
+                "`lifeboat doctor --policy backup` prints the policy that is needed (docs/vault.md)"
+            }
             ErrorKind::Credentials => "set credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
             ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to continue",
             ErrorKind::Denied => {
@@ -374,6 +396,8 @@ impl From<StalePlan> for Failure {
 impl From<LookError> for Failure {
     fn from(error: LookError) -> Self {
         match error {
+            LookError::OtherKind { .. } => Self::usage(error.to_string())
+                .hint("`lifeboat show` lists its secrets; `recover.py` in the copy writes out values (docs/vault.md)"),
             LookError::Provider(error) => error.into(),
             LookError::Repository(error) => error.into(),
         }

@@ -72,8 +72,8 @@ async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
         );
     };
     refuse_a_host(config_path)?;
-    if let Some(region) = args.source.as_ref().and_then(SourceAddress::region) {
-        app::known_region(region).await?;
+    if let Some(source) = &args.source {
+        app::known_source(source).await?;
     }
     let repository = Repository::open(Storage::open(address)?).await?;
     let opened = quorum::open(context, &repository, &args.shares).await?;

@@ -76,9 +76,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let Some(address) = context.global.repo.clone() else {
         return Err(Failure::usage("no repository is named").hint("use --repo URL"));
     };
-    if let Some(region) = args.source.region() {
-        app::known_region(region).await?;
-    }
+    app::known_source(&args.source).await?;
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
     let custody = CustodySection { organisation: args.organisation, call: args.call };

@@ -61,6 +61,10 @@ struct SourceFacts {
     name: String,
     /// For `--source`.
     filter: String,
+    /// Where it is, once it was captured.
+    place: Option<Place>,
+    /// Whether this version can restore it.
+    is_restorable: bool,
     newest: Option<(u64, Timestamp)>,
 }
 
@@ -143,7 +147,9 @@ fn history_of(context: &Context, facts: &mut Facts, judgement: &crate::repo::Jud
     facts.newest = judgement.chain().head().map(|head| (head.manifest().sequence, head.manifest().time));
     let source = |(place, newest): (&&Place, &&crate::repo::VerifiedManifest)| SourceFacts {
         name: place.to_string(),
-        filter: format!("{}:{}", place.account, place.region),
+        filter: place.short(),
+        place: Some((**place).clone()),
+        is_restorable: place.provider == "aws",
         newest: Some((newest.manifest().sequence, newest.manifest().time)),
     };
     facts.sources = judgement.chain().newest().iter().map(source).collect();
@@ -161,21 +167,22 @@ fn add_configured(facts: &mut Facts, host: &Host) {
     };
     if facts.sources.is_empty() {
         let name = format!("{} of the organization", section.regions.join(" or "));
-        facts.sources.push(SourceFacts { name, filter: "ACCOUNT:REGION".into(), newest: None });
+        let filter = "ACCOUNT:REGION".into();
+        facts.sources.push(SourceFacts { name, filter, place: None, is_restorable: true, newest: None });
     }
 }
 
 fn add_source(facts: &mut Facts, source: &SourceSection) {
-    let region = source.url.region().unwrap_or("REGION");
-    let is_known = |known: &SourceFacts| match &source.account {
-        Some(account) => known.filter == format!("{account}:{region}"),
-        None => known.filter.ends_with(&format!(":{region}")),
+    let is = |place: &Place| {
+        app::leads_to(&source.url, place) && source.account.as_ref().is_none_or(|account| *account == place.account)
     };
-    if !facts.sources.iter().any(is_known) {
+    if !facts.sources.iter().any(|known| known.place.as_ref().is_some_and(is)) {
         let account = source.account.as_deref().unwrap_or("ACCOUNT");
         facts.sources.push(SourceFacts {
             name: format!("{} of account {account}", source.url),
-            filter: format!("{account}:{region}"),
+            filter: format!("{account}:{}", source.url.region().unwrap_or("REGION")),
+            place: None,
+            is_restorable: source.url.region().is_some(),
             newest: None,
         });
     }
@@ -308,7 +315,7 @@ fn commands(page: &mut String, facts: &Facts, targets: &[ProviderAddress]) {
     add(page, "## 3  Look; nothing is written\n");
     add_command(page, &["lifeboat", "words", "--repo", &copy]);
     let mut restores: Vec<(String, Vec<String>)> = Vec::new();
-    for source in &facts.sources {
+    for source in facts.sources.iter().filter(|source| source.is_restorable) {
         for target in targets {
             let mut words: Vec<String> =
                 ["lifeboat", "restore", "--repo", &copy, "--to", &target.to_string()].map(str::to_owned).into();
@@ -324,6 +331,10 @@ fn commands(page: &mut String, facts: &Facts, targets: &[ProviderAddress]) {
         page,
         "The folder `sheets` has photos, PDFs or text files of the sheets. Leave `--share sheets/` out to type them.\n",
     );
+    for source in facts.sources.iter().filter(|source| !source.is_restorable) {
+        let words = "this version cannot restore it. `recover.py` in the copy, with the sheets, writes out its values.";
+        add(page, &format!("{}: {words}\n", source.name));
+    }
     for (title, words) in &restores {
         add(page, &format!("{title}\n"));
         let words: Vec<&str> = words.iter().map(String::as_str).chain(["--plan"]).collect();

@@ -180,6 +180,7 @@ pub(super) enum Resolved {
 
 fn refused(step: &Step, message: &str) -> ProviderError {
     ProviderError {
+        provider: "aws",
         kind: ErrorKind::Conflict,
         operation: if matches!(step, Step::Create { .. }) { "CreateSecret" } else { "write" },
         secret: Some(step.name().to_owned()),

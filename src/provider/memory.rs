@@ -514,7 +514,14 @@ fn scheduled(operation: &'static str, name: &str) -> ProviderError {
 }
 
 fn error(kind: ErrorKind, operation: &'static str, name: Option<&str>, code: &str, message: &str) -> ProviderError {
-    ProviderError { kind, operation, secret: name.map(str::to_owned), code: code.into(), message: message.into() }
+    ProviderError {
+        provider: "aws",
+        kind,
+        operation,
+        secret: name.map(str::to_owned),
+        code: code.into(),
+        message: message.into(),
+    }
 }
 
 #[cfg(test)]

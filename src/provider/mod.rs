@@ -266,6 +266,8 @@ pub enum ErrorKind {
 /// A provider's refusal. The text never holds a value.
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct ProviderError {
+    /// The provider's scheme, as a [`Place`] has it.
+    pub provider: &'static str,
     /// What kind.
     pub kind: ErrorKind,
     /// The operation, as the provider names it.

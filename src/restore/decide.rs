@@ -11,6 +11,7 @@ use super::{
 use crate::{
     model::{AWSCURRENT, Record, ValueState, Version},
     provider::Existing,
+    text::plural,
 };
 
 /// What is done about a secret of this name that is there.
@@ -45,7 +46,7 @@ pub(super) fn decide(
         OnScheduled::ForceReplace => {
             notes.push(format!(
                 "the secret with this name, scheduled for deletion, is destroyed permanently: {}",
-                versions(state)
+                plural(state.versions.len() as u64, "version")
             ));
             Outcome::Recreate
         }
@@ -99,11 +100,6 @@ pub(super) fn is_untouched(record: &Record, existing: &Existing, wishing: &Wishi
         && was.hidden.is_empty()
         && is.hidden.is_empty()
         && was.is_like(&is)
-}
-
-/// How many versions, for a note.
-fn versions(state: &State) -> String {
-    format!("{} versions", state.versions.len())
 }
 
 fn resolve(relation: Relation, desired: &Desired, state: &State, on_conflict: OnConflict) -> Outcome {

@@ -57,6 +57,14 @@ pub(super) struct Wanted {
 /// Something that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
+    /// The target is of another kind than the source: nothing here knows what becomes of names, versions and labels.
+    #[error("a snapshot of {from} cannot be restored into {to} by this version")]
+    OtherKind {
+        /// The source's scheme.
+        from: String,
+        /// The target's.
+        to: String,
+    },
     /// The target, or the source.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -79,6 +87,9 @@ pub async fn look(
 ) -> Result<Found, LookError> {
     let place = target.place().await?;
     let source = &manifest.manifest().source;
+    if source.provider != place.provider {
+        return Err(LookError::OtherKind { from: source.provider.clone(), to: place.provider });
+    }
     let mut wanted = Spool::new(scratch, |a: &Wanted, b| by_name(a).cmp(&by_name(b)));
     let mut moved = Moved::default();
     let mut records = pin!(records);

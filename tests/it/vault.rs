@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, process::Command};
 
 use futures::TryStreamExt as _;
 use lifeboat::{
+    emulator::{Sandbox, SandboxOptions},
     model::Withheld,
     provider::{ErrorKind, Fetched, FetchedValue, Listed, Source as _, vault::Vault},
 };
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, SHEETS},
+    command::{Desk, SHEETS, binary},
     servers::{Bao, program},
 };
 
@@ -166,6 +167,47 @@ async fn what_cannot_be_used_is_one_sentence_and_shows_no_secret() {
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unavailable, "Sealed"));
 }
 
+/// A snapshot of one kind is not poured into another as if the two were alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_vault_is_not_restored_into_aws() {
+    let world = World::new();
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    let desk = Desk::new(&sandbox.endpoint(), "111111111111");
+    let people = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
+    desk.run(&format!("init --repo repository {people} --sheets sheets --yes --source {}", world.address)).expect(0);
+    desk.run("snapshot").expect(3);
+    let words = format!("restore --to aws:eu-west-1 --account 111111111111 --yes {SHEETS}");
+    for more in ["", " --plan", " --version 1"] {
+        let told = desk.run(&format!("{words}{more}")).expect(2);
+        told.says("a snapshot of vault cannot be restored into aws by this version");
+    }
+    assert_eq!(sandbox.control().writes().len(), 0);
+}
+
+#[test]
+fn an_address_that_can_lead_nowhere_is_refused_before_there_is_a_key() {
+    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let people = "--custodian Ana --custodian Bo --custodian Cy --threshold 2 --sheets sheets --yes";
+    for (address, words) in [
+        ("vault:kv", "the server is not a URL"),
+        ("vault:https://v/", "has no mount"),
+        ("vault:https://v/kv?token=s3cret", "token is not an option"),
+    ] {
+        let told = desk.run(&format!("init --repo repository {people} --source {address}")).expect(2).says(words);
+        assert!(!told.err.contains("s3cret"), "{}", told.err);
+        assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0, "nothing was made");
+    }
+    desk.run(&format!("init --repo repository {people} --source vault:http://127.0.0.1:9/kv")).expect(0);
+    let told = desk.run("snapshot").expect(1).says("there is no token");
+    assert!(told.err.contains("hint: set VAULT_TOKEN") && !told.err.contains("AWS_PROFILE"), "{}", told.err);
+    let mut command = desk.command(binary());
+    let told = desk.finish(command.env("VAULT_TOKEN", "t").arg("snapshot")).expect(1).says("connection refused");
+    assert!(told.err.contains("hint: check the network, the address"), "{}", told.err);
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    std::fs::write(desk.path("lifeboat.toml"), config.replace("127.0.0.1:9/kv", "127.0.0.1:9/")).unwrap();
+    desk.run("snapshot").expect(2).says("[source]: the address has no mount");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_backs_up_a_vault_from_the_first_command_to_the_second_day() {
     let world = World::new();
@@ -193,6 +235,16 @@ async fn a_host_backs_up_a_vault_from_the_first_command_to_the_second_day() {
     desk.run("status").expect(3);
     desk.run("doctor").expect(0);
     desk.run("restore --to vault:http://127.0.0.1:1/kv --plan").expect(2);
+    let page = desk.run("runbook --to aws:eu-west-1").expect(0).out;
+    assert!(page.contains("this version cannot restore it") && !page.contains("lifeboat restore"), "{page}");
+    // Without this tool: what the server sent is what comes out.
+    let script = desk.path("repository/recover.py");
+    let sheets = ["02-bo", "04-dee", "05-eli"].map(|name| desk.path(&format!("sheets/{name}.txt")));
+    let mut recover = Command::new(program("python"));
+    recover.arg("-B").arg(script).arg("extract").arg(desk.path("repository")).arg("--json");
+    let ran = recover.arg("--share").args(sheets).output().unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap();
+    assert!(out.contains("two \\\\u0026 \\\\u003cthree\\\\u003e"), "{}", String::from_utf8_lossy(&ran.stderr));
     // With the policy that doctor prints, and nothing besides, all of it is read.
     let policy = desk.run("doctor --policy backup").expect(0).out;
     let file = desk.path("backup.hcl");

@@ -372,7 +372,7 @@ async fn a_drill_writes_to_nothing_else() {
 
 fn error(kind: ErrorKind) -> ProviderError {
     let (code, message) = (String::new(), String::new());
-    ProviderError { kind, operation: "DescribeSecret", secret: None, code, message }
+    ProviderError { provider: "aws", kind, operation: "DescribeSecret", secret: None, code, message }
 }
 
 #[test]

@@ -120,6 +120,7 @@ impl From<Failure> for ProviderError {
 
 fn build(kind: ErrorKind, operation: Operation, secret: Option<&str>, code: &str, message: &str) -> ProviderError {
     ProviderError {
+        provider: "aws",
         kind,
         operation: operation.name(),
         secret: secret.map(str::to_owned),

@@ -141,6 +141,7 @@ impl Aws {
         let most = if is_awss_own(config.endpoint_url()) { 1.0 } else { MOST_RATE };
         if !(settings.rate_share > 0.0 && settings.rate_share <= most) {
             return Err(ProviderError {
+                provider: "aws",
                 kind: ErrorKind::Invalid,
                 operation: "connect",
                 secret: None,
@@ -251,6 +252,7 @@ fn is_awss_own(endpoint: Option<&str>) -> bool {
 /// A setting that cannot be used, as the contract's error.
 fn bad_setting(bad: &BadSetting) -> ProviderError {
     ProviderError {
+        provider: "aws",
         kind: ErrorKind::Invalid,
         operation: "connect",
         secret: None,

@@ -110,7 +110,7 @@ fn digest(given: &Credentials) -> Digest {
 
 fn unproven(kind: ErrorKind, code: &str, message: String) -> Unproven {
     let operation = Operation::GetCallerIdentity.name();
-    Unproven(ProviderError { kind, operation, secret: None, code: code.into(), message })
+    Unproven(ProviderError { provider: "aws", kind, operation, secret: None, code: code.into(), message })
 }
 
 #[cfg(test)]

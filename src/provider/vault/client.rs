@@ -194,10 +194,8 @@ impl Client {
         }
         let unanswered = |error: &reqwest::Error| {
             let is_final = outward::reason(error).is_some_and(outward::is_final);
-            let (kind, code) = match is_final {
-                true => (ErrorKind::Invalid, "NoConnection"),
-                false => (ErrorKind::Unavailable, "NoAnswer"),
-            };
+            let (kind, code) =
+                if is_final { (ErrorKind::Invalid, "NoConnection") } else { (ErrorKind::Unavailable, "NoAnswer") };
             about.failed(kind, code, outward::silence(error))
         };
         let mut response = request.send().await.map_err(|error| unanswered(&error))?;
@@ -244,6 +242,7 @@ impl About<'_> {
     /// A failure of this request.
     pub(super) fn failed(self, kind: ErrorKind, code: &str, message: &str) -> ProviderError {
         ProviderError {
+            provider: super::SCHEME,
             kind,
             operation: self.operation,
             secret: self.secret.map(str::to_owned),

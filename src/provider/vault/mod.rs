@@ -27,6 +27,8 @@ use crate::{isolation::Isolation, model::Place};
 use client::Client;
 use mounts::Mount;
 
+/// The scheme of its addresses and places.
+pub(super) const SCHEME: &str = "vault";
 /// Values that may be in memory at once, in bytes.
 const VALUES: u32 = 64 * 1024 * 1024;
 
@@ -52,7 +54,7 @@ impl Vault {
             Some(namespace) => format!("{cluster}/{namespace}"),
             None => cluster,
         };
-        let place = Place { provider: "vault".into(), account, region: format!("{}@{}", mount.path, mount.uuid) };
+        let place = Place { provider: SCHEME.into(), account, region: format!("{}@{}", mount.path, mount.uuid) };
         Ok(Self { client: Arc::new(client), mount, place, budget: Budget::new(VALUES) })
     }
 }

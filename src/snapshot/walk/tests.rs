@@ -71,7 +71,14 @@ impl Source for Scripted {
         self.reading.lock().unwrap().0 -= 1;
         if let Some(kind) = self.failing.get(&listed.name) {
             let (kind, code, message) = (*kind, "Failed".into(), String::new());
-            return Err(ProviderError { kind, operation: "DescribeSecret", secret: None, code, message });
+            return Err(ProviderError {
+                provider: "aws",
+                kind,
+                operation: "DescribeSecret",
+                secret: None,
+                code,
+                message,
+            });
         }
         let mut secret = listed.secret.clone();
         if self.is_anew {
