@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     config::{Config, ConfigError},
-    crypto::{IndexKey, KeyFileError, PublicKey, Recipient, RecipientError, Signer},
+    crypto::{IndexKey, KeyFileError, PublicKey, Recipient, RecipientError, Signer, VersionKey},
     drill::DrillFileError,
     fsutil::{self, Access, Existing},
     model::{Digest, RepositoryId},
@@ -30,8 +30,8 @@ pub use apart::{
     whereabouts,
 };
 pub use sources::{
-    BadSource, Estate, EstateError, Found, LeftOut, find, known_source, leads_to, may_be, refuse_twins, settings,
-    vault_policy,
+    BadSource, Estate, EstateError, Found, LeftOut, connect, find, known_source, leads_to, may_be, refuse_twins,
+    settings, vault_policy,
 };
 
 /// What a host remembers of a repository.
@@ -40,6 +40,8 @@ const HEAD: &str = "head.json";
 const COPIES: &str = "copies.json";
 /// When a host first saw each forget record.
 const FORGOTTEN: &str = "forgotten.json";
+/// The key of version ids, in the folder of the index key.
+pub const VERSION_KEY: &str = "versions";
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -236,6 +238,36 @@ impl Host {
         self.key(&self.config.keys.index, IndexKey::from_file)
     }
 
+    /// The key of version ids, for sources whose service gives none. A host that was set up without one makes one; every
+    /// value of such a source is then read as new once.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made, or is no key.
+    pub fn version_key(&self) -> Result<VersionKey, HostError> {
+        let name = self.version_key_path();
+        let path = self.folder.join(&name);
+        if !self.has_version_key() {
+            fsutil::check_folder(path.parent().unwrap_or(Path::new("")))?;
+            let made = VersionKey::generate().to_file();
+            match fsutil::write(&path, made.as_bytes(), Access::Private, Existing::Keep) {
+                // Another run was faster: its key counts.
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+                _ => {}
+            }
+        }
+        self.key(&name, VersionKey::from_file)
+    }
+
+    /// Whether this host has a key of version ids.
+    pub fn has_version_key(&self) -> bool {
+        self.folder.join(self.version_key_path()).symlink_metadata().is_ok()
+    }
+
+    /// The file of that key, relative to the configuration like the others.
+    pub fn version_key_path(&self) -> PathBuf {
+        self.config.keys.index.with_file_name(VERSION_KEY)
+    }
+
     /// Keeps other runs of this host from writing to the repository while the answer is held.
     ///
     /// # Errors
@@ -396,6 +428,24 @@ mod tests {
     fn only_the_trust_changes() {
         let changed = repinned(TEXT, "ssh-ed25519 B", "age1new").unwrap();
         assert_eq!(changed, TEXT.replace("ssh-ed25519 A", "ssh-ed25519 B").replace("age1old", "age1new"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_host_without_a_version_key_makes_one_and_keeps_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("lifeboat.toml");
+        fsutil::write(&config, TEXT.as_bytes(), Access::Public, Existing::Keep).unwrap();
+        let host = Host::load(&config).unwrap();
+        assert!(!host.has_version_key());
+        let id = host.version_key().unwrap().version_id("n", b"v");
+        assert!(host.has_version_key());
+        assert_eq!(host.version_key().unwrap().version_id("n", b"v"), id, "it is the same the next time");
+        let file = folder.path().join(VERSION_KEY);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        fsutil::write(&file, b"something else\n", Access::Private, Existing::Replace).unwrap();
+        assert!(matches!(host.version_key(), Err(HostError::Key { .. })), "a damaged file is not replaced");
     }
 
     #[test]

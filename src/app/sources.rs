@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Host, NoSuchRegion, known_region};
+use super::{Host, HostError, NoSuchRegion, known_region};
 #[cfg(feature = "vault")]
 use crate::provider::vault::{self, BadVaultAddress, Vault, VaultAddress};
 use crate::{
     config::{Access, OrganizationSection, ProviderAddress, SourceAddress, SourceSection, Sources},
+    crypto::VersionKey,
     model::{Place, PlaceFilter},
     provider::{
         ErrorKind, ProviderError, Source,
@@ -106,19 +107,24 @@ impl Host {
             listed => Ok(Estate { sections: listed.listed().to_vec(), left_out: Vec::new() }),
         }
     }
+}
 
-    /// Connects to a source.
-    ///
-    /// # Errors
-    /// When no credentials can be found.
-    pub async fn connect(section: &SourceSection) -> Result<Arc<dyn Source>, ProviderError> {
-        match &section.url {
-            SourceAddress::Aws(address) => Ok(Arc::new(Aws::connect(settings(section, address)).await?)),
-            #[cfg(feature = "vault")]
-            SourceAddress::Vault(address) => connect_vault(address).await,
-            #[cfg(not(feature = "vault"))]
-            SourceAddress::Vault(_) => Err(unusable("NotInThisBuild", "this build lacks the feature vault")),
-        }
+/// Connects to a source. The key of version ids is asked for where the kind has none of its own.
+///
+/// # Errors
+/// When no credentials can be found, or the key cannot be read.
+pub async fn connect(
+    section: &SourceSection,
+    versions: impl FnOnce() -> Result<VersionKey, HostError> + Send,
+) -> Result<Arc<dyn Source>, ProviderError> {
+    // Until a kind needs it, here is the one place that gives it.
+    let _ = versions;
+    match &section.url {
+        SourceAddress::Aws(address) => Ok(Arc::new(Aws::connect(settings(section, address)).await?)),
+        #[cfg(feature = "vault")]
+        SourceAddress::Vault(address) => connect_vault(address).await,
+        #[cfg(not(feature = "vault"))]
+        SourceAddress::Vault(_) => Err(unusable("NotInThisBuild", "this build lacks the feature vault")),
     }
 }
 
@@ -189,9 +195,9 @@ fn is_of_mount(_: &str, _: &Place) -> bool {
 
 /// Connects to a source and finds out where it leads: the configuration's word where it names the account, which the snapshot holds
 /// it to; else the provider's.
-pub async fn find(section: SourceSection) -> Found {
+pub async fn find(section: SourceSection, host: &Host) -> Found {
     let outcome = async {
-        let source = Host::connect(&section).await?;
+        let source = connect(&section, || host.version_key()).await?;
         let place = match (&section.account, section.url.region()) {
             (Some(account), Some(region)) => {
                 Place { provider: "aws".into(), account: account.clone(), region: region.to_owned() }

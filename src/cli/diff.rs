@@ -14,8 +14,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    app::{self, Host},
+    app,
     config::{SourceAddress, SourceSection, Sources},
+    crypto::{RecoveryKey, VersionKey},
     model::{NoPlace, Place, PlaceFilter},
     provider::Source,
     repo::Chosen,
@@ -95,7 +96,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let manifest = history::find(&judgement, wanted, args.place())?;
         (restore::diff(older, stored(&manifest)?, values.as_ref()).await, manifest.manifest().snapshot.short())
     } else {
-        let source: Arc<dyn Source> = source(context, &args, &place).await?;
+        let key = match &trusted {
+            Trusted::Quorum(_, opened) => Some(&opened.key),
+            Trusted::Host(..) => None,
+        };
+        let source: Arc<dyn Source> = source(context, &args, &place, key).await?;
         refuse_other(&source.place().await?, &place)?;
         let newer = restore::live(&source, values.is_some(), Some(&context.scratch()), &watch).await?;
         (restore::diff(older, newer, values.as_ref()).await, "the source".to_owned())
@@ -110,19 +115,31 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-async fn source(context: &Context, args: &Args, place: &Place) -> Result<Arc<dyn Source>, Failure> {
+async fn source(
+    context: &Context,
+    args: &Args,
+    place: &Place,
+    key: Option<&RecoveryKey>,
+) -> Result<Arc<dyn Source>, Failure> {
     if let Some(Of::Address(address)) = &args.source {
         app::known_source(address).await?;
-        return Ok(Host::connect(&SourceSection::new(address.clone(), None)).await?);
+        let section = SourceSection::new(address.clone(), None);
+        // The key of this host, or on a machine that is none the one that every host of this recovery key began with.
+        let versions = || match (context.host(), key) {
+            (Ok(host), _) => host.version_key(),
+            (Err(_), Some(key)) => Ok(key.version_key()),
+            (Err(_), None) => Ok(VersionKey::generate()),
+        };
+        return Ok(app::connect(&section, versions).await?);
     }
     let host = context.host()?;
     let estate = host.estate().await?;
     if let Sources::One(section) = &host.config.sources {
-        return Ok(Host::connect(section).await?);
+        return Ok(app::connect(section, || host.version_key()).await?);
     }
     let filter = PlaceFilter { account: place.account.clone(), region: Some(place.region.clone()) };
     for section in estate.sections.into_iter().filter(|section| app::may_be(section, &filter)) {
-        let (source, found) = app::find(section).await.outcome?;
+        let (source, found) = app::find(section, &host).await.outcome?;
         if found == *place {
             return Ok(source);
         }

@@ -249,6 +249,9 @@ impl Findings {
         self.add("configuration", State::Well, "");
         let signer = self.attempt("signing key", host.signer());
         self.attempt("index key", host.index_key());
+        if let Some(outcome) = host.has_version_key().then(|| host.version_key()) {
+            self.attempt("version key", outcome);
+        }
         let opened = self.attempt("repository", host.repository().await);
         if let (Some((_, trust)), Some(signer)) = (&opened, signer) {
             let epoch = trust.current().number;
@@ -298,14 +301,16 @@ impl Findings {
                         self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
                     }
                 }
-                SourceAddress::Vault(_) => self.vault(&what, section).await,
+                SourceAddress::Vault(_) => self.vault(host, &what, section).await,
             }
         }
     }
 
     /// Whether a Vault signs this host in, is the configured one, and lists keys.
-    async fn vault(&mut self, what: &str, section: &SourceSection) {
-        let Some(source) = self.attempt("credentials", Host::connect(section).await) else { return };
+    async fn vault(&mut self, host: &Host, what: &str, section: &SourceSection) {
+        let Some(source) = self.attempt("credentials", app::connect(section, || host.version_key()).await) else {
+            return;
+        };
         let Some(place) = self.attempt(what, source.place().await) else { return };
         self.account(&place, section.account.as_deref());
         self.attempt("list", source.list().try_next().await.map(drop));

@@ -102,7 +102,7 @@ async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
     fsutil::check_folder(&init::beside(config_path, "keys"))?;
 
     let (own, index_key, mut made) = (Signer::generate(), IndexKey::generate(), Made::default());
-    init::write_keys(config_path, &own, &index_key, &mut made)?;
+    init::write_keys(config_path, &own, &index_key, &opened.key.version_key(), &mut made)?;
     made.write(config_path, config.to_text().as_bytes(), Access::Public)?;
     let this = AllowedSigner { name: args.name, key: own.public() };
     let joined = signer::join(context, &opened.key, this, made).await?;
@@ -116,7 +116,7 @@ async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
 }
 
 fn refuse_a_host(config: &Path) -> Result<(), Failure> {
-    let keys = ["keys/signer", "keys/index.age"].map(|key| init::beside(config, key));
+    let keys = ["keys/signer", "keys/index.age", "keys/versions"].map(|key| init::beside(config, key));
     for path in keys.iter().map(std::path::PathBuf::as_path).chain([config]) {
         if path.symlink_metadata().is_ok() {
             let message = format!("{} is there already: this machine is a backup host", path.display());

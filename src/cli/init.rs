@@ -13,10 +13,10 @@ use super::{
     runbook::address_for_others,
 };
 use crate::{
-    app::{self, Host},
+    app,
     clock::{Clock, SystemClock, to_seconds},
     config::{Config, CopySection, CustodySection, KeysSection, SourceAddress, SourceSection, Sources, TrustSection},
-    crypto::{IndexKey, Signer},
+    crypto::{IndexKey, Signer, VersionKey},
     custody::{self, Ceremony, CeremonyRequest, Contact, Held},
     fsutil::{self, Access},
     model::RepositoryId,
@@ -106,7 +106,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     })?;
     let mut made = Made::default();
     let delivered = handover.deliver(&ceremony, &mut made)?;
-    let keys = write_keys(config_path, &signer, &index_key, &mut made)?;
+    let keys = write_keys(config_path, &signer, &index_key, &ceremony.versions, &mut made)?;
     let trust = TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() };
     let sources = Sources::One(SourceSection::new(args.source, account));
     let mut config = Config::new(absolute(&address), sources, trust, keys);
@@ -138,7 +138,7 @@ async fn check_nothing_there(storage: &Storage, config: &Path, script: &Path) ->
         let message = format!("an init that did not end left a key epoch at {}", storage.address());
         return Err(Failure::new(Exit::Refused, message).hint(INTERRUPTED));
     }
-    let keys = ["keys/signer", "keys/index.age"].map(|key| beside(config, key));
+    let keys = ["keys/signer", "keys/index.age", "keys/versions"].map(|key| beside(config, key));
     let files = [(config, "a configuration"), (script, "the script of a ceremony")];
     for (file, kind) in files.into_iter().chain(keys.iter().map(|key| (key.as_path(), "a key of this host"))) {
         if file.symlink_metadata().is_ok() {
@@ -159,7 +159,7 @@ pub(super) fn contact(section: &CustodySection, copies: &[CopySection]) -> Conta
 /// The account to pin, so that a later run with other credentials is refused.
 async fn account(context: &Context, source: &SourceAddress) -> Option<String> {
     let section = SourceSection::new(source.clone(), None);
-    let place = async { Host::connect(&section).await?.place().await };
+    let place = async { app::connect(&section, || Ok(VersionKey::generate())).await?.place().await };
     match place.await {
         Ok(place) => Some(place.account),
         Err(error) => {
@@ -174,6 +174,7 @@ pub(super) fn write_keys(
     config: &Path,
     signer: &Signer,
     index_key: &IndexKey,
+    versions: &VersionKey,
     made: &mut Made,
 ) -> Result<KeysSection, Failure> {
     let folder = beside(config, "keys");
@@ -181,6 +182,7 @@ pub(super) fn write_keys(
     let section = own_keys();
     made.write(&folder.join("signer"), signer.to_file().as_bytes(), Access::Private)?;
     made.write(&folder.join("index.age"), index_key.to_file().as_bytes(), Access::Private)?;
+    made.write(&folder.join(app::VERSION_KEY), versions.to_file().as_bytes(), Access::Private)?;
     Ok(section)
 }
 

@@ -28,8 +28,9 @@ pub(super) fn find(host: &Host, config: &Path) -> Vec<Exposed> {
         add(exposed(&file, Others::Read));
         add(exposed_folder(folder_of(&file)));
     }
-    let keys = &host.config.keys;
-    for key in [Some(&keys.signer), Some(&keys.index), host.config.drill.key.as_ref()].into_iter().flatten() {
+    let (keys, versions) = (&host.config.keys, host.version_key_path());
+    let drill = host.config.drill.key.as_ref();
+    for key in [Some(&keys.signer), Some(&keys.index), Some(&versions), drill].into_iter().flatten() {
         let key = host.path(key);
         add(exposed(&key, Others::Nothing));
         add(exposed_folder(folder_of(&key)));

@@ -27,21 +27,26 @@ impl MarkKey {
 
     /// HMAC-SHA-256 over the fields: HKDF-Expand with this key and, as info, each field after its length in four bytes.
     pub fn mark(&self, fields: &[&[u8]]) -> [u8; 32] {
-        let lengths: Vec<[u8; 4]> =
-            fields.iter().map(|field| u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes()).collect();
-        let info: Vec<&[u8]> = lengths.iter().zip(fields).flat_map(|(length, field)| [&length[..], field]).collect();
-        let mut mark = [0; 32];
-        Hkdf::<Sha256>::from_prk(self.0.as_ref())
-            .expect("32 bytes is the length of a SHA-256")
-            .expand_multi_info(&info, &mut mark)
-            .expect("32 bytes is a valid length for HKDF-SHA-256");
-        mark
+        hmac_of_fields(&self.0, fields)
     }
 
     /// Whether `mark` is the one of these fields.
     pub fn is_mark(&self, fields: &[&[u8]], mark: &[u8]) -> bool {
         self.mark(fields)[..].ct_eq(mark).into()
     }
+}
+
+/// HMAC-SHA-256 over fields, each after its length in four bytes, so that no two lists of fields are the same message.
+pub(super) fn hmac_of_fields(key: &[u8; 32], fields: &[&[u8]]) -> [u8; 32] {
+    let lengths: Vec<[u8; 4]> =
+        fields.iter().map(|field| u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes()).collect();
+    let info: Vec<&[u8]> = lengths.iter().zip(fields).flat_map(|(length, field)| [&length[..], field]).collect();
+    let mut mac = [0; 32];
+    Hkdf::<Sha256>::from_prk(key)
+        .expect("32 bytes is the length of a SHA-256")
+        .expand_multi_info(&info, &mut mac)
+        .expect("32 bytes is a valid length for HKDF-SHA-256");
+    mac
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod recipient;
 mod recovery;
 mod seal;
 mod sign;
+mod version_key;
 mod wiping;
 
 pub use custodian_key::{CustodianKey, CustodianKeyError};
@@ -19,4 +20,5 @@ pub use recipient::{Recipient, RecipientError};
 pub use recovery::RecoveryKey;
 pub use seal::{OpenError, Opener, Sealer, open};
 pub use sign::{Namespace, PublicKey, SignatureError, Signer, verify};
+pub use version_key::VersionKey;
 pub use wiping::WipingAllocator;

@@ -4,7 +4,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Recipient, Signer, locked::Locked};
+use super::{Recipient, Signer, VersionKey, locked::Locked};
 
 const SECRET_KEY_PREFIX: bech32::Hrp = bech32::Hrp::parse_unchecked("AGE-SECRET-KEY-");
 /// `AGE-SECRET-KEY-1`, 52 characters of data, 6 of checksum.
@@ -60,6 +60,11 @@ impl RecoveryKey {
             .expand(ROOT_SIGNING, seed.as_mut())
             .expect("32 bytes is a valid length for HKDF-SHA-256");
         Signer::from_seed(&seed)
+    }
+
+    /// The key of version ids that every host of this recovery key gets when it is set up.
+    pub fn version_key(&self) -> VersionKey {
+        VersionKey::derive(self.expose())
     }
 
     /// The age crate takes an identity only as text; this text is wiped, the crate wipes its own copies.

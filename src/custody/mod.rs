@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::{
-    crypto::{self, Namespace, RecoveryKey, Signer},
+    crypto::{self, Namespace, RecoveryKey, Signer, VersionKey},
     model::RepositoryId,
     repo::{AllowedSigner, ClosingList, Custodian, Epoch, PreviousEpoch, StoredEpoch, TrustAnchor},
     scan,
@@ -78,6 +78,8 @@ pub struct Ceremony {
     pub closing: Option<ClosingList>,
     /// Signs the epoch; dropped right after.
     pub root: Signer,
+    /// For the hosts of this key.
+    pub versions: VersionKey,
     /// One per custodian, in order.
     pub sheets: Vec<Sheet>,
 }
@@ -188,7 +190,7 @@ fn issue(
     let sheets: Vec<Sheet> =
         custodians.map(|(share, name)| make_sheet(&epoch, name, share, request)).collect::<Result<_, _>>()?;
     prove(&epoch, &sheets, key)?;
-    Ok(Ceremony { epoch, closing: None, root, sheets })
+    Ok(Ceremony { epoch, closing: None, root, versions: key.version_key(), sheets })
 }
 
 /// What the policy of good custody would say of a threshold; advice, never an obstacle.

@@ -75,7 +75,7 @@ pub fn change_signers(
         previous: Some(PreviousEpoch { number: current.number, sha256: trust.current_digest() }),
         ..current.clone()
     };
-    Ok(Ceremony { epoch, closing, root: key.root_signer(), sheets: Vec::new() })
+    Ok(Ceremony { epoch, closing, root: key.root_signer(), versions: key.version_key(), sheets: Vec::new() })
 }
 
 /// Whether it is the key of the epoch in force.

@@ -24,7 +24,7 @@ use crate::{
 
 const INIT: &str = "init --repo repository --source aws:eu-central-1 --threshold 2 --custodian Ana --custodian Bo --sheets sheets --yes";
 /// The files that `init` leaves: four of sheets, two keys, five of the repository, configuration, script.
-const FILES: usize = 13;
+const FILES: usize = 14;
 
 fn ceremony() -> Ceremony {
     custody::hold(&CeremonyRequest {
@@ -157,7 +157,7 @@ fn a_process_killed_after_any_file_leaves_the_key_on_the_sheets_alone() {
         let again = desk.run(INIT).expect(4);
         assert!(again.err.contains("not empty"), "{when}: sheets of two keys are never mixed: {}", again.err);
         std::fs::remove_dir_all(desk.path("sheets")).unwrap();
-        let leftover = ["keys/signer", "keys/index.age", "repository/epochs", "lifeboat.toml"];
+        let leftover = ["keys/signer", "keys/index.age", "keys/versions", "repository/epochs", "lifeboat.toml"];
         if leftover.iter().any(|name| desk.path(name).exists()) {
             let refused = desk.run(INIT).expect(4);
             assert!(refused.err.contains("begin again"), "{when}: {}", refused.err);
@@ -173,7 +173,14 @@ fn what_is_in_the_way_is_refused_before_there_is_a_key_and_cleared_as_the_hint_s
         std::fs::create_dir_all(desk.path(name).parent().unwrap()).unwrap();
         std::fs::write(desk.path(name), "of an init that did not end").unwrap();
     };
-    for name in ["keys/signer", "keys/index.age", "lifeboat.toml", "ceremony.txt", "repository/epochs/1-0.json.sig"] {
+    for name in [
+        "keys/signer",
+        "keys/index.age",
+        "keys/versions",
+        "lifeboat.toml",
+        "ceremony.txt",
+        "repository/epochs/1-0.json.sig",
+    ] {
         put(name);
         let refused = desk.run(INIT).expect(4);
         assert!(refused.err.contains("destroy its sheets, remove the repository"), "{name}: {}", refused.err);

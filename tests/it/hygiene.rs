@@ -42,7 +42,7 @@ async fn nothing_secret_is_printed_or_left_in_a_file() {
         secrets.push(share.as_bytes()[20..60].to_vec());
         secrets.push(share[20..60].to_lowercase().into_bytes());
     }
-    for key in ["keys/signer", "keys/index.age"] {
+    for key in ["keys/signer", "keys/index.age", "keys/versions"] {
         let text = std::fs::read_to_string(desk.path(key)).unwrap();
         let line =
             text.lines().rfind(|line| line.len() > 30 && !line.starts_with('-') && !line.starts_with('#')).unwrap();

@@ -72,7 +72,7 @@ pub fn configure(desk: &Desk, sources: &str) {
 fn twin(desk: &Desk, endpoint: &str) -> Desk {
     let twin = Desk::new(endpoint, HOST);
     std::fs::create_dir(twin.path("keys")).unwrap();
-    for name in ["lifeboat.toml", "keys/signer", "keys/index.age"] {
+    for name in ["lifeboat.toml", "keys/signer", "keys/index.age", "keys/versions"] {
         std::fs::copy(desk.path(name), twin.path(name)).unwrap();
     }
     if desk.path(".aws").exists() {

@@ -205,7 +205,7 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
     fsutil::write(&scene.out.join("ceremony.txt"), script.as_bytes(), Access::Public, Existing::Keep)?;
     let sheets = sheets.into_iter().map(|sheet| sheet.text).collect();
     let config_path = scene.out.join("lifeboat.toml");
-    let keys = init::write_keys(&config_path, &signer, &index_key, &mut made)?;
+    let keys = init::write_keys(&config_path, &signer, &index_key, &ceremony.versions, &mut made)?;
     made.keep();
     fsutil::create_folder(&scene.out.join("region-a"), Access::Public)?;
     let repository = Repository::create(scene.storage("region-a")?, &ceremony.epoch, &ceremony.root).await?;

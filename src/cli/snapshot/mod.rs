@@ -211,7 +211,7 @@ async fn choose(host: &Host, args: &Args) -> Result<Chosen, Failure> {
         args.sources.is_empty() || args.sources.iter().any(|filter| app::may_be(found, filter))
     };
     let sections: Vec<_> = estate.sections.iter().filter(may_be).cloned().collect();
-    let found = stream::iter(sections).map(app::find).buffered(ASKED_AT_ONCE);
+    let found = stream::iter(sections).map(|section| app::find(section, host)).buffered(ASKED_AT_ONCE);
     let mut found: Vec<Found> = found.collect().await;
     app::refuse_twins(&found)?;
     let wanted = |place: &Place| {
