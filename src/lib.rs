@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | arguments, printing, prompts, exit codes |
 //! | 4 | [`app`] | from configuration to objects |
-//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`status`] | use cases |
+//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`glass`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`outward`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`cores`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
@@ -27,6 +27,7 @@ pub mod custody;
 pub mod drill;
 pub mod emulator;
 pub mod fsutil;
+pub mod glass;
 pub mod isolation;
 pub mod model;
 pub mod outward;

@@ -45,6 +45,7 @@ mod ends;
 mod fidelity;
 mod forget;
 mod gateway;
+mod glass_lookup;
 mod handover;
 mod hostile_text;
 mod hygiene;

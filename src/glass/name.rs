@@ -1,0 +1,112 @@
+//! A secret as a person or an application names it.
+
+use crate::model::{Place, Secret};
+
+/// Random characters after the name in an ARN of a secret, with their dash.
+const SUFFIX: usize = 7;
+
+/// A name, or an ARN of AWS with or without its random end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    given: String,
+    arn: Option<Arn>,
+}
+
+/// `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-XXXXXX`
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Arn {
+    region: String,
+    account: String,
+    /// What follows `secret:`.
+    rest: String,
+}
+
+impl Name {
+    /// Reads a name. Everything is one; what has the form of a secret's ARN is an ARN.
+    pub fn new(given: &str) -> Self {
+        let parts: Vec<&str> = given.splitn(7, ':').collect();
+        let arn = match parts[..] {
+            ["arn", _, "secretsmanager", region, account, "secret", rest] if !rest.is_empty() => {
+                Some(Arn { region: region.to_owned(), account: account.to_owned(), rest: rest.to_owned() })
+            }
+            _ => None,
+        };
+        Self { given: given.to_owned(), arn }
+    }
+
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        &self.given
+    }
+
+    /// Whether it says itself which source is meant.
+    pub fn is_arn(&self) -> bool {
+        self.arn.is_some()
+    }
+
+    /// Under which names an index may have it.
+    pub fn candidates(&self) -> Vec<&str> {
+        let Some(arn) = &self.arn else { return vec![&self.given] };
+        let mut names = Vec::new();
+        if let Some(cut) = arn.rest.len().checked_sub(SUFFIX)
+            && arn.rest.is_char_boundary(cut)
+            && arn.rest[cut..].starts_with('-')
+            && cut > 0
+        {
+            names.push(&arn.rest[..cut]);
+        }
+        names.push(&arn.rest);
+        names
+    }
+
+    /// Whether a source can have it.
+    pub fn may_be_in(&self, place: &Place) -> bool {
+        self.arn.as_ref().is_none_or(|arn| arn.account == place.account && arn.region == place.region)
+    }
+
+    /// Whether a secret of a source is the one that is meant.
+    pub fn means(&self, place: &Place, secret: &Secret) -> bool {
+        match &self.arn {
+            None => secret.name == self.given,
+            Some(arn) => self.may_be_in(place) && (secret.id == self.given || secret.name == arn.rest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:app/db-a1B2c3";
+
+    fn place(region: &str) -> Place {
+        Place { provider: "aws".into(), account: "111111111111".into(), region: region.into() }
+    }
+
+    fn secret(name: &str, id: &str) -> Secret {
+        Secret { name: name.into(), id: id.into(), ..Secret::default() }
+    }
+
+    #[test]
+    fn a_name_is_a_name_everywhere() {
+        let name = Name::new("app/db");
+        assert!(!name.is_arn() && name.candidates() == ["app/db"]);
+        assert!(name.means(&place("eu-west-1"), &secret("app/db", ARN)));
+        assert!(!name.means(&place("eu-west-1"), &secret("app/d", ARN)));
+        assert!(!Name::new("arn:aws:iam::1:role/x").is_arn());
+    }
+
+    #[test]
+    fn an_arn_means_one_source_with_and_without_its_end() {
+        for given in [ARN, &ARN[..ARN.len() - 7]] {
+            let name = Name::new(given);
+            assert!(name.candidates().contains(&"app/db"), "{given}");
+            assert!(name.means(&place("eu-west-1"), &secret("app/db", ARN)), "{given}");
+            assert!(!name.means(&place("eu-west-2"), &secret("app/db", ARN)), "{given}");
+        }
+        let other = ARN.replace("a1B2c3", "ZZZZZZ");
+        assert!(!Name::new(&other).means(&place("eu-west-1"), &secret("app/db", ARN)), "another incarnation");
+        let dashed = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:app-sevens";
+        assert_eq!(Name::new(dashed).candidates(), ["app", "app-sevens"]);
+    }
+}
