@@ -9,7 +9,7 @@
 //! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`glass`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`outward`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
-//! | 0 | [`model`] [`clock`] [`cores`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
+//! | 0 | [`model`] [`clock`] [`cores`] [`dialect`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
 //!
 //! Below `cli` nothing prints, prompts, exits, or reads the environment or the home directory; but [`outward`] reads the
 //! variables of every tool that connects, and the AWS SDK its own.
@@ -24,6 +24,7 @@ pub mod config;
 pub mod cores;
 pub mod crypto;
 pub mod custody;
+pub mod dialect;
 pub mod drill;
 pub mod emulator;
 pub mod fsutil;

@@ -20,7 +20,7 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (3, &["snapshot", "restore", "drill", "custody", "emulator", "glass", "status"]),
     (2, &["repo", "share"]),
     (1, &["provider", "storage", "outward", "crypto", "config", "scan", "paper"]),
-    (0, &["model", "clock", "cores", "fsutil", "isolation", "pixels", "progress", "text"]),
+    (0, &["model", "clock", "cores", "dialect", "fsutil", "isolation", "pixels", "progress", "text"]),
 ];
 
 /// The imports on one level: a drill is a restore, and may bring its own sandbox; whatever connects has one way out; a

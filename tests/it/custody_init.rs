@@ -23,7 +23,7 @@ use crate::{
 };
 
 const INIT: &str = "init --repo repository --source aws:eu-central-1 --threshold 2 --custodian Ana --custodian Bo --sheets sheets --yes";
-/// The files that `init` leaves: four of sheets, two keys, five of the repository, configuration, script.
+/// The files that `init` leaves: four of sheets, three keys, five of the repository, configuration, script.
 const FILES: usize = 14;
 
 fn ceremony() -> Ceremony {

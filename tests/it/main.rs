@@ -27,6 +27,7 @@ mod custody_crash;
 mod custody_init;
 mod custody_reseal;
 mod custody_signer;
+mod dialects;
 mod drill;
 mod drill_account;
 mod drill_cli;
