@@ -4,6 +4,7 @@
 
 pub mod exclusive;
 mod exposure;
+mod log;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,6 +17,7 @@ use exclusive::sync_folder;
 use zeroize::Zeroizing;
 
 pub use exposure::{Exposed, Others, exposed, exposed_folder};
+pub use log::LogFile;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | arguments, printing, prompts, exit codes |
 //! | 4 | [`app`] | from configuration to objects |
-//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`glass`] [`status`] | use cases |
+//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`emulator`] [`glass`] [`serve`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`outward`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`cores`] [`dialect`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
@@ -39,6 +39,7 @@ pub mod provider;
 pub mod repo;
 pub mod restore;
 pub mod scan;
+pub mod serve;
 pub mod share;
 pub mod snapshot;
 pub mod status;

@@ -159,6 +159,24 @@ pub(super) fn configuration(name: &str) -> PathBuf {
     std::iter::once(PathBuf::from(name)).chain(others).find(|file| file.exists()).unwrap_or_else(|| name.into())
 }
 
+/// The folder for what ends with the session of this user; else the one for what stays.
+pub(super) fn runtime_folder() -> Option<PathBuf> {
+    let set = env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty());
+    let stays = || env::var_os("HOME").filter(|value| !value.is_empty()).map(|home| state_of(&home));
+    set.map(|folder| PathBuf::from(folder).join("lifeboat")).or_else(stays)
+}
+
+/// The folder for what stays.
+pub(super) fn state_folder() -> Option<PathBuf> {
+    let set = env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty());
+    let home = || env::var_os("HOME").filter(|value| !value.is_empty()).map(|home| state_of(&home));
+    set.map(|folder| PathBuf::from(folder).join("lifeboat")).or_else(home)
+}
+
+fn state_of(home: &std::ffi::OsStr) -> PathBuf {
+    Path::new(home).join(".local/state/lifeboat")
+}
+
 /// Whether colours are welcome: <https://no-color.org>, and a terminal that knows them.
 pub(super) fn wants_colour() -> bool {
     env::var_os("NO_COLOR").is_none_or(|text| text.is_empty()) && env::var_os("TERM").is_none_or(|kind| kind != "dumb")

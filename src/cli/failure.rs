@@ -11,6 +11,7 @@ use crate::{
     provider::{ErrorKind, ProviderError, aws::BAD_SETTING},
     repo::{AcceptedFault, ForgetError, NoChoice, Refusal, RepoError},
     restore::{ExecuteError, LookError, PlanError, StalePlan},
+    serve::{AskError, StartError},
     share::{NoQuorum, Rejection, SplitError},
     snapshot::SnapshotError,
     storage::{Cause, StorageError},
@@ -107,6 +108,36 @@ impl From<NoChoice> for Failure {
             }
             NoChoice::NoSuchSource { there, .. } => Self::usage(message).hint(format!("there are: {}", names(&there))),
             NoChoice::OtherSource { .. } => Self::usage(message),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let message = error.to_string();
+        match error {
+            StartError::NeedsTls(_) => {
+                Self::usage(message).hint("listen on 127.0.0.1, or use --tls-cert FILE and --tls-key FILE")
+            }
+            StartError::Tls(_) => Self::usage(message)
+                .hint("use PEM files: the certificate with those above it, and its private key without a passphrase"),
+            StartError::Listen(..) => {
+                Self::new(Exit::Failed, message).hint("use --listen or --metrics with another port of this machine")
+            }
+            StartError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let message = error.to_string();
+        match error {
+            AskError::Nobody(_) => Self::new(Exit::Failed, message)
+                .hint("start `lifeboat break-glass serve` as this user, or use --socket FILE where it has another"),
+            AskError::OtherUser(_) => Self::new(Exit::Refused, message).hint("use --socket FILE of your own server"),
+            AskError::Refused(_) => Self::usage(message),
+            AskError::Failed(error) => error.into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: arguments, printing, prompts, exit codes. One file per subcommand.
 
+mod break_glass;
 mod check;
 mod copy;
 mod copying;
@@ -136,6 +137,7 @@ enum Command {
     Forget(forget::Args),
     Restore(Box<restore::Args>),
     Drill(drill::Args),
+    BreakGlass(break_glass::Args),
     Runbook(runbook::Args),
     Words(words::Args),
     Custody(custody::Args),
@@ -298,7 +300,11 @@ async fn finished(cli: Cli) -> Exit {
     let output = Output { json: cli.global.json };
     // The sandbox is meant to be stopped by ^C and sees to it itself.
     // So is a drill, which has to clean up.
-    let stops_itself = matches!(cli.command, Command::Sandbox(_) | Command::Drill(_));
+    let stops_itself = match &cli.command {
+        Command::Sandbox(_) | Command::Drill(_) => true,
+        Command::BreakGlass(args) => args.stops_itself(),
+        _ => false,
+    };
     tokio::select! {
         outcome = dispatch(cli) => outcome.unwrap_or_else(|failure| {
             output.failure(&failure);
@@ -366,6 +372,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Forget(args) => forget::run(&context, args).await,
         Command::Restore(args) => Box::pin(restore::run(&context, *args)).await,
         Command::Drill(args) => Box::pin(drill::run(&context, args)).await,
+        Command::BreakGlass(args) => break_glass::run(&context, args).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,

@@ -24,6 +24,27 @@ pub fn harden_process() -> Hardening {
     Hardening { core_dumps_off: forbid_core_dumps(), tracing_off: forbid_tracing() }
 }
 
+/// Keeps all memory of this process out of the swap space from now on, where the system sets no limit to that: with a limit,
+/// a later allocation would fail instead. Linux only.
+pub fn lock_memory() -> bool {
+    lock_all()
+}
+
+#[cfg(target_os = "linux")]
+fn lock_all() -> bool {
+    use rustix::{
+        mm::{MlockAllFlags, mlockall},
+        process::{Resource, getrlimit},
+    };
+    let is_unlimited = getrlimit(Resource::Memlock).current.is_none();
+    is_unlimited && mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lock_all() -> bool {
+    false
+}
+
 #[cfg(unix)]
 fn forbid_core_dumps() -> bool {
     use rustix::process::{Resource, Rlimit, setrlimit};

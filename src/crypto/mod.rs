@@ -13,7 +13,7 @@ mod version_key;
 mod wiping;
 
 pub use custodian_key::{CustodianKey, CustodianKeyError};
-pub use harden::{Hardening, harden_process};
+pub use harden::{Hardening, harden_process, lock_memory};
 pub use host_keys::{DrillKey, IndexKey, KeyFileError};
 pub use mark::MarkKey;
 pub use recipient::{Recipient, RecipientError};

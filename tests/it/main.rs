@@ -96,6 +96,8 @@ mod scan_files;
 mod scan_gallery;
 mod scan_picture;
 mod scan_shots;
+mod serve;
+mod serve_attacks;
 mod servers;
 mod share_gather;
 mod share_text;

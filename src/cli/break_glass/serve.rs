@@ -1,0 +1,309 @@
+//! `lifeboat break-glass serve`
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::TryStreamExt as _;
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use super::{LISTEN, parse_duration, socket};
+use crate::{
+    cli::{
+        Context, Exit, Failure, asked_to_stop, envelope, environment,
+        history::{self, CompareArgs, Reach},
+        output::plural,
+        quorum::{self, ShareArgs},
+        show::Trusted,
+        streams,
+    },
+    clock::{Clock, SystemClock, to_seconds},
+    crypto::{self, Signer},
+    model::PlaceFilter,
+    repo::{Chosen, Halt, Judgement, NoChoice, Repository},
+    serve::{self, Certificate, Estate, Options, Overdue, Packs, Served, Server, Shelf, StartError},
+    status::span,
+    storage::Storage,
+};
+
+/// Names of secrets whose rotation was due that are shown one by one.
+const MOST_OVERDUE: usize = 20;
+
+/// Answer as AWS Secrets Manager, from the newest snapshot of every source, until ^C
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  lifeboat break-glass serve --repo 's3://copies/lifeboat?region=eu-west-1' \\
+      --share ana.txt --share cy.txt --share eli.txt
+  lifeboat break-glass serve --repo /mnt/west/lifeboat --max-staleness 48h
+
+In another terminal, for each application:
+  lifeboat break-glass grant web --secrets 'app/*' --for 4h
+
+It only reads, and answers nobody without a grant. Every request is in the audit log before it is
+answered: when that log cannot be written, it stops.")]
+pub(super) struct Args {
+    /// `latest`, of every source, or the beginning of a snapshot's id, which is then served alone
+    #[arg(long, value_name = "ID", default_value = "latest")]
+    snapshot: String,
+    /// Serve this source alone (repeat)
+    #[arg(long = "source", value_name = "ACCOUNT[:REGION]")]
+    sources: Vec<PlaceFilter>,
+    /// The address; other than loopback it needs --tls-cert and --tls-key; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
+    listen: SocketAddr,
+    /// The certificate of the server and those above it, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A name that clients use for this server, beside the address (repeat)
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Refuse snapshots older than this, at the start and later, such as 48h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    max_staleness: Option<SignedDuration>,
+    /// The socket for `break-glass grant` (default: $XDG_RUNTIME_DIR/lifeboat/break-glass.sock)
+    #[arg(long, value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// The new file of the audit log (default: below $XDG_STATE_HOME/lifeboat/break-glass)
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
+    /// Counts for Prometheus at http://ADDRESS/metrics, on loopback
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Connections that may be open at the same time
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
+    max_connections: usize,
+    #[command(flatten)]
+    compare: CompareArgs,
+    #[command(flatten)]
+    shares: ShareArgs,
+}
+
+/// What is served, as `--json` shows it.
+#[derive(Serialize)]
+struct Started<'a> {
+    endpoint: String,
+    metrics: Option<String>,
+    socket: String,
+    audit: String,
+    secrets: usize,
+    snapshots: &'a [Served],
+    rotation_overdue: &'a [Overdue],
+    seconds: f64,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    // What arrives from here on counts: nobody can be left with a server that cannot be stopped.
+    let stop = asked_to_stop();
+    let mut stop = pin!(stop);
+    let ready = async {
+        let options = options(&args)?;
+        let (socket, audit) = (options.socket.clone(), options.audit.clone());
+        let (server, began) = start(context, &args, options).await?;
+        Ok::<_, Failure>((server, socket, audit, began))
+    };
+    let (server, socket, audit, began) = tokio::select! {
+        ready = ready => ready?,
+        () = &mut stop => return Err(crate::cli::terminal::interrupted()),
+    };
+    show(context, &server, (&socket, &audit), began);
+    if streams::is_lost() {
+        let _ = server.stop().await;
+        return Ok(Exit::Complete);
+    }
+    let failed = tokio::select! {
+        reason = server.failed() => Some(reason),
+        () = &mut stop => None,
+    };
+    let ended = server.stop().await;
+    let reason = match (failed, ended) {
+        (None, Ok(lines)) => {
+            let lines = plural(lines, "line");
+            context.output.note(&format!("stopped; the audit log has {lines}: {}", audit.display()));
+            return Ok(Exit::Complete);
+        }
+        (Some(reason), _) => reason,
+        (None, Err(error)) => error.to_string(),
+    };
+    Err(Failure::new(Exit::Failed, format!("the audit log cannot be written, so nothing is served: {reason}"))
+        .hint("make room or use --audit FILE on another disk, start again, and give the grants again"))
+}
+
+/// What can be refused before anybody looks for a sheet.
+fn options(args: &Args) -> Result<Options, Failure> {
+    let tls = args.tls_cert.clone().zip(args.tls_key.clone());
+    if tls.is_none() && !args.listen.ip().is_loopback() {
+        return Err(StartError::NeedsTls(args.listen).into());
+    }
+    let audit = match &args.audit {
+        Some(file) if file.exists() => {
+            let message = format!("{} is there already; an audit log is never overwritten", file.display());
+            return Err(Failure::new(Exit::Refused, message).hint("use --audit with the name of a new file"));
+        }
+        Some(file) => file.clone(),
+        None => default_audit()?,
+    };
+    Ok(Options {
+        listen: args.listen,
+        names: args.hosts.clone(),
+        tls,
+        metrics: args.metrics,
+        socket: socket(args.socket.clone())?,
+        audit,
+        most_stale: args.max_staleness,
+        most_connections: args.max_connections.max(1),
+        clock: Arc::new(SystemClock),
+    })
+}
+
+/// A new file for this start. It outlives the session of the user, which the folder of the socket does not.
+fn default_audit() -> Result<PathBuf, Failure> {
+    let folder = environment::state_folder().ok_or_else(|| {
+        Failure::usage("neither XDG_STATE_HOME nor HOME is set, so there is no folder for the audit log")
+            .hint("use --audit FILE")
+    })?;
+    let folder = folder.join("break-glass");
+    crate::fsutil::create_folder(&folder, crate::fsutil::Access::Private)?;
+    let time = to_seconds(SystemClock.now()).to_string().replace(':', "");
+    Ok(folder.join(format!("{time}-{}.jsonl", std::process::id())))
+}
+
+async fn start(context: &Context, args: &Args, options: Options) -> Result<(Server, Instant), Failure> {
+    let repository = Repository::open(Storage::open(&context.address()?)?).await?;
+    let opened = quorum::open(context, &repository, &args.shares).await?;
+    let began = Instant::now();
+    if !crypto::lock_memory() {
+        context
+            .output
+            .warn("the memory for values could not be locked (ulimit -l): it may be written to the swap space");
+    }
+    let trusted = Trusted::Quorum(repository, Box::new(opened));
+    let is_newest = Reach::of(&args.snapshot);
+    let judgement = history::judge(context, trusted.repository(), trusted.trust(), &args.compare, is_newest).await?;
+    judgement.refuse_halted(Halt::Restore)?;
+    let chosen = chosen(&judgement, args)?;
+    let mut estate = Estate::default();
+    for each in &chosen {
+        history::tell(context, each);
+        refuse_stale(args, each)?;
+        let loaded = load(&trusted, each, &mut estate).await;
+        if let Err(failure) = loaded {
+            return Err(history::or_forgotten(trusted.repository(), trusted.trust(), each, failure).await);
+        }
+    }
+    let Trusted::Quorum(repository, opened) = trusted else {
+        return Err(Failure::usage("break-glass needs a quorum"));
+    };
+    let (session, present) = (Signer::generate(), (SystemClock.now(), opened.present.clone()));
+    let certificate = Certificate::issue(&opened.key, repository.id(), &session, present);
+    let values = Packs::new(repository, opened.key);
+    let server = Server::start(options, estate, Box::new(values), (session, certificate)).await?;
+    Ok((server, began))
+}
+
+/// The newest snapshot of every source that is meant, or the one that is named.
+fn chosen(judgement: &Judgement, args: &Args) -> Result<Vec<Chosen>, Failure> {
+    if args.snapshot != "latest" {
+        let source = args.sources.first();
+        return Ok(vec![history::find(judgement, &args.snapshot, source)?]);
+    }
+    let places: Vec<_> = judgement.chain().newest().into_keys().cloned().collect();
+    let is_meant = |place| args.sources.is_empty() || args.sources.iter().any(|source| source.means(place));
+    let meant: Vec<PlaceFilter> = places
+        .iter()
+        .filter(|place| is_meant(place))
+        .map(|place| PlaceFilter { account: place.account.clone(), region: Some(place.region.clone()) })
+        .collect();
+    if let (Some(source), true) = (args.sources.first(), meant.is_empty()) {
+        return Err(NoChoice::NoSuchSource { wanted: source.clone(), there: places }.into());
+    }
+    if meant.is_empty() {
+        // The reason why there is none is the judgement's to give.
+        return Ok(vec![judgement.newest(None)?]);
+    }
+    meant.iter().map(|source| Ok(judgement.newest(Some(source))?)).collect()
+}
+
+fn refuse_stale(args: &Args, chosen: &Chosen) -> Result<(), Failure> {
+    let manifest = chosen.manifest();
+    let age = SystemClock.now().duration_since(manifest.time);
+    match args.max_staleness {
+        Some(most) if age > most => {
+            let (id, source, age, most) = (manifest.snapshot.short(), &manifest.source, span(age), span(most));
+            let message = format!("snapshot {id} of {source} is {age} old, more than --max-staleness {most} allows");
+            Err(Failure::new(Exit::Refused, message)
+                .hint("a copy may have a newer one (--repo); without --max-staleness any age is served"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn load(trusted: &Trusted, chosen: &Chosen, estate: &mut Estate) -> Result<(), Failure> {
+    let manifest = chosen.manifest();
+    estate.open(Shelf {
+        place: manifest.source.clone(),
+        snapshot: manifest.snapshot,
+        number: manifest.sequence,
+        taken: manifest.time,
+    });
+    let mut records = pin!(trusted.repository().record_stream(chosen, trusted.opener(chosen)?));
+    while let Some(record) = records.try_next().await? {
+        estate.add(record);
+    }
+    Ok(())
+}
+
+fn show(context: &Context, server: &Server, (socket, audit): (&PathBuf, &PathBuf), began: Instant) {
+    let estate = server.estate();
+    let overdue = estate.overdue(SystemClock.now());
+    warn_of(context, &overdue);
+    let (snapshots, seconds) = (serve::served(estate), began.elapsed().as_secs_f64());
+    let metrics = server.metrics().map(|address| format!("http://{address}/metrics"));
+    let started = Started {
+        endpoint: server.endpoint(),
+        metrics: metrics.clone(),
+        socket: socket.display().to_string(),
+        audit: audit.display().to_string(),
+        secrets: estate.count(),
+        snapshots: &snapshots,
+        rotation_overdue: &overdue,
+        seconds,
+    };
+    context.output.result(&started, || {
+        let mut text =
+            format!("endpoint  {}\nsocket    {}\naudit     {}", started.endpoint, started.socket, started.audit);
+        if let Some(metrics) = &metrics {
+            text.push_str(&format!("\nmetrics   {metrics}"));
+        }
+        text
+    });
+    if context.output.json {
+        envelope::send();
+    }
+    let what = format!("{} of {}", plural(estate.count() as u64, "secret"), plural(snapshots.len() as u64, "snapshot"));
+    let took = Duration::from_millis((seconds * 1_000.0).round() as u64);
+    context.output.note(&format!(
+        "serving {what}, {took:?} after the last sheet; nobody can read anything until `lifeboat break-glass grant`; ^C stops it"
+    ));
+}
+
+fn warn_of(context: &Context, overdue: &[Overdue]) {
+    for secret in overdue.iter().take(MOST_OVERDUE) {
+        let Overdue { name, source, due } = secret;
+        context.output.warn(&format!(
+            "{name} of {source} was to be rotated at {due}, after the snapshot: its value may be an old one"
+        ));
+    }
+    if overdue.len() > MOST_OVERDUE {
+        let more = plural((overdue.len() - MOST_OVERDUE) as u64, "more secret");
+        context.output.warn(&format!("{more} were to be rotated after the snapshot (--json names all)"));
+    }
+}
