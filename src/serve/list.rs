@@ -92,7 +92,7 @@ pub(super) async fn batch(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, R
         match one(call, id).await {
             Ok(text) => values.push(text),
             Err(refusal) => {
-                errors.push(json!({ "SecretId": id, "ErrorCode": refusal.code, "Message": refusal.message }))
+                errors.push(json!({ "SecretId": id, "ErrorCode": refusal.code, "Message": refusal.message }));
             }
         }
     }

@@ -166,7 +166,7 @@ pub(super) async fn dispatch(mut call: Call<'_>, operation: &str, body: &[u8]) -
             to_bytes(&answer)
         }),
         "ListSecretVersionIds" => call.list_versions(body),
-        "GetRandomPassword" => decode(body).and_then(password::make),
+        "GetRandomPassword" => decode(body).and_then(|request| password::make(&request)),
         _ => call.refuse(operation, body),
     };
     Done { outcome, touched: call.touched }

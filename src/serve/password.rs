@@ -29,7 +29,7 @@ pub(super) struct GetRandomPassword {
     require_each_included_type: Option<bool>,
 }
 
-pub(super) fn make(request: GetRandomPassword) -> Result<Vec<u8>, Refusal> {
+pub(super) fn make(request: &GetRandomPassword) -> Result<Vec<u8>, Refusal> {
     let length = request.password_length.unwrap_or(32);
     if !(1..=4096).contains(&length) {
         return Err(Refusal::invalid("PasswordLength must be between 1 and 4096."));
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn ask(request: &serde_json::Value) -> Result<String, Refusal> {
-        let answer = make(serde_json::from_value(request.clone()).unwrap())?;
+        let answer = make(&serde_json::from_value(request.clone()).unwrap())?;
         let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
         Ok(answer["RandomPassword"].as_str().unwrap().to_owned())
     }

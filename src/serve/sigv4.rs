@@ -232,6 +232,9 @@ mod tests {
     const NOW: &str = "2030-01-01T12:00:00Z";
     const BODY: &[u8] = br#"{"SecretId":"app/db"}"#;
 
+    /// A change to a good request, and what must come of it.
+    type Case<'a> = (&'a str, Unverified, &'a dyn Fn(&mut Parts));
+
     struct Bench {
         grants: Grants,
         grant: std::sync::Arc<Grant>,
@@ -281,7 +284,7 @@ mod tests {
     fn every_change_is_refused() {
         use Unverified as U;
         let bench = bench();
-        let cases: [(&str, U, &dyn Fn(&mut Parts)); 15] = [
+        let cases: [Case<'_>; 15] = [
             ("no signature", U::Missing, &|head| drop(head.headers.remove("authorization"))),
             ("presigned", U::Kind, &|head| head.uri = "/?X-Amz-Signature=0".parse().unwrap()),
             ("sigv4a", U::Kind, &|head| {
@@ -298,7 +301,7 @@ mod tests {
             ("another host", U::Mismatch, &|head| set(head, "host", "localhost:2")),
             ("another token", U::Unknown, &|head| set(head, TOKEN, "x")),
             ("another key", U::Unknown, &|head| {
-                authorization(head, |text| text.replace("ASIALIFEBOAT", "ASIALIFEBOTA"))
+                authorization(head, |text| text.replace("ASIALIFEBOAT", "ASIALIFEBOTA"));
             }),
             ("another region", U::Mismatch, &|head| authorization(head, |text| text.replace("us-east-1", "us-east-2"))),
             ("another service", U::Scope, &|head| authorization(head, |text| text.replace("secretsmanager", "sts"))),

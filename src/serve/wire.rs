@@ -176,13 +176,12 @@ impl Face {
             "GetContainerCredentials".clone_into(&mut asked.operation);
             return self.credentials(head, asked, now);
         }
-        let body = match tokio::time::timeout(PATIENCE, Limited::new(body, BODY_LIMIT).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            _ => {
-                let refusal = Refusal::new("SerializationException", "the request is too large, or came too slowly");
-                return refuse(asked, &refusal, false);
-            }
+        let read = tokio::time::timeout(PATIENCE, Limited::new(body, BODY_LIMIT).collect()).await;
+        let Ok(Ok(body)) = read else {
+            let refusal = Refusal::new("SerializationException", "the request is too large, or came too slowly");
+            return refuse(asked, &refusal, false);
         };
+        let body = body.to_bytes();
         let target = head.headers.get("x-amz-target").map(|target| target.to_str().unwrap_or_default());
         let service = if target.is_some() { "secretsmanager" } else { "sts" };
         let verified = match sigv4::verify(head, &body, service, &self.grants, now) {

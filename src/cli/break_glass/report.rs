@@ -47,10 +47,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
             .hint("use the file as the server wrote it; what a changed log says proves nothing")
     };
     let report = serve::read_log(&log, SystemClock.now()).map_err(refused)?;
-    let root_is_ours = match context.global.config.exists() {
-        true => Some(context.host()?.anchor()?.root == report.seal.root),
-        false => None,
-    };
+    let anchor = if context.global.config.exists() { Some(context.host()?.anchor()?) } else { None };
+    let root_is_ours = anchor.map(|anchor| anchor.root == report.seal.root);
     if root_is_ours == Some(false) {
         let message = format!("{name} does not count: its session was certified by another root than this host's");
         return Err(Failure::new(Exit::Refused, message).hint("compare it with the configuration of its repository"));

@@ -1,12 +1,6 @@
 //! `lifeboat break-glass serve`
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Instant};
 
 use futures::TryStreamExt as _;
 use jiff::SignedDuration;
@@ -289,9 +283,8 @@ fn show(context: &Context, server: &Server, (socket, audit): (&PathBuf, &PathBuf
         envelope::send();
     }
     let what = format!("{} of {}", plural(estate.count() as u64, "secret"), plural(snapshots.len() as u64, "snapshot"));
-    let took = Duration::from_millis((seconds * 1_000.0).round() as u64);
     context.output.note(&format!(
-        "serving {what}, {took:?} after the last sheet; nobody can read anything until `lifeboat break-glass grant`; ^C stops it"
+        "serving {what}, {seconds:.3} s after the last sheet; nobody can read anything until `lifeboat break-glass grant`; ^C stops it"
     ));
 }
 
