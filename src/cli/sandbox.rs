@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{Context, Exit, Failure, asked_to_stop, envelope, streams};
+use super::{Context, Exit, Failure, asked_to_stop, demo, envelope, streams};
 use crate::{
     clock::SystemClock,
     emulator::{Sandbox, SandboxOptions},
@@ -14,6 +14,7 @@ use crate::{
 Examples:
   lifeboat sandbox
   lifeboat sandbox --listen 127.0.0.1:0 --quotas
+  lifeboat sandbox --seed --vault            with the demo's secrets, and a Vault beside it
 
 In another terminal, after the two lines that it prints:
   export AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=x
@@ -23,12 +24,21 @@ In another terminal, after the two lines that it prints:
 A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it
 stops.
 
+With --vault it prints VAULT_ADDR, VAULT_TOKEN and the --source of its engine `secret`, too. That
+side answers as OpenBao does; vault and bao can use it.
+
 Web pages get no answer: a request with an Origin, or for another Host than the address, is 403.
 The switches under /_sandbox/ need the printed token, in the header x-lifeboat-sandbox.")]
 pub struct Args {
     /// The loopback address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4599")]
     listen: SocketAddr,
+    /// Run a Vault as well, at this loopback address; without one at 127.0.0.1:4598
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4598")]
+    vault: Option<SocketAddr>,
+    /// Fill it with the secrets of the demo: account 111111111111 in eu-central-1, and the Vault's engine
+    #[arg(long)]
+    seed: bool,
     /// Enforce the request quotas of AWS
     #[arg(long)]
     quotas: bool,
@@ -38,19 +48,24 @@ pub struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
-    let options = SandboxOptions {
-        bind: args.listen,
-        clock: Arc::new(SystemClock),
-        quotas: args.quotas,
-        latency: Duration::from_millis(args.latency),
-    };
-    let sandbox = Sandbox::start(options)
-        .await
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", args.listen)))?;
+    let latency = Duration::from_millis(args.latency);
+    let options = SandboxOptions { bind: args.listen, clock: Arc::new(SystemClock), quotas: args.quotas, latency };
+    let sandbox = Sandbox::start(options).await.map_err(|error| unusable(args.listen, &error))?;
     let (endpoint, token) = (sandbox.endpoint(), sandbox.token());
-    context.output.result(&serde_json::json!({ "endpoint": endpoint, "token": token }), || {
-        format!("export AWS_ENDPOINT_URL={endpoint}\nexport LIFEBOAT_SANDBOX_TOKEN={token}")
-    });
+    let vault = match args.vault {
+        Some(bind) => Some(Vault::start(bind, latency, token, args.seed).await?),
+        None => None,
+    };
+    if args.seed {
+        demo::estate::Estate::new(&endpoint, demo::ACCOUNT, demo::REGION_A).seed().await?;
+    }
+    let mut told = serde_json::json!({ "endpoint": endpoint, "token": token });
+    let mut lines = format!("export AWS_ENDPOINT_URL={endpoint}\nexport LIFEBOAT_SANDBOX_TOKEN={token}");
+    if let Some(vault) = &vault {
+        told["vault"] = vault.json();
+        lines = format!("{lines}\n{}", vault.lines());
+    }
+    context.output.result(&told, || lines);
     if context.output.json {
         envelope::send();
     }
@@ -59,6 +74,69 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         context.output.note("The sandbox runs until ^C.");
         asked_to_stop().await;
     }
+    if let Some(vault) = vault {
+        vault.stop().await;
+    }
     sandbox.shutdown().await;
     Ok(Exit::Complete)
+}
+
+fn unusable(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+}
+
+/// The side that answers as a Vault does.
+#[cfg(feature = "vault")]
+struct Vault(crate::emulator::VaultSandbox);
+
+#[cfg(feature = "vault")]
+impl Vault {
+    async fn start(bind: SocketAddr, latency: Duration, switches: &str, seed: bool) -> Result<Self, Failure> {
+        use crate::emulator::{VaultSandbox, VaultSandboxOptions};
+        let switches = Some(switches.to_owned());
+        let options = VaultSandboxOptions { bind, clock: Arc::new(SystemClock), latency, switches };
+        let vault = VaultSandbox::start(options).await.map_err(|error| unusable(bind, &error))?;
+        if seed {
+            demo::vault_estate::VaultEstate::new(vault.control()).seed()?;
+        }
+        Ok(Self(vault))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let source = self.0.source(demo::vault_estate::MOUNT);
+        serde_json::json!({ "address": self.0.endpoint(), "token": self.0.root_token(), "source": source })
+    }
+
+    fn lines(&self) -> String {
+        let source = self.0.source(demo::vault_estate::MOUNT);
+        let (address, token) = (self.0.endpoint(), self.0.root_token());
+        format!("export VAULT_ADDR={address}\nexport VAULT_TOKEN={token}\n# lifeboat init --source {source}")
+    }
+
+    async fn stop(self) {
+        self.0.shutdown().await;
+    }
+}
+
+/// What a build without Vault has for it.
+#[cfg(not(feature = "vault"))]
+struct Vault;
+
+#[cfg(not(feature = "vault"))]
+impl Vault {
+    async fn start(_: SocketAddr, _: Duration, _: &str, _: bool) -> Result<Self, Failure> {
+        std::future::ready(Err(Failure::usage("this build has no Vault: it lacks the feature vault"))).await
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn lines(&self) -> String {
+        String::new()
+    }
+
+    async fn stop(self) {
+        std::future::ready(()).await;
+    }
 }

@@ -155,7 +155,8 @@ fn named(body: &[u8]) -> Option<String> {
     named.secret_id.or(named.name)
 }
 
-fn strikes(when: FaultWhen, seen: u64) -> bool {
+/// Whether a fault meets the nth of the calls that match it.
+pub(super) fn strikes(when: FaultWhen, seen: u64) -> bool {
     match when {
         FaultWhen::Always => true,
         FaultWhen::Nth(nth) => seen == nth,

@@ -32,6 +32,12 @@ impl Guard {
         Self { hosts: hosts(address), token: hex::encode(token) }
     }
 
+    /// For an endpoint that belongs to another one, with its token.
+    #[cfg(feature = "vault")]
+    pub(super) fn with_token(address: SocketAddr, token: String) -> Self {
+        Self { hosts: hosts(address), token }
+    }
+
     /// 32 characters that nobody can guess; new with every start.
     pub(super) fn token(&self) -> &str {
         &self.token

@@ -41,11 +41,15 @@ mod secret;
 mod seed;
 mod state;
 mod sts;
+#[cfg(feature = "vault")]
+mod vault;
 
 pub use control::{Control, ControlError};
 pub use diary::WriteCall;
 pub use faults::{Fault, FaultKind, FaultWhen};
 pub use keys::KeyState;
+#[cfg(feature = "vault")]
+pub use vault::{VaultControl, VaultControlError, VaultFault, VaultFaultKind, VaultSandbox, VaultSandboxOptions};
 
 /// How a sandbox starts.
 #[derive(Clone)]
@@ -86,11 +90,7 @@ impl Sandbox {
     /// # Errors
     /// `InvalidInput` if the address is not loopback, otherwise what binding says.
     pub async fn start(options: SandboxOptions) -> io::Result<Self> {
-        if !options.bind.ip().is_loopback() {
-            let message = format!("the sandbox listens on loopback only, not on {}", options.bind.ip());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        let listener = TcpListener::bind(options.bind).await?;
+        let listener = listen(options.bind).await?;
         let address = listener.local_addr()?;
         let world = Arc::new(state::World::new(options.clock, options.quotas, options.latency));
         let (stop, stopped) = watch::channel(false);
@@ -125,6 +125,15 @@ impl Sandbox {
         let _ = self.stop.send(true);
         let _ = (&mut self.server).await;
     }
+}
+
+/// Listens on loopback and nowhere else.
+async fn listen(bind: SocketAddr) -> io::Result<TcpListener> {
+    if !bind.ip().is_loopback() {
+        let message = format!("the sandbox listens on loopback only, not on {}", bind.ip());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    TcpListener::bind(bind).await
 }
 
 impl Drop for Sandbox {

@@ -111,6 +111,7 @@ mod stub;
 mod turns;
 mod typing;
 mod vault;
+mod vault_face;
 mod vault_lies;
 mod walks;
 mod worst_day;

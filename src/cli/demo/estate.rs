@@ -13,17 +13,17 @@ use crate::cli::{Exit, Failure};
 
 /// The secret that the second day rotates, and the one that `--break value` spoils.
 pub(super) const DATABASE: &str = "orrange-p2p/database/production";
-const BLOCKCHAIN: &str = "orrange-p2p/blockchain/production";
-const API_KEYS: &str = "orrange-p2p/api-keys/production";
-const LEGACY: &str = "orrange-p2p/legacy-gateway/production";
+pub(super) const BLOCKCHAIN: &str = "orrange-p2p/blockchain/production";
+pub(super) const API_KEYS: &str = "orrange-p2p/api-keys/production";
+pub(super) const LEGACY: &str = "orrange-p2p/legacy-gateway/production";
 
 /// An account of the sandbox, seen by an ordinary client.
-pub(super) struct Estate {
+pub(in crate::cli) struct Estate {
     client: Client,
 }
 
 impl Estate {
-    pub(super) fn new(endpoint: &str, account: &str, region: &str) -> Self {
+    pub(in crate::cli) fn new(endpoint: &str, account: &str, region: &str) -> Self {
         let credentials = Credentials::new(account, "sandbox", None, None, "lifeboat-demo");
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -35,7 +35,7 @@ impl Estate {
     }
 
     /// The first day: secrets with a history.
-    pub(super) async fn seed(&self) -> Result<(), Failure> {
+    pub(in crate::cli) async fn seed(&self) -> Result<(), Failure> {
         self.create(DATABASE, "PostgreSQL of the matching engine", &[("team", "platform"), ("tier", "1")]).await?;
         self.rotate(DATABASE, 4).await?;
         self.label(DATABASE, "BLUE").await?;
@@ -122,7 +122,7 @@ fn credential(name: &str) -> Zeroizing<String> {
     Zeroizing::new(format!(r#"{{"username":"{user}","password":"{}","port":5432}}"#, hex::encode(random(16))))
 }
 
-fn random(length: usize) -> Vec<u8> {
+pub(super) fn random(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");
     bytes

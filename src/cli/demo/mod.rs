@@ -1,6 +1,8 @@
 //! `lifeboat demo`: the whole story on the embedded sandbox.
 
-mod estate;
+pub(super) mod estate;
+#[cfg(feature = "vault")]
+pub(super) mod vault_estate;
 
 use std::{
     path::{Path, PathBuf},
@@ -41,9 +43,11 @@ use crate::{
     storage::Storage,
 };
 
-const ACCOUNT: &str = "111111111111";
+/// The account whose secrets are lost.
+pub(super) const ACCOUNT: &str = "111111111111";
 const SANDBOX_ACCOUNT: &str = "999999999999";
-const REGION_A: &str = "eu-central-1";
+/// The region that is lost.
+pub(super) const REGION_A: &str = "eu-central-1";
 const REGION_B: &str = "eu-west-1";
 const CUSTODIANS: [&str; 5] = ["Ana Torres", "Bora Çelik", "Chloé Martin", "Đặng An", "Eli Novak"];
 /// The sheets that come to the room: not the first three.

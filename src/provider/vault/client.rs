@@ -186,7 +186,8 @@ impl Client {
                 request = request.header("X-Vault-Token", value);
             }
         }
-        if let Some(namespace) = &self.namespace {
+        // The cluster's health is told in the root namespace alone.
+        if let Some(namespace) = self.namespace.as_ref().filter(|_| about.operation != "sys/health") {
             request = request.header("X-Vault-Namespace", namespace.as_str());
         }
         if let Some(body) = body {

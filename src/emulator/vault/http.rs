@@ -1,0 +1,135 @@
+//! The wire: HTTP on loopback, for any client of Vault.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+use super::{
+    answer::Answer,
+    control::{self, Control},
+    request::Raw,
+    route::{self, Outcome},
+};
+use crate::emulator::guard::{Guard, SWITCHES};
+
+/// The largest request that is read; Vault's own limit.
+const BODY_LIMIT: usize = 32 << 20;
+const JSON: &str = "application/json";
+
+/// What answers a connection.
+#[derive(Clone)]
+pub(super) struct Face {
+    pub(super) control: Control,
+    pub(super) guard: Arc<Guard>,
+}
+
+/// The reason given to hyper for closing a connection.
+#[derive(Debug)]
+struct Dropped;
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the sandbox closed the connection")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+/// Accepts connections until told to stop; what is open then is closed.
+pub(super) async fn serve(listener: TcpListener, face: Face, mut stopped: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(connection(stream, face.clone()));
+                }
+                while connections.try_join_next().is_some() {}
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, face: Face) {
+    let _: std::io::Result<()> = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let face = face.clone();
+        async move { answer(&face, request).await }
+    });
+    let _: Result<(), hyper::Error> = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(face: &Face, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+    let (head, body) = request.into_parts();
+    if let Err(reason) = face.guard.admit(&head) {
+        return Ok(respond(Answer::refused(403, &reason)));
+    }
+    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+        return Ok(respond(Answer::refused(413, "http: request body too large")));
+    };
+    let body = body.to_bytes();
+    let path = head.uri.path();
+    if path.starts_with(SWITCHES) {
+        let (status, body) = control::answer(&face.control, &head.method, path, &body);
+        return Ok(respond(Answer { status, headers: Vec::new(), body }));
+    }
+    if face.control.is_down.load(Ordering::Relaxed) {
+        return Err(Dropped);
+    }
+    let latency = face.control.world.latency();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let raw = Raw {
+        method: head.method.as_str(),
+        path,
+        query: head.uri.query().unwrap_or_default(),
+        content_type: text(CONTENT_TYPE.as_str()),
+        namespace: text("x-vault-namespace"),
+        token: token(&head.headers),
+        body: &body,
+    };
+    match route::answer(&face.control.world, &raw) {
+        Outcome::Answered(answer) => Ok(respond(answer)),
+        Outcome::Dropped => Err(Dropped),
+    }
+}
+
+/// The token, of either header.
+fn token(headers: &HeaderMap) -> &str {
+    let own = headers.get("x-vault-token").and_then(|value| value.to_str().ok());
+    let bearer = || headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
+    own.or_else(bearer).unwrap_or_default()
+}
+
+fn respond(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::builder().status(answer.status).header("cache-control", "no-store");
+    if answer.status != 204 {
+        response = response.header(CONTENT_TYPE, JSON);
+    }
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    let response = response.body(Full::new(Bytes::from(answer.body)));
+    response.unwrap_or_else(|_| {
+        let mut refused = Response::new(Full::new(Bytes::new()));
+        *refused.status_mut() = hyper::StatusCode::BAD_REQUEST;
+        refused
+    })
+}
