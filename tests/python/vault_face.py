@@ -80,6 +80,12 @@ def merge(path, body, **more):
     return ask("PATCH", path, body, kind="application/merge-patch+json", **more)
 
 
+def unordered(answer):
+    """The server's order of these names is a different one each time."""
+    answer[2]["data"]["keys"].sort()
+    return answer
+
+
 def metadata(path, **fields):
     return ask("POST", f"secret/metadata/{path}", fields)
 
@@ -128,7 +134,7 @@ def writes():
     case("a number beyond floats", ask("POST", "secret/data/numbers", Raw('{"data":{"c":1e400}}')))
     case("too many strings", put("many", {f"k{n}": "v" for n in range(499)}), put("many", {f"k{n}": "v" for n in range(500)}),
          put("many", {"a": ["x"] * 1000}), put("many", {"a": [1] * 20000}))
-    case("deep", ask("POST", "secret/data/deep", Raw('{"data":{"a":' + "[" * 400 + "]" * 400 + "}}")),
+    case("deep", ask("POST", "secret/data/deep", Raw('{"data":{"a":' + "[" * 90 + "]" * 90 + "}}")),
          get("secret/data/deep"))
 
 
@@ -279,7 +285,7 @@ def mounted():
 
 def namespaces():
     case("namespaces", ask("POST", "sys/namespaces/team", {}), ask("POST", "team/sys/namespaces/sub", {"custom_metadata": {"a": "b"}}),
-         ask("LIST", "sys/namespaces"), ask("SCAN", "sys/namespaces"), get("sys/namespaces/team"), get("sys/namespaces/none"),
+         ask("LIST", "sys/namespaces"), unordered(ask("SCAN", "sys/namespaces")), get("sys/namespaces/team"), get("sys/namespaces/none"),
          ask("LIST", "sys/namespaces", namespace="team"), ask("LIST", "sys/namespaces", namespace="team/sub"))
     case("names that are refused", *(ask("POST", f"sys/namespaces/{name}", {}) for name in ("a/b", "a%20b", "root", "sys")))
     case("an engine two deep", ask("POST", "team/sub/sys/mounts/kv", {"type": "kv-v2"}),
