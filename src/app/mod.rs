@@ -3,6 +3,7 @@
 mod apart;
 mod drill;
 mod sources;
+mod targets;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +34,7 @@ pub use sources::{
     BadSource, Estate, EstateError, Found, LeftOut, connect, find, known_source, leads_to, may_be, refuse_twins,
     settings, vault_policy,
 };
+pub use targets::{Connected, connect_target};
 
 /// What a host remembers of a repository.
 const HEAD: &str = "head.json";

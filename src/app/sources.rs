@@ -8,6 +8,7 @@ use crate::provider::vault::{self, BadVaultAddress, Vault, VaultAddress};
 use crate::{
     config::{Access, OrganizationSection, ProviderAddress, SourceAddress, SourceSection, Sources},
     crypto::VersionKey,
+    isolation::Isolation,
     model::{Place, PlaceFilter},
     provider::{
         ErrorKind, ProviderError, Source,
@@ -124,7 +125,7 @@ pub async fn connect(
         #[cfg(feature = "vault")]
         SourceAddress::Vault(address) => connect_vault(address).await,
         #[cfg(not(feature = "vault"))]
-        SourceAddress::Vault(_) => Err(unusable("NotInThisBuild", "this build lacks the feature vault")),
+        SourceAddress::Vault(_) => Err(without_vault()),
     }
 }
 
@@ -152,8 +153,20 @@ pub fn settings(section: &SourceSection, address: &ProviderAddress) -> AwsSettin
 
 #[cfg(feature = "vault")]
 async fn connect_vault(address: &str) -> Result<Arc<dyn Source>, ProviderError> {
+    Ok(Arc::new(vault_at(address, None).await?))
+}
+
+/// A connection to a Vault's engine.
+#[cfg(feature = "vault")]
+pub(super) async fn vault_at(address: &str, isolation: Option<Arc<Isolation>>) -> Result<Vault, ProviderError> {
     let address = address.parse::<VaultAddress>().map_err(|bad| unusable("BadAddress", &bad.to_string()))?;
-    Ok(Arc::new(Vault::connect(&address, None).await?))
+    Vault::connect(&address, isolation).await
+}
+
+/// What a build without Vault says.
+#[cfg(not(feature = "vault"))]
+pub(super) fn without_vault() -> ProviderError {
+    unusable("NotInThisBuild", "this build lacks the feature vault")
 }
 
 /// The least policy of a backup of a Vault, in its own language; `None` where none can be written.

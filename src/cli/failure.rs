@@ -427,8 +427,8 @@ impl From<StalePlan> for Failure {
 impl From<LookError> for Failure {
     fn from(error: LookError) -> Self {
         match error {
-            LookError::OtherKind { .. } => Self::usage(error.to_string())
-                .hint("`lifeboat show` lists its secrets; `recover.py` in the copy writes out values (docs/vault.md)"),
+            LookError::UnknownKind(_) => Self::usage(error.to_string())
+                .hint("`lifeboat --version` lists what this build has; `recover.py` in the copy writes out values"),
             LookError::Provider(error) => error.into(),
             LookError::Repository(error) => error.into(),
         }

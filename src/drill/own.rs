@@ -15,8 +15,8 @@ use super::{
     mark::{Marker, NotOwn, Run},
 };
 use crate::{
-    model::{Place, Secret, SecretValue, Step},
-    provider::{Applied, ErrorKind, Existing, PolicyVerdict, Presence, ProviderError, Target},
+    model::{Existing, Place, PolicyVerdict, Presence, Secret, SecretValue, Step},
+    provider::{Applied, ErrorKind, ProviderError, Target},
     restore::{Outcome, SecretPlan},
 };
 

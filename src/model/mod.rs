@@ -1,16 +1,28 @@
 //! The nouns of the tool: pure data, no I/O.
 
+mod codec;
+mod desired;
 mod digest;
+mod existing;
 mod facets;
+mod moved;
+mod options;
 mod place;
 mod secret;
+mod state;
 mod step;
 mod value;
 
+pub use codec::Codec;
+pub use desired::{Desired, DesiredVersion, Lost, Planned, ValueRef, WithheldVersion};
 pub use digest::{Digest, Hashing, ParseIdError, RepositoryId, SnapshotId};
+pub use existing::{Existing, PolicyVerdict, Presence};
 pub use facets::{Facets, Replica, Rotation, Tag, VersionFacets};
+pub use moved::Moved;
+pub use options::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies, VersionNumbers};
 pub use place::{NoPlace, Place, PlaceFilter};
 pub use secret::{Part, Record, Refusal, Secret, Unreadable, ValueState, Version, Withheld};
+pub use state::State;
 pub use step::Step;
 pub use value::{SecretValue, ValueKind};
 

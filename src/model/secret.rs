@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{Digest, Facets, ValueKind, VersionFacets};
+use super::{AWSCURRENT, Digest, Facets, ValueKind, VersionFacets};
 
 /// The operation that reads a value: a version whose value is refused records the error code alone.
 const READS_VALUE: &str = "GetSecretValue";
@@ -168,6 +168,21 @@ impl Version {
     /// Whether `label` is attached.
     pub fn has(&self, label: &str) -> bool {
         self.labels.iter().any(|attached| attached == label)
+    }
+
+    /// Whether an application that asks for no version gets this one.
+    pub fn is_current(&self) -> bool {
+        self.current || self.has(AWSCURRENT)
+    }
+
+    /// Why the value of what a person calls `what` is not there; `None` when it is.
+    pub fn unavailable(&self, what: &str) -> Option<String> {
+        match &self.value {
+            ValueState::Stored { .. } => None,
+            ValueState::Unreadable { reason } => Some(format!("its {what} value could not be read: {reason}")),
+            ValueState::None => Some(format!("its {what} version has no value")),
+            ValueState::Withheld { .. } => Some(format!("its {what} value is not in the backup")),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The writes a plan is made of. A provider applies them; none of them holds a value.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Replica, Rotation, Tag};
+use super::{Replica, Rotation, Tag, Withheld};
 
 /// One write to a target. Every step may be applied twice with the same outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,39 @@ pub enum Step {
         tags: Vec<Tag>,
         /// The type of a managed external secret.
         secret_type: Option<String>,
+        /// Settings that the target's kind has, by its own names.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        settings: BTreeMap<String, String>,
+    },
+    /// Adds the version that comes next where the service numbers versions, and only if `behind` is the newest one: sent
+    /// twice it is there once.
+    Append {
+        /// The name in the target.
+        name: String,
+        /// The number that it gets.
+        version: String,
+        /// The newest version before it; `0` is none.
+        behind: String,
+        /// Whether it holds nothing, so that the next ones get their numbers.
+        placeholder: bool,
+    },
+    /// Deletes or destroys one version, so that it is what it was.
+    Withhold {
+        /// The name in the target.
+        name: String,
+        /// The version.
+        version: String,
+        /// What it is afterwards.
+        how: Withheld,
+    },
+    /// Sets what the target's kind calls settings, and replaces all tags.
+    Configure {
+        /// The name in the target.
+        name: String,
+        /// The settings by their names; others stay.
+        settings: BTreeMap<String, String>,
+        /// The tags, all of them.
+        tags: Vec<Tag>,
     },
     /// Adds a version under its original id, with exactly these labels (at least one).
     PutVersion {
@@ -124,6 +159,9 @@ impl Step {
     pub fn name(&self) -> &str {
         match self {
             Self::Create { name, .. }
+            | Self::Append { name, .. }
+            | Self::Withhold { name, .. }
+            | Self::Configure { name, .. }
             | Self::PutVersion { name, .. }
             | Self::MoveStage { name, .. }
             | Self::Tag { name, .. }
@@ -144,7 +182,7 @@ impl Step {
     pub fn writes_version(&self) -> Option<&str> {
         match self {
             Self::Create { version, .. } => version.as_deref(),
-            Self::PutVersion { version, .. } => Some(version),
+            Self::PutVersion { version, .. } | Self::Append { version, placeholder: false, .. } => Some(version),
             _ => None,
         }
     }

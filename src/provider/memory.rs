@@ -365,10 +365,10 @@ fn version_without_value(held: &HeldVersion) -> Version {
 fn operation(step: &Step) -> &'static str {
     match step {
         Step::Create { .. } => "CreateSecret",
-        Step::PutVersion { .. } => "PutSecretValue",
+        Step::PutVersion { .. } | Step::Append { .. } | Step::Withhold { .. } => "PutSecretValue",
         Step::MoveStage { .. } => "UpdateSecretVersionStage",
         Step::Tag { .. } => "TagResource",
-        Step::Update { .. } => "UpdateSecret",
+        Step::Update { .. } | Step::Configure { .. } => "UpdateSecret",
         Step::Untag { .. } => "UntagResource",
         Step::Replicate { .. } => "ReplicateSecretToRegions",
         Step::Rotate { .. } => "RotateSecret",

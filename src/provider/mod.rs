@@ -1,22 +1,33 @@
 //! Where secrets live: two traits, so that a snapshot cannot write.
 
 pub mod aws;
+mod carried;
+pub mod codec;
 mod held;
+mod kinds;
 pub mod memory;
 mod pace;
+mod rules;
 #[cfg(feature = "vault")]
 pub mod vault;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-pub use self::held::Held;
+pub use self::{
+    carried::Carried,
+    held::Held,
+    kinds::rules,
+    rules::{Context, Goal, Questions, Quotas, Relation, Rules, Wish, Writes},
+};
 use crate::{
-    model::{Digest, Place, Record, Secret, SecretValue, Step, Version, VersionFacets, Withheld},
+    model::{
+        Digest, Existing, Facets, Place, PolicyVerdict, Presence, Record, Secret, SecretValue, Step, VersionFacets,
+        Withheld,
+    },
     text,
 };
 
@@ -208,38 +219,25 @@ pub enum FetchedValue {
     Unreadable(String),
 }
 
-/// Whether something that a plan refers to is in the target. Never a guess.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", content = "reason", rename_all = "snake_case")]
-pub enum Presence {
-    /// It is there and can be used.
-    There,
-    /// It is not there.
-    Missing,
-    /// It is there and cannot be used.
-    Unusable(String),
-    /// The target did not tell.
-    Unknown(String),
-}
-
-/// What a provider thinks of a policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PolicyVerdict {
-    /// Nothing is wrong with it.
-    Accepted,
-    /// What is wrong: public access, the caller locked out, no policy at all.
-    Refused(Vec<String>),
-    /// The target did not tell.
-    Unknown(String),
-}
-
-/// A secret that exists in a target.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Existing {
-    /// The metadata.
-    pub secret: Secret,
-    /// The versions with their labels; their values are not read.
-    pub versions: Vec<Version>,
+/// What a kind calls settings of a secret, by its own names, as a record keeps them; those that say nothing are left out.
+pub fn settings(facets: &Facets) -> BTreeMap<String, String> {
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut settings = BTreeMap::new();
+    let keep = facets.other.get("keep");
+    for (field, name) in [("most_versions", "max_versions"), ("delete_after", "delete_version_after")] {
+        if let Some(value) =
+            keep.and_then(|keep| keep.get(field)).map(text).filter(|it| !["0", "0s", ""].contains(&&**it))
+        {
+            settings.insert(name.to_owned(), value);
+        }
+    }
+    if facets.other.get("check_and_set").and_then(serde_json::Value::as_bool) == Some(true) {
+        settings.insert("cas_required".to_owned(), "true".to_owned());
+    }
+    if let Some(mode) = facets.other.get("file").and_then(|file| file.get("mode")).map(text) {
+        settings.insert("mode".to_owned(), mode);
+    }
+    settings
 }
 
 /// What kind of failure a provider reported.

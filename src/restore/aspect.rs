@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    plan::{Outcome, SecretPlan},
-    steps::key_name,
-};
-use crate::model::ValueKind;
+use super::plan::{Outcome, SecretPlan};
+use crate::{model::ValueKind, provider::Rules};
 
 /// What of a secret is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,7 +116,7 @@ impl Tally {
 }
 
 /// What of a secret its plan puts in scope: one entry for each aspect that has something.
-pub(super) fn scope(secret: &SecretPlan) -> Vec<(Aspect, u64)> {
+pub(super) fn scope(secret: &SecretPlan, rules: &dyn Rules) -> Vec<(Aspect, u64)> {
     let desired = &secret.desired;
     let mut found = BTreeMap::new();
     let mut add = |aspect, count: usize| *found.entry(aspect).or_insert(0) += count as u64;
@@ -129,12 +126,14 @@ pub(super) fn scope(secret: &SecretPlan) -> Vec<(Aspect, u64)> {
         add(Aspect::Labels, secret.due_labels(version).count());
     }
     if secret.outcome != Outcome::NewVersion {
+        add(Aspect::Ids, desired.withheld.len());
+        add(Aspect::Descriptions, desired.settings.len());
         add(Aspect::Tags, desired.tags.len());
         add(Aspect::Descriptions, usize::from(desired.description.is_some()));
         add(Aspect::Descriptions, usize::from(desired.secret_type.is_some()));
         add(Aspect::Descriptions, usize::from(desired.deletion_days.is_some()));
         add(Aspect::Policies, usize::from(desired.policy.is_some()));
-        add(Aspect::Key, usize::from(key_name(desired.kms_key.as_deref()).is_some()));
+        add(Aspect::Key, usize::from(rules.key_name(desired.kms_key.as_deref()).is_some()));
         add(Aspect::Rotation, usize::from(desired.rotation.is_some()));
         add(Aspect::Replicas, desired.replicas.len());
     }
@@ -145,6 +144,7 @@ pub(super) fn scope(secret: &SecretPlan) -> Vec<(Aspect, u64)> {
 mod tests {
     use super::*;
     use crate::model::{Replica, Rotation, Tag};
+    use crate::provider::aws::AwsRules;
     use crate::restore::{Desired, DesiredVersion, ValueRef};
 
     fn count(expected: u64, compared: u64, equal: u64, missing: u64, unexpected: u64) -> Count {
@@ -177,7 +177,9 @@ mod tests {
 
     fn version(id: &str, labels: &[&str], kind: ValueKind) -> DesiredVersion {
         let value = ValueRef { pack: crate::model::Digest::of(b""), line: 0, kind };
-        DesiredVersion { id: id.into(), labels: labels.iter().map(ToString::to_string).collect(), value }
+        let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
+        let (source, current) = (id.into(), labels.contains(&"AWSCURRENT".to_owned()));
+        DesiredVersion { id: id.into(), source, current, labels, value, codec: crate::model::Codec::AsIs }
     }
 
     /// A secret that has two, three or four of everything there can be several of.
@@ -203,6 +205,7 @@ mod tests {
             rotation: Some(rotation),
             replicas: vec![replica("r1"), replica("r2")],
             deletion_days: Some(7),
+            ..Desired::default()
         };
         SecretPlan {
             desired,
@@ -234,9 +237,9 @@ mod tests {
             (Rotation, 1),
             (Replicas, 2),
         ];
-        assert_eq!(scope(&secret), all);
+        assert_eq!(scope(&secret, &AwsRules), all);
         secret.outcome = Outcome::NewVersion;
-        assert_eq!(scope(&secret), [(Ids, 1), (Binary, 1), (Labels, 1)], "the rest stays as it was there");
+        assert_eq!(scope(&secret, &AwsRules), [(Ids, 1), (Binary, 1), (Labels, 1)], "the rest stays as it was there");
     }
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
         (desired.description, desired.secret_type, desired.policy) = (None, None, None);
         (desired.rotation, desired.deletion_days) = (None, None);
         desired.kms_key = Some("arn:aws:kms:eu-west-1:1:alias/aws/secretsmanager".into());
-        assert_eq!(scope(&secret), [], "the default key is no key of its own");
+        assert_eq!(scope(&secret, &AwsRules), [], "the default key is no key of its own");
     }
 
     #[test]

@@ -3,29 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    arns::Rewriting,
     aspect::{Aspect, Count, scope},
     execute::ExecuteError,
-    plan::{DesiredVersion, Outcome, SecretPlan},
-    state::own_tags,
-    steps::key_name,
+    plan::{Outcome, SecretPlan},
     values::Values,
     verify::{Difference, NewArn, OldArns, Verification, VersionState},
 };
 use crate::{
-    model::{Part, Replica, Rotation, Secret, Tag, Withheld},
-    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, ProviderError},
+    model::{DesiredVersion, Moved, Part, Place, Replica, Rotation, Secret, Tag, Withheld},
+    provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, ProviderError, Rules, codec, settings},
     repo::{RepoError, Spool},
 };
 
 /// What DescribeSecret answers.
 const METADATA: [Aspect; 5] = [Aspect::Tags, Aspect::Descriptions, Aspect::Key, Aspect::Rotation, Aspect::Replicas];
 
+/// What tells whether something leads back to the old place.
+pub(super) struct Left<'a> {
+    pub(super) source: &'a Place,
+    pub(super) target: &'a Place,
+    pub(super) moved: &'a Moved,
+}
+
 /// One secret under comparison.
 pub(super) struct Comparing<'a, 'v> {
     pub(super) secret: &'a SecretPlan,
     pub(super) values: &'a Values<'a>,
-    pub(super) rewriting: &'a Rewriting<'a>,
+    pub(super) rules: &'static dyn Rules,
+    pub(super) left: &'a Left<'a>,
     pub(super) verification: &'v mut Verification,
     pub(super) states: &'v mut Spool<VersionState>,
     pub(super) arns: &'v mut Spool<NewArn>,
@@ -33,7 +38,7 @@ pub(super) struct Comparing<'a, 'v> {
 
 impl<'a> Comparing<'a, '_> {
     pub(super) async fn all(mut self, fetched: Result<Fetched, ProviderError>) -> Result<(), ExecuteError> {
-        let scope = scope(self.secret);
+        let scope = scope(self.secret, self.rules);
         self.verification.planned += 1;
         for (aspect, count) in &scope {
             self.count(*aspect).expected += count;
@@ -80,6 +85,17 @@ impl<'a> Comparing<'a, '_> {
                 self.missing(version)?;
             }
         }
+        for version in &secret.desired.withheld {
+            let found = there.remove(version.id.as_str());
+            let is =
+                found.is_some_and(|found| matches!(found.value, FetchedValue::Withheld(how) if how == version.how));
+            self.count(Aspect::Ids).tally(Some(is));
+            if !is {
+                let detail = format!("it is to be {}", version.how);
+                self.differ(&[Aspect::Ids], Some(&version.id), "state", detail);
+            }
+        }
+        self.current(fetched);
         // What another secret of this name had stays, and must have lost its labels.
         let is_replaced = secret.outcome == Outcome::Replace;
         let stays = |id: &str, extra: &FetchedVersion| {
@@ -95,6 +111,17 @@ impl<'a> Comparing<'a, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Which version an application gets, where that is no label.
+    fn current(&mut self, fetched: &Fetched) {
+        let wanted = self.secret.due_versions().find(|version| version.current && version.labels.is_empty());
+        let Some(wanted) = wanted else { return };
+        let found = fetched.versions.iter().find(|version| version.current).map(|version| version.id.as_str());
+        if found != Some(&wanted.id) {
+            let detail = format!("the current version is {}", found.unwrap_or("none"));
+            self.differ(&[Aspect::Labels], Some(&wanted.id), "current", detail);
+        }
     }
 
     /// A version that is not there; with it its value and its labels are missing.
@@ -135,6 +162,7 @@ impl<'a> Comparing<'a, '_> {
             let scheduled = |is: bool| is.then_some("scheduled");
             let (wanted, is) = (scheduled(desired.deletion_days.is_some()), scheduled(found.deleted.is_some()));
             self.setting(Aspect::Descriptions, "deletion", wanted, is);
+            self.settings(&settings(&found.facets));
             self.key(found.facets.key.as_deref());
             self.rotation(found.facets.rotation.as_ref());
             self.replicas(&found.facets.replicas);
@@ -160,10 +188,29 @@ impl<'a> Comparing<'a, '_> {
         }
     }
 
+    /// What the kind calls settings, one by one.
+    fn settings(&mut self, found: &BTreeMap<String, String>) {
+        let wanted = &self.secret.desired.settings;
+        let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+        for name in names {
+            let (wanted, found) = (wanted.get(name).map(String::as_str), found.get(name).map(String::as_str));
+            let count = self.count(Aspect::Descriptions);
+            count.compared += u64::from(wanted.is_some());
+            count.equal += u64::from(wanted.is_some() && wanted == found);
+            count.unexpected += u64::from(wanted.is_none() && found.is_some());
+            if wanted != found {
+                let word = |value: Option<&str>| value.unwrap_or("unset").to_owned();
+                let detail = format!("{name}: expected {}, found {}", word(wanted), word(found));
+                self.differ(&[Aspect::Descriptions], None, "settings", detail);
+            }
+        }
+    }
+
     fn tags(&mut self, found: &[Tag]) {
         let by_key = |tag: &'a Tag| (tag.key.as_str(), tag.value.as_str());
         let wanted: BTreeMap<&str, &str> = self.secret.desired.tags.iter().map(by_key).collect();
-        let found: BTreeMap<&str, &str> = own_tags(found).map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+        let own = found.iter().filter(|tag| !self.rules.is_system_tag(tag));
+        let found: BTreeMap<&str, &str> = own.map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
         let count = self.count(Aspect::Tags);
         count.compared += wanted.len() as u64;
         count.equal += wanted.iter().filter(|(key, value)| found.get(*key) == Some(value)).count() as u64;
@@ -176,7 +223,7 @@ impl<'a> Comparing<'a, '_> {
 
     fn key(&mut self, found: Option<&str>) {
         let wanted = self.secret.desired.kms_key.as_deref();
-        let (wanted_name, found_name) = (key_name(wanted), key_name(found));
+        let (wanted_name, found_name) = (self.rules.key_name(wanted), self.rules.key_name(found));
         let same = wanted_name.map_or(Some(found_name.is_none()), |wanted| same_keys(wanted, found_name));
         let count = self.count(Aspect::Key);
         match wanted_name {
@@ -212,7 +259,7 @@ impl<'a> Comparing<'a, '_> {
     fn replicas(&mut self, found: &[Replica]) {
         for wanted in &self.secret.desired.replicas {
             let there = found.iter().find(|found| found.region == wanted.region);
-            let wrong = there.map_or(Some("is missing"), |found| wrong_replica(wanted, found));
+            let wrong = there.map_or(Some("is missing"), |found| wrong_replica(wanted, found, self.rules));
             self.count(Aspect::Replicas).tally(Some(wrong.is_none()));
             if let Some(wrong) = wrong {
                 self.differ(&[Aspect::Replicas], None, "replicas", format!("{} {wrong}", wanted.region));
@@ -250,7 +297,7 @@ impl<'a> Comparing<'a, '_> {
         let expected: BTreeSet<&str> = self.secret.due_labels(version).collect();
         let mut labels: BTreeSet<&str> = found.labels.iter().map(String::as_str).collect();
         if self.secret.outcome == Outcome::NewVersion {
-            labels.retain(|label| *label == crate::model::AWSCURRENT);
+            labels.retain(|label| expected.contains(label));
         }
         let count = self.count(Aspect::Labels);
         count.compared += expected.len() as u64;
@@ -269,8 +316,9 @@ impl<'a> Comparing<'a, '_> {
         let aspect = Aspect::of_kind(version.value.kind);
         match &found.value {
             FetchedValue::Value(value) => {
-                let expected = self.values.get(&version.value, &desired.source_id, &version.id).await?;
-                let same = expected.same_as(value);
+                let expected = self.values.get(&version.value, &desired.source_id, &version.source).await?;
+                let written = codec::encode(&version.codec, &expected);
+                let same = written.is_ok_and(|written| codec::is_same(written.as_ref().unwrap_or(&expected), value));
                 self.count(aspect).tally(Some(same));
                 if !same {
                     let detail = "the bytes differ from the snapshot".into();
@@ -296,7 +344,8 @@ impl<'a> Comparing<'a, '_> {
     }
 
     fn old_arns(&mut self, version: Option<&str>, text: &[u8]) {
-        let arns = self.rewriting.old(text);
+        let Left { source, target, moved } = *self.left;
+        let arns = self.rules.left_behind(text, source, target, moved);
         if !arns.is_empty() {
             // What a value says is never told.
             let arns = if version.is_some() { Vec::new() } else { arns.into_iter().collect() };
@@ -347,8 +396,8 @@ fn same_keys(wanted: &str, found: Option<&str>) -> Option<bool> {
 }
 
 /// What is wrong with a replica that is there.
-fn wrong_replica(wanted: &Replica, found: &Replica) -> Option<&'static str> {
-    let (wanted_key, found_key) = (key_name(wanted.key.as_deref()), key_name(found.key.as_deref()));
+fn wrong_replica(wanted: &Replica, found: &Replica, rules: &dyn Rules) -> Option<&'static str> {
+    let (wanted_key, found_key) = (rules.key_name(wanted.key.as_deref()), rules.key_name(found.key.as_deref()));
     let same = wanted_key.map_or(Some(found_key.is_none()), |wanted| same_keys(wanted, found_key));
     if found.status.as_deref() == Some("Failed") {
         Some("has failed")
@@ -362,6 +411,7 @@ fn wrong_replica(wanted: &Replica, found: &Replica) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::aws::AwsRules;
 
     #[test]
     fn keys_of_one_form_are_compared_and_of_two_forms_are_not() {
@@ -396,13 +446,13 @@ mod tests {
             status: status.map(Into::into),
         };
         let wanted = replica(Some("alias/a"), None);
-        assert_eq!(wrong_replica(&wanted, &replica(Some("alias/a"), Some("InProgress"))), None);
-        assert_eq!(wrong_replica(&wanted, &replica(Some("id-1"), Some("InSync"))), None);
-        assert_eq!(wrong_replica(&wanted, &replica(Some("alias/a"), Some("Failed"))), Some("has failed"));
-        assert_eq!(wrong_replica(&wanted, &replica(Some("alias/b"), None)), Some("has another key"));
-        assert_eq!(wrong_replica(&wanted, &replica(None, None)), Some("has another key"));
+        assert_eq!(wrong_replica(&wanted, &replica(Some("alias/a"), Some("InProgress")), &AwsRules), None);
+        assert_eq!(wrong_replica(&wanted, &replica(Some("id-1"), Some("InSync")), &AwsRules), None);
+        assert_eq!(wrong_replica(&wanted, &replica(Some("alias/a"), Some("Failed")), &AwsRules), Some("has failed"));
+        assert_eq!(wrong_replica(&wanted, &replica(Some("alias/b"), None), &AwsRules), Some("has another key"));
+        assert_eq!(wrong_replica(&wanted, &replica(None, None), &AwsRules), Some("has another key"));
         let default = replica(None, None);
-        assert_eq!(wrong_replica(&default, &replica(Some("alias/aws/secretsmanager"), None)), None);
-        assert_eq!(wrong_replica(&default, &replica(Some("alias/a"), None)), Some("has another key"));
+        assert_eq!(wrong_replica(&default, &replica(Some("alias/aws/secretsmanager"), None), &AwsRules), None);
+        assert_eq!(wrong_replica(&default, &replica(Some("alias/a"), None), &AwsRules), Some("has another key"));
     }
 }

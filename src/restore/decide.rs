@@ -1,16 +1,9 @@
 //! What is done about one secret: whether it can come back at all, and what becomes of a secret that has its name.
 
-use super::{
-    desire::Wishing,
-    names,
-    options::{OnConflict, OnReplica, OnScheduled, Options},
-    plan::{Desired, Outcome},
-    state::State,
-    steps::{self, Relation},
-};
+use super::plan::Outcome;
 use crate::{
-    model::{AWSCURRENT, Record, ValueState, Version},
-    provider::Existing,
+    model::{Desired, Existing, OnConflict, OnReplica, OnScheduled, Record, State},
+    provider::{Context, Relation, Rules},
     text::plural,
 };
 
@@ -19,7 +12,7 @@ pub(super) fn decide(
     desired: &Desired,
     existing: &Existing,
     state: &State,
-    wishing: &Wishing<'_>,
+    (rules, context): (&dyn Rules, &Context<'_>),
     notes: &mut Vec<String>,
 ) -> Outcome {
     if let Some(service) = &existing.secret.facets.managed {
@@ -31,17 +24,17 @@ pub(super) fn decide(
         return Outcome::Impossible(format!("a secret with this name exists and {operation} is refused: {reason}"));
     }
     if let Some(primary) = &state.primary {
-        return replica(primary, desired, state, wishing.options, notes);
+        return replica(primary, desired, state, (rules, context), notes);
     }
     if !state.scheduled {
-        return resolve(steps::relate(desired, state), desired, state, wishing.options.on_conflict);
+        return resolve(rules.relate(desired, state), desired, state, context.options.on_conflict);
     }
     if desired.deletion_days.is_some()
-        && matches!(steps::relate(desired, &state.assuming(desired.policy.as_ref())), Relation::Same)
+        && matches!(rules.relate(desired, &state.assuming(desired.policy.as_ref())), Relation::Same)
     {
         return Outcome::Present;
     }
-    match wishing.options.on_scheduled {
+    match context.options.on_scheduled {
         OnScheduled::Fail => Outcome::Conflict(SCHEDULED.into()),
         OnScheduled::ForceReplace => {
             notes.push(format!(
@@ -54,12 +47,12 @@ pub(super) fn decide(
             if !state.hidden.is_empty() {
                 let hidden: Vec<&str> = state.hidden.iter().map(String::as_str).collect();
                 notes.push(format!(
-                    "AWS does not show these parts while it is scheduled for deletion: {}",
+                    "the target does not show these parts while it is scheduled for deletion: {}",
                     hidden.join(", ")
                 ));
             }
             let live = State { scheduled: false, ..state.clone() };
-            match resolve(steps::relate(desired, &live), desired, &live, wishing.options.on_conflict) {
+            match resolve(rules.relate(desired, &live), desired, &live, context.options.on_conflict) {
                 // Taking it back is a write.
                 Outcome::Present => Outcome::Complete,
                 other => other,
@@ -69,13 +62,19 @@ pub(super) fn decide(
 }
 
 /// AWS's own copy of the secret in this region, kept in step with its primary for as long as it is a replica.
-fn replica(primary: &str, desired: &Desired, state: &State, options: &Options, notes: &mut Vec<String>) -> Outcome {
-    if options.on_replica == OnReplica::Fail {
+fn replica(
+    primary: &str,
+    desired: &Desired,
+    state: &State,
+    (rules, context): (&dyn Rules, &Context<'_>),
+    notes: &mut Vec<String>,
+) -> Outcome {
+    if context.options.on_replica == OnReplica::Fail {
         let reason = format!("a replica of {primary} has this name: --on-replica promote makes it a secret of its own");
         return Outcome::Impossible(reason);
     }
     let alone = State { primary: None, ..state.clone() };
-    match resolve(steps::relate(desired, &alone), desired, &alone, options.on_conflict) {
+    match resolve(rules.relate(desired, &alone), desired, &alone, context.options.on_conflict) {
         Outcome::Conflict(reason) => Outcome::Conflict(format!("{reason}; it stays a replica of {primary}")),
         impossible @ Outcome::Impossible(_) => impossible,
         // To promote is a write, whatever else is to be done.
@@ -90,12 +89,14 @@ const SCHEDULED: &str = "a secret with this name is scheduled for deletion in th
 
 /// Whether what is there is the very secret of the record, and is as it was: nothing of it has to be restored, so what
 /// cannot or shall not be restored does not matter.
-pub(super) fn is_untouched(record: &Record, existing: &Existing, wishing: &Wishing<'_>) -> bool {
+pub(super) fn is_untouched(record: &Record, existing: &Existing, rules: &dyn Rules, context: &Context<'_>) -> bool {
+    if context.options.version.is_some() || !context.is_same_kind() {
+        return false;
+    }
     let as_it_was = Existing { secret: record.secret.clone(), versions: record.versions.clone() };
-    let was = State::of(&as_it_was, &wishing.source.region);
-    let is = State::of(existing, &wishing.found.place.region);
-    wishing.options.version.is_none()
-        && was.id == is.id
+    let was = rules.state(&as_it_was, context.source);
+    let is = rules.state(existing, context.target);
+    was.id == is.id
         && was.secret_type == is.secret_type
         && was.hidden.is_empty()
         && is.hidden.is_empty()
@@ -109,7 +110,7 @@ fn resolve(relation: Relation, desired: &Desired, state: &State, on_conflict: On
         Relation::Other(differences) => differences,
     };
     let reason = format!("another secret with this name exists: {}", differences.join(", "));
-    let has_value = desired.versions.iter().any(|version| version.has(AWSCURRENT));
+    let has_value = desired.versions.iter().any(|version| version.current);
     // What AWSCURRENT is on cannot lose it, so only a value can replace a value.
     let needs_value = on_conflict == OnConflict::NewVersion || !state.versions.is_empty();
     match on_conflict {
@@ -124,52 +125,26 @@ fn resolve(relation: Relation, desired: &Desired, state: &State, on_conflict: On
 }
 
 /// Why a record is not restored, whatever the target holds.
-pub(super) fn refuse(record: &Record, options: &Options) -> Option<Outcome> {
-    let secret = &record.secret;
+pub(super) fn refuse(record: &Record, rules: &dyn Rules, context: &Context<'_>) -> Option<Outcome> {
+    let (secret, options) = (&record.secret, context.options);
     if secret.deleted.is_some() && !options.deletion {
         return Some(Outcome::LeftOut("scheduled for deletion in the source".into()));
     }
-    if let Some(fault) = names::fault(&secret.name, &options.maps.name(&secret.name)) {
+    if let Some(fault) = rules.name_fault(context.source, &secret.name, &options.maps.name(&secret.name)) {
         return Some(Outcome::Impossible(fault));
-    }
-    if let Some(service) = &secret.facets.managed
-        && options.maps.name(&secret.name) == secret.name
-    {
-        let reason = format!(
-            "managed by {service}: recreate it in that service, or restore its value under another name (--name-map)"
-        );
-        return Some(Outcome::Impossible(reason));
     }
     if record.versions.is_empty() && !secret.unreadable.is_empty() {
         return Some(Outcome::Impossible(format!("it could not be read: {}", secret.unreadable[0].reason)));
     }
     if let Some(wanted) = &options.version {
-        return match record.versions.iter().find(|version| version.id == *wanted || version.has(wanted)) {
-            None => Some(Outcome::LeftOut(format!("it has no version {wanted}"))),
-            Some(version) => unavailable(version, wanted),
-        };
-    }
-    match record.versions.iter().find(|version| version.has(AWSCURRENT)) {
-        Some(current) => unavailable(current, AWSCURRENT),
-        // The first value put into a secret always becomes AWSCURRENT, so the others cannot be put back as they were.
-        None if record.versions.iter().any(is_stored) => Some(Outcome::Impossible(
-            "no version has the label AWSCURRENT (use --version to restore one of them)".into(),
-        )),
-        None => None,
-    }
-}
-
-fn unavailable(version: &Version, what: &str) -> Option<Outcome> {
-    match &version.value {
-        ValueState::Stored { .. } => None,
-        ValueState::Unreadable { reason } => {
-            Some(Outcome::Impossible(format!("its {what} value could not be read: {reason}")))
+        match record.versions.iter().find(|version| version.id == *wanted || version.has(wanted)) {
+            None => return Some(Outcome::LeftOut(format!("it has no version {wanted}"))),
+            Some(version) => {
+                if let Some(reason) = version.unavailable(wanted) {
+                    return Some(Outcome::Impossible(reason));
+                }
+            }
         }
-        ValueState::None => Some(Outcome::Impossible(format!("its {what} version has no value"))),
-        ValueState::Withheld { .. } => Some(Outcome::Impossible(format!("its {what} value is not in the backup"))),
     }
-}
-
-fn is_stored(version: &Version) -> bool {
-    matches!(version.value, ValueState::Stored { .. })
+    rules.refusal(record, context).map(Outcome::Impossible)
 }

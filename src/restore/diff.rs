@@ -14,9 +14,9 @@ use std::{
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use super::{execute::on_any_thread, look::LookError, plan::ValueRef, values::Values};
+use super::{execute::on_any_thread, look::LookError, values::Values};
 use crate::{
-    model::{Record, Secret, SecretValue, Tag, ValueState, Version},
+    model::{Record, Secret, SecretValue, Tag, ValueRef, ValueState, Version},
     progress::Progress,
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Listed, Source},
     repo::{RepoError, Spool},

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    plan::{Plan, Planned, SecretPlan, ValueRef},
+    plan::{Plan, SecretPlan},
     values::Values,
 };
 use crate::{
-    model::{Place, Step},
+    model::{Place, Planned, SecretValue, Step, ValueRef},
     progress::Progress,
-    provider::{ErrorKind, ProviderError, Target},
+    provider::{ErrorKind, ProviderError, Target, codec},
     repo::{RepoError, Sorted},
 };
 
@@ -248,16 +248,31 @@ impl Run<'_> {
     }
 
     async fn write(&self, work: &Work, planned: &Planned) -> Result<(), ExecuteError> {
-        let value = match (&planned.value, planned.write.writes_version()) {
-            (Some(at), Some(version)) => Some(self.values.get(at, &work.source_id, version).await?),
-            _ => None,
-        };
+        let value = self.value(work, planned).await?;
         let (target, write, at) = (Arc::clone(self.target), planned.write.clone(), self.at(work, &planned.write));
         let applied = on_any_thread(async move { target.apply(&write, at.as_deref(), value.as_deref()).await }).await?;
         if let Some(id) = applied.created.filter(|_| work.is_going()) {
             self.outcome().going.insert(work.name.clone(), id);
         }
         Ok(())
+    }
+
+    /// The value of a write, as the target's kind takes it.
+    async fn value(&self, work: &Work, planned: &Planned) -> Result<Option<Arc<SecretValue>>, ExecuteError> {
+        let (Some(at), Some(version)) = (&planned.value, &planned.source) else { return Ok(None) };
+        let value = self.values.get(at, &work.source_id, version).await?;
+        match codec::encode(&planned.codec, &value) {
+            Ok(None) => Ok(Some(value)),
+            Ok(Some(value)) => Ok(Some(Arc::new(value))),
+            Err(message) => Err(ExecuteError::Provider(ProviderError {
+                provider: "target",
+                kind: ErrorKind::Invalid,
+                operation: "write",
+                secret: Some(work.name.clone()),
+                code: "NoForm".into(),
+                message,
+            })),
+        }
     }
 
     /// The incarnation that a write is about, where one is known.

@@ -8,13 +8,10 @@ use std::io;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    options::Options,
-    plan::{Inventory, Plan, SecretPlan},
-    state::State,
-};
+use super::plan::{Inventory, Plan, SecretPlan};
 use crate::{
-    model::{Place, RepositoryId},
+    model::{Options, Place, RepositoryId, State},
+    provider::{Rules, rules},
     repo::{ForgottenBy, RepoError},
 };
 
@@ -33,6 +30,9 @@ pub struct PlanFile {
     pub made: Timestamp,
     /// The choices.
     pub options: Options,
+    /// The target's address as it was given, where a place is not known by its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// The plan.
     pub plan: Plan,
 }
@@ -73,8 +73,8 @@ pub enum StalePlan {
 
 impl PlanFile {
     /// Wraps a plan.
-    pub fn new(repository: RepositoryId, made: Timestamp, options: Options, plan: Plan) -> Self {
-        Self { format: FORMAT.into(), version: VERSION, repository, made, options, plan }
+    pub fn new(repository: RepositoryId, made: Timestamp, options: Options, plan: Plan, to: Option<String>) -> Self {
+        Self { format: FORMAT.into(), version: VERSION, repository, made, options, to, plan }
     }
 
     /// Writes the file's bytes.
@@ -114,6 +114,8 @@ impl PlanFile {
         if (planned.snapshot, planned.manifest, &planned.source) != (fresh.snapshot, fresh.manifest, &fresh.source) {
             return Err(StalePlan::OtherSnapshot);
         }
+        let kind = &fresh.target.provider;
+        let rules = rules(kind).ok_or_else(|| StalePlan::Unreadable(format!("it is for the kind {kind}")))?;
         let mut inventory = Inventory::default();
         for secret in planned.secrets.walk()? {
             inventory.add(&secret?);
@@ -132,7 +134,7 @@ impl PlanFile {
                 return Err(StalePlan::NotOurs(name.clone()));
             }
             if secret.before != planned.before
-                && (!leads_through(&planned, &secret.before.clone().unwrap_or_default()) || secret.is_refused())
+                && (!leads_through(&planned, &secret.before.clone().unwrap_or_default(), rules) || secret.is_refused())
             {
                 return Err(StalePlan::TargetChanged(name.clone()));
             }
@@ -142,10 +144,10 @@ impl PlanFile {
 }
 
 /// Whether the plan brings the secret into this state at some point.
-fn leads_through(planned: &SecretPlan, now: &State) -> bool {
+fn leads_through(planned: &SecretPlan, now: &State, rules: &dyn Rules) -> bool {
     let mut state = planned.before.clone().unwrap_or_default();
     planned.writes().any(|planned| {
-        state.apply(&planned.write);
+        rules.after(&mut state, &planned.write);
         state.is_like(now)
     })
 }

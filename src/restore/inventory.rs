@@ -6,7 +6,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::look::LookError;
 use crate::{
-    provider::{Existing, Target},
+    model::Existing,
+    provider::Target,
     repo::{RepoError, Sorted, Spool, Walk},
 };
 

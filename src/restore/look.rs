@@ -1,27 +1,18 @@
 //! What a plan has to know about the target, asked before anything is decided. Changes nothing.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    pin::pin,
-};
+use std::{collections::BTreeMap, path::Path, pin::pin};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    arns::Moved,
-    desire::{self, Wishing},
     inventory::inventory,
-    names,
-    options::{Options, Policies},
     plan::{Plan, SecretPlan},
-    policy,
-    state::State,
 };
 use crate::{
-    model::{Place, Record},
-    provider::{Existing, PolicyVerdict, Presence, ProviderError, Target},
+    model::{Existing, Moved, Options, Place, PolicyVerdict, Presence, Record},
+    provider::{Context, ProviderError, Questions, Rules, Target, rules},
     repo::{Chosen, RepoError, Sorted, Spool},
 };
 
@@ -29,7 +20,7 @@ use crate::{
 const ASKED_AT_ONCE: usize = 16;
 
 /// What was asked for and what is in a target, as far as a plan depends on it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Found {
     /// Who and where it says it is.
     pub place: Place,
@@ -44,6 +35,8 @@ pub struct Found {
     /// The ARNs of the snapshot that nothing in the target will have. A secret that is still there, or is taken back, keeps
     /// its own.
     pub(super) moved: Moved,
+    /// The rules of the target's kind.
+    pub(super) rules: &'static dyn Rules,
 }
 
 /// A record that was asked for.
@@ -57,14 +50,9 @@ pub(super) struct Wanted {
 /// Something that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
-    /// The target is of another kind than the source: nothing here knows what becomes of names, versions and labels.
-    #[error("a snapshot of {from} cannot be restored into {to} by this version")]
-    OtherKind {
-        /// The source's scheme.
-        from: String,
-        /// The target's.
-        to: String,
-    },
+    /// The target is of a kind whose rules this build does not have.
+    #[error("nothing can be restored into {0} by this build")]
+    UnknownKind(String),
     /// The target, or the source.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -87,9 +75,7 @@ pub async fn look(
 ) -> Result<Found, LookError> {
     let place = target.place().await?;
     let source = &manifest.manifest().source;
-    if source.provider != place.provider {
-        return Err(LookError::OtherKind { from: source.provider.clone(), to: place.provider });
-    }
+    let rules = rules(&place.provider).ok_or_else(|| LookError::UnknownKind(place.provider.clone()))?;
     let mut wanted = Spool::new(scratch, |a: &Wanted, b| by_name(a).cmp(&by_name(b)));
     let mut moved = Moved::default();
     let mut records = pin!(records);
@@ -106,16 +92,19 @@ pub async fn look(
     let wanted = wanted.sorted()?;
     // A name that the target would refuse cannot be asked for, and nothing has it.
     let names = wanted.walk()?.filter_map(|wanted| match wanted {
-        Ok(wanted) => names::fault(&wanted.record.secret.name, &wanted.name).is_none().then_some(Ok(wanted.name)),
+        Ok(wanted) => {
+            let fault = rules.name_fault(source, &wanted.record.secret.name, &wanted.name);
+            fault.is_none().then_some(Ok(wanted.name))
+        }
         Err(error) => Some(Err(error)),
     });
     let existing = inventory(target, wanted.count(), names, scratch).await?;
     for there in existing.walk()? {
         moved.remove(&there?.secret.id);
     }
-    let mut found =
-        Found { place, existing, presence: BTreeMap::new(), policies: BTreeMap::new(), wanted, moved: moved.sorted() };
-    let (references, policies) = questions(manifest, &found, options)?;
+    let (presence, policies, moved) = (BTreeMap::new(), BTreeMap::new(), moved.sorted());
+    let mut found = Found { place, existing, presence, policies, wanted, moved, rules };
+    let Questions { references, policies } = questions(manifest, &found, options)?;
     let asked = |reference: String| async {
         let presence = target.presence(&reference).await?;
         Ok::<_, ProviderError>((reference, presence))
@@ -138,8 +127,11 @@ fn by_name(wanted: &Wanted) -> (&str, &str) {
 /// # Errors
 /// The target cannot be asked.
 pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, LookError> {
+    let rules = rules(&plan.target.provider).ok_or_else(|| LookError::UnknownKind(plan.target.provider.clone()))?;
     let names = plan.secrets.walk()?.filter_map(|secret| match secret {
-        Ok(SecretPlan { desired: it, .. }) => names::fault(&it.source_name, &it.name).is_none().then_some(Ok(it.name)),
+        Ok(SecretPlan { desired: it, .. }) => {
+            rules.name_fault(&plan.source, &it.source_name, &it.name).is_none().then_some(Ok(it.name))
+        }
         Err(error) => Some(Err(error)),
     });
     let now = inventory(target, plan.secrets.count(), names, plan.secrets.folder()).await?;
@@ -147,7 +139,7 @@ pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, Look
     for secret in plan.secrets.walk()? {
         let secret = secret?;
         let there = now.next_if(|it| it.as_ref().is_ok_and(|it| it.secret.name == secret.desired.name));
-        if secret.before != there.transpose()?.as_ref().map(|there| State::of(there, &plan.target.region)) {
+        if secret.before != there.transpose()?.as_ref().map(|there| rules.state(there, &plan.target)) {
             return Ok(false);
         }
     }
@@ -157,33 +149,27 @@ pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, Look
 }
 
 impl Found {
-    /// What is known of a key or an ARN.
+    /// What is known of a key or another thing outside.
     pub(super) fn presence(&self, reference: &str) -> Presence {
         let unasked = || Presence::Unknown("it was not checked".into());
         self.presence.get(reference).cloned().unwrap_or_else(unasked)
     }
+
+    /// What every decision depends on.
+    pub(super) fn context<'a>(&'a self, source: &'a Place, options: &'a Options, time: Timestamp) -> Context<'a> {
+        let Self { place: target, presence, policies, moved, .. } = self;
+        Context { source, target, options, time, presence, policies, moved }
+    }
 }
 
-fn questions(
-    manifest: &Chosen,
-    found: &Found,
-    options: &Options,
-) -> Result<(BTreeSet<String>, BTreeSet<String>), RepoError> {
-    let source = &manifest.manifest().source;
-    let wishing = Wishing { source, found, options, time: manifest.manifest().time };
-    let rewriting = wishing.rewriting();
-    let (mut references, mut policies) = (BTreeSet::new(), BTreeSet::new());
+fn questions(manifest: &Chosen, found: &Found, options: &Options) -> Result<Questions, RepoError> {
+    let manifest = manifest.manifest();
+    let context = found.context(&manifest.source, options, manifest.time);
+    let mut all = Questions::default();
     for wanted in found.wanted.walk()? {
-        let secret = wanted?.record.secret;
-        let key = secret.facets.key.as_deref();
-        references.extend(key.and_then(|key| desire::candidate(key, source, &found.place, options).key));
-        if let Some(text) = secret.facets.policy.as_ref().filter(|_| options.policies != Policies::None) {
-            let text = rewriting.policy(text);
-            references.extend(desire::referred(Some(&text)));
-            if policy::is_risky(&text) {
-                policies.insert(text);
-            }
-        }
+        let Questions { references, policies } = found.rules.questions(&wanted?.record.secret, &context);
+        all.references.extend(references);
+        all.policies.extend(policies);
     }
-    Ok((references, policies))
+    Ok(all)
 }

@@ -4,18 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     decide::{decide, is_untouched, refuse},
-    desire::{self, References, Wish, Wishing},
     look::{Found, Wanted},
-    options::{OnReplica, Options},
+    references::References,
     secrets::Secrets,
-    state::State,
-    steps,
 };
 use crate::{
     model::{
-        AWSCURRENT, Digest, Place, Record, Replica, Rotation, SnapshotId, Step, Tag, ValueKind, ValueState, Version,
+        AWSCURRENT, Desired, DesiredVersion, Digest, Existing, Lost, OnReplica, Options, Place, Planned, Presence,
+        Record, SnapshotId, State,
     },
-    provider::{Existing, Presence},
+    provider::{Context, Goal, Rules, Wish, Writes},
     repo::{Chosen, RepoError},
 };
 
@@ -104,92 +102,6 @@ pub enum Outcome {
     Impossible(String),
 }
 
-/// The state a secret has when it is restored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Desired {
-    /// The name in the target.
-    pub name: String,
-    /// The name in the source.
-    pub source_name: String,
-    /// The provider's identifier in the source.
-    pub source_id: String,
-    /// Free text.
-    pub description: Option<String>,
-    /// The key in the target; `None` is the provider's default key.
-    pub kms_key: Option<String>,
-    /// The tags.
-    pub tags: Vec<Tag>,
-    /// The resource policy, its ARNs rewritten.
-    pub policy: Option<String>,
-    /// Whether the provider shall refuse the policy if it lets everyone in.
-    pub block_public: bool,
-    /// The type of a managed external secret.
-    pub secret_type: Option<String>,
-    /// The versions, oldest first.
-    pub versions: Vec<DesiredVersion>,
-    /// Rotation to switch on.
-    pub rotation: Option<Rotation>,
-    /// Replicas to make.
-    pub replicas: Vec<Replica>,
-    /// The recovery window of a secret that is to be scheduled for deletion, in days.
-    pub deletion_days: Option<i64>,
-}
-
-/// A version as it is to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DesiredVersion {
-    /// The version id.
-    pub id: String,
-    /// The labels, sorted.
-    pub labels: Vec<String>,
-    /// Where its value is.
-    pub value: ValueRef,
-}
-
-/// Where a value is in the repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ValueRef {
-    /// The pack.
-    pub pack: Digest,
-    /// The line, from 0.
-    pub line: u32,
-    /// Text, bytes or fields.
-    pub kind: ValueKind,
-}
-
-impl ValueRef {
-    /// Where a version's value is, when there is one.
-    pub(super) fn of(version: &Version) -> Option<Self> {
-        match version.value {
-            ValueState::Stored { pack, line, kind, size: _ } => Some(Self { pack, line, kind }),
-            ValueState::None | ValueState::Withheld { .. } | ValueState::Unreadable { .. } => None,
-        }
-    }
-}
-
-/// A part that cannot come back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lost {
-    /// The version, or the part of the metadata.
-    pub what: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// One write and where its value comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Planned {
-    /// The write.
-    pub write: Step,
-    /// The value it writes.
-    pub value: Option<ValueRef>,
-}
-
 /// A plan that is not made.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -230,7 +142,7 @@ pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan,
         let names = if options.names.is_empty() { "*".to_owned() } else { options.names.join(", ") };
         return Err(PlanError::NothingMatches(if options.exclude.is_empty() { names } else { without(&names) }));
     }
-    let wishing = Wishing { source, found, options, time: manifest.manifest().time };
+    let (rules, context) = (found.rules, found.context(source, options, manifest.manifest().time));
     let mut there = found.existing.walk()?.peekable();
     let mut secrets = Secrets::spool(found.wanted.folder());
     let (mut references, mut inventory) = (References::default(), Inventory::default());
@@ -242,10 +154,10 @@ pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan,
             return Err(PlanError::Clash { name, first, second: record.secret.name });
         }
         let existing = there.next_if(|it| it.as_ref().is_ok_and(|it| it.secret.name == name)).transpose()?;
-        let secret = plan_secret(&record, existing.as_ref(), &wishing);
+        let secret = plan_secret(&record, existing.as_ref(), rules, &context);
         last = Some((name, record.secret.name));
         all_left_out &= matches!(secret.outcome, Outcome::LeftOut(_));
-        references.add(&secret);
+        references.add(&secret, rules);
         inventory.add(&secret);
         secrets.push(secret)?;
     }
@@ -266,6 +178,17 @@ pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan,
 }
 
 impl Outcome {
+    /// What is to be written for it; `None` when nothing is.
+    fn goal(&self) -> Option<Goal> {
+        match self {
+            Self::Create | Self::Complete => Some(Goal::Make),
+            Self::NewVersion => Some(Goal::AddCurrent),
+            Self::Replace => Some(Goal::Replace),
+            Self::Recreate => Some(Goal::Remake),
+            Self::Present | Self::Conflict(_) | Self::LeftOut(_) | Self::Impossible(_) => None,
+        }
+    }
+
     /// One word for it, as in reports.
     pub fn name(&self) -> &'static str {
         match self {
@@ -296,7 +219,7 @@ impl SecretPlan {
     /// The versions that are to be as in the snapshot: where only the current one comes back, that one.
     pub fn due_versions(&self) -> impl Iterator<Item = &DesiredVersion> {
         let only_current = self.outcome == Outcome::NewVersion;
-        self.desired.versions.iter().filter(move |version| !only_current || version.has(AWSCURRENT))
+        self.desired.versions.iter().filter(move |version| !only_current || version.current)
     }
 
     /// The labels that a version is to have; where only the current version comes back, AWSCURRENT.
@@ -329,52 +252,43 @@ impl Inventory {
     }
 }
 
-fn plan_secret(record: &Record, existing: Option<&Existing>, wishing: &Wishing<'_>) -> SecretPlan {
-    let untouched = existing.is_some_and(|existing| is_untouched(record, existing, wishing));
-    let Wish { mut desired, lost, mut notes, refusal } = desire::wish(record, wishing, untouched);
-    let before = existing.map(|existing| State::of(existing, &wishing.found.place.region));
+fn plan_secret(record: &Record, existing: Option<&Existing>, rules: &dyn Rules, context: &Context<'_>) -> SecretPlan {
+    let untouched = existing.is_some_and(|existing| is_untouched(record, existing, rules, context));
+    let Wish { mut desired, lost, mut notes, refusal } = rules.wish(record, context, untouched);
+    let before = existing.map(|existing| rules.state(existing, context.target));
     // Versions that hold no value are in no wish, and stay.
     let seen = before.as_ref().map(|state| if untouched { state.only(&desired) } else { state.clone() });
-    let refusal = refuse(record, wishing.options).or_else(|| refusal.map(Outcome::Impossible));
+    let refusal = refuse(record, rules, context).or_else(|| refusal.map(Outcome::Impossible));
     let outcome = match (refusal, existing.zip(seen.as_ref())) {
         (Some(outcome), _) => outcome,
         (None, None) => Outcome::Create,
-        (None, Some((existing, state))) => decide(&desired, existing, state, wishing, &mut notes),
+        (None, Some((existing, state))) => decide(&desired, existing, state, (rules, context), &mut notes),
     };
-    if wishing.options.on_replica == OnReplica::Promote
+    if context.options.on_replica == OnReplica::Promote
         && matches!(outcome, Outcome::Complete | Outcome::Present)
         && let Some(before) = &before
     {
         // A replica was given its key for its region by whoever made it, and is promoted with it.
         desired.kms_key.clone_from(&before.kms_key);
     }
-    let kept = match (&before, &seen) {
-        (Some(before), Some(seen)) => before.versions.difference(&seen.versions).cloned().collect(),
+    let state = before.clone().unwrap_or_default();
+    let goal = outcome.goal();
+    if let Some(goal) = goal {
+        rules.settle(&mut desired, &state, goal);
+    }
+    let kept = match (&before, &seen, goal) {
+        (_, _, Some(Goal::AddCurrent | Goal::Replace)) => {
+            state.versions.iter().filter(|id| desired.versions.iter().all(|it| it.id != **id)).cloned().collect()
+        }
+        (Some(before), Some(seen), _) => before.versions.difference(&seen.versions).cloned().collect(),
         _ => Vec::new(),
     };
-    let mut plan = SecretPlan {
-        rank: wishing.options.rank(&desired.source_name),
-        desired,
-        outcome,
-        before,
-        first: Vec::new(),
-        then: Vec::new(),
-        last: Vec::new(),
-        kept,
-        lost,
-        notes,
-    };
-    steps::fill(&mut plan);
+    let Writes { first, then, last } = goal.map(|goal| rules.writes(&desired, &state, goal)).unwrap_or_default();
+    let rank = context.options.rank(&desired.source_name);
+    let mut plan = SecretPlan { desired, outcome, before, rank, first, then, last, kept, lost, notes };
     if !plan.is_verified() {
         // Nothing of a refused secret comes back: the reason stands in the outcome.
         plan.lost.clear();
     }
     plan
-}
-
-impl DesiredVersion {
-    /// Whether `label` is to be attached.
-    pub fn has(&self, label: &str) -> bool {
-        self.labels.iter().any(|attached| attached == label)
-    }
 }

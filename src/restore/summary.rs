@@ -8,10 +8,14 @@ use super::{
     estimate::Calls,
     plan::{Outcome, Plan, SecretPlan},
 };
-use crate::{model::Step, repo::RepoError};
+use crate::{
+    model::Step,
+    provider::{Quotas, Rules, rules},
+    repo::RepoError,
+};
 
 /// A plan in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// How many secrets have each outcome, by its name.
     pub counts: BTreeMap<&'static str, u64>,
@@ -24,6 +28,9 @@ pub struct Summary {
     /// Regions in which replicas are made.
     #[serde(skip)]
     pub replica_regions: BTreeSet<String>,
+    /// The request quotas of the target, where it has any.
+    #[serde(skip)]
+    pub quotas: Option<Quotas>,
     #[serde(skip)]
     pub(super) calls: Calls,
 }
@@ -34,9 +41,11 @@ impl Plan {
     /// # Errors
     /// The folder it is in cannot be read.
     pub fn summary(&self) -> Result<Summary, RepoError> {
-        let mut summary = Summary { complete: true, ..Summary::default() };
+        let rules = rules(&self.target.provider);
+        let quotas = rules.and_then(Rules::quotas);
+        let mut summary = Summary { complete: true, quotas, ..Summary::default() };
         for secret in self.secrets.walk()? {
-            summary.add(&secret?);
+            summary.add(&secret?, rules);
         }
         // Nothing is not everything.
         summary.complete &= summary.verified > 0;
@@ -55,7 +64,7 @@ impl Summary {
         Some(if counts.is_empty() { "the snapshot has no secret".to_owned() } else { counts })
     }
 
-    fn add(&mut self, secret: &SecretPlan) {
+    fn add(&mut self, secret: &SecretPlan, rules: Option<&dyn Rules>) {
         *self.counts.entry(secret.outcome.name()).or_default() += 1;
         self.complete &= secret.lost.is_empty() && !secret.is_refused();
         self.verified += u64::from(secret.is_verified());
@@ -67,6 +76,8 @@ impl Summary {
                 self.replica_regions.extend(replicas.iter().map(|replica| replica.region.clone()));
             }
         }
-        self.calls.add(secret);
+        if let Some(rules) = rules {
+            self.calls.add(secret, rules);
+        }
     }
 }

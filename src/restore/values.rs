@@ -4,10 +4,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures::lock::Mutex;
 
-use super::plan::ValueRef;
 use crate::{
     crypto::{Opener, RecoveryKey},
-    model::{Digest, SecretValue},
+    model::{Digest, SecretValue, ValueRef},
     repo::{Chosen, PackEntry, RepoError, Repository, pack_name},
 };
 

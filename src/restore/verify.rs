@@ -6,17 +6,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    arns::{Moved, Rewriting},
     aspect::{Aspect, Tally},
-    compare::Comparing,
+    compare::{Comparing, Left},
     execute::{ExecuteError, on_any_thread},
-    options::Maps,
     plan::{Outcome, Plan, SecretPlan},
     values::Values,
 };
 use crate::{
+    model::Moved,
     progress::Progress,
-    provider::{Listed, Source},
+    provider::{ErrorKind, Listed, ProviderError, Source, rules},
     repo::{RepoError, Sorted, Spool},
 };
 
@@ -118,8 +117,16 @@ pub async fn verify(
     target.pace().iter().for_each(|pace| progress.limit(pace.read));
     progress.begin("verify", Some(due.count()));
     let moved = moved(plan)?;
-    let maps = Maps::default();
-    let rewriting = Rewriting { maps: &maps, source: &plan.source, target: &plan.target, moved: &moved };
+    let kind = &plan.target.provider;
+    let rules = rules(kind).ok_or_else(|| ProviderError {
+        provider: "target",
+        kind: ErrorKind::Invalid,
+        operation: "verify",
+        secret: None,
+        code: "UnknownKind".into(),
+        message: format!("this build does not know the kind {kind}"),
+    })?;
+    let left = Left { source: &plan.source, target: &plan.target, moved: &moved };
     let mut found = Verification::default();
     let folder = plan.secrets.folder();
     let (mut states, mut arns) = (Spool::new(folder, VersionState::cmp), Spool::new(folder, NewArn::cmp));
@@ -134,7 +141,7 @@ pub async fn verify(
     while let Some((secret, fetched)) = reads.try_next().await? {
         let (states, arns) = (&mut states, &mut arns);
         let comparing =
-            Comparing { secret: &secret, values, rewriting: &rewriting, verification: &mut found, states, arns };
+            Comparing { secret: &secret, values, rules, left: &left, verification: &mut found, states, arns };
         comparing.all(fetched).await?;
         progress.advance(1);
     }

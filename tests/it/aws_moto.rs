@@ -103,6 +103,7 @@ fn steps(fetched: &Fetched) -> Vec<Step> {
         kms_key: fetched.secret.facets.key.clone(),
         tags: fetched.secret.facets.tags.clone(),
         secret_type: None,
+        settings: std::collections::BTreeMap::new(),
     }];
     for version in fetched.versions.iter().filter(|version| !has_current(&version.labels)) {
         let (name, id) = (name.clone(), version.id.clone());
@@ -209,6 +210,7 @@ async fn a_conflict_is_told_and_nothing_is_overwritten() {
         kms_key: None,
         tags: Vec::new(),
         secret_type: None,
+        settings: std::collections::BTreeMap::new(),
     };
     let value = SecretValue::text("other".into());
     let scheduled = aws.apply(&step("leaving"), None, Some(&value)).await.unwrap_err();

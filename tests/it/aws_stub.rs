@@ -394,6 +394,7 @@ fn create() -> Step {
         kms_key: None,
         tags: Vec::new(),
         secret_type: Some("MyType".into()),
+        settings: std::collections::BTreeMap::new(),
     }
 }
 

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lifeboat::{
     drill::{self, DrillError, Record, TAG, Verdict},
-    model::{Facets, Place, Secret, SecretValue, Step, Tag},
+    model::{Existing, Facets, Place, Secret, SecretValue, Step, Tag},
     provider::{
-        Applied, Existing, ProviderError, Target,
+        Applied, ProviderError, Target,
         memory::{HeldVersion, Memory},
     },
 };

@@ -113,6 +113,7 @@ mod typing;
 mod vault;
 mod vault_face;
 mod vault_lies;
+mod vault_restore;
 mod walks;
 mod worst_day;
 

@@ -70,7 +70,7 @@ async fn what_waits_beside_memory_comes_back_equal_and_leaves_nothing() {
     place.edit("app/00777", |secret| secret.facets.description = None);
     assert!(!restore::is_unchanged(&*target, &second).await.unwrap(), "one of many changed");
 
-    let file = PlanFile::new(world.repository.id(), NOW.parse().unwrap(), Options::default(), first.clone());
+    let file = PlanFile::new(world.repository.id(), NOW.parse().unwrap(), Options::default(), first.clone(), None);
     let mut bytes = Vec::new();
     file.write(&mut bytes).unwrap();
     let file = PlanFile::parse(&bytes).unwrap();

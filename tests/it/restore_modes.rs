@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use lifeboat::{
     emulator::{Fault, FaultKind, FaultWhen},
+    model::Presence,
     progress::Silent,
-    provider::{Presence, Target, aws::Aws},
+    provider::{Target, aws::Aws},
     restore::{self, Maps, OnConflict, Options, Outcome, PlanError, PlanFile, StalePlan},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -252,7 +253,7 @@ async fn an_approved_plan_is_executed_only_if_it_still_holds() {
     let options = with(OnConflict::Replace);
     let plan = bench.plan(&report, &options).await;
     let repository = report.manifest.manifest().repository;
-    let file = PlanFile::new(repository, NOW.parse().unwrap(), options, plan.clone());
+    let file = PlanFile::new(repository, NOW.parse().unwrap(), options, plan.clone(), None);
     let file = PlanFile::parse(&bytes(&file)).unwrap();
     file.agree(&fresh(&bench, &report, &target, &file).await).unwrap();
     let text = String::from_utf8(bytes(&file)).unwrap();
@@ -291,7 +292,7 @@ async fn a_plan_changed_by_hand_is_not_ours() {
     let target = bench.provider(TARGET).await;
     let options = with(OnConflict::Replace);
     let plan = bench.plan(&report, &options).await;
-    let file = PlanFile::new(report.manifest.manifest().repository, NOW.parse().unwrap(), options, plan);
+    let file = PlanFile::new(report.manifest.manifest().repository, NOW.parse().unwrap(), options, plan, None);
     let good: Json = serde_json::from_slice(&bytes(&file)).unwrap();
     let spoil: [(&str, &dyn Fn(&mut Json)); 4] = [
         ("a step more", &|json| {

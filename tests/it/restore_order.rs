@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lifeboat::{
     crypto::Opener,
-    model::{Place, Secret, SecretValue, Step},
+    model::{Existing, Place, Secret, SecretValue, Step},
     progress::Silent,
     provider::{
-        Applied, Existing, ProviderError, Target,
+        Applied, ProviderError, Target,
         memory::{HeldVersion, Memory},
     },
     restore::{self, OnConflict, Options, Plan},

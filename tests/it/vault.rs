@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, process::Command};
 
 use futures::TryStreamExt as _;
 use lifeboat::{
-    emulator::{Sandbox, SandboxOptions},
     model::Withheld,
     provider::{ErrorKind, Fetched, FetchedValue, Listed, Source as _, vault::Vault},
 };
@@ -167,23 +166,6 @@ async fn what_cannot_be_used_is_one_sentence_and_shows_no_secret() {
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Unavailable, "Sealed"));
 }
 
-/// A snapshot of one kind is not poured into another as if the two were alike.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_of_a_vault_is_not_restored_into_aws() {
-    let world = World::new();
-    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-    let desk = Desk::new(&sandbox.endpoint(), "111111111111");
-    let people = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
-    desk.run(&format!("init --repo repository {people} --sheets sheets --yes --source {}", world.address)).expect(0);
-    desk.run("snapshot").expect(3);
-    let words = format!("restore --to aws:eu-west-1 --account 111111111111 --yes {SHEETS}");
-    for more in ["", " --plan", " --version 1"] {
-        let told = desk.run(&format!("{words}{more}")).expect(2);
-        told.says("a snapshot of vault cannot be restored into aws by this version");
-    }
-    assert_eq!(sandbox.control().writes().len(), 0);
-}
-
 #[test]
 fn an_address_that_can_lead_nowhere_is_refused_before_there_is_a_key() {
     let desk = Desk::new("http://127.0.0.1:9", "111111111111");
@@ -234,7 +216,6 @@ async fn a_host_backs_up_a_vault_from_the_first_command_to_the_second_day() {
     desk.run(&format!("show --source {filter}")).expect(3);
     desk.run("status").expect(3);
     desk.run("doctor").expect(0);
-    desk.run("restore --to vault:http://127.0.0.1:1/kv --plan").expect(2);
     let page = desk.run("runbook --to aws:eu-west-1").expect(0).out;
     assert!(page.contains("this version cannot restore it") && !page.contains("lifeboat restore"), "{page}");
     // Without this tool: what the server sent is what comes out.

@@ -8,9 +8,9 @@ use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as ValueError};
 
 use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
-    config::ProviderAddress,
+    config::SourceAddress,
     fsutil,
-    restore::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies},
+    restore::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
 };
 
 /// Restore into a region: plan, confirm, execute, verify
@@ -27,6 +27,7 @@ Examples:
   lifeboat restore --plan plan.json --share sheets/ --yes
   lifeboat restore --to aws:eu-west-1 --include app/database --version AWSPREVIOUS \\
       --on-conflict new-version --share sheets/
+  lifeboat restore --to vault:https://vault.example.com/secret --share sheets/
   lifeboat restore --to aws:eu-west-1 --name-prefix restored/ \\
       --kms-map alias/app=alias/app-west --share sheets/
 
@@ -34,9 +35,9 @@ Needs no configuration file. After an interruption or a failure, run it again: i
 what is already in the target.
 A restore never rotates a secret. It destroys a secret only with --on-scheduled force-replace.")]
 pub struct Args {
-    /// Where to restore to
-    #[arg(long, value_name = "aws:REGION")]
-    pub to: Option<ProviderAddress>,
+    /// Where to restore to: `aws:REGION`, or `vault:https://HOST/MOUNT`, also for secrets of another kind
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<SourceAddress>,
     /// The account to restore into, if it is not the source's; any other account is refused
     #[arg(long, value_name = "NUMBER", value_parser = super::super::environment::parse_account)]
     pub account: Option<String>,
@@ -75,6 +76,10 @@ pub struct Args {
     #[arg(long, value_name = "WHAT", default_value = "fail",
         value_parser = words::<OnReplica, 2>(["fail", "promote"]))]
     pub on_replica: OnReplica,
+    /// What to do with version numbers where the target numbers versions itself: keep them, or number from 1
+    #[arg(long, value_name = "WHAT", default_value = "keep",
+        value_parser = words::<VersionNumbers, 2>(["keep", "compact"]))]
+    pub version_numbers: VersionNumbers,
     /// Which resource policies to restore; safe leaves out those that are public or would lock you out
     #[arg(long, value_name = "WHICH", default_value = "safe",
         value_parser = words::<Policies, 3>(["safe", "all", "none"]))]
@@ -165,6 +170,7 @@ impl Args {
             rotation: self.rotation,
             replication: self.replication,
             deletion: self.deletion_state,
+            version_numbers: self.version_numbers,
             marks: false,
         })
     }

@@ -3,7 +3,7 @@
 mod args;
 mod view;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
 use serde::Serialize;
 
@@ -18,15 +18,12 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    app,
+    app::{self, Connected},
     clock::{Clock, SystemClock},
     config::PolicySection,
     fsutil::{self, Access, Existing},
     model::{Place, SnapshotId},
-    provider::{
-        Source, Target,
-        aws::{Aws, AwsSettings},
-    },
+    provider::{Rules, Target, rules},
     repo::{Chosen, Halt, Judgement, NoChoice, Repository},
     restore::{
         self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Summary, Values, Verification,
@@ -64,9 +61,9 @@ async fn restore_chosen(
 ) -> Result<Exit, Failure> {
     let repository = opened.repository();
     let target = connect(context, args, approved).await?;
-    let is_elsewhere = judge_account(context, args, approved.is_some(), &target, manifest).await?;
+    let is_elsewhere = judge_account(context, args, approved.is_some(), &*target.target, manifest).await?;
     let (records, scratch) = (repository.record_stream(manifest, opened.opener(manifest)?), context.scratch());
-    let found = restore::look(&target, manifest, records, &options, Some(&scratch)).await?;
+    let found = restore::look(&*target.target, manifest, records, &options, Some(&scratch)).await?;
     let plan = restore::make(manifest, &found, &options)?;
     drop(found);
     if let Some(file) = approved {
@@ -91,7 +88,7 @@ async fn restore_chosen(
         quorum::confirm(&question, args.yes).await?;
     }
     // Somebody may have taken a while to say yes.
-    if !args.yes && !restore::is_unchanged(&target, &plan).await? {
+    if !args.yes && !restore::is_unchanged(&*target.target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while the plan waited for confirmation".into()).into());
     }
     let values = Values::new(repository, manifest, &quorum.key);
@@ -108,15 +105,21 @@ async fn open(context: &Context, args: &Args) -> Result<Trusted, Failure> {
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }
 
-async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) -> Result<Aws, Failure> {
-    let region = match (&args.to, approved) {
-        (_, Some(file)) => file.plan.target.region.clone(),
-        (Some(to), None) => to.region.clone(),
-        (None, None) => return Err(Failure::usage("the restore target is missing").hint("use --to aws:REGION")),
+async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) -> Result<Connected, Failure> {
+    let to = match (&args.to, approved) {
+        (_, Some(PlanFile { to: Some(address), .. })) => address.parse()?,
+        (_, Some(file)) => format!("{}:{}", file.plan.target.provider, file.plan.target.region).parse()?,
+        (Some(to), None) => to.clone(),
+        (None, None) => {
+            let hint = "use --to aws:REGION, or --to vault:https://HOST/MOUNT";
+            return Err(Failure::usage("the restore target is missing").hint(hint));
+        }
     };
-    app::allowed(&policy(context)?, &region)?;
-    app::known_region(&region).await?;
-    Ok(Aws::connect(AwsSettings { rate_share: args.rate_share, ..AwsSettings::region(&region) }).await?)
+    if let Some(region) = to.region() {
+        app::allowed(&policy(context)?, region)?;
+    }
+    app::known_source(&to).await?;
+    Ok(app::connect_target(&to, args.rate_share, None).await?)
 }
 
 /// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything
@@ -125,10 +128,18 @@ async fn judge_account(
     context: &Context,
     args: &Args,
     is_approved: bool,
-    target: &Aws,
+    target: &dyn Target,
     chosen: &Chosen,
 ) -> Result<bool, Failure> {
-    let (account, source) = (Target::place(target).await?.account, &chosen.manifest().source.account);
+    let (place, source) = (target.place().await?, &chosen.manifest().source);
+    if !rules(&place.provider).is_some_and(Rules::is_by_credentials) {
+        // The address itself says where this is, and a person wrote it.
+        return Ok(false);
+    }
+    if source.provider != place.provider {
+        context.output.note(&format!("the target is {place}; the secrets came from {source}"));
+    }
+    let (account, source) = (place.account, &source.account);
     if let Some(wanted) = args.account.as_ref().filter(|wanted| **wanted != account) {
         let message = format!("the credentials belong to account {account}, not to account {wanted}");
         return Err(Failure::new(Exit::Refused, message).hint("use credentials of the account that you named"));
@@ -207,7 +218,8 @@ fn show_plan(
     let summary = plan.summary()?;
     allow_replicas(context, &summary)?;
     if let Some(path) = &args.plan_out {
-        let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan.clone());
+        let to = args.to.as_ref().filter(|to| to.region().is_none()).map(ToString::to_string);
+        let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan.clone(), to);
         fsutil::write_with(path, Access::Private, Existing::Keep, |output| file.write(output))?;
         let command = context.command(&["restore", "--plan", &path.to_string_lossy()]);
         context.output.note(&format!("the plan is in {}:\n  {command}", path.display()));
@@ -267,9 +279,9 @@ async fn carry_out(
     args: &Args,
     (plan, summary, chosen): (&Plan, &Summary, &Chosen),
     values: &Values<'_>,
-    target: Aws,
+    target: Connected,
 ) -> Result<Exit, Failure> {
-    let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (Arc::new(target.clone()), Arc::new(target));
+    let Connected { target, readback } = target;
     let started = Instant::now();
     let watch = Watch::new(context.output.json);
     let execution = restore::execute(plan, values, &target, &watch).await;

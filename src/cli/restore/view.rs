@@ -7,7 +7,7 @@ use super::super::{
     output::{plural, table},
 };
 use crate::{
-    provider::Presence,
+    model::Presence,
     restore::{self, Outcome, Plan, Reference, SecretPlan, Summary, Verification},
 };
 
@@ -42,13 +42,15 @@ pub(in super::super) fn describe(plan: &Plan, summary: &Summary, rate_share: f64
     let counts: Vec<String> =
         summary.counts.iter().map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
     let estimate = summary.estimate(rate_share);
-    text.push_str(&format!(
-        "\n{}; {}; at AWS's quotas {} until everything is current, {} in all",
-        counts.join(", "),
-        plural(estimate.writes, "write"),
-        duration(estimate.current_seconds),
-        duration(estimate.total_seconds),
-    ));
+    text.push_str(&format!("\n{}; {}", counts.join(", "), plural(estimate.writes, "write")));
+    if let Some(quotas) = summary.quotas {
+        text.push_str(&format!(
+            "; at {} quotas {} until everything is current, {} in all",
+            quotas.whose,
+            duration(estimate.current_seconds),
+            duration(estimate.total_seconds),
+        ));
+    }
     Ok(text)
 }
 

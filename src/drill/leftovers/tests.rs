@@ -7,10 +7,10 @@ use super::*;
 use crate::{
     crypto::Signer,
     drill::{journal::Intent, own::Planned},
-    model::{Facets, Place, RepositoryId, SecretValue, Tag},
+    model::{Existing, Facets, Place, RepositoryId, SecretValue, Tag},
     progress::Silent,
     provider::{
-        Applied, Existing,
+        Applied,
         memory::{HeldVersion, Memory},
     },
 };
@@ -237,6 +237,7 @@ async fn a_clean_up_counts_what_it_destroyed_and_names_what_it_leaves() {
             kms_key: None,
             tags,
             secret_type: None,
+            settings: std::collections::BTreeMap::new(),
         };
         assert_eq!(own.apply(&create, None, None).await.is_ok(), name != "drill/theirs");
     }
@@ -342,6 +343,7 @@ async fn a_creation_without_an_answer_is_waited_for() {
             kms_key: None,
             tags,
             secret_type: None,
+            settings: std::collections::BTreeMap::new(),
         };
         assert_eq!(own.apply(&create, None, None).await.unwrap_err().kind, ErrorKind::Unavailable);
         assert_eq!(own.made()["drill/one"], Made::Unknown);

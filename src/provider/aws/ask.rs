@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{Aws, call::Operation, failure::Failure};
-use crate::provider::{ErrorKind, PolicyVerdict, Presence, ProviderError};
+use crate::{
+    model::{PolicyVerdict, Presence},
+    provider::{ErrorKind, ProviderError},
+};
 
 impl Aws {
     /// A key by DescribeKey, a secret by DescribeSecret; nothing else can be asked for without further permissions.

@@ -6,8 +6,8 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    model::{Part, Unreadable, ValueState, Version, VersionFacets},
-    provider::{ErrorKind, Existing},
+    model::{Existing, Part, Unreadable, ValueState, Version, VersionFacets},
+    provider::ErrorKind,
 };
 
 impl Aws {

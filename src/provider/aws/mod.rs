@@ -18,6 +18,7 @@ mod probe;
 mod proven;
 mod read;
 mod request;
+mod rules;
 #[cfg(test)]
 mod scripted;
 mod write;
@@ -47,19 +48,19 @@ pub use self::{
     iam::{Grant, Role, policy as iam_policy, sources_policy},
     organization::{Member, Organization, organization},
     probe::{Allowed, Permission},
+    rules::AwsRules,
 };
-use super::{
-    Applied, ErrorKind, Existing, Fetched, Known, Listed, Pace, PolicyVerdict, Presence, ProviderError, Source, Target,
-    held::Budget,
-};
+use super::{Applied, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
 use crate::{
     isolation::{Isolation, region_name},
-    model::{Place, Secret, SecretValue, Step},
+    model::{Existing, Place, PolicyVerdict, Presence, Secret, SecretValue, Step},
     outward::{self, BadSetting, Endpoint, Outward},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The scheme of its addresses and places.
+pub(super) const SCHEME: &str = "aws";
 /// To get credentials and to prove them, retries included.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_mins(1);
 /// The code of an error that a setting of the environment or the AWS configuration makes.
@@ -141,7 +142,7 @@ impl Aws {
         let most = if is_awss_own(config.endpoint_url()) { 1.0 } else { MOST_RATE };
         if !(settings.rate_share > 0.0 && settings.rate_share <= most) {
             return Err(ProviderError {
-                provider: "aws",
+                provider: SCHEME,
                 kind: ErrorKind::Invalid,
                 operation: "connect",
                 secret: None,
@@ -164,7 +165,7 @@ impl Aws {
 
     async fn whereabouts(&self) -> Result<Place, ProviderError> {
         let account = self.account.get_or_try_init(|| self.ask_account()).await?;
-        Ok(Place { provider: "aws".into(), account: account.clone(), region: self.region.clone() })
+        Ok(Place { provider: SCHEME.into(), account: account.clone(), region: self.region.clone() })
     }
 
     async fn ask_account(&self) -> Result<String, Failure> {
@@ -252,7 +253,7 @@ fn is_awss_own(endpoint: Option<&str>) -> bool {
 /// A setting that cannot be used, as the contract's error.
 fn bad_setting(bad: &BadSetting) -> ProviderError {
     ProviderError {
-        provider: "aws",
+        provider: SCHEME,
         kind: ErrorKind::Invalid,
         operation: "connect",
         secret: None,

@@ -53,12 +53,17 @@ impl Aws {
             }
             Step::ScheduleDeletion { days, .. } => self.schedule_deletion(on, *days).await,
             Step::Destroy { .. } => self.destroy(on).await,
+            Step::Append { .. } | Step::Withhold { .. } | Step::Configure { .. } => {
+                Err(misuse(Operation::PutSecretValue, on.name, "this step is for another kind of target"))
+            }
         }?;
         Ok(None)
     }
 
     async fn create(&self, step: &Step, value: Option<&SecretValue>) -> Result<Option<String>, Failure> {
-        let Step::Create { name, version, description, kms_key, tags, secret_type } = step else { return Ok(None) };
+        let Step::Create { name, version, description, kms_key, tags, secret_type, settings: _ } = step else {
+            return Ok(None);
+        };
         let operation = Operation::CreateSecret;
         if version.is_some() != value.is_some() {
             return Err(misuse(operation, name, "a version and its value go together"));

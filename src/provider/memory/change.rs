@@ -71,6 +71,7 @@ impl Held {
             Step::DeletePolicy { .. } => self.secret.facets.policy = None,
             Step::ScheduleDeletion { .. } => self.secret.deleted = Some(Timestamp::UNIX_EPOCH),
             Step::Promote { .. } => self.secret.facets.primary_region = None,
+            Step::Append { .. } | Step::Withhold { .. } | Step::Configure { .. } => return Err(invalid("BadStep")),
             Step::Create { .. } | Step::Undelete { .. } | Step::Destroy { .. } => {}
         }
         Ok(())

@@ -24,6 +24,9 @@ const ATTEMPTS: u32 = 6;
 /// The longest pause that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
+/// The operation that writes a value: what the server says about one is not repeated.
+pub(super) const WRITE: &str = "data/write";
+
 /// One server and namespace, signed in.
 pub(super) struct Client {
     http: reqwest::Client,
@@ -123,6 +126,22 @@ impl Client {
         let body = Zeroizing::new(serde_json::to_vec(body).expect("JSON is JSON"));
         let answer = self.send(about, Method::POST, path, &[], Some(&body)).await?;
         if answer.status == StatusCode::OK { Ok(answer) } else { Err(about.refused(&answer)) }
+    }
+
+    /// Posts `body`, or sends `DELETE` without one; the answer where the server did it, or refused the request as such (400),
+    /// which the caller may understand.
+    pub(super) async fn change(
+        &self,
+        about: About<'_>,
+        path: &[&str],
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Answer, ProviderError> {
+        let method = if body.is_some() { Method::POST } else { Method::DELETE };
+        let answer = self.send(about, method, path, &[], body.as_deref().map(Vec::as_slice)).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST => Ok(answer),
+            _ => Err(self.refused(about, &answer).await),
+        }
     }
 
     /// Sends until there is an answer that another attempt would not change.
@@ -252,7 +271,7 @@ impl About<'_> {
         }
     }
 
-    fn refused(self, answer: &Answer) -> ProviderError {
+    pub(super) fn refused(self, answer: &Answer) -> ProviderError {
         let (kind, code) = match answer.status.as_u16() {
             403 => (ErrorKind::Denied, "PermissionDenied".to_owned()),
             404 => (ErrorKind::NotFound, "NotFound".to_owned()),
@@ -299,11 +318,17 @@ impl Answer {
 
     /// The server's own words, where they cannot hold a value: it echoes parts of what was written.
     fn words(&self, about: About<'_>) -> String {
-        if about.operation == "login" {
+        if ["login", WRITE].contains(&about.operation) {
             return String::new();
         }
         let Errors { errors } = serde_json::from_slice(&self.body).unwrap_or_default();
         errors.join("; ").trim().replace(['\n', '\t'], " ")
+    }
+
+    /// Whether its errors say this.
+    pub(super) fn says(&self, words: &str) -> bool {
+        let Errors { errors } = serde_json::from_slice(&self.body).unwrap_or_default();
+        errors.iter().any(|error| error.contains(words))
     }
 }
 

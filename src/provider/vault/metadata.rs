@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::client::About;
+use super::{client::About, rules::STATE};
 use crate::{
-    model::{Digest, Facets, Secret, Tag},
+    clock::{Clock as _, SystemClock},
+    model::{Digest, Existing, Facets, Secret, Tag, ValueState, Version, VersionFacets, Withheld},
     provider::{Listed, ProviderError},
 };
 
@@ -100,6 +101,20 @@ impl Metadata {
         }
     }
 
+    /// The key as a target tells of it: its versions without their values.
+    pub(super) fn existing(&self, name: &str) -> Existing {
+        let now = SystemClock.now();
+        let version = |(number, row): (u64, &Row)| Version {
+            id: number.to_string(),
+            current: number == self.known.current_version,
+            labels: Vec::new(),
+            created: Some(row.created_time),
+            facets: row.facets(now),
+            value: ValueState::None,
+        };
+        Existing { secret: self.secret(name), versions: self.rows().into_iter().map(version).collect() }
+    }
+
     /// The entry of a listing.
     pub(super) fn listed(&self, name: &str) -> Listed {
         let secret = self.secret(name);
@@ -108,6 +123,23 @@ impl Metadata {
 }
 
 impl Row {
+    /// What keeps everybody from its value.
+    pub(super) fn state(&self, now: Timestamp) -> Option<Withheld> {
+        if self.destroyed {
+            Some(Withheld::Destroyed)
+        } else if self.is_deleted(now) {
+            Some(Withheld::Deleted)
+        } else {
+            None
+        }
+    }
+
+    /// Its state as a facet: it stays true of a version whose value was captured before.
+    pub(super) fn facets(&self, now: Timestamp) -> VersionFacets {
+        let state = self.state(now).map(|state| (STATE.to_owned(), json!(state)));
+        VersionFacets { keys: Vec::new(), other: state.into_iter().collect() }
+    }
+
     /// Whether it is deleted by now. A time to come is a deletion that is to happen: until then it can be read.
     pub(super) fn is_deleted(&self, now: Timestamp) -> bool {
         !self.deletion_time.is_empty() && self.deletion_time.parse::<Timestamp>().is_ok_and(|time| time <= now)

@@ -13,17 +13,24 @@ mod mounts;
 mod pace;
 mod policy;
 mod read;
+mod rules;
+mod wish;
+mod write;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream::BoxStream};
 
 pub use address::{BadVaultAddress, Login, VaultAddress};
 pub use policy::backup_policy;
+pub use rules::VaultRules;
 
-use super::{Fetched, Known, Listed, Pace, ProviderError, Source, held::Budget};
-use crate::{isolation::Isolation, model::Place};
+use super::{Applied, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
+use crate::{
+    isolation::Isolation,
+    model::{Existing, Place, Secret, SecretValue, Step},
+};
 use client::Client;
 use mounts::Mount;
 
@@ -75,5 +82,33 @@ impl Source for Vault {
 
     async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
         self.read_secret(listed, known).await
+    }
+}
+
+#[async_trait]
+impl Target for Vault {
+    async fn place(&self) -> Result<Place, ProviderError> {
+        Ok(self.place.clone())
+    }
+
+    fn names(&self) -> BoxStream<'_, Result<String, ProviderError>> {
+        Box::pin(self.listed().map(|listed| listed.map(|listed| listed.name)))
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Option<Existing>, ProviderError> {
+        Ok(self.metadata(name).await?.map(|metadata| metadata.existing(name)))
+    }
+
+    async fn describe(&self, id: &str) -> Result<Option<Secret>, ProviderError> {
+        self.described(id).await
+    }
+
+    async fn apply(
+        &self,
+        step: &Step,
+        at: Option<&str>,
+        value: Option<&SecretValue>,
+    ) -> Result<Applied, ProviderError> {
+        self.write(step, at, value).await
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock},
-    model::{Part, SecretValue, Unreadable, VersionFacets, Withheld},
+    model::{Part, SecretValue, Unreadable, Withheld},
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError},
 };
 
@@ -91,12 +91,8 @@ impl Vault {
         let state = |number: u64, row: &Row| {
             if known(&id, &number.to_string()) {
                 Some(FetchedValue::Known)
-            } else if row.destroyed {
-                Some(FetchedValue::Withheld(Withheld::Destroyed))
-            } else if row.is_deleted(now) {
-                Some(FetchedValue::Withheld(Withheld::Deleted))
             } else {
-                None
+                row.state(now).map(FetchedValue::Withheld)
             }
         };
         let rows = metadata.rows();
@@ -128,14 +124,14 @@ impl Vault {
             current: number == metadata.known.current_version,
             labels: Vec::new(),
             created: Some(row.created_time),
-            facets: VersionFacets::default(),
+            facets: row.facets(now),
             value: values.remove(&number).unwrap_or(FetchedValue::None),
         };
         Ok((rows.into_iter().map(version).collect(), held, vanished))
     }
 
     /// The value of a version, or the state that it is in by now; `None`: there is no such version any more.
-    async fn value(&self, name: &str, number: u64) -> Result<Option<FetchedValue>, ProviderError> {
+    pub(super) async fn value(&self, name: &str, number: u64) -> Result<Option<FetchedValue>, ProviderError> {
         let about = About { operation: "data", secret: Some(name) };
         let text = number.to_string();
         let answer = self.client.get(about, &self.path("data", name), &[("version", &text)]).await?;

@@ -35,6 +35,9 @@ pub struct Options {
     pub replication: bool,
     /// Whether secrets that were scheduled for deletion come back, scheduled for deletion.
     pub deletion: bool,
+    /// What becomes of version numbers where the target numbers versions itself.
+    #[serde(default)]
+    pub version_numbers: VersionNumbers,
     /// Whether tags of drills are kept: by a drill alone, which puts them there. Never part of a plan file.
     #[serde(skip)]
     pub marks: bool,
@@ -79,6 +82,17 @@ pub enum OnReplica {
     Promote,
 }
 
+/// What becomes of version numbers where the target numbers versions itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionNumbers {
+    /// They stay: versions without a value take the numbers between, and are destroyed.
+    #[default]
+    Keep,
+    /// The versions that have a value are numbered from 1.
+    Compact,
+}
+
 /// Which resource policies come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,7 +132,7 @@ impl Options {
     }
 
     /// The place of a name in the order of urgency, from 0.
-    pub(super) fn rank(&self, name: &str) -> usize {
+    pub fn rank(&self, name: &str) -> usize {
         self.first.iter().position(|pattern| matches(pattern, name)).unwrap_or(self.first.len())
     }
 }

@@ -1,20 +1,18 @@
 //! From a record to the state it is to have in the target: key, tags, versions, policy, rotation, replicas, deletion.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 use super::{
     arns::{self, Rewriting},
-    look::Found,
-    options::{Options, Policies},
-    plan::{Desired, DesiredVersion, Lost, Reference, SecretPlan, ValueRef},
     policy,
     state::is_system,
 };
 use crate::{
-    model::{AWSCURRENT, AWSPENDING, DRILL_TAG, Place, Record, Replica, Rotation, Secret, Tag, ValueState, Version},
-    provider::{PolicyVerdict, Presence},
+    model::{
+        AWSCURRENT, AWSPENDING, Codec, DRILL_TAG, DesiredVersion, Options, Place, Policies, PolicyVerdict, Presence,
+        Record, Replica, Rotation, Secret, Tag, ValueRef, ValueState, Version,
+    },
+    provider::{Context, Wish},
 };
 
 /// The most versions put into a secret at once: AWS keeps about a hundred and prunes none younger than a day, and the
@@ -23,67 +21,31 @@ pub(super) const MOST_VERSIONS: usize = 98;
 /// AWS's own bounds of a recovery window, in days.
 const WINDOW: (i64, i64) = (7, 30);
 const HOURS_PER_DAY: i64 = 24;
-/// Secrets named for one reference; the others are counted.
-const MOST_NAMES: usize = 20;
-
-/// What every wish depends on.
-pub(super) struct Wishing<'a> {
-    pub source: &'a Place,
-    pub found: &'a Found,
-    pub options: &'a Options,
-    /// The recovery point.
-    pub time: Timestamp,
-}
-
-/// What a secret is to be, and what of it cannot be.
-pub(super) struct Wish {
-    pub desired: Desired,
-    pub lost: Vec<Lost>,
-    pub notes: Vec<String>,
-    /// Why nothing of it can come back.
-    pub refusal: Option<String>,
-}
 
 /// The state a record is to have in the target. Of one that is there untouched nothing is left out.
-pub(super) fn wish(record: &Record, wishing: &Wishing<'_>, untouched: bool) -> Wish {
+pub(super) fn wish(record: &Record, context: &Context<'_>, untouched: bool) -> Wish {
     let secret = &record.secret;
-    let mut wish = Wish {
-        desired: Desired {
-            name: wishing.options.maps.name(&secret.name),
-            source_name: secret.name.clone(),
-            source_id: secret.id.clone(),
-            description: secret.facets.description.clone().filter(|text| !text.is_empty()),
-            kms_key: None,
-            tags: Vec::new(),
-            policy: None,
-            block_public: wishing.options.policies != Policies::All,
-            secret_type: secret.facets.r#type.clone(),
-            versions: Vec::new(),
-            rotation: None,
-            replicas: Vec::new(),
-            deletion_days: None,
-        },
-        lost: Vec::new(),
-        notes: Vec::new(),
-        refusal: None,
-    };
+    let mut wish = Wish::new(record, context);
+    wish.desired.description = secret.facets.description.clone().filter(|text| !text.is_empty());
+    wish.desired.block_public = context.options.policies != Policies::All;
+    wish.desired.secret_type.clone_from(&secret.facets.r#type);
     for part in &secret.unreadable {
         wish.lose(&part.operation, &part.reason);
     }
-    wish.tags(secret, wishing.options.marks);
-    wish.key(secret, wishing);
-    match &wishing.options.version {
+    wish.tags(secret, context.options.marks);
+    wish.key(secret, context);
+    match &context.options.version {
         Some(wanted) => wish.one_version(record, wanted),
         None => wish.versions(record, untouched),
     }
     if untouched {
         wish.desired.policy.clone_from(&secret.facets.policy);
     } else {
-        wish.policy(secret, wishing);
+        wish.policy(secret, context);
     }
-    wish.rotation(secret, wishing);
-    wish.replicas(secret, wishing);
-    wish.deletion(secret, wishing);
+    wish.rotation(secret, context);
+    wish.replicas(secret, context);
+    wish.deletion(secret, context);
     wish.unknown_fields(secret);
     if secret.facets.managed.is_some() {
         wish.note("this is the value of a managed secret under another name: no service updates it");
@@ -92,14 +54,6 @@ pub(super) fn wish(record: &Record, wishing: &Wishing<'_>, untouched: bool) -> W
 }
 
 impl Wish {
-    fn lose(&mut self, what: &str, reason: &str) {
-        self.lost.push(Lost { what: what.to_owned(), reason: reason.to_owned() });
-    }
-
-    fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
-    }
-
     /// A restored secret is nobody's leftover, so it never carries a drill's mark; a drill's own do.
     fn tags(&mut self, secret: &Secret, marks: bool) {
         let (system, own): (Vec<Tag>, Vec<Tag>) = secret.facets.tags.iter().cloned().partition(is_system);
@@ -117,20 +71,19 @@ impl Wish {
         }
     }
 
-    fn key(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+    fn key(&mut self, secret: &Secret, context: &Context<'_>) {
         let Some(key) = secret.facets.key.as_deref() else { return };
-        let Candidate { key: candidate, asked_for } =
-            candidate(key, wishing.source, &wishing.found.place, wishing.options);
+        let Candidate { key: candidate, asked_for } = candidate(key, context.source, context.target, context.options);
         let Some(candidate) = candidate else {
             if !asked_for {
                 self.note(format!(
                     "{} (use --kms-map to change this)",
-                    default_instead(key, "belongs to", wishing.source)
+                    default_instead(key, "belongs to", context.source)
                 ));
             }
             return;
         };
-        let trouble = match wishing.found.presence(&candidate) {
+        let trouble = match context.presence(&candidate) {
             Presence::There => None,
             Presence::Missing => Some("does not exist in the target".to_owned()),
             Presence::Unusable(state) => Some(format!("is {state} in the target")),
@@ -160,7 +113,7 @@ impl Wish {
         let Some(version) = found else { return };
         if let Some(value) = ValueRef::of(version) {
             let labels = vec![AWSCURRENT.to_owned()];
-            self.desired.versions.push(DesiredVersion { id: version.id.clone(), labels, value });
+            self.desired.versions.push(same(version, labels, value));
         }
         let others = record.versions.len() - 1;
         self.note(format!(
@@ -176,7 +129,7 @@ impl Wish {
         for version in ordered {
             match (&version.value, ValueRef::of(version)) {
                 (_, Some(value)) => {
-                    versions.push(DesiredVersion { id: version.id.clone(), labels: version.labels.clone(), value });
+                    versions.push(same(version, version.labels.clone(), value));
                 }
                 (ValueState::Unreadable { reason }, _) => {
                     self.lose(&version.id, &format!("it could not be read: {reason}"));
@@ -210,26 +163,26 @@ impl Wish {
         });
     }
 
-    fn policy(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+    fn policy(&mut self, secret: &Secret, context: &Context<'_>) {
         let Some(original) = &secret.facets.policy else { return };
-        if wishing.options.policies == Policies::None {
+        if context.options.policies == Policies::None {
             self.lose("policy", "left out because of --policies none");
             return;
         }
-        let rewriting = wishing.rewriting();
+        let rewriting = rewriting(context);
         let policy = rewriting.policy(original);
         for arn in rewriting.old(policy.as_bytes()) {
             self.note(format!("its policy still names {arn}"));
         }
-        let faults = match wishing.found.policies.get(&policy) {
+        let faults = match context.policies.get(&policy) {
             Some(PolicyVerdict::Refused(faults)) => faults.clone(),
             Some(PolicyVerdict::Accepted) => Vec::new(),
-            Some(PolicyVerdict::Unknown(_)) | None => policy::faults(&policy, &wishing.found.place.account),
+            Some(PolicyVerdict::Unknown(_)) | None => policy::faults(&policy, &context.target.account),
         };
-        if let Some(PolicyVerdict::Unknown(reason)) = wishing.found.policies.get(&policy) {
+        if let Some(PolicyVerdict::Unknown(reason)) = context.policies.get(&policy) {
             self.note(format!("the target did not check its policy ({reason}); only its text was checked"));
         }
-        match (faults.is_empty(), wishing.options.policies) {
+        match (faults.is_empty(), context.options.policies) {
             (false, Policies::All) => {
                 self.note(format!("its policy is restored because of --policies all: {}", faults.join("; ")));
             }
@@ -242,14 +195,14 @@ impl Wish {
         self.desired.policy = Some(policy);
     }
 
-    fn rotation(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+    fn rotation(&mut self, secret: &Secret, context: &Context<'_>) {
         let Some(rotation) = secret.facets.rotation.as_ref().filter(|rotation| rotation.enabled) else {
             if secret.facets.rotation.is_some() {
                 self.note("rotation was off; its settings stay in the backup");
             }
             return;
         };
-        if !wishing.options.rotation {
+        if !context.options.rotation {
             self.note(
                 "rotation was on; it stays off so that no live credential is rotated (use --rotation to switch it on)",
             );
@@ -258,7 +211,7 @@ impl Wish {
         let pending = self.desired.versions.iter().any(|version| version.has(AWSPENDING) && !version.has(AWSCURRENT));
         let (lambda, refused) = match &rotation.lambda {
             None => (None, Some("it has no rotation function; set up managed rotation in its service".to_owned())),
-            Some(lambda) => function(lambda, wishing),
+            Some(lambda) => function(lambda, context),
         };
         if let Some(reason) = refused {
             self.lose("rotation", &reason);
@@ -275,11 +228,11 @@ impl Wish {
         }
     }
 
-    fn replicas(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
+    fn replicas(&mut self, secret: &Secret, context: &Context<'_>) {
         if secret.facets.replicas.is_empty() {
             return;
         }
-        let maps = &wishing.options.maps;
+        let maps = &context.options.maps;
         let regions = secret.facets.replicas.iter().map(|replica| {
             let region = maps.region.get(&replica.region).unwrap_or(&replica.region).clone();
             let key = replica.key.as_deref().filter(|key| !key.ends_with("alias/aws/secretsmanager"));
@@ -287,9 +240,9 @@ impl Wish {
             Replica { region, key: key.filter(|key| key.as_str() != "default"), status: None }
         });
         let (here, elsewhere): (Vec<Replica>, Vec<Replica>) =
-            regions.partition(|replica| replica.region == wishing.found.place.region);
+            regions.partition(|replica| replica.region == context.target.region);
         let names: Vec<&str> = elsewhere.iter().map(|replica| replica.region.as_str()).collect();
-        if wishing.options.replication {
+        if context.options.replication {
             if !here.is_empty() {
                 self.note("its replica in the target's region is now the restored secret");
             }
@@ -299,9 +252,9 @@ impl Wish {
         }
     }
 
-    fn deletion(&mut self, secret: &Secret, wishing: &Wishing<'_>) {
-        if let Some(deleted) = secret.deleted.filter(|_| wishing.options.deletion) {
-            let days = deleted.duration_since(wishing.time).as_hours() / HOURS_PER_DAY;
+    fn deletion(&mut self, secret: &Secret, context: &Context<'_>) {
+        if let Some(deleted) = secret.deleted.filter(|_| context.options.deletion) {
+            let days = deleted.duration_since(context.time).as_hours() / HOURS_PER_DAY;
             self.desired.deletion_days = Some(days.clamp(WINDOW.0, WINDOW.1));
             self.note("it is scheduled for deletion again at the end; then its values cannot be read back");
         }
@@ -315,6 +268,13 @@ impl Wish {
             self.note(format!("these settings stay in the backup and are not restored: {}", unknown.join(", ")));
         }
     }
+}
+
+/// A version under its own id.
+fn same(version: &Version, labels: Vec<String>, value: ValueRef) -> DesiredVersion {
+    let current = labels.iter().any(|label| label == AWSCURRENT);
+    let (id, source) = (version.id.clone(), version.id.clone());
+    DesiredVersion { id, source, current, labels, value, codec: Codec::AsIs }
 }
 
 /// The fields of a DescribeSecret answer that are restored, or are the provider's own.
@@ -374,8 +334,8 @@ fn default_instead(key: &str, why: &str, place: &Place) -> String {
 }
 
 /// The rotation function in the target, or why there is none.
-fn function(lambda: &str, wishing: &Wishing<'_>) -> (Option<String>, Option<String>) {
-    let maps = &wishing.options.maps;
+fn function(lambda: &str, context: &Context<'_>) -> (Option<String>, Option<String>) {
+    let maps = &context.options.maps;
     let mapped = maps.lambda.get(lambda).cloned().unwrap_or_else(|| {
         let mut parts: Vec<&str> = lambda.split(':').collect();
         if let [_, _, _, region, account, ..] = &mut parts[..] {
@@ -384,7 +344,7 @@ fn function(lambda: &str, wishing: &Wishing<'_>) -> (Option<String>, Option<Stri
         }
         parts.join(":")
     });
-    let here = format!(":{}:{}:", wishing.found.place.region, wishing.found.place.account);
+    let here = format!(":{}:{}:", context.target.region, context.target.account);
     if mapped.contains(&here) {
         (Some(mapped), None)
     } else {
@@ -392,46 +352,9 @@ fn function(lambda: &str, wishing: &Wishing<'_>) -> (Option<String>, Option<Stri
     }
 }
 
-impl Wishing<'_> {
-    pub(super) fn rewriting(&self) -> Rewriting<'_> {
-        Rewriting { maps: &self.options.maps, source: self.source, target: &self.found.place, moved: &self.found.moved }
-    }
-}
-
-/// Keys and ARNs that the restored secrets refer to, gathered secret by secret.
-#[derive(Default)]
-pub(super) struct References(BTreeMap<String, (Vec<String>, u64)>);
-
-impl References {
-    /// Notes what one secret refers to.
-    pub fn add(&mut self, secret: &SecretPlan) {
-        if !secret.is_verified() {
-            return;
-        }
-        let desired = &secret.desired;
-        let mut refers = referred(desired.policy.as_deref());
-        refers.extend(desired.kms_key.clone());
-        refers.extend(desired.rotation.as_ref().and_then(|rotation| rotation.lambda.clone()));
-        for reference in refers {
-            let (names, more) = self.0.entry(reference).or_default();
-            if names.len() < MOST_NAMES {
-                names.push(desired.name.clone());
-            } else {
-                *more += 1;
-            }
-        }
-    }
-
-    /// All of them, and whether they are there.
-    pub fn all(self, found: &Found) -> Vec<Reference> {
-        let reference = |(reference, (secrets, more)): (String, _)| Reference {
-            presence: found.presence(&reference),
-            secrets,
-            more,
-            reference,
-        };
-        self.0.into_iter().map(reference).collect()
-    }
+/// How ARNs of the old place become ARNs of the new one.
+pub(super) fn rewriting<'a>(context: &Context<'a>) -> Rewriting<'a> {
+    Rewriting { maps: &context.options.maps, source: context.source, target: context.target, moved: context.moved }
 }
 
 /// The ARNs in a policy that name one thing; patterns name none.

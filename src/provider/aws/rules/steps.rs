@@ -3,26 +3,16 @@
 //! AWS gives a label to one version at a time, and a put always carries at least one label. So an unlabelled
 //! version is put under a scratch label that the next such put takes over and a last step removes.
 
-use super::{
-    plan::{Desired, DesiredVersion, Outcome, Planned, SecretPlan},
-    state::State,
+use super::state;
+use crate::{
+    model::{AWSCURRENT, AWSPREVIOUS, Desired, DesiredVersion, Planned, Replica, State, Step, Tag},
+    provider::{Goal, Relation, Writes},
 };
-use crate::model::{AWSCURRENT, AWSPREVIOUS, Replica, Step, Tag};
 
 /// The label that unlabelled versions pass through.
 pub(super) const SCRATCH: &str = "lifeboat-restore";
 /// Labels a secret can have at once (AWS: quotas of Secrets Manager).
 const MOST_LABELS: usize = 20;
-
-/// How what is there relates to what is to be.
-pub(super) enum Relation {
-    /// There is nothing to do.
-    Same,
-    /// An earlier run of this restore began it; nothing that is there is in the way.
-    Begun,
-    /// It is another secret, in these respects.
-    Other(Vec<String>),
-}
 
 /// Compares without values: a version id stands for its value.
 pub(super) fn relate(desired: &Desired, state: &State) -> Relation {
@@ -64,36 +54,28 @@ pub(super) fn relate(desired: &Desired, state: &State) -> Relation {
     if begun { Relation::Begun } else { Relation::Same }
 }
 
-/// Fills in the writes that the outcome asks for.
-pub(super) fn fill(plan: &mut SecretPlan) {
-    let desired = &plan.desired;
-    let mut state = plan.before.clone().unwrap_or_default();
-    let mut first = Vec::new();
-    let mut exact = false;
-    match plan.outcome {
-        Outcome::Create | Outcome::Complete => {}
-        Outcome::Replace | Outcome::NewVersion => {
-            exact = true;
-            plan.kept =
-                state.versions.iter().filter(|id| desired.versions.iter().all(|it| it.id != **id)).cloned().collect();
-        }
-        Outcome::Recreate => push(&mut first, &mut state, plain(Step::Destroy { name: desired.name.clone() })),
-        Outcome::Present | Outcome::Conflict(_) | Outcome::LeftOut(_) | Outcome::Impossible(_) => return,
+/// The writes from what is there to what is to be.
+pub(super) fn writes(desired: &Desired, state: &State, goal: Goal) -> Writes {
+    let mut state = state.clone();
+    let mut writes = Writes::default();
+    if goal == Goal::Remake {
+        push(&mut writes.first, &mut state, plain(Step::Destroy { name: desired.name.clone() }));
     }
     if state.primary.is_some() {
-        push(&mut first, &mut state, plain(Step::Promote { name: desired.name.clone() }));
+        push(&mut writes.first, &mut state, plain(Step::Promote { name: desired.name.clone() }));
     }
     if state.scheduled {
-        push(&mut first, &mut state, plain(Step::Undelete { name: desired.name.clone() }));
+        push(&mut writes.first, &mut state, plain(Step::Undelete { name: desired.name.clone() }));
     }
     if let Some(planned) = current(desired, &state) {
-        push(&mut first, &mut state, planned);
+        push(&mut writes.first, &mut state, planned);
     }
-    plan.first = first;
-    if plan.outcome != Outcome::NewVersion {
-        plan.then = then(desired, &mut state, exact);
-        plan.last = last(desired, &state, exact);
+    if goal != Goal::AddCurrent {
+        let exact = goal == Goal::Replace;
+        writes.then = then(desired, &mut state, exact);
+        writes.last = last(desired, &state, exact);
     }
+    writes
 }
 
 /// The write that brings AWSCURRENT back.
@@ -107,8 +89,9 @@ fn current(desired: &Desired, state: &State) -> Option<Planned> {
             kms_key: desired.kms_key.clone(),
             tags: desired.tags.clone(),
             secret_type: desired.secret_type.clone(),
+            settings: std::collections::BTreeMap::new(),
         };
-        return Some(Planned { write, value: current.map(|version| version.value) });
+        return Some(current.map_or_else(|| plain(write.clone()), |version| Planned::of(write.clone(), version)));
     }
     let current = current?;
     let holder = state.holder(AWSCURRENT);
@@ -244,13 +227,13 @@ fn labels(desired: &Desired, state: &mut State, writes: &mut Vec<Planned>) {
 }
 
 fn push(writes: &mut Vec<Planned>, state: &mut State, planned: Planned) {
-    state.apply(&planned.write);
+    state::after(state, &planned.write);
     writes.push(planned);
 }
 
 fn put(desired: &Desired, version: &DesiredVersion, stages: Vec<String>) -> Planned {
     let write = Step::PutVersion { name: desired.name.clone(), version: version.id.clone(), stages };
-    Planned { write, value: Some(version.value) }
+    Planned::of(write, version)
 }
 
 fn move_stage(desired: &Desired, stage: &str, to: Option<&str>, from: Option<&str>) -> Step {
@@ -263,7 +246,7 @@ fn move_stage(desired: &Desired, stage: &str, to: Option<&str>, from: Option<&st
 }
 
 fn plain(write: Step) -> Planned {
-    Planned { write, value: None }
+    Planned::plain(write)
 }
 
 fn tag_map(tags: &[Tag]) -> std::collections::BTreeMap<String, String> {

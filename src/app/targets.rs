@@ -1,0 +1,52 @@
+//! From the address of a target to a connection that writes, and one that reads back.
+
+use std::sync::Arc;
+
+#[cfg(feature = "vault")]
+use super::sources::vault_at;
+#[cfg(not(feature = "vault"))]
+use super::sources::without_vault;
+use crate::{
+    config::SourceAddress,
+    isolation::Isolation,
+    provider::{
+        ProviderError, Source, Target,
+        aws::{Aws, AwsSettings},
+    },
+};
+
+/// A place that is restored into.
+#[derive(Clone)]
+pub struct Connected {
+    /// What writes to it.
+    pub target: Arc<dyn Target>,
+    /// What reads back from it.
+    pub readback: Arc<dyn Source>,
+}
+
+impl Connected {
+    fn new(both: impl Source + Target + Clone + 'static) -> Self {
+        Self { target: Arc::new(both.clone()), readback: Arc::new(both) }
+    }
+}
+
+/// Connects to a target, at this share of its request quotas where it has any.
+///
+/// # Errors
+/// No credentials, or nothing there that is of the address's kind.
+pub async fn connect_target(
+    to: &SourceAddress,
+    rate_share: f64,
+    isolation: Option<Arc<Isolation>>,
+) -> Result<Connected, ProviderError> {
+    match to {
+        SourceAddress::Aws(address) => {
+            let settings = AwsSettings { rate_share, isolation, ..AwsSettings::region(&address.region) };
+            Ok(Connected::new(Aws::connect(settings).await?))
+        }
+        #[cfg(feature = "vault")]
+        SourceAddress::Vault(address) => Ok(Connected::new(vault_at(address, isolation).await?)),
+        #[cfg(not(feature = "vault"))]
+        SourceAddress::Vault(_) => Err(without_vault()),
+    }
+}

@@ -1,0 +1,32 @@
+//! How a value is written where its kind does not exist.
+
+use serde::{Deserialize, Serialize};
+
+/// How a value is written in a target that has no values of its kind. Each is a function of the value alone, so that what was
+/// read back is compared with what was to be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// As it is.
+    #[default]
+    AsIs,
+    /// Text and bytes as the fields of an object: a JSON object's own fields; any other text in the field `value`; bytes in
+    /// the field `base64`.
+    Fields,
+    /// Text that was an object's once, as that object, however its numbers are written; any other as in [`Codec::Fields`].
+    Object,
+    /// Fields as the text of their JSON object.
+    JsonText,
+    /// Undoes [`Codec::Fields`]: a lone field `value` is the text, a lone field `base64` the bytes, anything else the text
+    /// of the JSON object.
+    Unwrapped,
+    /// Bytes as text where they are UTF-8 without NUL, else as bytes.
+    TextOrBytes,
+}
+
+impl Codec {
+    /// Whether nothing is changed.
+    pub fn is_as_is(&self) -> bool {
+        *self == Self::AsIs
+    }
+}

@@ -1,0 +1,210 @@
+//! What a kind of provider does with what it is given: pure, one set of rules for each kind.
+//!
+//! A restore takes the target's. The planner, the provider in memory and the controls of a drill all go by the same ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Desired, Existing, Lost, Moved, Options, Place, Planned, PolicyVerdict, Presence, Record, Secret, State, Step, Tag,
+};
+
+/// What every decision about a secret depends on beside the secret.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Where the secrets came from.
+    pub source: &'a Place,
+    /// Where they go.
+    pub target: &'a Place,
+    /// What a person chose.
+    pub options: &'a Options,
+    /// The recovery point.
+    pub time: Timestamp,
+    /// Keys and other things outside a secret, and whether the target has them.
+    pub presence: &'a BTreeMap<String, Presence>,
+    /// Policies, and what the target thinks of them.
+    pub policies: &'a BTreeMap<String, PolicyVerdict>,
+    /// Identifiers of the snapshot that nothing in the target will have.
+    pub moved: &'a Moved,
+}
+
+/// What a secret is to be, and what of it cannot be.
+pub struct Wish {
+    /// The state it is to have.
+    pub desired: Desired,
+    /// What cannot come back, and why.
+    pub lost: Vec<Lost>,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+    /// Why nothing of it can come back.
+    pub refusal: Option<String>,
+}
+
+/// How what is there relates to what is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// There is nothing to do.
+    Same,
+    /// An earlier run of this restore began it; nothing that is there is in the way.
+    Begun,
+    /// It is another secret, in these respects.
+    Other(Vec<String>),
+}
+
+/// What is to be done with a secret that can be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// It is not there, or its beginning is: make it.
+    Make,
+    /// Another secret has the name: add the current value alone.
+    AddCurrent,
+    /// Another secret has the name: make it what the snapshot says, as far as that goes.
+    Replace,
+    /// Destroy what has the name, and make it.
+    Remake,
+}
+
+/// The writes of one secret, by the pass that they belong to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// Those that bring the current value back: done for every secret before anything else is.
+    pub first: Vec<Planned>,
+    /// What has time.
+    pub then: Vec<Planned>,
+    /// What may shut the door or start a clock.
+    pub last: Vec<Planned>,
+}
+
+/// What a target has to be asked before a secret can be planned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Keys and other things outside a secret.
+    pub references: BTreeSet<String>,
+    /// Policies that may do harm.
+    pub policies: BTreeSet<String>,
+}
+
+/// The rules of a kind, as those of a target. None of them connects to anything.
+pub trait Rules: Send + Sync {
+    /// Why the target would refuse a name. One that the same kind gave, and that no map changed, is not judged.
+    fn name_fault(&self, source: &Place, wanted: &str, name: &str) -> Option<String>;
+
+    /// Whether it is the credentials that decide which account an address leads to.
+    fn is_by_credentials(&self) -> bool {
+        false
+    }
+
+    /// What the target has to be asked about a secret.
+    fn questions(&self, secret: &Secret, context: &Context<'_>) -> Questions {
+        let _ = (secret, context);
+        Questions::default()
+    }
+
+    /// Why a record cannot be restored here, whatever is there. Which versions were asked for has been looked at.
+    fn refusal(&self, record: &Record, context: &Context<'_>) -> Option<String>;
+
+    /// The state a record is to have. Every version and facet of the record is in the answer: kept, changed (a note) or lost
+    /// (a reason). Of one that is there untouched nothing is left out.
+    fn wish(&self, record: &Record, context: &Context<'_>, untouched: bool) -> Wish;
+
+    /// What is there, as far as a plan may change it.
+    fn state(&self, existing: &Existing, place: &Place) -> State;
+
+    /// Compares without values.
+    fn relate(&self, desired: &Desired, state: &State) -> Relation;
+
+    /// The last word on the ids that versions will have, once it is known what they are put into.
+    fn settle(&self, desired: &mut Desired, state: &State, goal: Goal) {
+        let _ = (desired, state, goal);
+    }
+
+    /// The writes from what is there to what is to be.
+    fn writes(&self, desired: &Desired, state: &State, goal: Goal) -> Writes;
+
+    /// What a secret is after a step.
+    fn after(&self, state: &mut State, step: &Step);
+
+    /// What outside a secret it needs or lets in.
+    fn references(&self, desired: &Desired) -> BTreeSet<String> {
+        let _ = desired;
+        BTreeSet::new()
+    }
+
+    /// What in a text leads back to the old place.
+    fn left_behind(&self, text: &[u8], source: &Place, target: &Place, moved: &Moved) -> BTreeSet<String> {
+        let _ = (text, source, target, moved);
+        BTreeSet::new()
+    }
+
+    /// The name in the name of a key; `None` is the provider's default key. Two names of one form mean the same key exactly if
+    /// they are equal.
+    fn key_name<'a>(&self, key: Option<&'a str>) -> Option<&'a str> {
+        key
+    }
+
+    /// Whether a tag is the provider's own doing.
+    fn is_system_tag(&self, tag: &Tag) -> bool {
+        let _ = tag;
+        false
+    }
+
+    /// The request quotas that everybody has; `None` where a server is as fast as it is.
+    fn quotas(&self) -> Option<Quotas> {
+        None
+    }
+
+    /// The quota that a write counts against; `None` where there are none.
+    fn quota(&self, step: &Step) -> Option<&'static str> {
+        let _ = step;
+        None
+    }
+}
+
+/// Request quotas that nobody can raise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quotas {
+    /// Whose they are.
+    pub whose: &'static str,
+    /// Calls a second of each group of operations that are counted together, but the reading of values.
+    pub calls: f64,
+    /// Values read a second.
+    pub values: f64,
+}
+
+impl Context<'_> {
+    /// What is known of a key or another thing outside.
+    pub fn presence(&self, reference: &str) -> Presence {
+        let unasked = || Presence::Unknown("it was not checked".into());
+        self.presence.get(reference).cloned().unwrap_or_else(unasked)
+    }
+
+    /// Whether source and target are of one kind.
+    pub fn is_same_kind(&self) -> bool {
+        self.source.provider == self.target.provider
+    }
+}
+
+impl Wish {
+    /// A wish for a secret without versions and settings.
+    pub fn new(record: &Record, context: &Context<'_>) -> Self {
+        let secret = &record.secret;
+        let desired = Desired {
+            name: context.options.maps.name(&secret.name),
+            source_name: secret.name.clone(),
+            source_id: secret.id.clone(),
+            ..Desired::default()
+        };
+        Self { desired, lost: Vec::new(), notes: Vec::new(), refusal: None }
+    }
+
+    /// Names a part that cannot come back.
+    pub fn lose(&mut self, what: &str, reason: &str) {
+        self.lost.push(Lost { what: what.to_owned(), reason: reason.to_owned() });
+    }
+
+    /// Says something that the operator should know.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+}

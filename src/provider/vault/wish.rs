@@ -1,0 +1,275 @@
+//! From a record of any kind to the key that it is to be.
+
+use super::{
+    SCHEME,
+    rules::{BEGUN, DEFAULT_MOST, STATE},
+};
+use crate::{
+    model::{
+        Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueRef, ValueState, Version, VersionNumbers,
+        Withheld, WithheldVersion,
+    },
+    provider::{Carried, Context, Wish, settings},
+};
+
+/// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.
+const MOST_NUMBERS: u64 = 200;
+/// Custom metadata: pairs, and bytes of a key and of a value (KV version 2: custom_metadata).
+const MOST_TAGS: usize = 64;
+const LONGEST_KEY: usize = 128;
+const LONGEST_VALUE: usize = 512;
+
+/// What of other kinds is kept beside a secret and [`settings`] knows.
+const KNOWN_OTHERS: [&str; 4] = ["keep", "check_and_set", "file", "kv"];
+
+/// The key that a record is to be.
+pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
+    let mut wish = Wish::new(record, context);
+    for part in &record.secret.unreadable {
+        wish.lose(&part.operation, &part.reason);
+    }
+    let plan = Numbering::of(record, context);
+    if plan.is_shortened {
+        wish.note(format!(
+            "its versions are numbered from 1: to keep number {} would take as many writes (at most {MOST_NUMBERS})",
+            plan.rows.last().map_or(0, |row| row.number)
+        ));
+    }
+    if context.is_same_kind() {
+        own(&mut wish, record, context);
+    } else {
+        foreign(&mut wish, record, context, &plan);
+    }
+    versions(&mut wish, plan);
+    wish
+}
+
+/// The state of a version that nobody can read the value of, as the record or the server says it.
+pub(super) fn state_of(version: &Version) -> Option<Withheld> {
+    let told = version.facets.other.get(STATE).and_then(|state| serde_json::from_value(state.clone()).ok());
+    match (&version.value, told) {
+        (_, Some(how)) => Some(how),
+        (ValueState::Withheld { reason }, None) => Some(*reason),
+        _ => None,
+    }
+}
+
+/// One version and the number it gets.
+struct Row<'a> {
+    number: u64,
+    version: Option<&'a Version>,
+    source: String,
+    how: Option<Withheld>,
+}
+
+/// Which versions get which numbers.
+struct Numbering<'a> {
+    rows: Vec<Row<'a>>,
+    codec: Codec,
+    is_shortened: bool,
+}
+
+impl<'a> Numbering<'a> {
+    fn of(record: &'a Record, context: &Context<'_>) -> Self {
+        let carried = Carried::read(&record.secret.facets.tags).0.filter(|carried| carried.from == SCHEME);
+        let is_way_back = !context.is_same_kind() && carried.is_some();
+        let codec = match (context.is_same_kind(), is_way_back) {
+            (true, _) => Codec::AsIs,
+            (false, true) => Codec::Object,
+            (false, false) => Codec::Fields,
+        };
+        let mut ordered: Vec<&Version> = record.versions.iter().collect();
+        // The current one is the newest, whatever its age.
+        ordered.sort_by_key(|version| (version.is_current(), number_of(version), version.created, version.id.clone()));
+        if let Some(wanted) = &context.options.version {
+            ordered.retain(|version| version.id == *wanted || version.has(wanted));
+            ordered.truncate(1);
+        }
+        let row = |version: &'a Version, number: u64| Row {
+            number,
+            source: version.id.clone(),
+            how: state_of(version),
+            version: Some(version),
+        };
+        let mut numbered: Vec<Row<'a>> = Vec::new();
+        if context.options.version.is_none() && (context.is_same_kind() || is_way_back) {
+            let known = ordered.iter().filter_map(|version| Some(row(version, number_of(version)?)));
+            numbered = known.collect();
+            if numbered.len() < ordered.len() && !context.is_same_kind() {
+                // Made there since: they come behind.
+                let newest = numbered.iter().map(|row| row.number).max().unwrap_or(0);
+                let made_since = ordered.iter().filter(|version| number_of(version).is_none());
+                numbered.extend((newest + 1..).zip(made_since).map(|(number, version)| row(version, number)));
+            }
+            let withheld = carried.iter().flat_map(|carried| &carried.withheld);
+            for (id, how) in withheld.filter(|_| is_way_back) {
+                if let Ok(number) = id.parse() {
+                    numbered.push(Row { number, version: None, source: id.clone(), how: Some(*how) });
+                }
+            }
+            numbered.sort_by_key(|row| row.number);
+            numbered.dedup_by_key(|row| row.number);
+        }
+        let highest = numbered.last().map_or(0, |row| row.number);
+        let is_whole = !numbered.is_empty() && numbered.len() >= ordered.len();
+        let is_kept = context.options.version_numbers == VersionNumbers::Keep && highest <= MOST_NUMBERS;
+        if is_whole && is_kept {
+            return Self { rows: numbered, codec, is_shortened: false };
+        }
+        let newest = ordered.len().saturating_sub(1);
+        let stays = |(at, version): &(usize, &&Version)| ValueRef::of(version).is_some() || *at == newest;
+        let kept = ordered.iter().enumerate().filter(stays).map(|(_, version)| *version);
+        let rows = (1..).zip(kept).map(|(number, version)| row(version, number)).collect();
+        let is_shortened = is_whole && context.options.version_numbers == VersionNumbers::Keep;
+        Self { rows, codec, is_shortened }
+    }
+}
+
+/// The number that a version had in a Vault; other kinds have none, unless they were restored from there.
+fn number_of(version: &Version) -> Option<u64> {
+    version.id.parse().ok().or_else(|| version.id.strip_prefix("vault-")?.get(..8)?.parse().ok())
+}
+
+fn versions(wish: &mut Wish, plan: Numbering<'_>) {
+    let newest = plan.rows.last().map_or(0, |row| row.number);
+    for Row { number, version, source, how } in plan.rows {
+        let id = number.to_string();
+        let value = version.and_then(ValueRef::of);
+        match (how, value) {
+            (Some(Withheld::Deleted), value) => {
+                if value.is_none() {
+                    wish.note(format!(
+                        "version {id} was deleted before it was captured: an undelete here would give an empty object"
+                    ));
+                }
+                wish.desired.withheld.push(WithheldVersion { id, source, how: Withheld::Deleted, value });
+            }
+            (Some(Withheld::Destroyed), _) => {
+                wish.desired.withheld.push(WithheldVersion { id, source, how: Withheld::Destroyed, value: None });
+            }
+            (_, Some(value)) => wish.desired.versions.push(DesiredVersion {
+                id,
+                source,
+                current: number == newest,
+                labels: Vec::new(),
+                value,
+                codec: plan.codec.clone(),
+            }),
+            (_, None) => {
+                let reason = match version.map(|version| &version.value) {
+                    Some(ValueState::Unreadable { reason }) => format!("it could not be read: {reason}"),
+                    Some(ValueState::Withheld { reason }) => format!("cannot be read: {reason}"),
+                    _ => "it has no value".to_owned(),
+                };
+                wish.lose(&source, &reason);
+                wish.desired.withheld.push(WithheldVersion { id, source, how: Withheld::Destroyed, value: None });
+            }
+        }
+    }
+}
+
+/// A key of the same kind: everything as it was, and no mark of ours.
+fn own(wish: &mut Wish, record: &Record, context: &Context<'_>) {
+    let facets = &record.secret.facets;
+    wish.desired.tags.clone_from(&facets.tags);
+    wish.desired.tags.retain(|tag| tag.key != BEGUN && (tag.key != DRILL_TAG || context.options.marks));
+    wish.desired.settings = settings(facets);
+    wish.desired.settings.remove("mode");
+    for name in facets.other.keys().filter(|name| !KNOWN_OTHERS.contains(&name.as_str())) {
+        wish.lose(name, "this version does not know how to set it");
+    }
+    for version in &record.versions {
+        let until =
+            record.secret.raw["metadata"]["versions"][&version.id]["deletion_time"].as_str().unwrap_or_default();
+        if !until.is_empty() && state_of(version).is_none() {
+            wish.note(format!("version {} was to be deleted on {until}: that is not set again", version.id));
+        }
+    }
+}
+
+/// A secret of another kind. Every facet is carried, changed (a note) or lost; one that is new does not compile.
+fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, plan: &Numbering<'_>) {
+    let Facets { description, key, tags, policy, rotation, replicas, primary_region: _, r#type, managed, other } =
+        &record.secret.facets;
+    let (before, rest) = Carried::read(tags);
+    let before = before.filter(|carried| carried.from == SCHEME);
+    let mut carried = Carried {
+        from: context.source.provider.clone(),
+        description: description.clone().filter(|text| !text.is_empty()),
+        r#type: r#type.clone(),
+        settings: settings(&record.secret.facets),
+        ..Carried::default()
+    };
+    for row in &plan.rows {
+        let labels = row.version.map(|version| version.labels.clone()).unwrap_or_default();
+        carried.versions.insert(row.number.to_string(), (row.source.clone(), labels));
+    }
+    if let Some(key) = key {
+        wish.note(format!("its key {key} stays behind: a Vault encrypts everything under its own"));
+    }
+    if rotation.as_ref().is_some_and(|rotation| rotation.enabled) {
+        wish.note("rotation was on: a KV engine rotates nothing");
+    }
+    if !replicas.is_empty() {
+        wish.note("its replicas are not created: replication is the cluster's");
+    }
+    if policy.is_some() {
+        let reason = if context.options.policies == Policies::None {
+            "left out because of --policies none"
+        } else {
+            "a Vault's policies belong to paths, not to secrets"
+        };
+        wish.lose("policy", reason);
+    }
+    if let Some(service) = managed {
+        wish.note(format!("{service} manages it in the source; here nobody does"));
+    }
+    for name in other.keys().filter(|name| !KNOWN_OTHERS.contains(&name.as_str())) {
+        wish.lose(name, "this version does not know what it is in a Vault");
+    }
+    let is_way_back = before.is_some();
+    let mut tags = if is_way_back { rest } else { tags.clone() };
+    tags.retain(|tag| !tag.key.starts_with("aws:") && (tag.key != DRILL_TAG || context.options.marks));
+    if let Some(before) = before {
+        tags.extend(before.tags.into_iter().map(|(key, value)| Tag { key, value }));
+        wish.desired.settings = before.settings;
+    }
+    let rows = plan.rows.len() as u64;
+    if rows > DEFAULT_MOST && !wish.desired.settings.contains_key("max_versions") {
+        wish.desired.settings.insert("max_versions".into(), rows.to_string());
+        wish.note(format!("max_versions is set to {rows}, so that no version is pruned"));
+    }
+    carry(wish, tags, (!is_way_back).then_some(carried));
+}
+
+/// Tags as custom metadata where the engine takes them, the rest with what has no place here in pieces beside them.
+fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
+    let printable = |text: &str| !text.chars().any(char::is_control);
+    let fits = |tag: &Tag| {
+        (1..=LONGEST_KEY).contains(&tag.key.len())
+            && (1..=LONGEST_VALUE).contains(&tag.value.len())
+            && printable(&tag.key)
+            && printable(&tag.value)
+    };
+    let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(fits);
+    let mut pieces = Vec::new();
+    match carried {
+        Some(mut carried) => {
+            if !odd.is_empty() {
+                let keys: Vec<&str> = odd.iter().map(|tag| tag.key.as_str()).collect();
+                wish.note(format!("tags that are no custom metadata are kept in lifeboat.*: {}", keys.join(", ")));
+                carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            }
+            match carried.tags(MOST_TAGS / 2, LONGEST_VALUE) {
+                Some(tags) => pieces = tags,
+                None => wish.lose("metadata", "what a Vault has no place for does not fit into custom metadata"),
+            }
+        }
+        None => odd.iter().for_each(|tag| wish.lose(&format!("tag {}", tag.key), "it is no custom metadata")),
+    }
+    for tag in fitting.split_off((MOST_TAGS - 1 - pieces.len()).min(fitting.len())) {
+        wish.lose(&format!("tag {}", tag.key), &format!("a key takes at most {MOST_TAGS} pairs of custom metadata"));
+    }
+    fitting.extend(pieces);
+    wish.desired.tags = fitting;
+}
