@@ -210,7 +210,7 @@ pub enum ConfigError {
     #[error("{0:?} is not a provider address (expected aws:REGION, such as aws:eu-central-1)")]
     Address(String),
     /// Not a source's address.
-    #[error("{0:?} is not the address of a source (expected aws:REGION or vault:https://HOST:PORT/MOUNT)")]
+    #[error("{0:?} is not an address (expected aws:REGION or vault:https://HOST:PORT/MOUNT)")]
     SourceAddress(String),
     /// A kind that this build was made without.
     #[error("this build cannot read {0}: it lacks the feature vault")]

@@ -25,7 +25,8 @@ pub struct Connected {
 }
 
 impl Connected {
-    fn new(both: impl Source + Target + Clone + 'static) -> Self {
+    /// One connection for both.
+    pub fn new(both: impl Source + Target + Clone + 'static) -> Self {
         Self { target: Arc::new(both.clone()), readback: Arc::new(both) }
     }
 }

@@ -115,7 +115,7 @@ pub enum Select {
     Time,
 }
 
-/// `[target]`: an account, or the embedded sandbox.
+/// `[target]`: an account, the embedded sandbox, or an address of another kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetSection {
@@ -131,6 +131,8 @@ pub struct TargetSection {
     pub profile: Option<String>,
     /// Another endpoint than AWS's own.
     pub endpoint: Option<String>,
+    /// A place that its address alone decides, such as `vault:https://HOST/MOUNT`.
+    pub url: Option<String>,
     /// Put before every name.
     pub prefix: String,
 }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::to_seconds,
-    model::{AWSCURRENT, Record, SecretValue, ValueState, Version},
+    model::{Record, SecretValue, ValueState, Version},
     provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source, Target},
     repo::{FileRef, Manifest, OpenSet, PackLists, StoredDrill},
     restore::{self, Maps, Options, Plan, Values, Verification},
@@ -339,7 +339,7 @@ async fn probes(request: &Request<'_>) -> Result<Vec<ProbeResult>, DrillError> {
 
 async fn current(readback: &dyn Source, listed: &Listed) -> Result<Option<SecretValue>, ProviderError> {
     let fetched = readback.fetch(listed, &|_, _| false).await?;
-    let current = fetched.versions.into_iter().find(|version| version.labels.iter().any(|stage| stage == AWSCURRENT));
+    let current = fetched.versions.into_iter().find(|version| version.current);
     Ok(current.and_then(|version| match version.value {
         FetchedValue::Value(value) => Some(value),
         _ => None,

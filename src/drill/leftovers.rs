@@ -17,7 +17,7 @@ use crate::{
     clock::to_seconds,
     model::{DRILL_TAG, Record, Secret, SnapshotId, Step},
     progress::Progress,
-    provider::{ErrorKind, ProviderError, Source, Target},
+    provider::{ErrorKind, ProviderError, Rules, Source, Target, rules},
 };
 
 /// Secrets looked at or destroyed at once; the provider's limiter paces the calls.
@@ -150,6 +150,19 @@ impl Sandbox<'_> {
         Ok(())
     }
 
+    /// The rules of the target's kind.
+    fn rules(&self) -> Result<&'static dyn Rules, ProviderError> {
+        let kind = &self.marker.place().provider;
+        rules(kind).ok_or_else(|| ProviderError {
+            provider: "target",
+            kind: ErrorKind::Invalid,
+            operation: "clean up",
+            secret: None,
+            code: "UnknownKind".into(),
+            message: format!("this build does not know the kind {kind}"),
+        })
+    }
+
     async fn versions_fit(
         &self,
         leftover: &Leftover,
@@ -163,7 +176,7 @@ impl Sandbox<'_> {
         // What is gone, or has lost its name, is nobody's danger: it is destroyed by its identifier.
         let Some(existing) = existing.filter(|existing| existing.secret.id == leftover.id) else { return Ok(Ok(())) };
         let versions = existing.versions.into_iter().map(|version| version.id).collect();
-        let fit = mark::are_versions_of(records, &leftover.name, &versions);
+        let fit = mark::are_versions_of(records, &leftover.name, &versions, self.rules()?);
         Ok(if fit { Ok(()) } else { Err(NotOwn::OtherVersions) })
     }
 }

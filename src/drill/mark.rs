@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     crypto::{MarkKey, Signer},
     model::{DRILL_TAG, Place, Record, RepositoryId, Secret, SnapshotId, Tag},
+    provider::{Rules, rules},
 };
 
 /// Tags a secret can have (AWS: quotas of Secrets Manager).
@@ -19,8 +20,6 @@ const MOST_TAGS: usize = 50;
 /// How far this host's clock may be ahead of the provider's: AWS refuses requests that are further off
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
-/// What AWS puts after a name in an ARN: a hyphen and six characters.
-const SUFFIX: usize = 7;
 
 /// One drill in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +89,7 @@ impl Marker {
         if !self.key.is_mark(&fields, &mark) {
             return Err(NotOwn::Forged);
         }
-        if !is_of(&secret.id, &secret.name, &self.place) {
+        if !self.is_of(secret) {
             return Err(NotOwn::OtherPlace);
         }
         if run.precedes(secret) { Ok(run) } else { Err(NotOwn::Older) }
@@ -106,10 +105,20 @@ impl Marker {
         if secret.facets.tags.iter().any(|tag| tag.key == DRILL_TAG) {
             return Err(NotOwn::OtherDrill);
         }
-        if answered != Some(secret.id.as_str()) || !is_of(&secret.id, &secret.name, &self.place) {
+        if answered != Some(secret.id.as_str()) || !self.is_of(secret) {
             return Err(NotOwn::OtherPlace);
         }
         if run.precedes(secret) { Ok(()) } else { Err(NotOwn::Older) }
+    }
+
+    /// Whether its identifier is one of its name in this place.
+    fn is_of(&self, secret: &Secret) -> bool {
+        rules(&self.place.provider).is_some_and(|rules| rules.is_identifier(&secret.id, &secret.name, &self.place))
+    }
+
+    /// Where its marks hold.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     fn fields(&self, run: &Run, name: &str) -> [Vec<u8>; 7] {
@@ -137,21 +146,9 @@ pub(super) fn mark(record: &mut Record, marker: &Marker, run: &Run, name: &str) 
 }
 
 /// Whether every version that is there is one of a secret of the snapshot that has this name, a prefix aside.
-pub(super) fn are_versions_of(records: &[Record], name: &str, versions: &BTreeSet<String>) -> bool {
+pub(super) fn are_versions_of(records: &[Record], name: &str, versions: &BTreeSet<String>, rules: &dyn Rules) -> bool {
     let of = |record: &&Record| name.ends_with(&record.secret.name);
-    records.iter().filter(of).any(|record| {
-        let known: BTreeSet<&str> = record.versions.iter().map(|version| version.id.as_str()).collect();
-        versions.iter().all(|version| known.contains(version.as_str()))
-    })
-}
-
-/// Whether an ARN is one of this name in this place.
-pub(super) fn is_of(arn: &str, name: &str, place: &Place) -> bool {
-    let mut parts = arn.splitn(7, ':').skip(2);
-    let head = [parts.next(), parts.next(), parts.next(), parts.next()];
-    let expected = [Some("secretsmanager"), Some(place.region.as_str()), Some(place.account.as_str()), Some("secret")];
-    let rest = parts.next().and_then(|resource| resource.strip_prefix(name)).unwrap_or_default();
-    arn.starts_with("arn:") && head == expected && rest.len() == SUFFIX && rest.starts_with('-')
+    records.iter().filter(of).any(|record| versions.iter().all(|version| rules.may_become(record, version)))
 }
 
 fn parse(value: &str) -> Option<(Run, Vec<u8>)> {
@@ -166,7 +163,10 @@ fn parse(value: &str) -> Option<(Run, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Facets, ValueState, Version, VersionFacets};
+    use crate::{
+        model::{Facets, ValueState, Version, VersionFacets},
+        provider::aws::AwsRules,
+    };
 
     const NAME: &str = "drill/app";
 
@@ -267,28 +267,6 @@ mod tests {
         assert_eq!(marker.is_own(&next, &marked, None, true), Err(NotOwn::OtherDrill));
     }
 
-    #[test]
-    fn identifiers_are_those_of_a_name_in_a_place() {
-        let here = place("222222222222", "eu-west-1");
-        let arn = |text: &str| format!("arn:aws:secretsmanager:{text}");
-        assert!(is_of(&arn("eu-west-1:222222222222:secret:a:b-AbCdEf"), "a:b", &here));
-        for other in [
-            arn("eu-west-1:222222222222:secret:a:b-AbCdE"),
-            arn("eu-west-1:222222222222:secret:a:b-AbCdEfg"),
-            arn("eu-west-1:222222222222:secret:a:bxAbCdEf"),
-            arn("eu-west-1:222222222222:secret:a:c-AbCdEf"),
-            arn("eu-west-1:222222222222:secret:a:b"),
-            arn("eu-west-2:222222222222:secret:a:b-AbCdEf"),
-            arn("eu-west-1:222222222223:secret:a:b-AbCdEf"),
-            arn("eu-west-1:222222222222:other:a:b-AbCdEf"),
-            "arn:aws:kms:eu-west-1:222222222222:secret:a:b-AbCdEf".into(),
-            "xrn:aws:secretsmanager:eu-west-1:222222222222:secret:a:b-AbCdEf".into(),
-            String::new(),
-        ] {
-            assert!(!is_of(&other, "a:b", &here), "{other}");
-        }
-    }
-
     fn record(name: &str, tags: usize, versions: &[&str]) -> Record {
         let tags = (0..tags).map(|number| Tag { key: number.to_string(), value: String::new() }).collect();
         let version = |id: &&str| Version {
@@ -324,7 +302,7 @@ mod tests {
     fn versions_are_held_against_the_snapshots() {
         let records = [record("app", 0, &["one", "two"]), record("other", 0, &["three"])];
         let fit = |name: &str, versions: &[&str]| {
-            are_versions_of(&records, name, &versions.iter().map(ToString::to_string).collect())
+            are_versions_of(&records, name, &versions.iter().map(ToString::to_string).collect(), &AwsRules)
         };
         assert!(fit("drill/app", &["one", "two"]) && fit("app", &["two"]) && fit("drill/app", &[]));
         assert!(!fit("drill/app", &["one", "three"]) && !fit("drill/app", &["three"]) && !fit("elsewhere", &[]));

@@ -61,7 +61,11 @@ pub(super) fn planned(plan: &[SecretPlan]) -> BTreeMap<String, Planned> {
     let created = plan.iter().filter(|secret| secret.outcome == Outcome::Create);
     let one = |secret: &SecretPlan| {
         let has_room = secret.desired.tags.iter().any(|tag| tag.key == crate::model::DRILL_TAG);
-        let versions = secret.desired.versions.iter().map(|version| version.id.clone()).collect();
+        let appended = secret.writes().filter_map(|planned| match &planned.write {
+            Step::Append { version, .. } => Some(version.clone()),
+            _ => None,
+        });
+        let versions = secret.desired.versions.iter().map(|version| version.id.clone()).chain(appended).collect();
         (secret.desired.name.clone(), Planned { has_room, versions })
     };
     created.map(one).collect()

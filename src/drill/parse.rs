@@ -32,13 +32,18 @@ impl DrillFile {
     fn contradiction(&self) -> Option<String> {
         let (snapshot, target, restore) = (&self.snapshot, &self.target, &self.restore);
         let account = target.account.is_some() || target.region.is_some() || target.role.is_some();
+        let is_elsewhere = target.sandbox || target.url.is_some();
         let rules = [
             (self.scenario.trim().is_empty(), "scenario is empty: describe what the drill assumes has happened"),
             (self.every_days == Some(0), "every_days must be at least 1"),
             (!self.time_limit.is_positive(), "time_limit must be above 0"),
             (target.sandbox && account, "[target] sandbox cannot have an account, region or role"),
-            (!target.sandbox && target.account.is_none(), "[target] account is missing (or set sandbox = true)"),
-            (!target.sandbox && target.region.is_none(), "[target] region is missing"),
+            (
+                target.url.is_some() && (target.sandbox || account),
+                "[target] url cannot have sandbox, account, region or role beside it",
+            ),
+            (!is_elsewhere && target.account.is_none(), "[target] account is missing (or set sandbox = true, or url)"),
+            (!is_elsewhere && target.region.is_none(), "[target] region is missing"),
             (
                 target.account.as_ref().is_some_and(|account| !is_account(account)),
                 "[target] account must have twelve digits",

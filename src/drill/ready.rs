@@ -21,6 +21,7 @@ use super::{
 use crate::{
     clock::{Clock, to_seconds},
     model::{Digest, Place, SnapshotId},
+    provider::{Rules, rules},
     repo::{Chain, Chosen, Halt, Manifest, NoChoice, Trust},
     text::plural,
 };
@@ -161,6 +162,10 @@ fn no_snapshot(request: &Request<'_>, why: NoChoice) -> DrillError {
 /// An account that is captured too is somebody's production, unless the configuration says that drills may write there.
 fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) -> Result<(), String> {
     let allowed = request.file.target.sandbox || request.allowed_accounts.contains(&landed.account);
+    if !rules(&landed.provider).is_some_and(Rules::is_by_credentials) {
+        let is_source = chain.newest().into_keys().any(|source| *source == *landed);
+        return if is_source { Err(format!("{landed} is a source of this repository")) } else { Ok(()) };
+    }
     if allowed || chain.newest().into_keys().all(|source| source.account != landed.account) {
         return Ok(());
     }
@@ -175,7 +180,7 @@ fn claim<'a>(request: &Request<'a>, source: &'a Place, landed: &'a Place) -> Cla
         account: target.account.as_deref(),
         allowed: if target.sandbox { &[] } else { request.allowed_accounts },
         role: target.role.as_deref(),
-        endpoint: target.endpoint.as_deref(),
+        endpoint: target.endpoint.as_deref().or_else(|| target.url.as_deref()?.split_once(':').map(|(_, url)| url)),
         prefix: &target.prefix,
         embedded: target.sandbox,
         lost: request.isolation.lost(),

@@ -3,6 +3,7 @@
 use crate::{
     isolation::{Lost, region_name},
     model::Place,
+    provider::{Rules, rules},
 };
 
 /// What is known about a target.
@@ -39,6 +40,22 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
     let mut rule = |broken: bool, words: String, made_sure: String| {
         if broken { against.push(words) } else { sure.push(made_sure) }
     };
+    if !rules(&landed.provider).is_some_and(Rules::is_by_credentials) {
+        // Its address says where it is, and a person wrote it: no credentials can lead elsewhere.
+        rule(
+            landed == source,
+            format!("the target of the drill is {landed}, the source of the secrets"),
+            format!("{landed} is not the source, {source}"),
+        );
+        if let Some(endpoint) = claim.endpoint {
+            rule(
+                is_primary(endpoint, source, claim.lost),
+                format!("the endpoint {endpoint} belongs to the primary"),
+                format!("the endpoint {endpoint} does not belong to the primary"),
+            );
+        }
+        return if against.is_empty() { Ok(sure) } else { Err(against) };
+    }
     rule(
         landed.account == source.account,
         format!(

@@ -149,6 +149,12 @@ pub trait Rules: Send + Sync {
         false
     }
 
+    /// Whether an identifier is one that a secret of this name can have in this place.
+    fn is_identifier(&self, id: &str, name: &str, place: &Place) -> bool;
+
+    /// Whether a restore of a record can make a version of this id.
+    fn may_become(&self, record: &Record, version: &str) -> bool;
+
     /// The request quotas that everybody has; `None` where a server is as fast as it is.
     fn quotas(&self) -> Option<Quotas> {
         None

@@ -325,3 +325,48 @@ async fn across_from_vault_to_aws_and_back() {
     assert_eq!(told["complete"], true);
     assert_eq!(lasting(&back.dump("back")["app/db"]), wanted);
 }
+
+/// The drill of an outage of AWS that is lived through in a Vault: held without anybody, and its record says what did not carry.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regional_outage_drill_restores_across_into_a_vault_unattended() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    plant(&sandbox);
+    let policy = r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111111111111:root"},
+        "Action":"secretsmanager:GetSecretValue","Resource":"*"}]}"#;
+    let version = json!([{ "VersionId": "00000001-0000-4000-8000-000000000000", "VersionStages": ["AWSCURRENT"],
+        "SecretString": "marker-of-the-drill" }]);
+    let with_policy = json!({ "Name": "with-policy", "Versions": version, "ResourcePolicy": policy });
+    let world = World::new(&sandbox.endpoint());
+    world.init("aws:eu-central-1 --copy west");
+    world.run("snapshot").expect(0);
+    let target = world.mount("sandbox");
+    let file = format!(
+        "scenario = \"eu-central-1 is gone\"\nevery_days = 31\n[lost]\nregions = [\"eu-central-1\"]\n[target]\nurl = \"{target}\"\n"
+    );
+    crate::drill_cli::write(&world.desk, "outage", &file);
+    let held = world.run(&format!("drill run outage --json {SHEETS}")).expect(0).json();
+    let record = &held["record"];
+    assert_eq!((&record["result"], &record["target"]["provider"]), (&json!("passed"), &json!("vault")), "{record}");
+    assert_eq!(record["sample"]["restored"], 9);
+    assert_eq!(record["clean_up"]["destroyed"], 9, "{}", record["clean_up"]);
+    assert_eq!(world.dump("sandbox"), json!({}), "nothing is left");
+    // What a Vault cannot hold is in the record, and such a drill is not passed as if all had come.
+    sandbox.control().seed_raw("111111111111", "eu-central-1", &with_policy).unwrap();
+    world.run("snapshot").expect(0);
+    world.bao.run(&["kv", "put", "sandbox/somebody", "v=else"]);
+    let held = world.run(&format!("drill run outage --json {SHEETS}")).expect(3).json();
+    let record = &held["record"];
+    assert_eq!(record["result"], "partial", "{record}");
+    let reason = &record["not_restored"][0]["reason"];
+    assert_eq!(reason, "a Vault's policies belong to paths, not to secrets", "{record}");
+    let left = world.dump("sandbox");
+    assert_eq!(left.as_object().unwrap().keys().collect::<Vec<_>>(), ["somebody"], "and nothing else was touched");
+    // The source under another name is no sandbox, and neither is another source.
+    let source = World { bao: world.bao, desk: Desk::new(&sandbox.endpoint(), "111111111111") };
+    source.init(&source.address("sandbox"));
+    source.run("snapshot").expect(0);
+    let itself = source.address("sandbox").replace("127.0.0.1", "localhost");
+    source.run(&format!("drill run --to {itself} --yes {SHEETS}")).expect(4).says("the source of the secrets");
+    let printed = String::from_utf8_lossy(&source.desk.printed()).into_owned();
+    assert!(!printed.contains("marker-of-the-drill") && !printed.contains(Bao::ROOT));
+}

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::super::{Context, Exit, Failure, history, survey};
 use crate::{
-    app::{self, Host, Site},
+    app::{self, Connected, Host, Site},
     drill::{self, DrillError, DrillFile, Past},
     emulator::{Sandbox, SandboxOptions},
     isolation::Isolation,
@@ -164,13 +164,19 @@ pub(super) async fn deliver(from: &From) -> Vec<String> {
 
 /// A target, and the sandbox behind it if it is the embedded one.
 pub(super) struct To {
-    pub(super) target: Aws,
+    pub(super) connected: Connected,
     /// Held so that it lives as long as the drill.
     pub(super) sandbox: Option<Sandbox>,
 }
 
 /// Connects to the target of a drill, behind the guard.
 pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
+    if let Some(url) = &file.target.url {
+        let url = url.parse()?;
+        app::known_source(&url).await?;
+        let connected = app::connect_target(&url, 1.0, Some(Arc::clone(isolation))).await?;
+        return Ok(To { connected, sandbox: None });
+    }
     if !file.target.sandbox {
         let region = file.target.region.clone().unwrap_or_default();
         app::known_region(&region).await?;
@@ -180,7 +186,7 @@ pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>
         settings.profile.clone_from(&file.target.profile);
         settings.role.clone_from(&file.target.role);
         settings.isolation = Some(Arc::clone(isolation));
-        return Ok(To { target: Aws::connect(settings).await?, sandbox: None });
+        return Ok(To { connected: Connected::new(Aws::connect(settings).await?), sandbox: None });
     }
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
     let sources = &host.config.sources;
@@ -192,7 +198,7 @@ pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>
     settings.endpoint = Some(sandbox.endpoint());
     settings.credentials = Some(credentials(account.copied().unwrap_or_default()));
     settings.isolation = Some(Arc::clone(isolation));
-    Ok(To { target: Aws::connect(settings).await?, sandbox: Some(sandbox) })
+    Ok(To { connected: Connected::new(Aws::connect(settings).await?), sandbox: Some(sandbox) })
 }
 
 fn credentials(access_key: &str) -> StaticCredentials {

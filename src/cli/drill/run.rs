@@ -22,7 +22,7 @@ use super::{
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
-    config::ProviderAddress,
+    config::SourceAddress,
     drill::{
         self, Approval, Digests, DrillFile, On, OpenedBy, Opening, Past, Record, Request, State, Trigger, Verdict,
         report,
@@ -49,9 +49,9 @@ pub(super) struct Args {
     /// The drill file, drills/NAME.toml beside the configuration
     #[arg(value_name = "NAME", required_unless_present_any = ["to", "target"])]
     name: Option<String>,
-    /// Without a drill file: any region of an account that is not the source's
-    #[arg(long, value_name = "aws:REGION", conflicts_with_all = ["name", "target"])]
-    to: Option<ProviderAddress>,
+    /// Without a drill file: any region of an account that is not the source's, or another mount of a Vault
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["name", "target"])]
+    to: Option<SourceAddress>,
     /// Use the embedded sandbox instead of the target in the drill file
     #[arg(long, value_enum, value_name = "WHERE")]
     target: Option<Where>,
@@ -134,8 +134,8 @@ async fn prepare_and_hold(
         remembered: &remembered,
         expected: args.compare.expect_number,
         accepted: &args.compare.accept.accepted,
-        target: Arc::new(to.target.clone()),
-        readback: Arc::new(to.target.clone()),
+        target: Arc::clone(&to.connected.target),
+        readback: Arc::clone(&to.connected.readback),
         allowed_accounts: &host.config.drill.accounts,
         canaries: &host.config.drill.canaries,
         isolation,
@@ -213,7 +213,10 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
     };
     if let Some(to) = &args.to {
         file.target.sandbox = false;
-        file.target.region = Some(to.region.clone());
+        match to.region() {
+            Some(region) => file.target.region = Some(region.to_owned()),
+            None => file.target.url = Some(to.to_string()),
+        }
     }
     if args.target == Some(Where::Sandbox) {
         let prefix = std::mem::take(&mut file.target.prefix);

@@ -137,6 +137,17 @@ impl Rules for VaultRules {
         }
     }
 
+    fn is_identifier(&self, id: &str, name: &str, _place: &Place) -> bool {
+        let made = id.strip_prefix(name).and_then(|rest| rest.strip_prefix('@'));
+        made.is_some_and(|made| made.parse::<jiff::Timestamp>().is_ok())
+    }
+
+    /// The engine numbers from 1, and a restore makes no more versions than numbers that it keeps.
+    fn may_become(&self, record: &Record, version: &str) -> bool {
+        let highest = record.versions.iter().filter_map(wish::number_of).max().unwrap_or(0);
+        (1..=highest.max(record.versions.len() as u64)).contains(&number(Some(version)))
+    }
+
     fn writes(&self, desired: &Desired, state: &State, goal: Goal) -> Writes {
         writes(desired, state, goal)
     }

@@ -126,7 +126,7 @@ impl<'a> Numbering<'a> {
 }
 
 /// The number that a version had in a Vault; other kinds have none, unless they were restored from there.
-fn number_of(version: &Version) -> Option<u64> {
+pub(super) fn number_of(version: &Version) -> Option<u64> {
     version.id.parse().ok().or_else(|| version.id.strip_prefix("vault-")?.get(..8)?.parse().ok())
 }
 
@@ -252,6 +252,8 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
             && printable(&tag.value)
     };
     let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(fits);
+    // What tells a drill's own from another's is kept before all else.
+    fitting.sort_by_key(|tag| tag.key != DRILL_TAG);
     let mut pieces = Vec::new();
     match carried {
         Some(mut carried) => {

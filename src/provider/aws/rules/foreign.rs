@@ -116,7 +116,7 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
             (_, Some(value)) => {
                 let (id, labels) = match before.and_then(|carried| carried.versions.get(&version.id)) {
                     Some((id, labels)) if ID.contains(&id.len()) => (id.clone(), labels.clone()),
-                    _ => (new_id(&record.secret.name, version, context), Vec::new()),
+                    _ => (new_id(&record.secret.name, version, &context.source.provider), Vec::new()),
                 };
                 let (source, current) = (version.id.clone(), version.is_current() || context.options.version.is_some());
                 kept.push(DesiredVersion { id, source, current, labels, value, codec: codec.clone() });
@@ -170,14 +170,19 @@ fn label(versions: &mut [DesiredVersion], is_way_back: bool) {
 
 /// An id that says which version it was: the kind, the number where there is one, and a part of the path's digest, since AWS
 /// asks for 32 characters.
-fn new_id(name: &str, version: &Version, context: &Context<'_>) -> String {
-    let kind = &context.source.provider;
+fn new_id(name: &str, version: &Version, kind: &str) -> String {
     if let Ok(number) = version.id.parse::<u64>() {
         return format!("{kind}-{number:08}-{}", &hex::encode(Sha256::digest(name))[..32]);
     }
     let id = format!("{kind}-{}", version.id);
     let is_id = ID.contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if is_id { id } else { hex::encode(Sha256::digest(format!("{name}\0{}", version.id))) }
+}
+
+/// Whether an id is what [`new_id`] makes of a version, of whatever kind.
+pub(super) fn is_id_of(name: &str, version: &Version, id: &str) -> bool {
+    let kind = id.split('-').next().unwrap_or_default();
+    new_id(name, version, kind) == id
 }
 
 /// Tags that AWS takes, and the rest with what has no place here in pieces beside them.

@@ -111,6 +111,15 @@ impl Rules for AwsRules {
         state::is_system(tag)
     }
 
+    fn is_identifier(&self, id: &str, name: &str, place: &Place) -> bool {
+        names::is_arn_of(id, name, place)
+    }
+
+    fn may_become(&self, record: &Record, version: &str) -> bool {
+        let given = |known: &Version| known.id == version || foreign::is_id_of(&record.secret.name, known, version);
+        record.versions.iter().any(given)
+    }
+
     /// Per account and region, not adjustable:
     /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>.
     fn quotas(&self) -> Option<Quotas> {
