@@ -84,7 +84,7 @@ pub struct Server {
     face: Arc<wire::Face>,
     address: SocketAddr,
     metrics: Option<SocketAddr>,
-    is_tls: bool,
+    endpoint: String,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -156,12 +156,12 @@ impl Server {
         let most = options.most_connections;
         let mut tasks = vec![
             tokio::spawn(wire::serve(listener, tls, Arc::clone(&face), most, stopped.clone())),
-            tokio::spawn(socket.serve(Arc::clone(&face), endpoint, stopped.clone())),
+            tokio::spawn(socket.serve(Arc::clone(&face), endpoint.clone(), stopped.clone())),
         ];
         if let Some(listener) = metrics {
             tasks.push(tokio::spawn(metrics::serve(listener, Arc::clone(&face), stopped)));
         }
-        Ok(Self { face, address, metrics: at_metrics, is_tls, stop, tasks })
+        Ok(Self { face, address, metrics: at_metrics, endpoint, stop, tasks })
     }
 
     /// The address it listens on.
@@ -175,8 +175,8 @@ impl Server {
     }
 
     /// The endpoint as clients take it.
-    pub fn endpoint(&self) -> String {
-        endpoint(self.address, &[], self.is_tls)
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// What is served.

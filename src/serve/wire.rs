@@ -29,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     audit::{Asked, Audit, Event, Touched},
-    estate::Estate,
+    estate::{Estate, Shelf},
     grants::{Grant, Grants},
     guard::Guard,
     identity,
@@ -156,6 +156,11 @@ impl Face {
         let mut draft = self.draft(&head, body, asked, now).await;
         draft.asked.bytes = draft.body.len() as u64;
         self.counters.note(&draft.asked);
+        // The age of an answer about one secret is that of its snapshot; of the others, that of the oldest.
+        let snapshot = match &draft.asked.secrets[..] {
+            [only] => only.snapshot.clone(),
+            _ => None,
+        };
         let event = Event::Request(Box::new(draft.asked));
         let written =
             if draft.is_known { self.audit.write(&event).await } else { self.audit.write_stranger(&event).await };
@@ -163,7 +168,12 @@ impl Face {
             let refusal = Refusal::new("InternalServiceError", "the audit log cannot be written; nothing is served");
             return self.respond(refusal.status(), JSON, refusal.body(), Some(&id), now);
         }
-        self.respond(draft.status, draft.content_type, draft.body, Some(&id), now)
+        let mut response = self.respond(draft.status, draft.content_type, draft.body, Some(&id), now);
+        let own = |shelf: &&Shelf| snapshot.as_ref().is_some_and(|snapshot| *snapshot == shelf.snapshot.short());
+        if let Some(age) = self.estate.shelves().iter().find(own).and_then(|shelf| age_of(shelf, now)) {
+            response.headers_mut().insert(SNAPSHOT_HEADER, age);
+        }
+        response
     }
 
     async fn draft(&self, head: &Parts, body: Incoming, mut asked: Asked, now: Timestamp) -> Draft {
@@ -275,18 +285,20 @@ impl Face {
         if let Some(id) = id {
             response = response.header("x-amzn-RequestId", id);
         }
-        if let Some(oldest) = self.estate.oldest() {
-            let age = now.duration_since(oldest.taken).as_secs();
-            let text = format!("{}; taken={}; age={age}", oldest.snapshot.short(), oldest.taken);
-            if let Ok(text) = HeaderValue::from_str(&text) {
-                response = response.header(SNAPSHOT_HEADER, text);
-            }
+        if let Some(age) = self.estate.oldest().and_then(|oldest| age_of(oldest, now)) {
+            response = response.header(SNAPSHOT_HEADER, age);
         }
         response
             .header("cache-control", "no-store")
             .body(Full::new(Bytes::from(body)))
             .expect("status and headers are well-formed")
     }
+}
+
+/// `3f2a91c0; taken=2026-11-28T03:00:00Z; age=3600`
+fn age_of(shelf: &Shelf, now: Timestamp) -> Option<HeaderValue> {
+    let age = now.duration_since(shelf.taken).as_secs();
+    HeaderValue::from_str(&format!("{}; taken={}; age={age}", shelf.snapshot.short(), shelf.taken)).ok()
 }
 
 fn refuse(mut asked: Asked, refusal: &Refusal, is_known: bool) -> Draft {

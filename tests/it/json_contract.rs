@@ -172,6 +172,7 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
         "restore --repo nowhere --to aws:eu-west-1 --yes --share sheets/01-ana.txt",
         "drill list",
         "drill show",
+        "break-glass env --for js",
         "completions bash",
         "man",
         "man --out man",

@@ -297,3 +297,26 @@ async fn what_must_not_be_served_is_refused_at_the_start() {
         assert!(text.contains("http://127.0.0.1:4590"), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_tls_it_answers_to_its_names_alone() {
+    let outage = Outage::new().await;
+    let openssl = |words: &str| run(outage.desk.command("openssl").args(words.split_whitespace()));
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+    openssl(&format!("req -x509 {key} -subj /CN=test-authority -keyout ca.key -out ca.pem"));
+    openssl(&format!("req -new {key} -subj /CN=localhost -keyout leaf.key -out leaf.csr"));
+    std::fs::write(outage.desk.path("names"), "subjectAltName=DNS:localhost").unwrap();
+    openssl("x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out leaf.pem");
+    let glass = outage.serve("--tls-cert leaf.pem --tls-key leaf.key --host localhost");
+    let grant = outage.grant("--secrets orrange-p2p/* --for 1h");
+    let endpoint = grant["endpoint"].as_str().unwrap();
+    assert!(endpoint.starts_with("https://localhost:"), "{endpoint}");
+    let words =
+        format!("secretsmanager get-secret-value --region us-east-1 --secret-id {NAME} --query Name --output text");
+    let mut client = outage.client(&program("aws"), &grant);
+    client.env("AWS_CA_BUNDLE", outage.desk.path("ca.pem"));
+    assert_eq!(run(client.args(words.split_whitespace())).trim(), NAME);
+    let mut blind = outage.client(&program("aws"), &grant);
+    assert!(!blind.env("AWS_MAX_ATTEMPTS", "1").args(words.split_whitespace()).output().unwrap().status.success());
+    assert_eq!(glass.stop(), Some(0));
+}

@@ -13,13 +13,13 @@ use crate::{
         history::{self, CompareArgs, Reach},
         output::plural,
         quorum::{self, ShareArgs},
-        show::Trusted,
+        show::{SourceArg, Trusted},
         streams,
     },
     clock::{Clock, SystemClock, to_seconds},
     crypto::{self, Signer},
-    model::PlaceFilter,
-    repo::{Chosen, Halt, Judgement, NoChoice, Repository},
+    glass::{self, Moment},
+    repo::{Chosen, Judgement, Repository, Trust},
     serve::{self, Certificate, Estate, Options, Overdue, Packs, Served, Server, Shelf, StartError},
     status::span,
     storage::Storage,
@@ -45,9 +45,8 @@ pub(super) struct Args {
     /// `latest`, of every source, or the beginning of a snapshot's id, which is then served alone
     #[arg(long, value_name = "ID", default_value = "latest")]
     snapshot: String,
-    /// Serve this source alone (repeat)
-    #[arg(long = "source", value_name = "ACCOUNT[:REGION]")]
-    sources: Vec<PlaceFilter>,
+    #[command(flatten)]
+    source: SourceArg,
     /// The address; other than loopback it needs --tls-cert and --tls-key; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
     listen: SocketAddr,
@@ -182,8 +181,7 @@ async fn start(context: &Context, args: &Args, options: Options) -> Result<(Serv
     let trusted = Trusted::Quorum(repository, Box::new(opened));
     let is_newest = Reach::of(&args.snapshot);
     let judgement = history::judge(context, trusted.repository(), trusted.trust(), &args.compare, is_newest).await?;
-    judgement.refuse_halted(Halt::Restore)?;
-    let chosen = chosen(&judgement, args)?;
+    let chosen = choose(context, &judgement, trusted.trust(), args)?;
     let mut estate = Estate::default();
     for each in &chosen {
         history::tell(context, each);
@@ -203,27 +201,22 @@ async fn start(context: &Context, args: &Args, options: Options) -> Result<(Serv
     Ok((server, began))
 }
 
-/// The newest snapshot of every source that is meant, or the one that is named.
-fn chosen(judgement: &Judgement, args: &Args) -> Result<Vec<Chosen>, Failure> {
-    if args.snapshot != "latest" {
-        let source = args.sources.first();
-        return Ok(vec![history::find(judgement, &args.snapshot, source)?]);
+/// The newest snapshot of every source that is meant, or the one that is named. What other sheets open is named and left out.
+fn choose(context: &Context, judgement: &Judgement, trust: &Trust, args: &Args) -> Result<Vec<Chosen>, Failure> {
+    let is_latest = args.snapshot == "latest";
+    let moment = if is_latest { Moment::Newest } else { Moment::Snapshot(args.snapshot.clone()) };
+    let chosen = glass::Estate::choose(judgement, trust, &moment, args.source.source.as_ref())?;
+    for closed in chosen.closed() {
+        context.output.warn(&format!(
+            "{} is not served: its snapshot number {} is sealed to the key of epoch {}, which other sheets hold",
+            closed.place, closed.number, closed.epoch
+        ));
     }
-    let places: Vec<_> = judgement.chain().newest().into_keys().cloned().collect();
-    let is_meant = |place| args.sources.is_empty() || args.sources.iter().any(|source| source.means(place));
-    let meant: Vec<PlaceFilter> = places
-        .iter()
-        .filter(|place| is_meant(place))
-        .map(|place| PlaceFilter { account: place.account.clone(), region: Some(place.region.clone()) })
-        .collect();
-    if let (Some(source), true) = (args.sources.first(), meant.is_empty()) {
-        return Err(NoChoice::NoSuchSource { wanted: source.clone(), there: places }.into());
+    if chosen.snapshots().is_empty() {
+        return Err(Failure::new(Exit::NoQuorum, "these sheets open no snapshot that is asked for")
+            .hint("use the sheets of the epoch that the warnings name"));
     }
-    if meant.is_empty() {
-        // The reason why there is none is the judgement's to give.
-        return Ok(vec![judgement.newest(None)?]);
-    }
-    meant.iter().map(|source| Ok(judgement.newest(Some(source))?)).collect()
+    Ok(chosen.snapshots().to_vec())
 }
 
 fn refuse_stale(args: &Args, chosen: &Chosen) -> Result<(), Failure> {
@@ -262,7 +255,7 @@ fn show(context: &Context, server: &Server, (socket, audit): (&PathBuf, &PathBuf
     let (snapshots, seconds) = (serve::served(estate), began.elapsed().as_secs_f64());
     let metrics = server.metrics().map(|address| format!("http://{address}/metrics"));
     let started = Started {
-        endpoint: server.endpoint(),
+        endpoint: server.endpoint().to_owned(),
         metrics: metrics.clone(),
         socket: socket.display().to_string(),
         audit: audit.display().to_string(),
