@@ -47,7 +47,11 @@ pub fn recipe(language: Language, endpoint: &str, token: &str) -> String {
                 "# add the authority of the server's certificate to the trust store: -Djavax.net.ssl.trustStore=FILE\n"
             }
             Language::Go => "export SSL_CERT_FILE=CA.pem   # the authority of the server's certificate\n",
-            _ => "export AWS_CA_BUNDLE=CA.pem   # the authority of the server's certificate\n",
+            _ => {
+                "export AWS_CA_BUNDLE=CA.pem   # the authority of the server's certificate\n\
+                 # boto3 and aws do not use AWS_CA_BUNDLE for credentials. Unless the system trusts the authority, set\n\
+                 # AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from `lifeboat break-glass grant --json`.\n"
+            }
         });
     }
     text.push_str(notes(language));

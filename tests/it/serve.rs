@@ -127,11 +127,8 @@ fn holds(bytes: &[u8], part: &str) -> bool {
     bytes.windows(part.len()).any(|window| window == part.as_bytes())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_seeds_own_snippet_runs_unmodified() {
-    let outage = Outage::new().await;
-    let glass = outage.serve("");
-    let grant = outage.grant("--secrets orrange-p2p/* --for 1h");
+/// Puts the seed's snippet beside the SDK, with one line after it.
+fn seed(outage: &Outage) -> &'static str {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node/node_modules");
     let sdk = modules.join("@aws-sdk/client-secrets-manager");
     assert!(sdk.exists(), "the SDK is missing: run scripts/setup, which installs it (npm ci in tests/node)");
@@ -140,8 +137,16 @@ async fn the_seeds_own_snippet_runs_unmodified() {
     // The test may not print a value: it hashes what the snippet got.
     let after = "\nimport { createHash } from 'node:crypto';\nconsole.log(createHash('sha256').update(secret).digest('hex'));\n";
     std::fs::write(outage.desk.path("seed.mjs"), seed + after).unwrap();
-    let node = program("node");
-    assert_eq!(run(outage.client(&node, &grant).arg("seed.mjs")).trim(), sha(VALUE));
+    "seed.mjs"
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_seeds_own_snippet_runs_unmodified() {
+    let outage = Outage::new().await;
+    let glass = outage.serve("");
+    let grant = outage.grant("--secrets orrange-p2p/* --for 1h");
+    let seed = seed(&outage);
+    assert_eq!(run(outage.client(&program("node"), &grant).arg(seed)).trim(), sha(VALUE));
     assert_eq!(glass.stop(), Some(0));
 }
 
@@ -313,9 +318,22 @@ async fn by_tls_it_answers_to_its_names_alone() {
     assert!(endpoint.starts_with("https://localhost:"), "{endpoint}");
     let words =
         format!("secretsmanager get-secret-value --region us-east-1 --secret-id {NAME} --query Name --output text");
+    // boto3 and aws trust AWS_CA_BUNDLE for the service, and not for credentials: with an authority of one's own they need keys.
     let mut client = outage.client(&program("aws"), &grant);
     client.env("AWS_CA_BUNDLE", outage.desk.path("ca.pem"));
-    assert_eq!(run(client.args(words.split_whitespace())).trim(), NAME);
+    let no_credentials = client.args(words.split_whitespace()).output().unwrap();
+    assert!(!no_credentials.status.success(), "boto3 has changed: correct the recipe");
+    for (variable, field) in [
+        ("ACCESS_KEY_ID", "access_key_id"),
+        ("SECRET_ACCESS_KEY", "secret_access_key"),
+        ("SESSION_TOKEN", "session_token"),
+    ] {
+        client.env(format!("AWS_{variable}"), grant[field].as_str().unwrap());
+    }
+    assert_eq!(run(&mut client).trim(), NAME);
+    let node = seed(&outage);
+    let mut client = outage.client(&program("node"), &grant);
+    assert_eq!(run(client.env("NODE_EXTRA_CA_CERTS", outage.desk.path("ca.pem")).arg(node)).trim(), sha(VALUE));
     let mut blind = outage.client(&program("aws"), &grant);
     assert!(!blind.env("AWS_MAX_ATTEMPTS", "1").args(words.split_whitespace()).output().unwrap().status.success());
     assert_eq!(glass.stop(), Some(0));
