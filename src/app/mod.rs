@@ -4,6 +4,8 @@ mod apart;
 mod drill;
 mod sources;
 mod targets;
+#[cfg_attr(not(feature = "vault"), path = "no_vaults.rs")]
+mod vaults;
 
 use std::{
     collections::BTreeMap,
@@ -31,10 +33,11 @@ pub use apart::{
     whereabouts,
 };
 pub use sources::{
-    BadSource, Estate, EstateError, Found, LeftOut, connect, find, known_source, leads_to, may_be, refuse_twins,
-    settings, vault_policy,
+    BadSource, Estate, EstateError, Found, LeftOut, account_of, connect, hidden_from_listings, known_source,
+    known_target, leads_to, may_be, refuse_twins, settings,
 };
 pub use targets::{Connected, connect_target};
+pub use vaults::vault_policy;
 
 /// What a host remembers of a repository.
 const HEAD: &str = "head.json";

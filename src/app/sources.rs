@@ -1,42 +1,69 @@
 //! From configured sources to connections: each account and region once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use super::{Host, HostError, NoSuchRegion, known_region};
-#[cfg(feature = "vault")]
-use crate::provider::vault::{self, BadVaultAddress, Vault, VaultAddress};
+use super::{
+    Host, HostError, NoSuchRegion, known_region,
+    vaults::{self, SignedIn},
+};
 use crate::{
     config::{Access, OrganizationSection, ProviderAddress, SourceAddress, SourceSection, Sources},
     crypto::VersionKey,
-    isolation::Isolation,
     model::{Place, PlaceFilter},
     provider::{
         ErrorKind, ProviderError, Source,
         aws::{Aws, AwsSettings, Organization, organization},
     },
+    text,
 };
+#[cfg(feature = "vault")]
+use crate::{outward::BadSetting, provider::vault::BadVaultAddress};
 
 /// What a run is to capture.
 #[derive(Clone, Debug, Default)]
 pub struct Estate {
-    /// One entry for each account and region.
+    /// One entry for each account and region, or mount.
     pub sections: Vec<SourceSection>,
-    /// Accounts that are no source, and why.
+    /// Accounts and mounts that are no source, and why.
     pub left_out: Vec<LeftOut>,
+    /// Whether one address of the configuration stands for several sources.
+    pub is_expanded: bool,
+    pub(super) signed_in: SignedIn,
 }
 
-/// An account of an organization that is not captured.
+/// An account of an organization, or a mount of a server, that is not captured.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LeftOut {
     /// The account.
     pub account: String,
+    /// The mount, where it is one of the account that is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount: Option<String>,
     /// `excluded`, `not in the organization`, or the provider's word for its state.
     pub reason: String,
 }
 
 impl LeftOut {
-    const EXCLUDED: &str = "excluded";
+    pub(super) const EXCLUDED: &str = "excluded";
     const STRANGER: &str = "not in the organization";
+    const GONE: &str = "it was captured before, and this host does not see it any more";
+
+    fn account(account: &str, reason: &str) -> Self {
+        Self { account: account.to_owned(), mount: None, reason: reason.to_owned() }
+    }
+
+    #[cfg(feature = "vault")]
+    pub(super) fn mount(account: &str, mount: &str, reason: &str) -> Self {
+        Self { mount: Some(mount.to_owned()), ..Self::account(account, reason) }
+    }
+
+    /// What it is, for people.
+    pub fn name(&self) -> String {
+        match &self.mount {
+            None => format!("account {}", text::line(&self.account)),
+            Some(mount) => format!("mount {}", text::line(mount)),
+        }
+    }
 
     /// Whether the configuration itself leaves it out.
     pub fn is_excluded(&self) -> bool {
@@ -45,7 +72,13 @@ impl LeftOut {
 
     /// Whether the configuration asks for it.
     pub fn is_missed(&self) -> bool {
-        self.reason == Self::STRANGER
+        self.reason == Self::STRANGER || self.reason == Self::GONE
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is left out: {}", self.name(), text::line(&self.reason))
     }
 }
 
@@ -53,6 +86,8 @@ impl LeftOut {
 pub struct Found {
     /// What the configuration says.
     pub section: SourceSection,
+    /// Whether it is one of several that the configuration asks for without naming them: one that is empty is no sign of a mistake.
+    pub is_one_of_many: bool,
     /// The connection and where it leads.
     pub outcome: Result<(Arc<dyn Source>, Place), ProviderError>,
 }
@@ -67,6 +102,10 @@ pub enum BadSource {
     #[cfg(feature = "vault")]
     #[error(transparent)]
     Vault(#[from] BadVaultAddress),
+    /// A variable that cannot be understood.
+    #[cfg(feature = "vault")]
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
 }
 
 /// A configuration that an organization contradicts.
@@ -87,13 +126,18 @@ pub enum EstateError {
 }
 
 impl Host {
-    /// Every source, an organization's accounts included.
+    /// Every source, an organization's accounts and a server's mounts included.
     ///
     /// # Errors
     /// See [`EstateError`].
     pub async fn estate(&self) -> Result<Estate, EstateError> {
+        let mut estate = Estate::default();
         for section in self.config.sources.listed() {
-            known_source(&section.url).await?;
+            let section = SourceSection { url: known_source(&section.url).await?, ..section.clone() };
+            match &section.url {
+                SourceAddress::Vault(address) => vaults::expand(&section, address, &mut estate).await,
+                SourceAddress::Aws(_) => estate.sections.push(section),
+            }
         }
         match &self.config.sources {
             Sources::Organization(section) => {
@@ -105,8 +149,61 @@ impl Host {
                 settings.profile.clone_from(&section.profile);
                 estate_of(section, &organization(settings).await?)
             }
-            listed => Ok(Estate { sections: listed.listed().to_vec(), left_out: Vec::new() }),
+            Sources::One(_) | Sources::Several(_) => Ok(estate),
         }
+    }
+}
+
+impl Estate {
+    /// Whether it is one source and can be no more.
+    pub fn is_one(&self, sources: &Sources) -> bool {
+        matches!(sources, Sources::One(_)) && !self.is_expanded
+    }
+
+    /// Connects to one of its sources and finds out where it leads: the configuration's word where it names the account, which the
+    /// snapshot holds it to; else the provider's.
+    pub async fn find(&self, section: SourceSection, host: &Host) -> Found {
+        let outcome = async {
+            let source = connect_in(&section, &self.signed_in, || host.version_key()).await?;
+            let place = match (&section.account, section.url.region()) {
+                (Some(account), Some(region)) => {
+                    Place { provider: "aws".into(), account: account.clone(), region: region.to_owned() }
+                }
+                _ => source.place().await?,
+            };
+            Ok((source, place))
+        };
+        let outcome = outcome.await;
+        let is_one_of_many =
+            matches!(host.config.sources, Sources::Organization(_)) || self.signed_in.holds(&section.url);
+        Found { section, is_one_of_many, outcome }
+    }
+
+    /// Takes note of mounts that were captured before and are not among its sources any more: a policy that lost a line must not
+    /// make the backup shorter without a word.
+    pub fn miss<'p>(&mut self, before: impl Iterator<Item = &'p Place>, sources: &Sources) {
+        let of_all: Vec<&SourceSection> =
+            sources.listed().iter().filter(|section| is_of_every_mount(&section.url)).collect();
+        let is_there = |place: &Place| self.sections.iter().any(|section| leads_to(&section.url, place));
+        let is_meant = |place: &&Place| {
+            of_all.iter().any(|section| {
+                section.account.as_ref().is_none_or(|account| *account == place.account)
+                    && leads_to(&section.url, place)
+            })
+        };
+        let gone = before.filter(is_meant).filter(|place| !is_there(place)).map(|place| LeftOut {
+            mount: Some(place.region.rsplit_once('@').map_or(&*place.region, |(mount, _)| mount).to_owned()),
+            ..LeftOut::account(&place.account, LeftOut::GONE)
+        });
+        let gone: Vec<LeftOut> = gone.collect();
+        self.left_out.extend(gone);
+    }
+}
+
+fn is_of_every_mount(url: &SourceAddress) -> bool {
+    match url {
+        SourceAddress::Aws(_) => false,
+        SourceAddress::Vault(address) => vaults::is_of_every_mount(address),
     }
 }
 
@@ -118,30 +215,58 @@ pub async fn connect(
     section: &SourceSection,
     versions: impl FnOnce() -> Result<VersionKey, HostError> + Send,
 ) -> Result<Arc<dyn Source>, ProviderError> {
-    // Until a kind needs it, here is the one place that gives it.
-    let _ = versions;
+    connect_in(section, &SignedIn::default(), versions).await
+}
+
+async fn connect_in(
+    section: &SourceSection,
+    signed_in: &SignedIn,
+    versions: impl FnOnce() -> Result<VersionKey, HostError> + Send,
+) -> Result<Arc<dyn Source>, ProviderError> {
     match &section.url {
         SourceAddress::Aws(address) => Ok(Arc::new(Aws::connect(settings(section, address)).await?)),
-        #[cfg(feature = "vault")]
-        SourceAddress::Vault(address) => connect_vault(address).await,
-        #[cfg(not(feature = "vault"))]
-        SourceAddress::Vault(_) => Err(without_vault()),
+        SourceAddress::Vault(address) => vaults::connect(&section.url, address, signed_in, versions).await,
     }
 }
 
-/// Refuses an address that can lead to no source: before a key is made for it, and before anything is captured.
+/// The account that an address leads to, as a place has it.
+///
+/// # Errors
+/// When the provider cannot be reached or refuses.
+pub async fn account_of(url: &SourceAddress) -> Result<String, ProviderError> {
+    match url {
+        SourceAddress::Aws(address) => {
+            let section = SourceSection::new(url.clone(), None);
+            Ok(Source::place(&Aws::connect(settings(&section, address)).await?).await?.account)
+        }
+        SourceAddress::Vault(address) => vaults::account(address).await,
+    }
+}
+
+/// Refuses an address that can lead to no source: before a key is made for it, and before anything is captured. Gives it as it is
+/// with what the environment says of it.
 ///
 /// # Errors
 /// [`BadSource`].
-pub async fn known_source(url: &SourceAddress) -> Result<(), BadSource> {
+pub async fn known_source(url: &SourceAddress) -> Result<SourceAddress, BadSource> {
     match url {
-        SourceAddress::Aws(address) => known_region(&address.region).await?,
-        #[cfg(feature = "vault")]
-        SourceAddress::Vault(address) => drop(address.parse::<VaultAddress>()?),
-        #[cfg(not(feature = "vault"))]
-        SourceAddress::Vault(_) => {}
+        SourceAddress::Aws(address) => {
+            known_region(&address.region).await?;
+            Ok(url.clone())
+        }
+        SourceAddress::Vault(address) => vaults::settled(address),
     }
-    Ok(())
+}
+
+/// Refuses an address that can lead to no target; gives it complete, as [`known_source`] does.
+///
+/// # Errors
+/// [`BadSource`].
+pub async fn known_target(url: &SourceAddress) -> Result<SourceAddress, BadSource> {
+    match url {
+        SourceAddress::Aws(_) => known_source(url).await,
+        SourceAddress::Vault(address) => vaults::one_engine(address),
+    }
 }
 
 /// How to reach a source in AWS.
@@ -151,38 +276,8 @@ pub fn settings(section: &SourceSection, address: &ProviderAddress) -> AwsSettin
     AwsSettings { profile, role, role_external_id, rate_share, ..AwsSettings::region(&address.region) }
 }
 
-#[cfg(feature = "vault")]
-async fn connect_vault(address: &str) -> Result<Arc<dyn Source>, ProviderError> {
-    Ok(Arc::new(vault_at(address, None).await?))
-}
-
-/// A connection to a Vault's engine.
-#[cfg(feature = "vault")]
-pub(super) async fn vault_at(address: &str, isolation: Option<Arc<Isolation>>) -> Result<Vault, ProviderError> {
-    let address = address.parse::<VaultAddress>().map_err(|bad| unusable("BadAddress", &bad.to_string()))?;
-    Vault::connect(&address, isolation).await
-}
-
-/// What a build without Vault says.
-#[cfg(not(feature = "vault"))]
-pub(super) fn without_vault() -> ProviderError {
-    unusable("NotInThisBuild", "this build lacks the feature vault")
-}
-
-/// The least policy of a backup of a Vault, in its own language; `None` where none can be written.
-#[cfg(feature = "vault")]
-pub fn vault_policy(address: &str) -> Option<String> {
-    vault::backup_policy(&address.parse().ok()?)
-}
-
-/// A build that cannot read a Vault knows no policy for it.
-#[cfg(not(feature = "vault"))]
-pub fn vault_policy(_: &str) -> Option<String> {
-    None
-}
-
 /// A source that cannot be connected to as its address is.
-fn unusable(code: &str, message: &str) -> ProviderError {
+pub(super) fn unusable(code: &str, message: &str) -> ProviderError {
     let (kind, operation, secret) = (ErrorKind::Invalid, "connect", None);
     let provider = "vault";
     ProviderError { provider, kind, operation, secret, code: code.into(), message: message.into() }
@@ -192,35 +287,8 @@ fn unusable(code: &str, message: &str) -> ProviderError {
 pub fn leads_to(url: &SourceAddress, place: &Place) -> bool {
     match url {
         SourceAddress::Aws(address) => place.provider == "aws" && place.region == address.region,
-        SourceAddress::Vault(address) => place.provider == "vault" && is_of_mount(address, place),
+        SourceAddress::Vault(address) => place.provider == "vault" && vaults::may_be(address, place),
     }
-}
-
-#[cfg(feature = "vault")]
-fn is_of_mount(address: &str, place: &Place) -> bool {
-    address.parse::<VaultAddress>().is_ok_and(|address| address.may_be(place))
-}
-
-#[cfg(not(feature = "vault"))]
-fn is_of_mount(_: &str, _: &Place) -> bool {
-    false
-}
-
-/// Connects to a source and finds out where it leads: the configuration's word where it names the account, which the snapshot holds
-/// it to; else the provider's.
-pub async fn find(section: SourceSection, host: &Host) -> Found {
-    let outcome = async {
-        let source = connect(&section, || host.version_key()).await?;
-        let place = match (&section.account, section.url.region()) {
-            (Some(account), Some(region)) => {
-                Place { provider: "aws".into(), account: account.clone(), region: region.to_owned() }
-            }
-            _ => source.place().await?,
-        };
-        Ok((source, place))
-    };
-    let outcome = outcome.await;
-    Found { section, outcome }
 }
 
 /// Refuses two sources that lead to one place: each would keep the other's journal and index for its own.
@@ -236,6 +304,11 @@ pub fn refuse_twins(found: &[Found]) -> Result<(), EstateError> {
     }
 }
 
+/// What of a secret does not show in a listing of its kind, and so is as old as its last reading; `None` where all of it shows.
+pub fn hidden_from_listings(place: &Place) -> Option<&'static str> {
+    (place.provider == "aws").then_some("policies, replicas and older versions")
+}
+
 /// Whether a filter may mean a source, before anybody is asked where it leads.
 pub fn may_be(section: &SourceSection, filter: &PlaceFilter) -> bool {
     let account = section.account.as_ref().is_none_or(|account| *account == filter.account);
@@ -247,7 +320,7 @@ fn estate_of(section: &OrganizationSection, organization: &Organization) -> Resu
     let mut estate = Estate::default();
     let is_member = |account: &&String| organization.members.iter().any(|member| member.account == **account);
     for account in section.accounts.iter().filter(|account| !is_member(account)) {
-        estate.left_out.push(LeftOut { account: account.clone(), reason: LeftOut::STRANGER.into() });
+        estate.left_out.push(LeftOut::account(account, LeftOut::STRANGER));
     }
     for member in &organization.members {
         let account = &member.account;
@@ -258,7 +331,7 @@ fn estate_of(section: &OrganizationSection, organization: &Organization) -> Resu
             true => None,
         };
         if let Some(reason) = reason {
-            estate.left_out.push(LeftOut { account: account.clone(), reason: reason.to_owned() });
+            estate.left_out.push(LeftOut::account(account, reason));
             continue;
         }
         for region in &section.regions {
@@ -309,7 +382,7 @@ mod tests {
         let first = &estate.sections[0];
         assert_eq!(first.access.role.as_deref(), Some("arn:aws-cn:iam::1:role/lifeboat-backup"));
         assert_eq!((first.access.role_external_id.as_deref(), first.capture.sweep_days), (Some("x"), 9));
-        assert_eq!(estate.left_out, [LeftOut { account: "2".into(), reason: "SUSPENDED".into() }]);
+        assert_eq!(estate.left_out, [LeftOut::account("2", "SUSPENDED")]);
     }
 
     #[test]
@@ -317,7 +390,7 @@ mod tests {
         let without = OrganizationSection { exclude_accounts: vec!["1".into()], ..section() };
         let estate = estate_of(&without, &organization()).unwrap();
         assert_eq!(estate.sections.len(), 2);
-        assert_eq!(estate.left_out[0], LeftOut { account: "1".into(), reason: "excluded".into() });
+        assert_eq!(estate.left_out[0], LeftOut::account("1", "excluded"));
         let only = OrganizationSection { accounts: vec!["2".into()], ..section() };
         assert!(matches!(estate_of(&only, &organization()), Err(EstateError::Empty)));
         let stranger = OrganizationSection { accounts: vec!["3".into(), "9".into()], ..section() };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "vault")]
-use super::sources::vault_at;
 #[cfg(not(feature = "vault"))]
-use super::sources::without_vault;
+use super::vaults::missing;
+#[cfg(feature = "vault")]
+use super::vaults::target_at;
 use crate::{
     config::SourceAddress,
     isolation::Isolation,
@@ -46,8 +46,8 @@ pub async fn connect_target(
             Ok(Connected::new(Aws::connect(settings).await?))
         }
         #[cfg(feature = "vault")]
-        SourceAddress::Vault(address) => Ok(Connected::new(vault_at(address, isolation).await?)),
+        SourceAddress::Vault(address) => Ok(Connected::new(target_at(address, isolation).await?)),
         #[cfg(not(feature = "vault"))]
-        SourceAddress::Vault(_) => Err(without_vault()),
+        SourceAddress::Vault(_) => Err(missing()),
     }
 }

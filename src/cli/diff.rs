@@ -122,8 +122,7 @@ async fn source(
     key: Option<&RecoveryKey>,
 ) -> Result<Arc<dyn Source>, Failure> {
     if let Some(Of::Address(address)) = &args.source {
-        app::known_source(address).await?;
-        let section = SourceSection::new(address.clone(), None);
+        let section = SourceSection::new(app::known_source(address).await?, None);
         // The key of this host, or on a machine that is none the one that every host of this recovery key began with.
         let versions = || match (context.host(), key) {
             (Ok(host), _) => host.version_key(),
@@ -134,12 +133,13 @@ async fn source(
     }
     let host = context.host()?;
     let estate = host.estate().await?;
-    if let Sources::One(section) = &host.config.sources {
-        return Ok(app::connect(section, || host.version_key()).await?);
+    if let (Sources::One(_), [section]) = (&host.config.sources, &estate.sections[..]) {
+        return Ok(estate.find(section.clone(), &host).await.outcome?.0);
     }
     let filter = PlaceFilter { account: place.account.clone(), region: Some(place.region.clone()) };
-    for section in estate.sections.into_iter().filter(|section| app::may_be(section, &filter)) {
-        let (source, found) = app::find(section, &host).await.outcome?;
+    let may_be = |section: &&SourceSection| app::may_be(section, &filter) && app::leads_to(&section.url, place);
+    for section in estate.sections.iter().filter(may_be) {
+        let (source, found) = estate.find(section.clone(), &host).await.outcome?;
         if found == *place {
             return Ok(source);
         }

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::{Context, Exit, Failure, history, onlookers, output::table};
 use crate::{
-    app::{self, Host},
+    app::{self, Found, Host},
     clock::{Clock, SystemClock},
-    config::{ProviderAddress, SourceAddress, SourceSection, Sources},
+    config::{ProviderAddress, SourceAddress, Sources},
     model::Place,
     provider::{
         Source,
@@ -132,6 +132,20 @@ fn print_artefact(context: &Context, policy: &serde_json::Value) {
     context.output.artefact(&format!("{}\n", text::json(&page)));
 }
 
+/// The policy of every engine that is a source.
+async fn vault_policies(host: &Host) -> Result<String, Failure> {
+    let mut policies = String::new();
+    for section in &host.estate().await?.sections {
+        let SourceAddress::Vault(address) = &section.url else { continue };
+        let none = || {
+            Failure::usage(format!("no policy can name what {address} leads to"))
+                .hint("write it by hand (docs/vault.md)")
+        };
+        policies.push_str(&app::vault_policy(address).ok_or_else(none)?);
+    }
+    Ok(policies)
+}
+
 async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Exit, Failure> {
     if wanted == "sources" {
         return print_sources_policy(context);
@@ -143,13 +157,10 @@ async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Ex
     };
     let host = if context.global.config.exists() { Some(context.host()?) } else { None };
     let source = host.as_ref().and_then(|host| host.config.sources.listed().first());
-    if let (None, Role::Backup, Some(SourceAddress::Vault(address))) = (&args.to, role, source.map(|it| &it.url)) {
-        let policy = app::vault_policy(address);
-        let none = || {
-            Failure::usage(format!("no policy can name what {address} leads to"))
-                .hint("write it by hand (docs/vault.md)")
-        };
-        context.output.artefact(&policy.ok_or_else(none)?);
+    if let (None, Role::Backup, Some(host), Some(SourceAddress::Vault(_))) =
+        (&args.to, role, &host, source.map(|it| &it.url))
+    {
+        context.output.artefact(&vault_policies(host).await?);
         return Ok(Exit::Complete);
     }
     let region = match (&args.to, role, source) {
@@ -289,7 +300,7 @@ impl Findings {
         }
         let Some(estate) = estate else { return };
         for left in estate.left_out.iter().filter(|left| !left.is_excluded()) {
-            self.add(format!("account {}", left.account), State::Remark, format!("left out: {}", left.reason));
+            self.add(left.name(), State::Remark, format!("left out: {}", text::line(&left.reason)));
         }
         let several = estate.sections.len() > 1;
         for section in &estate.sections {
@@ -301,19 +312,18 @@ impl Findings {
                         self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
                     }
                 }
-                SourceAddress::Vault(_) => self.vault(host, &what, section).await,
+                SourceAddress::Vault(_) => {
+                    let Found { outcome, .. } = estate.find(section.clone(), host).await;
+                    if let Some((source, place)) = self.attempt(&what, outcome) {
+                        self.account(&place, section.account.as_deref());
+                        self.attempt(
+                            &format!("list {}", text::line(&place.region)),
+                            source.list().try_next().await.map(drop),
+                        );
+                    }
+                }
             }
         }
-    }
-
-    /// Whether a Vault signs this host in, is the configured one, and lists keys.
-    async fn vault(&mut self, host: &Host, what: &str, section: &SourceSection) {
-        let Some(source) = self.attempt("credentials", app::connect(section, || host.version_key()).await) else {
-            return;
-        };
-        let Some(place) = self.attempt(what, source.place().await) else { return };
-        self.account(&place, section.account.as_deref());
-        self.attempt("list", source.list().try_next().await.map(drop));
     }
 
     /// Tells whether there is no snapshot yet.

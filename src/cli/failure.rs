@@ -182,6 +182,10 @@ impl From<EstateError> for Failure {
             EstateError::Address(BadSource::Vault(_)) => {
                 Self::usage(message).hint("correct the address in the configuration (docs/vault.md)")
             }
+            #[cfg(feature = "vault")]
+            EstateError::Address(BadSource::Setting(_)) => {
+                Self::usage(message).hint("correct the variable (docs/vault.md)")
+            }
             EstateError::Empty => Self::usage(message).hint("check [source] accounts and exclude_accounts"),
             EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("remove one of them"),
         }
@@ -318,6 +322,9 @@ impl Failure {
             ErrorKind::Denied => {
                 "`lifeboat doctor --to aws:REGION` shows which permissions are missing; `lifeboat doctor --policy restore` \
                  prints them (docs/iam.md)"
+            }
+            ErrorKind::Throttled if error.provider == "vault" => {
+                "run again later, or ask for a larger quota (sys/quotas/rate-limit); VAULT_RATE_LIMIT sets a slower pace"
             }
             ErrorKind::Throttled => "run again later, or with a smaller rate_share",
             _ => return Self::new(Exit::Failed, error.to_string()),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Context, Exit, Failure, survey};
 use crate::{
-    app::Host,
+    app::{self, Host},
     clock::{Clock, SystemClock},
     drill,
     model::{Place, PlaceFilter, RepositoryId},
@@ -107,11 +107,11 @@ pub(super) fn tell(context: &Context, chosen: &Chosen) {
         manifest.time,
         span(SystemClock.now().duration_since(manifest.time)),
     ));
-    if let Some(oldest) = manifest.readings.oldest.filter(|oldest| *oldest < manifest.time) {
-        context.output.note(&format!(
-            "policies, replicas and older versions were last read up to {} before that",
-            span(manifest.time.duration_since(oldest))
-        ));
+    let oldest = manifest.readings.oldest.filter(|oldest| *oldest < manifest.time);
+    if let (Some(oldest), Some(hidden)) = (oldest, app::hidden_from_listings(&manifest.source)) {
+        context
+            .output
+            .note(&format!("{hidden} were last read up to {} before that", span(manifest.time.duration_since(oldest))));
     }
     if manifest.loss().is_some_and(|had| had.never_had_any()) {
         context.output.warn("the source of this snapshot listed no secret");

@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
 }
 
-async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
+async fn join(context: &Context, mut args: JoinArgs) -> Result<Exit, Failure> {
     let config_path = &context.global.config;
     let Some(address) = &context.global.repo else {
         return Err(
@@ -72,8 +72,8 @@ async fn join(context: &Context, args: JoinArgs) -> Result<Exit, Failure> {
         );
     };
     refuse_a_host(config_path)?;
-    if let Some(source) = &args.source {
-        app::known_source(source).await?;
+    if let Some(source) = &mut args.source {
+        *source = app::known_source(source).await?;
     }
     let repository = Repository::open(Storage::open(address)?).await?;
     let opened = quorum::open(context, &repository, &args.shares).await?;

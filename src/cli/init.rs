@@ -76,7 +76,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let Some(address) = context.global.repo.clone() else {
         return Err(Failure::usage("no repository is named").hint("use --repo URL"));
     };
-    app::known_source(&args.source).await?;
+    let source = app::known_source(&args.source).await?;
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
     let custody = CustodySection { organisation: args.organisation, call: args.call };
@@ -93,7 +93,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     // Before there are sheets, which could not be taken back.
     fsutil::check_folder(&beside(config_path, "keys"))?;
 
-    let account = account(context, &args.source).await;
+    let account = account(context, &source).await;
     let (signer, index_key) = (Signer::generate(), IndexKey::generate());
     let ceremony = custody::hold(&CeremonyRequest {
         repository: RepositoryId::random(),
@@ -108,7 +108,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let delivered = handover.deliver(&ceremony, &mut made)?;
     let keys = write_keys(config_path, &signer, &index_key, &ceremony.versions, &mut made)?;
     let trust = TrustSection { root: ceremony.epoch.root.to_string(), recipient: ceremony.epoch.recipient.to_string() };
-    let sources = Sources::One(SourceSection::new(args.source, account));
+    let sources = Sources::One(SourceSection::new(source, account));
     let mut config = Config::new(absolute(&address), sources, trust, keys);
     (config.copies, config.custody) = (copies, custody);
     let left =
@@ -158,10 +158,8 @@ pub(super) fn contact(section: &CustodySection, copies: &[CopySection]) -> Conta
 
 /// The account to pin, so that a later run with other credentials is refused.
 async fn account(context: &Context, source: &SourceAddress) -> Option<String> {
-    let section = SourceSection::new(source.clone(), None);
-    let place = async { app::connect(&section, || Ok(VersionKey::generate())).await?.place().await };
-    match place.await {
-        Ok(place) => Some(place.account),
+    match app::account_of(source).await {
+        Ok(account) => Some(account),
         Err(error) => {
             context.output.warn(&format!("the source account is not pinned ({error}); set [source] account yourself"));
             None

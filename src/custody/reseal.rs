@@ -250,7 +250,8 @@ impl Reseal<'_> {
         let current = self.trust.current();
         let Parts { records, before, packs, values } = parts;
         let counts: Counts = base.counts.of_records(&records, values);
-        let unreadable = UnreadableCount::of(records.iter().flat_map(Record::refused));
+        let unreadable =
+            UnreadableCount::of(records.iter().flat_map(|record| record.refused(base.source.reads_value())));
         let mut readings = ReadingCount::new(base.time, &base.sweeps);
         for record in &records {
             readings.add(record);

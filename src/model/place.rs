@@ -41,6 +41,11 @@ impl Place {
     pub fn short(&self) -> String {
         format!("{}:{}", self.account, self.region)
     }
+
+    /// The operation that reads a value here, as the provider names it; records of a refused value have its error code alone.
+    pub fn reads_value(&self) -> &'static str {
+        if self.provider == "aws" { "GetSecretValue" } else { "read" }
+    }
 }
 
 impl PlaceFilter {

@@ -8,9 +8,6 @@ use serde_json::Value as Json;
 
 use super::{AWSCURRENT, Digest, Facets, ValueKind, VersionFacets};
 
-/// The operation that reads a value: a version whose value is refused records the error code alone.
-const READS_VALUE: &str = "GetSecretValue";
-
 /// A record: one secret's metadata and its version list, as an index stores it. Holds no value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -187,22 +184,23 @@ impl Version {
 }
 
 impl Record {
-    /// What the provider refused to give.
-    pub fn refused(&self) -> impl Iterator<Item = Refusal<'_>> {
+    /// What the provider refused to give. A version whose value is refused records the error code alone: `reads_value` is the
+    /// operation of this provider that reads one.
+    pub fn refused<'a>(&'a self, reads_value: &'a str) -> impl Iterator<Item = Refusal<'a>> {
         let parts = self.secret.unreadable.iter().map(|refused| Refusal {
             part: refused.part,
             operation: &refused.operation,
             version: None,
             reason: &refused.reason,
         });
-        let values = self.versions.iter().filter_map(|version| match &version.value {
+        let values = self.versions.iter().filter_map(move |version| match &version.value {
             ValueState::Unreadable { reason } => {
-                Some(Refusal { part: Part::Value, operation: READS_VALUE, version: Some(&version.id), reason })
+                Some(Refusal { part: Part::Value, operation: reads_value, version: Some(&version.id), reason })
             }
             // What is scheduled for deletion can be had back for some days, and nobody holds it.
             ValueState::Withheld { reason: Withheld::ScheduledForDeletion } => {
                 let reason = "ScheduledForDeletion";
-                Some(Refusal { part: Part::Value, operation: READS_VALUE, version: Some(&version.id), reason })
+                Some(Refusal { part: Part::Value, operation: reads_value, version: Some(&version.id), reason })
             }
             ValueState::Stored { .. } | ValueState::None | ValueState::Withheld { .. } => None,
         });
@@ -211,7 +209,7 @@ impl Record {
 
     /// Whether anything of this secret should have been captured and was not.
     pub fn is_incomplete(&self) -> bool {
-        self.refused().next().is_some()
+        self.refused("").next().is_some()
     }
 }
 
@@ -253,7 +251,8 @@ mod tests {
         });
         let record: Record = serde_json::from_value(text.clone()).unwrap();
         assert_eq!(serde_json::to_value(&record).unwrap(), text);
-        let refused: Vec<_> = record.refused().map(|it| (it.part, it.operation, it.version, it.reason)).collect();
+        let refused: Vec<_> =
+            record.refused("GetSecretValue").map(|it| (it.part, it.operation, it.version, it.reason)).collect();
         let policy = (Part::Policy, "GetResourcePolicy", None, "Denied");
         let scheduled = (Part::Value, "GetSecretValue", Some("2"), "ScheduledForDeletion");
         assert_eq!(refused, [policy, scheduled, (Part::Value, "GetSecretValue", Some("3"), "Denied")]);

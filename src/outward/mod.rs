@@ -7,14 +7,14 @@
 mod endpoint;
 mod exceptions;
 mod guard;
+#[cfg(feature = "vault")]
+mod named;
 mod object;
 mod partition;
 mod roots;
 mod sdk;
 #[cfg(feature = "vault")]
-mod vault_token;
-#[cfg(feature = "vault")]
-mod web;
+mod vault;
 
 use std::{
     ffi::OsString,
@@ -28,7 +28,7 @@ pub use endpoint::{Endpoint, endpoint_of, is_set};
 pub use object::Connector;
 pub use partition::{host, is_awss_own, is_awss_s3, organizations_region, s3_host};
 #[cfg(feature = "vault")]
-pub use vault_token::vault_token;
+pub use vault::{VaultSettings, vault_token};
 
 use exceptions::Exceptions;
 use roots::Roots;
@@ -47,6 +47,12 @@ impl BadSetting {
 
 /// A proxy that may answer later.
 const SILENT_PROXY: &str = "the proxy does not answer";
+
+/// A server that proves to nobody whom we trust that it is the one.
+pub const UNTRUSTED: &str = "the endpoint's certificate is not trusted (AWS_CA_BUNDLE adds a CA of your own)";
+/// A server that asks for a certificate, and got none or one that it does not accept.
+const UNWELCOME: &str =
+    "the endpoint requires a client certificate that it accepts (VAULT_CLIENT_CERT and VAULT_CLIENT_KEY)";
 
 /// How connections leave this process.
 #[derive(Debug)]
@@ -148,8 +154,10 @@ fn proxy(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Result<Opti
 pub fn reason(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let texts = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
     let text = texts.collect::<Vec<_>>().join(": ").to_ascii_lowercase();
-    if text.contains("certificate") || text.contains("unknownissuer") {
-        Some("the endpoint's certificate is not trusted (AWS_CA_BUNDLE adds a CA of your own)")
+    if text.contains("fatal alert") && text.contains("cert") {
+        Some(UNWELCOME)
+    } else if text.contains("certificate") || text.contains("unknownissuer") {
+        Some(UNTRUSTED)
     } else if text.contains("proxy authorization required") {
         Some("the proxy requires valid credentials")
     } else if text.contains("tunnel error: unsuccessful") {

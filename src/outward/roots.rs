@@ -39,6 +39,14 @@ impl Roots {
     }
 }
 
+/// Adds every certificate of a file that a variable names.
+#[cfg(feature = "vault")]
+pub(super) fn add(store: &mut RootCertStore, variable: &str, path: &Path) -> Result<(), BadSetting> {
+    let bytes = certificates(variable, path)?;
+    store.add_parsable_certificates(CertificateDer::pem_slice_iter(&bytes).flatten());
+    Ok(())
+}
+
 /// The bytes of a file of certificates in PEM, all of which can be trusted.
 fn certificates(variable: &str, path: &Path) -> Result<Vec<u8>, BadSetting> {
     let refuse = |what: &str| BadSetting(format!("{variable}: {} {what}", path.display()));

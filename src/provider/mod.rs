@@ -136,8 +136,13 @@ pub struct Applied {
 impl Listed {
     /// A secret known by its name alone: to read it without a listing, which may be minutes behind.
     pub fn named(name: &str) -> Self {
-        let secret = Secret { name: name.to_owned(), ..Secret::default() };
+        let secret = Secret { name: name.to_owned(), id: name.to_owned(), ..Secret::default() };
         Self { name: name.to_owned(), id: name.to_owned(), secret, fingerprint: None }
+    }
+
+    /// Whether nothing is known of it but its name.
+    pub fn is_name_alone(&self) -> bool {
+        self.id == self.name && self.fingerprint.is_none()
     }
 }
 

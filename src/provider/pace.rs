@@ -72,8 +72,13 @@ impl Pace {
             self.halved = Some(now);
         }
         if let Some(pause) = pause {
-            self.next = self.next.max(now + pause);
+            self.hold(now, pause);
         }
+    }
+
+    /// None goes out before `pause` has passed; the rate stays.
+    pub(super) fn hold(&mut self, now: Instant, pause: Duration) {
+        self.next = self.next.max(now + pause);
     }
 
     fn grow(&mut self, now: Instant) {

@@ -156,6 +156,9 @@ impl<'a> Previous<'a> {
                     self.head = None;
                 }
                 std::cmp::Ordering::Equal => return Ok(self.head.take()),
+                // An entry that is known by its name alone says nothing of the incarnation: what was captured under that name
+                // stays referred to.
+                _ if listed.is_name_alone() && head.name == listed.name => return Ok(self.head.take()),
                 std::cmp::Ordering::Greater => return Ok(None),
             }
         }

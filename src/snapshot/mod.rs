@@ -225,7 +225,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
         None => Sweep::whole(started),
     };
     let arcs = sweep.clone().into_arcs();
-    let mut tally = Tally::new(started, &arcs);
+    let mut tally = Tally::new(started, &arcs, place.reads_value());
     let mut previous = Previous::new(request.repository, earlier.as_ref(), request.index_key);
     let pass = Pass { request, place: &place, shared: &shared, sweep };
     pass.walk(&mut previous, &mut writer, &mut tally).await?;

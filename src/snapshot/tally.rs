@@ -16,6 +16,8 @@ pub(super) struct Tally {
     excluded: BTreeMap<String, u64>,
     records: Counts,
     readings: ReadingCount,
+    /// The source's operation that reads a value.
+    reads_value: &'static str,
 }
 
 /// What a run says by name.
@@ -28,13 +30,14 @@ pub(super) struct Named {
 
 impl Tally {
     /// For a run that began then and leaves these arcs.
-    pub(super) fn new(started: Timestamp, arcs: &[SweepArc]) -> Self {
+    pub(super) fn new(started: Timestamp, arcs: &[SweepArc], reads_value: &'static str) -> Self {
         Self {
             listed: 0,
             named: Named::default(),
             excluded: BTreeMap::new(),
             records: Counts::default(),
             readings: ReadingCount::new(started, arcs),
+            reads_value,
         }
     }
 
@@ -58,7 +61,7 @@ impl Tally {
     pub(super) fn add(&mut self, record: &Record) {
         self.records.add(record);
         self.readings.add(record);
-        self.named.unreadable.extend(record.refused().map(|refusal| UnreadableItem {
+        self.named.unreadable.extend(record.refused(self.reads_value).map(|refusal| UnreadableItem {
             name: record.secret.name.clone(),
             version: refusal.version.map(Into::into),
             part: refusal.part,
@@ -118,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_run_counts_by_rule_and_names_what_is_missing() {
-        let mut tally = Tally::new(Timestamp::UNIX_EPOCH, &[]);
+        let mut tally = Tally::new(Timestamp::UNIX_EPOCH, &[], "GetSecretValue");
         tally.listed = 9;
         tally.exclude("dev/*".into());
         tally.exclude("dev/*".into());

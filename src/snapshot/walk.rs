@@ -156,8 +156,11 @@ impl Pass<'_> {
         let mut still = HashSet::new();
         let mut entries = self.request.source.list();
         while let Some(listed) = entries.try_next().await? {
-            if missing.contains_key(&listed.id) {
-                still.insert(listed.id);
+            // One that was known by its name alone may have an identifier by now.
+            for id in [listed.id, listed.name] {
+                if missing.contains_key(&id) {
+                    still.insert(id);
+                }
             }
         }
         for (id, (listed, known, mut error)) in missing {
@@ -186,7 +189,8 @@ impl Sink<'_, '_> {
                 }
             }
             Err(error) => {
-                self.failures += 1;
+                // A refusal by name is an answer: whoever may read nothing at all is refused the listing.
+                self.failures += usize::from(error.kind != ErrorKind::Denied);
                 if error.kind == ErrorKind::Credentials || self.failures >= GIVE_UP_AFTER {
                     return Err(error.into());
                 }

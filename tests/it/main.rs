@@ -114,6 +114,7 @@ mod vault;
 mod vault_face;
 mod vault_lies;
 mod vault_restore;
+mod vault_sources;
 mod walks;
 mod worst_day;
 

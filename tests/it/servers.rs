@@ -135,9 +135,28 @@ impl Bao {
 
     /// Starts it.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with a second listener, whose address it gives: TLS by `server.pem` of a folder, and for clients with a
+    /// certificate by `ca.pem` alone.
+    pub fn start_tls(folder: &Path) -> (Self, String) {
+        let (port, file) = (free_port(), folder.join("listener.hcl"));
+        let folder = folder.display();
+        let listener = format!(
+            "listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_cert_file = \"{folder}/server.pem\"\n \
+             tls_key_file = \"{folder}/server.key\"\n tls_client_ca_file = \"{folder}/ca.pem\"\n \
+             tls_require_and_verify_client_cert = true\n}}\n"
+        );
+        std::fs::write(&file, listener).unwrap();
+        (Self::start_with(&[format!("-config={}", file.display())]), format!("https://127.0.0.1:{port}"))
+    }
+
+    fn start_with(more: &[String]) -> Self {
         let port = free_port();
         let mut command = Command::new(program("bao"));
         command.args(["server", "-dev", "-dev-no-store-token", &format!("-dev-root-token-id={}", Self::ROOT)]);
+        command.args(more);
         let server = Server::start(command.arg(format!("-dev-listen-address=127.0.0.1:{port}")), port);
         let bao = Self { endpoint: format!("http://127.0.0.1:{port}"), _server: server };
         // It listens before its engine is there.

@@ -172,7 +172,7 @@ fn an_address_that_can_lead_nowhere_is_refused_before_there_is_a_key() {
     let people = "--custodian Ana --custodian Bo --custodian Cy --threshold 2 --sheets sheets --yes";
     for (address, words) in [
         ("vault:kv", "the server is not a URL"),
-        ("vault:https://v/", "has no mount"),
+        ("vault:https://v/kv?except=a", "for an address without a mount"),
         ("vault:https://v/kv?token=s3cret", "token is not an option"),
     ] {
         let told = desk.run(&format!("init --repo repository {people} --source {address}")).expect(2).says(words);
@@ -186,8 +186,8 @@ fn an_address_that_can_lead_nowhere_is_refused_before_there_is_a_key() {
     let told = desk.finish(command.env("VAULT_TOKEN", "t").arg("snapshot")).expect(1).says("connection refused");
     assert!(told.err.contains("hint: check the network, the address"), "{}", told.err);
     let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
-    std::fs::write(desk.path("lifeboat.toml"), config.replace("127.0.0.1:9/kv", "127.0.0.1:9/")).unwrap();
-    desk.run("snapshot").expect(2).says("[source]: the address has no mount");
+    std::fs::write(desk.path("lifeboat.toml"), config.replace("127.0.0.1:9/kv", "127.0.0.1:9/kv?token=t")).unwrap();
+    desk.run("snapshot").expect(2).says("[source]: token is not an option");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,7 +104,9 @@ fn metadata() -> String {
 }
 
 fn data(version: &str) -> String {
-    format!("{{\"data\":{{\"data\":{{\"v\":{version}}},\"metadata\":{{\"version\":{version}}}}}}}")
+    format!(
+        "{{\"data\":{{\"data\":{{\"v\":{version}}},\"metadata\":{{\"version\":{version},\"created_time\":\"{TIME}\"}}}}}}"
+    )
 }
 
 fn honest(path: &str) -> Reply {

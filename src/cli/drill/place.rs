@@ -173,7 +173,7 @@ pub(super) struct To {
 pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
     if let Some(url) = &file.target.url {
         let url = url.parse()?;
-        app::known_source(&url).await?;
+        let url = app::known_target(&url).await?;
         let connected = app::connect_target(&url, 1.0, Some(Arc::clone(isolation))).await?;
         return Ok(To { connected, sandbox: None });
     }

@@ -118,7 +118,7 @@ async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
     if let Some(region) = to.region() {
         app::allowed(&policy(context)?, region)?;
     }
-    app::known_source(&to).await?;
+    let to = app::known_target(&to).await?;
     Ok(app::connect_target(&to, args.rate_share, None).await?)
 }
 

@@ -18,7 +18,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    app::{self, Found, Host, LeftOut},
+    app::{self, Estate, Found, Host, LeftOut},
     clock::{Clock, SystemClock},
     config::{CaptureSection, Sources},
     crypto::{IndexKey, Signer},
@@ -96,7 +96,7 @@ fn shard(text: &str) -> Result<Subset, String> {
 /// What a run captures.
 struct Chosen {
     found: Vec<Found>,
-    left_out: Vec<LeftOut>,
+    estate: Estate,
     /// Every account that is named anywhere.
     accounts: Vec<String>,
 }
@@ -115,6 +115,8 @@ struct Run<'a> {
     full: bool,
     /// Losses that a person accepts.
     drops: &'a [AcceptedDrop],
+    /// Whether the configuration means one source, whose run is the source's.
+    alone: bool,
     /// The newest snapshot of this run that the host remembers.
     remembered: Mutex<u64>,
 }
@@ -129,7 +131,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     let _lock = host.lock(repository.id())?;
-    let chosen = choose(&host, &args).await?;
+    let mut chosen = choose(&host, &args).await?;
     refuse_strange_drops(&args.drops, &chosen.found)?;
     let sealing = host.drill_sealing()?;
     if host.config.drill.full && sealing.is_some() {
@@ -144,7 +146,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     for accepted in appending.accepted() {
         context.output.warn(&format!("fault accepted: {accepted}"));
     }
+    chosen.estate.miss(judgement.chain().newest().into_keys(), &host.config.sources);
     tell_left_out(context, &host, &chosen, judgement.chain());
+    let alone = chosen.estate.is_one(&host.config.sources);
     let run = Run {
         host: &host,
         repository: &repository,
@@ -157,10 +161,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         sealing,
         full: args.full,
         drops: &args.drops,
+        alone,
         remembered: Mutex::new(0),
     };
     let mut captured = run.capture(context, chosen.found).await;
-    let alone = matches!(host.config.sources, Sources::One(_));
     if alone && let Some(failure) = captured.pop_if(|one| one.outcome.is_err()).and_then(|one| one.outcome.err()) {
         return Err(failure);
     }
@@ -171,9 +175,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let is_there = captured.iter().any(|one| one.outcome.is_ok());
     let sections = if args.no_copy || !is_there { &[][..] } else { &host.config.copies };
     let copies = copy_to(context, &host, &repository, &trust, sections, &args.accept, (Reach::Newest, false)).await?;
-    print::print(context, &captured, &chosen.left_out, &copies, alone);
+    print::print(context, &captured, &chosen.estate.left_out, &copies, alone);
     let exit = exit(&captured, &copies);
-    let is_missed = chosen.left_out.iter().any(LeftOut::is_missed);
+    let is_missed = chosen.estate.left_out.iter().any(LeftOut::is_missed);
     Ok(if is_missed && exit == Exit::Complete { Exit::Incomplete } else { exit })
 }
 
@@ -190,9 +194,8 @@ fn refuse_strange_drops(drops: &[AcceptedDrop], found: &[Found]) -> Result<(), F
 
 /// Names the accounts that are not captured though they were, or though nobody excluded them.
 fn tell_left_out(context: &Context, host: &Host, chosen: &Chosen, chain: &Chain) {
-    for left in chosen.left_out.iter().filter(|left| !left.is_excluded()) {
-        let LeftOut { account, reason } = left;
-        let words = format!("account {account} is left out: {reason}");
+    for left in chosen.estate.left_out.iter().filter(|left| !left.is_excluded()) {
+        let words = left.to_string();
         if left.is_missed() { context.output.warn(&words) } else { context.output.note(&words) }
     }
     if matches!(host.config.sources, Sources::Organization(_)) {
@@ -211,7 +214,7 @@ async fn choose(host: &Host, args: &Args) -> Result<Chosen, Failure> {
         args.sources.is_empty() || args.sources.iter().any(|filter| app::may_be(found, filter))
     };
     let sections: Vec<_> = estate.sections.iter().filter(may_be).cloned().collect();
-    let found = stream::iter(sections).map(|section| app::find(section, host)).buffered(ASKED_AT_ONCE);
+    let found = stream::iter(sections).map(|section| estate.find(section, host)).buffered(ASKED_AT_ONCE);
     let mut found: Vec<Found> = found.collect().await;
     app::refuse_twins(&found)?;
     let wanted = |place: &Place| {
@@ -225,9 +228,9 @@ async fn choose(host: &Host, args: &Args) -> Result<Chosen, Failure> {
         return Err(Failure::usage(format!("no configured source matches {}", filters.join(" or ")))
             .hint("[source] of the configuration, or the organization, lists the sources"));
     }
-    let accounts = estate.sections.into_iter().filter_map(|section| section.account);
+    let accounts = estate.sections.iter().filter_map(|section| section.account.clone());
     let accounts = accounts.chain(estate.left_out.iter().map(|left| left.account.clone())).collect();
-    Ok(Chosen { found, left_out: estate.left_out, accounts })
+    Ok(Chosen { found, estate, accounts })
 }
 
 impl Run<'_> {
@@ -236,7 +239,7 @@ impl Run<'_> {
         let watch = Watch::new(context.output.json);
         let several = found.len() > 1;
         // One of several, by --source or --shard, is named too.
-        let named = several || !matches!(self.host.config.sources, Sources::One(_));
+        let named = several || !self.alone;
         let captures = stream::iter(found).map(async |found| {
             let name = name(&found);
             let outcome =
@@ -252,7 +255,7 @@ impl Run<'_> {
     }
 
     async fn one(&self, found: Found, progress: &dyn Progress) -> Result<Report, Failure> {
-        let Found { section, outcome } = found;
+        let Found { section, is_one_of_many, outcome } = found;
         let role = section.access.role.as_ref();
         let by_role = |failure: Failure| match role {
             Some(role) => Failure { message: format!("{} (by {role})", failure.message), ..failure },
@@ -268,7 +271,7 @@ impl Run<'_> {
             witness: self.witness.as_ref(),
             signer: &self.signer,
             index_key: &self.index_key,
-            rules: self.rules(&section.capture, &place),
+            rules: self.rules(&section.capture, &place, !is_one_of_many),
             journal: Some(&self.journal(&place)),
             scratch: Some(&self.host.scratch()),
             drill: self.sealing.as_ref(),
@@ -282,17 +285,13 @@ impl Run<'_> {
         Ok(report)
     }
 
-    fn rules<'s>(&self, capture: &'s CaptureSection, place: &Place) -> Rules<'s> {
+    fn rules<'s>(&self, capture: &'s CaptureSection, place: &Place, expects_some: bool) -> Rules<'s> {
         Rules {
             exclude: &capture.exclude,
             exclude_deleted: capture.exclude_deleted,
             sweep_days: if self.full { 0 } else { capture.sweep_days },
             sweep_minutes: capture.sweep_minutes,
-            guard: LossGuard {
-                share: capture.drop_percent,
-                least: capture.drop_minimum,
-                expects_some: !matches!(self.host.config.sources, Sources::Organization(_)),
-            },
+            guard: LossGuard { share: capture.drop_percent, least: capture.drop_minimum, expects_some },
             accept_drop: self.drops.iter().find(|drop| drop.place.means(place)).map(|drop| drop.down_to),
         }
     }
@@ -300,10 +299,7 @@ impl Run<'_> {
     /// One source alone keeps the folder it always had; several have one each.
     fn journal(&self, place: &Place) -> PathBuf {
         let folder = self.host.journal_path(self.repository.id());
-        match self.host.config.sources {
-            Sources::One(_) => folder,
-            _ => folder.join(format!("{}.{}", place.account, place.region)),
-        }
+        if self.alone { folder } else { folder.join(folder_name(place)) }
     }
 
     fn remember(&self, report: &Report) -> Result<(), Failure> {
@@ -315,6 +311,13 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// A folder for a place: what a server calls itself is no path.
+fn folder_name(place: &Place) -> String {
+    let name = format!("{}.{}", place.account, place.region);
+    let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') && !name.contains("..");
+    if is_plain { name } else { Digest::of(name.as_bytes()).to_string() }
 }
 
 /// A source for people: the account is the configuration's word, or what was found.

@@ -94,11 +94,7 @@ fn captured(section: &OrganizationSection, places: &[&Place]) -> Vec<Whose> {
 
 /// A source without an account is whatever was captured in its region that no other source names.
 fn configured(sections: &[SourceSection], places: &[&Place]) -> Vec<Whose> {
-    let named = |section: &SourceSection| {
-        let account = section.account.clone();
-        account.map(|account| Whose { account: Some(account), region: region(section, places) })
-    };
-    let mut wanted: Vec<Whose> = sections.iter().filter_map(named).collect();
+    let mut wanted: Vec<Whose> = sections.iter().flat_map(|section| named(section, places)).collect();
     let addresses: BTreeSet<&SourceAddress> = sections.iter().map(|section| &section.url).collect();
     for address in addresses {
         let of = || sections.iter().filter(|it| it.url == *address);
@@ -114,10 +110,14 @@ fn configured(sections: &[SourceSection], places: &[&Place]) -> Vec<Whose> {
     wanted
 }
 
-/// The region in which a source's snapshots are looked for: a Vault's mount is known by the place that was captured.
-fn region(section: &SourceSection, places: &[&Place]) -> String {
-    let is = |place: &&&Place| section.account.as_ref() == Some(&place.account) && app::leads_to(&section.url, place);
-    places.iter().find(is).map_or_else(|| words(&section.url), |place| place.region.clone())
+/// A source with an account: the places that were captured of it, which of a Vault's address may be several mounts; or its
+/// address.
+fn named(section: &SourceSection, places: &[&Place]) -> Vec<Whose> {
+    let Some(account) = &section.account else { return Vec::new() };
+    let is = |place: &&&Place| *account == place.account && app::leads_to(&section.url, place);
+    let captured: Vec<Whose> = places.iter().filter(is).map(|place| whose(place)).collect();
+    let never = || vec![Whose { account: Some(account.clone()), region: words(&section.url) }];
+    if captured.is_empty() { never() } else { captured }
 }
 
 /// What an address says of the region.

@@ -4,19 +4,24 @@ use std::{fmt, str::FromStr};
 
 use reqwest::Url;
 
-use crate::model::Place;
+use crate::{model::Place, outward::VaultSettings};
+
+/// The scheme, as an address has it.
+const PREFIX: &str = "vault:";
 
 /// Where a KV engine is. Holds no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultAddress {
     /// The server, without a path.
     pub server: Url,
-    /// The mount's path, without slashes around it.
+    /// The mount's path, without slashes around it; empty where every mount is meant.
     pub mount: String,
     /// The namespace, such as `team/sub`.
     pub namespace: Option<String>,
     /// How to sign in.
     pub login: Login,
+    /// Of every mount those that are not meant.
+    pub except: Vec<String>,
 }
 
 /// How to sign in. Secrets stand in files and variables, never in an address.
@@ -33,6 +38,15 @@ pub enum Login {
         role_id: String,
         /// The file of the secret id.
         secret_id_file: String,
+        /// Whether the file holds a wrapping token instead: it opens once.
+        is_wrapped: bool,
+    },
+    /// The client certificate of the connection, at `auth/MOUNT`.
+    Certificate {
+        /// Where the method is mounted.
+        mount: String,
+        /// The role; without one every role is tried.
+        role: Option<String>,
     },
     /// A JSON web token of a file, at `auth/MOUNT`: Kubernetes, or any issuer.
     Jwt {
@@ -47,7 +61,7 @@ pub enum Login {
 
 /// Where Kubernetes puts a service account's token.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-const KNOWN: &str = "namespace, auth, auth_mount, role_id, secret_id_file, role, jwt_file";
+const KNOWN: &str = "namespace, auth, auth_mount, role_id, secret_id_file, secret_id_wrapped, role, jwt_file, except";
 
 /// Not an address of a KV engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,18 +72,53 @@ impl VaultAddress {
     /// Whether a place may be what this leads to: namespace and mount are the same. Which cluster answers, only it can tell.
     pub fn may_be(&self, place: &Place) -> bool {
         let namespace = place.account.split_once('/').map(|(_, namespace)| namespace);
-        let mount = place.region.rsplit_once('@').map(|(mount, _)| mount);
-        namespace == self.namespace.as_deref() && mount == Some(&self.mount)
+        let mount = place.region.rsplit_once('@').map_or("", |(mount, _)| mount);
+        let is_meant = if self.is_of_every_mount() { !self.is_excepted(mount) } else { mount == self.mount };
+        namespace == self.namespace.as_deref() && is_meant
     }
-}
 
-impl FromStr for VaultAddress {
-    type Err = BadVaultAddress;
+    /// Whether it names no mount, and so every one.
+    pub fn is_of_every_mount(&self) -> bool {
+        self.mount.is_empty()
+    }
 
-    /// Understands `vault:https://HOST:PORT/MOUNT?namespace=a/b&auth=approle&role_id=…&secret_id_file=…`.
-    fn from_str(text: &str) -> Result<Self, BadVaultAddress> {
+    /// Whether it says that a mount is not meant.
+    pub fn is_excepted(&self, mount: &str) -> bool {
+        self.except.iter().any(|excepted| excepted == mount)
+    }
+
+    /// One of its mounts.
+    pub fn at(&self, mount: &str) -> Self {
+        Self { mount: mount.to_owned(), except: Vec::new(), ..self.clone() }
+    }
+
+    /// Understands the address of a source: without a mount it means every one; without a server it is the one of `VAULT_ADDR`,
+    /// in the namespace of `VAULT_NAMESPACE`. An address that names its server is complete: no variable changes what it means.
+    ///
+    /// # Errors
+    /// [`BadVaultAddress`].
+    pub fn of_source(text: &str, settings: &VaultSettings) -> Result<Self, BadVaultAddress> {
+        let rest = text.strip_prefix(PREFIX).unwrap_or_default();
+        if !text.starts_with(PREFIX) || !(rest.is_empty() || rest.starts_with(['/', '?'])) {
+            return Self::parse(text);
+        }
+        let missing = "the address has no server, and VAULT_ADDR is not set";
+        let server = settings.address.as_deref().ok_or_else(|| BadVaultAddress(missing.into()))?;
+        let server = server.trim_end_matches('/');
+        if Url::parse(server).is_ok_and(|url| url.path() != "/" || url.query().is_some()) {
+            return Err(BadVaultAddress("VAULT_ADDR is not the address of a server alone".into()));
+        }
+        let mut address = Self::parse(&format!("{PREFIX}{server}{rest}"))?;
+        if !rest.contains("namespace=") {
+            let named = settings.namespace.as_deref().map(|name| name.trim_matches('/').to_owned());
+            address.namespace = named.filter(|name| !name.is_empty());
+        }
+        Ok(address)
+    }
+
+    fn parse(text: &str) -> Result<Self, BadVaultAddress> {
         let bad = |what: &str| BadVaultAddress(what.to_owned());
-        let rest = text.strip_prefix("vault:").ok_or_else(|| bad("the address does not begin with vault:"))?;
+        let rest = text.strip_prefix(PREFIX).ok_or_else(|| bad("the address does not begin with vault:"))?;
         let url = Url::parse(rest).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let mut server = url.filter(|url| url.host_str().is_some()).ok_or_else(|| bad("the server is not a URL"))?;
         if !server.username().is_empty() || server.password().is_some() {
@@ -78,9 +127,6 @@ impl FromStr for VaultAddress {
         let segments: Vec<&str> = server.path().split('/').filter(|part| !part.is_empty()).collect();
         let mount = segments.iter().map(|part| decoded(part)).collect::<Option<Vec<_>>>();
         let mount = mount.ok_or_else(|| bad("the mount is not UTF-8"))?.join("/");
-        if mount.is_empty() {
-            return Err(bad("the address has no mount"));
-        }
         let mut options = std::collections::BTreeMap::new();
         for (name, value) in server.query_pairs() {
             if options.insert(name.to_string(), value.to_string()).is_some() {
@@ -90,13 +136,30 @@ impl FromStr for VaultAddress {
         let namespace =
             options.remove("namespace").map(|it| it.trim_matches('/').to_owned()).filter(|it| !it.is_empty());
         let login = login(&mut options)?;
+        let except = options.remove("except").unwrap_or_default();
+        let except: Vec<String> =
+            except.split(',').map(|it| it.trim_matches('/').to_owned()).filter(|it| !it.is_empty()).collect();
+        if !(mount.is_empty() || except.is_empty()) {
+            return Err(bad("except is for an address without a mount"));
+        }
         if let Some(name) = options.keys().next() {
             return Err(BadVaultAddress(format!("{name} is not an option; known: {KNOWN}")));
         }
         server.set_path("");
         server.set_query(None);
         server.set_fragment(None);
-        Ok(Self { server, mount, namespace, login })
+        Ok(Self { server, mount, namespace, login, except })
+    }
+}
+
+impl FromStr for VaultAddress {
+    type Err = BadVaultAddress;
+
+    /// Understands `vault:https://HOST:PORT/MOUNT?namespace=a/b&auth=approle&role_id=…&secret_id_file=…`.
+    fn from_str(text: &str) -> Result<Self, BadVaultAddress> {
+        let address = Self::parse(text)?;
+        let whole = Some(address).filter(|address| !address.is_of_every_mount());
+        whole.ok_or_else(|| BadVaultAddress("the address has no mount".into()))
     }
 }
 
@@ -112,15 +175,21 @@ fn login(options: &mut std::collections::BTreeMap<String, String>) -> Result<Log
         "approle" => Ok(Login::AppRole {
             role_id: needs("role_id")?,
             secret_id_file: needs("secret_id_file")?,
+            is_wrapped: match options.remove("secret_id_wrapped").as_deref() {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => return Err(BadVaultAddress("secret_id_wrapped must be true or false".into())),
+            },
             mount: mount.unwrap_or(method),
         }),
+        "cert" => Ok(Login::Certificate { role: options.remove("role"), mount: mount.unwrap_or(method) }),
         "kubernetes" => {
             let role = needs("role")?;
             let jwt_file = options.remove("jwt_file").unwrap_or_else(|| SERVICE_ACCOUNT.into());
             Ok(Login::Jwt { role, jwt_file, mount: mount.unwrap_or(method) })
         }
         "jwt" => Ok(Login::Jwt { role: needs("role")?, jwt_file: needs("jwt_file")?, mount: mount.unwrap_or(method) }),
-        _ => Err(BadVaultAddress(format!("auth={method} is not known (token, approle, kubernetes or jwt)"))),
+        _ => Err(BadVaultAddress(format!("auth={method} is not known (token, approle, kubernetes, jwt or cert)"))),
     }
 }
 
@@ -143,7 +212,7 @@ impl fmt::Display for VaultAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut url = self.server.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.clear().extend(self.mount.split('/'));
+            path.clear().extend(self.mount.split('/').filter(|part| !part.is_empty()));
         }
         let mut options = Vec::new();
         if let Some(namespace) = &self.namespace {
@@ -151,14 +220,21 @@ impl fmt::Display for VaultAddress {
         }
         match &self.login {
             Login::Token => {}
-            Login::AppRole { mount, role_id, secret_id_file } => {
+            Login::AppRole { mount, role_id, secret_id_file, is_wrapped } => {
                 options.extend([("auth", "approle"), ("auth_mount", mount)]);
                 options.extend([("role_id", role_id.as_str()), ("secret_id_file", secret_id_file)]);
+                options.extend(is_wrapped.then_some(("secret_id_wrapped", "true")));
+            }
+            Login::Certificate { mount, role } => {
+                options.extend([("auth", "cert"), ("auth_mount", mount)]);
+                options.extend(role.as_deref().map(|role| ("role", role)));
             }
             Login::Jwt { mount, role, jwt_file } => {
                 options.extend([("auth", "jwt"), ("auth_mount", mount), ("role", role), ("jwt_file", jwt_file)]);
             }
         }
+        let except = self.except.join(",");
+        options.extend(Some(("except", except.as_str())).filter(|(_, list)| !list.is_empty()));
         if !options.is_empty() {
             url.query_pairs_mut().extend_pairs(options);
         }
@@ -188,9 +264,43 @@ mod tests {
         assert!(
             matches!(&pod.login, Login::Jwt { mount, jwt_file, .. } if mount == "eks" && jwt_file == SERVICE_ACCOUNT)
         );
-        for address in [plain, odd, role, pod] {
+        let wrapped = parse(&format!("{text}&secret_id_wrapped=true")).unwrap();
+        assert!(matches!(&wrapped.login, Login::AppRole { is_wrapped: true, .. }));
+        let cert = parse("vault:https://v/kv?auth=cert&role=backup").unwrap();
+        assert!(
+            matches!(&cert.login, Login::Certificate { mount, role: Some(role) } if mount == "cert" && role == "backup")
+        );
+        for address in [plain, odd, role, pod, wrapped, cert] {
             assert_eq!(parse(&address.to_string()).unwrap(), address, "{address}");
         }
+    }
+
+    #[test]
+    fn an_address_without_a_mount_means_every_one_and_without_a_server_the_one_of_the_variable() {
+        let mut settings = VaultSettings::default();
+        settings.address = Some("https://v.example:8200/".into());
+        settings.namespace = Some("/team/".into());
+        let set = settings.clone();
+        let of = |text: &str| VaultAddress::of_source(text, &set).map_err(|error| error.to_string());
+        let every = of("vault:").unwrap();
+        assert_eq!(every.to_string(), "vault:https://v.example:8200/?namespace=team");
+        assert!(every.is_of_every_mount() && of(&every.to_string()).unwrap() == every);
+        assert_eq!(
+            of("vault:/kv?auth=cert").unwrap().to_string(),
+            "vault:https://v.example:8200/kv?namespace=team&auth=cert&auth_mount=cert"
+        );
+        assert_eq!(of("vault:?namespace=").unwrap().namespace, None, "the root namespace can be meant");
+        assert_eq!(of("vault:https://w/").unwrap().to_string(), "vault:https://w/", "complete as it is");
+        let but = of("vault:https://w?except=a,/b/c/").unwrap();
+        assert_eq!(of(&but.to_string()).unwrap(), but);
+        let place = |mount: &str| Place { provider: "vault".into(), account: "c".into(), region: format!("{mount}@u") };
+        assert!(but.may_be(&place("kv")) && !but.may_be(&place("b/c")) && !every.may_be(&place("kv")));
+        assert_eq!(but.at("x y").to_string(), "vault:https://w/x%20y");
+        assert!(of("vault:https://w/kv?except=a").unwrap_err().contains("without a mount"));
+        let none = VaultAddress::of_source("vault:", &VaultSettings::default()).unwrap_err().to_string();
+        assert!(none.contains("VAULT_ADDR is not set"), "{none}");
+        settings.address = Some("https://v/path".into());
+        assert!(VaultAddress::of_source("vault:", &settings).is_err());
     }
 
     #[test]

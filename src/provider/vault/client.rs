@@ -10,19 +10,26 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
-use super::{VaultAddress, login, pace::Limiter};
+use super::{Login, VaultAddress, login, pace::Limiter};
 use crate::{
     isolation::Isolation,
-    outward::{self, Outward},
+    outward::{self, Outward, VaultSettings},
     provider::{ErrorKind, ProviderError, pace::pause},
 };
 
 /// The longest answer: Vault takes requests of 32 MiB, and no storage of it an entry of more than one.
 const LARGEST: usize = 32 * 1024 * 1024;
-/// How often a request is sent in all.
-const ATTEMPTS: u32 = 6;
+/// How often a request without a usable answer is sent again, unless `VAULT_MAX_RETRIES` says otherwise.
+const RETRIES: u32 = 5;
 /// The longest pause that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
+/// How long a request waits for a quota: one with a `block_interval` refuses everything until that ends, and does not say when.
+const LONGEST_BLOCK: Duration = Duration::from_mins(10);
+
+/// The operation that asks for the state of the cluster.
+const HEALTH: &str = "sys/health";
+/// What is to be done about a certificate that proves nothing.
+const UNTRUSTED: &str = "the server's certificate is not trusted (VAULT_CACERT names the authority that signed it)";
 
 /// The operation that writes a value: what the server says about one is not repeated.
 pub(super) const WRITE: &str = "data/write";
@@ -35,6 +42,7 @@ pub(super) struct Client {
     token: RwLock<Zeroizing<String>>,
     isolation: Option<Arc<Isolation>>,
     limiter: Limiter,
+    retries: u32,
 }
 
 /// What a request is about.
@@ -50,6 +58,14 @@ pub(super) struct About<'a> {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     body: Zeroizing<Vec<u8>>,
+}
+
+/// What the headers of an answer say about the quota.
+struct Quota {
+    /// When a refused request may be sent again.
+    retry_after: Option<Duration>,
+    /// Nothing is left of it until then.
+    used_up: Option<Duration>,
 }
 
 /// What every answer wraps what it says in.
@@ -77,16 +93,23 @@ impl Client {
             let words = "http:// beyond this machine would show every secret to the network; use https://";
             return Err(about.failed(ErrorKind::Invalid, "NotEncrypted", words));
         }
+        let settings = VaultSettings::of_process().map_err(setting)?;
+        if matches!(address.login, Login::Certificate { .. }) && !settings.has_certificate() {
+            let words = "auth=cert needs VAULT_CLIENT_CERT and VAULT_CLIENT_KEY";
+            return Err(about.failed(ErrorKind::Credentials, "NoCertificate", words));
+        }
+        let http = Outward::of_process().and_then(|outward| outward.vault_client(&settings, endpoint.is_plain()));
         let client = Self {
-            http: Outward::of_process().and_then(|outward| outward.web_client()).map_err(setting)?,
+            http: http.map_err(setting)?,
             server: address.server.clone(),
             namespace: address.namespace.clone(),
             token: RwLock::default(),
             isolation,
-            limiter: Limiter::new(Instant::now()),
+            limiter: Limiter::new(settings.rate, Instant::now()),
+            retries: settings.retries.unwrap_or(RETRIES),
         };
         let token = login::token(&client, &address.login).await?;
-        *client.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+        client.sign(token);
         Ok(client)
     }
 
@@ -97,7 +120,7 @@ impl Client {
             #[serde(default)]
             cluster_id: String,
         }
-        let about = About { operation: "sys/health", secret: None };
+        let about = About { operation: HEALTH, secret: None };
         // A standby answers 429 and knows the cluster too.
         let answer = self.send(about, Method::GET, &["sys", "health"], &[("standbyok", "true")], None).await?;
         let health: Health = answer.json(about)?;
@@ -119,6 +142,11 @@ impl Client {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(answer),
             _ => Err(self.refused(about, &answer).await),
         }
+    }
+
+    /// Takes a token for every request to come.
+    pub(super) fn sign(&self, token: Zeroizing<String>) {
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
     /// Posts `body` and reads the answer; to sign in.
@@ -154,29 +182,40 @@ impl Client {
         body: Option<&[u8]>,
     ) -> Result<Answer, ProviderError> {
         let url = self.url(path, query);
-        let mut attempt = 1;
+        let begun = Instant::now();
+        let (mut failures, mut refusals) = (0, 0);
         loop {
             self.limiter.acquire().await;
-            let (failure, asked_for) = match self.once(about, method.clone(), &url, body).await {
-                Ok((answer, asked_for)) => match answer.status.as_u16() {
-                    429 if about.operation != "sys/health" => {
-                        self.limiter.throttled(asked_for);
-                        (about.failed(ErrorKind::Throttled, "RateLimited", ""), asked_for)
+            let failure = match self.once(about, method.clone(), &url, body).await {
+                Ok((answer, quota)) => match answer.status.as_u16() {
+                    429 if about.operation != HEALTH => {
+                        refusals += 1;
+                        let wait = quota.retry_after.unwrap_or_else(|| pause(refusals)).min(LONGEST_PAUSE);
+                        self.limiter.throttled(quota.retry_after.map(|wait| wait.min(LONGEST_PAUSE)));
+                        if begun.elapsed() + wait > LONGEST_BLOCK {
+                            return Err(about.failed(ErrorKind::Throttled, "RateLimited", ""));
+                        }
+                        tokio::time::sleep(wait).await;
+                        continue;
                     }
                     // 412: a standby that has not caught up.
-                    412 | 500 | 502 | 504 => (about.refused(&answer), None),
-                    503 => (about.failed(ErrorKind::Unavailable, "Sealed", &answer.words(about)), None),
-                    _ => return Ok(answer),
+                    412 | 500 | 502 | 504 => about.refused(&answer),
+                    503 => about.failed(ErrorKind::Unavailable, "Sealed", &answer.words(about)),
+                    _ => {
+                        if let Some(reset) = quota.used_up {
+                            self.limiter.used_up(reset.min(LONGEST_PAUSE));
+                        }
+                        return Ok(answer);
+                    }
                 },
-                Err(failure) if failure.kind == ErrorKind::Unavailable => (failure, None),
+                Err(failure) if failure.kind == ErrorKind::Unavailable => failure,
                 Err(failure) => return Err(failure),
             };
-            if attempt == ATTEMPTS {
+            if failures == self.retries {
                 return Err(failure);
             }
-            tokio::time::sleep(asked_for.map_or_else(|| pause(attempt), |asked_for| asked_for.min(LONGEST_PAUSE)))
-                .await;
-            attempt += 1;
+            failures += 1;
+            tokio::time::sleep(pause(failures)).await;
         }
     }
 
@@ -186,7 +225,7 @@ impl Client {
         method: Method,
         url: &Url,
         body: Option<&[u8]>,
-    ) -> Result<(Answer, Option<Duration>), ProviderError> {
+    ) -> Result<(Answer, Quota), ProviderError> {
         if let Some(isolation) = &self.isolation {
             let host = url.host_str().unwrap_or_default();
             let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -205,8 +244,8 @@ impl Client {
                 request = request.header("X-Vault-Token", value);
             }
         }
-        // The cluster's health is told in the root namespace alone.
-        if let Some(namespace) = self.namespace.as_ref().filter(|_| about.operation != "sys/health") {
+        // The cluster's own state is nobody's namespace's: there it is refused.
+        if let Some(namespace) = self.namespace.as_ref().filter(|_| about.operation != HEALTH) {
             request = request.header("X-Vault-Namespace", namespace.as_str());
         }
         if let Some(body) = body {
@@ -216,10 +255,11 @@ impl Client {
             let is_final = outward::reason(error).is_some_and(outward::is_final);
             let (kind, code) =
                 if is_final { (ErrorKind::Invalid, "NoConnection") } else { (ErrorKind::Unavailable, "NoAnswer") };
-            about.failed(kind, code, outward::silence(error))
+            let words = Some(outward::silence(error)).filter(|words| *words != outward::UNTRUSTED);
+            about.failed(kind, code, words.unwrap_or(UNTRUSTED))
         };
         let mut response = request.send().await.map_err(|error| unanswered(&error))?;
-        let pause = response.headers().get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
+        let quota = Quota::of(response.headers());
         let status = response.status();
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
@@ -228,7 +268,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((Answer { status, body }, pause.map(Duration::from_secs)))
+        Ok((Answer { status, body }, quota))
     }
 
     /// `/v1/` and these segments, each escaped.
@@ -255,6 +295,16 @@ impl Client {
             }
         }
         about.refused(answer)
+    }
+}
+
+impl Quota {
+    fn of(headers: &header::HeaderMap) -> Self {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+        // Whole seconds, rounded down: of none nothing can be told.
+        let seconds = |name: &str| number(name).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let is_used_up = number("x-ratelimit-remaining") == Some(0);
+        Self { retry_after: seconds("retry-after"), used_up: seconds("x-ratelimit-reset").filter(|_| is_used_up) }
     }
 }
 
@@ -307,7 +357,7 @@ impl Answer {
         }
         match self.json::<Json>(about)?["errors"].as_array() {
             Some(errors) if errors.is_empty() => Ok(None),
-            _ => Err(about.bad("what answers is not a KV engine of version 2")),
+            _ => Err(about.bad("what answers is not a KV engine")),
         }
     }
 

@@ -66,6 +66,11 @@ impl Metadata {
         rows
     }
 
+    /// One version.
+    pub(super) fn row(&self, number: u64) -> Option<&Row> {
+        self.known.versions.get(&number.to_string())
+    }
+
     /// The identity: the path with the time it was made. A key that was deleted and made anew begins at version 1 again.
     pub(super) fn id(&self, name: &str) -> String {
         format!("{name}@{}", self.known.created_time)

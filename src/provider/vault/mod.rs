@@ -1,4 +1,4 @@
-//! HashiCorp Vault and OpenBao: secrets of one KV engine, version 2.
+//! HashiCorp Vault and OpenBao: secrets of one KV engine of either version, or of every one that a server has.
 //!
 //! A place is the cluster, the namespace and the mount with its UUID: an address is a name that another address may share.
 //! Reading changes nothing: no undelete, no renewal beyond the token's own.
@@ -11,9 +11,11 @@ mod login;
 mod metadata;
 mod mounts;
 mod pace;
+mod plain;
 mod policy;
 mod read;
 mod rules;
+mod server;
 mod wish;
 mod write;
 
@@ -23,10 +25,12 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 
 pub use address::{BadVaultAddress, Login, VaultAddress};
+pub use plain::VersionIds;
 pub use policy::backup_policy;
 pub use rules::VaultRules;
+pub use server::{Mounted, VaultServer};
 
-use super::{Applied, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
+use super::{Applied, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
 use crate::{
     isolation::Isolation,
     model::{Existing, Place, Secret, SecretValue, Step},
@@ -46,23 +50,34 @@ pub struct Vault {
     mount: Mount,
     place: Place,
     budget: Budget,
+    /// For an engine that gives no version ids itself.
+    ids: Option<VersionIds>,
 }
 
 impl Vault {
-    /// Signs in, and finds the engine.
+    /// Signs in, and finds the engine, which must be of version 2.
     ///
     /// # Errors
     /// No token, none that works, no such engine, or one of another version.
     pub async fn connect(address: &VaultAddress, isolation: Option<Arc<Isolation>>) -> Result<Self, ProviderError> {
-        let client = Client::connect(address, isolation).await?;
-        let mount = client.mount(&address.mount).await?;
-        let cluster = client.cluster().await?;
-        let account = match &address.namespace {
-            Some(namespace) => format!("{cluster}/{namespace}"),
-            None => cluster,
-        };
-        let place = Place { provider: SCHEME.into(), account, region: format!("{}@{}", mount.path, mount.uuid) };
-        Ok(Self { client: Arc::new(client), mount, place, budget: Budget::new(VALUES) })
+        let vault = VaultServer::connect(address, isolation).await?.engine(&address.mount).await?;
+        if vault.mount.has_versions {
+            return Ok(vault);
+        }
+        let about = client::About { operation: "connect", secret: None };
+        let words = format!("{} is KV version 1, which has no versions and can only be read", address.mount);
+        Err(about.failed(ErrorKind::Invalid, "KvVersion1", &words))
+    }
+
+    /// Whether the engine gives no version ids: [`with_version_ids`](Self::with_version_ids) must come before a reading.
+    pub fn needs_version_ids(&self) -> bool {
+        !self.mount.has_versions
+    }
+
+    /// One that makes version ids by `ids`.
+    #[must_use]
+    pub fn with_version_ids(self, ids: VersionIds) -> Self {
+        Self { ids: Some(ids), ..self }
     }
 }
 
@@ -81,7 +96,11 @@ impl Source for Vault {
     }
 
     async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
-        self.read_secret(listed, known).await
+        if self.mount.has_versions {
+            self.read_secret(listed, known).await
+        } else {
+            self.read_plain(listed, known).await
+        }
     }
 }
 

@@ -9,18 +9,23 @@ use std::{
 use crate::provider::pace::{Growth, Pace};
 
 /// Requests per second at first.
-const FIRST: f64 = 100.0;
+const FIRST: f64 = 50.0;
 const LEAST: f64 = 1.0;
-/// How the rate is found: the share is that of its rate which it gains in a second after a refusal.
-const GROWTH: Growth = Growth::Search { most: 20_000.0, share: 0.05 };
+/// The highest that is looked for.
+const MOST: f64 = 20_000.0;
+/// The share of its rate that is gained in a second after a refusal.
+const SHARE: f64 = 0.05;
 
 /// One rate for all requests of a connection.
 #[derive(Debug)]
 pub(super) struct Limiter(Mutex<Pace>);
 
 impl Limiter {
-    pub(super) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Pace::new(FIRST, LEAST, GROWTH, now)))
+    /// At most `most` requests per second, where a person says so.
+    pub(super) fn new(most: Option<f64>, now: Instant) -> Self {
+        let most = most.unwrap_or(MOST).min(MOST);
+        let growth = Growth::Search { most, share: SHARE };
+        Self(Mutex::new(Pace::new(FIRST.min(most), LEAST.min(most), growth, now)))
     }
 
     /// Waits for the next slot.
@@ -34,6 +39,11 @@ impl Limiter {
     /// Tells that a request was refused for the rate; none goes out before `pause` has passed.
     pub(super) fn throttled(&self, pause: Option<Duration>) {
         self.with(|pace| pace.throttled(Instant::now(), pause));
+    }
+
+    /// Takes the server's word that nothing is left of its quota: nothing goes out before it begins again.
+    pub(super) fn used_up(&self, until: Duration) {
+        self.with(|pace| pace.hold(Instant::now(), until));
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Pace) -> T) -> T {

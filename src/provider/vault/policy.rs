@@ -6,7 +6,7 @@ use super::VaultAddress;
 /// stand for anything.
 pub fn backup_policy(address: &VaultAddress) -> Option<String> {
     let mount = &address.mount;
-    if mount.contains(['*', '+', '"', '\\']) || mount.chars().any(char::is_control) {
+    if mount.is_empty() || mount.contains(['*', '+', '"', '\\']) || mount.chars().any(char::is_control) {
         return None;
     }
     let rule = |path: &str, may: &str| format!("path \"{mount}/{path}\" {{\n  capabilities = [{may}]\n}}\n");
@@ -18,6 +18,7 @@ pub fn backup_policy(address: &VaultAddress) -> Option<String> {
             rule("data/*", "\"read\""),
             "# OpenBao alone: names and metadata come together, in pages. Vault takes no notice of it.\n".into(),
             rule("detailed-metadata/*", "\"list\""),
+            format!("# An engine of version 1 needs this line alone:\n# path \"{mount}/*\" {{ capabilities = [\"read\", \"list\"] }}\n"),
         ]
         .concat(),
     )

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, value::RawValue};
 
@@ -24,7 +25,9 @@ const CHANGED: &str = "ChangedWhileReading";
 /// Values of one key read at the same time.
 const AT_ONCE: usize = 8;
 /// What one value may take, for the budget: an entry of a storage is no longer.
-const LARGEST: usize = 1024 * 1024;
+pub(super) const LARGEST: usize = 1024 * 1024;
+/// The operation that reads a value.
+pub(super) const READS_VALUE: &str = "read";
 
 /// What a version's answer says.
 #[derive(Deserialize)]
@@ -37,6 +40,8 @@ struct Said<'a> {
 #[derive(Deserialize)]
 struct SaidAbout {
     version: u64,
+    #[serde(default)]
+    created_time: Option<Timestamp>,
     #[serde(default)]
     destroyed: bool,
     #[serde(default)]
@@ -58,29 +63,28 @@ impl Vault {
         raw.map(|raw| Metadata::parse(raw, about)).transpose()
     }
 
+    /// What the metadata say is read once; that the values are of the same moment and incarnation, the answers with the values
+    /// say: each has its version's own time and state. Where one does not agree, all of it is read again.
     pub(super) async fn read_secret(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
         let name = listed.name.as_str();
         let gone = || About { operation: "metadata", secret: Some(name) }.failed(ErrorKind::NotFound, "NotFound", "");
-        let mut before = self.metadata(name).await?.ok_or_else(gone)?;
         for read in 1..=READS {
-            let (versions, held, vanished) = self.versions(name, &before, known).await?;
-            let after = self.metadata(name).await?.ok_or_else(gone)?;
-            let is_settled = after == before && !vanished;
+            let metadata = self.metadata(name).await?.ok_or_else(gone)?;
+            let (versions, held, is_settled) = self.versions(name, &metadata, known).await?;
             if is_settled || read == READS {
-                let mut secret = after.secret(name);
+                let mut secret = metadata.secret(name);
                 if !is_settled {
                     let (part, operation) = (Part::Versions, "metadata".to_owned());
                     secret.unreadable.push(Unreadable { part, operation, reason: CHANGED.into() });
                 }
-                let agrees = listed.fingerprint == Some(after.fingerprint());
+                let agrees = listed.fingerprint == Some(metadata.fingerprint());
                 return Ok(Fetched { secret, versions, agrees, held: Some(held) });
             }
-            before = after;
         }
         Err(gone())
     }
 
-    /// Every version with its value; whether one that was there is gone.
+    /// Every version with its value; whether all of them are as the metadata say.
     async fn versions(
         &self,
         name: &str,
@@ -100,14 +104,18 @@ impl Vault {
             rows.iter().filter_map(|(number, row)| Some((*number, state(*number, row)?))).collect();
         let wanted: Vec<u64> = rows.iter().map(|(number, _)| *number).filter(|it| !values.contains_key(it)).collect();
         let mut held = self.budget.reserve(wanted.len() * LARGEST).await;
-        let mut reads = stream::iter(wanted).map(|number| async move { (number, self.value(name, number).await) });
+        let mut reads = stream::iter(wanted).map(|number| async move { (number, self.answer(name, number).await) });
         let mut reads = std::pin::pin!(reads.by_ref().buffer_unordered(AT_ONCE));
-        let (mut vanished, mut bytes) = (false, 0);
+        let (mut is_settled, mut bytes) = (true, 0);
         while let Some((number, read)) = reads.next().await {
             let value = match read {
-                Ok(Some(value)) => value,
+                Ok(Some((value, created))) => {
+                    let row = metadata.row(number).map(|row| row.created_time);
+                    is_settled &= matches!(value, FetchedValue::Value(_)) && created.is_some() && created == row;
+                    value
+                }
                 Ok(None) => {
-                    vanished = true;
+                    is_settled = false;
                     FetchedValue::None
                 }
                 Err(error) if error.kind == ErrorKind::Denied => FetchedValue::Unreadable(error.code),
@@ -127,12 +135,21 @@ impl Vault {
             facets: row.facets(now),
             value: values.remove(&number).unwrap_or(FetchedValue::None),
         };
-        Ok((rows.into_iter().map(version).collect(), held, vanished))
+        Ok((rows.into_iter().map(version).collect(), held, is_settled))
     }
 
     /// The value of a version, or the state that it is in by now; `None`: there is no such version any more.
     pub(super) async fn value(&self, name: &str, number: u64) -> Result<Option<FetchedValue>, ProviderError> {
-        let about = About { operation: "data", secret: Some(name) };
+        Ok(self.answer(name, number).await?.map(|(value, _)| value))
+    }
+
+    /// And when the version that answers was made.
+    async fn answer(
+        &self,
+        name: &str,
+        number: u64,
+    ) -> Result<Option<(FetchedValue, Option<Timestamp>)>, ProviderError> {
+        let about = About { operation: READS_VALUE, secret: Some(name) };
         let text = number.to_string();
         let answer = self.client.get(about, &self.path("data", name), &[("version", &text)]).await?;
         // The body of a 404 tells a deleted or destroyed version from none.
@@ -140,7 +157,11 @@ impl Vault {
     }
 }
 
-fn value_of(answer: &Answer, number: u64, about: About<'_>) -> Result<Option<FetchedValue>, ProviderError> {
+fn value_of(
+    answer: &Answer,
+    number: u64,
+    about: About<'_>,
+) -> Result<Option<(FetchedValue, Option<Timestamp>)>, ProviderError> {
     let said: Wrapped<'_> =
         serde_json::from_slice(answer.bytes()).map_err(|_| about.bad("the answer is not the JSON of this request"))?;
     let Some(Said { data, metadata }) = said.data else {
@@ -148,16 +169,16 @@ fn value_of(answer: &Answer, number: u64, about: About<'_>) -> Result<Option<Fet
     };
     let metadata = metadata.filter(|metadata| metadata.version == number);
     let metadata = metadata.ok_or_else(|| about.bad("the answer is of another version"))?;
+    let created = metadata.created_time;
     if answer.status.is_success() {
         // Exactly the server's text: to read a number is to change it. What was written as null is null.
         let text = data.map_or("null", RawValue::get).to_owned();
-        return Ok(Some(FetchedValue::Value(SecretValue::fields(text))));
+        return Ok(Some((FetchedValue::Value(SecretValue::fields(text)), created)));
     }
-    match metadata {
-        SaidAbout { destroyed: true, .. } => Ok(Some(FetchedValue::Withheld(Withheld::Destroyed))),
-        SaidAbout { deletion_time, .. } if !deletion_time.is_empty() => {
-            Ok(Some(FetchedValue::Withheld(Withheld::Deleted)))
-        }
-        _ => Err(about.bad("the answer denies a version and does not say that it is deleted")),
-    }
+    let state = match metadata {
+        SaidAbout { destroyed: true, .. } => Withheld::Destroyed,
+        SaidAbout { deletion_time, .. } if !deletion_time.is_empty() => Withheld::Deleted,
+        _ => return Err(about.bad("the answer denies a version and does not say that it is deleted")),
+    };
+    Ok(Some((FetchedValue::Withheld(state), created)))
 }
