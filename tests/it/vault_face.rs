@@ -292,3 +292,13 @@ async fn a_source_in_a_namespace_is_captured() {
         assert!(told["source"]["account"].as_str().unwrap().ends_with("/team/sub"), "{told}");
     }
 }
+
+#[test]
+fn the_demo_tells_the_same_story_with_a_vault() {
+    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let demo = desk.run("demo --source vault --json --out good").expect(0).json();
+    assert_eq!((&demo["complete"], &demo["drill"]["result"]), (&json!(true), &json!("passed")), "{demo}");
+    assert!(demo["verification"]["values"].as_u64().unwrap() > 40, "{demo}");
+    let broken = desk.run("demo --source vault --out broken --break value").expect(3);
+    assert!(broken.err.contains("orrange-p2p/database/production"), "{}", broken.err);
+}

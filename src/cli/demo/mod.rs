@@ -1,12 +1,14 @@
 //! `lifeboat demo`: the whole story on the embedded sandbox.
 
 pub(super) mod estate;
+mod side;
 #[cfg(feature = "vault")]
 pub(super) mod vault_estate;
+#[cfg(feature = "vault")]
+mod vaults;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Instant,
 };
 
@@ -14,12 +16,16 @@ use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use self::estate::{DATABASE, Estate};
+use self::{
+    estate::DATABASE,
+    side::{Regions, Side},
+};
 use super::{
     Context, Exit, Failure, drill::summary, handover, init, made::Made, output::plural, restore as cli_restore,
     watch::Watch,
 };
 use crate::{
+    app::Connected,
     clock::{Clock, SystemClock, to_seconds},
     config::{
         Config, CustodySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, PolicySection, RepositorySection,
@@ -28,14 +34,9 @@ use crate::{
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
     drill::{self, Verdict},
-    emulator::{Sandbox, SandboxOptions},
     fsutil::{self, Access, Existing},
     isolation::Isolation,
     model::RepositoryId,
-    provider::{
-        Source, Target,
-        aws::{Aws, AwsSettings, StaticCredentials},
-    },
     repo::{self, AllowedSigner, Repository, Trust},
     restore::{self, Options, Values, Verification},
     share::Gathering,
@@ -58,6 +59,7 @@ const PRESENT: [usize; 3] = [1, 3, 4];
 #[command(after_help = "\
 Examples:
   lifeboat demo
+  lifeboat demo --source vault     the same with a Vault that is lost
   lifeboat demo --break value      must end with exit code 3 and name what differs
 
 No cloud account, no network beyond loopback. The folder it leaves can be looked at and thrown
@@ -66,9 +68,20 @@ pub struct Args {
     /// The folder it leaves (default: lifeboat-demo/TIME)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Where the secrets are that get lost
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Aws)]
+    source: Kind,
     /// Plant a fault in the restored side, to see that the comparison can fail
     #[arg(long = "break", value_enum, value_name = "WHAT")]
     plant: Option<Plant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// AWS Secrets Manager: one of two regions is lost
+    Aws,
+    /// A Vault: it is lost, and another one takes its secrets
+    Vault,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -77,9 +90,9 @@ enum Plant {
     Value,
 }
 
-/// The scene: an endpoint with two regions, and a folder for what is left behind.
+/// The scene: what is lost and what takes its place, and a folder for what is left behind.
 struct Scene {
-    sandbox: Sandbox,
+    side: Box<dyn Side>,
     out: PathBuf,
     watch: Watch,
 }
@@ -111,12 +124,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         return Err(Failure::new(Exit::Refused, format!("the folder {} is not empty", out.display())));
     }
     fsutil::create_folder(&out, Access::Private)?;
-    let sandbox = Sandbox::start(SandboxOptions::default()).await?;
-    let scene = Scene { sandbox, out, watch: Watch::new(context.output.json) };
+    let side = start(args.source, &out).await?;
+    let scene = Scene { side, out, watch: Watch::new(context.output.json) };
 
-    step(context, "1 ", &format!("a live account: {ACCOUNT} in {REGION_A}, on the embedded sandbox"));
-    let estate = Estate::new(&scene.sandbox.endpoint(), ACCOUNT, REGION_A);
-    estate.seed().await?;
+    step(context, "1 ", &format!("{}, on the embedded sandbox", scene.side.live()));
+    scene.side.seed().await?;
     step(context, "2 ", "init: a recovery key, split among 5 custodians of whom 3 are needed, then forgotten");
     let host = ceremony(&scene).await?;
     step(
@@ -124,15 +136,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         "3 ",
         "two days: snapshot, a rotation and a deletion, snapshot; each copied to the other region's storage",
     );
-    two_days(context, &scene, &host, &estate).await?;
-    step(context, "4 ", &format!("{REGION_A} is gone: every call to it fails, and the storage there with it"));
+    two_days(context, &scene, &host).await?;
+    let lost = scene.side.lost();
+    step(context, "4 ", &format!("{lost} is gone: every call to it fails, and the storage there with it"));
     let lost = lose_region(&scene).await?;
     step(context, "5 ", "a clean machine, the copy, and three sheets of paper");
     let recovery = Box::pin(recover(context, &scene, &host, args.plant, lost)).await?;
     step(
         context,
         "6 ",
-        &format!("the monthly drill: the same into account {SANDBOX_ACCOUNT}, compared, cleaned up, signed"),
+        &format!("the monthly drill: the same into {}, compared, cleaned up, signed", scene.side.drill_place()),
     );
     let (record, stored) = Box::pin(hold_drill(&scene, &host, &recovery)).await?;
     scene.watch.done();
@@ -150,7 +163,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     context.output.result(&value, || {
         let state = if held { "Every comparison held." } else { "A COMPARISON FAILED: see the warnings above." };
         format!(
-            "\n{}\n{state}\n\nRTO {:.1} s (region lost → everything restored and verified), RPO {:.1} s (age of the snapshot)\n{}\n\n\
+            "\n{}\n{state}\n\nRTO {:.1} s (lost → everything restored and verified), RPO {:.1} s (age of the snapshot)\n{}\n\n\
              sheets      {}\nscript      {}\nrepository  {}\nrecord      {}",
             cli_restore::verified_table(&recovery.verification),
             recovery.rto_seconds,
@@ -162,7 +175,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             record_file.display(),
         )
     });
-    scene.sandbox.shutdown().await;
     Ok(if held { Exit::Complete } else { Exit::Incomplete })
 }
 
@@ -174,17 +186,20 @@ fn step(context: &Context, number: &str, text: &str) {
     context.output.note(&format!("\n{number} {text}"));
 }
 
-impl Scene {
-    async fn provider(&self, account: &str, region: &str) -> Result<Aws, Failure> {
-        let mut settings = AwsSettings::region(region);
-        settings.endpoint = Some(self.sandbox.endpoint());
-        settings.credentials = Some(StaticCredentials {
-            access_key: account.to_owned(),
-            secret_key: Zeroizing::new("sandbox".to_owned()),
-        });
-        Ok(Aws::connect(settings).await?)
+async fn start(kind: Kind, out: &Path) -> Result<Box<dyn Side>, Failure> {
+    match kind {
+        Kind::Aws => Ok(Box::new(Regions::start().await?)),
+        #[cfg(feature = "vault")]
+        Kind::Vault => Ok(Box::new(vaults::Vaults::start(out).await?)),
+        #[cfg(not(feature = "vault"))]
+        Kind::Vault => {
+            let _ = out;
+            Err(Failure::usage("this build has no Vault: it lacks the feature vault"))
+        }
     }
+}
 
+impl Scene {
     fn storage(&self, region: &str) -> Result<Storage, Failure> {
         Ok(Storage::open(&self.out.join(region).join("repository").to_string_lossy())?)
     }
@@ -213,7 +228,7 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
     made.keep();
     fsutil::create_folder(&scene.out.join("region-a"), Access::Public)?;
     let repository = Repository::create(scene.storage("region-a")?, &ceremony.epoch, &ceremony.root).await?;
-    write_config(&config_path, keys, &ceremony.epoch)?;
+    write_config(&config_path, keys, &ceremony.epoch, scene.side.address())?;
     let trust = repository
         .trust(&repo::TrustAnchor { root: ceremony.epoch.root.clone(), recipient: ceremony.epoch.recipient.clone() })
         .await?;
@@ -221,12 +236,17 @@ async fn ceremony(scene: &Scene) -> Result<Host, Failure> {
 }
 
 /// The configuration a host would have; it points at the copy, which is what is left in the end.
-fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(), Failure> {
+fn write_config(
+    path: &Path,
+    keys: KeysSection,
+    epoch: &repo::Epoch,
+    (address, account): (String, Option<&'static str>),
+) -> Result<(), Failure> {
     let folder = std::path::absolute(path)?.parent().unwrap_or(Path::new(".")).to_owned();
     let url = |region: &str| folder.join(region).join("repository").to_string_lossy().into_owned();
     let config = Config {
         repository: RepositorySection { url: url("region-b") },
-        sources: Sources::One(SourceSection::new(format!("aws:{REGION_A}").parse()?, Some(ACCOUNT.into()))),
+        sources: Sources::One(SourceSection::new(address.parse()?, account.map(str::to_owned))),
         trust: TrustSection { root: epoch.root.to_string(), recipient: epoch.recipient.to_string() },
         keys,
         restore: RestoreSection::default(),
@@ -240,15 +260,15 @@ fn write_config(path: &Path, keys: KeysSection, epoch: &repo::Epoch) -> Result<(
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)
 }
 
-async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate) -> Result<(), Failure> {
+async fn two_days(context: &Context, scene: &Scene, host: &Host) -> Result<(), Failure> {
     for day in 1..=2 {
         if day == 2 {
-            estate.second_day().await?;
+            scene.side.second_day().await?;
         }
         let report = snapshot::run(&snapshot::Request {
             repository: &host.repository,
-            source: Arc::new(scene.provider(ACCOUNT, REGION_A).await?),
-            account: Some(ACCOUNT),
+            source: scene.side.source().await?,
+            account: scene.side.address().1,
             trust: &host.trust,
             witness: None,
             signer: &host.signer,
@@ -278,16 +298,16 @@ async fn two_days(context: &Context, scene: &Scene, host: &Host, estate: &Estate
 
 /// Takes region A and its storage away, and proves that they are.
 async fn lose_region(scene: &Scene) -> Result<Timestamp, Failure> {
-    scene.sandbox.control().set_region_down(REGION_A, true);
+    scene.side.lose();
     fsutil::move_folder(&scene.out.join("region-a"), &scene.out.join("region-a.lost"))?;
     let lost = SystemClock.now();
-    let reachable = match scene.provider(ACCOUNT, REGION_A).await {
-        Ok(provider) => Source::place(&provider).await.is_ok(),
+    let reachable = match scene.side.source().await {
+        Ok(provider) => provider.place().await.is_ok(),
         Err(_) => false,
     };
     let storage = Repository::open(scene.storage("region-a")?).await.is_ok();
     if reachable || storage {
-        return Err(Failure::new(Exit::Failed, "the lost region still answers"));
+        return Err(Failure::new(Exit::Failed, "what is lost still answers"));
     }
     Ok(lost)
 }
@@ -314,21 +334,17 @@ async fn recover(
     let trust = copy.trust(&custody::anchor(&key)).await?;
     let manifest = copy.judge(&trust, &[]).await?.newest(None)?;
     let records = copy.record_stream(&manifest, Opener::Recovery(&key));
-    let target = scene.provider(ACCOUNT, REGION_B).await?;
+    let Connected { target, readback } = scene.side.target().await?;
     let options = Options::default();
-    let found = restore::look(&target, &manifest, records, &options, None).await?;
+    let found = restore::look(&*target, &manifest, records, &options, None).await?;
     let plan = restore::make(&manifest, &found, &options)?;
     let summary = plan.summary()?;
     context.output.note(&format!("\n{}", cli_restore::describe(&plan, &summary, 0.9)?));
-    let (target, readback): (Arc<dyn Target>, Arc<dyn Source>) = (Arc::new(target.clone()), Arc::new(target));
 
     let values = Values::new(&copy, &manifest, &key);
     let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;
     if plant == Some(Plant::Value) {
-        let control = scene.sandbox.control();
-        let version = control
-            .corrupt_value(ACCOUNT, REGION_B, DATABASE, None)
-            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let version = scene.side.corrupt()?;
         context.output.note(&format!("   planted: one wrong byte in {DATABASE} version {version}"));
     }
     let verification = restore::verify(&plan, &values, &readback, &scene.watch).await?;
@@ -350,8 +366,10 @@ async fn hold_drill(
     host: &Host,
     recovery: &Recovery,
 ) -> Result<(drill::Record, repo::StoredDrill), Failure> {
-    let target = scene.provider(SANDBOX_ACCOUNT, REGION_B).await?;
-    let file = drill::DrillFile::parse(DRILL).expect("the text is a constant that parses");
+    let Connected { target, readback } = scene.side.drill_target().await?;
+    let account = target.place().await?.account;
+    let file = drill::DrillFile::parse(&scene.side.drill_file())
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let request = drill::Request {
         name: "demo",
         file: &file,
@@ -362,9 +380,9 @@ async fn hold_drill(
         remembered: &[],
         expected: None,
         accepted: &[],
-        target: Arc::new(target.clone()),
-        readback: Arc::new(target),
-        allowed_accounts: &[SANDBOX_ACCOUNT.to_owned()],
+        target,
+        readback,
+        allowed_accounts: &[account],
         canaries: &[],
         isolation: &Isolation::default(),
         signer: &host.signer,
@@ -386,6 +404,3 @@ async fn hold_drill(
         None => Ok((outcome.record, outcome.stored)),
     }
 }
-
-/// The drill of the demo.
-const DRILL: &str = "scenario = \"the region is gone\"\n[target]\naccount = \"999999999999\"\nregion = \"eu-west-1\"\n";

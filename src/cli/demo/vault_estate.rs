@@ -48,6 +48,12 @@ impl VaultEstate {
         Ok(())
     }
 
+    /// The second day: a rotation, and a version that is deleted.
+    pub(super) fn second_day(&self) -> Result<(), Failure> {
+        self.rotate(DATABASE, 1)?;
+        self.turn("delete", LEGACY, &[2])
+    }
+
     fn rotate(&self, name: &str, times: usize) -> Result<(), Failure> {
         let user = name.split('/').nth(1).unwrap_or(name);
         for _ in 0..times {

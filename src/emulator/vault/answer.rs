@@ -85,8 +85,7 @@ impl Answer {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
         };
-        let lines: String = errors.iter().map(|error| format!("\t* {error}\n")).collect();
-        Self::refused(status, &format!("{count} occurred:\n{lines}\n"))
+        Self::refused(status, &format!("{count} occurred:\n\t* {}\n\n", errors.join("\n\t* ")))
     }
 
     /// The token may not do this.

@@ -304,15 +304,14 @@ impl Reader<'_> {
                 } else {
                     None
                 };
-                match low {
-                    Some(low) => char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)),
-                    None => {
-                        // Half of a pair is U+FFFD; what follows it stands for itself.
-                        self.at = start;
-                        char::from_u32(high)
-                    }
-                }
-                .unwrap_or('\u{fffd}')
+                let found = if let Some(low) = low {
+                    char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))
+                } else {
+                    // Half of a pair is U+FFFD; what follows it stands for itself.
+                    self.at = start;
+                    char::from_u32(high)
+                };
+                found.unwrap_or('\u{fffd}')
             }
             other => return Err(unexpected(other, "in string escape code")),
         });
@@ -335,7 +334,7 @@ mod tests {
     use super::*;
 
     fn through(text: &str, numbers: Numbers) -> String {
-        Node::parse(text.as_bytes()).map(|node| node.write(numbers).unwrap_or_default()).unwrap_or_else(|error| error)
+        Node::parse(text.as_bytes()).map_or_else(|error| error, |node| node.write(numbers).unwrap_or_default())
     }
 
     #[test]

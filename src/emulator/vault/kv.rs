@@ -60,7 +60,8 @@ pub(super) struct Change {
     pub(super) cas_required: Option<bool>,
     pub(super) metadata_cas_required: Option<bool>,
     pub(super) delete_version_after: Option<Nanos>,
-    pub(super) custom: Option<Option<BTreeMap<String, String>>>,
+    /// Nothing in it takes back what is there.
+    pub(super) custom: Option<BTreeMap<String, String>>,
     /// The metadata version that the writer has seen.
     pub(super) seen: Option<u64>,
 }
@@ -148,7 +149,7 @@ impl Engine {
         key.metadata_cas_required = change.metadata_cas_required.unwrap_or(key.metadata_cas_required);
         key.delete_version_after = change.delete_version_after.unwrap_or(key.delete_version_after);
         if let Some(custom) = change.custom {
-            key.custom = custom;
+            key.custom = Some(custom).filter(|custom| !custom.is_empty());
         }
         key.metadata_version += 1;
         key.updated = now;
@@ -276,8 +277,7 @@ impl Version {
 /// How long a new version lives: the shorter of what engine and key say, unless the engine says never.
 fn lifetime(of_engine: Nanos, of_key: Nanos) -> Option<Nanos> {
     match (of_engine, of_key) {
-        (..0, _) | (_, ..0) => None,
-        (0, 0) => None,
+        (..0, _) | (_, ..0) | (0, 0) => None,
         (0, one) | (one, 0) => Some(one),
         (one, other) => Some(one.min(other)),
     }
@@ -379,7 +379,7 @@ mod tests {
         let mut engine = Engine::default();
         engine.describe("k", Change::default(), now(0)).unwrap();
         assert!(engine.keys.is_empty());
-        let custom = Some(Some([("a".to_owned(), "b".to_owned())].into()));
+        let custom = Some([("a".to_owned(), "b".to_owned())].into());
         engine.describe("k", Change { custom, ..Change::default() }, now(0)).unwrap();
         assert!(engine.read("k", 0).is_none());
         assert_eq!(put(&mut engine, "k", Some(0), 1), Ok(1));

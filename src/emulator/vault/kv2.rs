@@ -375,7 +375,7 @@ fn patch_metadata(engine: &mut Engine, request: &Request, name: &str, now: Times
     change.custom = match request.body.get("custom_metadata") {
         None => None,
         Some(Node::Fields(patch)) => Some(checked(patched(key, patch)?)?),
-        Some(_) => Some(None),
+        Some(_) => Some(BTreeMap::new()),
     };
     engine.describe(name, change, now).map_err(refused)?;
     Ok(Answer::done())
@@ -405,9 +405,9 @@ fn patched(key: &Key, patch: &Fields) -> Result<BTreeMap<String, String>, Answer
 }
 
 /// Custom metadata: numbers and truths become text.
-fn custom(node: &Node) -> Result<Option<BTreeMap<String, String>>, Answer> {
+fn custom(node: &Node) -> Result<BTreeMap<String, String>, Answer> {
     let fields = match node {
-        Node::Null => return Ok(None),
+        Node::Null => return Ok(BTreeMap::new()),
         Node::Fields(fields) => fields,
         other => {
             return Err(refused(&format!("error converting input for field \"custom_metadata\"{}", not_a_map(other))));
@@ -425,8 +425,8 @@ fn custom(node: &Node) -> Result<Option<BTreeMap<String, String>>, Answer> {
     checked(fields.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect::<Result<_, _>>()?)
 }
 
-/// Custom metadata within the limits; none at all where there is no entry.
-fn checked(custom: BTreeMap<String, String>) -> Result<Option<BTreeMap<String, String>>, Answer> {
+/// Custom metadata within the limits.
+fn checked(custom: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Answer> {
     let mut errors = Vec::new();
     let mut failed = |words: String| errors.push(format!("custom_metadata validation failed: {words}"));
     if custom.len() > MOST_CUSTOM {
@@ -456,7 +456,7 @@ fn checked(custom: BTreeMap<String, String>) -> Result<Option<BTreeMap<String, S
     if !errors.is_empty() {
         return Err(Answer::listed(400, &errors));
     }
-    Ok(Some(custom).filter(|custom| !custom.is_empty()))
+    Ok(custom)
 }
 
 /// A text as Go quotes it.

@@ -42,8 +42,8 @@ pub(super) fn scan<T>(keys: &BTreeMap<String, T>, folder: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn keys() -> BTreeMap<String, ()> {
-        ["l/a", "l/b", "l/b/c", "l/d/e/f", "l/z", "m"].map(|key| (key.to_owned(), ())).into()
+    fn keys() -> BTreeMap<String, u8> {
+        ["l/a", "l/b", "l/b/c", "l/d/e/f", "l/z", "m"].map(|key| (key.to_owned(), 0)).into()
     }
 
     #[test]
