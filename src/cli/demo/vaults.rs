@@ -69,6 +69,7 @@ impl Server {
         address.login = Login::AppRole {
             mount: "approle".into(),
             role_id: ROLE.into(),
+            is_wrapped: false,
             secret_id_file: std::path::absolute(file)?.to_string_lossy().into_owned(),
         };
         Ok(Self { sandbox, address })
