@@ -9,7 +9,7 @@ use super::{Context, Exit, Failure, history};
 use crate::{
     app::{self, Host},
     clock::{Clock, SystemClock},
-    config::{CopySection, ProviderAddress, SourceSection, Sources},
+    config::{CopySection, SourceAddress, SourceSection, Sources},
     custody,
     drill::{self, report},
     fsutil::{self, Access, Existing},
@@ -29,9 +29,9 @@ Examples:
 It holds nothing secret. Print it, and keep it where the region that may be lost is not. Without a configuration it is
 made from the copy alone. Exit code 3: the repository cannot be reached, and the page says what it lacks.")]
 pub struct Args {
-    /// A region to restore to (repeat)
-    #[arg(long, value_name = "aws:REGION", required = true)]
-    to: Vec<ProviderAddress>,
+    /// Where to restore to: `aws:REGION`, or `vault:https://HOST/MOUNT` (repeat)
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    to: Vec<SourceAddress>,
     /// Who is called first: a name and a telephone number (repeat; default: [custody] call of the configuration)
     #[arg(long, value_name = "TEXT")]
     call: Vec<String>,
@@ -63,14 +63,12 @@ struct SourceFacts {
     filter: String,
     /// Where it is, once it was captured.
     place: Option<Place>,
-    /// Whether this version can restore it.
-    is_restorable: bool,
     newest: Option<(u64, Timestamp)>,
 }
 
 pub(super) async fn run(context: &Context, mut args: Args) -> Result<Exit, Failure> {
     for target in &args.to {
-        app::known_region(&target.region).await?;
+        app::known_source(target).await?;
     }
     let mut facts = facts(context).await?;
     if context.global.config.exists() {
@@ -149,7 +147,6 @@ fn history_of(context: &Context, facts: &mut Facts, judgement: &crate::repo::Jud
         name: place.to_string(),
         filter: place.short(),
         place: Some((**place).clone()),
-        is_restorable: place.provider == "aws",
         newest: Some((newest.manifest().sequence, newest.manifest().time)),
     };
     facts.sources = judgement.chain().newest().iter().map(source).collect();
@@ -168,7 +165,7 @@ fn add_configured(facts: &mut Facts, host: &Host) {
     if facts.sources.is_empty() {
         let name = format!("{} of the organization", section.regions.join(" or "));
         let filter = "ACCOUNT:REGION".into();
-        facts.sources.push(SourceFacts { name, filter, place: None, is_restorable: true, newest: None });
+        facts.sources.push(SourceFacts { name, filter, place: None, newest: None });
     }
 }
 
@@ -182,7 +179,6 @@ fn add_source(facts: &mut Facts, source: &SourceSection) {
             name: format!("{} of account {account}", source.url),
             filter: format!("{account}:{}", source.url.region().unwrap_or("REGION")),
             place: None,
-            is_restorable: source.url.region().is_some(),
             newest: None,
         });
     }
@@ -309,13 +305,13 @@ fn machine(page: &mut String, facts: &Facts) {
     );
 }
 
-fn commands(page: &mut String, facts: &Facts, targets: &[ProviderAddress]) {
+fn commands(page: &mut String, facts: &Facts, targets: &[SourceAddress]) {
     let copy = facts.copies.first().map_or_else(|| "COPY".into(), |(url, _)| address_for_others(url));
     let expect = facts.newest.map_or_else(|| "N".into(), |(number, _)| number.to_string());
     add(page, "## 3  Look; nothing is written\n");
     add_command(page, &["lifeboat", "words", "--repo", &copy]);
     let mut restores: Vec<(String, Vec<String>)> = Vec::new();
-    for source in facts.sources.iter().filter(|source| source.is_restorable) {
+    for source in &facts.sources {
         for target in targets {
             let mut words: Vec<String> =
                 ["lifeboat", "restore", "--repo", &copy, "--to", &target.to_string()].map(str::to_owned).into();
@@ -331,17 +327,13 @@ fn commands(page: &mut String, facts: &Facts, targets: &[ProviderAddress]) {
         page,
         "The folder `sheets` has photos, PDFs or text files of the sheets. Leave `--share sheets/` out to type them.\n",
     );
-    for source in facts.sources.iter().filter(|source| !source.is_restorable) {
-        let words = "this version cannot restore it. `recover.py` in the copy, with the sheets, writes out its values.";
-        add(page, &format!("{}: {words}\n", source.name));
-    }
     for (title, words) in &restores {
         add(page, &format!("{title}\n"));
         let words: Vec<&str> = words.iter().map(String::as_str).chain(["--plan"]).collect();
         add_command(page, &words);
     }
     add(page, "## 4  Restore\n");
-    add(page, "Into another account than the source's, add `--account` and its number.\n");
+    add(page, "Into another account of AWS than the source's, add `--account` and its number.\n");
     for (title, words) in &restores {
         add(page, &format!("{title}\n"));
         add_command(page, &words.iter().map(String::as_str).collect::<Vec<_>>());

@@ -22,6 +22,7 @@ mod cli;
 mod cli_moto;
 mod command;
 mod complete;
+mod conformance;
 mod custody_cli;
 mod custody_crash;
 mod custody_init;

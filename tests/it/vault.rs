@@ -216,8 +216,8 @@ async fn a_host_backs_up_a_vault_from_the_first_command_to_the_second_day() {
     desk.run(&format!("show --source {filter}")).expect(3);
     desk.run("status").expect(3);
     desk.run("doctor").expect(0);
-    let page = desk.run("runbook --to aws:eu-west-1").expect(0).out;
-    assert!(page.contains("this version cannot restore it") && !page.contains("lifeboat restore"), "{page}");
+    let page = desk.run("runbook --to vault:https://west.example/secret --to aws:eu-west-1").expect(0).out;
+    assert!(page.contains("--to vault:https://west.example/secret") && page.contains("--to aws:eu-west-1"), "{page}");
     // Without this tool: what the server sent is what comes out.
     let script = desk.path("repository/recover.py");
     let sheets = ["02-bo", "04-dee", "05-eli"].map(|name| desk.path(&format!("sheets/{name}.txt")));

@@ -1,0 +1,296 @@
+//! One suite for every kind of provider: what holds of a source, of a target and of its rules, run on the memory, the embedded
+//! sandbox, moto, a real OpenBao server and the sandbox's Vault. Adding a provider means passing it (docs/adding-a-provider.md).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures::TryStreamExt as _;
+use lifeboat::{
+    emulator::{Sandbox, SandboxOptions},
+    model::{
+        Desired, Digest, Existing, Maps, Moved, Options, Place, Planned, Record, SecretValue, State, Step, Tag,
+        ValueKind, ValueState, Version, VersionFacets,
+    },
+    provider::{
+        Context, ErrorKind, Fetched, FetchedValue, Goal, Listed, Relation, Rules, Source, Target,
+        aws::{Aws, AwsSettings, StaticCredentials},
+        codec, rules,
+    },
+};
+
+/// A provider under test: what writes, what reads, and what it calls values.
+struct Kind {
+    target: Arc<dyn Target>,
+    source: Arc<dyn Source>,
+    rules: &'static dyn Rules,
+    place: Place,
+}
+
+impl Kind {
+    async fn new(both: impl Source + Target + Clone + 'static) -> Self {
+        let place = Source::place(&both).await.unwrap();
+        let rules = rules(&place.provider).expect("its rules are registered");
+        Self { target: Arc::new(both.clone()), source: Arc::new(both), rules, place }
+    }
+}
+
+const NAMES: [&str; 2] = ["conformance/one", "conformance/two"];
+
+/// A record of another place of the same kind, with the values that its kind has.
+fn record(place: &Place, name: &str, values: &[&str]) -> (Record, Vec<SecretValue>) {
+    let is_aws = place.provider == "aws";
+    let values: Vec<SecretValue> = values
+        .iter()
+        .map(|value| {
+            if is_aws {
+                SecretValue::text((*value).into())
+            } else {
+                SecretValue::fields(format!("{{\"v\":\"{value}\"}}"))
+            }
+        })
+        .collect();
+    let newest = values.len();
+    let version = |(number, value): (usize, &SecretValue)| Version {
+        id: if is_aws { format!("{number:08}-0000-4000-8000-000000000000") } else { number.to_string() },
+        current: number == newest,
+        labels: match newest - number {
+            0 if is_aws => vec!["AWSCURRENT".into()],
+            1 if is_aws => vec!["AWSPREVIOUS".into()],
+            _ => Vec::new(),
+        },
+        created: Some(format!("2026-01-01T00:00:{number:02}Z").parse().unwrap()),
+        facets: VersionFacets::default(),
+        value: ValueState::Stored {
+            pack: Digest::of(name.as_bytes()),
+            line: u32::try_from(number).unwrap(),
+            kind: value.kind(),
+            size: value.size(),
+        },
+    };
+    let mut secret = lifeboat::model::Secret { name: name.into(), id: format!("{name}@before"), ..Default::default() };
+    secret.facets.tags = vec![Tag { key: "team".into(), value: "a".into() }];
+    let versions = (1..).zip(&values).map(version).collect();
+    (Record { secret, versions, read: "2026-01-02T00:00:00Z".parse().unwrap(), listing: None }, values)
+}
+
+/// What a plan says of a record, made by the rules alone.
+fn plan(kind: &Kind, record: &Record, state: &State, goal: Goal) -> (Desired, Vec<Planned>) {
+    let source = Place { account: "elsewhere".into(), ..kind.place.clone() };
+    let (presence, policies, moved) = Default::default();
+    let moved: Moved = moved;
+    let options = Options { maps: Maps::default(), ..Options::default() };
+    let time = "2026-01-02T00:00:00Z".parse().unwrap();
+    let context = Context {
+        source: &source,
+        target: &kind.place,
+        options: &options,
+        time,
+        presence: &presence,
+        policies: &policies,
+        moved: &moved,
+    };
+    assert_eq!(kind.rules.refusal(record, &context), None);
+    let wish = kind.rules.wish(record, &context, false);
+    assert!(wish.lost.is_empty() && wish.refusal.is_none(), "a record of the kind itself is carried whole");
+    let mut desired = wish.desired;
+    kind.rules.settle(&mut desired, state, goal);
+    let writes = kind.rules.writes(&desired, state, goal);
+    (desired, writes.first.into_iter().chain(writes.then).chain(writes.last).collect())
+}
+
+async fn look(kind: &Kind, name: &str) -> Option<Existing> {
+    kind.target.look_up(name).await.unwrap()
+}
+
+async fn state(kind: &Kind, name: &str) -> State {
+    look(kind, name).await.map_or_else(State::default, |existing| kind.rules.state(&existing, &kind.place))
+}
+
+async fn read(kind: &Kind, name: &str) -> Fetched {
+    kind.source.fetch(&Listed::named(name), &|_, _| false).await.unwrap()
+}
+
+async fn apply(kind: &Kind, planned: &Planned, record: &Record, values: &[SecretValue]) -> Option<String> {
+    let at = |id: &String| record.versions.iter().position(|version| version.id == *id).unwrap();
+    let value = planned.source.as_ref().map(|id| &values[at(id)]);
+    let encoded = value.map(|value| codec::encode(&planned.codec, value).unwrap());
+    let value = encoded.as_ref().and_then(Option::as_ref).or(value);
+    kind.target.apply(&planned.write, None, value).await.unwrap().created
+}
+
+/// Everything that must hold, on an empty place.
+async fn conforms(kind: &Kind) {
+    nothing_is_an_answer(kind).await;
+    what_is_planned_is_made_and_each_step_may_be_sent_twice(kind).await;
+    another_secret_is_not_taken_for_the_same(kind).await;
+    known_values_are_not_read_and_a_new_incarnation_is(kind).await;
+    destruction_is_by_identity(kind).await;
+}
+
+async fn nothing_is_an_answer(kind: &Kind) {
+    assert_eq!(Target::place(&*kind.target).await.unwrap(), kind.place, "both say where they are");
+    let listed: Vec<Listed> = kind.source.list().try_collect().await.unwrap();
+    let names: Vec<String> = kind.target.names().try_collect().await.unwrap();
+    assert!(listed.is_empty() && names.is_empty());
+    assert!(look(kind, NAMES[0]).await.is_none());
+    assert!(kind.target.describe(NAMES[0]).await.unwrap().is_none());
+    let error = kind.source.fetch(&Listed::named(NAMES[0]), &|_, _| false).await.err().unwrap();
+    assert_eq!(error.kind, ErrorKind::NotFound);
+}
+
+async fn what_is_planned_is_made_and_each_step_may_be_sent_twice(kind: &Kind) {
+    for name in NAMES {
+        let (record, values) = record(&kind.place, name, &["one", "two", "three"]);
+        let mut imagined = State::default();
+        let (desired, writes) = plan(kind, &record, &imagined, Goal::Make);
+        let mut created = None;
+        for (number, planned) in writes.iter().enumerate() {
+            let id = apply(kind, planned, &record, &values).await;
+            created = created.or(id);
+            kind.rules.after(&mut imagined, &planned.write);
+            let is = state(kind, name).await;
+            assert!(
+                imagined.is_like(&is),
+                "after {:?} the rules imagine {imagined:?}, and it is {is:?}",
+                planned.write
+            );
+            apply(kind, planned, &record, &values).await;
+            assert!(imagined.is_like(&state(kind, name).await), "sent twice it is the same: {:?}", planned.write);
+            if number + 1 < writes.len() {
+                let relation = kind.rules.relate(&desired, &is);
+                assert_eq!(relation, Relation::Begun, "after write {number} of {}", writes.len());
+            }
+        }
+        let existing = look(kind, name).await.unwrap();
+        let (id, is) = (existing.secret.id.clone(), kind.rules.state(&existing, &kind.place));
+        assert_eq!(created.as_deref(), Some(id.as_str()), "a creation answers whom it created");
+        assert!(
+            kind.rules.is_identifier(&id, name, &kind.place) && !kind.rules.is_identifier(&id, "other", &kind.place)
+        );
+        assert_eq!(kind.rules.relate(&desired, &is), Relation::Same);
+        assert!(is.versions.iter().all(|version| kind.rules.may_become(&record, version)));
+        assert_eq!(kind.target.describe(&id).await.unwrap().unwrap().name, name);
+        let fetched = read(kind, name).await;
+        let ids: BTreeSet<&String> = fetched.versions.iter().map(|version| &version.id).collect();
+        assert_eq!(ids, desired.versions.iter().map(|version| &version.id).collect());
+        assert_eq!(fetched.versions.iter().filter(|version| version.current).count(), 1);
+        for (wanted, value) in desired.versions.iter().zip(&values) {
+            let found = fetched.versions.iter().find(|version| version.id == wanted.id).unwrap();
+            assert_eq!(found.current, wanted.current);
+            assert!(matches!(&found.value, FetchedValue::Value(found) if codec::is_same(value, found)));
+        }
+        assert_eq!(fetched.secret.facets.tags, record.secret.facets.tags, "and no mark of ours");
+    }
+    let listed: Vec<Listed> = kind.source.list().try_collect().await.unwrap();
+    assert_eq!(listed.iter().map(|it| it.name.as_str()).collect::<BTreeSet<_>>(), NAMES.into());
+    let mut names: Vec<String> = kind.target.names().try_collect().await.unwrap();
+    names.sort();
+    names.dedup();
+    assert_eq!(names, NAMES);
+}
+
+async fn another_secret_is_not_taken_for_the_same(kind: &Kind) {
+    let name = NAMES[0];
+    let (other, _) = record(&kind.place, name, &["one", "two"]);
+    let is = state(kind, name).await;
+    let (desired, _) = plan(kind, &other, &State::default(), Goal::Make);
+    assert!(matches!(kind.rules.relate(&desired, &is), Relation::Other(_)));
+    // Its current value alone is added, and the rest stays.
+    let (mut other, values) = record(&kind.place, name, &["four"]);
+    if kind.place.provider == "aws" {
+        other.versions[0].id = "00000009-0000-4000-8000-000000000000".into();
+    }
+    let (desired, writes) = plan(kind, &other, &is, Goal::AddCurrent);
+    for planned in &writes {
+        apply(kind, planned, &other, &values).await;
+    }
+    let fetched = read(kind, name).await;
+    let current = fetched.versions.iter().find(|version| version.current).unwrap();
+    assert_eq!(current.id, desired.versions[0].id);
+    assert!(matches!(&current.value, FetchedValue::Value(found) if codec::is_same(&values[0], found)));
+    assert_eq!(fetched.versions.len(), is.versions.len() + 1);
+}
+
+async fn known_values_are_not_read_and_a_new_incarnation_is(kind: &Kind) {
+    let name = NAMES[1];
+    let before = read(kind, name).await;
+    let id = before.secret.id.clone();
+    let known = |incarnation: &str, _: &str| incarnation == id;
+    let again = kind.source.fetch(&Listed::named(name), &known).await.unwrap();
+    assert!(again.versions.iter().all(|version| matches!(version.value, FetchedValue::Known)));
+    kind.target.apply(&Step::Destroy { name: name.into() }, Some(&id), None).await.unwrap();
+    let (record, values) = record(&kind.place, name, &["anew"]);
+    let (_, writes) = plan(kind, &record, &State::default(), Goal::Make);
+    for planned in &writes {
+        apply(kind, planned, &record, &values).await;
+    }
+    let anew = kind.source.fetch(&Listed::named(name), &known).await.unwrap();
+    assert_ne!(anew.secret.id, id, "it is another incarnation");
+    assert!(anew.versions.iter().all(|version| matches!(version.value, FetchedValue::Value(_))), "so it is read");
+}
+
+async fn destruction_is_by_identity(kind: &Kind) {
+    let name = NAMES[1];
+    let step = Step::Destroy { name: name.into() };
+    let there = read(kind, name).await.secret.id;
+    assert!(kind.target.apply(&step, None, None).await.is_err(), "never by name");
+    let other = format!("{there}x");
+    drop(kind.target.apply(&step, Some(&other), None).await);
+    assert!(look(kind, name).await.is_some(), "another identifier destroys nothing");
+    kind.target.apply(&step, Some(&there), None).await.unwrap();
+    assert!(look(kind, name).await.is_none());
+}
+
+async fn aws(endpoint: String) -> Aws {
+    let credentials = StaticCredentials { access_key: "111111111111".into(), secret_key: "x".to_owned().into() };
+    let credentials = Some(credentials);
+    let settings = AwsSettings { endpoint: Some(endpoint), credentials, ..AwsSettings::region("eu-west-1") };
+    Aws::connect(settings).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_sandbox_conforms() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    conforms(&Kind::new(aws(sandbox.endpoint()).await).await).await;
+}
+
+#[cfg(feature = "vault")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_openbao_server_conforms() {
+    use crate::servers::Bao;
+    let bao = Bao::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret-id");
+    bao.run(&["auth", "enable", "approle"]);
+    let policy = folder.path().join("all.hcl");
+    std::fs::write(&policy, RESTORE).unwrap();
+    bao.run(&["policy", "write", "restore", policy.to_str().unwrap()]);
+    bao.run(&["write", "auth/approle/role/restore", "token_policies=restore"]);
+    let role = bao.run(&["read", "-field=role_id", "auth/approle/role/restore/role-id"]);
+    std::fs::write(&file, bao.run(&["write", "-f", "-field=secret_id", "auth/approle/role/restore/secret-id"]))
+        .unwrap();
+    let address = format!(
+        "vault:{}/secret?auth=approle&role_id={}&secret_id_file={}",
+        bao.endpoint,
+        role.trim(),
+        file.to_str().unwrap()
+    );
+    let vault = lifeboat::provider::vault::Vault::connect(&address.parse().unwrap(), None).await.unwrap();
+    conforms(&Kind::new(vault).await).await;
+}
+
+/// The rights that docs/vault.md names, and no other.
+#[cfg(feature = "vault")]
+const RESTORE: &str = r#"
+path "secret/data/*" { capabilities = ["create", "read", "update"] }
+path "secret/metadata/*" { capabilities = ["create", "read", "update", "list", "delete"] }
+path "secret/delete/*" { capabilities = ["update"] }
+path "secret/destroy/*" { capabilities = ["update"] }
+"#;
+
+#[test]
+fn every_kind_that_can_be_named_has_rules() {
+    assert!(rules("aws").is_some() && rules("nowhere").is_none());
+    #[cfg(feature = "vault")]
+    assert!(rules("vault").is_some());
+    assert_eq!(ValueKind::Text, SecretValue::text(String::new()).kind());
+}
