@@ -89,7 +89,7 @@ fn facets(wish: &mut Wish, facets: &Facets, context: &Context<'_>) {
 }
 
 /// What other kinds keep beside a secret, and [`settings`] carries.
-const KNOWN_OTHERS: [&str; 3] = ["keep", "check_and_set", "file"];
+const KNOWN_OTHERS: [&str; 4] = ["keep", "check_and_set", "file", "engine"];
 
 /// Settings of another kind stand beside the secret for the way back; here they do nothing.
 fn settings(wish: &mut Wish, secret: &crate::model::Secret, carried: &mut Carried) {
