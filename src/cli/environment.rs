@@ -150,6 +150,14 @@ pub(super) fn asks_for_json() -> bool {
     by_argument || env::var("LIFEBOAT_JSON").is_ok_and(|text| parse_switch(&text) == Ok(true))
 }
 
+/// Whether the subcommand is `exec`, also when the arguments cannot be parsed.
+pub(super) fn asks_to_exec() -> bool {
+    let known = super::command();
+    let names = || known.get_subcommands().map(clap::Command::get_name);
+    let mut words = env::args_os().skip(1).take_while(|word| word != "--");
+    words.find(|word| names().any(|name| word == name)).is_some_and(|word| word == "exec")
+}
+
 /// The first configuration that is there: here, the user's, the machine's; here when there is none.
 pub(super) fn configuration(name: &str) -> PathBuf {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

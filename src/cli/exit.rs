@@ -22,6 +22,12 @@ pub enum Exit {
     Damaged = 6,
     /// Another run holds the lock.
     Locked = 7,
+    /// `exec`: the command was not started.
+    NotStarted = 125,
+    /// `exec`: the command cannot be run, as shells say it.
+    NotRunnable = 126,
+    /// `exec`: there is no such command, as shells say it.
+    NotThere = 127,
     /// Interrupted; run again to resume.
     Interrupted = 130,
     /// Complete, but nobody read the output to its end: what a shell gives for a program that SIGPIPE ended.
@@ -50,8 +56,19 @@ impl Exit {
             Self::NoQuorum => "no_quorum",
             Self::Damaged => "damaged",
             Self::Locked => "locked",
+            Self::NotStarted => "not_started",
+            Self::NotRunnable => "not_runnable",
+            Self::NotThere => "not_there",
             Self::Interrupted => "interrupted",
             Self::NoReader => "no_reader",
+        }
+    }
+
+    /// What `exec` ends with where its command did not start.
+    pub(super) fn of_exec(self) -> Self {
+        match self {
+            Self::NotRunnable | Self::NotThere | Self::Interrupted => self,
+            _ => Self::NotStarted,
         }
     }
 

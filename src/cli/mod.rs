@@ -15,6 +15,7 @@ mod exit;
 mod failure;
 mod forget;
 mod generate;
+mod glass;
 mod handover;
 mod history;
 mod host;
@@ -50,6 +51,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
 pub use failure::Failure;
+pub use glass::doors::{DOORS, Door};
 pub use output::Output;
 
 use crate::{
@@ -72,7 +74,8 @@ Examples:
       --share ana.txt --share cy.txt --share eli.txt
 
 Exit codes: 0 complete, 1 failed, 2 usage, 3 incomplete, 4 refused for safety, 5 no quorum,
-6 repository damaged, 7 locked, 130 interrupted, 141 nobody read the output to its end";
+6 repository damaged, 7 locked, 125 to 127 as `lifeboat exec` explains, 130 interrupted,
+141 nobody read the output to its end";
 
 /// The arguments.
 #[derive(Debug, Parser)]
@@ -130,6 +133,10 @@ enum Command {
     Snapshot(snapshot::Args),
     List(list::Args),
     Show(show::Args),
+    Get(glass::get::Args),
+    Versions(glass::versions::Args),
+    Exec(glass::exec::Args),
+    Export(glass::export::Args),
     Diff(diff::Args),
     Check(check::Args),
     Status(status::Args),
@@ -200,7 +207,11 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     crypto::harden_process();
     let is_json = environment::asks_for_json();
-    let exit = started();
+    let exit = match started() {
+        // A command that is not started must not seem to have ended with a code of its own.
+        exit if environment::asks_to_exec() && !HELPED.load(Ordering::Relaxed) => exit.of_exec(),
+        exit => exit,
+    };
     // Help and the version are printed as they are.
     if is_json && !HELPED.load(Ordering::Relaxed) {
         envelope::finish(exit);
@@ -365,6 +376,10 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Snapshot(args) => Box::pin(snapshot::run(&context, args)).await,
         Command::List(args) => list::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
+        Command::Get(args) => Box::pin(glass::get::run(&context, args)).await,
+        Command::Versions(args) => Box::pin(glass::versions::run(&context, args)).await,
+        Command::Exec(args) => Box::pin(glass::exec::run(&context, args)).await,
+        Command::Export(args) => Box::pin(glass::export::run(&context, args)).await,
         Command::Diff(args) => Box::pin(diff::run(&context, args)).await,
         Command::Check(args) => check::run(&context, args).await,
         Command::Status(args) => status::run(&context, args).await,

@@ -10,10 +10,13 @@ mod npm;
 mod python;
 mod shell;
 mod systemd;
+mod write;
 
 use std::{fmt, str::FromStr};
 
 use zeroize::Zeroizing;
+
+pub use write::{Unwritable, Writing, line, write};
 
 /// A reader of `.env` files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use super::{Estate, Name};
 use crate::{
     crypto::Opener,
-    model::{Digest, Place, Record, Secret, SecretValue, ValueState, Version},
+    model::{AWSCURRENT, Digest, Place, Record, Secret, SecretValue, ValueState, Version},
     repo::{Chosen, Lookup, RepoError, Repository, pack_name},
     text,
 };
-
-/// The label of the version that an application gets, where a provider labels it.
-const CURRENT: &str = "AWSCURRENT";
 
 /// Reads secrets of an estate with a key that opens it.
 pub struct Secrets<'a> {
@@ -279,7 +276,7 @@ fn copy_of(value: &SecretValue) -> SecretValue {
 /// [`NotFound::NoCurrent`].
 pub fn current(record: &Record) -> Result<&Version, NotFound> {
     let stated = record.versions.iter().find(|version| version.current);
-    let labelled = || record.versions.iter().find(|version| version.has(CURRENT));
+    let labelled = || record.versions.iter().find(|version| version.has(AWSCURRENT));
     stated
         .or_else(labelled)
         .ok_or_else(|| NotFound::NoCurrent { name: record.secret.name.clone(), there: there(record) })

@@ -35,6 +35,7 @@ fn commands() -> Vec<String> {
         "list --repo nowhere --json",
         "show",
         "show --json",
+        "versions app/database",
         "check --json",
         "status",
         "forget --keep-last 9 --plan",

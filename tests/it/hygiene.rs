@@ -1,7 +1,10 @@
 //! No value, share or key anywhere it does not belong: planted, then looked for in everything that was printed or written.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions};
+use lifeboat::{
+    cli::DOORS,
+    emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions},
+};
 
 use crate::command::{Desk, SHEETS, files};
 
@@ -66,6 +69,74 @@ async fn nothing_secret_is_printed_or_left_in_a_file() {
     sandbox.shutdown().await;
 }
 
+/// What gives values out is one list, and the command line hands none over elsewhere.
+#[test]
+fn values_leave_by_the_doors_of_one_list_alone() {
+    let command = lifeboat::cli::command();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let doors: Vec<(&str, &str)> = DOORS.iter().map(|door| (door.command, door.file)).collect();
+    assert!(doors.len() >= 3);
+    for door in DOORS {
+        let found = door.command.split(' ').try_fold(&command, |at, word| at.find_subcommand(word));
+        assert!(found.is_some(), "{} is no command", door.command);
+        assert!(root.join(door.file).is_file() && !door.gives.is_empty(), "{}", door.file);
+    }
+    let mut looked_at = 0;
+    for (path, content) in files(&root.join("src/cli")) {
+        let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let text = String::from_utf8(content).unwrap();
+        let is_door = doors.iter().any(|(_, file)| *file == name);
+        assert!(is_door || !text.contains(".expose()"), "{name} exposes a value");
+        looked_at += 1;
+    }
+    assert!(looked_at > 40, "{looked_at} files");
+}
+
+/// The doors give values where they should, and nowhere else: never on stderr, and into files that only the owner can read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gives_values_out_gives_them_where_it_says_and_nowhere_else() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    sandbox.control().put(ACCOUNT, "eu-central-1", "app/marked", MARKERS[0]).unwrap();
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    desk.run("snapshot").expect(0);
+    let before: Vec<std::path::PathBuf> = files(desk.folder.path()).into_iter().map(|(path, _)| path).collect();
+    let tries = [
+        ("get", format!("get app/marked {SHEETS} -vv"), ""),
+        ("get", format!("get app/marked {SHEETS} -vv --output got"), "got"),
+        ("exec", format!("exec -vv --secret MARKED=app/marked {SHEETS} -- printenv MARKED"), ""),
+        ("export", format!("export -vv --format json --secret MARKED=app/marked {SHEETS}"), ""),
+        (
+            "export",
+            format!("export -vv --format docker-secrets --secret MARKED=app/marked {SHEETS} --output run"),
+            "run/MARKED",
+        ),
+    ];
+    for (door, words, file) in &tries {
+        assert!(DOORS.iter().any(|known| known.command == *door));
+        let ran = desk.run(words).expect(0);
+        assert_eq!(ran.out.contains(MARKERS[0]), file.is_empty(), "{door}");
+        for form in forms(MARKERS[0]) {
+            assert!(!holds(ran.err.as_bytes(), &form), "{door} prints a value to stderr");
+        }
+    }
+    for door in DOORS.iter().filter(|door| !door.command.contains(' ')) {
+        assert!(tries.iter().any(|(tried, ..)| *tried == door.command), "{} is not tried", door.command);
+    }
+    for (path, content) in files(desk.folder.path()) {
+        let name = path.strip_prefix(desk.folder.path()).unwrap().to_string_lossy().into_owned();
+        let is_asked_for = tries.iter().any(|(_, _, file)| *file == name);
+        assert!(is_asked_for || !holds(&content, MARKERS[0].as_bytes()), "{name} holds a value");
+        if is_asked_for {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+        } else {
+            assert!(before.contains(&path), "{name} is new");
+        }
+    }
+    sandbox.shutdown().await;
+}
+
 /// Every command, with `RUST_LOG=trace`, as text and as JSON, succeeding and failing.
 fn run_everything(desk: &Desk, sandbox: &Sandbox) {
     desk.init();
@@ -88,6 +159,17 @@ fn run_everything(desk: &Desk, sandbox: &Sandbox) {
             run(words).expect(0);
         }
         run(&format!("check --depth values {SHEETS}")).expect(0);
+        run(&format!("versions app/marked {SHEETS}")).expect(0);
+        run("versions app/marked").expect(0);
+        // What gives values out, where it fails: with a bad field, a bad name, no command, no variable, too few sheets.
+        run(&format!("get app/marked {SHEETS} --field /none")).expect(2);
+        run(&format!("get app/marked {SHEETS} --version none")).expect(2);
+        run("get app/marked --share sheets/01-ana.txt").expect(5);
+        desk.run(&format!("exec --secret LD_PRELOAD=app/marked {SHEETS}{json} -- true")).expect(125);
+        desk.run(&format!("exec --secret app/marked --secret app/none {SHEETS}{json} -- true")).expect(125);
+        desk.run(&format!("exec --secret MARKED=app/marked {SHEETS}{json} -- true")).expect(0);
+        run(&format!("export --format k8s --name UP --secret app/marked {SHEETS}")).expect(2);
+        run(&format!("export --format json --secret A=app/marked --secret A=app/marked {SHEETS}")).expect(3);
         run("check --depth values --share sheets/01-ana.txt").expect(5);
         run(&format!("restore --repo west --to aws:eu-central-1 {SHEETS} --yes")).expect(4);
         run(&format!("restore --repo west --to aws:eu-west-1 {SHEETS} --plan")).expect(0);

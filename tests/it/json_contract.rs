@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::command::{Desk, Ran, SHEETS};
 
 const ACCOUNT: &str = "111111111111";
-const OUTCOMES: [(i32, &str); 10] = [
+const OUTCOMES: [(i32, &str); 13] = [
     (0, "complete"),
     (1, "failed"),
     (2, "usage"),
@@ -17,6 +17,9 @@ const OUTCOMES: [(i32, &str); 10] = [
     (5, "no_quorum"),
     (6, "damaged"),
     (7, "locked"),
+    (125, "not_started"),
+    (126, "not_runnable"),
+    (127, "not_there"),
     (130, "interrupted"),
     (141, "no_reader"),
 ];
@@ -168,6 +171,13 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
         "custody signer list",
         &format!("{restore} --plan"),
         &format!("{restore} --yes"),
+        &format!("get app/one {SHEETS}"),
+        &format!("get app/one {SHEETS} --output one"),
+        "get app/one --share sheets/01-ana.txt",
+        "versions app/one",
+        &format!("versions app/one {SHEETS}"),
+        &format!("export --format json --secret ONE=app/one {SHEETS}"),
+        &format!("export --format json --secret ONE=app/one {SHEETS} --output one.json"),
         "restore --repo west --to aws:eu-west-1 --yes --share sheets/01-ana.txt",
         "restore --repo nowhere --to aws:eu-west-1 --yes --share sheets/01-ana.txt",
         "drill list",
@@ -185,6 +195,8 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     }
     let ran = desk.run_as("999999999999", &format!("drill run --to aws:eu-west-1 {SHEETS} --yes --json"));
     seen.look("drill run", &ran);
+    let ran = desk.run("exec --secret ONE=app/one --share sheets/01-ana.txt --json -- true");
+    seen.look("exec", &ran);
     for words in ["drill list --json", "drill show --json", "status --json"] {
         seen.look(words, &desk.run(words));
     }

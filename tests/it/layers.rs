@@ -26,8 +26,8 @@ use crate::{
 };
 
 /// A host in memory that runs on any day.
-struct Host {
-    sample: Sample,
+pub struct Host {
+    pub sample: Sample,
     source: Arc<Memory>,
     drill: Option<DrillSealing>,
     config: Option<&'static [u8]>,
@@ -46,7 +46,7 @@ fn name(number: u64) -> String {
 }
 
 impl Host {
-    fn with(secrets: u64, value: impl Fn(u64) -> String) -> Self {
+    pub fn with(secrets: u64, value: impl Fn(u64) -> String) -> Self {
         let host = Self {
             sample: Sample::empty(Storage::memory()),
             source: Arc::new(Memory::new("111111111111", "eu-central-1")),
@@ -61,12 +61,12 @@ impl Host {
     }
 
     /// Puts a secret with one version there; another version each day.
-    fn put(&self, name: &str, day: i64, value: &str) {
+    pub fn put(&self, name: &str, day: i64, value: &str) {
         let version = HeldVersion::text(&format!("v{day}"), &["AWSCURRENT"], value);
         self.source.insert(Secret { name: name.into(), ..Secret::default() }, vec![version]);
     }
 
-    async fn run(&self, number: i64) -> Report {
+    pub async fn run(&self, number: i64) -> Report {
         let mut known = self.known.lock().await;
         let (repository, anchor) = (&self.sample.repository, self.sample.anchor());
         if known.is_none() {
