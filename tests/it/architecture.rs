@@ -3,6 +3,7 @@
 //! A scanner, not a parser: comments and literals are blanked first, so that only code counts.
 
 mod code;
+mod kinds;
 
 use std::{
     collections::BTreeSet,
