@@ -133,13 +133,16 @@ async fn every_state_of_a_version_comes_back_as_what_it_is() {
         put("deleted", value);
         put("shrunk", value);
         put("lapses", value);
+        put("lapsed", value);
     }
     world.bao.run(&["kv", "destroy", "-mount=secret", "-versions=1,2,3", "destroyed"]);
     world.bao.run(&["kv", "delete", "-mount=secret", "deleted"]);
     world.bao.run(&["kv", "metadata", "put", "-mount=secret", "-max-versions=2", "shrunk"]);
-    world.bao.run(&["kv", "metadata", "put", "-mount=secret", "-delete-version-after=2s", "lapses"]);
+    world.bao.run(&["kv", "metadata", "put", "-mount=secret", "-delete-version-after=1h", "lapses"]);
+    world.bao.run(&["kv", "metadata", "put", "-mount=secret", "-delete-version-after=2s", "lapsed"]);
     put("shrunk", 4);
     put("lapses", 4);
+    put("lapsed", 4);
     world.bao.run(&["kv", "metadata", "put", "-mount=secret", "-custom-metadata=a=b", "nothing-yet"]);
     let wide: serde_json::Map<String, Json> =
         (0..600).map(|number| (format!("field-{number:03}"), json!(number))).collect();
@@ -162,8 +165,8 @@ async fn every_state_of_a_version_comes_back_as_what_it_is() {
     assert!(text(&read(&vault, &found["long"]).await, 0).len() > 1024 * 1024);
     // After the deletion that was to come, nobody reads it, and what is known stays known.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    assert_eq!(words(&read(&vault, &found["lapses"]).await).last(), Some(&version(4, true, "deleted")));
-    let again = vault.fetch(&found["lapses"], &|_, version| version == "4").await.unwrap();
+    assert_eq!(words(&read(&vault, &found["lapsed"]).await).last(), Some(&version(4, true, "deleted")));
+    let again = vault.fetch(&found["lapsed"], &|_, version| version == "4").await.unwrap();
     assert_eq!(words(&again).last(), Some(&version(4, true, "known")));
 }
 
