@@ -37,25 +37,22 @@ fn statement(text: &mut Text<'_>, found: &mut Found, line: usize) -> Result<(), 
     text.at += end + 1;
     text.take_while(is_blank);
     let name = trimmed_end(&rest[..end]);
-    match text.peek() {
-        Some(quote @ (b'\'' | b'"')) => {
-            let Some(value) = quoted(text, quote) else {
-                text.at -= usize::from(text.peek().is_none());
-                return Err(FaultKind::Unterminated);
-            };
-            let (value, caveat) = if quote == b'"' { plain(&value, true) } else { (value, None) };
-            found.pair(line, name, value, caveat);
-            let tail = text.take_while(|byte| byte != b'\n').trim_ascii();
-            if !tail.is_empty() && tail[0] != b'#' {
-                found.fault(text.line(), FaultKind::Trailing);
-            }
+    if let Some(quote @ (b'\'' | b'"')) = text.peek() {
+        let Some(value) = quoted(text, quote) else {
+            text.at -= usize::from(text.peek().is_none());
+            return Err(FaultKind::Unterminated);
+        };
+        let (value, caveat) = if quote == b'"' { plain(&value, true) } else { (value, None) };
+        found.pair(line, name, value, caveat);
+        let tail = text.take_while(|byte| byte != b'\n').trim_ascii();
+        if !tail.is_empty() && tail[0] != b'#' {
+            found.fault(text.line(), FaultKind::Trailing);
         }
-        _ => {
-            let value = text.take_while(|byte| byte != b'\n');
-            let comment = value.windows(2).position(|two| two == b" #").unwrap_or(value.len());
-            let (value, caveat) = plain(trimmed_end(&value[..comment]), false);
-            found.pair(line, name, value, caveat);
-        }
+    } else {
+        let value = text.take_while(|byte| byte != b'\n');
+        let comment = value.windows(2).position(|two| two == b" #").unwrap_or(value.len());
+        let (value, caveat) = plain(trimmed_end(&value[..comment]), false);
+        found.pair(line, name, value, caveat);
     }
     Ok(())
 }

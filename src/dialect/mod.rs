@@ -229,9 +229,9 @@ pub fn read(bytes: &[u8], dialect: Dialect) -> Reading {
         found.fault(1, FaultKind::ByteOrderMark);
     }
     match dialect {
-        Dialect::Dotenv => npm::read(text, &mut found),
-        Dialect::Node => node::read(text, &mut found),
-        Dialect::Python => python::read(text, &mut found),
+        Dialect::Dotenv => npm::read(&text, &mut found),
+        Dialect::Node => node::read(&text, &mut found),
+        Dialect::Python => python::read(&text, &mut found),
         Dialect::Shell | Dialect::Direnv => shell::read(text, &mut found),
         Dialect::Compose => compose::read(text, &mut found),
         Dialect::Docker => lines::docker(text, &mut found),
@@ -324,7 +324,7 @@ impl<'a> Text<'a> {
 }
 
 fn count_breaks(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+    bytes.split(|byte| *byte == b'\n').count() - 1
 }
 
 /// A space or a tab, not a line break.
@@ -386,15 +386,12 @@ fn replaced(bytes: &[u8], pairs: &[(&[u8; 2], u8)]) -> Zeroizing<Vec<u8>> {
     let mut plain = Zeroizing::new(Vec::with_capacity(bytes.len()));
     let mut at = 0;
     while at < bytes.len() {
-        match pairs.iter().find(|(from, _)| bytes[at..].starts_with(&from[..])) {
-            Some((_, to)) => {
-                plain.push(*to);
-                at += 2;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
+        if let Some((_, to)) = pairs.iter().find(|(from, _)| bytes[at..].starts_with(&from[..])) {
+            plain.push(*to);
+            at += 2;
+        } else {
+            plain.push(bytes[at]);
+            at += 1;
         }
     }
     plain

@@ -2,7 +2,7 @@
 
 use super::{FaultKind, Found, Text, kept, replaced};
 
-pub(super) fn read(text: Text<'_>, found: &mut Found) {
+pub(super) fn read(text: &Text<'_>, found: &mut Found) {
     // Node drops every carriage return, and the spaces at the end of the file.
     let mut plain = zeroize::Zeroizing::new(Vec::with_capacity(text.bytes.len()));
     plain.extend(text.bytes.iter().filter(|byte| **byte != b'\r'));

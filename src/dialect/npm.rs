@@ -2,7 +2,7 @@
 
 use super::{FaultKind, Found, Text, is_space, kept, replaced, trimmed, with_plain_breaks};
 
-pub(super) fn read(text: Text<'_>, found: &mut Found) {
+pub(super) fn read(text: &Text<'_>, found: &mut Found) {
     let plain = with_plain_breaks(text.bytes, true);
     let mut text = Text::new(&plain);
     while !text.is_at_end() {
@@ -14,14 +14,15 @@ pub(super) fn read(text: Text<'_>, found: &mut Found) {
             Some(b'#') => {
                 text.take_line();
             }
-            Some(_) => match name(&mut text) {
-                Some(name) => value(&mut text, found, line, name),
-                None => {
+            Some(_) => {
+                if let Some(name) = name(&mut text) {
+                    value(&mut text, found, line, name);
+                } else {
                     let rest = text.take_line();
                     let kind = if rest.contains(&b'=') { FaultKind::Name } else { FaultKind::NoValue };
                     found.fault(line, kind);
                 }
-            },
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::{Caveat, FaultKind, Found, Text, is_blank, is_space, room, trimmed_end, with_plain_breaks};
 
-pub(super) fn read(text: Text<'_>, found: &mut Found) {
+pub(super) fn read(text: &Text<'_>, found: &mut Found) {
     // The file is opened as text: every line break is a `\n` then.
     let plain = with_plain_breaks(text.bytes, true);
     let mut text = Text::new(&plain);
@@ -81,14 +81,12 @@ fn quoted_name<'a>(text: &mut Text<'a>) -> Result<&'a [u8], FaultKind> {
 }
 
 fn value(text: &mut Text<'_>) -> Result<Zeroizing<Vec<u8>>, FaultKind> {
-    match text.peek() {
-        Some(quote @ (b'\'' | b'"')) => quoted(text, quote),
-        _ => {
-            let line = text.take_while(|byte| byte != b'\n');
-            let comment = (1..line.len()).find(|at| line[*at] == b'#' && is_blank(line[at - 1]));
-            Ok(Zeroizing::new(trimmed_end(&line[..comment.unwrap_or(line.len())]).to_vec()))
-        }
+    if let Some(quote @ (b'\'' | b'"')) = text.peek() {
+        return quoted(text, quote);
     }
+    let line = text.take_while(|byte| byte != b'\n');
+    let comment = (1..line.len()).find(|at| line[*at] == b'#' && is_blank(line[at - 1]));
+    Ok(Zeroizing::new(trimmed_end(&line[..comment.unwrap_or(line.len())]).to_vec()))
 }
 
 /// A quote ends at the first one that no backslash escapes; of other escapes, single quotes know `\\` alone.

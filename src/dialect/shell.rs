@@ -64,7 +64,7 @@ fn word(text: &mut Text<'_>) -> Result<Word, FaultKind> {
         let follows_colon = byte == b':';
         match byte {
             b' ' | b'\t' | b'\n' | b';' => break,
-            b'&' | b'|' | b'<' | b'>' | b'(' | b')' => return Err(FaultKind::Command),
+            b'&' | b'|' | b'<' | b'>' | b'(' | b')' | b'`' => return Err(FaultKind::Command),
             b'\'' => single(text, &mut value)?,
             b'"' => double(text, &mut value, &mut caveat)?,
             b'\\' => {
@@ -77,7 +77,6 @@ fn word(text: &mut Text<'_>) -> Result<Word, FaultKind> {
                 }
             }
             b'$' => dollar(text, &mut value, &mut caveat, true)?,
-            b'`' => return Err(FaultKind::Command),
             _ => {
                 if byte == b'~' && is_tilde_place {
                     caveat = Some(Caveat::Expanded);
@@ -122,7 +121,6 @@ fn double(text: &mut Text<'_>, value: &mut Zeroizing<Vec<u8>>, caveat: &mut Opti
                 }
             }
             b'$' => dollar(text, value, caveat, false)?,
-            b'`' => return Err(FaultKind::Command),
             _ => {
                 value.push(byte);
                 text.at += 1;

@@ -122,10 +122,8 @@ impl Outward {
         is_plain: bool,
     ) -> Result<reqwest::Client, BadSetting> {
         let mut builder = self.http().map_err(|error| BadSetting::new(error.to_string()))?;
-        if !is_plain {
-            if let Some(tls) = settings.tls.config(&self.roots)? {
-                builder = builder.tls_backend_preconfigured(tls);
-            }
+        if !is_plain && let Some(tls) = settings.tls.config(&self.roots)? {
+            builder = builder.tls_backend_preconfigured(tls);
         }
         let builder = builder.timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
         builder.build().map_err(|error| BadSetting::new(error.without_url().to_string()))

@@ -101,8 +101,8 @@ fn a_thousand_snapshots_cost_each_part_of_an_index_once() {
         let mut found = timeline(repository, opener, &snapshots, &Name::new("app/0000")).await.unwrap();
         found.compare(&Secrets::new(repository, opener)).await.unwrap();
         let took = began.elapsed();
-        let manifests = || snapshots.iter().map(|snapshot| snapshot.manifest());
-        let files: BTreeSet<_> = manifests().flat_map(|manifest| manifest.index_files()).collect();
+        let manifests = || snapshots.iter().map(lifeboat::repo::Chosen::manifest);
+        let files: BTreeSet<_> = manifests().flat_map(lifeboat::repo::Manifest::index_files).collect();
         let all: usize = manifests().map(|manifest| manifest.index_files().count()).sum();
         println!(
             "{DAYS} snapshots: {} index files read of {} ({all} references) in {took:?}",

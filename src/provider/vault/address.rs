@@ -88,6 +88,7 @@ impl VaultAddress {
     }
 
     /// One of its mounts.
+    #[must_use]
     pub fn at(&self, mount: &str) -> Self {
         Self { mount: mount.to_owned(), except: Vec::new(), ..self.clone() }
     }

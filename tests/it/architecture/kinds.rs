@@ -45,7 +45,9 @@ fn rooms_above_the_providers_name_ever_fewer_kinds() {
     let fewer = known.iter().any(|(path, count)| counted.get(*path).copied().unwrap_or(0) < *count);
     if fewer {
         let mut text = String::new();
-        counted.iter().for_each(|(path, count)| writeln!(text, "{path} {count}").expect("a text"));
+        for (path, count) in &counted {
+            writeln!(text, "{path} {count}").expect("a text");
+        }
         fs::write(&path, text).expect("the table can be written");
         panic!("fewer than before: {TABLE} has been written anew, look at it and commit it");
     }
