@@ -15,7 +15,7 @@ use crate::{
 
 /// Nobody is signed in.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SignedIn;
+pub(super) struct SignedIn(());
 
 impl SignedIn {
     /// Nothing.
@@ -32,7 +32,6 @@ pub(super) fn settled(address: &str) -> Result<SourceAddress, BadSource> {
 }
 
 /// As it is.
-#[expect(clippy::unnecessary_wraps, reason = "its other form can fail")]
 pub(super) fn one_engine(address: &str) -> Result<SourceAddress, BadSource> {
     settled(address)
 }

@@ -33,7 +33,7 @@ pub(super) enum Growth {
         per_second: f64,
     },
     /// It is nobody's word: twice as fast each second until the first throttling, then by this share of itself.
-    #[cfg_attr(not(feature = "vault"), expect(dead_code, reason = "AWS publishes its quotas"))]
+    #[cfg_attr(not(any(feature = "vault", test)), expect(dead_code, reason = "AWS publishes its quotas"))]
     Search {
         /// The highest rate.
         most: f64,
