@@ -198,6 +198,8 @@ pub enum SourceAddress {
     Aws(ProviderAddress),
     /// `vault:https://HOST:PORT/MOUNT`, understood by whoever connects.
     Vault(String),
+    /// `env:PATH`, understood by whoever connects.
+    Env(String),
 }
 
 /// A configuration that cannot be used.
@@ -210,11 +212,16 @@ pub enum ConfigError {
     #[error("{0:?} is not a provider address (expected aws:REGION, such as aws:eu-central-1)")]
     Address(String),
     /// Not a source's address.
-    #[error("{0:?} is not an address (expected aws:REGION or vault:https://HOST:PORT/MOUNT)")]
+    #[error("{0:?} is not an address (expected aws:REGION, vault:https://HOST:PORT/MOUNT or env:FOLDER)")]
     SourceAddress(String),
     /// A kind that this build was made without.
-    #[error("this build cannot read {0}: it lacks the feature vault")]
-    NoVault(String),
+    #[error("this build cannot read {address}: it lacks the feature {feature}")]
+    NotInThisBuild {
+        /// The address.
+        address: String,
+        /// What the build would need.
+        feature: &'static str,
+    },
     /// No sweep at all.
     #[error("sweep_days must be at least 1")]
     SweepDays,
@@ -371,7 +378,7 @@ impl SourceAddress {
     pub fn region(&self) -> Option<&str> {
         match self {
             Self::Aws(address) => Some(&address.region),
-            Self::Vault(_) => None,
+            Self::Vault(_) | Self::Env(_) => None,
         }
     }
 }
@@ -380,9 +387,14 @@ impl FromStr for SourceAddress {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (owned, lacks) =
+            (text.to_owned(), |feature| ConfigError::NotInThisBuild { address: text.to_owned(), feature });
         if text.starts_with("vault:") {
-            let known = cfg!(feature = "vault");
-            return if known { Ok(Self::Vault(text.to_owned())) } else { Err(ConfigError::NoVault(text.to_owned())) };
+            return if cfg!(feature = "vault") { Ok(Self::Vault(owned)) } else { Err(lacks("vault")) };
+        }
+        if text.starts_with("env:") {
+            let known = cfg!(all(unix, feature = "dotenv"));
+            return if known { Ok(Self::Env(owned)) } else { Err(lacks("dotenv")) };
         }
         text.parse().map(Self::Aws).map_err(|_| ConfigError::SourceAddress(text.to_owned()))
     }
@@ -406,7 +418,7 @@ impl fmt::Display for SourceAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Aws(address) => address.fmt(f),
-            Self::Vault(text) => f.write_str(text),
+            Self::Vault(text) | Self::Env(text) => f.write_str(text),
         }
     }
 }

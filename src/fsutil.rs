@@ -126,6 +126,20 @@ pub fn check_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Sets the permission bits of a file that this program wrote.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+#[cfg(unix)]
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    no_link(&mut options);
+    let set = options.open(path).and_then(|file| file.set_permissions(fs::Permissions::from_mode(mode)));
+    set.map_err(|error| at(path, &error))
+}
+
 /// Moves a folder within one file system.
 ///
 /// # Errors

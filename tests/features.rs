@@ -74,6 +74,7 @@ fn the_version_tells_what_is_in() {
         ("gcs", cfg!(feature = "gcs")),
         ("azure", cfg!(feature = "azure")),
         ("vault", cfg!(feature = "vault")),
+        ("dotenv", cfg!(feature = "dotenv")),
         ("scan", cfg!(feature = "scan")),
         ("paper", cfg!(feature = "paper")),
     ] {

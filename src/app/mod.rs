@@ -2,6 +2,7 @@
 
 mod apart;
 mod drill;
+mod files;
 mod sources;
 mod targets;
 #[cfg_attr(not(feature = "vault"), path = "no_vaults.rs")]
@@ -32,6 +33,8 @@ pub use apart::{
     Elsewhere, Known, Neighbours, TooClose, Whereabouts, allowed, apart, beside, closeness, key_of_a_source,
     whereabouts,
 };
+#[cfg(all(unix, feature = "dotenv"))]
+pub use files::examine_files;
 pub use sources::{
     BadSource, Estate, EstateError, Found, LeftOut, account_of, connect, hidden_from_listings, known_source,
     known_target, leads_to, may_be, refuse_twins, settings,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
-    Host, HostError, NoSuchRegion, known_region,
+    Host, HostError, NoSuchRegion, files, known_region,
     vaults::{self, SignedIn},
 };
 use crate::{
@@ -102,6 +102,10 @@ pub enum BadSource {
     #[cfg(feature = "vault")]
     #[error(transparent)]
     Vault(#[from] BadVaultAddress),
+    /// Not an address of `.env` files.
+    #[cfg(all(unix, feature = "dotenv"))]
+    #[error(transparent)]
+    Env(#[from] crate::provider::dotenv::BadEnvAddress),
     /// A variable that cannot be understood.
     #[cfg(feature = "vault")]
     #[error(transparent)]
@@ -136,7 +140,7 @@ impl Host {
             let section = SourceSection { url: known_source(&section.url).await?, ..section.clone() };
             match &section.url {
                 SourceAddress::Vault(address) => vaults::expand(&section, address, &mut estate).await,
-                SourceAddress::Aws(_) => estate.sections.push(section),
+                SourceAddress::Aws(_) | SourceAddress::Env(_) => estate.sections.push(section),
             }
         }
         match &self.config.sources {
@@ -202,7 +206,7 @@ impl Estate {
 
 fn is_of_every_mount(url: &SourceAddress) -> bool {
     match url {
-        SourceAddress::Aws(_) => false,
+        SourceAddress::Aws(_) | SourceAddress::Env(_) => false,
         SourceAddress::Vault(address) => vaults::is_of_every_mount(address),
     }
 }
@@ -226,6 +230,7 @@ async fn connect_in(
     match &section.url {
         SourceAddress::Aws(address) => Ok(Arc::new(Aws::connect(settings(section, address)).await?)),
         SourceAddress::Vault(address) => vaults::connect(&section.url, address, signed_in, versions).await,
+        SourceAddress::Env(address) => files::connect(address, versions),
     }
 }
 
@@ -240,6 +245,7 @@ pub async fn account_of(url: &SourceAddress) -> Result<String, ProviderError> {
             Ok(Source::place(&Aws::connect(settings(&section, address)).await?).await?.account)
         }
         SourceAddress::Vault(address) => vaults::account(address).await,
+        SourceAddress::Env(address) => files::account(address).await,
     }
 }
 
@@ -255,6 +261,7 @@ pub async fn known_source(url: &SourceAddress) -> Result<SourceAddress, BadSourc
             Ok(url.clone())
         }
         SourceAddress::Vault(address) => vaults::settled(address),
+        SourceAddress::Env(address) => files::settled(address),
     }
 }
 
@@ -264,7 +271,7 @@ pub async fn known_source(url: &SourceAddress) -> Result<SourceAddress, BadSourc
 /// [`BadSource`].
 pub async fn known_target(url: &SourceAddress) -> Result<SourceAddress, BadSource> {
     match url {
-        SourceAddress::Aws(_) => known_source(url).await,
+        SourceAddress::Aws(_) | SourceAddress::Env(_) => known_source(url).await,
         SourceAddress::Vault(address) => vaults::one_engine(address),
     }
 }
@@ -288,6 +295,7 @@ pub fn leads_to(url: &SourceAddress, place: &Place) -> bool {
     match url {
         SourceAddress::Aws(address) => place.provider == "aws" && place.region == address.region,
         SourceAddress::Vault(address) => place.provider == "vault" && vaults::may_be(address, place),
+        SourceAddress::Env(address) => place.provider == "env" && files::may_be(address, place),
     }
 }
 

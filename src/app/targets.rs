@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::vaults::missing;
 #[cfg(feature = "vault")]
 use super::vaults::target_at;
+use super::{HostError, files};
 use crate::{
     config::SourceAddress,
+    crypto::VersionKey,
     isolation::Isolation,
     provider::{
         ProviderError, Source, Target,
@@ -39,6 +41,7 @@ pub async fn connect_target(
     to: &SourceAddress,
     rate_share: f64,
     isolation: Option<Arc<Isolation>>,
+    versions: impl FnOnce() -> Result<VersionKey, HostError> + Send,
 ) -> Result<Connected, ProviderError> {
     match to {
         SourceAddress::Aws(address) => {
@@ -49,5 +52,9 @@ pub async fn connect_target(
         SourceAddress::Vault(address) => Ok(Connected::new(target_at(address, isolation).await?)),
         #[cfg(not(feature = "vault"))]
         SourceAddress::Vault(_) => Err(missing()),
+        SourceAddress::Env(_) if isolation.is_some() => {
+            Err(files::unusable("NoDrill", "a drill marks what it makes with tags, and files have none"))
+        }
+        SourceAddress::Env(address) => files::target(address, versions),
     }
 }

@@ -16,7 +16,6 @@ use super::{
 use crate::{
     app,
     config::{SourceAddress, SourceSection, Sources},
-    crypto::{RecoveryKey, VersionKey},
     model::{NoPlace, Place, PlaceFilter},
     provider::Source,
     repo::Chosen,
@@ -96,11 +95,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let manifest = history::find(&judgement, wanted, args.place())?;
         (restore::diff(older, stored(&manifest)?, values.as_ref()).await, manifest.manifest().snapshot.short())
     } else {
-        let key = match &trusted {
-            Trusted::Quorum(_, opened) => Some(&opened.key),
-            Trusted::Host(..) => None,
-        };
-        let source: Arc<dyn Source> = source(context, &args, &place, key).await?;
+        let source: Arc<dyn Source> = source(context, &args, &place, &trusted).await?;
         refuse_other(&source.place().await?, &place)?;
         let newer = restore::live(&source, values.is_some(), Some(&context.scratch()), &watch).await?;
         (restore::diff(older, newer, values.as_ref()).await, "the source".to_owned())
@@ -115,21 +110,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
-async fn source(
-    context: &Context,
-    args: &Args,
-    place: &Place,
-    key: Option<&RecoveryKey>,
-) -> Result<Arc<dyn Source>, Failure> {
+async fn source(context: &Context, args: &Args, place: &Place, trusted: &Trusted) -> Result<Arc<dyn Source>, Failure> {
     if let Some(Of::Address(address)) = &args.source {
         let section = SourceSection::new(app::known_source(address).await?, None);
-        // The key of this host, or on a machine that is none the one that every host of this recovery key began with.
-        let versions = || match (context.host(), key) {
-            (Ok(host), _) => host.version_key(),
-            (Err(_), Some(key)) => Ok(key.version_key()),
-            (Err(_), None) => Ok(VersionKey::generate()),
-        };
-        return Ok(app::connect(&section, versions).await?);
+        return Ok(app::connect(&section, || trusted.version_key(context)).await?);
     }
     let host = context.host()?;
     let estate = host.estate().await?;

@@ -1,5 +1,7 @@
 //! `lifeboat doctor`
 
+#[cfg(all(unix, feature = "dotenv"))]
+mod files;
 mod places;
 mod target;
 
@@ -312,7 +314,7 @@ impl Findings {
                         self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
                     }
                 }
-                SourceAddress::Vault(_) => {
+                SourceAddress::Vault(_) | SourceAddress::Env(_) => {
                     let Found { outcome, .. } = estate.find(section.clone(), host).await;
                     if let Some((source, place)) = self.attempt(&what, outcome) {
                         self.account(&place, section.account.as_deref());
@@ -320,6 +322,10 @@ impl Findings {
                             &format!("list {}", text::line(&place.region)),
                             source.list().try_next().await.map(drop),
                         );
+                        #[cfg(all(unix, feature = "dotenv"))]
+                        if let SourceAddress::Env(address) = &section.url {
+                            self.files_of(address).await;
+                        }
                     }
                 }
             }

@@ -178,6 +178,10 @@ impl From<EstateError> for Failure {
             EstateError::Address(BadSource::Region(_)) => {
                 Self::usage(message).hint("correct the region in the configuration")
             }
+            #[cfg(all(unix, feature = "dotenv"))]
+            EstateError::Address(BadSource::Env(_)) => {
+                Self::usage(message).hint("correct the address in the configuration (docs/dotenv.md)")
+            }
             #[cfg(feature = "vault")]
             EstateError::Address(BadSource::Vault(_)) => {
                 Self::usage(message).hint("correct the address in the configuration (docs/vault.md)")
@@ -308,6 +312,13 @@ impl Failure {
             ));
         }
         let hint = match kind {
+            ErrorKind::Denied if error.provider == "env" => {
+                "run as a user that can read these files, or leave them out with ?exclude= (docs/dotenv.md)"
+            }
+            ErrorKind::NotFound if error.provider == "env" => {
+                "check the path, and that the disk with the folder is mounted (docs/dotenv.md)"
+            }
+            ErrorKind::Unavailable if error.provider == "env" => "check the disk of the folder; run again to continue",
             ErrorKind::Credentials if error.provider == "vault" => {
                 "set VAULT_TOKEN, sign in again, or check the role of the address (docs/vault.md)"
             }

@@ -47,7 +47,7 @@ struct JoinArgs {
     #[arg(long, value_name = "NAME")]
     name: String,
     /// The source, where the newest snapshot has no configuration, or another one is wanted
-    #[arg(long, value_name = "aws:REGION|vault:URL")]
+    #[arg(long, value_name = "aws:REGION|vault:URL|env:DIR")]
     source: Option<SourceAddress>,
     #[command(flatten)]
     compare: CompareArgs,

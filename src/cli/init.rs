@@ -47,7 +47,7 @@ With --print nothing of a sheet is written to a file, with --seal-to nothing tha
 ceremony.txt beside the configuration says what to do next.")]
 pub struct Args {
     /// Where the secrets live
-    #[arg(long, value_name = "aws:REGION|vault:URL", env = "LIFEBOAT_SOURCE")]
+    #[arg(long, value_name = "aws:REGION|vault:URL|env:DIR", env = "LIFEBOAT_SOURCE")]
     source: SourceAddress,
     /// How many sheets open the backup
     #[arg(long, value_name = "K")]

@@ -96,6 +96,7 @@ fn version() -> String {
         ("gcs", cfg!(feature = "gcs")),
         ("azure", cfg!(feature = "azure")),
         ("vault", cfg!(feature = "vault")),
+        ("dotenv", cfg!(all(unix, feature = "dotenv"))),
         ("scan", cfg!(feature = "scan")),
         ("paper", cfg!(feature = "paper")),
     ];

@@ -13,7 +13,8 @@ use super::{
     terminal,
 };
 use crate::{
-    crypto::{IndexKey, Opener},
+    app::HostError,
+    crypto::{IndexKey, Opener, VersionKey},
     custody,
     model::{Digest, PlaceFilter, Record, ValueState},
     repo::{AcceptedFault, Chosen, Manifest, Repository, Sorted, Spool, Trust},
@@ -57,6 +58,16 @@ pub(super) enum Trusted {
 }
 
 impl Trusted {
+    /// The key of version ids: that of this host, or on a machine that is none the one that every host of this recovery key
+    /// began with.
+    pub(super) fn version_key(&self, context: &Context) -> Result<VersionKey, HostError> {
+        match (context.host(), self) {
+            (Ok(host), _) => host.version_key(),
+            (Err(_), Self::Quorum(_, opened)) => Ok(opened.key.version_key()),
+            (Err(_), Self::Host(..)) => Ok(VersionKey::generate()),
+        }
+    }
+
     pub(super) fn repository(&self) -> &Repository {
         match self {
             Self::Host(repository, ..) | Self::Quorum(repository, _) => repository,

@@ -22,6 +22,8 @@ pub enum Codec {
     Unwrapped,
     /// Bytes as text where they are UTF-8 without NUL, else as bytes.
     TextOrBytes,
+    /// Whatever it is, as its bytes.
+    Bytes,
 }
 
 impl Codec {

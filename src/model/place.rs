@@ -33,7 +33,7 @@ pub struct PlaceFilter {
 
 /// Not a source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a source (expected ACCOUNT:REGION such as 111111111111:eu-central-1, or ACCOUNT)")]
+#[error("{0:?} is not a source (expected ACCOUNT:REGION such as 111111111111:eu-central-1, ACCOUNT, or HOST:/FOLDER)")]
 pub struct NoPlace(String);
 
 impl Place {
@@ -93,6 +93,10 @@ impl FromStr for PlaceFilter {
         {
             return Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) });
         }
+        // A folder of files on a machine.
+        if region.is_some_and(|region| region.starts_with('/')) && is_host(account) {
+            return Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) });
+        }
         let plausible =
             |region: &str| region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if number && region.is_none_or(plausible) {
@@ -101,6 +105,10 @@ impl FromStr for PlaceFilter {
             Err(NoPlace(text.to_owned()))
         }
     }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 /// The form in which clusters and mounts of a Vault are named.
@@ -121,8 +129,22 @@ mod tests {
         let (account, region) = (format!("{cluster}/team/a"), format!("kv/x@{mount}"));
         let vault = Place { provider: "vault".into(), account, region };
         assert!(vault.short().parse::<PlaceFilter>().unwrap().means(&vault) && !means(&vault.short()));
+        let env = Place { provider: "env".into(), account: "web-1".into(), region: "/srv/a:b".into() };
+        assert!(env.short().parse::<PlaceFilter>().unwrap().means(&env) && !means("web-1:/srv"));
         assert!(!means("112") && !means("111:eu-west-2") && !means("112:eu-west-1"));
-        for text in ["", ":", "111:", "aws:eu-west-1", "111/eu-west-1", "111:eu-west-1:", "eu-west-1", "111:*"] {
+        for text in [
+            "",
+            ":",
+            "111:",
+            "aws:eu-west-1",
+            "111/eu-west-1",
+            "111:eu-west-1:",
+            "eu-west-1",
+            "111:*",
+            ":/srv",
+            "web-1",
+            "a b:/srv",
+        ] {
             assert!(text.parse::<PlaceFilter>().is_err(), "{text}");
         }
     }

@@ -32,7 +32,11 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
         (Codec::AsIs, _)
         | (Codec::Fields | Codec::Object, SecretValue::Fields(_))
         | (Codec::JsonText | Codec::Unwrapped, SecretValue::Text(_) | SecretValue::Bytes(_))
-        | (Codec::TextOrBytes, SecretValue::Text(_)) => Ok(None),
+        | (Codec::TextOrBytes, SecretValue::Text(_))
+        | (Codec::Bytes, SecretValue::Bytes(_)) => Ok(None),
+        (Codec::Bytes, SecretValue::Text(text) | SecretValue::Fields(text)) => {
+            Ok(Some(SecretValue::bytes(text.as_bytes().to_vec())))
+        }
         (Codec::Object, SecretValue::Text(text)) if json(text).is_some_and(|value| value.is_object()) => {
             Ok(Some(SecretValue::fields(text.to_string())))
         }

@@ -1,5 +1,7 @@
 //! The kinds of providers, by the scheme of their addresses.
 
+#[cfg(all(unix, feature = "dotenv"))]
+use super::dotenv;
 #[cfg(feature = "vault")]
 use super::vault;
 use super::{Rules, aws};
@@ -10,6 +12,8 @@ pub fn rules(scheme: &str) -> Option<&'static dyn Rules> {
         aws::SCHEME => Some(&aws::AwsRules),
         #[cfg(feature = "vault")]
         vault::SCHEME => Some(&vault::VaultRules),
+        #[cfg(all(unix, feature = "dotenv"))]
+        dotenv::SCHEME => Some(&dotenv::DotenvRules),
         _ => None,
     }
 }

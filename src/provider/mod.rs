@@ -3,6 +3,8 @@
 pub mod aws;
 mod carried;
 pub mod codec;
+#[cfg(all(unix, feature = "dotenv"))]
+pub mod dotenv;
 mod held;
 mod kinds;
 pub mod memory;

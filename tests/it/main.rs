@@ -29,6 +29,7 @@ mod custody_init;
 mod custody_reseal;
 mod custody_signer;
 mod dialects;
+mod dotenv;
 mod drill;
 mod drill_account;
 mod drill_cli;

@@ -174,7 +174,7 @@ pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>
     if let Some(url) = &file.target.url {
         let url = url.parse()?;
         let url = app::known_target(&url).await?;
-        let connected = app::connect_target(&url, 1.0, Some(Arc::clone(isolation))).await?;
+        let connected = app::connect_target(&url, 1.0, Some(Arc::clone(isolation)), || host.version_key()).await?;
         return Ok(To { connected, sandbox: None });
     }
     if !file.target.sandbox {

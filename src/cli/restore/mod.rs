@@ -60,7 +60,7 @@ async fn restore_chosen(
     options: Options,
 ) -> Result<Exit, Failure> {
     let repository = opened.repository();
-    let target = connect(context, args, approved).await?;
+    let target = connect(context, args, opened, approved).await?;
     let is_elsewhere = judge_account(context, args, approved.is_some(), &*target.target, manifest).await?;
     let (records, scratch) = (repository.record_stream(manifest, opened.opener(manifest)?), context.scratch());
     let found = restore::look(&*target.target, manifest, records, &options, Some(&scratch)).await?;
@@ -105,13 +105,18 @@ async fn open(context: &Context, args: &Args) -> Result<Trusted, Failure> {
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }
 
-async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) -> Result<Connected, Failure> {
+async fn connect(
+    context: &Context,
+    args: &Args,
+    opened: &Trusted,
+    approved: Option<&PlanFile>,
+) -> Result<Connected, Failure> {
     let to = match (&args.to, approved) {
         (_, Some(PlanFile { to: Some(address), .. })) => address.parse()?,
         (_, Some(file)) => format!("{}:{}", file.plan.target.provider, file.plan.target.region).parse()?,
         (Some(to), None) => to.clone(),
         (None, None) => {
-            let hint = "use --to aws:REGION, or --to vault:https://HOST/MOUNT";
+            let hint = "use --to aws:REGION, --to vault:https://HOST/MOUNT or --to env:FOLDER";
             return Err(Failure::usage("the restore target is missing").hint(hint));
         }
     };
@@ -119,7 +124,7 @@ async fn connect(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
         app::allowed(&policy(context)?, region)?;
     }
     let to = app::known_target(&to).await?;
-    Ok(app::connect_target(&to, args.rate_share, None).await?)
+    Ok(app::connect_target(&to, args.rate_share, None, || opened.version_key(context)).await?)
 }
 
 /// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything

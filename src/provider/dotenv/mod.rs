@@ -1,0 +1,260 @@
+//! `.env` files below a folder. One file is one secret, its bytes are the value: there is no one format, and what a reader
+//! makes of the bytes is an interpretation ([`crate::dialect`]).
+//!
+//! A file has no history: its versions are the bytes that a run found. Reading changes nothing, not even a time of access
+//! that the system would not have changed.
+
+mod address;
+mod at_rest;
+mod examine;
+mod file;
+mod owner;
+mod rules;
+mod target;
+mod walk;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, stream, stream::BoxStream};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+use tokio::task;
+
+pub use address::{BadEnvAddress, EnvAddress};
+pub use examine::{Examined, Finding, examine};
+pub use rules::DotenvRules;
+
+use super::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, held::Budget};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    crypto::VersionKey,
+    model::{Facets, Part, Place, Secret, SecretValue, Unreadable, VersionFacets},
+};
+use file::{Look, Refused};
+use walk::Entry;
+
+/// The scheme of its addresses and places.
+pub(super) const SCHEME: &str = "env";
+/// Values that may be in memory at once, in bytes.
+const VALUES: u32 = 64 * 1024 * 1024;
+
+/// The `.env` files of one folder.
+#[derive(Clone)]
+pub struct Dotenv {
+    files: Arc<Files>,
+    versions: Arc<VersionKey>,
+    place: Place,
+    budget: Budget,
+    /// The version ids that a restore gave to what it wrote, by name, each with the id that the bytes have here: under
+    /// another name, or from another kind, that is another one.
+    claims: Arc<Mutex<BTreeMap<String, (String, String)>>>,
+}
+
+/// Where the files are, and which of those that are there.
+struct Files {
+    root: PathBuf,
+    address: EnvAddress,
+}
+
+impl Dotenv {
+    /// Finds the folder.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn connect(address: &EnvAddress, versions: VersionKey) -> Result<Self, ProviderError> {
+        let root = address.root().map_err(|error| failed("connect", None, &error))?;
+        Self::at(root, address, versions)
+    }
+
+    /// The same for a folder that may not be there yet; the first file makes it.
+    ///
+    /// # Errors
+    /// It cannot be read, or something else has its name.
+    pub fn connect_target(address: &EnvAddress, versions: VersionKey) -> Result<Self, ProviderError> {
+        let root = match address.root() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && address.only.is_none() => {
+                std::path::absolute(&address.path)
+            }
+            other => other,
+        };
+        Self::at(root.map_err(|error| failed("connect", None, &error))?, address, versions)
+    }
+
+    fn at(root: PathBuf, address: &EnvAddress, versions: VersionKey) -> Result<Self, ProviderError> {
+        let account = match &address.host {
+            Some(host) => host.clone(),
+            None => owner::host_name().ok_or_else(|| {
+                let words = "this machine has no name; add ?host=NAME to the address";
+                refused(ErrorKind::Invalid, "connect", None, "NoHostName", words)
+            })?,
+        };
+        let shown = match &address.only {
+            Some(only) => root.join(only),
+            None => root.clone(),
+        };
+        let region = shown
+            .to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| refused(ErrorKind::Invalid, "connect", None, "NotUtf8", "the folder's name is not UTF-8"))?;
+        let place = Place { provider: SCHEME.into(), account, region };
+        let files = Arc::new(Files { root, address: address.clone() });
+        let claims = Arc::default();
+        Ok(Self { files, versions: Arc::new(versions), place, budget: Budget::new(VALUES), claims })
+    }
+
+    /// Runs `work` where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Files) -> Result<T, ProviderError> + Send + 'static,
+    ) -> Result<T, ProviderError> {
+        let files = Arc::clone(&self.files);
+        task::spawn_blocking(move || work(&files)).await.expect("reading files does not panic")
+    }
+}
+
+#[async_trait]
+impl Source for Dotenv {
+    async fn place(&self) -> Result<Place, ProviderError> {
+        Ok(self.place.clone())
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
+        let found = self.blocking(|files| {
+            let entries = walk::files(&files.root, &files.address)?;
+            let now = SystemClock.now();
+            Ok(entries.iter().map(|entry| listed(files, entry, now)).collect::<Vec<_>>())
+        });
+        stream::once(found)
+            .flat_map(|found| match found {
+                Ok(found) => stream::iter(found).map(Ok).boxed(),
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            })
+            .boxed()
+    }
+
+    async fn fetch(&self, listed: &Listed, known: &Known<'_>) -> Result<Fetched, ProviderError> {
+        let name = listed.name.clone();
+        let mut held = self.budget.reserve(file::LARGEST).await;
+        let read = self.blocking(move |files| {
+            let entry = walk::entry(&files.root, &name);
+            let read = file::read(&files.root, &entry).map_err(|error| failed("read", Some(&name), &error))?;
+            Ok(read)
+        });
+        let (look, outcome) = match read.await? {
+            None => {
+                let words = "the file is gone";
+                return Err(refused(ErrorKind::NotFound, "read", Some(&listed.name), "NotFound", words));
+            }
+            Some(read) => read,
+        };
+        let mut secret = secret(&listed.name, Some(&look));
+        let mut versions = Vec::new();
+        match outcome {
+            Ok(bytes) => {
+                held.shrink(bytes.len());
+                if let Some(kind) = at_rest::kind(&listed.name, &bytes)
+                    && let Some(file) = secret.facets.other.get_mut("file")
+                {
+                    file["encrypted"] = json!(kind);
+                }
+                versions.push(self.version(&secret, &look, &bytes, known));
+            }
+            Err(refused) => secret.unreadable.push(refused.unreadable()),
+        }
+        let agrees = listed.fingerprint.is_some_and(|fingerprint| fingerprint == look.fingerprint());
+        Ok(Fetched { secret, versions, agrees, held: Some(held) })
+    }
+}
+
+impl Dotenv {
+    /// The version id of what has a name.
+    fn id_of(&self, name: &str, bytes: &[u8]) -> String {
+        let own = self.versions.version_id(name, bytes);
+        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        match claims.get(name) {
+            Some((claimed, of)) if *of == own => claimed.clone(),
+            _ => own,
+        }
+    }
+
+    /// What is written under a name is this version from now on, for as long as this connection is there.
+    fn claim(&self, name: &str, version: &str, bytes: &[u8]) {
+        let own = self.versions.version_id(name, bytes);
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.insert(name.to_owned(), (version.to_owned(), own));
+    }
+
+    fn version(&self, secret: &Secret, look: &Look, bytes: &[u8], known: &Known<'_>) -> FetchedVersion {
+        let id = self.id_of(&secret.name, bytes);
+        let value = if known(&secret.id, &id) {
+            FetchedValue::Known
+        } else {
+            FetchedValue::Value(SecretValue::bytes(bytes.to_vec()))
+        };
+        let (created, facets) = (look.modified(), VersionFacets::default());
+        FetchedVersion { id, current: true, labels: Vec::new(), created, facets, value }
+    }
+}
+
+/// The entry of a listing. A file that changed a moment ago may change again within the same tick of the clock: until that
+/// has passed its look says nothing.
+fn listed(files: &Files, entry: &Entry, now: Timestamp) -> Listed {
+    let look = file::look(&files.root, entry).ok().flatten();
+    let fingerprint = look.as_ref().filter(|look| look.is_settled(now)).map(Look::fingerprint);
+    let secret = secret(&entry.name, look.as_ref());
+    Listed { name: entry.name.clone(), id: secret.id.clone(), secret, fingerprint }
+}
+
+/// A path has one file at a time, and a version id is of the name and the bytes: the name is identity enough.
+fn secret(name: &str, look: Option<&Look>) -> Secret {
+    let mut facets = Facets::default();
+    if let Some(look) = look {
+        facets.other.insert("file".into(), look.facet());
+    }
+    Secret {
+        name: name.to_owned(),
+        id: name.to_owned(),
+        facets,
+        changed: look.and_then(Look::modified),
+        raw: Json::Null,
+        ..Secret::default()
+    }
+}
+
+impl Refused {
+    fn unreadable(self) -> Unreadable {
+        Unreadable { part: Part::Versions, operation: "read".into(), reason: self.code().into() }
+    }
+}
+
+/// A failure of the file system, with its own words: they hold a path and never a value.
+fn failed(operation: &'static str, secret: Option<&str>, error: &std::io::Error) -> ProviderError {
+    use std::io::ErrorKind as Io;
+    let (kind, code) = match error.kind() {
+        Io::NotFound => (ErrorKind::NotFound, "NotFound"),
+        Io::PermissionDenied => (ErrorKind::Denied, "PermissionDenied"),
+        Io::NotADirectory => (ErrorKind::Invalid, "NotAFolder"),
+        Io::InvalidInput | Io::InvalidData => (ErrorKind::Invalid, "Invalid"),
+        _ => (ErrorKind::Unavailable, "IoError"),
+    };
+    refused(kind, operation, secret, code, &error.to_string())
+}
+
+fn refused(kind: ErrorKind, operation: &'static str, secret: Option<&str>, code: &str, message: &str) -> ProviderError {
+    ProviderError {
+        provider: SCHEME,
+        kind,
+        operation,
+        secret: secret.map(str::to_owned),
+        code: code.into(),
+        message: message.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

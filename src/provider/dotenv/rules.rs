@@ -1,0 +1,243 @@
+//! The rules of files: a file has its bytes and its mode, and nothing else that a secret can have.
+
+use std::collections::BTreeMap;
+
+use super::SCHEME;
+use crate::{
+    model::{
+        Codec, DesiredVersion, Existing, Facets, Place, Planned, Record, State, Step, ValueRef, ValueState, Version,
+    },
+    provider::{Context, Goal, Relation, Rules, Wish, Writes, settings},
+};
+
+/// The rules of `.env` files.
+#[derive(Clone, Copy, Debug)]
+pub struct DotenvRules;
+
+/// The longest path below the folder, and the longest part of it, in bytes (Linux: PATH_MAX, NAME_MAX; room for a temporary
+/// name beside it).
+const LONGEST: usize = 2_048;
+const LONGEST_PART: usize = 200;
+/// The setting of the permission bits, as four octal digits.
+pub(super) const MODE: &str = "mode";
+/// What of other kinds is kept beside a secret and [`settings`] knows.
+const KNOWN_OTHERS: [&str; 4] = ["keep", "check_and_set", "file", "kv"];
+
+impl Rules for DotenvRules {
+    fn name_fault(&self, _source: &Place, wanted: &str, name: &str) -> Option<String> {
+        let wrong = fault(name)?;
+        Some(format!("no file can have the name of {wanted}: {wrong} (--name-map, --name-prefix)"))
+    }
+
+    fn refusal(&self, record: &Record, context: &Context<'_>) -> Option<String> {
+        let Some(version) = chosen(record, context) else {
+            return Some("no version is the current one (use --version to restore one of them)".into());
+        };
+        match &version.value {
+            ValueState::Stored { size, .. } if *size as usize > super::file::LARGEST => {
+                Some(format!("its value has {size} bytes; a file of secrets takes at most {}", super::file::LARGEST))
+            }
+            ValueState::Stored { .. } => None,
+            ValueState::None => Some("the version has no value".into()),
+            ValueState::Withheld { reason } => Some(format!("the value cannot be read: {reason}")),
+            ValueState::Unreadable { reason } => Some(format!("the value could not be read: {reason}")),
+        }
+    }
+
+    fn wish(&self, record: &Record, context: &Context<'_>, _untouched: bool) -> Wish {
+        wish(record, context)
+    }
+
+    fn state(&self, existing: &Existing, _place: &Place) -> State {
+        let current = existing.versions.iter().find(|version| version.current).map(|version| version.id.clone());
+        State {
+            there: true,
+            id: Some(existing.secret.id.clone()),
+            versions: current.iter().cloned().collect(),
+            current,
+            settings: mode_of(&existing.secret.facets),
+            hidden: existing.secret.unreadable.iter().map(|part| part.operation.clone()).collect(),
+            ..State::default()
+        }
+    }
+
+    fn relate(&self, desired: &crate::model::Desired, state: &State) -> Relation {
+        let wanted = desired.versions.iter().find(|version| version.current).map(|version| &version.id);
+        let mut differences = Vec::new();
+        if state.current.as_ref() != wanted {
+            differences.push("its bytes".to_owned());
+        }
+        // A mode that is narrower than it was is nobody's loss, and is never widened.
+        if let (Some(wanted), Some(there)) = (octal(&desired.settings), octal(&state.settings))
+            && there & !wanted != 0
+        {
+            differences.push("its mode".to_owned());
+        }
+        if differences.is_empty() { Relation::Same } else { Relation::Other(differences) }
+    }
+
+    fn writes(&self, desired: &crate::model::Desired, state: &State, goal: Goal) -> Writes {
+        let name = || desired.name.clone();
+        let mut writes = Writes::default();
+        let is_there = state.there && goal != Goal::Remake;
+        if state.there && goal == Goal::Remake {
+            writes.first.push(Planned::plain(Step::Destroy { name: name() }));
+        }
+        let Some(version) = desired.versions.iter().find(|version| version.current) else { return writes };
+        if !is_there {
+            let create = Step::Create {
+                name: name(),
+                version: Some(version.id.clone()),
+                description: None,
+                kms_key: None,
+                tags: Vec::new(),
+                secret_type: None,
+                settings: desired.settings.clone(),
+            };
+            writes.first.push(Planned::of(create, version));
+            return writes;
+        }
+        if state.current.as_ref() != Some(&version.id) {
+            let behind = state.current.clone().unwrap_or_default();
+            let append = Step::Append { name: name(), version: version.id.clone(), behind, placeholder: false };
+            writes.first.push(Planned::of(append, version));
+        }
+        if goal == Goal::Replace && octal(&desired.settings) != octal(&state.settings) {
+            let settings = desired.settings.clone();
+            writes.last.push(Planned::plain(Step::Configure { name: name(), settings, tags: Vec::new() }));
+        }
+        writes
+    }
+
+    fn after(&self, state: &mut State, step: &Step) {
+        match step {
+            Step::Create { version, settings, .. } => {
+                *state = State { there: true, settings: settings.clone(), ..State::default() };
+                state.versions.extend(version.clone());
+                state.current.clone_from(version);
+            }
+            Step::Append { version, .. } => {
+                state.versions = std::iter::once(version.clone()).collect();
+                state.current = Some(version.clone());
+            }
+            Step::Configure { settings, .. } => narrow(state, settings),
+            Step::Destroy { .. } => *state = State::default(),
+            _ => {}
+        }
+    }
+
+    fn is_identifier(&self, id: &str, name: &str, _place: &Place) -> bool {
+        id == name
+    }
+
+    fn may_become(&self, record: &Record, version: &str) -> bool {
+        record.versions.iter().any(|known| known.id == version)
+    }
+}
+
+/// What is wrong with a name; `None`: it is a path that stays in the folder.
+pub(super) fn fault(name: &str) -> Option<&'static str> {
+    let mut parts = name.split('/');
+    if parts.clone().any(str::is_empty) {
+        Some("it is empty, begins or ends with a slash, or has two beside each other")
+    } else if parts.clone().any(|part| part == "." || part == "..") {
+        Some("it has a part . or ..")
+    } else if name.chars().any(char::is_control) {
+        Some("it has a control character")
+    } else if name.len() > LONGEST || parts.any(|part| part.len() > LONGEST_PART) {
+        Some("it is too long")
+    } else {
+        None
+    }
+}
+
+/// The permission bits that a setting names.
+pub(super) fn octal(settings: &BTreeMap<String, String>) -> Option<u32> {
+    u32::from_str_radix(settings.get(MODE)?, 8).ok().filter(|mode| *mode <= 0o7777)
+}
+
+fn narrow(state: &mut State, settings: &BTreeMap<String, String>) {
+    if let (Some(wanted), Some(there)) = (octal(settings), octal(&state.settings)) {
+        state.settings.insert(MODE.into(), format!("{:04o}", wanted & there));
+    }
+}
+
+fn mode_of(facets: &Facets) -> BTreeMap<String, String> {
+    settings(facets).into_iter().filter(|(name, _)| name == MODE).collect()
+}
+
+/// The one version that a file can be.
+fn chosen<'a>(record: &'a Record, context: &Context<'_>) -> Option<&'a Version> {
+    match &context.options.version {
+        Some(wanted) => record.versions.iter().find(|version| version.id == *wanted || version.has(wanted)),
+        None => record.versions.iter().find(|version| version.is_current()),
+    }
+}
+
+/// The file that a record is to be. Every facet is carried, changed (a note) or lost; one that is new does not compile.
+fn wish(record: &Record, context: &Context<'_>) -> Wish {
+    let mut wish = Wish::new(record, context);
+    for part in &record.secret.unreadable {
+        wish.lose(&part.operation, &part.reason);
+    }
+    let version = chosen(record, context);
+    if let Some((version, value)) = version.and_then(|version| Some((version, ValueRef::of(version)?))) {
+        let codec = if context.source.provider == SCHEME { Codec::AsIs } else { Codec::Bytes };
+        wish.desired.versions.push(DesiredVersion {
+            id: version.id.clone(),
+            source: version.id.clone(),
+            current: true,
+            labels: Vec::new(),
+            value,
+            codec,
+        });
+    }
+    let others = record.versions.iter().filter(|other| version.is_none_or(|version| version.id != other.id));
+    match others.count() {
+        0 => {}
+        count if context.options.version.is_some() => {
+            wish.note(format!("the other {count} versions stay in the backup: a file is one version"));
+        }
+        count => wish.lose("versions", &format!("{count} are not the current one: a file is one version")),
+    }
+    let Facets { description, key, tags, policy, rotation, replicas, primary_region: _, r#type, managed, other } =
+        &record.secret.facets;
+    let lost = [
+        ("description", description.as_ref().is_some_and(|text| !text.is_empty())),
+        ("tags", tags.iter().any(|tag| tag.key != crate::model::DRILL_TAG && !tag.key.starts_with("aws:"))),
+        ("policy", policy.is_some()),
+        ("rotation", rotation.as_ref().is_some_and(|rotation| rotation.enabled)),
+        ("replicas", !replicas.is_empty()),
+        ("type", r#type.is_some()),
+    ];
+    for (what, _) in lost.into_iter().filter(|(_, is_there)| *is_there) {
+        wish.lose(what, "a file has no such thing");
+    }
+    if let Some(key) = key {
+        wish.note(format!("its key {key} stays behind: a file is in the clear"));
+    }
+    if let Some(service) = managed {
+        wish.note(format!("{service} manages it in the source; here nobody does"));
+    }
+    for name in other.keys().filter(|name| !KNOWN_OTHERS.contains(&name.as_str())) {
+        wish.lose(name, "this version does not know what it is in a file");
+    }
+    wish.desired.settings = mode_of(&record.secret.facets);
+    wish.desired.settings.entry(MODE.into()).or_insert_with(|| "0600".into());
+    match octal(&wish.desired.settings) {
+        Some(mode) if mode & 0o077 != 0 => {
+            wish.note(format!("its mode is {mode:04o}, as it was: other users can read or change it"));
+        }
+        _ => {}
+    }
+    let file = other.get("file");
+    if let Some(link) = file.and_then(|file| file["link"].as_str()) {
+        let link = crate::text::line(link).into_owned();
+        wish.note(format!("it was a link to {link}; it comes back as a file of its own"));
+    }
+    if let Some(kind) = file.and_then(|file| file["encrypted"].as_str()) {
+        let kind = crate::text::line(kind).into_owned();
+        wish.note(format!("{kind} encrypted it: its key is not in the backup"));
+    }
+    wish
+}
