@@ -258,6 +258,17 @@ pub fn terminal() -> io::Result<TerminalFile> {
     TerminalFile::options().read(true).write(true).open("/dev/tty")
 }
 
+/// Opens a file to read it, without waiting where it is a pipe that nobody writes to.
+///
+/// # Errors
+/// The system's own error, so that its kind can be told.
+#[cfg(unix)]
+pub fn open_at_once(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{HostError, sources::BadSource, targets::Connected};
 #[cfg(all(unix, feature = "dotenv"))]
-use crate::provider::dotenv::{self, Dotenv, EnvAddress, Examined};
+use crate::provider::dotenv::{self, Dotenv, EnvAddress, Examined, VersionIds};
 use crate::{
     config::SourceAddress,
     crypto::VersionKey,
@@ -23,8 +23,7 @@ pub(super) fn connect(
     address: &str,
     versions: impl FnOnce() -> Result<VersionKey, HostError>,
 ) -> Result<Arc<dyn Source>, ProviderError> {
-    let (address, key) = understood(address, versions)?;
-    Ok(Arc::new(Dotenv::connect(&address, key)?))
+    Ok(Arc::new(Dotenv::connect(&understood(address)?, ids(versions)?)?))
 }
 
 #[cfg(all(unix, feature = "dotenv"))]
@@ -32,15 +31,13 @@ pub(super) fn target(
     address: &str,
     versions: impl FnOnce() -> Result<VersionKey, HostError>,
 ) -> Result<Connected, ProviderError> {
-    let (address, key) = understood(address, versions)?;
-    Ok(Connected::new(Dotenv::connect_target(&address, key)?))
+    Ok(Connected::new(Dotenv::connect_target(&understood(address)?, ids(versions)?)?))
 }
 
 /// The host that a place of an address has.
 #[cfg(all(unix, feature = "dotenv"))]
 pub(super) async fn account(address: &str) -> Result<String, ProviderError> {
-    let source = connect(address, || Ok(VersionKey::generate()))?;
-    Ok(source.place().await?.account)
+    Ok(Dotenv::connect(&understood(address)?, nameless())?.place().await?.account)
 }
 
 #[cfg(all(unix, feature = "dotenv"))]
@@ -54,17 +51,24 @@ pub(super) fn may_be(address: &str, place: &Place) -> bool {
 /// A folder that is not there or cannot be read.
 #[cfg(all(unix, feature = "dotenv"))]
 pub async fn examine_files(address: &str) -> Result<Examined, ProviderError> {
-    let (address, key) = understood(address, || Ok(VersionKey::generate()))?;
-    dotenv::examine(&Dotenv::connect(&address, key)?).await
+    dotenv::examine(&Dotenv::connect(&understood(address)?, nameless())?).await
 }
 
 #[cfg(all(unix, feature = "dotenv"))]
-fn understood(
-    address: &str,
-    versions: impl FnOnce() -> Result<VersionKey, HostError>,
-) -> Result<(EnvAddress, VersionKey), ProviderError> {
-    let address = address.parse().map_err(|bad: dotenv::BadEnvAddress| unusable("BadAddress", &bad.to_string()))?;
-    Ok((address, versions().map_err(|error| unusable("VersionKey", &error.to_string()))?))
+fn understood(address: &str) -> Result<EnvAddress, ProviderError> {
+    address.parse().map_err(|bad: dotenv::BadEnvAddress| unusable("BadAddress", &bad.to_string()))
+}
+
+#[cfg(all(unix, feature = "dotenv"))]
+fn ids(versions: impl FnOnce() -> Result<VersionKey, HostError>) -> Result<VersionIds, ProviderError> {
+    let key = versions().map_err(|error| unusable("VersionKey", &error.to_string()))?;
+    Ok(Arc::new(move |name: &str, value: &[u8]| key.version_id(name, value)))
+}
+
+/// For whoever keeps no version.
+#[cfg(all(unix, feature = "dotenv"))]
+fn nameless() -> VersionIds {
+    Arc::new(|_: &str, _: &[u8]| String::new())
 }
 
 #[cfg(not(all(unix, feature = "dotenv")))]

@@ -55,9 +55,7 @@ fn statement(text: &mut Text<'_>, found: &mut Found, line: usize) -> Result<(), 
 }
 
 fn word(text: &mut Text<'_>) -> Result<Word, FaultKind> {
-    let mut value = Zeroizing::new(Vec::with_capacity(
-        text.rest().iter().position(|byte| *byte == b'\n').unwrap_or(text.rest().len()),
-    ));
+    let mut value = Zeroizing::new(Vec::with_capacity(room(text.rest())));
     let mut caveat = None;
     let mut is_tilde_place = true;
     while let Some(byte) = text.peek() {
@@ -88,6 +86,11 @@ fn word(text: &mut Text<'_>) -> Result<Word, FaultKind> {
         is_tilde_place = follows_colon;
     }
     Ok((value, caveat))
+}
+
+/// Room for a word of the usual length: up to the next white space.
+fn room(rest: &[u8]) -> usize {
+    rest.iter().take(256).take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n')).count()
 }
 
 fn single(text: &mut Text<'_>, value: &mut Zeroizing<Vec<u8>>) -> Result<(), FaultKind> {

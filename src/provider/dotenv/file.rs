@@ -1,9 +1,9 @@
 //! One file: what it looks like, and its bytes of one moment.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
     thread,
     time::Duration,
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{owner, walk::Entry};
 use crate::{
     clock::{Clock as _, SystemClock},
+    fsutil,
     model::Digest,
 };
 
@@ -221,8 +222,7 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// The bytes of the very file of the look; `None` when another one stands there. Opening never waits for a pipe.
 fn bytes(path: &Path, expected: &Look) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let file = fsutil::open_at_once(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || (metadata.dev(), metadata.ino()) != expected.inode || metadata.size() > LARGEST as u64 {
         return Ok(None);

@@ -32,7 +32,6 @@ pub use rules::DotenvRules;
 use super::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, held::Budget};
 use crate::{
     clock::{Clock as _, SystemClock},
-    crypto::VersionKey,
     model::{Facets, Part, Place, Secret, SecretValue, Unreadable, VersionFacets},
 };
 use file::{Look, Refused};
@@ -43,11 +42,14 @@ pub(super) const SCHEME: &str = "env";
 /// Values that may be in memory at once, in bytes.
 const VALUES: u32 = 64 * 1024 * 1024;
 
+/// Gives the version id of a name and a value, of which the service itself has none.
+pub type VersionIds = Arc<dyn Fn(&str, &[u8]) -> String + Send + Sync>;
+
 /// The `.env` files of one folder.
 #[derive(Clone)]
 pub struct Dotenv {
     files: Arc<Files>,
-    versions: Arc<VersionKey>,
+    versions: VersionIds,
     place: Place,
     budget: Budget,
     /// The version ids that a restore gave to what it wrote, by name, each with the id that the bytes have here: under
@@ -66,7 +68,7 @@ impl Dotenv {
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub fn connect(address: &EnvAddress, versions: VersionKey) -> Result<Self, ProviderError> {
+    pub fn connect(address: &EnvAddress, versions: VersionIds) -> Result<Self, ProviderError> {
         let root = address.root().map_err(|error| failed("connect", None, &error))?;
         Self::at(root, address, versions)
     }
@@ -75,7 +77,7 @@ impl Dotenv {
     ///
     /// # Errors
     /// It cannot be read, or something else has its name.
-    pub fn connect_target(address: &EnvAddress, versions: VersionKey) -> Result<Self, ProviderError> {
+    pub fn connect_target(address: &EnvAddress, versions: VersionIds) -> Result<Self, ProviderError> {
         let root = match address.root() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && address.only.is_none() => {
                 std::path::absolute(&address.path)
@@ -85,7 +87,7 @@ impl Dotenv {
         Self::at(root.map_err(|error| failed("connect", None, &error))?, address, versions)
     }
 
-    fn at(root: PathBuf, address: &EnvAddress, versions: VersionKey) -> Result<Self, ProviderError> {
+    fn at(root: PathBuf, address: &EnvAddress, versions: VersionIds) -> Result<Self, ProviderError> {
         let account = match &address.host {
             Some(host) => host.clone(),
             None => owner::host_name().ok_or_else(|| {
@@ -104,7 +106,7 @@ impl Dotenv {
         let place = Place { provider: SCHEME.into(), account, region };
         let files = Arc::new(Files { root, address: address.clone() });
         let claims = Arc::default();
-        Ok(Self { files, versions: Arc::new(versions), place, budget: Budget::new(VALUES), claims })
+        Ok(Self { files, versions, place, budget: Budget::new(VALUES), claims })
     }
 
     /// Runs `work` where it may block.
@@ -174,7 +176,7 @@ impl Source for Dotenv {
 impl Dotenv {
     /// The version id of what has a name.
     fn id_of(&self, name: &str, bytes: &[u8]) -> String {
-        let own = self.versions.version_id(name, bytes);
+        let own = (self.versions)(name, bytes);
         let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         match claims.get(name) {
             Some((claimed, of)) if *of == own => claimed.clone(),
@@ -184,7 +186,7 @@ impl Dotenv {
 
     /// What is written under a name is this version from now on, for as long as this connection is there.
     fn claim(&self, name: &str, version: &str, bytes: &[u8]) {
-        let own = self.versions.version_id(name, bytes);
+        let own = (self.versions)(name, bytes);
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         claims.insert(name.to_owned(), (version.to_owned(), own));
     }
