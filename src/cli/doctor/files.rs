@@ -35,7 +35,7 @@ impl Findings {
         }
         match git {
             Some(reason) => {
-                self.add("git", State::Unknown, format!("not asked which files it tracks: {}", text::line(&reason)))
+                self.add("git", State::Unknown, format!("not asked which files it tracks: {}", text::line(&reason)));
             }
             None => self.add("git", State::Well, ""),
         }

@@ -68,6 +68,7 @@ impl EnvAddress {
     }
 
     /// The same address with an absolute path, which means the same from every working directory.
+    #[must_use]
     pub fn absolute(mut self) -> Self {
         if let Ok(path) = std::path::absolute(&self.path) {
             self.path = path;

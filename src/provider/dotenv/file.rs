@@ -135,10 +135,7 @@ impl Look {
 
 /// What a file looks like; `None` when it is gone.
 pub(super) fn look(root: &Path, entry: &Entry) -> io::Result<Option<Look>> {
-    Ok(match resolve(root, entry)? {
-        Some((look, _)) => Some(look),
-        None => None,
-    })
+    Ok(resolve(root, entry)?.map(|(look, _)| look))
 }
 
 /// What was found at a path: a look, and the bytes or why there are none.

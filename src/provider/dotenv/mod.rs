@@ -147,12 +147,8 @@ impl Source for Dotenv {
             let read = file::read(&files.root, &entry).map_err(|error| failed("read", Some(&name), &error))?;
             Ok(read)
         });
-        let (look, outcome) = match read.await? {
-            None => {
-                let words = "the file is gone";
-                return Err(refused(ErrorKind::NotFound, "read", Some(&listed.name), "NotFound", words));
-            }
-            Some(read) => read,
+        let Some((look, outcome)) = read.await? else {
+            return Err(refused(ErrorKind::NotFound, "read", Some(&listed.name), "NotFound", "the file is gone"));
         };
         let mut secret = secret(&listed.name, Some(&look));
         let mut versions = Vec::new();
