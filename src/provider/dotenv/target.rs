@@ -187,6 +187,11 @@ impl Files {
         }
         self.is_inside(above, name)?;
         if !folder.exists() {
+            // Each one that is missing, from the top: files are written side by side, and whichever comes first makes them.
+            let missing: Vec<_> = folder.ancestors().take_while(|above| !above.exists()).collect();
+            for above in missing.into_iter().rev() {
+                fsutil::create_folder(above, Access::Private).map_err(|error| broke(&error))?;
+            }
             fsutil::create_folder(&folder, Access::Private).map_err(|error| broke(&error))?;
         }
         self.is_inside(&folder, name)?;
