@@ -72,6 +72,7 @@ fn nameless() -> VersionIds {
 }
 
 #[cfg(not(all(unix, feature = "dotenv")))]
+#[expect(clippy::unnecessary_wraps, reason = "its other form can fail")]
 pub(super) fn settled(address: &str) -> Result<SourceAddress, BadSource> {
     Ok(SourceAddress::Env(address.to_owned()))
 }
@@ -90,6 +91,7 @@ pub(super) fn target(_: &str, _: impl FnOnce() -> Result<VersionKey, HostError>)
 }
 
 #[cfg(not(all(unix, feature = "dotenv")))]
+#[expect(clippy::unused_async, reason = "its other form asks the machine")]
 pub(super) async fn account(_: &str) -> Result<String, ProviderError> {
     Err(unusable("NotInThisBuild", "this build lacks the feature dotenv"))
 }
