@@ -152,15 +152,7 @@ impl Sandbox<'_> {
 
     /// The rules of the target's kind.
     fn rules(&self) -> Result<&'static dyn Rules, ProviderError> {
-        let kind = &self.marker.place().provider;
-        rules(kind).ok_or_else(|| ProviderError {
-            provider: "target",
-            kind: ErrorKind::Invalid,
-            operation: "clean up",
-            secret: None,
-            code: "UnknownKind".into(),
-            message: format!("this build does not know the kind {kind}"),
-        })
+        Ok(rules(&self.marker.place().provider)?)
     }
 
     async fn versions_fit(

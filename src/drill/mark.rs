@@ -113,7 +113,7 @@ impl Marker {
 
     /// Whether its identifier is one of its name in this place.
     fn is_of(&self, secret: &Secret) -> bool {
-        rules(&self.place.provider).is_some_and(|rules| rules.is_identifier(&secret.id, &secret.name, &self.place))
+        rules(&self.place.provider).is_ok_and(|rules| rules.is_identifier(&secret.id, &secret.name, &self.place))
     }
 
     /// Where its marks hold.

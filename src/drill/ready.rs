@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::{Clock, to_seconds},
     model::{Digest, Place, SnapshotId},
-    provider::{Rules, rules},
+    provider::rules,
     repo::{Chain, Chosen, Halt, Manifest, NoChoice, Trust},
     text::plural,
 };
@@ -162,7 +162,7 @@ fn no_snapshot(request: &Request<'_>, why: NoChoice) -> DrillError {
 /// An account that is captured too is somebody's production, unless the configuration says that drills may write there.
 fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) -> Result<(), String> {
     let allowed = request.file.target.sandbox || request.allowed_accounts.contains(&landed.account);
-    if !rules(&landed.provider).is_some_and(Rules::is_by_credentials) {
+    if rules(&landed.provider).is_ok_and(|rules| !rules.is_by_credentials()) {
         let is_source = chain.newest().into_keys().any(|source| *source == *landed);
         return if is_source { Err(format!("{landed} is a source of this repository")) } else { Ok(()) };
     }

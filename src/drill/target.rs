@@ -3,7 +3,7 @@
 use crate::{
     isolation::{Lost, region_name},
     model::Place,
-    provider::{Rules, rules},
+    provider::rules,
 };
 
 /// What is known about a target.
@@ -40,7 +40,7 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
     let mut rule = |broken: bool, words: String, made_sure: String| {
         if broken { against.push(words) } else { sure.push(made_sure) }
     };
-    if !rules(&landed.provider).is_some_and(Rules::is_by_credentials) {
+    if rules(&landed.provider).is_ok_and(|rules| !rules.is_by_credentials()) {
         // Its address says where it is, and a person wrote it: no credentials can lead elsewhere.
         rule(
             landed == source,

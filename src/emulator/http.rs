@@ -1,7 +1,6 @@
 //! The HTTP face: one POST route for AWS's two protocols, and the switches under `/_sandbox/`.
 
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,18 +14,13 @@ use hyper::{
     Method, Request, Response,
     body::Incoming,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::watch};
 
 use super::{
-    Control, control_http,
+    Control,
+    connections::{self, Dropped, Outcome},
+    control_http,
     faults::{Subject, Verdict},
     guard::{Guard, SWITCHES},
     ops::{self, Call, Operation},
@@ -39,21 +33,6 @@ use super::{
 const BODY_LIMIT: usize = 1 << 20;
 const JSON: &str = "application/x-amz-json-1.1";
 
-/// An answer, or the connection closes without one.
-type Outcome = Result<Response<Full<Bytes>>, Dropped>;
-
-/// The reason given to hyper for closing a connection.
-#[derive(Debug)]
-struct Dropped;
-
-impl std::fmt::Display for Dropped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the sandbox closed the connection")
-    }
-}
-
-impl std::error::Error for Dropped {}
-
 /// What answers a connection.
 #[derive(Clone)]
 pub(super) struct Face {
@@ -61,29 +40,13 @@ pub(super) struct Face {
     pub guard: Arc<Guard>,
 }
 
-/// Accepts connections until told to stop; what is open then is closed.
-pub(super) async fn serve(listener: TcpListener, face: Face, mut stopped: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = stopped.changed() => return,
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(connection(stream, face.clone()));
-                }
-                while connections.try_join_next().is_some() {}
-            }
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, face: Face) {
-    let _: io::Result<()> = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
+/// Answers until told to stop.
+pub(super) async fn serve(listener: TcpListener, face: Face, stopped: watch::Receiver<bool>) {
+    connections::serve(listener, stopped, move |request| {
         let face = face.clone();
         async move { answer(&face, request).await }
-    });
-    let _: Result<(), hyper::Error> = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    })
+    .await;
 }
 
 async fn answer(face: &Face, request: Request<Incoming>) -> Outcome {

@@ -24,6 +24,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::clock::{Clock, SystemClock};
 
+mod connections;
 mod control;
 mod control_http;
 mod diary;

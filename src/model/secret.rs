@@ -172,6 +172,16 @@ impl Version {
         self.current || self.has(AWSCURRENT)
     }
 
+    /// Why there is no value of it to restore; `None` when there is one.
+    pub fn loss(&self) -> Option<String> {
+        match &self.value {
+            ValueState::Stored { .. } => None,
+            ValueState::Unreadable { reason } => Some(format!("it could not be read: {reason}")),
+            ValueState::Withheld { reason } => Some(format!("cannot be read: {reason}")),
+            ValueState::None => Some("it has no value".to_owned()),
+        }
+    }
+
     /// Why the value of what a person calls `what` is not there; `None` when it is.
     pub fn unavailable(&self, what: &str) -> Option<String> {
         match &self.value {

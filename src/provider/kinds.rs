@@ -4,16 +4,37 @@
 use super::dotenv;
 #[cfg(feature = "vault")]
 use super::vault;
-use super::{Rules, aws};
+use super::{ErrorKind, ProviderError, Rules, aws};
 
-/// The rules of a kind; `None` for one that this build does not know.
-pub fn rules(scheme: &str) -> Option<&'static dyn Rules> {
+/// A kind whose rules this build does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing can be restored into {0} by this build")]
+pub struct UnknownKind(String);
+
+impl From<UnknownKind> for ProviderError {
+    fn from(unknown: UnknownKind) -> Self {
+        Self {
+            provider: "target",
+            kind: ErrorKind::Invalid,
+            operation: "rules",
+            secret: None,
+            code: "UnknownKind".into(),
+            message: unknown.to_string(),
+        }
+    }
+}
+
+/// The rules of a kind.
+///
+/// # Errors
+/// [`UnknownKind`].
+pub fn rules(scheme: &str) -> Result<&'static dyn Rules, UnknownKind> {
     match scheme {
-        aws::SCHEME => Some(&aws::AwsRules),
+        aws::SCHEME => Ok(&aws::AwsRules),
         #[cfg(feature = "vault")]
-        vault::SCHEME => Some(&vault::VaultRules),
+        vault::SCHEME => Ok(&vault::VaultRules),
         #[cfg(all(unix, feature = "dotenv"))]
-        dotenv::SCHEME => Some(&dotenv::DotenvRules),
-        _ => None,
+        dotenv::SCHEME => Ok(&dotenv::DotenvRules),
+        _ => Err(UnknownKind(scheme.to_owned())),
     }
 }

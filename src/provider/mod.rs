@@ -22,7 +22,7 @@ use jiff::Timestamp;
 pub use self::{
     carried::Carried,
     held::Held,
-    kinds::rules,
+    kinds::{UnknownKind, rules},
     rules::{Context, Goal, Questions, Quotas, Relation, Rules, Wish, Writes},
 };
 use crate::{

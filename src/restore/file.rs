@@ -114,8 +114,7 @@ impl PlanFile {
         if (planned.snapshot, planned.manifest, &planned.source) != (fresh.snapshot, fresh.manifest, &fresh.source) {
             return Err(StalePlan::OtherSnapshot);
         }
-        let kind = &fresh.target.provider;
-        let rules = rules(kind).ok_or_else(|| StalePlan::Unreadable(format!("it is for the kind {kind}")))?;
+        let rules = rules(&fresh.target.provider).map_err(|unknown| StalePlan::Unreadable(unknown.to_string()))?;
         let mut inventory = Inventory::default();
         for secret in planned.secrets.walk()? {
             inventory.add(&secret?);

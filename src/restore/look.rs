@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Existing, Moved, Options, Place, PolicyVerdict, Presence, Record},
-    provider::{Context, ProviderError, Questions, Rules, Target, rules},
+    provider::{Context, ProviderError, Questions, Rules, Target, UnknownKind, rules},
     repo::{Chosen, RepoError, Sorted, Spool},
 };
 
@@ -51,8 +51,8 @@ pub(super) struct Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
     /// The target is of a kind whose rules this build does not have.
-    #[error("nothing can be restored into {0} by this build")]
-    UnknownKind(String),
+    #[error(transparent)]
+    UnknownKind(#[from] UnknownKind),
     /// The target, or the source.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -75,7 +75,7 @@ pub async fn look(
 ) -> Result<Found, LookError> {
     let place = target.place().await?;
     let source = &manifest.manifest().source;
-    let rules = rules(&place.provider).ok_or_else(|| LookError::UnknownKind(place.provider.clone()))?;
+    let rules = rules(&place.provider)?;
     let mut wanted = Spool::new(scratch, |a: &Wanted, b| by_name(a).cmp(&by_name(b)));
     let mut moved = Moved::default();
     let mut records = pin!(records);
@@ -127,7 +127,7 @@ fn by_name(wanted: &Wanted) -> (&str, &str) {
 /// # Errors
 /// The target cannot be asked.
 pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, LookError> {
-    let rules = rules(&plan.target.provider).ok_or_else(|| LookError::UnknownKind(plan.target.provider.clone()))?;
+    let rules = rules(&plan.target.provider)?;
     let names = plan.secrets.walk()?.filter_map(|secret| match secret {
         Ok(SecretPlan { desired: it, .. }) => {
             rules.name_fault(&plan.source, &it.source_name, &it.name).is_none().then_some(Ok(it.name))
@@ -149,12 +149,6 @@ pub async fn is_unchanged(target: &dyn Target, plan: &Plan) -> Result<bool, Look
 }
 
 impl Found {
-    /// What is known of a key or another thing outside.
-    pub(super) fn presence(&self, reference: &str) -> Presence {
-        let unasked = || Presence::Unknown("it was not checked".into());
-        self.presence.get(reference).cloned().unwrap_or_else(unasked)
-    }
-
     /// What every decision depends on.
     pub(super) fn context<'a>(&'a self, source: &'a Place, options: &'a Options, time: Timestamp) -> Context<'a> {
         let Self { place: target, presence, policies, moved, .. } = self;

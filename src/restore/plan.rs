@@ -173,7 +173,7 @@ pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan,
         target: found.place.clone(),
         inventory: inventory.digest(),
         secrets: secrets.sorted()?.into(),
-        references: references.all(found),
+        references: references.all(&context),
     })
 }
 

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    look::Found,
-    plan::{Reference, SecretPlan},
-};
-use crate::provider::Rules;
+use super::plan::{Reference, SecretPlan};
+use crate::provider::{Context, Rules};
 
 /// Secrets named for one reference; the others are counted.
 const MOST_NAMES: usize = 20;
@@ -32,9 +29,9 @@ impl References {
     }
 
     /// All of them, and whether they are there.
-    pub fn all(self, found: &Found) -> Vec<Reference> {
+    pub fn all(self, context: &Context<'_>) -> Vec<Reference> {
         let reference = |(reference, (secrets, more)): (String, _)| Reference {
-            presence: found.presence(&reference),
+            presence: context.presence(&reference),
             secrets,
             more,
             reference,

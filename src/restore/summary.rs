@@ -41,7 +41,7 @@ impl Plan {
     /// # Errors
     /// The folder it is in cannot be read.
     pub fn summary(&self) -> Result<Summary, RepoError> {
-        let rules = rules(&self.target.provider);
+        let rules = rules(&self.target.provider).ok();
         let quotas = rules.and_then(Rules::quotas);
         let mut summary = Summary { complete: true, quotas, ..Summary::default() };
         for secret in self.secrets.walk()? {

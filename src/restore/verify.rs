@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::Moved,
     progress::Progress,
-    provider::{ErrorKind, Listed, ProviderError, Source, rules},
+    provider::{Listed, ProviderError, Source, rules},
     repo::{RepoError, Sorted, Spool},
 };
 
@@ -117,15 +117,7 @@ pub async fn verify(
     target.pace().iter().for_each(|pace| progress.limit(pace.read));
     progress.begin("verify", Some(due.count()));
     let moved = moved(plan)?;
-    let kind = &plan.target.provider;
-    let rules = rules(kind).ok_or_else(|| ProviderError {
-        provider: "target",
-        kind: ErrorKind::Invalid,
-        operation: "verify",
-        secret: None,
-        code: "UnknownKind".into(),
-        message: format!("this build does not know the kind {kind}"),
-    })?;
+    let rules = rules(&plan.target.provider).map_err(ProviderError::from)?;
     let left = Left { source: &plan.source, target: &plan.target, moved: &moved };
     let mut found = Verification::default();
     let folder = plan.secrets.folder();

@@ -34,7 +34,6 @@ mod identity;
 mod list;
 mod metrics;
 mod ops;
-mod password;
 mod recipe;
 mod report;
 mod sigv4;

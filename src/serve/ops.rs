@@ -11,10 +11,13 @@ use super::{
     audit::Touched,
     estate::{Entry, Estate, Unresolved, arn_parts, is_stored, seconds, stages},
     grants::Grant,
-    list, password,
+    list,
     values::Values,
 };
-use crate::model::{AWSCURRENT, SecretValue, ValueState, Version};
+use crate::{
+    crypto::{PasswordRequest, random_password},
+    model::{AWSCURRENT, SecretValue, ValueState, Version},
+};
 
 /// The operations that write: refused by name, and known by name in the log.
 const WRITES: [&str; 16] = [
@@ -166,7 +169,7 @@ pub(super) async fn dispatch(mut call: Call<'_>, operation: &str, body: &[u8]) -
             to_bytes(&answer)
         }),
         "ListSecretVersionIds" => call.list_versions(body),
-        "GetRandomPassword" => decode(body).and_then(|request| password::make(&request)),
+        "GetRandomPassword" => decode(body).and_then(|request| password(&request)),
         _ => call.refuse(operation, body),
     };
     Done { outcome, touched: call.touched }
@@ -302,6 +305,11 @@ pub(super) fn ago(age: jiff::SignedDuration) -> String {
 pub(super) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|_| Refusal::new("SerializationException", "The request could not be read."))
+}
+
+fn password(request: &PasswordRequest) -> Result<Vec<u8>, Refusal> {
+    let password = random_password(request).map_err(|none| Refusal::invalid(none.to_string()))?;
+    to_bytes(&json!({ "RandomPassword": *password }))
 }
 
 pub(super) fn to_bytes(answer: &impl Serialize) -> Result<Vec<u8>, Refusal> {

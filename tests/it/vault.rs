@@ -48,7 +48,7 @@ impl World {
     }
 }
 
-async fn listed(vault: &Vault) -> BTreeMap<String, Listed> {
+pub async fn listed(vault: &Vault) -> BTreeMap<String, Listed> {
     let all: Vec<Listed> = vault.list().try_collect().await.unwrap();
     let count = all.len();
     let by_name: BTreeMap<_, _> = all.into_iter().map(|listed| (listed.name.clone(), listed)).collect();
@@ -56,7 +56,7 @@ async fn listed(vault: &Vault) -> BTreeMap<String, Listed> {
     by_name
 }
 
-async fn read(vault: &Vault, listed: &Listed) -> Fetched {
+pub async fn read(vault: &Vault, listed: &Listed) -> Fetched {
     vault.fetch(listed, &|_, _| false).await.unwrap()
 }
 

@@ -1,13 +1,12 @@
 //! Vault's states, engines, namespaces and connections on a real OpenBao server: what each comes back as.
 #![cfg(feature = "vault")]
 
-use std::{collections::BTreeMap, path::Path, process::Command, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
-use futures::TryStreamExt as _;
 use lifeboat::{
     model::Withheld,
     provider::{
-        ErrorKind, Fetched, FetchedValue, Listed, Source as _,
+        ErrorKind, Fetched, FetchedValue, Source as _,
         vault::{Vault, VaultAddress, VaultServer},
     },
 };
@@ -16,6 +15,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     command::{Desk, Ran, SHEETS, binary},
     servers::{Bao, program},
+    vault::{listed, read},
 };
 
 const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
@@ -89,18 +89,6 @@ async fn connect(address: &str) -> Vault {
     let engine = VaultServer::connect(&address, None).await.unwrap().engine(&address.mount).await.unwrap();
     // Long enough to tell values apart, and no digest of anything.
     engine.with_version_ids(std::sync::Arc::new(|name: &str, value: &[u8]| format!("{name}-{}", value.len())))
-}
-
-async fn listed(vault: &Vault) -> BTreeMap<String, Listed> {
-    let all: Vec<Listed> = vault.list().try_collect().await.unwrap();
-    let count = all.len();
-    let by_name: BTreeMap<_, _> = all.into_iter().map(|listed| (listed.name.clone(), listed)).collect();
-    assert_eq!(by_name.len(), count, "no name twice");
-    by_name
-}
-
-async fn read(vault: &Vault, listed: &Listed) -> Fetched {
-    vault.fetch(listed, &|_, _| false).await.unwrap()
 }
 
 /// Version by version what came back, in a word.

@@ -8,26 +8,16 @@ import sys
 
 import hvac
 
+from vault_keys import keys
+
 ADDRESS, TOKEN, MOUNT = sys.argv[1:]
 client = hvac.Client(url=ADDRESS, token=TOKEN)
 kv = client.secrets.kv.v2
 
 
-def keys(folder=""):
-    try:
-        found = kv.list_secrets(folder, mount_point=MOUNT)["data"]["keys"]
-    except hvac.exceptions.InvalidPath:
-        return
-    for name in found:
-        if name.endswith("/"):
-            yield from keys(folder + name)
-        else:
-            yield folder + name
-
-
 def dump():
     estate = {}
-    for path in sorted(set(keys())):
+    for path in sorted(set(keys(kv, MOUNT))):
         metadata = kv.read_secret_metadata(path, mount_point=MOUNT)["data"]
         values = {}
         for number, row in metadata["versions"].items():

@@ -8,6 +8,8 @@ import sys
 
 import hvac
 
+from vault_keys import keys
+
 ADDRESS, TOKEN = sys.argv[1:]
 client = hvac.Client(url=ADDRESS, token=TOKEN)
 kv = client.secrets.kv.v2
@@ -46,21 +48,9 @@ def seed():
     put("denied/key", {"v": "nobody reads this"})
 
 
-def keys(folder=""):
-    try:
-        found = kv.list_secrets(folder)["data"]["keys"]
-    except hvac.exceptions.InvalidPath:
-        return
-    for name in found:
-        if name.endswith("/"):
-            yield from keys(folder + name)
-        else:
-            yield folder + name
-
-
 def dump():
     estate = {}
-    for path in sorted(set(keys())):
+    for path in sorted(set(keys(kv, "secret"))):
         metadata = kv.read_secret_metadata(path)["data"]
         values = {}
         for number, row in metadata["versions"].items():

@@ -20,10 +20,10 @@ use super::{
 use crate::{
     app::{self, Connected},
     clock::{Clock, SystemClock},
-    config::PolicySection,
+    config::{PolicySection, SourceAddress},
     fsutil::{self, Access, Existing},
     model::{Place, SnapshotId},
-    provider::{Rules, Target, rules},
+    provider::{Target, rules},
     repo::{Chosen, Halt, Judgement, NoChoice, Repository},
     restore::{
         self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Summary, Values, Verification,
@@ -33,6 +33,7 @@ use crate::{
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let approved = args.plan_file().map(|path| read_plan(&args, path)).transpose()?;
+    let to = address(context, &args, approved.as_ref()).await?;
     let opened = open(context, &args).await?;
     let repository = opened.repository();
     // Before something is written, everything is looked at.
@@ -45,7 +46,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         None => (wanted(&judgement, &args)?, args.options(&configured_first(context)?)?),
     };
     history::tell(context, &manifest);
-    let restored = restore_chosen(context, &args, &opened, (approved.as_ref(), &manifest), options).await;
+    let restored = restore_chosen(context, &args, (&opened, &to), (approved.as_ref(), &manifest), options).await;
     match restored {
         Err(failure) => Err(history::or_forgotten(repository, opened.trust(), &manifest, failure).await),
         exit => exit,
@@ -55,12 +56,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 async fn restore_chosen(
     context: &Context,
     args: &Args,
-    opened: &Trusted,
+    (opened, to): (&Trusted, &SourceAddress),
     (approved, manifest): (Option<&PlanFile>, &Chosen),
     options: Options,
 ) -> Result<Exit, Failure> {
     let repository = opened.repository();
-    let target = connect(context, args, opened, approved).await?;
+    let target = app::connect_target(to, args.rate_share, None, || opened.version_key(context)).await?;
     let is_elsewhere = judge_account(context, args, approved.is_some(), &*target.target, manifest).await?;
     let (records, scratch) = (repository.record_stream(manifest, opened.opener(manifest)?), context.scratch());
     let found = restore::look(&*target.target, manifest, records, &options, Some(&scratch)).await?;
@@ -105,12 +106,8 @@ async fn open(context: &Context, args: &Args) -> Result<Trusted, Failure> {
     Ok(Trusted::Quorum(repository, Box::new(opened)))
 }
 
-async fn connect(
-    context: &Context,
-    args: &Args,
-    opened: &Trusted,
-    approved: Option<&PlanFile>,
-) -> Result<Connected, Failure> {
+/// Where to restore to. An address that leads nowhere is refused before anybody types a sheet.
+async fn address(context: &Context, args: &Args, approved: Option<&PlanFile>) -> Result<SourceAddress, Failure> {
     let to = match (&args.to, approved) {
         (_, Some(PlanFile { to: Some(address), .. })) => address.parse()?,
         (_, Some(file)) => format!("{}:{}", file.plan.target.provider, file.plan.target.region).parse()?,
@@ -123,8 +120,7 @@ async fn connect(
     if let Some(region) = to.region() {
         app::allowed(&policy(context)?, region)?;
     }
-    let to = app::known_target(&to).await?;
-    Ok(app::connect_target(&to, args.rate_share, None, || opened.version_key(context)).await?)
+    Ok(app::known_target(&to).await?)
 }
 
 /// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything
@@ -137,7 +133,7 @@ async fn judge_account(
     chosen: &Chosen,
 ) -> Result<bool, Failure> {
     let (place, source) = (target.place().await?, &chosen.manifest().source);
-    if !rules(&place.provider).is_some_and(Rules::is_by_credentials) {
+    if rules(&place.provider).is_ok_and(|rules| !rules.is_by_credentials()) {
         // The address itself says where this is, and a person wrote it.
         return Ok(false);
     }

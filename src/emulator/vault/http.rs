@@ -8,15 +8,8 @@ use hyper::{
     Request, Response,
     body::Incoming,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     answer::Answer,
@@ -24,7 +17,10 @@ use super::{
     request::Raw,
     route::{self, Outcome},
 };
-use crate::emulator::guard::{Guard, SWITCHES};
+use crate::emulator::{
+    connections::{self, Dropped},
+    guard::{Guard, SWITCHES},
+};
 
 /// The largest request that is read; Vault's own limit.
 const BODY_LIMIT: usize = 32 << 20;
@@ -37,44 +33,16 @@ pub(super) struct Face {
     pub(super) guard: Arc<Guard>,
 }
 
-/// The reason given to hyper for closing a connection.
-#[derive(Debug)]
-struct Dropped;
-
-impl std::fmt::Display for Dropped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the sandbox closed the connection")
-    }
-}
-
-impl std::error::Error for Dropped {}
-
-/// Accepts connections until told to stop; what is open then is closed.
-pub(super) async fn serve(listener: TcpListener, face: Face, mut stopped: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = stopped.changed() => return,
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(connection(stream, face.clone()));
-                }
-                while connections.try_join_next().is_some() {}
-            }
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, face: Face) {
-    let _: std::io::Result<()> = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
+/// Answers until told to stop.
+pub(super) async fn serve(listener: TcpListener, face: Face, stopped: watch::Receiver<bool>) {
+    connections::serve(listener, stopped, move |request| {
         let face = face.clone();
         async move { answer(&face, request).await }
-    });
-    let _: Result<(), hyper::Error> = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    })
+    .await;
 }
 
-async fn answer(face: &Face, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+async fn answer(face: &Face, request: Request<Incoming>) -> connections::Outcome {
     let (head, body) = request.into_parts();
     if let Err(reason) = face.guard.admit(&head) {
         return Ok(respond(Answer::refused(403, &reason)));

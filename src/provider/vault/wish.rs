@@ -156,12 +156,8 @@ fn versions(wish: &mut Wish, plan: Numbering<'_>) {
                 codec: plan.codec.clone(),
             }),
             (_, None) => {
-                let reason = match version.map(|version| &version.value) {
-                    Some(ValueState::Unreadable { reason }) => format!("it could not be read: {reason}"),
-                    Some(ValueState::Withheld { reason }) => format!("cannot be read: {reason}"),
-                    _ => "it has no value".to_owned(),
-                };
-                wish.lose(&source, &reason);
+                let reason = version.and_then(Version::loss);
+                wish.lose(&source, reason.as_deref().unwrap_or("it has no value"));
                 wish.desired.withheld.push(WithheldVersion { id, source, how: Withheld::Destroyed, value: None });
             }
         }

@@ -131,11 +131,8 @@ impl Wish {
                 (_, Some(value)) => {
                     versions.push(same(version, version.labels.clone(), value));
                 }
-                (ValueState::Unreadable { reason }, _) => {
-                    self.lose(&version.id, &format!("it could not be read: {reason}"));
-                }
-                (ValueState::Withheld { reason }, _) => {
-                    self.lose(&version.id, &format!("cannot be read: {reason}"));
+                (ValueState::Unreadable { .. } | ValueState::Withheld { .. }, _) => {
+                    self.lose(&version.id, &version.loss().unwrap_or_default());
                 }
                 _ if untouched => {}
                 _ => self.note(format!("version {} has no value and is not created again", version.id)),

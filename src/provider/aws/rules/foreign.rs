@@ -122,9 +122,7 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
                 kept.push(DesiredVersion { id, source, current, labels, value, codec: codec.clone() });
                 None
             }
-            (ValueState::Unreadable { reason }, _) => Some(format!("it could not be read: {reason}")),
-            (ValueState::Withheld { reason }, _) => Some(format!("cannot be read: {reason}")),
-            _ => Some("it has no value".into()),
+            (_, None) => version.loss(),
         };
         if let Some(reason) = lost {
             let is_current = version.is_current();

@@ -1,18 +1,18 @@
-//! GetRandomPassword: it reads nothing of the snapshot, and applications call it.
+//! A random password, as AWS Secrets Manager makes it: GetRandomPassword.
 
 use serde::Deserialize;
-use serde_json::json;
-
-use super::ops::{Refusal, to_bytes};
+use zeroize::Zeroizing;
 
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
 const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const DIGITS: &str = "0123456789";
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
-#[derive(Deserialize)]
+/// What it is to be made of, as the request says it.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct GetRandomPassword {
+#[expect(clippy::struct_excessive_bools, reason = "AWS's request has these")]
+pub struct PasswordRequest {
     password_length: Option<usize>,
     #[serde(default)]
     exclude_characters: String,
@@ -29,10 +29,24 @@ pub(super) struct GetRandomPassword {
     require_each_included_type: Option<bool>,
 }
 
-pub(super) fn make(request: &GetRandomPassword) -> Result<Vec<u8>, Refusal> {
+/// A password that was asked for and cannot be: AWS's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the words are the documentation")]
+pub enum NoPassword {
+    #[error("PasswordLength must be between 1 and 4096.")]
+    Length,
+    #[error("The password can't be made from the characters that remain.")]
+    Characters,
+}
+
+/// Makes one.
+///
+/// # Errors
+/// See [`NoPassword`].
+pub fn random_password(request: &PasswordRequest) -> Result<Zeroizing<String>, NoPassword> {
     let length = request.password_length.unwrap_or(32);
     if !(1..=4096).contains(&length) {
-        return Err(Refusal::invalid("PasswordLength must be between 1 and 4096."));
+        return Err(NoPassword::Length);
     }
     let wanted = [
         (LOWER, !request.exclude_lowercase),
@@ -47,14 +61,14 @@ pub(super) fn make(request: &GetRandomPassword) -> Result<Vec<u8>, Refusal> {
     let all: Vec<char> = sets.concat();
     let each = request.require_each_included_type.unwrap_or(true);
     if all.is_empty() || (each && sets.len() > length) {
-        return Err(Refusal::invalid("The password can't be made from the characters that remain."));
+        return Err(NoPassword::Characters);
     }
     let mut password: Vec<char> =
         if each { sets.iter().map(|set| set[below(set.len())]).collect() } else { Vec::new() };
     while password.len() < length {
         password.insert(below(password.len() + 1), all[below(all.len())]);
     }
-    to_bytes(&json!({ "RandomPassword": password.iter().collect::<String>() }))
+    Ok(Zeroizing::new(password.iter().collect()))
 }
 
 /// A number below `bound`, each as likely as the others.
@@ -71,12 +85,12 @@ fn below(bound: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn ask(request: &serde_json::Value) -> Result<String, Refusal> {
-        let answer = make(&serde_json::from_value(request.clone()).unwrap())?;
-        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
-        Ok(answer["RandomPassword"].as_str().unwrap().to_owned())
+    fn ask(request: &serde_json::Value) -> Result<String, NoPassword> {
+        Ok(random_password(&serde_json::from_value(request.clone()).unwrap())?.to_string())
     }
 
     #[test]
