@@ -72,8 +72,10 @@ fn the_version_tells_what_is_in() {
         ("sso", cfg!(feature = "sso")),
         ("s3", cfg!(feature = "s3")),
         ("gcs", cfg!(feature = "gcs")),
-        ("azure", cfg!(feature = "azure")),
+        ("azure-blob", cfg!(feature = "azure-blob")),
         ("vault", cfg!(feature = "vault")),
+        ("gcp", cfg!(feature = "gcp")),
+        ("azure", cfg!(feature = "azure")),
         ("dotenv", cfg!(feature = "dotenv")),
         ("scan", cfg!(feature = "scan")),
         ("paper", cfg!(feature = "paper")),
@@ -137,9 +139,9 @@ fn what_a_build_lacks_is_refused_in_a_sentence() {
             "it lacks the feature gcs",
         );
     }
-    if !cfg!(feature = "azure") {
+    if !cfg!(feature = "azure-blob") {
         let words = [&["restore", "--to", "aws:eu-west-1", "--repo", "az://account/bucket/x"][..], &sheet].concat();
-        host.expect(2, &words, "it lacks the feature azure");
+        host.expect(2, &words, "it lacks the feature azure-blob");
     }
     if !cfg!(feature = "vault") {
         let init =

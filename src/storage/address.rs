@@ -33,7 +33,7 @@ pub(super) struct Bucket {
     /// The bucket; for Azure the container.
     pub(super) name: String,
     /// The storage account (Azure only).
-    #[cfg_attr(not(feature = "azure"), expect(dead_code, reason = "the others name none"))]
+    #[cfg_attr(not(feature = "azure-blob"), expect(dead_code, reason = "the others name none"))]
     pub(super) account: String,
     /// Without slashes at its ends; may be empty.
     pub(super) prefix: String,
@@ -47,7 +47,7 @@ pub(super) enum Service {
     S3,
     #[cfg(feature = "gcs")]
     Gcs,
-    #[cfg(feature = "azure")]
+    #[cfg(feature = "azure-blob")]
     Azure,
 }
 
@@ -70,10 +70,10 @@ impl Address {
             Some("gs") => return bucket(text, Service::Gcs).map_err(|reason| refuse(&reason)),
             #[cfg(not(feature = "gcs"))]
             Some("gs") => return Err(refuse("this build cannot reach Google Cloud Storage: it lacks the feature gcs")),
-            #[cfg(feature = "azure")]
+            #[cfg(feature = "azure-blob")]
             Some("az") => return bucket(text, Service::Azure).map_err(|reason| refuse(&reason)),
-            #[cfg(not(feature = "azure"))]
-            Some("az") => return Err(refuse("this build cannot reach Azure Blob: it lacks the feature azure")),
+            #[cfg(not(feature = "azure-blob"))]
+            Some("az") => return Err(refuse("this build cannot reach Azure Blob: it lacks the feature azure-blob")),
             Some(other) => return Err(refuse(&format!("{other} storage is not supported; {SUPPORTED}"))),
         };
         let folder = std::path::absolute(&path).map_err(|_| refuse("not a path"))?;
@@ -85,16 +85,16 @@ impl Service {
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::S3 => &["region", "endpoint", "profile", "sse", "kms", "single_writer"],
-            #[cfg(any(feature = "gcs", feature = "azure"))]
+            #[cfg(any(feature = "gcs", feature = "azure-blob"))]
             _ => &["endpoint", "single_writer"],
         }
     }
 
     /// Whether the account comes before the bucket in its addresses.
     fn names_account(self) -> bool {
-        #[cfg(feature = "azure")]
+        #[cfg(feature = "azure-blob")]
         return self == Self::Azure;
-        #[cfg(not(feature = "azure"))]
+        #[cfg(not(feature = "azure-blob"))]
         false
     }
 }
@@ -247,7 +247,7 @@ mod tests {
             let whole = parsed("gs://backups");
             assert_eq!((whole.service, &*whole.name, &*whole.prefix), (Service::Gcs, "backups", ""));
         }
-        #[cfg(feature = "azure")]
+        #[cfg(feature = "azure-blob")]
         {
             let azure = parsed("az://account/container/a/b");
             assert_eq!((&*azure.account, &*azure.name, &*azure.prefix), ("account", "container", "a/b"));
@@ -258,7 +258,7 @@ mod tests {
     fn everything_else_is_refused_in_a_sentence() {
         let mut none = vec!["", "s3:bucket", "s3://", "s3:///x", "memory:x", "sftp://h/x"];
         none.extend(cfg!(feature = "gcs").then_some("gs://?x"));
-        none.extend(cfg!(feature = "azure").then_some("az://account"));
+        none.extend(cfg!(feature = "azure-blob").then_some("az://account"));
         for text in none {
             let StorageError::Address { reason, .. } = Address::parse(text).unwrap_err() else { panic!("{text}") };
             assert!(reason.contains("s3://BUCKET"), "{text}: {reason}");

@@ -1,6 +1,6 @@
 //! Buckets: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob.
 
-#[cfg(feature = "azure")]
+#[cfg(feature = "azure-blob")]
 mod azure;
 mod credentials;
 #[cfg(feature = "gcs")]
@@ -70,7 +70,7 @@ pub(super) async fn connect(bucket: &Bucket, isolation: Option<Arc<Isolation>>) 
         }
         #[cfg(feature = "gcs")]
         Service::Gcs => Arc::new(prefixed(gcs::connect(bucket, endpoint.as_ref(), observer)?, bucket)),
-        #[cfg(feature = "azure")]
+        #[cfg(feature = "azure-blob")]
         Service::Azure => Arc::new(prefixed(azure::connect(bucket, endpoint.as_ref(), observer)?, bucket)),
     };
     let is_single_writer = bucket.option("single_writer") == Some("true");
