@@ -2,12 +2,12 @@
 
 mod sources;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::isolation::region_name;
-pub use sources::{Access, CaptureSection, OrganizationSection, SourceSection, Sources};
+use crate::{isolation::region_name, text::distance};
+pub use sources::{CaptureSection, OrganizationSection, SourceSection, Sources};
 
 /// Policies and deprecated versions at most a month old, for a thirtieth of the calls a day.
 pub const DEFAULT_SWEEP_DAYS: u32 = 30;
@@ -182,46 +182,12 @@ pub struct CopySection {
     pub allow_same_account: bool,
 }
 
-/// A provider and a region: `aws:eu-central-1`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ProviderAddress {
-    /// The region.
-    pub region: String,
-}
-
-/// Where secrets are captured from: `aws:REGION`, or the address of another kind as that kind writes it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum SourceAddress {
-    /// `aws:REGION`.
-    Aws(ProviderAddress),
-    /// `vault:https://HOST:PORT/MOUNT`, understood by whoever connects.
-    Vault(String),
-    /// `env:PATH`, understood by whoever connects.
-    Env(String),
-}
-
 /// A configuration that cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not TOML, an unknown key, a missing key, a wrong type.
     #[error("{0}")]
     Syntax(String),
-    /// A provider address that is not `aws:REGION`.
-    #[error("{0:?} is not a provider address (expected aws:REGION, such as aws:eu-central-1)")]
-    Address(String),
-    /// Not a source's address.
-    #[error("{0:?} is not an address (expected aws:REGION, vault:https://HOST:PORT/MOUNT or env:FOLDER)")]
-    SourceAddress(String),
-    /// A kind that this build was made without.
-    #[error("this build cannot read {address}: it lacks the feature {feature}")]
-    NotInThisBuild {
-        /// The address.
-        address: String,
-        /// What the build would need.
-        feature: &'static str,
-    },
     /// No sweep at all.
     #[error("sweep_days must be at least 1")]
     SweepDays,
@@ -325,102 +291,6 @@ fn suggestion(words: &str) -> Option<&str> {
     let (distance, nearest) = known.map(|known| (distance(unknown, known), known)).min()?;
     let letters = nearest.chars().count().max(unknown.chars().count());
     (2 * distance <= letters).then_some(nearest)
-}
-
-/// Insertions, deletions and replacements between two words (Levenshtein).
-/// How many letters have to be changed, added or taken away to make one word of another.
-pub fn distance(one: &str, two: &str) -> usize {
-    let two: Vec<char> = two.chars().collect();
-    let mut row: Vec<usize> = (0..=two.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, other) in two.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[two.len()]
-}
-
-impl FromStr for ProviderAddress {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let region = text.strip_prefix("aws:").unwrap_or_default();
-        let plausible = region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if plausible { Ok(Self { region: region.to_owned() }) } else { Err(ConfigError::Address(text.to_owned())) }
-    }
-}
-
-impl TryFrom<String> for ProviderAddress {
-    type Error = ConfigError;
-
-    fn try_from(text: String) -> Result<Self, ConfigError> {
-        text.parse()
-    }
-}
-
-impl From<ProviderAddress> for String {
-    fn from(address: ProviderAddress) -> String {
-        address.to_string()
-    }
-}
-
-impl fmt::Display for ProviderAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "aws:{}", self.region)
-    }
-}
-
-impl SourceAddress {
-    /// The region, where the address is one of AWS.
-    pub fn region(&self) -> Option<&str> {
-        match self {
-            Self::Aws(address) => Some(&address.region),
-            Self::Vault(_) | Self::Env(_) => None,
-        }
-    }
-}
-
-impl FromStr for SourceAddress {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let (owned, lacks) =
-            (text.to_owned(), |feature| ConfigError::NotInThisBuild { address: text.to_owned(), feature });
-        if text.starts_with("vault:") {
-            return if cfg!(feature = "vault") { Ok(Self::Vault(owned)) } else { Err(lacks("vault")) };
-        }
-        if text.starts_with("env:") {
-            let known = cfg!(all(unix, feature = "dotenv"));
-            return if known { Ok(Self::Env(owned)) } else { Err(lacks("dotenv")) };
-        }
-        text.parse().map(Self::Aws).map_err(|_| ConfigError::SourceAddress(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for SourceAddress {
-    type Error = ConfigError;
-
-    fn try_from(text: String) -> Result<Self, ConfigError> {
-        text.parse()
-    }
-}
-
-impl From<SourceAddress> for String {
-    fn from(address: SourceAddress) -> String {
-        address.to_string()
-    }
-}
-
-impl fmt::Display for SourceAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Aws(address) => address.fmt(f),
-            Self::Vault(text) | Self::Env(text) => f.write_str(text),
-        }
-    }
 }
 
 fn is_default<T: Default + PartialEq>(section: &T) -> bool {

@@ -118,6 +118,26 @@ fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// How many letters have to be changed, added or taken away to make one word of another (Levenshtein).
+pub fn distance(one: &str, two: &str) -> usize {
+    let two: Vec<char> = two.chars().collect();
+    let mut row: Vec<usize> = (0..=two.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in two.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[two.len()]
+}
+
+/// The word of a list, which has at least one, that is most like another.
+pub fn likely(word: &str, known: &[&'static str]) -> &'static str {
+    known.iter().min_by_key(|known| distance(word, known)).expect("the list has a word")
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;

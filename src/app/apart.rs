@@ -6,8 +6,7 @@ use crate::{
     config::{Config, CopySection, PolicySection, Sources},
     isolation::region_name,
     model::Place,
-    outward,
-    storage::{Owner, Storage},
+    storage::{self, Owner, Storage},
 };
 
 /// Why a place is no place for a copy.
@@ -141,13 +140,10 @@ pub async fn whereabouts(neighbours: &Neighbours, copy: &CopySection, storage: &
     let mut found =
         Whereabouts { region: copy.region.clone(), account: copy.account.clone(), ..Whereabouts::default() };
     found.region = found.region.or_else(|| storage.region().map(str::to_owned));
-    let Ok(Some(sdk)) = storage.sdk().await else { return found };
-    found.region = found.region.or_else(|| sdk.region().map(ToString::to_string));
-    // Another endpoint is not AWS, and its accounts are not AWS's.
-    let is_awss = !storage.has_own_endpoint() && outward::endpoint_of(&sdk, "STS").is_ok();
-    if found.account.is_none() && is_awss {
-        let client = aws_sdk_sts::Client::new(&sdk);
-        found.account = client.get_caller_identity().send().await.ok().and_then(|answer| answer.account);
+    let Ok(Some(signed)) = storage.signed().await else { return found };
+    found.region = found.region.or_else(|| signed.region());
+    if found.account.is_none() && signed.has_accounts() {
+        found.account = signed.account().await;
         found.known = Known::Credentials;
     }
     // The likeliest first: the answer is the same in any order.
@@ -234,16 +230,10 @@ pub async fn key_of_a_source(neighbours: &Neighbours, copy: &CopySection, storag
     let named = storage.encryption_key("lifeboat.json").await.ok().flatten();
     let keys = storage.wanted_key().map(str::to_owned).into_iter().chain(named);
     keys.into_iter().find_map(|key| {
-        let account = key_account(&key).filter(|account| neighbours.accounts.contains(*account))?;
+        let account = storage::account_of_key(&key).filter(|account| neighbours.accounts.contains(*account))?;
         let copy = &copy.url;
         Some(format!("the copy at {copy} is encrypted with {key} of account {account}, the source's: without that account nobody can read the copy"))
     })
-}
-
-/// The account in `arn:aws:kms:REGION:ACCOUNT:key/ID`.
-fn key_account(arn: &str) -> Option<&str> {
-    let mut parts = arn.split(':');
-    (parts.next() == Some("arn") && parts.nth(1) == Some("kms")).then(|| parts.nth(1)).flatten()
 }
 
 #[cfg(test)]
@@ -342,13 +332,5 @@ mod tests {
         assert_eq!(apart(&neighbours, &copy, &Whereabouts::default()), Ok(()));
         let error = apart(&neighbours, &copy, &found("us-west-2")).unwrap_err().to_string();
         assert_eq!(error, "the copy at s3://b: us-west-2 is not one of the regions of [policy]: EU-West-1, eu-west-2");
-    }
-
-    #[test]
-    fn a_keys_account_is_read_from_its_arn() {
-        assert_eq!(key_account("arn:aws-cn:kms:cn-north-1:111111111111:key/a-b"), Some("111111111111"));
-        for other in ["alias/x", "1234abcd", "arn:aws:s3:::bucket", ""] {
-            assert_eq!(key_account(other), None, "{other}");
-        }
     }
 }

@@ -5,17 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use super::{Host, HostError, NoSuchRegion};
+use super::{Host, HostError};
 use crate::{
-    config::distance,
     crypto::{DrillKey, Recipient},
     drill::{DrillFile, DrillFileError},
     fsutil,
-    isolation::{Isolation, Lost, REGIONS, region_name},
+    isolation::{Isolation, Lost, region_name},
     model::{Digest, RepositoryId},
+    provider::{NoSuchRegion, kinds},
     repo::{Repository, Trust},
     snapshot::DrillSealing,
     storage::Storage,
+    text,
 };
 
 /// A storage of this host's repository.
@@ -136,9 +137,11 @@ impl Host {
         // A region that is newer than this build is known where the configuration works in it.
         let named = sites.iter().filter_map(|site| site.region.as_deref()).chain(sources.iter().copied());
         let named: Vec<String> = named.map(region_name).collect();
-        let exists = |region: &&String| REGIONS.contains(&region.as_str()) || named.contains(region);
+        let known: Vec<&'static str> = kinds().flat_map(|kind| kind.regions().iter().copied()).collect();
+        let exists = |region: &&String| known.contains(&region.as_str()) || named.contains(region);
         if let Some(region) = lost.regions.iter().find(|region| !exists(region)) {
-            return Err(HostError::LostRegion(NoSuchRegion { region: region.clone(), likely: likely(region) }));
+            let likely = text::likely(region, &known);
+            return Err(HostError::LostRegion(NoSuchRegion { region: region.clone(), likely }));
         }
         let gone = |site: &Site| match &site.region {
             Some(region) => lost.has_region(region),
@@ -158,40 +161,5 @@ impl Host {
         let repository = Repository::open(storage).await?;
         let trust = repository.trust(&self.anchor()?).await?;
         Ok((repository, trust))
-    }
-}
-
-/// Refuses a region that does not exist, before anything is asked of it. One that is newer than this build has an address.
-///
-/// # Errors
-/// [`NoSuchRegion`].
-pub async fn known_region(region: &str) -> Result<(), NoSuchRegion> {
-    let name = region_name(region);
-    if REGIONS.contains(&name.as_str()) {
-        return Ok(());
-    }
-    let host = format!("secretsmanager.{name}.amazonaws.com");
-    if tokio::net::lookup_host((host, 443)).await.is_ok_and(|mut found| found.next().is_some()) {
-        return Ok(());
-    }
-    Err(NoSuchRegion { likely: likely(&name), region: region.to_owned() })
-}
-
-/// The region whose name is nearest.
-fn likely(name: &str) -> &'static str {
-    REGIONS.iter().min_by_key(|region| distance(name, region)).expect("there are regions")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_typo_has_a_likely_meaning() {
-        for (typo, meant) in
-            [("eu-cental-1", "eu-central-1"), ("euwest-1", "eu-west-1"), ("us-gov-esat-1", "us-gov-east-1")]
-        {
-            assert_eq!(likely(typo), meant);
-        }
     }
 }

@@ -2,11 +2,8 @@
 
 mod apart;
 mod drill;
-mod files;
 mod sources;
 mod targets;
-#[cfg_attr(not(feature = "vault"), path = "no_vaults.rs")]
-mod vaults;
 
 use std::{
     collections::BTreeMap,
@@ -24,23 +21,18 @@ use crate::{
     drill::DrillFileError,
     fsutil::{self, Access, Existing},
     model::{Digest, RepositoryId},
+    provider::NoSuchRegion,
     repo::{RepoError, Repository, Trust, TrustAnchor, VerifiedForget, VerifiedManifest, Witness},
     storage::{Storage, StorageError},
 };
 
-pub use self::drill::{Site, known_region};
+pub use self::drill::Site;
 pub use apart::{
     Elsewhere, Known, Neighbours, TooClose, Whereabouts, allowed, apart, beside, closeness, key_of_a_source,
     whereabouts,
 };
-#[cfg(all(unix, feature = "dotenv"))]
-pub use files::examine_files;
-pub use sources::{
-    BadSource, Estate, EstateError, Found, LeftOut, account_of, connect, hidden_from_listings, known_source,
-    known_target, leads_to, may_be, refuse_twins, settings,
-};
-pub use targets::{Connected, connect_target};
-pub use vaults::vault_policy;
+pub use sources::{Estate, EstateError, Found, connect, hidden_from_listings, may_be, plain, refuse_twins};
+pub use targets::connect_target;
 
 /// What a host remembers of a repository.
 const HEAD: &str = "head.json";
@@ -147,16 +139,6 @@ pub enum HostError {
     /// The remembered head of a repository cannot be read.
     #[error("{0}: not the remembered head of a repository")]
     Witness(PathBuf),
-}
-
-/// A region that does not exist.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no region {region}; did you mean {likely}?")]
-pub struct NoSuchRegion {
-    /// The name.
-    pub region: String,
-    /// The one that is most like it.
-    pub likely: &'static str,
 }
 
 /// Makes a configuration believe another key, in one step; every other character of the file stays.

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     app,
-    config::{SourceAddress, SourceSection, Sources},
+    config::{SourceSection, Sources},
     model::{NoPlace, Place, PlaceFilter},
-    provider::Source,
+    provider::{Address, Purpose, Source},
     repo::Chosen,
     restore::{self, Change, Diff, Held, LookError, Values},
 };
@@ -52,7 +52,7 @@ pub struct Args {
 #[derive(Clone, Debug)]
 enum Of {
     Place(PlaceFilter),
-    Address(SourceAddress),
+    Address(Address),
 }
 
 impl FromStr for Of {
@@ -112,7 +112,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 
 async fn source(context: &Context, args: &Args, place: &Place, trusted: &Trusted) -> Result<Arc<dyn Source>, Failure> {
     if let Some(Of::Address(address)) = &args.source {
-        let section = SourceSection::new(app::known_source(address).await?, None);
+        let section = SourceSection::new(address.settle(Purpose::Source).await?, None);
         return Ok(app::connect(&section, || trusted.version_key(context)).await?);
     }
     let host = context.host()?;
@@ -121,7 +121,7 @@ async fn source(context: &Context, args: &Args, place: &Place, trusted: &Trusted
         return Ok(estate.find(section.clone(), &host).await.outcome?.0);
     }
     let filter = PlaceFilter { account: place.account.clone(), region: Some(place.region.clone()) };
-    let may_be = |section: &&SourceSection| app::may_be(section, &filter) && app::leads_to(&section.url, place);
+    let may_be = |section: &&SourceSection| app::may_be(section, &filter) && section.url.leads_to(place);
     for section in estate.sections.iter().filter(may_be) {
         let (source, found) = estate.find(section.clone(), &host).await.outcome?;
         if found == *place {

@@ -1,9 +1,7 @@
 //! `lifeboat doctor`
 
-#[cfg(all(unix, feature = "dotenv"))]
-mod files;
 mod places;
-mod target;
+mod policy;
 
 use std::path::Path;
 
@@ -13,23 +11,13 @@ use serde_json::json;
 
 use super::{Context, Exit, Failure, history, onlookers, output::table};
 use crate::{
-    app::{self, Found, Host},
-    clock::{Clock, SystemClock},
-    config::{ProviderAddress, SourceAddress, Sources},
-    model::Place,
-    provider::{
-        Source,
-        aws::{Allowed, Aws, AwsSettings, Grant, Role, iam_policy, sources_policy},
-    },
+    app::{self, Estate, Found, Host},
+    config::SourceSection,
+    provider::{Address, Connection, Exam, Finding, Purpose, Role, State},
     repo::{RepoError, Repository, Trust},
     storage::Storage,
     text,
 };
-
-/// AWS refuses requests whose time is further off than this.
-const MOST_SKEW_SECONDS: f64 = 300.0;
-/// What is worth a word.
-const SOME_SKEW_SECONDS: f64 = 30.0;
 
 /// Check this host: configuration, keys, repository, copies, permissions, clock, and what other users can
 /// read; print IAM policies
@@ -50,7 +38,7 @@ Asks only about names that do not exist, so it changes nothing. Exit codes: 0 al
 pub struct Args {
     /// Check a restore target instead of this host
     #[arg(long, value_name = "aws:REGION")]
-    to: Option<ProviderAddress>,
+    to: Option<Address>,
     /// The target is a drill's sandbox
     #[arg(long, requires = "to")]
     drill: bool,
@@ -65,7 +53,7 @@ pub struct Args {
     name_prefix: String,
     /// A key's ARN in the policy (repeat; default: every key of the account, through Secrets Manager only)
     #[arg(long = "kms-key", value_name = "ARN")]
-    kms_keys: Vec<String>,
+    keys: Vec<String>,
     /// Also allow `restore --rotation`
     #[arg(long)]
     rotation: bool,
@@ -82,19 +70,11 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     if let Some(wanted) = &args.policy {
-        return print_policy(context, &args, wanted).await;
+        return policy::print(context, &args, wanted).await;
     }
     let mut findings = Findings::default();
     if let Some(to) = &args.to {
-        app::known_region(&to.region).await?;
-        findings.allowed(context, &to.region)?;
-        let target = Aws::connect(AwsSettings::region(&to.region)).await?;
-        let role = if args.drill { Role::Drill } else { Role::Restore };
-        findings.provider(&target, "target", None, role, &args.name_prefix).await;
-        findings.sign_in(context, &to.region);
-        if !args.drill {
-            findings.replicas(&target, &to.region).await;
-        }
+        findings.target(context, &args, &to.settle(Purpose::Target).await?).await?;
     } else {
         let host = context.host()?;
         findings.files(&host, &context.global.config);
@@ -102,111 +82,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     let well = findings.rows.iter().all(|row| row.state != State::Wrong && row.state != State::Unknown);
     context.output.result(&json!({ "checks": findings.json(), "well": well }), || {
-        let row = |row: &Row| vec![row.what.clone(), row.state.word().to_owned(), row.detail.clone()];
+        let row = |row: &Row| vec![row.what.clone(), word(row.state).to_owned(), row.detail.clone()];
         table(&["check", "state", ""], findings.rows.iter().map(row).collect())
     });
     Ok(if well { Exit::Complete } else { Exit::Incomplete })
 }
 
-/// The policy of a host whose sources are entered by roles.
-fn print_sources_policy(context: &Context) -> Result<Exit, Failure> {
-    let sources = context.host()?.config.sources;
-    let roles: Vec<String> = match &sources {
-        Sources::Organization(section) if section.accounts.is_empty() => {
-            vec![format!("arn:aws:iam::*:role/{}", section.role)]
-        }
-        Sources::Organization(section) => {
-            section.accounts.iter().map(|account| format!("arn:aws:iam::{account}:role/{}", section.role)).collect()
-        }
-        listed => listed.listed().iter().filter_map(|section| section.access.role.clone()).collect(),
-    };
-    if roles.is_empty() {
-        return Err(Failure::usage("no source has a role").hint("use lifeboat doctor --policy backup"));
-    }
-    let policy = sources_policy(&roles, matches!(sources, Sources::Organization(_)));
-    print_artefact(context, &policy);
-    Ok(Exit::Complete)
-}
-
-/// As a file that somebody gives to IAM.
-fn print_artefact(context: &Context, policy: &serde_json::Value) {
-    let page = serde_json::to_string_pretty(policy).expect("a policy is plain data");
-    context.output.artefact(&format!("{}\n", text::json(&page)));
-}
-
-/// The policy of every engine that is a source.
-async fn vault_policies(host: &Host) -> Result<String, Failure> {
-    let mut policies = String::new();
-    for section in &host.estate().await?.sections {
-        let SourceAddress::Vault(address) = &section.url else { continue };
-        let none = || {
-            Failure::usage(format!("no policy can name what {address} leads to"))
-                .hint("write it by hand (docs/vault.md)")
-        };
-        policies.push_str(&app::vault_policy(address).ok_or_else(none)?);
-    }
-    Ok(policies)
-}
-
-async fn print_policy(context: &Context, args: &Args, wanted: &str) -> Result<Exit, Failure> {
-    if wanted == "sources" {
-        return print_sources_policy(context);
-    }
-    let role = match wanted {
-        "backup" => Role::Backup,
-        "restore" => Role::Restore,
-        _ => Role::Drill,
-    };
-    let host = if context.global.config.exists() { Some(context.host()?) } else { None };
-    let source = host.as_ref().and_then(|host| host.config.sources.listed().first());
-    if let (None, Role::Backup, Some(host), Some(SourceAddress::Vault(_))) =
-        (&args.to, role, &host, source.map(|it| &it.url))
-    {
-        context.output.artefact(&vault_policies(host).await?);
-        return Ok(Exit::Complete);
-    }
-    let region = match (&args.to, role, source) {
-        (Some(to), ..) => to.region.clone(),
-        (None, Role::Backup, Some(source)) => source.url.region().unwrap_or_default().to_owned(),
-        _ => return Err(Failure::usage("the region of the policy is missing").hint("use --to aws:REGION")),
-    };
-    app::known_region(&region).await?;
-    let configured = source.and_then(|source| source.account.clone()).filter(|_| role == Role::Backup);
-    let account = match args.account.clone().or(configured) {
-        Some(account) => account,
-        None => Source::place(&Aws::connect(AwsSettings::region(&region)).await?).await?.account,
-    };
-    let grant = Grant {
-        region,
-        account,
-        name_prefix: args.name_prefix.clone(),
-        keys: args.kms_keys.clone(),
-        rotation: args.rotation,
-        replication: args.replication,
-        promotion: args.promotion,
-        replace: args.replace,
-    };
-    let policy = iam_policy(role, &grant);
-    print_artefact(context, &policy);
-    Ok(Exit::Complete)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Well,
-    Remark,
-    Unknown,
-    Wrong,
-}
-
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Well => "ok",
-            Self::Remark => "note",
-            Self::Unknown => "unknown",
-            Self::Wrong => "WRONG",
-        }
+fn word(state: State) -> &'static str {
+    match state {
+        State::Well => "ok",
+        State::Remark => "note",
+        State::Unknown => "unknown",
+        State::Wrong => "WRONG",
     }
 }
 
@@ -243,7 +130,7 @@ impl Findings {
 
     fn json(&self) -> serde_json::Value {
         let row =
-            |row: &Row| json!({ "check": row.what, "state": row.state.word().to_lowercase(), "detail": row.detail });
+            |row: &Row| json!({ "check": row.what, "state": word(row.state).to_lowercase(), "detail": row.detail });
         self.rows.iter().map(row).collect()
     }
 
@@ -307,27 +194,61 @@ impl Findings {
         let several = estate.sections.len() > 1;
         for section in &estate.sections {
             let what = if several { format!("source {}", section.url) } else { "source".into() };
-            match &section.url {
-                SourceAddress::Aws(address) => {
-                    let connected = Aws::connect(app::settings(section, address)).await;
-                    if let Some(source) = self.attempt("credentials", connected) {
-                        self.provider(&source, &what, section.account.as_deref(), Role::Backup, "").await;
-                    }
-                }
-                SourceAddress::Vault(_) | SourceAddress::Env(_) => {
-                    let Found { outcome, .. } = estate.find(section.clone(), host).await;
-                    if let Some((source, place)) = self.attempt(&what, outcome) {
-                        self.account(&place, section.account.as_deref());
-                        self.attempt(
-                            &format!("list {}", text::line(&place.region)),
-                            source.list().try_next().await.map(drop),
-                        );
-                        #[cfg(all(unix, feature = "dotenv"))]
-                        if let SourceAddress::Env(address) = &section.url {
-                            self.files_of(address).await;
-                        }
-                    }
-                }
+            self.source(&estate, section, host, &what).await;
+        }
+    }
+
+    /// What a source's kind finds out of it; else whether it can be reached and listed.
+    async fn source(&mut self, estate: &Estate, section: &SourceSection, host: &Host, what: &str) {
+        let (ops, account) = (section.url.kind().ops(), section.account.as_deref());
+        let exam = Exam {
+            address: &section.url,
+            connection: &app::plain(section),
+            what,
+            account,
+            role: Role::Backup,
+            name_prefix: "",
+            source_regions: &[],
+        };
+        if let Some(found) = ops.source(&exam).await {
+            return self.extend(found);
+        }
+        let Found { outcome, .. } = estate.find(section.clone(), host).await;
+        if let Some((source, place)) = self.attempt(what, outcome) {
+            self.extend([Finding::account(&place, account)]);
+            self.attempt(&format!("list {}", text::line(&place.region)), source.list().try_next().await.map(drop));
+            self.extend(ops.at_rest(&section.url).await);
+        }
+    }
+
+    /// What a restore target's kind finds out of it.
+    async fn target(&mut self, context: &Context, args: &Args, to: &Address) -> Result<(), Failure> {
+        if let Some(region) = to.region() {
+            self.allowed(context, region)?;
+        }
+        let host = context.host().ok();
+        let sources = host.as_ref().map(|host| host.config.sources.regions()).unwrap_or_default();
+        let sources: Vec<String> = sources.into_iter().map(str::to_owned).collect();
+        let exam = Exam {
+            address: to,
+            connection: &Connection::plain(),
+            what: "target",
+            account: None,
+            role: if args.drill { Role::Drill } else { Role::Restore },
+            name_prefix: &args.name_prefix,
+            source_regions: &sources,
+        };
+        let found = to.kind().ops().target(&exam).await?;
+        self.extend(found);
+        Ok(())
+    }
+
+    /// Adds what a kind found out.
+    fn extend(&mut self, found: impl IntoIterator<Item = Finding>) {
+        for Finding { what, found } in found {
+            match found {
+                Ok((state, detail)) => self.add(what, state, detail),
+                Err(error) => drop(self.attempt::<(), _>(&what, Err(error))),
             }
         }
     }
@@ -348,54 +269,5 @@ impl Findings {
             None => self.add("newest snapshot", State::Remark, "there is none yet"),
         }
         chain.count() == 0 && chain.faults.is_empty()
-    }
-
-    /// Whether the place is of the configured account.
-    fn account(&mut self, place: &Place, expected: Option<&str>) {
-        match expected {
-            Some(expected) if expected != place.account => {
-                let detail = format!("{place}; the configuration has account {expected}");
-                self.add("account", State::Wrong, detail);
-            }
-            _ => self.add("account", State::Well, place.to_string()),
-        }
-    }
-
-    /// Who it is, what it allows, what time it has.
-    async fn provider(&mut self, aws: &Aws, what: &str, expected: Option<&str>, role: Role, prefix: &str) {
-        let Some(place) = self.attempt(what, Source::place(aws).await) else { return };
-        self.account(&place, expected);
-        match aws.permissions(role, prefix).await {
-            Ok(permissions) => {
-                for permission in permissions {
-                    let (state, detail) = match permission.allowed {
-                        Allowed::Yes => (State::Well, String::new()),
-                        Allowed::No => (
-                            State::Wrong,
-                            "denied; `lifeboat doctor --policy` shows the permissions that are needed".into(),
-                        ),
-                        Allowed::Untold => (State::Remark, "cannot be checked without creating a secret".into()),
-                        Allowed::Unknown(code) => (State::Unknown, code),
-                    };
-                    self.add(permission.operation, state, detail);
-                }
-            }
-            Err(error) => drop(self.attempt::<(), _>("permissions", Err(error))),
-        }
-        self.clock(aws.time().await.ok().flatten());
-    }
-
-    fn clock(&mut self, theirs: Option<jiff::Timestamp>) {
-        let Some(theirs) = theirs else {
-            return self.add("clock", State::Unknown, "the provider's response has no time");
-        };
-        let seconds = SystemClock.now().duration_since(theirs).as_secs_f64();
-        let state = match seconds.abs() {
-            apart if apart > MOST_SKEW_SECONDS => State::Wrong,
-            apart if apart > SOME_SKEW_SECONDS => State::Remark,
-            _ => State::Well,
-        };
-        let detail = format!("{seconds:+.0} s against the provider; AWS refuses requests more than 5 min apart");
-        self.add("clock", state, detail);
     }
 }

@@ -8,30 +8,12 @@ use std::{
     env,
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
-use aws_config::profile;
-use aws_types::os_shim_internal::{Env, Fs};
 use hyper::Uri;
 
 use super::Failure;
-use crate::{fsutil, share};
-
-static MFA_PROFILE: OnceLock<String> = OnceLock::new();
-static SIGN_IN: OnceLock<SignIn> = OnceLock::new();
-
-/// What the credentials of this run rest on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum SignIn {
-    /// IAM Identity Center in this region.
-    Center(String),
-    /// A program that prints them.
-    Program,
-}
-
-/// Profiles that refer to each other, at most.
-const MOST_PROFILES: usize = 10;
+use crate::{fsutil, outward::Profile, share};
 
 /// The variables that give an argument.
 const ARGUMENTS: [&str; 7] = [
@@ -214,7 +196,6 @@ pub(super) fn refuse_empty() -> Result<(), Failure> {
 }
 
 /// Refuses what the SDK would not survive or would silently do without: variables, and the selected profile.
-#[expect(deprecated, reason = "the type's own crate is no dependency")]
 pub(super) async fn check() -> Result<(), Failure> {
     let of_services = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut of_services: Vec<String> = of_services.filter(|name| name.starts_with(ENDPOINT_OF_A_SERVICE)).collect();
@@ -222,62 +203,19 @@ pub(super) async fn check() -> Result<(), Failure> {
     if let Some(reason) = fault(&of_services, read) {
         return Err(Failure::usage(reason).hint("correct the variable, or unset it"));
     }
-    // What does not parse, the SDK does without.
-    let Ok(profiles) =
-        profile::load(&Fs::real(), &Env::real(), &profile::profile_file::ProfileFiles::default(), None).await
-    else {
-        return Ok(());
-    };
-    let name = profiles.selected_profile().to_owned();
-    let has_keys = env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|key| !key.is_empty());
-    let is_asked_for = env::var_os("AWS_PROFILE").is_some_and(|asked| !asked.is_empty());
-    if is_asked_for && !has_keys && profiles.get_profile(&name).is_none() {
+    let Some(profile) = Profile::selected().await else { return Ok(()) };
+    let name = profile.name();
+    if profile.is_missing() {
         let hint = "`aws configure list-profiles` shows those that are; correct AWS_PROFILE, or unset it";
         return Err(Failure::usage(format!("the AWS profile {name} is not defined")).hint(hint));
     }
-    if let Some(sign_in) = sign_in(&profiles).filter(|_| !has_keys) {
-        let _ = SIGN_IN.set(sign_in);
-    }
-    if !has_keys && profiles.get("mfa_serial").is_some() {
-        let _ = MFA_PROFILE.set(name);
-    }
     for (key, form) in OF_A_PROFILE {
-        if profiles.get(key).is_some_and(|text| !form.holds(text)) {
-            let name = profiles.selected_profile();
+        if profile.get(key).is_some_and(|text| !form.holds(text)) {
             let message = format!("{key} of the AWS profile {name} must be {}", form.must_be());
             return Err(Failure::usage(message).hint("correct it in the AWS configuration file (~/.aws/config)"));
         }
     }
     Ok(())
-}
-
-/// The profile in use, where it wants an MFA code: the SDK asks for none.
-pub(super) fn mfa_profile() -> Option<&'static str> {
-    MFA_PROFILE.get().map(String::as_str)
-}
-
-/// What the selected profile, or one that it takes its first credentials from, signs in with.
-fn sign_in(profiles: &profile::ProfileSet) -> Option<SignIn> {
-    let mut name = profiles.selected_profile().to_owned();
-    // A profile may name itself.
-    for _ in 0..MOST_PROFILES {
-        let profile = profiles.get_profile(&name)?;
-        let session = profile.get("sso_session").and_then(|name| profiles.sso_session(name));
-        let region = session.and_then(|session| session.get("sso_region")).or_else(|| profile.get("sso_region"));
-        if let Some(region) = region {
-            return Some(SignIn::Center(region.to_owned()));
-        }
-        if profile.get("credential_process").is_some() {
-            return Some(SignIn::Program);
-        }
-        name = profile.get("source_profile")?.to_owned();
-    }
-    None
-}
-
-/// What the credentials of this run rest on, where that is more than keys that are here.
-pub(super) fn signs_in_by() -> Option<&'static SignIn> {
-    SIGN_IN.get()
 }
 
 fn read(name: &str) -> Option<OsString> {

@@ -1,14 +1,14 @@
 //! From library errors to one sentence, an exit code and a hint.
 
-use super::{Exit, environment};
+use super::Exit;
 use crate::{
-    app::{BadSource, Elsewhere, EstateError, HostError, Known, NoSuchRegion, TooClose},
+    app::{Elsewhere, EstateError, HostError, Known, TooClose},
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
     fsutil::Exposed,
     model::Place,
-    provider::{ErrorKind, ProviderError, aws::BAD_SETTING},
+    provider::{BAD_SETTING, BadAddress, ErrorKind, NO_OPS, NoAddress, NoPolicy, NoSuchRegion, ProviderError, kind},
     repo::{AcceptedFault, ForgetError, NoChoice, Refusal, RepoError},
     restore::{ExecuteError, LookError, PlanError, StalePlan},
     serve::{AskError, StartError},
@@ -175,21 +175,7 @@ impl From<EstateError> for Failure {
             EstateError::Provider(error) if error.kind == ErrorKind::Denied => Self::new(Exit::Failed, message)
                 .hint("only the management account or a delegated administrator can list accounts (docs/iam.md)"),
             EstateError::Provider(error) => error.into(),
-            EstateError::Address(BadSource::Region(_)) => {
-                Self::usage(message).hint("correct the region in the configuration")
-            }
-            #[cfg(all(unix, feature = "dotenv"))]
-            EstateError::Address(BadSource::Env(_)) => {
-                Self::usage(message).hint("correct the address in the configuration (docs/dotenv.md)")
-            }
-            #[cfg(feature = "vault")]
-            EstateError::Address(BadSource::Vault(_)) => {
-                Self::usage(message).hint("correct the address in the configuration (docs/vault.md)")
-            }
-            #[cfg(feature = "vault")]
-            EstateError::Address(BadSource::Setting(_)) => {
-                Self::usage(message).hint("correct the variable (docs/vault.md)")
-            }
+            EstateError::Address(bad) => Self::usage(message).hint(bad.remedy()),
             EstateError::Empty => Self::usage(message).hint("check [source] accounts and exclude_accounts"),
             EstateError::Twice(_) => Self::new(Exit::Refused, message).hint("remove one of them"),
         }
@@ -270,9 +256,25 @@ impl From<NoSuchRegion> for Failure {
     }
 }
 
-impl From<BadSource> for Failure {
-    fn from(error: BadSource) -> Self {
+impl From<BadAddress> for Failure {
+    fn from(error: BadAddress) -> Self {
         Self::usage(error.to_string())
+    }
+}
+
+impl From<NoAddress> for Failure {
+    fn from(error: NoAddress) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<NoPolicy> for Failure {
+    fn from(error: NoPolicy) -> Self {
+        match error {
+            NoPolicy::Address(bad) => bad.into(),
+            NoPolicy::Provider(error) => error.into(),
+            NoPolicy::None { sentence, remedy } => Self::usage(sentence).hint(remedy),
+        }
     }
 }
 
@@ -293,52 +295,14 @@ impl From<ProviderError> for Failure {
         let hint = match (error.kind, cause) {
             (ErrorKind::Credentials, Some(cause @ (Cause::Expired | Cause::Refused | Cause::Clock))) => cause.remedy(),
             (_, Some(Cause::Clock)) => Cause::Clock.remedy(),
-            (kind, _) => return Self::provider(kind, &error),
-        };
-        Self::new(Exit::Failed, error.to_string()).hint(hint)
-    }
-}
-
-impl Failure {
-    /// What a provider answered, where its words say no more than its kind.
-    fn provider(kind: ErrorKind, error: &ProviderError) -> Self {
-        let profile = environment::mfa_profile().filter(|_| error.provider == "aws");
-        if let (ErrorKind::Credentials | ErrorKind::Denied, Some(profile)) = (kind, profile) {
-            let export =
-                text::command(["aws", "configure", "export-credentials", "--profile", profile, "--format", "env"]);
-            return Self::new(Exit::Failed, error.to_string()).hint(format!(
-                "the AWS profile {profile} needs an MFA code, and only the aws CLI asks for it: \
-                 eval \"$({export})\", then run the command again"
-            ));
-        }
-        let hint = match kind {
-            ErrorKind::Denied if error.provider == "env" => {
-                "run as a user that can read these files, or leave them out with ?exclude= (docs/dotenv.md)"
+            _ => {
+                let remedy = kind(error.provider).map_or(&NO_OPS as _, |kind| kind.ops()).remedy(&error);
+                let failure = Self::new(Exit::Failed, error.to_string());
+                return match remedy {
+                    Some(remedy) => failure.hint(remedy),
+                    None => failure,
+                };
             }
-            ErrorKind::NotFound if error.provider == "env" => {
-                "check the path, and that the disk with the folder is mounted (docs/dotenv.md)"
-            }
-            ErrorKind::Unavailable if error.provider == "env" => "check the disk of the folder; run again to continue",
-            ErrorKind::Credentials if error.provider == "vault" => {
-                "set VAULT_TOKEN, sign in again, or check the role of the address (docs/vault.md)"
-            }
-            ErrorKind::Unavailable if error.provider == "vault" => {
-                "check the network, the address, and that the server is not sealed; run again to continue"
-            }
-            ErrorKind::Denied if error.provider == "vault" => {
-                "`lifeboat doctor --policy backup` prints the policy that is needed (docs/vault.md)"
-            }
-            ErrorKind::Credentials => "set credentials as for any AWS tool (AWS_PROFILE, a role, the environment)",
-            ErrorKind::Unavailable => "check the network, the region and AWS_ENDPOINT_URL; run again to continue",
-            ErrorKind::Denied => {
-                "`lifeboat doctor --to aws:REGION` shows which permissions are missing; `lifeboat doctor --policy restore` \
-                 prints them (docs/iam.md)"
-            }
-            ErrorKind::Throttled if error.provider == "vault" => {
-                "run again later, or ask for a larger quota (sys/quotas/rate-limit); VAULT_RATE_LIMIT sets a slower pace"
-            }
-            ErrorKind::Throttled => "run again later, or with a smaller rate_share",
-            _ => return Self::new(Exit::Failed, error.to_string()),
         };
         Self::new(Exit::Failed, error.to_string()).hint(hint)
     }

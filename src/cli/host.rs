@@ -11,11 +11,11 @@ use super::{
     quorum::{self, ShareArgs},
 };
 use crate::{
-    app,
-    config::{Config, SourceAddress, SourceSection, Sources, TrustSection},
+    config::{Config, SourceSection, Sources, TrustSection},
     crypto::{IndexKey, Opener, Signer},
     fsutil::{self, Access},
     model::PlaceFilter,
+    provider::{Address, FORMS, Purpose},
     repo::{AllowedSigner, Chosen, Repository, Trust},
     storage::Storage,
 };
@@ -47,8 +47,8 @@ struct JoinArgs {
     #[arg(long, value_name = "NAME")]
     name: String,
     /// The source, where the newest snapshot has no configuration, or another one is wanted
-    #[arg(long, value_name = "aws:REGION|vault:URL|env:DIR")]
-    source: Option<SourceAddress>,
+    #[arg(long, value_name = FORMS)]
+    source: Option<Address>,
     #[command(flatten)]
     compare: CompareArgs,
     #[command(flatten)]
@@ -73,7 +73,7 @@ async fn join(context: &Context, mut args: JoinArgs) -> Result<Exit, Failure> {
     };
     refuse_a_host(config_path)?;
     if let Some(source) = &mut args.source {
-        *source = app::known_source(source).await?;
+        *source = source.settle(Purpose::Source).await?;
     }
     let repository = Repository::open(Storage::open(address)?).await?;
     let opened = quorum::open(context, &repository, &args.shares).await?;

@@ -15,11 +15,12 @@ use super::{
 use crate::{
     app,
     clock::{Clock, SystemClock, to_seconds},
-    config::{Config, CopySection, CustodySection, KeysSection, SourceAddress, SourceSection, Sources, TrustSection},
+    config::{Config, CopySection, CustodySection, KeysSection, SourceSection, Sources, TrustSection},
     crypto::{IndexKey, Signer, VersionKey},
     custody::{self, Ceremony, CeremonyRequest, Contact, Held},
     fsutil::{self, Access},
     model::RepositoryId,
+    provider::{Address, FORMS, Purpose},
     repo::{AllowedSigner, RepoError, Repository},
     storage::Storage,
 };
@@ -47,8 +48,8 @@ With --print nothing of a sheet is written to a file, with --seal-to nothing tha
 ceremony.txt beside the configuration says what to do next.")]
 pub struct Args {
     /// Where the secrets live
-    #[arg(long, value_name = "aws:REGION|vault:URL|env:DIR", env = "LIFEBOAT_SOURCE")]
-    source: SourceAddress,
+    #[arg(long, value_name = FORMS, env = "LIFEBOAT_SOURCE")]
+    source: Address,
     /// How many sheets open the backup
     #[arg(long, value_name = "K")]
     threshold: u8,
@@ -76,7 +77,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let Some(address) = context.global.repo.clone() else {
         return Err(Failure::usage("no repository is named").hint("use --repo URL"));
     };
-    let source = app::known_source(&args.source).await?;
+    let source = args.source.settle(Purpose::Source).await?;
     let storage = Storage::open(&address)?;
     let script = beside(config_path, "ceremony.txt");
     let custody = CustodySection { organisation: args.organisation, call: args.call };
@@ -157,8 +158,8 @@ pub(super) fn contact(section: &CustodySection, copies: &[CopySection]) -> Conta
 }
 
 /// The account to pin, so that a later run with other credentials is refused.
-async fn account(context: &Context, source: &SourceAddress) -> Option<String> {
-    match app::account_of(source).await {
+async fn account(context: &Context, source: &Address) -> Option<String> {
+    match source.account().await {
         Ok(account) => Some(account),
         Err(error) => {
             context.output.warn(&format!("the source account is not pinned ({error}); set [source] account yourself"));

@@ -7,13 +7,14 @@ use serde_json::json;
 
 use super::{Context, Exit, Failure, history};
 use crate::{
-    app::{self, Host},
+    app::Host,
     clock::{Clock, SystemClock},
-    config::{CopySection, SourceAddress, SourceSection, Sources},
+    config::{CopySection, SourceSection, Sources},
     custody,
     drill::{self, report},
     fsutil::{self, Access, Existing},
     model::Place,
+    provider::{Address, Purpose},
     repo::{Epoch, Repository, TrustAnchor},
     storage::Storage,
     text,
@@ -31,7 +32,7 @@ made from the copy alone. Exit code 3: the repository cannot be reached, and the
 pub struct Args {
     /// Where to restore to: `aws:REGION`, or `vault:https://HOST/MOUNT` (repeat)
     #[arg(long, value_name = "ADDRESS", required = true)]
-    to: Vec<SourceAddress>,
+    to: Vec<Address>,
     /// Who is called first: a name and a telephone number (repeat; default: [custody] call of the configuration)
     #[arg(long, value_name = "TEXT")]
     call: Vec<String>,
@@ -68,7 +69,7 @@ struct SourceFacts {
 
 pub(super) async fn run(context: &Context, mut args: Args) -> Result<Exit, Failure> {
     for target in &args.to {
-        app::known_source(target).await?;
+        target.settle(Purpose::Source).await?;
     }
     let mut facts = facts(context).await?;
     if context.global.config.exists() {
@@ -171,7 +172,7 @@ fn add_configured(facts: &mut Facts, host: &Host) {
 
 fn add_source(facts: &mut Facts, source: &SourceSection) {
     let is = |place: &Place| {
-        app::leads_to(&source.url, place) && source.account.as_ref().is_none_or(|account| *account == place.account)
+        source.url.leads_to(place) && source.account.as_ref().is_none_or(|account| *account == place.account)
     };
     if !facts.sources.iter().any(|known| known.place.as_ref().is_some_and(is)) {
         let account = source.account.as_deref().unwrap_or("ACCOUNT");
@@ -305,7 +306,7 @@ fn machine(page: &mut String, facts: &Facts) {
     );
 }
 
-fn commands(page: &mut String, facts: &Facts, targets: &[SourceAddress]) {
+fn commands(page: &mut String, facts: &Facts, targets: &[Address]) {
     let copy = facts.copies.first().map_or_else(|| "COPY".into(), |(url, _)| address_for_others(url));
     let expect = facts.newest.map_or_else(|| "N".into(), |(number, _)| number.to_string());
     add(page, "## 3  Look; nothing is written\n");

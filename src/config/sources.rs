@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{ConfigError, DEFAULT_SWEEP_DAYS, ProviderAddress, SourceAddress};
+use super::{ConfigError, DEFAULT_SWEEP_DAYS};
+use crate::provider::{Access, Address, Members, of_region};
 
 /// The share of each request quota that is used where nothing is said.
 const DEFAULT_RATE_SHARE: f64 = 0.9;
@@ -47,7 +48,7 @@ pub struct CaptureSection {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceSection {
     /// Where it is.
-    pub url: SourceAddress,
+    pub url: Address,
     /// The account this must be; a run that lands elsewhere is refused.
     pub account: Option<String>,
     /// What is captured.
@@ -56,7 +57,7 @@ pub struct SourceSection {
     pub access: Access,
 }
 
-/// The member accounts of an AWS organization, each in the same regions and entered by a role of the same name.
+/// The member accounts of an organization, each in the same regions and entered by a role of the same name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrganizationSection {
     /// The role's name in every account.
@@ -75,21 +76,24 @@ pub struct OrganizationSection {
     pub role_external_id: Option<String>,
 }
 
-/// Credentials beside those of the environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Access {
-    /// The ARN of a role to take.
-    pub role: Option<String>,
-    /// The external id that the role asks for.
-    pub role_external_id: Option<String>,
-    /// A profile of the AWS configuration.
-    pub profile: Option<String>,
-}
-
 impl SourceSection {
     /// A source about which nothing else is said.
-    pub fn new(url: SourceAddress, account: Option<String>) -> Self {
+    pub fn new(url: Address, account: Option<String>) -> Self {
         Self { url, account, capture: CaptureSection::default(), access: Access::default() }
+    }
+}
+
+impl OrganizationSection {
+    /// As its kind is asked for the accounts.
+    pub fn members(&self) -> Members<'_> {
+        let (profile, role_external_id) = (self.profile.clone(), self.role_external_id.clone());
+        Members {
+            role: &self.role,
+            regions: &self.regions,
+            accounts: &self.accounts,
+            exclude_accounts: &self.exclude_accounts,
+            access: Access { role: None, role_external_id, profile },
+        }
     }
 }
 
@@ -117,7 +121,7 @@ impl Sources {
         }
     }
 
-    /// Every region of AWS, sorted.
+    /// Every region, sorted, of kinds that have regions.
     pub fn regions(&self) -> BTreeSet<&str> {
         match self {
             Self::Organization(section) => section.regions.iter().map(String::as_str).collect(),
@@ -178,7 +182,7 @@ impl Sources {
 #[serde(deny_unknown_fields)]
 struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    url: Option<SourceAddress>,
+    url: Option<Address>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<String>,
     #[serde(default, skip_serializing_if = "super::is_default")]
@@ -283,7 +287,7 @@ impl Table {
             return Err("regions must have at least one region, and each only once".into());
         }
         for region in &self.regions {
-            format!("aws:{region}").parse::<ProviderAddress>().map_err(|error| error.to_string())?;
+            of_region(region).map_err(|error| error.to_string())?;
         }
         Ok(OrganizationSection {
             role,

@@ -21,8 +21,16 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use zeroize::Zeroizing;
 
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    isolation::Isolation,
+    provider::{
+        Connected, ProviderError,
+        aws::{Aws, AwsSettings, StaticCredentials},
+    },
+};
 
 mod connections;
 mod control;
@@ -114,6 +122,24 @@ impl Sandbox {
     /// What the header `x-lifeboat-sandbox` of a request under `/_sandbox/` must hold; new with every start.
     pub fn token(&self) -> &str {
         self.guard.token()
+    }
+
+    /// A connection to one of its accounts, in a region.
+    ///
+    /// # Errors
+    /// A setting of the environment that cannot be used.
+    pub async fn connect(
+        &self,
+        account: &str,
+        region: &str,
+        isolation: Option<Arc<Isolation>>,
+    ) -> Result<Connected, ProviderError> {
+        let mut settings = AwsSettings::region(region);
+        settings.endpoint = Some(self.endpoint());
+        let secret_key = Zeroizing::new("sandbox".to_owned());
+        settings.credentials = Some(StaticCredentials { access_key: account.to_owned(), secret_key });
+        settings.isolation = isolation;
+        Ok(Connected::new(Aws::connect(settings).await?))
     }
 
     /// The switches.

@@ -5,9 +5,12 @@ mod carried;
 pub mod codec;
 #[cfg(all(unix, feature = "dotenv"))]
 pub mod dotenv;
+mod expand;
 mod held;
+mod kind;
 mod kinds;
 pub mod memory;
+mod ops;
 mod pace;
 mod rules;
 #[cfg(feature = "vault")]
@@ -21,8 +24,13 @@ use jiff::Timestamp;
 
 pub use self::{
     carried::Carried,
+    expand::{Expanded, LeftOut, Members, Part, Reached},
     held::Held,
-    kinds::{UnknownKind, rules},
+    kind::{
+        Access, Address, BadAddress, Connected, Connection, IdMaker, Kind, NoAddress, NoSuchRegion, Purpose, VersionIds,
+    },
+    kinds::{FORMS, UnknownKind, kind, kinds, of_region, rules},
+    ops::{BAD_SETTING, Entries, Exam, Finding, NO_OPS, NoOps, NoPolicy, Ops, PolicyRequest, Role, State},
     rules::{Context, Goal, Questions, Quotas, Relation, Rules, Wish, Writes},
 };
 use crate::{

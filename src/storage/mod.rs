@@ -31,6 +31,7 @@ pub use cause::Cause;
 use faults::Faults;
 use local::LocalFolder;
 pub use reading::Read;
+pub use whose::{Signed, account_of_key};
 
 /// One storage prefix.
 #[derive(Clone)]
@@ -197,14 +198,6 @@ impl Storage {
             Place::Bucket { bucket, .. } => bucket.option("region"),
             _ => None,
         }
-    }
-
-    /// What the AWS SDK would reach it with, for an S3 bucket.
-    ///
-    /// # Errors
-    /// [`StorageError::Unavailable`].
-    pub async fn sdk(&self) -> Result<Option<aws_config::SdkConfig>, StorageError> {
-        Ok(self.connected("").await?.and_then(|connected| connected.sdk.clone()))
     }
 
     /// Until when a retention lock keeps a file from being removed, where the storage says so.

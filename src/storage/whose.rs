@@ -3,9 +3,48 @@
 use object_store::path::Path;
 
 use super::{Owner, Place, Storage, StorageError, address::Service};
-use crate::outward::Endpoint;
+use crate::outward::{self, Endpoint};
+
+/// The credentials that reach an S3 bucket, and where they are used.
+pub struct Signed {
+    sdk: aws_config::SdkConfig,
+    has_own_endpoint: bool,
+}
+
+impl Signed {
+    /// The region of the SDK's settings.
+    pub fn region(&self) -> Option<String> {
+        self.sdk.region().map(ToString::to_string)
+    }
+
+    /// Whether the accounts of these credentials are AWS's: those of another endpoint are not.
+    pub fn has_accounts(&self) -> bool {
+        !self.has_own_endpoint && outward::endpoint_of(&self.sdk, "STS").is_ok()
+    }
+
+    /// The account, where STS tells it.
+    pub async fn account(&self) -> Option<String> {
+        let client = aws_sdk_sts::Client::new(&self.sdk);
+        client.get_caller_identity().send().await.ok().and_then(|answer| answer.account)
+    }
+}
+
+/// The account in `arn:aws:kms:REGION:ACCOUNT:key/ID`.
+pub fn account_of_key(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    (parts.next() == Some("arn") && parts.nth(1) == Some("kms")).then(|| parts.nth(1)).flatten()
+}
 
 impl Storage {
+    /// The credentials that an S3 bucket is reached with.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`].
+    pub async fn signed(&self) -> Result<Option<Signed>, StorageError> {
+        let sdk = self.connected("").await?.and_then(|connected| connected.sdk.clone());
+        Ok(sdk.map(|sdk| Signed { sdk, has_own_endpoint: self.has_own_endpoint() }))
+    }
+
     /// Whether the address names an endpoint that is not the provider's own. AWS's private links, FIPS and dual-stack
     /// endpoints are AWS's.
     pub fn has_own_endpoint(&self) -> bool {
@@ -50,6 +89,19 @@ impl Storage {
         match &*self.place {
             Place::Bucket { bucket, .. } => bucket.option("kms"),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keys_account_is_read_from_its_arn() {
+        assert_eq!(account_of_key("arn:aws-cn:kms:cn-north-1:111111111111:key/a-b"), Some("111111111111"));
+        for other in ["alias/x", "1234abcd", "arn:aws:s3:::bucket", ""] {
+            assert_eq!(account_of_key(other), None, "{other}");
         }
     }
 }

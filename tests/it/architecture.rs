@@ -24,10 +24,16 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (0, &["model", "clock", "cores", "dialect", "fsutil", "isolation", "pixels", "progress", "text"]),
 ];
 
-/// The imports on one level: a drill is a restore, and may bring its own sandbox; whatever connects has one way out; a
-/// command that is printed is quoted in one way.
-const SAME_LEVEL: [(&str, &str); 5] =
-    [("drill", "restore"), ("drill", "emulator"), ("provider", "outward"), ("storage", "outward"), ("fsutil", "text")];
+/// The imports on one level: a drill is a restore, and may bring its own sandbox; whatever connects has one way out; an
+/// address is understood by its kind; a command that is printed is quoted in one way.
+const SAME_LEVEL: [(&str, &str); 6] = [
+    ("drill", "restore"),
+    ("drill", "emulator"),
+    ("provider", "outward"),
+    ("storage", "outward"),
+    ("config", "provider"),
+    ("fsutil", "text"),
+];
 
 /// Names of files and folders that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 18] = [

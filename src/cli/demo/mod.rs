@@ -25,7 +25,6 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    app::Connected,
     clock::{Clock, SystemClock, to_seconds},
     config::{
         Config, CustodySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, PolicySection, RepositorySection,
@@ -37,6 +36,7 @@ use crate::{
     fsutil::{self, Access, Existing},
     isolation::Isolation,
     model::RepositoryId,
+    provider::Connected,
     repo::{self, AllowedSigner, Repository, Trust},
     restore::{self, Options, Values, Verification},
     share::Gathering,

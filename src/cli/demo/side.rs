@@ -3,20 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use zeroize::Zeroizing;
 
 use super::{
     ACCOUNT, REGION_A, REGION_B, SANDBOX_ACCOUNT,
     estate::{DATABASE, Estate},
 };
 use crate::{
-    app::Connected,
     cli::{Exit, Failure},
     emulator::{Sandbox, SandboxOptions},
-    provider::{
-        Source,
-        aws::{Aws, AwsSettings, StaticCredentials},
-    },
+    provider::{Connected, Source},
 };
 
 /// A place whose secrets are lost, one into which they are restored, and one for drills.
@@ -60,16 +55,6 @@ impl Regions {
         let estate = Estate::new(&sandbox.endpoint(), ACCOUNT, REGION_A);
         Ok(Self { sandbox, estate })
     }
-
-    async fn connect(&self, account: &str, region: &str) -> Result<Aws, Failure> {
-        let mut settings = AwsSettings::region(region);
-        settings.endpoint = Some(self.sandbox.endpoint());
-        settings.credentials = Some(StaticCredentials {
-            access_key: account.to_owned(),
-            secret_key: Zeroizing::new("sandbox".to_owned()),
-        });
-        Ok(Aws::connect(settings).await?)
-    }
 }
 
 #[async_trait]
@@ -104,15 +89,15 @@ impl Side for Regions {
     }
 
     async fn source(&self) -> Result<Arc<dyn Source>, Failure> {
-        Ok(Arc::new(self.connect(ACCOUNT, REGION_A).await?))
+        Ok(self.sandbox.connect(ACCOUNT, REGION_A, None).await?.readback)
     }
 
     async fn target(&self) -> Result<Connected, Failure> {
-        Ok(Connected::new(self.connect(ACCOUNT, REGION_B).await?))
+        Ok(self.sandbox.connect(ACCOUNT, REGION_B, None).await?)
     }
 
     async fn drill_target(&self) -> Result<Connected, Failure> {
-        Ok(Connected::new(self.connect(SANDBOX_ACCOUNT, REGION_B).await?))
+        Ok(self.sandbox.connect(SANDBOX_ACCOUNT, REGION_B, None).await?)
     }
 
     fn lose(&self) {

@@ -11,12 +11,11 @@ use super::{
     vault_estate::{MOUNT, VaultEstate},
 };
 use crate::{
-    app::Connected,
     cli::{Exit, Failure},
     emulator::{VaultControlError, VaultSandbox, VaultSandboxOptions},
     fsutil::{self, Access, Existing},
     provider::{
-        Source,
+        Connected, Source,
         vault::{Login, Vault, VaultAddress},
     },
 };

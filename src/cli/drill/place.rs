@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::super::{Context, Exit, Failure, history, survey};
 use crate::{
-    app::{self, Connected, Host, Site},
+    app::{self, Host, Site},
     drill::{self, DrillError, DrillFile, Past},
     emulator::{Sandbox, SandboxOptions},
     isolation::Isolation,
-    provider::{
-        ErrorKind, Source,
-        aws::{Aws, AwsSettings, StaticCredentials},
-    },
+    provider::{Access, Address, BAD_SETTING, Connected, Connection, ErrorKind, Purpose, kinds, of_region},
     repo::{Remembered, Repository, StoredDrill, Trust},
     storage::{Storage, StorageError},
 };
@@ -171,22 +166,20 @@ pub(super) struct To {
 
 /// Connects to the target of a drill, behind the guard.
 pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
-    if let Some(url) = &file.target.url {
-        let url = url.parse()?;
-        let url = app::known_target(&url).await?;
+    let target = &file.target;
+    if let Some(url) = &target.url {
+        let url = url.parse::<Address>()?.settle(Purpose::Target).await?;
         let connected = app::connect_target(&url, 1.0, Some(Arc::clone(isolation)), || host.version_key()).await?;
         return Ok(To { connected, sandbox: None });
     }
-    if !file.target.sandbox {
-        let region = file.target.region.clone().unwrap_or_default();
-        app::known_region(&region).await?;
+    if !target.sandbox {
+        let region = target.region.clone().unwrap_or_default();
+        let url = of_region(&region)?.settle(Purpose::Target).await?;
         app::allowed(&host.config.policy, &region)?;
-        let mut settings = AwsSettings::region(&region);
-        settings.endpoint.clone_from(&file.target.endpoint);
-        settings.profile.clone_from(&file.target.profile);
-        settings.role.clone_from(&file.target.role);
-        settings.isolation = Some(Arc::clone(isolation));
-        return Ok(To { connected: Connected::new(Aws::connect(settings).await?), sandbox: None });
+        let access = Access { role: target.role.clone(), profile: target.profile.clone(), role_external_id: None };
+        let (endpoint, isolation) = (target.endpoint.clone(), Some(Arc::clone(isolation)));
+        let connection = Connection { access, endpoint, isolation, ..Connection::plain() };
+        return Ok(To { connected: url.connect_target(&connection).await?, sandbox: None });
     }
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
     let sources = &host.config.sources;
@@ -194,15 +187,9 @@ pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>
     let lost = isolation.lost();
     let usable = |region: &&&str| !lost.has_region(region) && !sources.regions().contains(**region);
     let region = SANDBOX_REGIONS.iter().find(usable).copied().unwrap_or("sandbox-1");
-    let mut settings = AwsSettings::region(region);
-    settings.endpoint = Some(sandbox.endpoint());
-    settings.credentials = Some(credentials(account.copied().unwrap_or_default()));
-    settings.isolation = Some(Arc::clone(isolation));
-    Ok(To { connected: Connected::new(Aws::connect(settings).await?), sandbox: Some(sandbox) })
-}
-
-fn credentials(access_key: &str) -> StaticCredentials {
-    StaticCredentials { access_key: access_key.to_owned(), secret_key: Zeroizing::new("sandbox".to_owned()) }
+    let account = account.copied().unwrap_or_default();
+    let connected = sandbox.connect(account, region, Some(Arc::clone(isolation))).await?;
+    Ok(To { connected, sandbox: Some(sandbox) })
 }
 
 /// Tries to reach everything that counts as lost, and fails if it is let through: the guard is proven before it is needed.
@@ -212,16 +199,16 @@ pub(super) async fn prove(isolation: &Arc<Isolation>) -> Result<(), Failure> {
     let regions = lost.regions.iter().map(|region| (region.as_str(), None));
     let endpoints = lost.endpoints.iter().map(|endpoint| (SANDBOX_REGIONS[0], Some(endpoint)));
     for (region, endpoint) in regions.chain(endpoints) {
-        let mut settings = AwsSettings::region(region);
         // By its host alone: an endpoint in clear would be refused before the guard sees it.
         let host = |url: &String| url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
-        settings.endpoint = endpoint.map(|url| format!("https://{}", host(url)));
-        // Credentials of nobody: should it get through, it would still be refused there.
-        settings.credentials = Some(credentials("lifeboat-guard-probe"));
-        settings.isolation = Some(Arc::clone(isolation));
-        match Source::place(&Aws::connect(settings).await?).await {
-            Err(error) if error.kind == ErrorKind::Denied && error.code == "Lost" => {}
-            _ => return Err(through(endpoint.map_or(region, String::as_str))),
+        let url = endpoint.map(|url| format!("https://{}", host(url)));
+        for kind in kinds() {
+            match kind.knock(region, url.as_deref(), isolation).await {
+                None => {}
+                Some(Err(error)) if error.kind == ErrorKind::Denied && error.code == "Lost" => {}
+                Some(Err(error)) if error.code == BAD_SETTING => return Err(error.into()),
+                Some(_) => return Err(through(endpoint.map_or(region, String::as_str))),
+            }
         }
     }
     for url in &isolation.lost().storages {

@@ -22,7 +22,6 @@ use super::{
 use crate::{
     app::Host,
     clock::{Clock, SystemClock},
-    config::SourceAddress,
     drill::{
         self, Approval, Digests, DrillFile, On, OpenedBy, Opening, Past, Record, Request, State, Trigger, Verdict,
         report,
@@ -30,6 +29,7 @@ use crate::{
     fsutil::{self, Access, Existing},
     isolation::Isolation,
     model::Digest,
+    provider::Address,
     repo::StoredDrill,
 };
 
@@ -51,7 +51,7 @@ pub(super) struct Args {
     name: Option<String>,
     /// Without a drill file: any region of an account that is not the source's, or another mount of a Vault
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["name", "target"])]
-    to: Option<SourceAddress>,
+    to: Option<Address>,
     /// Use the embedded sandbox instead of the target in the drill file
     #[arg(long, value_enum, value_name = "WHERE")]
     target: Option<Where>,

@@ -8,8 +8,8 @@ use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as ValueError};
 
 use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
-    config::SourceAddress,
     fsutil,
+    provider::Address,
     restore::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
 };
 
@@ -37,7 +37,7 @@ A restore never rotates a secret. It destroys a secret only with --on-scheduled 
 pub struct Args {
     /// Where to restore to: `aws:REGION`, `vault:https://HOST/MOUNT` or `env:FOLDER`, also for secrets of another kind
     #[arg(long, value_name = "ADDRESS")]
-    pub to: Option<SourceAddress>,
+    pub to: Option<Address>,
     /// The account to restore into, if it is not the source's; any other account is refused
     #[arg(long, value_name = "NUMBER", value_parser = super::super::environment::parse_account)]
     pub account: Option<String>,

@@ -18,12 +18,12 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    app::{self, Connected},
+    app,
     clock::{Clock, SystemClock},
-    config::{PolicySection, SourceAddress},
+    config::PolicySection,
     fsutil::{self, Access, Existing},
     model::{Place, SnapshotId},
-    provider::{Target, rules},
+    provider::{Address, Connected, Purpose, Target, rules},
     repo::{Chosen, Halt, Judgement, NoChoice, Repository},
     restore::{
         self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Summary, Values, Verification,
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 async fn restore_chosen(
     context: &Context,
     args: &Args,
-    (opened, to): (&Trusted, &SourceAddress),
+    (opened, to): (&Trusted, &Address),
     (approved, manifest): (Option<&PlanFile>, &Chosen),
     options: Options,
 ) -> Result<Exit, Failure> {
@@ -107,7 +107,7 @@ async fn open(context: &Context, args: &Args) -> Result<Trusted, Failure> {
 }
 
 /// Where to restore to. An address that leads nowhere is refused before anybody types a sheet.
-async fn address(context: &Context, args: &Args, approved: Option<&PlanFile>) -> Result<SourceAddress, Failure> {
+async fn address(context: &Context, args: &Args, approved: Option<&PlanFile>) -> Result<Address, Failure> {
     let to = match (&args.to, approved) {
         (_, Some(PlanFile { to: Some(address), .. })) => address.parse()?,
         (_, Some(file)) => format!("{}:{}", file.plan.target.provider, file.plan.target.region).parse()?,
@@ -120,7 +120,7 @@ async fn address(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
     if let Some(region) = to.region() {
         app::allowed(&policy(context)?, region)?;
     }
-    Ok(app::known_target(&to).await?)
+    Ok(to.settle(Purpose::Target).await?)
 }
 
 /// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything

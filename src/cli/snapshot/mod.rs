@@ -18,13 +18,13 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    app::{self, Estate, Found, Host, LeftOut},
+    app::{self, Estate, Found, Host},
     clock::{Clock, SystemClock},
     config::{CaptureSection, Sources},
     crypto::{IndexKey, Signer},
     model::{Digest, Place, PlaceFilter},
     progress::Progress,
-    provider::Source,
+    provider::{LeftOut, Source},
     repo::{Appending, Chain, LossGuard, Repository, Subset, Tip, Trust, Witness},
     snapshot::{self, DrillSealing, Report, Request, Rules},
 };

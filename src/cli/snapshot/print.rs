@@ -10,7 +10,7 @@ use super::{
     },
     Captured, exit, is_complete,
 };
-use crate::{app::LeftOut, repo::Accepted, snapshot::Report};
+use crate::{provider::LeftOut, repo::Accepted, snapshot::Report};
 
 pub(super) fn print(context: &Context, captured: &[Captured], left_out: &[LeftOut], copies: &[Copied], alone: bool) {
     warn(context, captured);

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    app,
     clock::to_seconds,
-    config::{OrganizationSection, SourceAddress, SourceSection, Sources},
+    config::{OrganizationSection, SourceSection, Sources},
     drill::{Facts, Past, Verdict},
     model::Place,
+    provider::Address,
     repo::{Chain, VerifiedManifest},
     status::{Drilled, Newest, OfSource, Whose},
 };
@@ -20,7 +20,7 @@ pub(super) fn newest(sources: &Sources, chain: &Chain) -> (Option<Newest>, Vec<O
     if let Sources::One(section) = sources {
         let means = |place: &&&Place| {
             let account = section.account.as_ref().is_none_or(|account| *account == place.account);
-            account && app::leads_to(&section.url, place)
+            account && section.url.leads_to(place)
         };
         let meant: Vec<&&Place> = places.iter().filter(means).collect();
         // Where the configuration names no account, several may be meant: then each is shown, and none is taken for another.
@@ -52,7 +52,7 @@ pub(super) fn drilled(sources: &Sources, chain: &Chain, drills: &[Past]) -> Vec<
     let wanted: Vec<Whose> = match newest(sources, chain) {
         (Some(_), listed) if listed.is_empty() => {
             let Sources::One(section) = sources else { return Vec::new() };
-            let of = |place: &&&Place| app::leads_to(&section.url, place);
+            let of = |place: &&&Place| section.url.leads_to(place);
             let named = |place: &&&Place| section.account.as_ref().is_none_or(|account| *account == place.account);
             first.keys().filter(of).filter(named).map(|place| whose(place)).collect()
         }
@@ -95,11 +95,11 @@ fn captured(section: &OrganizationSection, places: &[&Place]) -> Vec<Whose> {
 /// A source without an account is whatever was captured in its region that no other source names.
 fn configured(sections: &[SourceSection], places: &[&Place]) -> Vec<Whose> {
     let mut wanted: Vec<Whose> = sections.iter().flat_map(|section| named(section, places)).collect();
-    let addresses: BTreeSet<&SourceAddress> = sections.iter().map(|section| &section.url).collect();
+    let addresses: BTreeSet<&Address> = sections.iter().map(|section| &section.url).collect();
     for address in addresses {
         let of = || sections.iter().filter(|it| it.url == *address);
         let count = of().filter(|it| it.account.is_none()).count();
-        let strangers = places.iter().filter(|place| app::leads_to(address, place)).map(|place| whose(place));
+        let strangers = places.iter().filter(|place| address.leads_to(place)).map(|place| whose(place));
         let strangers: Vec<Whose> = strangers.filter(|it| !wanted.contains(it)).collect();
         let missing = count.saturating_sub(strangers.len());
         if count > 0 {
@@ -114,14 +114,14 @@ fn configured(sections: &[SourceSection], places: &[&Place]) -> Vec<Whose> {
 /// address.
 fn named(section: &SourceSection, places: &[&Place]) -> Vec<Whose> {
     let Some(account) = &section.account else { return Vec::new() };
-    let is = |place: &&&Place| *account == place.account && app::leads_to(&section.url, place);
+    let is = |place: &&&Place| *account == place.account && section.url.leads_to(place);
     let captured: Vec<Whose> = places.iter().filter(is).map(|place| whose(place)).collect();
     let never = || vec![Whose { account: Some(account.clone()), region: words(&section.url) }];
     if captured.is_empty() { never() } else { captured }
 }
 
 /// What an address says of the region.
-fn words(address: &SourceAddress) -> String {
+fn words(address: &Address) -> String {
     address.region().map_or_else(|| address.to_string(), str::to_owned)
 }
 

@@ -8,13 +8,13 @@ mod ask;
 mod call;
 mod direct;
 mod failure;
-mod iam;
 mod inventory;
+mod kind;
 mod limiter;
 mod listing;
+mod ops;
 mod organization;
 mod parts;
-mod probe;
 mod proven;
 mod read;
 mod request;
@@ -44,13 +44,10 @@ use self::{
     failure::Failure,
     limiter::{Bucket, Limiter},
 };
-pub use self::{
-    iam::{Grant, Role, policy as iam_policy, sources_policy},
-    organization::{Member, Organization, organization},
-    probe::{Allowed, Permission},
-    rules::AwsRules,
+pub use self::{kind::AwsKind, rules::AwsRules};
+use super::{
+    Applied, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget, ops::BAD_SETTING,
 };
-use super::{Applied, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
 use crate::{
     isolation::{Isolation, region_name},
     model::{Existing, Place, PolicyVerdict, Presence, Secret, SecretValue, Step},
@@ -63,8 +60,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const SCHEME: &str = "aws";
 /// To get credentials and to prove them, retries included.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_mins(1);
-/// The code of an error that a setting of the environment or the AWS configuration makes.
-pub const BAD_SETTING: &str = "BadSetting";
 /// The services that values, credentials or names of a provider go to, as the SDK calls them.
 const SERVICES: [&str; 6] = ["Secrets Manager", "STS", "KMS", "Organizations", "SSO", "SSO OIDC"];
 /// The highest rate share where AWS's quotas do not hold.

@@ -8,6 +8,8 @@ mod address;
 mod at_rest;
 mod examine;
 mod file;
+mod kind;
+mod ops;
 mod owner;
 mod rules;
 mod target;
@@ -27,9 +29,12 @@ use tokio::task;
 
 pub use address::{BadEnvAddress, EnvAddress};
 pub use examine::{Examined, Finding, examine};
+pub use kind::DotenvKind;
 pub use rules::DotenvRules;
 
-use super::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, held::Budget};
+use super::{
+    ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, VersionIds, held::Budget,
+};
 use crate::{
     clock::{Clock as _, SystemClock},
     model::{Facets, Part, Place, Secret, SecretValue, Unreadable, VersionFacets},
@@ -41,9 +46,6 @@ use walk::Entry;
 pub(super) const SCHEME: &str = "env";
 /// Values that may be in memory at once, in bytes.
 const VALUES: u32 = 64 * 1024 * 1024;
-
-/// Gives the version id of a name and a value, of which the service itself has none.
-pub type VersionIds = Arc<dyn Fn(&str, &[u8]) -> String + Send + Sync>;
 
 /// The `.env` files of one folder.
 #[derive(Clone)]

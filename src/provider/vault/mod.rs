@@ -6,13 +6,14 @@
 
 mod address;
 mod client;
+mod kind;
 mod listing;
 mod login;
 mod metadata;
 mod mounts;
+mod ops;
 mod pace;
 mod plain;
-mod policy;
 mod read;
 mod rules;
 mod server;
@@ -25,12 +26,13 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 
 pub use address::{BadVaultAddress, Login, VaultAddress};
-pub use plain::VersionIds;
-pub use policy::backup_policy;
+pub use kind::VaultKind;
 pub use rules::VaultRules;
 pub use server::{Mounted, VaultServer};
 
-use super::{Applied, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
+use super::{
+    Applied, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, VersionIds, held::Budget,
+};
 use crate::{
     isolation::Isolation,
     model::{Existing, Place, Secret, SecretValue, Step},

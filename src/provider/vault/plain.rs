@@ -2,8 +2,6 @@
 //!
 //! The server tells nothing of a value but the value: it is read in every run, and its id is made of it by a key of the host's.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -16,10 +14,6 @@ use crate::{
     model::{Secret, SecretValue, VersionFacets},
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError},
 };
-
-/// Makes a version's id of a secret's name and its value, where the service gives none. It must not tell the value to whoever
-/// sees the id.
-pub type VersionIds = Arc<dyn Fn(&str, &[u8]) -> String + Send + Sync>;
 
 /// The facet that says which engine it was.
 const ENGINE: &str = "engine";

@@ -15,8 +15,8 @@ use aws_smithy_runtime_api::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use serde::Serialize;
 
-use super::{Aws, call::Operation, failure::Failure, iam::Role};
-use crate::provider::{ErrorKind, ProviderError};
+use super::super::{Aws, call::Operation, failure::Failure};
+use crate::provider::{ErrorKind, ProviderError, Role};
 
 /// Too short for AWS (32 to 64 characters).
 const BAD_TOKEN: &str = "lifeboat-doctor";

@@ -5,16 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-/// What the caller is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Read the source.
-    Backup,
-    /// Write a restore target.
-    Restore,
-    /// Write a sandbox and clean it up.
-    Drill,
-}
+use crate::provider::Role;
 
 /// Where, and with what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

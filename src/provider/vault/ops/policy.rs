@@ -1,6 +1,6 @@
 //! The least policy of a backup, in HCL: <https://developer.hashicorp.com/vault/docs/concepts/policies>.
 
-use super::VaultAddress;
+use super::super::VaultAddress;
 
 /// What reads every key of an engine and writes nothing; `None` where a policy cannot name the mount: in its paths `*` and `+`
 /// stand for anything.
