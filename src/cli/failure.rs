@@ -8,7 +8,9 @@ use crate::{
     drill::DrillError,
     fsutil::Exposed,
     model::Place,
-    provider::{BAD_SETTING, BadAddress, ErrorKind, NO_OPS, NoAddress, NoPolicy, NoSuchRegion, ProviderError, kind},
+    provider::{
+        BAD_SETTING, BadAddress, ErrorKind, Kind, NO_OPS, NoAddress, NoPolicy, NoSuchRegion, Ops, ProviderError, kind,
+    },
     repo::{AcceptedFault, ForgetError, NoChoice, Refusal, RepoError},
     restore::{ExecuteError, LookError, PlanError, StalePlan},
     serve::{AskError, StartError},
@@ -296,7 +298,7 @@ impl From<ProviderError> for Failure {
             (ErrorKind::Credentials, Some(cause @ (Cause::Expired | Cause::Refused | Cause::Clock))) => cause.remedy(),
             (_, Some(Cause::Clock)) => Cause::Clock.remedy(),
             _ => {
-                let remedy = kind(error.provider).map_or(&NO_OPS as _, |kind| kind.ops()).remedy(&error);
+                let remedy = kind(error.provider).map_or(&NO_OPS as &dyn Ops, Kind::ops).remedy(&error);
                 let failure = Self::new(Exit::Failed, error.to_string());
                 return match remedy {
                     Some(remedy) => failure.hint(remedy),
