@@ -1,5 +1,6 @@
 //! `lifeboat.toml`: what a backup host knows. Plain data; nothing here opens anything.
 
+mod alarms;
 mod sources;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{isolation::region_name, text::distance};
+pub use alarms::AlarmsSection;
 pub use sources::{CaptureSection, OrganizationSection, SourceSection, Sources};
 
 /// Policies and deprecated versions at most a month old, for a thirtieth of the calls a day.
@@ -43,6 +45,9 @@ pub struct Config {
     /// What sheets and runbook say of whom to ask.
     #[serde(default, skip_serializing_if = "is_default")]
     pub custody: CustodySection,
+    /// What the estate wants to be told about.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub alarms: AlarmsSection,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
@@ -216,6 +221,7 @@ impl Config {
             restore: RestoreSection::default(),
             policy: PolicySection::default(),
             custody: CustodySection::default(),
+            alarms: AlarmsSection::default(),
             copies: Vec::new(),
         }
     }
@@ -324,6 +330,7 @@ mod tests {
             restore: RestoreSection { first: vec!["app/*".into()] },
             policy: PolicySection { regions: vec!["eu-west-1".into(), "eu-central-1".into()] },
             custody: CustodySection { organisation: Some("Example Ltd".into()), call: Some("+49 30".into()) },
+            alarms: AlarmsSection { critical: vec!["app/*".into()], backup_hours: vec![2], ..AlarmsSection::default() },
             copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }

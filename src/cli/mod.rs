@@ -1,5 +1,6 @@
 //! The command line: arguments, printing, prompts, exit codes. One file per subcommand.
 
+mod alarms;
 mod break_glass;
 mod check;
 mod copy;
@@ -149,6 +150,7 @@ enum Command {
     Drill(drill::Args),
     BreakGlass(break_glass::Args),
     Runbook(runbook::Args),
+    Alarms(alarms::Args),
     Words(words::Args),
     Custody(custody::Args),
     Host(Box<host::Args>),
@@ -392,6 +394,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Drill(args) => Box::pin(drill::run(&context, args)).await,
         Command::BreakGlass(args) => break_glass::run(&context, args).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
+        Command::Alarms(args) => alarms::run(&context, args).await,
         Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Host(args) => Box::pin(host::run(&context, *args)).await,

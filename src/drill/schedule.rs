@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::file::{DrillFile, OpenedBy};
-use crate::{model::Digest, text};
+use crate::{model::Digest, outward, text};
 
 /// Who starts the drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,17 +224,18 @@ fn ecs(job: &Job<'_>, rhythm: Rhythm) -> Vec<Written> {
     let account = file.target.account.as_deref().unwrap_or("ACCOUNT");
     let region = file.target.region.as_deref().unwrap_or("REGION");
     let family = format!("lifeboat-drill-{name}");
+    let partition = outward::partition_name(region);
     let task = json!({
         "family": family,
         "requiresCompatibilities": ["FARGATE"],
         "networkMode": "awsvpc",
         "cpu": "512",
         "memory": "1024",
-        "taskRoleArn": format!("arn:aws:iam::{account}:role/lifeboat-drill"),
-        "executionRoleArn": format!("arn:aws:iam::{account}:role/ecsTaskExecutionRole"),
+        "taskRoleArn": format!("arn:{partition}:iam::{account}:role/lifeboat-drill"),
+        "executionRoleArn": format!("arn:{partition}:iam::{account}:role/ecsTaskExecutionRole"),
         "containerDefinitions": [{
             "name": "drill",
-            "image": format!("{account}.dkr.ecr.{region}.amazonaws.com/lifeboat:latest"),
+            "image": format!("{account}.dkr.{}/lifeboat:latest", outward::host("ecr", region, false, false)),
             "command": ["lifeboat", "--config", config, "drill", "run", name, "--yes", "--scheduled"],
             "essential": true,
             // The longest ECS waits after a stop, for the clean-up.
@@ -252,10 +253,10 @@ fn ecs(job: &Job<'_>, rhythm: Rhythm) -> Vec<Written> {
         "ScheduleExpressionTimezone": "UTC",
         "FlexibleTimeWindow": { "Mode": "FLEXIBLE", "MaximumWindowInMinutes": 240 },
         "Target": {
-            "Arn": format!("arn:aws:ecs:{region}:{account}:cluster/lifeboat"),
-            "RoleArn": format!("arn:aws:iam::{account}:role/lifeboat-drill-scheduler"),
+            "Arn": format!("arn:{partition}:ecs:{region}:{account}:cluster/lifeboat"),
+            "RoleArn": format!("arn:{partition}:iam::{account}:role/lifeboat-drill-scheduler"),
             "EcsParameters": {
-                "TaskDefinitionArn": format!("arn:aws:ecs:{region}:{account}:task-definition/{family}"),
+                "TaskDefinitionArn": format!("arn:{partition}:ecs:{region}:{account}:task-definition/{family}"),
                 "LaunchType": "FARGATE",
                 "NetworkConfiguration": { "awsvpcConfiguration": { "Subnets": ["SUBNET"], "AssignPublicIp": "DISABLED" } },
             },

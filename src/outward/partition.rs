@@ -5,6 +5,8 @@ use super::BadSetting;
 struct Partition {
     /// How its regions begin.
     prefix: &'static str,
+    /// The second part of its ARNs.
+    name: &'static str,
     /// Of its hosts.
     domain: &'static str,
     /// Of its hosts that speak IPv6 too; S3 has others.
@@ -15,31 +17,37 @@ struct Partition {
 
 const fn partition(
     prefix: &'static str,
+    name: &'static str,
     domain: &'static str,
     dual_stack: &'static str,
     organizations: &'static str,
 ) -> Partition {
-    Partition { prefix, domain, dual_stack, organizations }
+    Partition { prefix, name, domain, dual_stack, organizations }
 }
 
 /// The first that fits is a region's. By AWS's own data (botocore 1.43, `partitions.json` and the rules of Organizations).
 const PARTITIONS: [Partition; 8] = [
-    partition("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", "cn-northwest-1"),
-    partition("us-isob-", "sc2s.sgov.gov", "api.aws.scloud", "us-isob-east-1"),
-    partition("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", "us-isof-south-1"),
-    partition("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", "eu-isoe-west-1"),
-    partition("us-iso-", "c2s.ic.gov", "api.aws.ic.gov", "us-iso-east-1"),
-    partition("eusc-", "amazonaws.eu", "api.amazonwebservices.eu", "eusc-de-east-1"),
-    partition("us-gov-", "amazonaws.com", "api.aws", "us-gov-west-1"),
+    partition("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn", "cn-northwest-1"),
+    partition("us-isob-", "aws-iso-b", "sc2s.sgov.gov", "api.aws.scloud", "us-isob-east-1"),
+    partition("us-isof-", "aws-iso-f", "csp.hci.ic.gov", "api.aws.hci.ic.gov", "us-isof-south-1"),
+    partition("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", "eu-isoe-west-1"),
+    partition("us-iso-", "aws-iso", "c2s.ic.gov", "api.aws.ic.gov", "us-iso-east-1"),
+    partition("eusc-", "aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu", "eusc-de-east-1"),
+    partition("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws", "us-gov-west-1"),
     COMMERCIAL,
 ];
-const COMMERCIAL: Partition = partition("", "amazonaws.com", "api.aws", "us-east-1");
+const COMMERCIAL: Partition = partition("", "aws", "amazonaws.com", "api.aws", "us-east-1");
 
 /// The domains of Lambda-like services, beside those above.
 const OTHER_DOMAINS: [&str; 2] = ["on.aws", "on.amazonwebservices.com.cn"];
 
 fn of(region: &str) -> Partition {
     PARTITIONS.into_iter().find(|partition| region.starts_with(partition.prefix)).unwrap_or(COMMERCIAL)
+}
+
+/// The second part of every ARN of a region: `aws`, `aws-cn`, `aws-us-gov`.
+pub fn partition_name(region: &str) -> &'static str {
+    of(region).name
 }
 
 /// The region of the one Organizations that a region's partition has.

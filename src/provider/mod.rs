@@ -1,5 +1,6 @@
 //! Where secrets live: two traits, so that a snapshot cannot write.
 
+mod alarms;
 pub mod aws;
 mod carried;
 pub mod codec;
@@ -23,6 +24,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 
 pub use self::{
+    alarms::{AlarmFormat, BadAlarm, Watched},
     carried::Carried,
     expand::{Expanded, LeftOut, Members, Part, Reached},
     held::Held,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
-use super::{Address, BadAddress, Connected, Connection, ErrorKind, ProviderError};
+use super::{Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, ProviderError, Watched};
 use crate::{model::Place, text};
 
 /// The code of an error that a setting of the environment or of a provider's own configuration makes.
@@ -160,6 +160,18 @@ pub trait Ops: Send + Sync {
     fn entry_policy(&self, entries: &Entries<'_>) -> Option<String> {
         let _ = entries;
         None
+    }
+
+    /// Alarms on what happens to secrets and on their backup, for others to apply; `None` where the kind has none.
+    fn alarms(&self, watched: &Watched, format: AlarmFormat) -> Option<Result<String, BadAlarm>> {
+        let _ = (watched, format);
+        None
+    }
+
+    /// The readers that a captured policy lets in by their full names.
+    fn readers(&self, policy: &str) -> Vec<String> {
+        let _ = policy;
+        Vec::new()
     }
 
     /// What to do about an error, where its kind alone does not say it.

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{estate::Estate, grants::Grant};
+use crate::outward;
 
 const XMLNS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
@@ -14,10 +15,10 @@ pub(super) fn answer(estate: &Estate, grant: &Grant, region: &str, body: &[u8]) 
         return (403, "AccessDenied", xml);
     }
     let account = account(estate, region);
-    let consumer = grant.consumer();
+    let (consumer, partition) = (grant.consumer(), outward::partition_name(region));
     let xml = format!(
         "<GetCallerIdentityResponse xmlns=\"{XMLNS}\"><GetCallerIdentityResult>\
-         <Arn>arn:aws:sts::{account}:assumed-role/lifeboat-break-glass/{consumer}</Arn>\
+         <Arn>arn:{partition}:sts::{account}:assumed-role/lifeboat-break-glass/{consumer}</Arn>\
          <UserId>AROALIFEBOAT:{consumer}</UserId><Account>{account}</Account></GetCallerIdentityResult>\
          <ResponseMetadata><RequestId>0</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
     );

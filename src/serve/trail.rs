@@ -7,6 +7,7 @@ use super::{
     ops::READS,
     report::{LogFault, requests},
 };
+use crate::outward;
 
 /// The requests of a log as `{"Records": […]}`, verified first.
 ///
@@ -27,6 +28,7 @@ fn records(asked: &Asked) -> Vec<Json> {
 fn record(asked: &Asked, number: usize, touched: Option<&Touched>) -> Json {
     let account = touched.and_then(|touched| touched.arn.split(':').nth(4)).unwrap_or("000000000000");
     let consumer = asked.consumer.as_deref().unwrap_or("unknown");
+    let partition = outward::partition_name(asked.region.as_deref().unwrap_or_default());
     let is_sts = asked.operation == "GetCallerIdentity";
     let source = if is_sts { "sts" } else { "secretsmanager" };
     let mut record = json!({
@@ -34,7 +36,7 @@ fn record(asked: &Asked, number: usize, touched: Option<&Touched>) -> Json {
         "userIdentity": {
             "type": "AssumedRole",
             "principalId": format!("AROALIFEBOAT:{consumer}"),
-            "arn": format!("arn:aws:sts::{account}:assumed-role/lifeboat-break-glass/{consumer}"),
+            "arn": format!("arn:{partition}:sts::{account}:assumed-role/lifeboat-break-glass/{consumer}"),
             "accountId": account,
             "accessKeyId": asked.key,
         },

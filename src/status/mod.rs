@@ -1,5 +1,6 @@
 //! How things stand: one judgement of a backup from facts that others gathered. Pure.
 
+mod figures;
 mod metrics;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +12,7 @@ use crate::{
     repo::{Accepted, Counts, Fault, FaultKind, Manifest},
     text::plural,
 };
+pub use figures::{DIMENSION, Figure, NAMESPACE, emf, figures};
 pub use metrics::{metrics, unknown};
 
 /// How old things may be.

@@ -43,6 +43,7 @@ fn commands() -> Vec<String> {
         "custody verify sheets/01-ana.txt",
         "doctor --policy backup",
         "runbook",
+        "alarms",
         "snapshot",
         "sandbox --listen 127.0.0.1:0 --json",
     ];

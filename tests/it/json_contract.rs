@@ -162,6 +162,7 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
         "doctor --to aws:eu-west-1",
         "doctor --policy backup",
         "runbook --to aws:eu-west-1",
+        "alarms",
         "runbook --to aws:eu-west-1 --out runbook.md",
         "forget --keep-last 5 --plan",
         "custody register",

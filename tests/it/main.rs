@@ -8,6 +8,7 @@
     reason = "a test ends at the first surprise and says what it saw"
 )]
 
+mod alarms;
 mod architecture;
 mod aws_listing;
 mod aws_moto;
@@ -46,6 +47,7 @@ mod emulator_scenarios_labels;
 mod emulator_wire;
 mod ends;
 mod fidelity;
+mod filter_pattern;
 mod forget;
 mod gateway;
 mod glass;

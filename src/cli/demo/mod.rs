@@ -27,8 +27,8 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::{
-        Config, CustodySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, PolicySection, RepositorySection,
-        RestoreSection, RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
+        AlarmsSection, Config, CustodySection, DEFAULT_SWEEP_DAYS, DrillSection, KeysSection, PolicySection,
+        RepositorySection, RestoreSection, RetentionSection, SourceSection, Sources, StatusSection, TrustSection,
     },
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
@@ -255,6 +255,7 @@ fn write_config(
         status: StatusSection::default(),
         drill: DrillSection::default(),
         custody: CustodySection::default(),
+        alarms: AlarmsSection::default(),
         copies: Vec::new(),
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)

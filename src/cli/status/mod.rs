@@ -30,6 +30,7 @@ Examples:
   lifeboat status
   lifeboat status --json
   lifeboat status --prometheus /var/lib/node_exporter/lifeboat.prom
+  lifeboat status --emf
 
 Needs no secret key. Exit codes: 0 all is well, 3 something is late, incomplete or due,
 4 the history was tampered with, 6 files are damaged. The [status] section of the configuration
@@ -38,6 +39,9 @@ pub struct Args {
     /// Also write a file for Prometheus' text file collector, replaced in one step
     #[arg(long, value_name = "FILE")]
     prometheus: Option<PathBuf>,
+    /// Print one line of CloudWatch's embedded metric format and nothing else on standard output
+    #[arg(long, conflicts_with = "json")]
+    emf: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -58,6 +62,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         for found in &findings {
             envelope::finding(json!(found));
         }
+    }
+    if args.emf {
+        context.output.artefact(&format!("{}\n", status::emf(&facts, now)));
+        return Ok(exit);
     }
     let value = json!({ "time": now, "facts": facts });
     context.output.result(&value, || screen(&facts, &findings, now));

@@ -12,7 +12,7 @@ mod inventory;
 mod kind;
 mod limiter;
 mod listing;
-mod ops;
+pub mod ops;
 mod organization;
 mod parts;
 mod proven;

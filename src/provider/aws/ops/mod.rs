@@ -1,5 +1,6 @@
 //! What belongs to AWS beside secrets: IAM policies, rights, the clock, signing in, advice.
 
+pub mod alarms;
 mod policy;
 mod rights;
 
@@ -15,8 +16,8 @@ use crate::{
     clock::{Clock as _, SystemClock},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        BadAddress, Entries, ErrorKind, Exam, Finding, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role,
-        Source, State, ops,
+        AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Kind as _, NoPolicy, Ops, PolicyRequest,
+        ProviderError, Role, Source, State, Watched, ops,
     },
     text,
 };
@@ -80,6 +81,14 @@ impl Ops for AwsOps {
             None => entries.roles.to_vec(),
         };
         (!roles.is_empty()).then(|| page(&sources_policy(&roles, entries.organization.is_some())))
+    }
+
+    fn alarms(&self, watched: &Watched, format: AlarmFormat) -> Option<Result<String, BadAlarm>> {
+        Some(alarms::alarms(watched, format))
+    }
+
+    fn readers(&self, policy: &str) -> Vec<String> {
+        alarms::readers(policy)
     }
 
     fn remedy(&self, error: &ProviderError) -> Option<String> {

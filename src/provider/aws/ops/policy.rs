@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::provider::Role;
+use crate::{outward, provider::Role};
 
 /// Where, and with what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -169,13 +169,7 @@ impl Grant {
     }
 
     fn partition(&self) -> &'static str {
-        if self.region.starts_with("cn-") {
-            "aws-cn"
-        } else if self.region.starts_with("us-gov-") {
-            "aws-us-gov"
-        } else {
-            "aws"
-        }
+        outward::partition_name(&self.region)
     }
 }
 

@@ -8,6 +8,8 @@ mod policy;
 mod state;
 mod steps;
 
+pub(super) use policy::{principals, statements};
+
 use std::collections::BTreeSet;
 
 use crate::{

@@ -38,8 +38,11 @@ pub(super) fn is_risky(text: &str) -> bool {
 
 /// Whether the statement means everyone in the account.
 fn meets(statement: &Json, account: &str) -> bool {
-    let root = format!("arn:aws:iam::{account}:root");
-    principals(statement).iter().any(|who| *who == "*" || *who == account || *who == root)
+    // Whatever the partition.
+    let root = format!(":iam::{account}:root");
+    principals(statement)
+        .iter()
+        .any(|who| *who == "*" || *who == account || (who.starts_with("arn:") && who.ends_with(&root)))
 }
 
 fn denies(statement: &Json, action: &str) -> bool {
@@ -51,7 +54,8 @@ fn denies(statement: &Json, action: &str) -> bool {
     }
 }
 
-fn statements(policy: &Json) -> Vec<&Json> {
+/// The statements of a policy, of which one alone needs no list.
+pub(in crate::provider::aws) fn statements(policy: &Json) -> Vec<&Json> {
     match &policy["Statement"] {
         Json::Array(list) => list.iter().collect(),
         one @ Json::Object(_) => vec![one],
@@ -59,7 +63,8 @@ fn statements(policy: &Json) -> Vec<&Json> {
     }
 }
 
-fn principals(statement: &Json) -> Vec<&str> {
+/// Whom a statement means.
+pub(in crate::provider::aws) fn principals(statement: &Json) -> Vec<&str> {
     match &statement["Principal"] {
         Json::Object(kinds) => kinds.values().flat_map(texts).collect(),
         plain => texts(plain),
@@ -87,6 +92,7 @@ mod tests {
         for statement in [
             r#"{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}"#,
             r#"{"Effect":"Deny","Principal":{"AWS":"111111111111"},"Action":"secretsmanager:*","Resource":"*"}"#,
+            r#"{"Effect":"Deny","Principal":{"AWS":"arn:aws-cn:iam::111111111111:root"},"Action":"*","Resource":"*"}"#,
             r#"{"Effect":"Deny","Principal":{"AWS":["x","*"]},"Action":["secretsmanager:*Policy"],"Resource":"*"}"#,
             r#"{"Effect":"Deny","Principal":"*","NotAction":"secretsmanager:GetSecretValue","Resource":"*"}"#,
         ] {
