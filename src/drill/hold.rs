@@ -27,7 +27,7 @@ use super::{
 use crate::{
     clock::to_seconds,
     model::{Record, SecretValue, ValueState, Version},
-    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source, Target},
+    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source, Target, rules},
     repo::{FileRef, Manifest, OpenSet, PackLists, StoredDrill},
     restore::{self, Maps, Options, Plan, Values, Verification},
     text::plural,
@@ -293,9 +293,11 @@ async fn plan(
         refuse_closed(&chosen, sealed, manifest.manifest().sequence)?;
     }
     let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
+    let place = request.target.place().await?;
+    let rules = rules(&place.provider).map_err(ProviderError::from)?;
     for record in &mut chosen {
         // One with fifty tags is known by its identifier alone.
-        let name = maps.name(&record.secret.name);
+        let name = rules.name(&record.secret, &manifest.manifest().source, &maps);
         mark::mark(record, marker, run, &name);
     }
     let sample = super::Sample {

@@ -24,6 +24,20 @@ pub enum Codec {
     TextOrBytes,
     /// Whatever it is, as its bytes.
     Bytes,
+    /// One byte that stands for nothing, where nothing empty is taken.
+    Stand,
+    /// Undoes [`Codec::Stand`]: text without a character.
+    EmptyText,
+    /// Undoes [`Codec::Stand`]: bytes without one.
+    EmptyBytes,
+    /// Undoes [`Codec::Bytes`] of text: bytes as text wherever they are UTF-8.
+    Text,
+    /// Bytes that are text as [`Codec::Fields`] does it with text.
+    FieldsOfText,
+    /// Bytes that are text as [`Codec::Object`] does it with text.
+    ObjectOfText,
+    /// [`Codec::Unwrapped`], and that as its bytes.
+    UnwrappedBytes,
 }
 
 impl Codec {

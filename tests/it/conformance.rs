@@ -33,7 +33,8 @@ impl Kind {
     }
 }
 
-const NAMES: [&str; 2] = ["conformance/one", "conformance/two"];
+/// Of the characters that every kind takes.
+const NAMES: [&str; 2] = ["conformance-one", "conformance-two"];
 
 /// A record of another place of the same kind, with the values that its kind has.
 fn record(place: &Place, name: &str, values: &[&str]) -> (Record, Vec<SecretValue>) {
@@ -43,6 +44,8 @@ fn record(place: &Place, name: &str, values: &[&str]) -> (Record, Vec<SecretValu
         .map(|value| {
             if is_aws {
                 SecretValue::text((*value).into())
+            } else if !rules(&place.provider).unwrap().has_text() {
+                SecretValue::bytes(value.as_bytes().to_vec())
             } else {
                 SecretValue::fields(format!("{{\"v\":\"{value}\"}}"))
             }
@@ -251,6 +254,14 @@ async fn aws(endpoint: String) -> Aws {
 async fn the_embedded_sandbox_conforms() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     conforms(&Kind::new(aws(sandbox.endpoint()).await).await).await;
+}
+
+#[cfg(feature = "gcp")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_of_google_conforms() {
+    let sandbox = crate::gcp_face::sandbox().await;
+    conforms(&Kind::new(crate::gcp::connect(&sandbox, "gcp:conformance-test").await).await).await;
+    conforms(&Kind::new(crate::gcp::connect(&sandbox, "gcp:conformance-test/us-east1").await).await).await;
 }
 
 #[cfg(feature = "vault")]

@@ -9,7 +9,7 @@ use crate::{
         Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueRef, ValueState, Version, VersionNumbers,
         Withheld, WithheldVersion,
     },
-    provider::{Carried, Context, Wish, settings},
+    provider::{Carried, Context, Rules, Wish, rules, settings},
 };
 
 /// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.
@@ -20,7 +20,7 @@ const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 512;
 
 /// What of other kinds is kept beside a secret and [`settings`] knows.
-const KNOWN_OTHERS: [&str; 4] = ["keep", "check_and_set", "file", "engine"];
+const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "engine", "settings"];
 
 /// The key that a record is to be.
 pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
@@ -52,6 +52,8 @@ pub(super) fn state_of(version: &Version) -> Option<Withheld> {
         (ValueState::Withheld { reason }, None) => Some(*reason),
         _ => None,
     }
+    // What can be had back is deleted here.
+    .map(|how| if how == Withheld::Disabled { Withheld::Deleted } else { how })
 }
 
 /// One version and the number it gets.
@@ -73,11 +75,16 @@ impl<'a> Numbering<'a> {
     fn of(record: &'a Record, context: &Context<'_>) -> Self {
         let carried = Carried::read(&record.secret.facets.tags).0.filter(|carried| carried.from == SCHEME);
         let is_way_back = !context.is_same_kind() && carried.is_some();
-        let codec = match (context.is_same_kind(), is_way_back) {
-            (true, _) => Codec::AsIs,
-            (false, true) => Codec::Object,
-            (false, false) => Codec::Fields,
+        // Of a kind that knows bytes alone they may be text.
+        let has_text = rules(&context.source.provider).is_ok_and(Rules::has_text);
+        let codec = match (context.is_same_kind(), is_way_back, has_text) {
+            (true, ..) => Codec::AsIs,
+            (false, true, true) => Codec::Object,
+            (false, true, false) => Codec::ObjectOfText,
+            (false, false, true) => Codec::Fields,
+            (false, false, false) => Codec::FieldsOfText,
         };
+        let number_of = |version: &Version| number_before(version, carried.as_ref().filter(|_| is_way_back));
         let mut ordered: Vec<&Version> = record.versions.iter().collect();
         // The current one is the newest, whatever its age.
         ordered.sort_by_key(|version| (version.is_current(), number_of(version), version.created, version.id.clone()));
@@ -122,6 +129,14 @@ impl<'a> Numbering<'a> {
         let rows = (1..).zip(kept).map(|(number, version)| row(version, number)).collect();
         let is_shortened = is_whole && context.options.version_numbers == VersionNumbers::Keep;
         Self { rows, codec, is_shortened }
+    }
+}
+
+/// The same, where what was carried says which version it was.
+fn number_before(version: &Version, carried: Option<&Carried>) -> Option<u64> {
+    match carried.filter(|carried| !carried.versions.is_empty()) {
+        Some(carried) => carried.versions.get(&version.id)?.0.parse().ok(),
+        None => number_of(version),
     }
 }
 
