@@ -19,6 +19,14 @@ FOLDER = pathlib.Path(googleapiclient.__file__).parent / "discovery_cache" / "do
 DOCUMENT = json.loads((FOLDER / "secretmanager.v1.json").read_text())
 SCHEMAS = DOCUMENT["schemas"]
 
+# The numbers of the enums that the tool meets, as the client's own types have them.
+NUMBERS = {
+    tuple(SCHEMAS[name]["properties"][field]["enum"]): [int(one) for one in enum]
+    for name, field, enum in [
+        ("Secret", "secretType", secretmanager_v1.Secret.SecretType),
+        ("SecretVersion", "state", secretmanager_v1.SecretVersion.State),
+    ]
+}
 checked = {"answers": 0, "refusals": 0, "methods": set()}
 
 
@@ -54,7 +62,7 @@ def wrong(value, schema, where):
             return [f"{where}: no list"]
         return [text for item in value for text in wrong(item, schema["items"], where + "[]")]
     if "enum" in schema:
-        is_one = value in schema["enum"] or (isinstance(value, int) and 0 <= value < len(schema["enum"]))
+        is_one = value in schema["enum"] or (isinstance(value, int) and value in NUMBERS[tuple(schema["enum"])])
         return [] if is_one else [f"{where}: {value!r} is no enum"]
     fits = {
         "string": lambda: isinstance(value, str) and (schema.get("format") != "int64" or re.fullmatch(r"-?\d+", value)),

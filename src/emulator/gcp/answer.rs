@@ -104,21 +104,21 @@ impl Refusal {
 
 /// Enums as numbers, for the clients that ask for them.
 pub(super) fn numbered(answer: &mut Json) {
-    const STATES: [&str; 4] = ["STATE_UNSPECIFIED", "ENABLED", "DISABLED", "DESTROYED"];
+    const STATES: [(&str, u64); 4] = [("STATE_UNSPECIFIED", 0), ("ENABLED", 1), ("DISABLED", 2), ("DESTROYED", 3)];
     match answer {
         Json::Array(items) => items.iter_mut().for_each(numbered),
         Json::Object(fields) => {
             for (name, value) in fields {
-                let known: &[&str] = match name.as_str() {
+                let known: &[(&str, u64)] = match name.as_str() {
                     "state" => &STATES,
                     "secretType" => &super::check::TYPES,
                     // Maps of the caller's own words.
                     "labels" | "annotations" | "versionAliases" => continue,
                     _ => &[],
                 };
-                let number = value.as_str().and_then(|text| known.iter().position(|it| *it == text));
+                let number = value.as_str().and_then(|text| known.iter().find(|(name, _)| *name == text));
                 match number {
-                    Some(number) => *value = json!(number),
+                    Some((_, number)) => *value = json!(number),
                     None => numbered(value),
                 }
             }

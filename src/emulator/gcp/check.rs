@@ -6,13 +6,13 @@ use serde_json::{Map, Value as Json};
 use super::answer::Refusal;
 
 /// The types that a secret can have, by their numbers.
-pub(super) const TYPES: [&str; 6] = [
-    "SECRET_TYPE_UNSPECIFIED",
-    "CLOUD_SQL_DB_CREDENTIALS",
-    "ACCESS_KEY",
-    "CERTIFICATE",
-    "OTHER_DB_CREDENTIALS",
-    "OTHER",
+pub(super) const TYPES: [(&str, u64); 6] = [
+    ("SECRET_TYPE_UNSPECIFIED", 0),
+    ("CLOUD_SQL_DB_CREDENTIALS", 1),
+    ("ACCESS_KEY", 2),
+    ("CERTIFICATE", 3),
+    ("OTHER_DB_CREDENTIALS", 4),
+    ("OTHER", 50),
 ];
 const MOST_LABELS: usize = 64;
 const MOST_ALIASES: usize = 50;
@@ -135,9 +135,8 @@ pub(super) fn replication(replication: &Json) -> Checked {
 
 /// The name of a type, which may come as its number.
 pub(super) fn secret_type(value: &Json) -> Result<&'static str, Refusal> {
-    let by_number = value.as_u64().and_then(|number| TYPES.get(usize::try_from(number).ok()?));
-    let by_name = value.as_str().and_then(|name| TYPES.iter().find(|known| **known == name));
-    by_number.or(by_name).copied().ok_or_else(|| Refusal::invalid("The secret type is not known."))
+    let is_it = |(name, number): &&(&str, u64)| value.as_u64() == Some(*number) || value.as_str() == Some(name);
+    TYPES.iter().find(is_it).map(|(name, _)| *name).ok_or_else(|| Refusal::invalid("The secret type is not known."))
 }
 
 pub(super) fn time(text: &str) -> Result<Timestamp, Refusal> {

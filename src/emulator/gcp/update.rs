@@ -106,7 +106,7 @@ fn set(fields: &mut Map<String, Json>, name: &str, value: &Json, now: Timestamp)
         "rotation" => check::rotation(&value, now)?,
         "secretType" => {
             let name = check::secret_type(&value)?;
-            if name == check::TYPES[0] {
+            if name == check::TYPES[0].0 {
                 return Ok(());
             }
             value = json!(name);

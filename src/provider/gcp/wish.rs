@@ -173,9 +173,22 @@ fn rows<'a>(
         ));
     }
     let newest = ordered.len().saturating_sub(1);
-    let stays = |(at, version): &(usize, &&Version)| ValueRef::of(version).is_some() || *at == newest;
-    let kept = ordered.iter().enumerate().filter(stays).map(|(_, version)| *version);
-    (1..).zip(kept).map(|(number, version)| row(version, number)).collect()
+    // States are kept as long as that is not too much.
+    let keeps_states = wants_numbers && ordered.len() as u64 <= MOST_NUMBERS;
+    let stays = |(at, version): &(usize, &&Version)| {
+        ValueRef::of(version).is_some() || *at == newest || (keeps_states && state_of(version).is_some())
+    };
+    let (kept, left_out): (Vec<_>, Vec<_>) = ordered.iter().enumerate().partition(stays);
+    for (_, version) in left_out {
+        match (&version.value, state_of(version)) {
+            (ValueState::Unreadable { .. } | ValueState::Withheld { reason: Withheld::ScheduledForDeletion }, _) => {
+                wish.lose(&version.id, &version.loss().unwrap_or_default());
+            }
+            (_, Some(how)) => wish.note(format!("version {} is {how} and is not made again", version.id)),
+            _ => wish.note(format!("version {} has no value and is not created again", version.id)),
+        }
+    }
+    (1..).zip(kept).map(|(number, (_, version))| row(version, number)).collect()
 }
 
 /// Numbers that nothing is known of were something once.

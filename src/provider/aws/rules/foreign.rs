@@ -44,6 +44,7 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
         }
     }
     settings(&mut wish, secret, &mut carried);
+    carried.r#type.clone_from(&secret.facets.r#type);
     let mut tags = if before.is_some() { tags } else { secret.facets.tags.clone() };
     if !context.options.marks {
         tags.retain(|tag| tag.key != DRILL_TAG);
