@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::model::{
-    Desired, Existing, Lost, Maps, Moved, Options, Place, Planned, PolicyVerdict, Presence, Record, Secret, State, Step, Tag,
+    Desired, Existing, Lost, Maps, Moved, Options, Place, Planned, PolicyVerdict, Presence, Record, Secret, State,
+    Step, Tag,
 };
 
 /// What every decision about a secret depends on beside the secret.

@@ -44,8 +44,11 @@ fn every_field_of_googles_discovery_document_has_a_row() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/gcp_fields.py");
     let output = Command::new(program("python")).arg("-B").arg(script).output().unwrap();
     let document = String::from_utf8(output.stdout).unwrap();
-    let known: BTreeSet<(String, String)> =
-        document.lines().filter_map(|line| line.split_once(' ')).map(|(of, field)| (of.to_owned(), field.to_owned())).collect();
+    let known: BTreeSet<(String, String)> = document
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(of, field)| (of.to_owned(), field.to_owned()))
+        .collect();
     assert!(known.len() > 90, "only {} fields in the document", known.len());
     let page = page();
     let rows = rows(&page, "What Google tells and takes");

@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt as _;
 use lifeboat::{
     emulator::{FaultWhen, GcpFault, GcpFaultKind, GcpSandbox, Sandbox, SandboxOptions},
-    model::{
-        Digest, Lost, Maps, Options, Policies, Record, SecretValue, State, Step, ValueState, Version, Withheld,
-    },
+    model::{Digest, Lost, Maps, Options, Policies, Record, SecretValue, State, Step, ValueState, Version, Withheld},
     outward::GcpSettings,
     provider::{
         Context, ErrorKind, Fetched, FetchedValue, Goal, Listed, Relation, Source, Target,
@@ -60,7 +58,8 @@ async fn keep(source: &dyn Source, name: &str) -> Kept {
         let (id, current, labels) = (version.id, version.current, version.labels);
         versions.push(Version { id, current, labels, created: version.created, facets: version.facets, value });
     }
-    let record = Record { secret: fetched.secret, versions, read: "2026-01-02T00:00:00Z".parse().unwrap(), listing: None };
+    let record =
+        Record { secret: fetched.secret, versions, read: "2026-01-02T00:00:00Z".parse().unwrap(), listing: None };
     Kept { record, values }
 }
 
@@ -260,9 +259,7 @@ async fn what_is_refused_is_named_and_holds_up_nothing_else() {
     sandbox.control().add_fault(fault("/secrets/app/versions/1:access", GcpFaultKind::KeyDisabled));
     sandbox.control().add_fault(fault("/secrets/app:getIamPolicy", GcpFaultKind::Denied));
     let fetched = read(&source, "app").await;
-    let unreadable = |version: &lifeboat::provider::FetchedVersion| {
-        matches!(&version.value, FetchedValue::Unreadable(code) if code == "FAILED_PRECONDITION")
-    };
+    let unreadable = |version: &lifeboat::provider::FetchedVersion| matches!(&version.value, FetchedValue::Unreadable(code) if code == "FAILED_PRECONDITION");
     assert_eq!(fetched.versions.iter().filter(|version| unreadable(version)).count(), 1);
     assert_eq!(fetched.secret.unreadable[0].reason, "PERMISSION_DENIED");
     sandbox.control().clear_faults();
@@ -328,7 +325,11 @@ async fn a_policy_is_public_only_if_a_person_says_so_and_a_value_that_is_too_lar
     assert!(seen(&target, "public").await["policy"].as_str().unwrap().contains("allUsers"));
     // A disabled version whose value an earlier snapshot holds comes back with it, disabled.
     let mut kept = keep(&source, "disabled").await;
-    let withheld = kept.record.versions.iter_mut().find(|version| version.value == ValueState::Withheld { reason: Withheld::Disabled });
+    let withheld = kept
+        .record
+        .versions
+        .iter_mut()
+        .find(|version| version.value == ValueState::Withheld { reason: Withheld::Disabled });
     let version = withheld.unwrap();
     let value = SecretValue::bytes(b"captured before".to_vec());
     let (pack, line, kind, size) = (Digest::of(b"x"), 0, value.kind(), value.size());
@@ -434,7 +435,10 @@ async fn across_vault_to_google_and_back_everything_is_what_it_was() {
     for number in 1..=4 {
         post("secret/data/app/db", json!({ "data": { "v": number, "text": "ü" } }));
     }
-    post("secret/metadata/app/db", json!({ "custom_metadata": { "Owner": "team é", "tier": "gold" }, "max_versions": 9 }));
+    post(
+        "secret/metadata/app/db",
+        json!({ "custom_metadata": { "Owner": "team é", "tier": "gold" }, "max_versions": 9 }),
+    );
     post("secret/destroy/app/db", json!({ "versions": [1] }));
     let (source, target) = (vault_at(&vault, "secret").await, vault_at(&vault, "copy").await);
     let between = connect(&google, "gcp:between-project").await;

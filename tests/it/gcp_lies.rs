@@ -76,7 +76,9 @@ fn value(number: u32) -> String {
 }
 
 fn crc32c(data: &[u8]) -> u32 {
-    let step = |rest: u32, byte: &u8| (0..8).fold(rest ^ u32::from(*byte), |rest, _| (rest >> 1) ^ (0x82F6_3B78 & (rest & 1).wrapping_neg()));
+    let step = |rest: u32, byte: &u8| {
+        (0..8).fold(rest ^ u32::from(*byte), |rest, _| (rest >> 1) ^ (0x82F6_3B78 & (rest & 1).wrapping_neg()))
+    };
     !data.iter().fold(!0, step)
 }
 
@@ -95,7 +97,9 @@ fn honest(path: &str) -> Reply {
 }
 
 /// Lists, and reads the first secret.
-async fn read(script: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> Result<Vec<FetchedValue>, ProviderError> {
+async fn read(
+    script: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
+) -> Result<Vec<FetchedValue>, ProviderError> {
     let source = scripted(script).await?;
     let listed: Vec<Listed> = source.list().try_collect().await?;
     let fetched = source.fetch(&listed[0], &|_, _| false).await?;
@@ -128,17 +132,33 @@ async fn what_is_no_answer_is_an_error_and_no_shorter_backup() {
         ("one of a location", "/secrets/app", regional),
         ("one without a time", "/secrets/app", ageless),
         ("an error as a list", "/secrets/app/versions", r#"{"error":{"code":500}}"#.into()),
-        ("a version of another secret", "/secrets/app/versions", format!("{{\"versions\":[{}]}}", row(1).replace("/app/", "/b/"))),
+        (
+            "a version of another secret",
+            "/secrets/app/versions",
+            format!("{{\"versions\":[{}]}}", row(1).replace("/app/", "/b/")),
+        ),
         ("a version twice", "/secrets/app/versions", format!("{{\"versions\":[{},{}]}}", row(1), row(1))),
-        ("a version in no state", "/secrets/app/versions", format!("{{\"versions\":[{}]}}", row(1).replace("ENABLED", "LOST"))),
-        ("a version without a number", "/secrets/app/versions", format!("{{\"versions\":[{}]}}", row(1).replace("/1\"", "/x\""))),
+        (
+            "a version in no state",
+            "/secrets/app/versions",
+            format!("{{\"versions\":[{}]}}", row(1).replace("ENABLED", "LOST")),
+        ),
+        (
+            "a version without a number",
+            "/secrets/app/versions",
+            format!("{{\"versions\":[{}]}}", row(1).replace("/1\"", "/x\"")),
+        ),
         ("no list", "/secrets/app/versions", r#"{"versions":7}"#.into()),
         ("pages without end", "/secrets/app/versions", r#"{"versions":[],"nextPageToken":"again"}"#.into()),
         ("a token that is none", "/secrets/app/versions", r#"{"versions":[],"nextPageToken":7}"#.into()),
         ("another version's value", "/versions/1:access", value(2)),
         ("a value of another secret", "/versions/1:access", value(1).replace("/app/", "/b/")),
         ("no value", "/versions/1:access", r#"{"name":"projects/123/secrets/app/versions/1"}"#.into()),
-        ("an empty value", "/versions/1:access", r#"{"name":"projects/123/secrets/app/versions/1","payload":{}}"#.into()),
+        (
+            "an empty value",
+            "/versions/1:access",
+            r#"{"name":"projects/123/secrets/app/versions/1","payload":{}}"#.into(),
+        ),
         ("no base64", "/versions/1:access", value(1).replace("dmFsdWU=", "%%")),
         ("an error as a value", "/versions/1:access", r#"{"error":{"code":403}}"#.into()),
         ("an error as a policy", "/app:getIamPolicy", r#"{"error":{"code":403}}"#.into()),

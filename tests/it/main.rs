@@ -51,6 +51,7 @@ mod filter_pattern;
 mod forget;
 mod gateway;
 mod gcp;
+mod gcp_cli;
 mod gcp_face;
 mod gcp_lies;
 mod glass;

@@ -25,8 +25,8 @@ pub(super) const LARGEST: usize = 65_536;
 type Checked = Result<(), Refusal>;
 
 pub(super) fn secret_id(id: &str) -> Checked {
-    let is_id = (1..=255).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let is_id =
+        (1..=255).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if is_id {
         return Ok(());
     }

@@ -147,8 +147,11 @@ impl Control {
     /// # Errors
     /// What is answered is no success.
     pub fn request(&self, method: &str, path: &str, body: &Json) -> Result<Json, ControlError> {
-        let refused =
-            |status, message: &str| ControlError::Refused { path: path.to_owned(), status, message: message.to_owned() };
+        let refused = |status, message: &str| ControlError::Refused {
+            path: path.to_owned(),
+            status,
+            message: message.to_owned(),
+        };
         let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let (bare, query) = path.split_once('?').unwrap_or((path, ""));
         let token = self.world.state().token.clone().unwrap_or_default();

@@ -87,8 +87,7 @@ impl FaultKind {
             Self::InternalError => Refusal::internal(),
             Self::Denied => {
                 let is_access = path.ends_with(":access");
-                let permission =
-                    if is_access { "secretmanager.versions.access" } else { "secretmanager.secrets.get" };
+                let permission = if is_access { "secretmanager.versions.access" } else { "secretmanager.secrets.get" };
                 Refusal::denied(permission, resource)
             }
             Self::TokenEnded => Refusal::unauthenticated(),

@@ -38,10 +38,12 @@ pub(super) fn get(state: &mut State, scope: &Scope, id: &str, request: &Request)
 pub(super) fn set(state: &mut State, scope: &Scope, id: &str, request: &Request) -> Result<Json, Refusal> {
     let change = state.change();
     let secret = state.secret(scope, id)?;
-    let mut policy = request.body.get("policy").cloned().ok_or_else(|| Refusal::invalid("Field [policy] is required."))?;
+    let mut policy =
+        request.body.get("policy").cloned().ok_or_else(|| Refusal::invalid("Field [policy] is required."))?;
     let is = secret.policy.as_ref().and_then(|policy| policy["etag"].as_str()).unwrap_or(NONE);
     if policy["etag"].as_str().is_some_and(|given| !given.is_empty() && given != is) {
-        let words = "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.";
+        let words =
+            "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.";
         return Err(Refusal::aborted(words));
     }
     let bindings = policy["bindings"].as_array().cloned().unwrap_or_default();

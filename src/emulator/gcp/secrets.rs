@@ -23,8 +23,7 @@ pub(super) fn create(state: &mut State, scope: &Scope, request: &Request, now: T
     }
     let fields = update::created(&request.body, scope, now)?;
     let order = state.change();
-    let secret =
-        Secret { created: now, order, etag: etag(order), fields, versions: Vec::new(), policy: None };
+    let secret = Secret { created: now, order, etag: etag(order), fields, versions: Vec::new(), policy: None };
     if secret.has_wrong_alias() {
         return Err(Refusal::invalid("A version alias leads to no version."));
     }
@@ -68,12 +67,7 @@ pub(super) fn list(state: &State, scope: &Scope, request: &Request) -> Result<Js
 }
 
 /// A page of what there is, the newest first; each with a number that the next page begins below.
-pub(super) fn page(
-    what: &str,
-    found: Vec<(u64, Json)>,
-    request: &Request,
-    is_filtered: bool,
-) -> Result<Json, Refusal> {
+pub(super) fn page(what: &str, found: Vec<(u64, Json)>, request: &Request, is_filtered: bool) -> Result<Json, Refusal> {
     let size = match request.text("pageSize").map(str::parse::<i64>) {
         None | Some(Ok(0)) => PAGE,
         Some(Ok(size)) if size > 0 => usize::try_from(size).unwrap_or(MOST).min(MOST),

@@ -198,9 +198,7 @@ impl Secret {
             _ => version.parse().ok().or_else(alias),
         };
         let position = number.and_then(|number| number.checked_sub(1)).filter(|at| *at < self.versions.len());
-        position.ok_or_else(|| {
-            Refusal::missing("Secret Version", &format!("{}/versions/{version}", name(scope, id)))
-        })
+        position.ok_or_else(|| Refusal::missing("Secret Version", &format!("{}/versions/{version}", name(scope, id))))
     }
 
     /// Whether an alias leads to a version that is not there.

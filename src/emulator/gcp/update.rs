@@ -31,11 +31,7 @@ const OUTPUT: [&str; 4] = ["name", "createTime", "etag", "policyMember"];
 const SHORTEST_DELAY: i64 = 86_400;
 
 /// The fields of a secret that is made.
-pub(super) fn created(
-    body: &Map<String, Json>,
-    scope: &Scope,
-    now: Timestamp,
-) -> Result<Map<String, Json>, Refusal> {
+pub(super) fn created(body: &Map<String, Json>, scope: &Scope, now: Timestamp) -> Result<Map<String, Json>, Refusal> {
     let mut fields = Map::new();
     for (name, value) in body {
         let is_changeable = CHANGEABLE.iter().any(|(known, _)| known == name);

@@ -66,7 +66,8 @@ impl FromStr for GcpAddress {
             return Err(bad("names no project"));
         }
         let is_location = |location: &str| {
-            !location.is_empty() && location.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            !location.is_empty()
+                && location.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         };
         if location.is_some_and(|location| !is_location(location)) {
             return Err(bad("names no location"));

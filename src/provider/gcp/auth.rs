@@ -37,7 +37,8 @@ impl Signer {
                 // Google's crate signs by the process's own ciphers. That some are set already is no failure.
                 let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
                 let built = Builder::default().with_scopes([SCOPE]).build();
-                let none = |_| about().failed(ErrorKind::Credentials, "NoCredentials", &format!("none can be used; {HELP}"));
+                let none =
+                    |_| about().failed(ErrorKind::Credentials, "NoCredentials", &format!("none can be used; {HELP}"));
                 built.map(Self::Default).map_err(none)
             }
         }

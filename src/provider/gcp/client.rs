@@ -337,7 +337,8 @@ mod tests {
         assert!(url(own, None, "").starts_with("https://secretmanager.apis.example/v1/"));
         let sandbox = GcpSettings::sandbox("http://127.0.0.1:1");
         assert_eq!(url(sandbox, Some("us-east1"), ""), "http://127.0.0.1:1/v1/projects/1/secrets/a%20b");
-        let far = GcpSettings { endpoint: Some("http://far.example".into()), ..GcpSettings::sandbox("http://127.0.0.1:1") };
+        let far =
+            GcpSettings { endpoint: Some("http://far.example".into()), ..GcpSettings::sandbox("http://127.0.0.1:1") };
         assert_eq!(Client::new(&far, 1.0, None).err().unwrap().code, "NotEncrypted");
     }
 }

@@ -140,7 +140,8 @@ impl Metadata {
                 settings.insert(name.to_owned(), value.to_owned());
             }
         }
-        for (value, name) in [(&raw["topics"], "topics"), (&raw["replication"]["userManaged"]["replicas"], "replicas")] {
+        for (value, name) in [(&raw["topics"], "topics"), (&raw["replication"]["userManaged"]["replicas"], "replicas")]
+        {
             if value.as_array().is_some_and(|list| !list.is_empty()) {
                 settings.insert(name.to_owned(), value.to_string());
             }
@@ -340,9 +341,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_changes_with_a_version_and_once_a_day() {
-        let raw = |etag: &str| {
-            json!({ "name": "projects/123/secrets/a", "createTime": "2026-01-01T00:00:00Z", "etag": etag })
-        };
+        let raw = |etag: &str| json!({ "name": "projects/123/secrets/a", "createTime": "2026-01-01T00:00:00Z", "etag": etag });
         let entry = |etag: &str| Metadata::parse(raw(etag), &place("global"), about()).unwrap();
         let at = |hour: i64| Timestamp::from_second(1_800_000_000 + hour * 3_600).unwrap();
         let is = entry("1").fingerprint(Some((1, None)), at(0));

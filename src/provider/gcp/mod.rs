@@ -7,9 +7,11 @@ mod address;
 mod auth;
 mod client;
 mod iam;
+mod kind;
 mod listing;
 mod metadata;
 mod names;
+mod ops;
 mod pace;
 mod pages;
 mod policy;
@@ -26,13 +28,12 @@ use futures::{StreamExt as _, stream::BoxStream};
 
 pub use address::{BadGcpAddress, GcpAddress};
 pub use iam::{backup_roles, restore_roles};
+pub use kind::GcpKind;
 pub use project::GcpProject;
 pub use rules::GcpRules;
 
 use super::{Applied, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
-use crate::{
-    model::{Existing, Place, Secret, SecretValue, Step},
-};
+use crate::model::{Existing, Place, Secret, SecretValue, Step};
 use client::Client;
 
 /// The scheme of its addresses and places.

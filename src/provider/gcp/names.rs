@@ -104,12 +104,15 @@ mod tests {
     #[test]
     fn labels_are_in_small_letters() {
         assert!(is_label("team", "a-b_1") && is_label("größe", "日本") && is_label("a", ""));
-        for (key, value) in [("Team", "a"), ("1a", "a"), ("a", "B"), ("a.b", "c"), ("", "a"), ("a:b", "c"), ("_a", "")] {
+        for (key, value) in [("Team", "a"), ("1a", "a"), ("a", "B"), ("a.b", "c"), ("", "a"), ("a:b", "c"), ("_a", "")]
+        {
             assert!(!is_label(key, value), "{key}={value}");
         }
         assert!(!is_label(&"a".repeat(64), "") && !is_label(&"é".repeat(65), ""));
         assert!(is_annotation("lifeboat.0") && !is_annotation(".a") && !is_annotation("a/b"));
-        assert!(is_alias("AWSCURRENT") && !is_alias("Latest") && !is_alias("new") && !is_alias("1a") && !is_alias("a.b"));
+        assert!(
+            is_alias("AWSCURRENT") && !is_alias("Latest") && !is_alias("new") && !is_alias("1a") && !is_alias("a.b")
+        );
     }
 
     proptest! {

@@ -50,7 +50,8 @@ pub(super) fn mapped(text: &str, projects: &BTreeMap<String, String>) -> String 
 /// `serviceAccount:NAME@PROJECT.iam.gserviceaccount.com`, `…/projects/NUMBER/…` and `projectOwner:PROJECT`.
 fn member_for(member: &str, projects: &BTreeMap<String, String>) -> String {
     for (from, to) in projects {
-        for (before, after) in [("@", ".iam.gserviceaccount.com"), ("projects/", "/"), ("serviceAccount:", "-compute@")] {
+        for (before, after) in [("@", ".iam.gserviceaccount.com"), ("projects/", "/"), ("serviceAccount:", "-compute@")]
+        {
             let old = format!("{before}{from}{after}");
             if member.contains(&old) {
                 return member.replace(&old, &format!("{before}{to}{after}"));
@@ -67,7 +68,11 @@ fn member_for(member: &str, projects: &BTreeMap<String, String>) -> String {
 
 /// What speaks against a policy.
 pub(super) fn faults(text: &str) -> Vec<String> {
-    members(text).into_iter().filter(|it| EVERYBODY.contains(&it.as_str())).map(|it| format!("it lets {it} in")).collect()
+    members(text)
+        .into_iter()
+        .filter(|it| EVERYBODY.contains(&it.as_str()))
+        .map(|it| format!("it lets {it} in"))
+        .collect()
 }
 
 /// Service accounts of projects: whoever reads a plan must know that they may be gone.
@@ -107,7 +112,10 @@ mod tests {
         let map = [("old".to_owned(), "new".to_owned()), ("123".into(), "456".into())].into();
         for (member, expected) in [
             ("serviceAccount:x@old.iam.gserviceaccount.com", "serviceAccount:x@new.iam.gserviceaccount.com"),
-            ("serviceAccount:123-compute@developer.gserviceaccount.com", "serviceAccount:456-compute@developer.gserviceaccount.com"),
+            (
+                "serviceAccount:123-compute@developer.gserviceaccount.com",
+                "serviceAccount:456-compute@developer.gserviceaccount.com",
+            ),
             ("projectOwner:old", "projectOwner:new"),
             ("user:old@example.com", "user:old@example.com"),
             ("serviceAccount:x@older.iam.gserviceaccount.com", "serviceAccount:x@older.iam.gserviceaccount.com"),

@@ -166,7 +166,11 @@ impl Gcp {
             let versions = rows.iter().map(version).collect();
             return Ok(Fetched { secret, versions, agrees, held: Some(held) });
         }
-        Err(About { operation: GET, secret: Some(name) }.failed(ErrorKind::Unavailable, CHANGED, "it is made anew again and again"))
+        Err(About { operation: GET, secret: Some(name) }.failed(
+            ErrorKind::Unavailable,
+            CHANGED,
+            "it is made anew again and again",
+        ))
     }
 
     /// The values that are wanted; whether each is in the state that its row says.

@@ -32,7 +32,8 @@ const WRITES: &str = "write";
 impl Rules for GcpRules {
     fn name(&self, secret: &Secret, source: &Place, maps: &Maps) -> String {
         let original = original_name(secret);
-        let base = if source.provider == SCHEME { secret.name.as_str() } else { original.as_deref().unwrap_or(&secret.name) };
+        let base =
+            if source.provider == SCHEME { secret.name.as_str() } else { original.as_deref().unwrap_or(&secret.name) };
         let mapped = maps.name(base);
         let is_given = mapped != format!("{}{base}", maps.name_prefix);
         let is_own = source.provider == SCHEME && names::is_id(&mapped);
@@ -289,11 +290,8 @@ fn writes(desired: &Desired, state: &State, goal: Goal) -> Writes {
 
 /// Every setting that can be changed, also those that are to be unset.
 fn last_settings(desired: &Desired) -> BTreeMap<String, String> {
-    let mut all: BTreeMap<String, u64> = desired
-        .settings
-        .get(ALIASES)
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
+    let mut all: BTreeMap<String, u64> =
+        desired.settings.get(ALIASES).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     all.extend(aliases(desired).into_iter().map(|(alias, id)| (alias, number(&id))));
     let mut settings: BTreeMap<String, String> = [(ALIASES.to_owned(), json!(all).to_string())].into();
     settings.insert(DESTROY_TTL.into(), desired.settings.get(DESTROY_TTL).cloned().unwrap_or_default());

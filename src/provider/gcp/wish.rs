@@ -113,12 +113,7 @@ fn number_of(version: &Version, before: Option<&Carried>) -> Option<u64> {
 }
 
 /// Which versions get which numbers.
-fn rows<'a>(
-    wish: &mut Wish,
-    record: &'a Record,
-    before: Option<&Carried>,
-    context: &Context<'_>,
-) -> Vec<Row<'a>> {
+fn rows<'a>(wish: &mut Wish, record: &'a Record, before: Option<&Carried>, context: &Context<'_>) -> Vec<Row<'a>> {
     let mut ordered: Vec<&Version> = record.versions.iter().collect();
     // The current one is the newest, whatever its age.
     ordered.sort_by_key(|version| {
@@ -132,9 +127,7 @@ fn rows<'a>(
     }
     let labels = |version: &Version| match before.and_then(|before| before.versions.get(&version.id)) {
         Some((_, labels)) => labels.clone(),
-        None if before.is_some() => {
-            version.labels.iter().filter(|label| !label.starts_with("AWS")).cloned().collect()
-        }
+        None if before.is_some() => version.labels.iter().filter(|label| !label.starts_with("AWS")).cloned().collect(),
         None => version.labels.clone(),
     };
     let row = |version: &'a Version, number: u64| Row {
@@ -413,13 +406,7 @@ fn iam(wish: &mut Wish, text: Option<&str>, context: &Context<'_>) {
 }
 
 /// A secret of another kind. Every facet is carried, changed (a note) or lost; one that is new does not compile.
-fn foreign(
-    wish: &mut Wish,
-    record: &Record,
-    context: &Context<'_>,
-    before: Option<Carried>,
-    carried: Option<Carried>,
-) {
+fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, before: Option<Carried>, carried: Option<Carried>) {
     let Facets { description, key, tags, policy, rotation, replicas, primary_region: _, r#type, managed, other } =
         &record.secret.facets;
     if let Some(key) = key {

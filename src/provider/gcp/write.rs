@@ -62,7 +62,8 @@ impl Gcp {
                 self.patch(about, name, at, body).await?;
             }
             Step::Rotate { rotation, .. } => {
-                let body = rotated(rotation).ok_or_else(|| about.failed(ErrorKind::Invalid, "BadStep", "a rotation has no period"))?;
+                let body = rotated(rotation)
+                    .ok_or_else(|| about.failed(ErrorKind::Invalid, "BadStep", "a rotation has no period"))?;
                 self.patch(about, name, at, |_| (body.clone(), "rotation".to_owned())).await?;
             }
             Step::PutPolicy { policy, .. } => {
