@@ -28,7 +28,7 @@ pub async fn script(name: &'static str, arguments: Vec<String>) -> Json {
 async fn two_clients_of_googles_drive_it_and_every_answer_is_in_the_discovery_document() {
     let sandbox = sandbox().await;
     let told = script("gcp_face.py", vec![sandbox.endpoint()]).await;
-    assert!(told["answers"].as_u64().unwrap() > 60 && told["refusals"].as_u64().unwrap() > 25, "{told}");
+    assert!(told["answers"].as_u64().unwrap() > 50 && told["refusals"].as_u64().unwrap() > 25, "{told}");
     let methods = told["methods"].as_array().unwrap();
     for method in [
         "secrets.addVersion",
