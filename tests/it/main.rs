@@ -54,6 +54,7 @@ mod gcp;
 mod gcp_cli;
 mod gcp_face;
 mod gcp_lies;
+mod gcp_pace;
 mod glass;
 mod glass_dialects;
 mod glass_exec;

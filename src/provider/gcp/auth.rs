@@ -65,7 +65,8 @@ impl Signer {
                 Ok(CacheableResource::NotModified) => Ok(HeaderMap::new()),
                 // What Google's server says about credentials may hold some.
                 Err(error) if error.is_transient() => {
-                    Err(about().failed(ErrorKind::Unavailable, "NoAnswer", "the service of tokens does not answer"))
+                    let words = format!("there are no credentials, or what gives tokens does not answer: {HELP}");
+                    Err(about().failed(ErrorKind::Unavailable, "NoToken", &words))
                 }
                 Err(_) => {
                     let words = format!("these credentials get no token; {HELP}");
