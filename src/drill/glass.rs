@@ -72,7 +72,7 @@ pub(super) struct Glass {
     stranger: Credentials,
     region: String,
     audit: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What a server is started from.
@@ -232,7 +232,9 @@ impl Glass {
             number: manifest.sequence,
             taken: manifest.time,
         });
-        records.into_iter().for_each(|record| estate.add(record));
+        for record in records {
+            estate.add(record);
+        }
         let folder = tempfile::tempdir()?;
         let audit = from.audit.clone().unwrap_or_else(|| folder.path().join("audit.jsonl"));
         let (session, now) = (Signer::generate(), Now.now());
@@ -258,7 +260,7 @@ impl Glass {
         let Place { region, .. } = &manifest.source;
         // A source without a region: any will do.
         let region = if region.is_empty() { "us-east-1".into() } else { region.clone() };
-        Ok(Self { server, reader, stranger, region, audit, _folder: folder })
+        Ok(Self { server, reader, stranger, region, audit, folder })
     }
 
     /// A connection with the keys that an application gets for its token.
@@ -326,7 +328,7 @@ impl Glass {
 
     /// The token of the reader in a file, for the commands of probes.
     fn token_file(&self) -> Result<PathBuf, DrillError> {
-        let file = self._folder.path().join("token");
+        let file = self.folder.path().join("token");
         let token = self.reader.container_token.as_bytes();
         fsutil::write(&file, token, fsutil::Access::Private, fsutil::Existing::Replace)?;
         Ok(file)

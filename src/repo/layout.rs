@@ -43,7 +43,7 @@ const MOST_BYTES_SEALED: u64 = 80 << 20;
 /// The most bytes of a file with this name, or in this folder.
 pub(super) fn most_bytes(name: &str) -> u64 {
     match name.split('/').next() {
-        Some(SERVED) if name.ends_with(".age") => MOST_BYTES_SEALED,
+        Some(SERVED) if name.strip_suffix(".age").is_some() => MOST_BYTES_SEALED,
         Some(SERVED | DRILLS | FORGOTTEN | TURNS | LISTS | CLOSINGS) => MOST_BYTES_OF_LISTS,
         Some(PACKS | INDEXES | CONFIGS | BUNDLES) => MOST_BYTES_SEALED,
         Some(name) if GUIDES.iter().any(|(guide, _)| *guide == name) => MOST_BYTES_OF_GUIDES,

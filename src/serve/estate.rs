@@ -227,7 +227,7 @@ impl Entry {
 }
 
 /// The labels that clients see.
-pub(super) fn stages(version: &Version) -> Vec<&str> {
+pub fn stages(version: &Version) -> Vec<&str> {
     let mut stages: Vec<&str> = version.labels.iter().map(String::as_str).collect();
     if version.current && !stages.contains(&AWSCURRENT) {
         stages.push(AWSCURRENT);

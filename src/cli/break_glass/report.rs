@@ -130,15 +130,12 @@ async fn stored(repository: &Repository, trust: &Trust, name: &str) -> Result<Se
     let name = name.strip_prefix("served/").unwrap_or(name);
     let name = name.strip_suffix(".json").unwrap_or(name);
     let mut logs = repository.served_logs(trust).await?.verified;
-    match logs.iter().position(|(stem, _)| stem == name) {
-        Some(at) => Ok(logs.swap_remove(at).1),
-        None => {
-            let known: Vec<String> = logs.into_iter().map(|(stem, _)| stem).collect();
-            let known =
-                if known.is_empty() { "it has none".into() } else { format!("there are: {}", known.join(", ")) };
-            Err(Failure::usage("the repository has no such log that counts").hint(known))
-        }
+    if let Some(at) = logs.iter().position(|(stem, _)| stem == name) {
+        return Ok(logs.swap_remove(at).1);
     }
+    let known: Vec<String> = logs.into_iter().map(|(stem, _)| stem).collect();
+    let known = if known.is_empty() { "it has none".into() } else { format!("there are: {}", known.join(", ")) };
+    Err(Failure::usage("the repository has no such log that counts").hint(known))
 }
 
 impl Log {

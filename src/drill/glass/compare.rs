@@ -10,10 +10,13 @@ use crate::{
     clock::Clock,
     crypto::Opener,
     drill::DrillError,
-    model::{AWSCURRENT, Digest, Record, SecretValue, ValueState, Version},
+    model::{Digest, Record, SecretValue, ValueState, Version},
     progress::Progress,
     restore::{Aspect, Difference, Tally, Verification},
-    serve::client::{Answer, Client, Keys},
+    serve::{
+        client::{Answer, Client, Keys},
+        stages,
+    },
 };
 
 /// Connections that read at the same time.
@@ -330,6 +333,5 @@ fn kind_of(version: &Version) -> Aspect {
 
 /// The labels that an application sees.
 fn labels(version: &Version) -> BTreeSet<&str> {
-    let own = version.labels.iter().map(String::as_str);
-    own.chain(version.current.then_some(AWSCURRENT)).collect()
+    stages(version).into_iter().collect()
 }

@@ -98,10 +98,10 @@ fn spoil(fault: Plant, records: &mut Vec<Record>) {
         Plant::MovedLabel => {
             let at = |number| record.versions.iter().position(|version| version.id == controls::id(number));
             if let (Some(one), Some(other)) = (at(1), at(2)) {
-                let (labels, current) = (record.versions[one].labels.clone(), record.versions[one].current);
-                record.versions[one].labels = record.versions[other].labels.clone();
-                record.versions[one].current = record.versions[other].current;
-                (record.versions[other].labels, record.versions[other].current) = (labels, current);
+                let held = |at: usize| (record.versions[at].labels.clone(), record.versions[at].current);
+                let (first, second) = (held(one), held(other));
+                (record.versions[one].labels, record.versions[one].current) = second;
+                (record.versions[other].labels, record.versions[other].current) = first;
             }
         }
         Plant::WrongTag => record.secret.facets.tags.iter_mut().for_each(|tag| tag.value.push('x')),
