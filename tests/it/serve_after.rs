@@ -22,17 +22,12 @@ async fn a_snapshot_that_is_forgotten_while_it_is_served_gives_no_wrong_value() 
     let outage = Outage { desk };
     let glass = outage.serve_of("repository");
     let grant = outage.grant("--secrets orrange-p2p/* --for 1h");
-    // Every value changes, so that nothing needs the first pack; then the first snapshot goes, once there is a newer one.
-    let packs = || crate::command::files(&outage.desk.path("repository/packs")).into_iter().map(|(path, _)| path);
-    let first: Vec<_> = packs().collect();
-    for value in ["planted-second-77b1", "planted-third-08c4"] {
-        sandbox.control().put(ACCOUNT, "eu-central-1", NAME, value).unwrap();
-        outage.desk.run("snapshot").expect(0);
-        sandbox.control().put(ACCOUNT, "eu-central-1", NAME, &format!("{value}-again")).unwrap();
-        outage.desk.run("snapshot").expect(0);
-        outage.desk.run("forget --keep-last 1 --undo-days 0 --yes").expect(0);
+    // What a forgetting does in the end: the packs go that nothing newer needs.
+    let packs = crate::command::files(&outage.desk.path("repository/packs"));
+    assert_eq!(packs.len(), 1);
+    for (pack, _) in packs {
+        std::fs::remove_file(pack).unwrap();
     }
-    assert!(first.iter().all(|pack| !pack.exists()), "the pack of the first snapshot is gone");
     let words =
         format!("secretsmanager get-secret-value --region us-east-1 --secret-id {NAME} --query Name --output text");
     let mut client = outage.client(&program("aws"), &grant);
