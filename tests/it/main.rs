@@ -124,6 +124,7 @@ mod status;
 mod storage_odd;
 mod storage_servers;
 mod stub;
+mod tombstones;
 mod turns;
 mod typing;
 mod vault;
