@@ -63,7 +63,9 @@ fn sheet(trust: &Trust, chain: &Chain) -> KeyAnswer {
         key: "sheet",
         reads: vec![
             format!("fewer than {k} sheets of share set {}: nothing", epoch.share_set),
-            format!("{k} or more of the {n}: every value of {count} snapshots, and of those to come until the key is replaced"),
+            format!(
+                "{k} or more of the {n}: every value of {count} snapshots, and of those to come until the key is replaced"
+            ),
         ],
         forges: vec![format!(
             "fewer than {k}: nothing; {k} or more: the root signing key, and with it key epochs, signers and whatever these sign"
@@ -72,7 +74,10 @@ fn sheet(trust: &Trust, chain: &Chain) -> KeyAnswer {
         follows: vec![
             advice("fewer sheets than the threshold: make the others worthless with it", "lifeboat custody reshare"),
             advice("as many as the threshold: replace the recovery key", "lifeboat custody rotate"),
-            advice("then every value counts as leaked: mark them", "lifeboat compromise mark --scope '*' --reason TEXT"),
+            advice(
+                "then every value counts as leaked: mark them",
+                "lifeboat compromise mark --scope '*' --reason TEXT",
+            ),
             advice("and plan for all of them", "lifeboat compromise plan --scope '*' --since TIME"),
             advice("remove copies that others can read; what was copied stays readable", "lifeboat status"),
         ],
@@ -90,7 +95,10 @@ fn index(chain: &Chain) -> KeyAnswer {
         forges: words(["nothing: anyone can seal, and only a signer can sign"]),
         cannot: words(["any value", "snapshots that other hosts sealed to their own index keys"]),
         follows: vec![
-            advice("whoever had it read the host's disk: look at its signing key too", "lifeboat compromise plan --key signer"),
+            advice(
+                "whoever had it read the host's disk: look at its signing key too",
+                "lifeboat compromise plan --key signer",
+            ),
             advice("set the host up anew with new keys", "lifeboat host join"),
             advice("names are known to others: where a name tells too much, rename it", "lifeboat show"),
         ],
@@ -126,7 +134,10 @@ fn signer(trust: &Trust, chain: &Chain) -> KeyAnswer {
             },
             advice("see what counts now", "lifeboat check --compare URL"),
             advice("what it marked or took back is judged again: marks after N have lapsed", "lifeboat list"),
-            advice("the same host held the credentials of the source: rotate what they could read", "lifeboat compromise plan --scope '*' --since TIME"),
+            advice(
+                "the same host held the credentials of the source: rotate what they could read",
+                "lifeboat compromise plan --scope '*' --since TIME",
+            ),
         ],
     }
 }
@@ -145,7 +156,10 @@ fn drill(chain: &Chain) -> KeyAnswer {
         cannot: words(["values that the configuration did not name for drills", "names: these need the index key"]),
         follows: vec![
             advice("make a new one and put its recipient into the configuration", "lifeboat drill key"),
-            advice("what was sealed to it counts as leaked: mark the canaries", "lifeboat compromise mark --scope PATTERN --reason TEXT"),
+            advice(
+                "what was sealed to it counts as leaked: mark the canaries",
+                "lifeboat compromise mark --scope PATTERN --reason TEXT",
+            ),
             advice("and plan for them", "lifeboat compromise plan --scope PATTERN --since TIME"),
         ],
     }

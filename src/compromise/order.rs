@@ -11,7 +11,8 @@ pub(super) fn sorted(items: &[(String, u8, Vec<String>)]) -> (Vec<usize>, BTreeS
         items.iter().enumerate().map(|(at, (name, rank, _))| (*rank, name.as_str(), at)).collect();
     let mut done: BTreeSet<usize> = BTreeSet::new();
     let mut order = Vec::new();
-    while let Some(next) = waiting.iter().find(|(_, _, at)| needs(*at).all(|need| need == *at || done.contains(&need))) {
+    while let Some(next) = waiting.iter().find(|(_, _, at)| needs(*at).all(|need| need == *at || done.contains(&need)))
+    {
         let next = *next;
         waiting.remove(&next);
         done.insert(next.2);
@@ -37,7 +38,8 @@ mod tests {
 
     #[test]
     fn what_others_need_comes_first() {
-        let (order, circle) = names(&[("user", 1, &["master"]), ("z", 0, &[]), ("master", 2, &[]), ("a", 1, &["gone"])]);
+        let (order, circle) =
+            names(&[("user", 1, &["master"]), ("z", 0, &[]), ("master", 2, &[]), ("a", 1, &["gone"])]);
         assert_eq!((order.join(" "), circle.len()), ("z a master user".into(), 0));
     }
 

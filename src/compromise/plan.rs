@@ -206,7 +206,8 @@ pub fn make(
     let (mut contain, mut look_back) = (standing_advice(), Vec::new());
     for (place, subjects) in by_place {
         let kind = incident(&place.provider);
-        let mut readers: Vec<String> = subjects.iter().flat_map(|subject| kind.readers(&subject.record.secret)).collect();
+        let mut readers: Vec<String> =
+            subjects.iter().flat_map(|subject| kind.readers(&subject.record.secret)).collect();
         readers.extend(asked.readers_of.clone());
         readers.sort();
         readers.dedup();
@@ -252,7 +253,9 @@ fn item(subject: &Subject, all: &[Subject], playbook: &Playbook) -> Item {
     let way = way(kind, record, &play);
     let mut notes = Vec::new();
     let mut after: Vec<String> = play.after.clone();
-    let is_meant = |other: &&Subject| subject.masters.iter().any(|id| *id == other.record.secret.id || *id == other.record.secret.name);
+    let is_meant = |other: &&Subject| {
+        subject.masters.iter().any(|id| *id == other.record.secret.id || *id == other.record.secret.name)
+    };
     after.extend(all.iter().filter(is_meant).map(|master| master.record.secret.name.clone()));
     for master in &subject.masters {
         if !all.iter().any(|other| other.record.secret.id == *master || other.record.secret.name == *master) {
@@ -364,7 +367,8 @@ mod tests {
             subject("app/rds", Facets { managed: Some("rds".into()), ..Facets::default() }, &["arn:elsewhere"]),
             subject("app/mail", rotated(), &[]),
         ];
-        let playbook = Playbook::parse("[[secret]]\nnames = \"app/mail\"\nrotate = [\"roll\"]\nowner = \"Mail\"\n").unwrap();
+        let playbook =
+            Playbook::parse("[[secret]]\nnames = \"app/mail\"\nrotate = [\"roll\"]\nowner = \"Mail\"\n").unwrap();
         let asked = Asked { scope: vec!["app/".into()], readers_of: None, since: Timestamp::UNIX_EPOCH };
         let id = RepositoryId::from_bytes([1; 16]);
         let plan = make(id, &asked, vec![], &subjects, &playbook, Timestamp::UNIX_EPOCH).unwrap();
@@ -380,7 +384,10 @@ mod tests {
         assert_eq!(Plan::parse(&plan.to_bytes(), id).unwrap(), plan);
         let other = RepositoryId::from_bytes([2; 16]);
         assert!(matches!(Plan::parse(&plan.to_bytes(), other), Err(NoPlan::OtherRepository(_))));
-        assert!(matches!(make(id, &asked, vec![], &[], &playbook, Timestamp::UNIX_EPOCH), Err(NoPlan::NothingMatches(_))));
+        assert!(matches!(
+            make(id, &asked, vec![], &[], &playbook, Timestamp::UNIX_EPOCH),
+            Err(NoPlan::NothingMatches(_))
+        ));
     }
 
     #[test]

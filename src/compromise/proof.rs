@@ -75,12 +75,7 @@ impl Proof {
 ///
 /// # Errors
 /// What concerns the whole run.
-pub async fn prove(
-    plan: &Plan,
-    item: &Item,
-    rotator: &dyn Rotator,
-    limit: Duration,
-) -> Result<Proven, ProviderError> {
+pub async fn prove(plan: &Plan, item: &Item, rotator: &dyn Rotator, limit: Duration) -> Result<Proven, ProviderError> {
     let found = rotator.look(&item.name).await?;
     let proven = |version: Option<String>, created, result| Proven {
         place: item.place.clone(),
@@ -96,7 +91,8 @@ pub async fn prove(
     }
     let current = found.versions.iter().find(|version| version.is_current());
     let (version, created) = (current.map(|it| it.id.clone()), current.and_then(|it| it.created));
-    let is_new = version.is_some() && version != item.current && created.is_some_and(|created| created > plan.asked.since);
+    let is_new =
+        version.is_some() && version != item.current && created.is_some_and(|created| created > plan.asked.since);
     if !is_new {
         return Ok(proven(version, created, Finding::NotRotated));
     }

@@ -79,7 +79,9 @@ pub async fn carry_out(
             wait(item, rotator, limit, "its rotation was begun and is not finished").await
         }
         Way::Scripted(command) => match run(command, item, limit).await {
-            Ok(0) => wait(item, rotator, Duration::ZERO, "its command ended with 0, and it has no new current version").await,
+            Ok(0) => {
+                wait(item, rotator, Duration::ZERO, "its command ended with 0, and it has no new current version").await
+            }
             Ok(code) => failed(format!("its command ended with {code}")),
             Err(why) => failed(format!("its command {why}")),
         },

@@ -62,6 +62,12 @@ pub trait Incident: Sync {
         None
     }
 
+    /// The least policy of the role that rotates these, by identifier; it reads no value.
+    fn policy(&self, place: &Place, items: &[(&str, &Way)]) -> Option<serde_json::Value> {
+        let _ = (place, items);
+        None
+    }
+
     /// How the old value stops being readable after there is a new one.
     fn revoke(&self, place: &Place, record: &Record) -> Vec<Advice> {
         let _ = (place, record);

@@ -276,7 +276,7 @@ impl Repository {
             let body = Body {
                 versions: part.marks.len() as u64,
                 readers: readers.to_vec(),
-                sealed: closed(&seal(&serde_json::to_vec(&part).expect("marks are plain data"), readers)),
+                sealed: closed(&seal(&super::to_json(&part), readers)),
             };
             files.push(self.put_record(&new_record(self, trust, time, signer, KIND, &body)?, signer).await?);
         }

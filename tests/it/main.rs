@@ -23,6 +23,7 @@ mod cli;
 mod cli_moto;
 mod command;
 mod complete;
+mod compromise;
 mod conformance;
 mod custody_cli;
 mod custody_crash;

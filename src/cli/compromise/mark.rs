@@ -16,7 +16,7 @@ use super::super::{
 use crate::{
     app::Host,
     clock::{Clock, SystemClock, to_seconds},
-    crypto::{IndexKey, Opener, Recipient, Signer},
+    crypto::{IndexKey, Opener, Signer},
     model::{Record, name_matches},
     repo::{Chosen, Judgement, Mark, Marked, RepoError, Repository, Tombstone, Trust, VerifiedManifest},
 };
@@ -81,8 +81,6 @@ struct Found {
     already: u64,
     /// Snapshots that this host's index key does not open.
     closed: u64,
-    /// Keys of drills that read the snapshots.
-    drills: BTreeSet<String>,
 }
 
 pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -140,7 +138,7 @@ impl Desk<'_> {
             quorum::confirm(&question, args.yes).await?;
             let marks = found.marks.iter().cloned().collect();
             let marked = Marked { reason: args.reason.clone(), since: args.since, marks };
-            let readers = self.readers(&found.drills);
+            let readers = super::readers(self.trust, self.judgement, &self.index);
             let made = self.repository.put_tombstones(self.trust, &marked, &readers, self.now, &self.signer);
             records = made.await?;
         }
@@ -176,8 +174,6 @@ impl Desk<'_> {
     }
 
     async fn look(&self, chosen: &Chosen, args: &Args, found: &mut Found) -> Result<(), Failure> {
-        let manifest = chosen.manifest();
-        found.drills.extend(manifest.seals.iter().map(|seal| seal.recipient.to_string()));
         let patterns = super::patterns(&args.scope);
         let mut records = std::pin::pin!(self.repository.captured_stream(chosen, Opener::Index(&self.index)));
         loop {
@@ -193,19 +189,6 @@ impl Desk<'_> {
                 found.marks.extend(marks_of(chosen, &record, args, self.now));
             }
         }
-    }
-
-    /// Everybody who may ever read the names: all recovery keys, this host, and the keys of drills.
-    fn readers(&self, drills: &BTreeSet<String>) -> Vec<Recipient> {
-        let recovery = self.trust.epochs().iter().rev().map(|epoch| epoch.recipient.clone());
-        let drills = drills.iter().filter_map(|text| text.parse().ok());
-        let mut readers: Vec<Recipient> = Vec::new();
-        for reader in recovery.chain([self.index.recipient()]).chain(drills) {
-            if !readers.contains(&reader) {
-                readers.push(reader);
-            }
-        }
-        readers
     }
 
     fn find(&self, wanted: &str) -> Result<&Tombstone, Failure> {
@@ -233,9 +216,7 @@ impl Desk<'_> {
 
     /// Each record first again, then the old one is taken back: whoever reads in between sees both.
     async fn reseal(&self, host: &Host, yes: bool) -> Result<Exit, Failure> {
-        let seals = self.judgement.chain().manifests.iter().flat_map(|found| &found.manifest().seals);
-        let drills: BTreeSet<String> = seals.map(|seal| seal.recipient.to_string()).collect();
-        let readers = self.readers(&drills);
+        let readers = super::readers(self.trust, self.judgement, &self.index);
         let lacks = |each: &&Tombstone| readers.iter().any(|reader| !each.readers.contains(reader));
         let due: Vec<&Tombstone> = self.judgement.tombstones().iter().filter(lacks).collect();
         let opened = due.iter().map(|each| each.open(Opener::Index(&self.index)).map(|marked| (*each, marked)));

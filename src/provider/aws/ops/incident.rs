@@ -25,7 +25,8 @@ impl Incident for AwsIncident {
         if let Some(service) = facets.managed.as_ref().or(facets.r#type.as_ref()) {
             return Way::Managed(service.clone());
         }
-        match facets.rotation.as_ref().filter(|rotation| rotation.enabled).and_then(|rotation| rotation.lambda.clone()) {
+        match facets.rotation.as_ref().filter(|rotation| rotation.enabled).and_then(|rotation| rotation.lambda.clone())
+        {
             Some(lambda) => Way::Rotatable(lambda),
             None => Way::Manual,
         }
@@ -72,6 +73,33 @@ impl Incident for AwsIncident {
     fn rotation(&self, place: &Place, secret: &Secret) -> Option<String> {
         let (id, region) = (shell(&secret.id), shell(&place.region));
         Some(format!("aws secretsmanager rotate-secret --secret-id {id} --rotate-immediately --region {region}"))
+    }
+
+    fn policy(&self, _: &Place, items: &[(&str, &Way)]) -> Option<Json> {
+        let all: Vec<&str> = items.iter().map(|(id, _)| *id).collect();
+        let rotated = items.iter().filter_map(|(id, way)| match way {
+            Way::Rotatable(function) => Some((*id, function.as_str())),
+            _ => None,
+        });
+        let (ids, mut functions): (Vec<&str>, Vec<&str>) = rotated.unzip();
+        functions.sort_unstable();
+        functions.dedup();
+        let looks = ["DescribeSecret", "ListSecretVersionIds", "GetResourcePolicy"];
+        let looks = looks.map(|operation| format!("secretsmanager:{operation}"));
+        let mut statements = vec![
+            json!({ "Sid": "Look", "Effect": "Allow", "Action": looks, "Resource": all }),
+            json!({ "Sid": "NeverReadOrWriteValues", "Effect": "Deny", "Resource": "*", "Action": [
+                "secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue", "secretsmanager:PutSecretValue",
+                "secretsmanager:Update*", "secretsmanager:Delete*", "secretsmanager:PutResourcePolicy",
+            ] }),
+        ];
+        if !ids.is_empty() {
+            statements.push(json!({ "Sid": "RotateNow", "Effect": "Allow",
+                "Action": "secretsmanager:RotateSecret", "Resource": ids }));
+            statements.push(json!({ "Sid": "TheirFunctions", "Effect": "Allow",
+                "Action": "lambda:InvokeFunction", "Resource": functions }));
+        }
+        Some(json!({ "Version": "2012-10-17", "Statement": statements }))
     }
 
     fn revoke(&self, place: &Place, record: &Record) -> Vec<Advice> {
@@ -156,11 +184,8 @@ fn athena(secrets: &[&Secret], place: &Place, since: Timestamp, until: Timestamp
     let _ = writeln!(text, "  AND awsregion = '{}'", place.region.replace('\'', "''"));
     let _ = writeln!(text, "  AND eventtime BETWEEN '{since}' AND '{until}'");
     text.push_str("  AND (eventname = 'BatchGetSecretValue'\n");
-    let _ = writeln!(
-        text,
-        "       OR json_extract_scalar(requestparameters, '$.secretId') IN ({}))",
-        quoted.join(", ")
-    );
+    let _ =
+        writeln!(text, "       OR json_extract_scalar(requestparameters, '$.secretId') IN ({}))", quoted.join(", "));
     text.push_str("ORDER BY eventtime");
     text
 }
@@ -228,8 +253,12 @@ mod tests {
     #[test]
     fn a_way_is_what_the_record_says() {
         let with = |facets: Facets| {
-            let record =
-                Record { secret: Secret { facets, ..secret(None) }, versions: vec![], read: Timestamp::UNIX_EPOCH, listing: None };
+            let record = Record {
+                secret: Secret { facets, ..secret(None) },
+                versions: vec![],
+                read: Timestamp::UNIX_EPOCH,
+                listing: None,
+            };
             AwsIncident.way(&record)
         };
         let rotation = |enabled| Some(Rotation { enabled, lambda: Some("arn:l".into()), ..Rotation::default() });
