@@ -354,6 +354,20 @@ async fn what_is_marked_comes_out_of_no_door_and_comes_back_when_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drill_passes_marked_versions_over_and_its_record_counts_them() {
+    let (_sandbox, desk) = desk().await;
+    desk.run("compromise mark --scope orrange-p2p/db --reason log --yes").expect(0);
+    std::fs::create_dir_all(desk.path("drills")).unwrap();
+    let plan = "scenario = \"a leak\"\nevery_days = 31\n[target]\nsandbox = true\n";
+    std::fs::write(desk.path("drills/leak.toml"), plan).unwrap();
+    let record = desk.run(&format!("drill run leak --json {SHEETS}")).expect(3).json()["record"].clone();
+    assert_eq!((&record["result"], &record["sample"]["restored"]), (&"partial".into(), &2.into()), "{record}");
+    let left = &record["not_restored"][0];
+    assert!(left["reason"].as_str().unwrap().contains("marked as leaked by") && left["count"] == 1, "{left}");
+    desk.run("drill verify").expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_older_version_takes_the_place_of_a_leaked_one_only_when_asked() {
     let (_sandbox, desk) = desk().await;
     desk.run("compromise mark --scope orrange-p2p/api --version AWSCURRENT --reason log --yes").expect(0);

@@ -68,10 +68,7 @@ fn advice(all: &[Advice]) -> String {
 }
 
 pub(super) fn key(answer: &KeyAnswer) -> String {
-    let list = |heading: &str, lines: &[String]| {
-        let lines: String = lines.iter().map(|line| format!("   {line}\n")).collect();
-        format!("{heading}\n{lines}")
-    };
+    let list = |heading: &str, lines: &[String]| format!("{heading}\n   {}\n", lines.join("\n   "));
     let mut text = list("It can read", &answer.reads);
     text.push_str(&list("It can forge", &answer.forges));
     text.push_str(&list("It cannot read or forge", &answer.cannot));
