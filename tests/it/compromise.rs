@@ -240,5 +240,8 @@ fn one_place_can_rotate_at_once_and_one_asks_it_to() {
     let one = |words: &[&str]| sources_with(words).into_iter().collect::<Vec<_>>();
     assert_eq!(one(&["rotate_immediately(true)"]), ["src/provider/aws/ops/incident.rs"]);
     assert_eq!(one(&[".rotate_now("]), ["src/compromise/work.rs"]);
-    assert_eq!(one(&["rotator("]), ["src/cli/compromise/mod.rs", "src/provider/aws/ops/mod.rs", "src/provider/incident.rs", "src/provider/ops.rs"]);
+    assert_eq!(
+        one(&["rotator("]),
+        ["src/cli/compromise/mod.rs", "src/provider/aws/ops/mod.rs", "src/provider/incident.rs", "src/provider/ops.rs"]
+    );
 }
