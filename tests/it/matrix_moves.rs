@@ -256,9 +256,6 @@ fn junk() -> Vec<Move> {
         a("a whole epoch 5 of another key", Nothing, &[Epochs], |_, t| {
             foreign_epoch(t, None);
         }),
-        a("a mark of leaked versions that a stranger signed", Bad, &[History], |_, t| {
-            tombstone(t, &Signer::generate(), 4);
-        }),
         a("a squatted turn", Nothing, &[], |_, t| t.write("turns/7-1.json", "junk")),
         a("a hundred squatted turns", Nothing, &[], |_, t| {
             (1..=100).for_each(|attempt| t.write(&format!("turns/7-{attempt}.json"), "junk"));
