@@ -37,7 +37,7 @@ Asks only about names that do not exist, so it changes nothing. Exit codes: 0 al
 3 something is not.")]
 pub struct Args {
     /// Check a restore target instead of this host
-    #[arg(long, value_name = "aws:REGION")]
+    #[arg(long, value_name = "ADDRESS")]
     to: Option<Address>,
     /// The target is a drill's sandbox
     #[arg(long, requires = "to")]

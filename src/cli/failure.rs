@@ -6,6 +6,7 @@ use crate::{
     config::ConfigError,
     custody::{CeremonyError, PendingError, ResealError},
     drill::DrillError,
+    emulator::StageError,
     fsutil::Exposed,
     model::Place,
     provider::{
@@ -258,6 +259,18 @@ impl From<HostError> for Failure {
 impl From<NoSuchRegion> for Failure {
     fn from(error: NoSuchRegion) -> Self {
         Self::usage(error.to_string())
+    }
+}
+
+impl From<StageError> for Failure {
+    fn from(error: StageError) -> Self {
+        let message = error.to_string();
+        match error {
+            StageError::NotInThisBuild { .. } => Self::usage(message),
+            StageError::Provider(error) => error.into(),
+            StageError::Io(error) => error.into(),
+            StageError::Refused(_) => Self::new(Exit::Failed, message),
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{Context, Exit, Failure, asked_to_stop, demo, envelope, streams};
+use super::{Context, Exit, Failure, asked_to_stop, envelope, streams};
 use crate::{
     clock::SystemClock,
-    emulator::{Sandbox, SandboxOptions},
+    emulator::{FaceOptions, Sandbox, SandboxOptions, StageError, face},
 };
 
 /// Run the embedded Secrets Manager endpoint: several accounts and regions, on loopback, in memory
@@ -59,26 +59,25 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let options = SandboxOptions { bind: args.listen, clock: Arc::new(SystemClock), quotas: args.quotas, latency };
     let sandbox = Sandbox::start(options).await.map_err(|error| unusable(args.listen, &error))?;
     let (endpoint, token) = (sandbox.endpoint(), sandbox.token());
-    let vault = match args.vault {
-        Some(bind) => Some(Vault::start(bind, latency, token, args.seed).await?),
-        None => None,
-    };
-    let gcp = match args.gcp {
-        Some(bind) => Some(Gcp::start(bind, &args, token).await?),
-        None => None,
-    };
+    // One line for each flag.
+    let asked = [("vault", args.vault), ("gcp", args.gcp)];
+    let mut faces = Vec::new();
+    for (name, bind) in asked.into_iter().filter_map(|(name, bind)| Some((name, bind?))) {
+        let options = FaceOptions { bind, latency, quotas: args.quotas, switches: token.to_owned(), seed: args.seed };
+        let started = face(name, options).await.map_err(|error| match error {
+            StageError::Io(error) => unusable(bind, &error),
+            other => other.into(),
+        })?;
+        faces.extend(started.map(|face| (name, face)));
+    }
     if args.seed {
-        demo::estate::Estate::new(&endpoint, demo::ACCOUNT, demo::REGION_A).seed().await?;
+        sandbox.seed().await?;
     }
     let mut told = serde_json::json!({ "endpoint": endpoint, "token": token });
     let mut lines = format!("export AWS_ENDPOINT_URL={endpoint}\nexport LIFEBOAT_SANDBOX_TOKEN={token}");
-    if let Some(vault) = &vault {
-        told["vault"] = vault.json();
-        lines = format!("{lines}\n{}", vault.lines());
-    }
-    if let Some(gcp) = &gcp {
-        told["gcp"] = gcp.json();
-        lines = format!("{lines}\n{}", gcp.lines());
+    for (name, face) in &faces {
+        told[*name] = face.json();
+        lines = format!("{lines}\n{}", face.lines());
     }
     context.output.result(&told, || lines);
     if context.output.json {
@@ -89,11 +88,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         context.output.note("The sandbox runs until ^C.");
         asked_to_stop().await;
     }
-    if let Some(vault) = vault {
-        vault.stop().await;
-    }
-    if let Some(gcp) = gcp {
-        gcp.stop().await;
+    for (_, face) in faces {
+        face.stop().await;
     }
     sandbox.shutdown().await;
     Ok(Exit::Complete)
@@ -101,122 +97,4 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
 
 fn unusable(address: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
-}
-
-/// The side that answers as a Vault does.
-#[cfg(feature = "vault")]
-struct Vault(crate::emulator::VaultSandbox);
-
-#[cfg(feature = "vault")]
-impl Vault {
-    async fn start(bind: SocketAddr, latency: Duration, switches: &str, seed: bool) -> Result<Self, Failure> {
-        use crate::emulator::{VaultSandbox, VaultSandboxOptions};
-        let switches = Some(switches.to_owned());
-        let options = VaultSandboxOptions { bind, clock: Arc::new(SystemClock), latency, switches };
-        let vault = VaultSandbox::start(options).await.map_err(|error| unusable(bind, &error))?;
-        if seed {
-            demo::vault_estate::VaultEstate::new(vault.control()).seed()?;
-        }
-        Ok(Self(vault))
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let source = self.0.source(demo::vault_estate::MOUNT);
-        serde_json::json!({ "address": self.0.endpoint(), "token": self.0.root_token(), "source": source })
-    }
-
-    fn lines(&self) -> String {
-        let source = self.0.source(demo::vault_estate::MOUNT);
-        let (address, token) = (self.0.endpoint(), self.0.root_token());
-        format!("export VAULT_ADDR={address}\nexport VAULT_TOKEN={token}\n# lifeboat init --source {source}")
-    }
-
-    async fn stop(self) {
-        self.0.shutdown().await;
-    }
-}
-
-/// What a build without Vault has for it.
-#[cfg(not(feature = "vault"))]
-struct Vault;
-
-#[cfg(not(feature = "vault"))]
-impl Vault {
-    async fn start(_: SocketAddr, _: Duration, _: &str, _: bool) -> Result<Self, Failure> {
-        std::future::ready(Err(Failure::usage("this build has no Vault: it lacks the feature vault"))).await
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-
-    fn lines(&self) -> String {
-        String::new()
-    }
-
-    async fn stop(self) {
-        std::future::ready(()).await;
-    }
-}
-
-/// The side that answers as Google's Secret Manager does.
-#[cfg(feature = "gcp")]
-struct Gcp(crate::emulator::GcpSandbox);
-
-#[cfg(feature = "gcp")]
-impl Gcp {
-    async fn start(bind: SocketAddr, args: &Args, switches: &str) -> Result<Self, Failure> {
-        use crate::emulator::{GcpSandbox, GcpSandboxOptions};
-        let (switches, latency) = (Some(switches.to_owned()), Duration::from_millis(args.latency));
-        let options = GcpSandboxOptions { bind, clock: Arc::new(SystemClock), quotas: args.quotas, latency, switches };
-        let gcp = GcpSandbox::start(options).await.map_err(|error| unusable(bind, &error))?;
-        if args.seed {
-            demo::gcp_estate::GcpEstate::new(gcp.control()).seed()?;
-        }
-        Ok(Self(gcp))
-    }
-
-    fn source() -> String {
-        format!("gcp:{}", demo::gcp_estate::PROJECT)
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "endpoint": self.0.endpoint(), "source": Self::source() })
-    }
-
-    fn lines(&self) -> String {
-        let (endpoint, source) = (self.0.endpoint(), Self::source());
-        format!(
-            "export CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER={endpoint}/\n\
-             export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER={endpoint}/\n\
-             export CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true\n# lifeboat init --source {source}"
-        )
-    }
-
-    async fn stop(self) {
-        self.0.shutdown().await;
-    }
-}
-
-/// What a build without Google has for it.
-#[cfg(not(feature = "gcp"))]
-struct Gcp;
-
-#[cfg(not(feature = "gcp"))]
-impl Gcp {
-    async fn start(_: SocketAddr, _: &Args, _: &str) -> Result<Self, Failure> {
-        std::future::ready(Err(Failure::usage("this build has no Google: it lacks the feature gcp"))).await
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-
-    fn lines(&self) -> String {
-        String::new()
-    }
-
-    async fn stop(self) {
-        std::future::ready(()).await;
-    }
 }

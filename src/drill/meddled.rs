@@ -11,8 +11,8 @@ use super::{
     verdict,
 };
 use crate::{
-    model::{AWSCURRENT, AWSPREVIOUS, Facets, Replica, Rotation, Secret, SecretValue, Tag},
-    provider::memory::{HeldVersion, Memory},
+    model::{Facets, Replica, Rotation, Secret, SecretValue, Tag},
+    provider::memory::{CURRENT, HeldVersion, Memory, PREVIOUS},
     restore::{
         Aspect::{self, Binary, Completeness, Descriptions, Ids, Key, Labels, Policies, Replicas, Tags, Values},
         Count, Verification,
@@ -60,13 +60,13 @@ fn estate() -> Vec<Kept> {
     let described = Facets { description: Some("no value".into()), ..Facets::default() };
     let versions = vec![
         HeldVersion::text("v0", &[], "zero"),
-        HeldVersion::text("v1", &[AWSPREVIOUS], "one"),
-        HeldVersion::text("v2", &[AWSCURRENT, "BLUE"], "two"),
+        HeldVersion::text("v1", &[PREVIOUS], "one"),
+        HeldVersion::text("v2", &[CURRENT, "BLUE"], "two"),
         HeldVersion { value: Some(SecretValue::bytes(vec![0, 0xff])), ..HeldVersion::text("v3", &["KEYS"], "") },
     ];
     vec![
         (named(FULL, facets), versions),
-        (named(PLAIN, Facets::default()), vec![HeldVersion::text("p0", &[AWSCURRENT], "plain")]),
+        (named(PLAIN, Facets::default()), vec![HeldVersion::text("p0", &[CURRENT], "plain")]),
         (named(EMPTY, described), Vec::new()),
     ]
 }
@@ -157,7 +157,7 @@ const TAMPERINGS: [Tampering; 37] = [
     tampering(
         "a label moved",
         |to| {
-            version(to, "v2", |held| held.labels = vec![AWSCURRENT.into()]);
+            version(to, "v2", |held| held.labels = vec![CURRENT.into()]);
             version(to, "v1", |held| held.labels.push("BLUE".into()));
         },
         &[(Labels, 0, -1, 0, 1)],
@@ -165,8 +165,8 @@ const TAMPERINGS: [Tampering; 37] = [
     tampering(
         "AWSCURRENT and AWSPREVIOUS changed places",
         |to| {
-            version(to, "v2", |held| held.labels = vec![AWSPREVIOUS.into(), "BLUE".into()]);
-            version(to, "v1", |held| held.labels = vec![AWSCURRENT.into()]);
+            version(to, "v2", |held| held.labels = vec![PREVIOUS.into(), "BLUE".into()]);
+            version(to, "v1", |held| held.labels = vec![CURRENT.into()]);
         },
         &[(Labels, 0, -2, 0, 2)],
     ),

@@ -66,12 +66,12 @@ pub enum ScheduleError {
 struct Rhythm {
     systemd: &'static str,
     cron: &'static str,
-    aws: &'static str,
+    events: &'static str,
 }
 
 impl Rhythm {
     fn of(days: Option<u32>) -> Result<Self, ScheduleError> {
-        let (systemd, cron, aws) = match days.unwrap_or(0) {
+        let (systemd, cron, events) = match days.unwrap_or(0) {
             1 => ("*-*-*", "* * *", "* * ? *"),
             7 => ("Tue *-*-*", "* * 2", "? * TUE *"),
             28..=31 => ("*-*-02", "2 * *", "2 * ? *"),
@@ -80,7 +80,7 @@ impl Rhythm {
             365 | 366 => ("*-01-02", "2 1 *", "2 1 ? *"),
             other => return Err(ScheduleError::Rhythm(other)),
         };
-        Ok(Self { systemd, cron, aws })
+        Ok(Self { systemd, cron, events })
     }
 }
 
@@ -249,7 +249,7 @@ fn ecs(job: &Job<'_>, rhythm: Rhythm) -> Vec<Written> {
     let schedule = json!({
         "Name": family,
         "Description": format!("Lifeboat restore drill {name}"),
-        "ScheduleExpression": format!("cron(0 3 {})", rhythm.aws),
+        "ScheduleExpression": format!("cron(0 3 {})", rhythm.events),
         "ScheduleExpressionTimezone": "UTC",
         "FlexibleTimeWindow": { "Mode": "FLEXIBLE", "MaximumWindowInMinutes": 240 },
         "Target": {

@@ -37,6 +37,7 @@ mod control;
 mod control_http;
 mod diary;
 mod entry;
+mod faces;
 mod faults;
 #[cfg(feature = "gcp")]
 mod gcp;
@@ -50,6 +51,7 @@ mod quotas;
 mod refusal;
 mod secret;
 mod seed;
+mod stage;
 mod state;
 mod sts;
 #[cfg(feature = "vault")]
@@ -57,10 +59,12 @@ mod vault;
 
 pub use control::{Control, ControlError};
 pub use diary::WriteCall;
+pub use faces::{Face, FaceOptions, face};
 pub use faults::{Fault, FaultKind, FaultWhen};
 #[cfg(feature = "gcp")]
 pub use gcp::{GcpControl, GcpControlError, GcpFault, GcpFaultKind, GcpSandbox, GcpSandboxOptions};
 pub use keys::KeyState;
+pub use stage::{Across, DATABASE, STAGES, Stage, StageError, stage};
 #[cfg(feature = "vault")]
 pub use vault::{VaultControl, VaultControlError, VaultFault, VaultFaultKind, VaultSandbox, VaultSandboxOptions};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Digest, Replica, Rotation, Step, Tag, ValueKind, ValueState, Version, Withheld};
+use super::{Codec, Digest, Replica, Rotation, State, Step, Tag, ValueKind, ValueState, Version, Withheld};
 
 /// The state a secret has when it is restored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +137,18 @@ impl Planned {
     pub fn of(write: Step, version: &DesiredVersion) -> Self {
         let source = Some(version.source.clone());
         Self { write, value: Some(version.value), source, codec: version.codec.clone() }
+    }
+}
+
+impl Desired {
+    /// The key in the target; `None` is the provider's default key.
+    pub fn key(&self) -> Option<&str> {
+        self.kms_key.as_deref()
+    }
+
+    /// Leaves the key that is there.
+    pub fn keep_key_of(&mut self, state: &State) {
+        self.kms_key.clone_from(&state.kms_key);
     }
 }
 

@@ -52,8 +52,8 @@ pub struct Members<'a> {
     pub access: Access,
 }
 
-/// Nobody reached it.
-pub(super) struct Unreached(pub(super) ProviderError);
+/// One that could not be reached: it fails with the reason.
+pub struct Unreached(pub ProviderError);
 
 #[async_trait]
 impl Reached for Unreached {

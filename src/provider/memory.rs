@@ -19,9 +19,14 @@ use super::{
     Applied, ErrorKind, Existing, Fetched, FetchedValue, FetchedVersion, Known, Listed, ProviderError, Source, Target,
 };
 use crate::model::{
-    AWSCURRENT, Digest, Part, Place, Secret, SecretValue, Step, Unreadable, ValueState, Version, VersionFacets,
-    Withheld,
+    AWSCURRENT, AWSPREVIOUS, Digest, Part, Place, Secret, SecretValue, Step, Unreadable, ValueState, Version,
+    VersionFacets, Withheld,
 };
+
+/// The label of the current version in a place of the kind that this one plays.
+pub const CURRENT: &str = AWSCURRENT;
+/// That of the one before it.
+pub const PREVIOUS: &str = AWSPREVIOUS;
 
 /// What of a secret can be refused, other than values, and the operation that reads it.
 const PARTS: [(Part, &str); 3] =
@@ -412,7 +417,6 @@ fn error(kind: ErrorKind, operation: &'static str, name: Option<&str>, code: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::AWSPREVIOUS;
 
     fn with_one() -> Memory {
         let memory = Memory::new("111111111111", "eu-central-1");

@@ -29,7 +29,7 @@ use jiff::Timestamp;
 pub use self::{
     alarms::{AlarmFormat, BadAlarm, Watched},
     carried::Carried,
-    expand::{Expanded, LeftOut, Members, Part, Reached},
+    expand::{Expanded, LeftOut, Members, Part, Reached, Unreached},
     held::Held,
     incident::{Advice, Incident, NoIncident, Rotator, Way, incident, rotator},
     kind::{

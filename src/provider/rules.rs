@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::ProviderError;
 use crate::model::{
     Desired, Existing, Lost, Maps, Moved, Options, Place, Planned, PolicyVerdict, Presence, Record, Secret, State,
     Step, Tag,
@@ -146,7 +147,19 @@ pub trait Rules: Send + Sync {
         BTreeSet::new()
     }
 
-    /// What in a text leads back to the old place.
+    /// Whether a label marks the current version: the one that an addition to another secret gets.
+    fn marks_current(&self, label: &str) -> bool {
+        let _ = label;
+        false
+    }
+
+    /// Whether an error says that no secret may be made here, and so that none of the others may be.
+    fn denies_creation(&self, error: &ProviderError) -> bool {
+        let _ = error;
+        false
+    }
+
+    /// As the rules of a source: what in a text leads back to it, from wherever the text is now.
     fn left_behind(&self, text: &[u8], source: &Place, target: &Place, moved: &Moved) -> BTreeSet<String> {
         let _ = (text, source, target, moved);
         BTreeSet::new()

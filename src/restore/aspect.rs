@@ -124,7 +124,7 @@ pub(super) fn scope(secret: &SecretPlan, rules: &dyn Rules) -> Vec<(Aspect, u64)
     for version in secret.due_versions() {
         add(Aspect::Ids, 1);
         add(Aspect::of_kind(version.value.kind), 1);
-        add(Aspect::Labels, secret.due_labels(version).count());
+        add(Aspect::Labels, secret.due_labels(version, rules).count());
     }
     if secret.outcome != Outcome::NewVersion {
         add(Aspect::Ids, desired.withheld.len());
@@ -134,7 +134,7 @@ pub(super) fn scope(secret: &SecretPlan, rules: &dyn Rules) -> Vec<(Aspect, u64)
         add(Aspect::Descriptions, usize::from(desired.secret_type.is_some()));
         add(Aspect::Descriptions, usize::from(desired.deletion_days.is_some()));
         add(Aspect::Policies, usize::from(desired.policy.is_some()));
-        add(Aspect::Key, usize::from(rules.key_name(desired.kms_key.as_deref()).is_some()));
+        add(Aspect::Key, usize::from(rules.key_name(desired.key()).is_some()));
         add(Aspect::Rotation, usize::from(desired.rotation.is_some()));
         add(Aspect::Replicas, desired.replicas.len());
     }

@@ -7,7 +7,7 @@ use super::{
     execute::ExecuteError,
     plan::{Outcome, SecretPlan},
     values::Values,
-    verify::{Difference, NewArn, OldArns, Verification, VersionState},
+    verify::{Difference, LeadingBack, NewId, Verification, VersionState},
 };
 use crate::{
     model::{DesiredVersion, Moved, Part, Place, Replica, Rotation, Secret, Tag, Withheld},
@@ -20,6 +20,8 @@ const METADATA: [Aspect; 5] = [Aspect::Tags, Aspect::Descriptions, Aspect::Key, 
 
 /// What tells whether something leads back to the old place.
 pub(super) struct Left<'a> {
+    /// Those of the source: it knows what leads to it, wherever the secrets are now.
+    pub(super) rules: Option<&'static dyn Rules>,
     pub(super) source: &'a Place,
     pub(super) target: &'a Place,
     pub(super) moved: &'a Moved,
@@ -33,7 +35,7 @@ pub(super) struct Comparing<'a, 'v> {
     pub(super) left: &'a Left<'a>,
     pub(super) verification: &'v mut Verification,
     pub(super) states: &'v mut Spool<VersionState>,
-    pub(super) arns: &'v mut Spool<NewArn>,
+    pub(super) new_ids: &'v mut Spool<NewId>,
 }
 
 impl<'a> Comparing<'a, '_> {
@@ -65,7 +67,7 @@ impl<'a> Comparing<'a, '_> {
     async fn found(&mut self, fetched: &Fetched) -> Result<(), ExecuteError> {
         self.verification.secrets += 1;
         let old = self.secret.desired.source_id.clone();
-        self.arns.push(NewArn { old, new: fetched.secret.id.clone() })?;
+        self.new_ids.push(NewId { old, new: fetched.secret.id.clone() })?;
         if self.secret.outcome != Outcome::NewVersion {
             self.metadata(&fetched.secret);
         }
@@ -127,7 +129,7 @@ impl<'a> Comparing<'a, '_> {
     /// A version that is not there; with it its value and its labels are missing.
     fn missing(&mut self, version: &DesiredVersion) -> Result<(), RepoError> {
         let kind = Aspect::of_kind(version.value.kind);
-        let labels = self.secret.due_labels(version).count() as u64;
+        let labels = self.secret.due_labels(version, self.rules).count() as u64;
         self.count(Aspect::Ids).missing += 1;
         self.count(kind).missing += 1;
         self.count(Aspect::Labels).missing += labels;
@@ -173,7 +175,7 @@ impl<'a> Comparing<'a, '_> {
             self.setting(Aspect::Policies, "policy", desired.policy.as_deref(), found.facets.policy.as_deref());
         }
         if let Some(policy) = &desired.policy {
-            self.old_arns(None, policy.as_bytes());
+            self.leading_back(None, policy.as_bytes());
         }
     }
 
@@ -222,7 +224,7 @@ impl<'a> Comparing<'a, '_> {
     }
 
     fn key(&mut self, found: Option<&str>) {
-        let wanted = self.secret.desired.kms_key.as_deref();
+        let wanted = self.secret.desired.key();
         let (wanted_name, found_name) = (self.rules.key_name(wanted), self.rules.key_name(found));
         let same = wanted_name.map_or(Some(found_name.is_none()), |wanted| same_keys(wanted, found_name));
         let count = self.count(Aspect::Key);
@@ -294,7 +296,7 @@ impl<'a> Comparing<'a, '_> {
     }
 
     fn labels(&mut self, version: &DesiredVersion, found: &FetchedVersion) {
-        let expected: BTreeSet<&str> = self.secret.due_labels(version).collect();
+        let expected: BTreeSet<&str> = self.secret.due_labels(version, self.rules).collect();
         let mut labels: BTreeSet<&str> = found.labels.iter().map(String::as_str).collect();
         if self.secret.outcome == Outcome::NewVersion {
             labels.retain(|label| expected.contains(label));
@@ -324,7 +326,7 @@ impl<'a> Comparing<'a, '_> {
                     let detail = "the bytes differ from the snapshot".into();
                     self.differ(&[aspect], Some(&version.id), "value", detail);
                 }
-                self.old_arns(Some(&version.id), expected.expose());
+                self.leading_back(Some(&version.id), expected.expose());
             }
             FetchedValue::Withheld(Withheld::ScheduledForDeletion) if desired.deletion_days.is_some() => {
                 return Ok(false);
@@ -343,14 +345,15 @@ impl<'a> Comparing<'a, '_> {
         Ok(true)
     }
 
-    fn old_arns(&mut self, version: Option<&str>, text: &[u8]) {
-        let Left { source, target, moved } = *self.left;
-        let arns = self.rules.left_behind(text, source, target, moved);
-        if !arns.is_empty() {
+    fn leading_back(&mut self, version: Option<&str>, text: &[u8]) {
+        let Left { rules, source, target, moved } = *self.left;
+        let found = rules.map(|rules| rules.left_behind(text, source, target, moved)).unwrap_or_default();
+        if !found.is_empty() {
             // What a value says is never told.
-            let arns = if version.is_some() { Vec::new() } else { arns.into_iter().collect() };
+            let references = if version.is_some() { Vec::new() } else { found.into_iter().collect() };
             let name = self.secret.desired.name.clone();
-            self.verification.old_arns.push(OldArns { name, version: version.map(Into::into), arns });
+            let version = version.map(Into::into);
+            self.verification.leading_back.push(LeadingBack { name, version, references });
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{Place, Planned, SecretValue, Step, ValueRef},
     progress::Progress,
-    provider::{ErrorKind, ProviderError, Target, codec},
+    provider::{ErrorKind, ProviderError, Rules, Target, codec, rules},
     repo::{RepoError, Sorted},
 };
 
@@ -107,7 +107,8 @@ pub async fn execute(
         only_creates &= work.passes[0].iter().all(|planned| matches!(planned.write, Step::Create { .. }));
         Some(work)
     })?;
-    let run = Run { work, values, target, progress, outcome: Mutex::default() };
+    let rules = rules(&plan.target.provider).map_err(ProviderError::from)?;
+    let run = Run { work, values, rules, target, progress, outcome: Mutex::default() };
     if only_creates && totals[0] > 0 && totals[1] > 0 {
         run.limit(totals[0] + totals[1], totals[0].max(totals[1]));
         progress.begin("restore current versions, and the others behind them", Some(totals[0] + totals[1]));
@@ -150,6 +151,7 @@ impl Work {
 struct Run<'a> {
     work: Sorted<Work>,
     values: &'a Values<'a>,
+    rules: &'static dyn Rules,
     target: &'a Arc<dyn Target>,
     progress: &'a dyn Progress,
     outcome: Mutex<Outcome>,
@@ -221,7 +223,7 @@ impl Run<'_> {
             let outcome = match outcome {
                 Err(ExecuteError::Provider(error)) if !is_fatal(&error) => {
                     let mut outcome = self.outcome();
-                    outcome.denied += u64::from(is_denied_creation(&error));
+                    outcome.denied += u64::from(self.rules.denies_creation(&error));
                     outcome.failed.insert(work.name, error.to_string());
                     // Nothing was written and nothing may be: one sentence, and not one for each secret.
                     let is_hopeless = outcome.done == 0 && outcome.denied >= HOPELESS;
@@ -291,11 +293,6 @@ pub(super) async fn on_any_thread<T: Send + 'static>(work: impl Future<Output = 
     let mut task = JoinSet::new();
     task.spawn(work);
     task.join_next().await.expect("there is a task").expect("a provider does not panic")
-}
-
-/// Whether it is the right to create secrets that is missing, not the use of one key.
-fn is_denied_creation(error: &ProviderError) -> bool {
-    error.kind == ErrorKind::Denied && error.operation == "CreateSecret" && !error.message.contains("KMS")
 }
 
 /// Whether going on with other secrets makes no sense.

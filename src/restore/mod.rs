@@ -26,7 +26,7 @@ pub use plan::{Outcome, Plan, PlanError, Reference, SecretPlan, make};
 pub use secrets::Secrets;
 pub use summary::Summary;
 pub use values::Values;
-pub use verify::{Difference, NewArn, OldArns, Verification, VersionState, verify};
+pub use verify::{Difference, LeadingBack, NewId, Verification, VersionState, verify};
 
 pub use crate::model::{
     Desired, DesiredVersion, Lost, Maps, OnConflict, OnLeaked, OnReplica, OnScheduled, Options, Planned, Policies,

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        AWSCURRENT, Desired, DesiredVersion, Digest, Existing, Lost, OnReplica, Options, Place, Planned, Presence,
-        Record, SnapshotId, State,
+        Desired, DesiredVersion, Digest, Existing, Lost, OnReplica, Options, Place, Planned, Presence, Record,
+        SnapshotId, State,
     },
     provider::{Context, Goal, Rules, Wish, Writes},
     repo::{Chosen, RepoError},
@@ -222,10 +222,10 @@ impl SecretPlan {
         self.desired.versions.iter().filter(move |version| !only_current || version.current)
     }
 
-    /// The labels that a version is to have; where only the current version comes back, AWSCURRENT.
-    pub fn due_labels<'a>(&self, version: &'a DesiredVersion) -> impl Iterator<Item = &'a str> {
+    /// The labels that a version is to have; where only the current version comes back, the one that marks it.
+    pub fn due_labels<'a>(&self, version: &'a DesiredVersion, rules: &'a dyn Rules) -> impl Iterator<Item = &'a str> {
         let only_current = self.outcome == Outcome::NewVersion;
-        version.labels.iter().map(String::as_str).filter(move |label| !only_current || *label == AWSCURRENT)
+        version.labels.iter().map(String::as_str).filter(move |label| !only_current || rules.marks_current(label))
     }
 
     /// Every write, in order.
@@ -269,7 +269,7 @@ fn plan_secret(record: &Record, existing: Option<&Existing>, rules: &dyn Rules, 
         && let Some(before) = &before
     {
         // A replica was given its key for its region by whoever made it, and is promoted with it.
-        desired.kms_key.clone_from(&before.kms_key);
+        desired.keep_key_of(before);
     }
     let state = before.clone().unwrap_or_default();
     let goal = outcome.goal();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::Moved,
     progress::Progress,
-    provider::{Listed, ProviderError, Source, rules},
+    provider::{self, Listed, ProviderError, Source},
     repo::{RepoError, Sorted, Spool},
 };
 
@@ -49,10 +49,12 @@ pub struct Verification {
     pub version_counts: BTreeMap<&'static str, u64>,
     /// Each version, and how it is.
     pub states: Sorted<VersionState>,
-    /// The ARNs of the secrets that are there, by the old ones.
-    pub arns: Sorted<NewArn>,
-    /// Values and policies that still contain an ARN of the old place.
-    pub old_arns: Vec<OldArns>,
+    /// The identifiers of the secrets that are there, by the old ones.
+    #[serde(rename = "arns")]
+    pub moved: Sorted<NewId>,
+    /// Values and policies that still lead back to the old place.
+    #[serde(rename = "old_arns")]
+    pub leading_back: Vec<LeadingBack>,
 }
 
 /// One thing that is not as it was.
@@ -85,22 +87,23 @@ pub struct VersionState {
 
 /// What a secret was called by the provider, and what it is called now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NewArn {
+pub struct NewId {
     /// In the source.
     pub old: String,
     /// In the target.
     pub new: String,
 }
 
-/// A place where an ARN of the old place is left.
+/// Something that leads back to the old place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct OldArns {
+pub struct LeadingBack {
     /// The secret.
     pub name: String,
     /// The version whose value it is in; `None` for the policy.
     pub version: Option<String>,
-    /// The ARNs of a policy; what a value says is never told.
-    pub arns: Vec<String>,
+    /// Where a policy leads; what a value says is never told.
+    #[serde(rename = "arns")]
+    pub references: Vec<String>,
 }
 
 /// Compares every secret of `plan` that should be there now. Each is read by its name: a listing may be minutes behind.
@@ -117,11 +120,13 @@ pub async fn verify(
     target.pace().iter().for_each(|pace| progress.limit(pace.read));
     progress.begin("verify", Some(due.count()));
     let moved = moved(plan)?;
-    let rules = rules(&plan.target.provider).map_err(ProviderError::from)?;
-    let left = Left { source: &plan.source, target: &plan.target, moved: &moved };
+    let rules = provider::rules(&plan.target.provider).map_err(ProviderError::from)?;
+    // Of a kind that this build lacks, nobody knows what leads to it.
+    let of_source = provider::rules(&plan.source.provider).ok();
+    let left = Left { rules: of_source, source: &plan.source, target: &plan.target, moved: &moved };
     let mut found = Verification::default();
     let folder = plan.secrets.folder();
-    let (mut states, mut arns) = (Spool::new(folder, VersionState::cmp), Spool::new(folder, NewArn::cmp));
+    let (mut states, mut new_ids) = (Spool::new(folder, VersionState::cmp), Spool::new(folder, NewId::cmp));
     let mut reads = stream::iter(due.walk()?)
         .map(|secret| async move {
             let secret = secret?;
@@ -131,16 +136,16 @@ pub async fn verify(
         })
         .buffer_unordered(CONCURRENT_SECRETS);
     while let Some((secret, fetched)) = reads.try_next().await? {
-        let (states, arns) = (&mut states, &mut arns);
+        let (states, new_ids) = (&mut states, &mut new_ids);
         let comparing =
-            Comparing { secret: &secret, values, rules, left: &left, verification: &mut found, states, arns };
+            Comparing { secret: &secret, values, rules, left: &left, verification: &mut found, states, new_ids };
         comparing.all(fetched).await?;
         progress.advance(1);
     }
-    (found.states, found.arns) = (states.sorted()?, arns.sorted()?);
+    (found.states, found.moved) = (states.sorted()?, new_ids.sorted()?);
     found.take_sums();
     found.differences.sort();
-    found.old_arns.sort();
+    found.leading_back.sort();
     Ok(found)
 }
 
@@ -150,7 +155,7 @@ fn by_pack(one: &SecretPlan, other: &SecretPlan) -> Ordering {
     place(one).cmp(&place(other)).then_with(|| one.desired.name.cmp(&other.desired.name))
 }
 
-/// The ARNs that are gone: those of the snapshot that nothing had under the planned names.
+/// The identifiers that are gone: those of the snapshot that nothing had under the planned names.
 fn moved(plan: &Plan) -> Result<Moved, RepoError> {
     let mut moved = Moved::default();
     for secret in plan.secrets.walk()? {

@@ -313,7 +313,7 @@ pub fn planned(plan: &Plan, name: &str) -> SecretPlan {
 
 /// What the provider calls a secret now.
 pub fn new_arn(verification: &Verification, old: &str) -> String {
-    let mut arns = verification.arns.walk().unwrap().map(Result::unwrap);
+    let mut arns = verification.moved.walk().unwrap().map(Result::unwrap);
     arns.find(|arn| arn.old == old).unwrap_or_else(|| panic!("{old} was verified")).new
 }
 

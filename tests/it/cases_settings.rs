@@ -86,9 +86,9 @@ async fn case_14_the_suffix_of_an_arn_changes() {
     assert!(new.starts_with(&format!("arn:aws:secretsmanager:{TARGET}:{ACCOUNT}:secret:app-")) && new != arn);
     let old: Vec<_> = restored
         .verification
-        .old_arns
+        .leading_back
         .iter()
-        .map(|old| (old.name.as_str(), old.version.is_some(), old.arns.len()))
+        .map(|old| (old.name.as_str(), old.version.is_some(), old.references.len()))
         .collect();
     assert_eq!(old, [("refers", true, 0)], "named, and what the value says is not told");
 }

@@ -164,6 +164,12 @@ async fn the_demo_holds_and_its_comparison_can_fail() {
     let named = format!("orrange-p2p/database/production version {version}: value differs");
     assert!(broken.err.contains(&named), "{}", broken.err);
     assert!(broken.out.contains("FAILED"), "{}", broken.out);
+    let crossed = broken.err.lines().skip_while(|line| !line.contains("across kinds")).nth(1);
+    assert!(
+        crossed.is_some_and(|line| line.contains("8 versions and 8 values compared with the snapshot: all equal")),
+        "{}",
+        broken.err
+    );
 }
 
 #[test]

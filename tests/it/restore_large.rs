@@ -59,7 +59,7 @@ async fn what_waits_beside_memory_comes_back_equal_and_leaves_nothing() {
     let verification = restore::verify(&first, &values, &readback, &Silent).await.unwrap();
     assert!(verification.passed(), "{:?}", verification.differences.first());
     assert_eq!(verification.version_counts["restored"], 2 * SECRETS as u64);
-    let arns: Vec<_> = verification.arns.walk().unwrap().map(|arn| arn.unwrap().old).collect();
+    let arns: Vec<_> = verification.moved.walk().unwrap().map(|arn| arn.unwrap().old).collect();
     assert_eq!(arns.len(), SECRETS);
     assert!(arns.is_sorted());
 

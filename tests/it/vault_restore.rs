@@ -217,6 +217,8 @@ fn plant(sandbox: &Sandbox) {
             version(2, &["AWSPENDING"], text("two"))] }),
         json!({ "Name": "app/rolled-back", "Versions": [version(1, &["AWSCURRENT"], text("one")),
             version(2, &["AWSPREVIOUS"], text("two"))] }),
+        json!({ "Name": "app/leads-back", "Versions": [version(1, &["AWSCURRENT"],
+            text("arn:aws:sqs:eu-central-1:111111111111:orders"))] }),
         json!({ "Name": "empty" }),
     ] {
         control.seed_raw("111111111111", "eu-central-1", &secret).unwrap();
@@ -260,7 +262,9 @@ async fn across_from_aws_to_vault_and_back() {
     world.run("snapshot").expect(0);
     let target = world.mount("aws");
     let told = world.run(&format!("restore --to {target} --yes --json {SHEETS}")).expect(0).json();
-    assert_eq!((&told["complete"], &told["counts"]["created"]), (&json!(true), &json!(9)));
+    assert_eq!((&told["complete"], &told["counts"]["created"]), (&json!(true), &json!(10)));
+    let leads_back = json!([{ "name": "app/leads-back", "version": "1", "arns": [] }]);
+    assert_eq!(told["verification"]["old_arns"], leads_back, "an ARN stays behind wherever it is restored to");
     let there = world.dump("aws");
     assert_eq!(there["app/json"]["values"]["1"], json!({ "host": "db", "port": 5432, "deep": { "a": [1, null] } }));
     assert_eq!(there["app/binary"]["values"]["1"], json!({ "base64": "AAH/" }));

@@ -1,27 +1,15 @@
 //! `lifeboat demo`: the whole story on the embedded sandbox.
 
-pub(super) mod estate;
-#[cfg(feature = "gcp")]
-pub(super) mod gcp_estate;
-mod side;
-#[cfg(feature = "vault")]
-pub(super) mod vault_estate;
-#[cfg(feature = "vault")]
-mod vaults;
-
 use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use self::{
-    estate::DATABASE,
-    side::{Regions, Side},
-};
 use super::{
     Context, Exit, Failure, drill::summary, handover, init, made::Made, output::plural, restore as cli_restore,
     watch::Watch,
@@ -35,6 +23,7 @@ use crate::{
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     custody::{self, CeremonyRequest, Held, Paper},
     drill::{self, Verdict},
+    emulator::{Across, DATABASE, STAGES, Stage, stage},
     fsutil::{self, Access, Existing},
     isolation::Isolation,
     model::RepositoryId,
@@ -46,12 +35,6 @@ use crate::{
     storage::Storage,
 };
 
-/// The account whose secrets are lost.
-pub(super) const ACCOUNT: &str = "111111111111";
-const SANDBOX_ACCOUNT: &str = "999999999999";
-/// The region that is lost.
-pub(super) const REGION_A: &str = "eu-central-1";
-const REGION_B: &str = "eu-west-1";
 const CUSTODIANS: [&str; 5] = ["Ana Torres", "Bora Çelik", "Chloé Martin", "Đặng An", "Eli Novak"];
 /// The sheets that come to the room: not the first three.
 const PRESENT: [usize; 3] = [1, 3, 4];
@@ -71,19 +54,12 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Where the secrets are that get lost
-    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Aws)]
-    source: Kind,
+    #[arg(long, value_name = "KIND", default_value = STAGES[0].0,
+        value_parser = PossibleValuesParser::new(STAGES.map(|(name, lost)| PossibleValue::new(name).help(lost))))]
+    source: String,
     /// Plant a fault in the restored side, to see that the comparison can fail
     #[arg(long = "break", value_enum, value_name = "WHAT")]
     plant: Option<Plant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Kind {
-    /// AWS Secrets Manager: one of two regions is lost
-    Aws,
-    /// A Vault: it is lost, and another one takes its secrets
-    Vault,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -94,7 +70,7 @@ enum Plant {
 
 /// The scene: what is lost and what takes its place, and a folder for what is left behind.
 struct Scene {
-    side: Box<dyn Side>,
+    side: Box<dyn Stage>,
     out: PathBuf,
     watch: Watch,
 }
@@ -126,7 +102,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         return Err(Failure::new(Exit::Refused, format!("the folder {} is not empty", out.display())));
     }
     fsutil::create_folder(&out, Access::Private)?;
-    let side = start(args.source, &out).await?;
+    let side = stage(&args.source, &out).await?;
     let scene = Scene { side, out, watch: Watch::new(context.output.json) };
 
     step(context, "1 ", &format!("{}, on the embedded sandbox", scene.side.live()));
@@ -150,12 +126,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         &format!("the monthly drill: the same into {}, compared, cleaned up, signed", scene.side.drill_place()),
     );
     let (record, stored) = Box::pin(hold_drill(&scene, &host, &recovery)).await?;
+    let has_crossed = across(context, &scene, &recovery).await?;
     scene.watch.done();
 
     for line in cli_restore::differences(&recovery.verification) {
         context.output.warn(&line);
     }
-    let held = recovery.complete && recovery.verification.passed() && record.result == Verdict::Passed;
+    let is_restored = recovery.complete && recovery.verification.passed();
+    let held = is_restored && record.result == Verdict::Passed && has_crossed;
     let record_file = scene.out.join("region-b/repository/drills").join(format!("{}.json", stored.name));
     let value = json!({
         "complete": held, "verification": recovery.verification, "drill": record, "rto_seconds": recovery.rto_seconds,
@@ -186,19 +164,6 @@ fn default_folder() -> PathBuf {
 
 fn step(context: &Context, number: &str, text: &str) {
     context.output.note(&format!("\n{number} {text}"));
-}
-
-async fn start(kind: Kind, out: &Path) -> Result<Box<dyn Side>, Failure> {
-    match kind {
-        Kind::Aws => Ok(Box::new(Regions::start().await?)),
-        #[cfg(feature = "vault")]
-        Kind::Vault => Ok(Box::new(vaults::Vaults::start(out).await?)),
-        #[cfg(not(feature = "vault"))]
-        Kind::Vault => {
-            let _ = out;
-            Err(Failure::usage("this build has no Vault: it lacks the feature vault"))
-        }
-    }
 }
 
 impl Scene {
@@ -362,6 +327,32 @@ async fn recover(
         rto_seconds: now.duration_since(lost).as_secs_f64(),
         rpo_seconds: lost.duration_since(manifest.manifest().time).as_secs_f64(),
     })
+}
+
+/// Restores one of the secrets into a place of another kind, where this build has one; whether it is equal there.
+async fn across(context: &Context, scene: &Scene, recovery: &Recovery) -> Result<bool, Failure> {
+    let Some(Across { name, connected, held: _held }) = scene.side.across(&scene.out).await? else { return Ok(true) };
+    step(context, "7 ", &format!("across kinds: {DATABASE} into {name}, as long as the provider is away"));
+    let Connected { target, readback } = connected;
+    let manifest = recovery.copy.judge(&recovery.trust, &[]).await?.newest(None)?;
+    let records = recovery.copy.record_stream(&manifest, Opener::Recovery(&recovery.key));
+    let options = Options { names: vec![DATABASE.to_owned()], ..Options::default() };
+    let found = restore::look(&*target, &manifest, records, &options, None).await?;
+    let plan = restore::make(&manifest, &found, &options)?;
+    let values = Values::new(&recovery.copy, &manifest, &recovery.key);
+    let execution = restore::execute(&plan, &values, &target, &scene.watch).await?;
+    let verification = restore::verify(&plan, &values, &readback, &scene.watch).await?;
+    for line in cli_restore::differences(&verification) {
+        context.output.warn(&line);
+    }
+    let is_equal = verification.passed() && execution.failed.is_empty();
+    context.output.note(&format!(
+        "   {} and {} compared with the snapshot: {}",
+        plural(verification.versions, "version"),
+        plural(verification.values, "value"),
+        if is_equal { "all equal" } else { "NOT EQUAL" },
+    ));
+    Ok(is_equal)
 }
 
 async fn hold_drill(

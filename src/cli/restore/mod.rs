@@ -294,7 +294,7 @@ async fn carry_out(
     watch.done();
     let (execution, verification) = (execution?, verification?);
     if let Some(path) = &args.arn_map {
-        fsutil::write_with(path, Access::Private, Existing::Replace, |output| view::arn_map(&verification, output))?;
+        fsutil::write_with(path, Access::Private, Existing::Replace, |output| view::moved(&verification, output))?;
     }
     print(context, (plan, summary, chosen), &execution, &verification, started.elapsed().as_secs_f64())
 }
@@ -309,7 +309,7 @@ fn print(
     for failed in &execution.failed {
         context.output.warn(&format!("{} is not complete: {}", failed.name, failed.reason));
     }
-    for line in differences(verification).iter().chain(&view::old_arns(verification)) {
+    for line in differences(verification).iter().chain(&view::leading_back(verification)) {
         context.output.warn(line);
     }
     let complete = execution.failed.is_empty() && summary.complete && verification.passed();

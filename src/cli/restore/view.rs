@@ -101,21 +101,21 @@ fn duration(seconds: f64) -> String {
 }
 
 /// Values and policies that still name the old place.
-pub(super) fn old_arns(verification: &Verification) -> Vec<String> {
-    let line = |old: &restore::OldArns| match &old.version {
+pub(super) fn leading_back(verification: &Verification) -> Vec<String> {
+    let line = |old: &restore::LeadingBack| match &old.version {
         Some(version) => format!("{} version {version}: its value contains an ARN of the old place", old.name),
-        None => format!("{}: its policy names {}", old.name, old.arns.join(", ")),
+        None => format!("{}: its policy names {}", old.name, old.references.join(", ")),
     };
-    verification.old_arns.iter().map(line).collect()
+    verification.leading_back.iter().map(line).collect()
 }
 
-/// The old ARNs and the new ones, as one JSON object.
-pub(super) fn arn_map(verification: &Verification, output: &mut dyn std::io::Write) -> std::io::Result<()> {
+/// The old identifiers and the new ones, as one JSON object.
+pub(super) fn moved(verification: &Verification, output: &mut dyn std::io::Write) -> std::io::Result<()> {
     let mut output = serde_json::Serializer::pretty(output);
     let mut map = output.serialize_map(None)?;
-    for arn in verification.arns.walk().map_err(std::io::Error::other)? {
-        let arn = arn.map_err(std::io::Error::other)?;
-        map.serialize_entry(&arn.old, &arn.new)?;
+    for id in verification.moved.walk().map_err(std::io::Error::other)? {
+        let id = id.map_err(std::io::Error::other)?;
+        map.serialize_entry(&id.old, &id.new)?;
     }
     Ok(map.end()?)
 }

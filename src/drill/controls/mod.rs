@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     crypto::Signer,
-    model::{AWSCURRENT, AWSPREVIOUS, Facets, Replica, Rotation, Secret, SecretValue, Tag},
-    provider::memory::{HeldVersion, Memory},
+    model::{Facets, Replica, Rotation, Secret, SecretValue, Tag},
+    provider::memory::{CURRENT, HeldVersion, Memory, PREVIOUS},
     restore::{Aspect, Verification},
     share::{self, Gathering},
 };
@@ -156,8 +156,8 @@ impl Plant {
             Self::WrongValue => edit(place, 2, |held| held.value = Some(SecretValue::text("thirD".into()))),
             Self::WrongBytes => edit(place, 3, |held| held.value = Some(SecretValue::bytes(vec![0, 0xff, b'c']))),
             Self::MovedLabel => {
-                labels(1, AWSCURRENT);
-                labels(2, AWSPREVIOUS);
+                labels(1, CURRENT);
+                labels(2, PREVIOUS);
             }
             Self::WrongTag => place.edit(NAME, |secret| secret.facets.tags[0].value.push('x')),
             Self::WrongDescription => place.edit(NAME, |secret| secret.facets.description = Some("another".into())),
@@ -279,8 +279,8 @@ fn secret(name: &str) -> Secret {
 fn versions() -> Vec<HeldVersion> {
     vec![
         HeldVersion::text(&id(0), &[], "first"),
-        HeldVersion::text(&id(1), &[AWSPREVIOUS], "second"),
-        HeldVersion::text(&id(2), &[AWSCURRENT], "third"),
+        HeldVersion::text(&id(1), &[PREVIOUS], "second"),
+        HeldVersion::text(&id(2), &[CURRENT], "third"),
         HeldVersion {
             value: Some(SecretValue::bytes(vec![0, 0xff, b'b'])),
             ..HeldVersion::text(&id(3), &["BYTES"], "")
@@ -337,7 +337,7 @@ mod tests {
         place.insert(secret(NAME), versions());
         Plant::MovedLabel.spoil(&place);
         let labels = [0, 1, 2, 3].map(|number| place.labels(NAME, &id(number)).unwrap().join(" "));
-        assert_eq!(labels, ["", AWSCURRENT, AWSPREVIOUS, "BYTES"]);
+        assert_eq!(labels, ["", CURRENT, PREVIOUS, "BYTES"]);
     }
 
     #[tokio::test]

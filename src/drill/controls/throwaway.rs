@@ -12,7 +12,7 @@ use crate::{
     progress::Silent,
     provider::{
         Source, Target,
-        memory::{HeldVersion, Memory},
+        memory::{CURRENT, HeldVersion, Memory},
     },
     repo::{
         AllowedSigner, Chosen, Counts, Epoch, FORMAT_VERSION, FullPass, IndexLine, Manifest, PackSet, PackWriter,
@@ -124,7 +124,7 @@ async fn snapshot(
     let pack = pack.finish();
     let version = |(held, line): (&HeldVersion, &Option<u32>)| Version {
         id: held.id.clone(),
-        current: held.labels.iter().any(|label| label == crate::model::AWSCURRENT),
+        current: held.labels.iter().any(|label| label == CURRENT),
         labels: held.labels.clone(),
         created: None,
         facets: VersionFacets::default(),
@@ -181,7 +181,6 @@ async fn snapshot(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::AWSCURRENT;
 
     #[tokio::test]
     async fn a_throwaway_is_in_the_order_of_names_and_counts_as_a_snapshot_does() {
@@ -191,8 +190,8 @@ mod tests {
             labels.into_iter().enumerate().map(version).collect()
         };
         let kept = vec![
-            (secret("b"), versions([&[], &[AWSCURRENT, "blue"], &["green"]])),
-            (secret("a"), versions([&[AWSCURRENT], &[], &[]])),
+            (secret("b"), versions([&[], &[CURRENT, "blue"], &["green"]])),
+            (secret("a"), versions([&[CURRENT], &[], &[]])),
         ];
         let made = Throwaway::new(kept).await.unwrap();
         let records = made.repository.records(&made.chosen, Opener::Recovery(&made.key)).await.unwrap();

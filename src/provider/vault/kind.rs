@@ -10,8 +10,7 @@ use crate::{
     outward::{BadSetting, VaultSettings},
     provider::{
         Address, BadAddress, Connected, Connection, ErrorKind, Expanded, Kind, LeftOut, Ops, Part, ProviderError,
-        Purpose, Reached, Rules, Source,
-        expand::Unreached,
+        Purpose, Reached, Rules, Source, Unreached,
         kind::{bad_address, unusable},
         vault::BadVaultAddress,
     },

@@ -16,7 +16,7 @@ use crate::{
     model::{
         AWSCURRENT, Desired, Existing, Moved, Place, Policies, Record, Secret, State, Step, Tag, ValueState, Version,
     },
-    provider::{Context, Goal, Questions, Quotas, Relation, Rules, Wish, Writes},
+    provider::{Context, ErrorKind, Goal, ProviderError, Questions, Quotas, Relation, Rules, Wish, Writes},
 };
 
 /// The rules of AWS Secrets Manager.
@@ -99,6 +99,15 @@ impl Rules for AwsRules {
         refers.extend(desired.kms_key.clone());
         refers.extend(desired.rotation.as_ref().and_then(|rotation| rotation.lambda.clone()));
         refers
+    }
+
+    fn marks_current(&self, label: &str) -> bool {
+        label == AWSCURRENT
+    }
+
+    /// Not where it is the use of one key that is denied.
+    fn denies_creation(&self, error: &ProviderError) -> bool {
+        error.kind == ErrorKind::Denied && error.operation == "CreateSecret" && !error.message.contains("KMS")
     }
 
     fn left_behind(&self, text: &[u8], source: &Place, target: &Place, moved: &Moved) -> BTreeSet<String> {

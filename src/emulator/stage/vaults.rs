@@ -6,13 +6,12 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 
 use super::{
+    super::{VaultControlError, VaultSandbox, VaultSandboxOptions},
+    Stage, StageError,
     estate::DATABASE,
-    side::Side,
     vault_estate::{MOUNT, VaultEstate},
 };
 use crate::{
-    cli::{Exit, Failure},
-    emulator::{VaultControlError, VaultSandbox, VaultSandboxOptions},
     fsutil::{self, Access, Existing},
     provider::{
         Connected, Source,
@@ -34,14 +33,14 @@ pub(super) struct Vaults {
     drills: Server,
 }
 
-struct Server {
+pub(super) struct Server {
     sandbox: VaultSandbox,
     address: VaultAddress,
 }
 
 impl Vaults {
     /// Starts them; the secret ids of the role go into `out`.
-    pub(super) async fn start(out: &Path) -> Result<Self, Failure> {
+    pub(super) async fn start(out: &Path) -> Result<Self, StageError> {
         Ok(Self {
             live: Server::start(READ, &out.join("secret-id.live")).await?,
             spare: Server::start(WRITE, &out.join("secret-id.spare")).await?,
@@ -51,8 +50,13 @@ impl Vaults {
 }
 
 impl Server {
+    /// Starts one that may be written to.
+    pub(super) async fn writable(file: &Path) -> Result<Self, StageError> {
+        Self::start(WRITE, file).await
+    }
+
     /// Starts one, with a role that has this policy and whose secret id is in a file.
-    async fn start(policy: &str, file: &Path) -> Result<Self, Failure> {
+    async fn start(policy: &str, file: &Path) -> Result<Self, StageError> {
         let sandbox = VaultSandbox::start(VaultSandboxOptions::default()).await?;
         let control = sandbox.control();
         let send = |path: &str, body: Json| control.request("POST", path, &body).map_err(|error| failed(&error));
@@ -74,17 +78,17 @@ impl Server {
         Ok(Self { sandbox, address })
     }
 
-    async fn connect(&self) -> Result<Vault, Failure> {
+    pub(super) async fn connect(&self) -> Result<Vault, StageError> {
         Ok(Vault::connect(&self.address, None).await?)
     }
 }
 
-fn failed(error: &VaultControlError) -> Failure {
-    Failure::new(Exit::Failed, error.to_string())
+fn failed(error: &VaultControlError) -> StageError {
+    StageError::Refused(error.to_string())
 }
 
 #[async_trait]
-impl Side for Vaults {
+impl Stage for Vaults {
     fn live(&self) -> String {
         format!("a live Vault: its engine {MOUNT}")
     }
@@ -105,23 +109,23 @@ impl Side for Vaults {
         (self.live.address.to_string(), None)
     }
 
-    async fn seed(&self) -> Result<(), Failure> {
+    async fn seed(&self) -> Result<(), StageError> {
         VaultEstate::new(self.live.sandbox.control()).seed()
     }
 
-    async fn second_day(&self) -> Result<(), Failure> {
+    async fn second_day(&self) -> Result<(), StageError> {
         VaultEstate::new(self.live.sandbox.control()).second_day()
     }
 
-    async fn source(&self) -> Result<Arc<dyn Source>, Failure> {
+    async fn source(&self) -> Result<Arc<dyn Source>, StageError> {
         Ok(Arc::new(self.live.connect().await?))
     }
 
-    async fn target(&self) -> Result<Connected, Failure> {
+    async fn target(&self) -> Result<Connected, StageError> {
         Ok(Connected::new(self.spare.connect().await?))
     }
 
-    async fn drill_target(&self) -> Result<Connected, Failure> {
+    async fn drill_target(&self) -> Result<Connected, StageError> {
         Ok(Connected::new(self.drills.connect().await?))
     }
 
@@ -129,7 +133,7 @@ impl Side for Vaults {
         self.live.sandbox.control().set_down(true);
     }
 
-    fn corrupt(&self) -> Result<String, Failure> {
+    fn corrupt(&self) -> Result<String, StageError> {
         let corrupted = self.spare.sandbox.control().corrupt_value(MOUNT, DATABASE, 0);
         corrupted.map(|version| version.to_string()).map_err(|error| failed(&error))
     }

@@ -2,27 +2,27 @@
 
 use serde_json::{Value as Json, json};
 
-use super::estate::{API_KEYS, BLOCKCHAIN, DATABASE, LEGACY, random};
-use crate::{
-    cli::{Exit, Failure},
-    emulator::VaultControl,
+use super::{
+    super::VaultControl,
+    StageError,
+    estate::{API_KEYS, BLOCKCHAIN, DATABASE, LEGACY, random},
 };
 
 /// The engine that is filled.
-pub(in crate::cli) const MOUNT: &str = "secret";
+pub(in super::super) const MOUNT: &str = "secret";
 
 /// A Vault of the sandbox.
-pub(in crate::cli) struct VaultEstate {
+pub(in super::super) struct VaultEstate {
     control: VaultControl,
 }
 
 impl VaultEstate {
-    pub(in crate::cli) fn new(control: VaultControl) -> Self {
+    pub(in super::super) fn new(control: VaultControl) -> Self {
         Self { control }
     }
 
     /// The first day: keys with a history, in every state that a version can be in.
-    pub(in crate::cli) fn seed(&self) -> Result<(), Failure> {
+    pub(in super::super) fn seed(&self) -> Result<(), StageError> {
         self.rotate(DATABASE, 7)?;
         self.describe(
             DATABASE,
@@ -49,12 +49,12 @@ impl VaultEstate {
     }
 
     /// The second day: a rotation, and a version that is deleted.
-    pub(super) fn second_day(&self) -> Result<(), Failure> {
+    pub(super) fn second_day(&self) -> Result<(), StageError> {
         self.rotate(DATABASE, 1)?;
         self.turn("delete", LEGACY, &[2])
     }
 
-    fn rotate(&self, name: &str, times: usize) -> Result<(), Failure> {
+    fn rotate(&self, name: &str, times: usize) -> Result<(), StageError> {
         let user = name.split('/').nth(1).unwrap_or(name);
         for _ in 0..times {
             self.write(name, &json!({ "username": user, "password": hex::encode(random(16)), "port": 5432 }))?;
@@ -62,23 +62,21 @@ impl VaultEstate {
         Ok(())
     }
 
-    fn write(&self, name: &str, data: &Json) -> Result<(), Failure> {
+    fn write(&self, name: &str, data: &Json) -> Result<(), StageError> {
         self.send("data", name, &json!({ "data": data }))
     }
 
-    fn describe(&self, name: &str, fields: &Json) -> Result<(), Failure> {
+    fn describe(&self, name: &str, fields: &Json) -> Result<(), StageError> {
         self.send("metadata", name, fields)
     }
 
-    fn turn(&self, what: &str, name: &str, versions: &[u64]) -> Result<(), Failure> {
+    fn turn(&self, what: &str, name: &str, versions: &[u64]) -> Result<(), StageError> {
         self.send(what, name, &json!({ "versions": versions }))
     }
 
-    fn send(&self, what: &str, name: &str, body: &Json) -> Result<(), Failure> {
+    fn send(&self, what: &str, name: &str, body: &Json) -> Result<(), StageError> {
         let sent = self.control.request("POST", &format!("{MOUNT}/{what}/{name}"), body);
-        sent.map_err(|error| {
-            Failure::new(Exit::Failed, format!("the sandbox could not be filled with secrets: {error}"))
-        })?;
+        sent.map_err(|error| StageError::Refused(format!("the sandbox could not be filled with secrets: {error}")))?;
         Ok(())
     }
 }

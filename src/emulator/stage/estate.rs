@@ -9,21 +9,21 @@ use aws_sdk_secretsmanager::{
 };
 use zeroize::Zeroizing;
 
-use crate::cli::{Exit, Failure};
+use super::StageError;
 
 /// The secret that the second day rotates, and the one that `--break value` spoils.
-pub(super) const DATABASE: &str = "orrange-p2p/database/production";
+pub const DATABASE: &str = "orrange-p2p/database/production";
 pub(super) const BLOCKCHAIN: &str = "orrange-p2p/blockchain/production";
 pub(super) const API_KEYS: &str = "orrange-p2p/api-keys/production";
 pub(super) const LEGACY: &str = "orrange-p2p/legacy-gateway/production";
 
 /// An account of the sandbox, seen by an ordinary client.
-pub(in crate::cli) struct Estate {
+pub(in super::super) struct Estate {
     client: Client,
 }
 
 impl Estate {
-    pub(in crate::cli) fn new(endpoint: &str, account: &str, region: &str) -> Self {
+    pub(in super::super) fn new(endpoint: &str, account: &str, region: &str) -> Self {
         let credentials = Credentials::new(account, "sandbox", None, None, "lifeboat-demo");
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -35,7 +35,7 @@ impl Estate {
     }
 
     /// The first day: secrets with a history.
-    pub(in crate::cli) async fn seed(&self) -> Result<(), Failure> {
+    pub(in super::super) async fn seed(&self) -> Result<(), StageError> {
         self.create(DATABASE, "PostgreSQL of the matching engine", &[("team", "platform"), ("tier", "1")]).await?;
         self.rotate(DATABASE, 4).await?;
         self.label(DATABASE, "BLUE").await?;
@@ -60,14 +60,14 @@ impl Estate {
     }
 
     /// The second day: a rotation, and a secret on its way out.
-    pub(super) async fn second_day(&self) -> Result<(), Failure> {
+    pub(super) async fn second_day(&self) -> Result<(), StageError> {
         self.rotate(DATABASE, 1).await?;
         let delete = self.client.delete_secret().secret_id(LEGACY).recovery_window_in_days(7);
         delete.send().await.map_err(|error| failed(&error))?;
         Ok(())
     }
 
-    async fn create(&self, name: &str, description: &str, tags: &[(&str, &str)]) -> Result<(), Failure> {
+    async fn create(&self, name: &str, description: &str, tags: &[(&str, &str)]) -> Result<(), StageError> {
         let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build());
         let create = self.client.create_secret().name(name).description(description);
         let create = create.set_tags(Some(tags.collect())).secret_string(credential(name).as_str());
@@ -75,7 +75,7 @@ impl Estate {
         Ok(())
     }
 
-    async fn rotate(&self, name: &str, times: usize) -> Result<(), Failure> {
+    async fn rotate(&self, name: &str, times: usize) -> Result<(), StageError> {
         for _ in 0..times {
             let put = self.client.put_secret_value().secret_id(name).secret_string(credential(name).as_str());
             put.send().await.map_err(|error| failed(&error))?;
@@ -83,14 +83,14 @@ impl Estate {
         Ok(())
     }
 
-    async fn label(&self, name: &str, label: &str) -> Result<(), Failure> {
+    async fn label(&self, name: &str, label: &str) -> Result<(), StageError> {
         let secret = self.client.get_secret_value().secret_id(name).send().await.map_err(|error| failed(&error))?;
         let request = self.client.update_secret_version_stage().secret_id(name).version_stage(label);
         request.set_move_to_version_id(secret.version_id).send().await.map_err(|error| failed(&error))?;
         Ok(())
     }
 
-    async fn policy(&self, name: &str) -> Result<(), Failure> {
+    async fn policy(&self, name: &str) -> Result<(), StageError> {
         let policy = r#"{ "Version": "2012-10-17", "Statement": [ { "Effect": "Allow",
   "Principal": { "AWS": "arn:aws:iam::111111111111:role/matching-engine" },
   "Action": "secretsmanager:GetSecretValue", "Resource": "*" } ] }"#;
@@ -99,7 +99,7 @@ impl Estate {
         Ok(())
     }
 
-    async fn binary(&self, name: &str, versions: usize) -> Result<(), Failure> {
+    async fn binary(&self, name: &str, versions: usize) -> Result<(), StageError> {
         let create = self.client.create_secret().name(name).description("PKCS#12, binary");
         create.secret_binary(Blob::new(random(1800))).send().await.map_err(|error| failed(&error))?;
         for _ in 1..versions {
@@ -109,7 +109,7 @@ impl Estate {
         Ok(())
     }
 
-    async fn empty(&self, name: &str) -> Result<(), Failure> {
+    async fn empty(&self, name: &str) -> Result<(), StageError> {
         let create = self.client.create_secret().name(name).description("Reserved, no value yet");
         create.send().await.map_err(|error| failed(&error))?;
         Ok(())
@@ -128,6 +128,6 @@ pub(super) fn random(length: usize) -> Vec<u8> {
     bytes
 }
 
-fn failed<E: std::error::Error + 'static>(error: &E) -> Failure {
-    Failure::new(Exit::Failed, format!("the sandbox could not be filled with secrets: {}", DisplayErrorContext(error)))
+fn failed<E: std::error::Error + 'static>(error: &E) -> StageError {
+    StageError::Refused(format!("the sandbox could not be filled with secrets: {}", DisplayErrorContext(error)))
 }

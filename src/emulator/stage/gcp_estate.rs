@@ -3,29 +3,25 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value as Json, json};
 
-use super::estate::random;
-use crate::{
-    cli::{Exit, Failure},
-    emulator::GcpControl,
-};
+use super::{super::GcpControl, StageError, estate::random};
 
 /// The project that is filled.
-pub(in crate::cli) const PROJECT: &str = "lifeboat-demo";
+pub(in super::super) const PROJECT: &str = "lifeboat-demo";
 /// The location that has secrets of its own.
 const LOCATION: &str = "europe-west3";
 
 /// A sandbox of that kind.
-pub(in crate::cli) struct GcpEstate {
+pub(in super::super) struct GcpEstate {
     control: GcpControl,
 }
 
 impl GcpEstate {
-    pub(in crate::cli) fn new(control: GcpControl) -> Self {
+    pub(in super::super) fn new(control: GcpControl) -> Self {
         Self { control }
     }
 
     /// Secrets in every state that a version can be in.
-    pub(in crate::cli) fn seed(&self) -> Result<(), Failure> {
+    pub(in super::super) fn seed(&self) -> Result<(), StageError> {
         let automatic = json!({ "automatic": {} });
         let global = format!("projects/{PROJECT}");
         let labels = json!({ "team": "platform", "tier": "1" });
@@ -56,12 +52,12 @@ impl GcpEstate {
         self.rotate(&bound, 2)
     }
 
-    fn make(&self, parent: &str, id: &str, body: Json) -> Result<String, Failure> {
+    fn make(&self, parent: &str, id: &str, body: Json) -> Result<String, StageError> {
         self.send("POST", &format!("{parent}/secrets?secretId={id}"), &body)?;
         Ok(format!("{parent}/secrets/{id}"))
     }
 
-    fn rotate(&self, name: &str, times: usize) -> Result<(), Failure> {
+    fn rotate(&self, name: &str, times: usize) -> Result<(), StageError> {
         for _ in 0..times {
             let value = json!({ "username": "app", "password": hex::encode(random(16)), "port": 5432 });
             self.add(name, value.to_string().as_bytes())?;
@@ -69,18 +65,17 @@ impl GcpEstate {
         Ok(())
     }
 
-    fn add(&self, name: &str, value: &[u8]) -> Result<(), Failure> {
+    fn add(&self, name: &str, value: &[u8]) -> Result<(), StageError> {
         self.send("POST", &format!("{name}:addVersion"), &json!({ "payload": { "data": STANDARD.encode(value) } }))
     }
 
-    fn turn(&self, name: &str, version: u32, verb: &str) -> Result<(), Failure> {
+    fn turn(&self, name: &str, version: u32, verb: &str) -> Result<(), StageError> {
         self.send("POST", &format!("{name}/versions/{version}:{verb}"), &json!({}))
     }
 
-    fn send(&self, method: &str, path: &str, body: &Json) -> Result<(), Failure> {
+    fn send(&self, method: &str, path: &str, body: &Json) -> Result<(), StageError> {
         let sent = self.control.request(method, &format!("/v1/{path}"), body);
-        sent.map(drop).map_err(|error| {
-            Failure::new(Exit::Failed, format!("the sandbox could not be filled with secrets: {error}"))
-        })
+        sent.map(drop)
+            .map_err(|error| StageError::Refused(format!("the sandbox could not be filled with secrets: {error}")))
     }
 }
