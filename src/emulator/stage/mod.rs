@@ -78,10 +78,15 @@ pub trait Stage: Send + Sync {
     /// Takes the source away.
     fn lose(&self);
     /// Plants one wrong byte in a restored value; answers its version.
+    ///
+    /// # Errors
+    /// See [`StageError`].
     fn corrupt(&self) -> Result<String, StageError>;
 
-    /// A place of another kind, what it is called, and what holds it; `None` where this build has no other. What signs in
-    /// to it goes into `out`.
+    /// A place of another kind; `None` where this build has no other. What signs in to it goes into `out`.
+    ///
+    /// # Errors
+    /// See [`StageError`].
     async fn across(&self, out: &Path) -> Result<Option<Across>, StageError> {
         let _ = out;
         Ok(None)
