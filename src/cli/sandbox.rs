@@ -1,7 +1,12 @@
 //! `lifeboat sandbox`
 
+#[cfg(feature = "azure")]
+mod azure;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+#[cfg(feature = "azure")]
+use self::azure::Side as Azure;
 use super::{Context, Exit, Failure, asked_to_stop, demo, envelope, streams};
 use crate::{
     clock::SystemClock,
@@ -28,6 +33,9 @@ stops.
 With --gcp it prints the variables of gcloud that lead to it, and the --source of its project. That
 side answers as Google Cloud Secret Manager does; Google's own clients can use it.
 
+With --azure it prints what a client of Azure Key Vault needs: where to sign in and as whom, and the
+file of the certificate to trust. Each name below vault.localhost is a vault.
+
 With --vault it prints VAULT_ADDR, VAULT_TOKEN and the --source of its engine `secret`, too. That
 side answers as OpenBao does; vault and bao can use it.
 
@@ -43,7 +51,10 @@ pub struct Args {
     /// Run Google's Secret Manager as well, at this loopback address; without one at 127.0.0.1:4597
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4597")]
     gcp: Option<SocketAddr>,
-    /// Fill it with the secrets of the demo: account 111111111111 in eu-central-1, the Vault's engine, Google's project
+    /// Run key vaults of Azure as well, at this loopback address; without one at 127.0.0.1:4596
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4596")]
+    azure: Option<SocketAddr>,
+    /// Fill it with the secrets of the demo: account 111111111111 in eu-central-1, the Vault's engine, Google's project, a key vault
     #[arg(long)]
     seed: bool,
     /// Enforce the request quotas of AWS, and of Google
@@ -67,6 +78,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Some(bind) => Some(Gcp::start(bind, &args, token).await?),
         None => None,
     };
+    let azure = match args.azure {
+        Some(bind) => Some(Azure::start(bind, latency, args.quotas, (token, args.seed)).await?),
+        None => None,
+    };
     if args.seed {
         demo::estate::Estate::new(&endpoint, demo::ACCOUNT, demo::REGION_A).seed().await?;
     }
@@ -79,6 +94,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if let Some(gcp) = &gcp {
         told["gcp"] = gcp.json();
         lines = format!("{lines}\n{}", gcp.lines());
+    }
+    if let Some(azure) = &azure {
+        told["azure"] = azure.json();
+        lines = format!("{lines}\n{}", azure.lines());
     }
     context.output.result(&told, || lines);
     if context.output.json {
@@ -95,12 +114,38 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if let Some(gcp) = gcp {
         gcp.stop().await;
     }
+    if let Some(azure) = azure {
+        azure.stop().await;
+    }
     sandbox.shutdown().await;
     Ok(Exit::Complete)
 }
 
 fn unusable(address: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+}
+
+/// What a build without Azure has for it.
+#[cfg(not(feature = "azure"))]
+struct Azure;
+
+#[cfg(not(feature = "azure"))]
+impl Azure {
+    async fn start(_: SocketAddr, _: Duration, _: bool, _: (&str, bool)) -> Result<Self, Failure> {
+        std::future::ready(Err(Failure::usage("this build has no key vault: it lacks the feature azure"))).await
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn lines(&self) -> String {
+        String::new()
+    }
+
+    async fn stop(self) {
+        std::future::ready(()).await;
+    }
 }
 
 /// The side that answers as a Vault does.

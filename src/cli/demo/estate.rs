@@ -122,7 +122,7 @@ fn credential(name: &str) -> Zeroizing<String> {
     Zeroizing::new(format!(r#"{{"username":"{user}","password":"{}","port":5432}}"#, hex::encode(random(16))))
 }
 
-pub(super) fn random(length: usize) -> Vec<u8> {
+pub(in crate::cli) fn random(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");
     bytes
