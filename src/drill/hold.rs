@@ -319,6 +319,7 @@ async fn plan(
         .into(),
         seed: (section.what == What::Sample).then_some(seed),
     };
+    let options = Options { maps, marks: true, ..Options::default() };
     let chosen = stream::iter(chosen.into_iter().map(Ok));
     let found = restore::look(&*request.target, manifest, chosen, &options, None).await?;
     if let Some(there) = found.existing.walk()?.next() {
