@@ -114,7 +114,7 @@ impl Rules for AzureRules {
         let mut all: Vec<&mut String> = desired.versions.iter_mut().map(|version| &mut version.id).collect();
         all.extend(desired.withheld.iter_mut().map(|version| &mut version.id));
         for id in all {
-            let new = (2..).map(|number| format!("{id}{AGAIN}{number}")).find(|new| !state.versions.contains(new));
+            let new = (2..=u64::MAX).map(|number| format!("{id}{AGAIN}{number}")).find(|new| !state.versions.contains(new));
             if let Some(new) = new.filter(|_| state.versions.contains(id)) {
                 rename(&mut desired.settings, id, &new);
                 *id = new;

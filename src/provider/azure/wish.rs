@@ -265,7 +265,9 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
     // What tells a drill's own from another's is kept before all else.
     fitting.sort_by_key(|tag| tag.key != DRILL_TAG);
     let Some(mut carried) = carried else {
-        odd.iter().for_each(|tag| wish.lose(&format!("tag {}", tag.key), "a key vault takes no such tag"));
+        for tag in &odd {
+            wish.lose(&format!("tag {}", tag.key), "a key vault takes no such tag");
+        }
         surplus(wish, &mut fitting);
         wish.desired.tags = fitting;
         return;
