@@ -28,6 +28,9 @@ stops.
 With --gcp it prints the variables of gcloud that lead to it, and the --source of its project. That
 side answers as Google Cloud Secret Manager does; Google's own clients can use it.
 
+With --azure it prints what a client of Azure Key Vault needs: where to sign in and as whom, and the
+file of the certificate to trust. Each name below vault.localhost is a vault.
+
 With --vault it prints VAULT_ADDR, VAULT_TOKEN and the --source of its engine `secret`, too. That
 side answers as OpenBao does; vault and bao can use it.
 
@@ -43,7 +46,10 @@ pub struct Args {
     /// Run Google's Secret Manager as well, at this loopback address; without one at 127.0.0.1:4597
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4597")]
     gcp: Option<SocketAddr>,
-    /// Fill it with the secrets of the demo: account 111111111111 in eu-central-1, the Vault's engine, Google's project
+    /// Run key vaults of Azure as well, at this loopback address; without one at 127.0.0.1:4596
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4596")]
+    azure: Option<SocketAddr>,
+    /// Fill it with the secrets of the demo: account 111111111111 in eu-central-1, the Vault's engine, Google's project, a key vault
     #[arg(long)]
     seed: bool,
     /// Enforce the request quotas of AWS, and of Google
@@ -60,7 +66,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let sandbox = Sandbox::start(options).await.map_err(|error| unusable(args.listen, &error))?;
     let (endpoint, token) = (sandbox.endpoint(), sandbox.token());
     // One line for each flag.
-    let asked = [("vault", args.vault), ("gcp", args.gcp)];
+    let asked = [("vault", args.vault), ("gcp", args.gcp), ("azure", args.azure)];
     let mut faces = Vec::new();
     for (name, bind) in asked.into_iter().filter_map(|(name, bind)| Some((name, bind?))) {
         let options = FaceOptions { bind, latency, quotas: args.quotas, switches: token.to_owned(), seed: args.seed };

@@ -39,6 +39,7 @@ pub async fn face(name: &str, options: FaceOptions) -> Result<Option<Box<dyn Fac
     match name {
         "vault" => vault(options).await.map(Some),
         "gcp" => gcp(options).await.map(Some),
+        "azure" => azure(options).await.map(Some),
         _ => Ok(None),
     }
 }
@@ -132,5 +133,77 @@ impl Face for super::GcpSandbox {
 
     async fn stop(self: Box<Self>) {
         self.shutdown().await;
+    }
+}
+
+/// The sandbox, and the file of its certificate, without which no client would trust it.
+#[cfg(feature = "azure")]
+struct KeyVaults {
+    sandbox: super::AzureSandbox,
+    folder: tempfile::TempDir,
+}
+
+#[cfg(feature = "azure")]
+async fn azure(options: FaceOptions) -> Result<Box<dyn Face>, StageError> {
+    use std::sync::Arc;
+
+    use super::{AzureSandbox, AzureSandboxOptions};
+    use crate::{
+        clock::SystemClock,
+        fsutil::{self, Access, Existing},
+    };
+
+    let FaceOptions { bind, latency, quotas, switches, seed } = options;
+    let (clock, switches) = (Arc::new(SystemClock), Some(switches));
+    let sandbox = AzureSandbox::start(AzureSandboxOptions { bind, clock, quotas, latency, switches }).await?;
+    let face = KeyVaults { sandbox, folder: tempfile::tempdir()? };
+    let file = face.folder.path().join(CERTIFICATE);
+    fsutil::write(&file, face.sandbox.certificate().as_bytes(), Access::Private, Existing::Keep)?;
+    if seed {
+        stage::fill_key_vault(&face.sandbox.control())?;
+    }
+    Ok(Box::new(face))
+}
+
+#[cfg(not(feature = "azure"))]
+async fn azure(_: FaceOptions) -> Result<Box<dyn Face>, StageError> {
+    std::future::ready(Err(StageError::NotInThisBuild { name: "key vault", feature: "azure" })).await
+}
+
+#[cfg(feature = "azure")]
+const CERTIFICATE: &str = "sandbox.pem";
+
+#[cfg(feature = "azure")]
+impl KeyVaults {
+    fn certificate(&self) -> String {
+        self.folder.path().join(CERTIFICATE).display().to_string()
+    }
+}
+
+#[cfg(feature = "azure")]
+#[async_trait]
+impl Face for KeyVaults {
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "authority": self.sandbox.authority(), "tenant": self.sandbox.tenant(), "client": "sandbox",
+            "secret": self.sandbox.client_secret(), "certificate": self.certificate(),
+            "vault": self.sandbox.vault(stage::KEY_VAULT), "source": self.sandbox.source(stage::KEY_VAULT),
+        })
+    }
+
+    fn lines(&self) -> String {
+        let (authority, tenant) = (self.sandbox.authority(), self.sandbox.tenant());
+        let (secret, source) = (self.sandbox.client_secret(), self.sandbox.source(stage::KEY_VAULT));
+        let certificate = self.certificate();
+        format!(
+            "export AZURE_AUTHORITY_HOST={authority} AZURE_TENANT_ID={tenant} AZURE_CLIENT_ID=sandbox\n\
+             export AZURE_CLIENT_SECRET={secret}\n\
+             export AWS_CA_BUNDLE={certificate} REQUESTS_CA_BUNDLE={certificate} NODE_EXTRA_CA_CERTS={certificate}\n\
+             # lifeboat init --source {source}"
+        )
+    }
+
+    async fn stop(self: Box<Self>) {
+        self.sandbox.shutdown().await;
     }
 }

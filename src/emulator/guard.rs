@@ -21,6 +21,8 @@ const OF_A_PAGE: [HeaderName; 2] = [ORIGIN, HeaderName::from_static("sec-fetch-s
 /// Decides by the head of a request alone, before a byte of its body is read.
 pub(super) struct Guard {
     hosts: Vec<String>,
+    /// What every other name of this server ends with, where it has more than these.
+    below: Option<String>,
     token: String,
 }
 
@@ -29,13 +31,21 @@ impl Guard {
     pub(super) fn new(address: SocketAddr) -> Self {
         let mut token = [0; 16];
         getrandom::fill(&mut token).expect("the system gives randomness");
-        Self { hosts: hosts(address), token: hex::encode(token) }
+        Self { hosts: hosts(address), below: None, token: hex::encode(token) }
     }
 
     /// For an endpoint that belongs to another one, with its token.
-    #[cfg(any(feature = "vault", feature = "gcp"))]
+    #[cfg(any(feature = "vault", feature = "gcp", feature = "azure"))]
     pub(super) fn with_token(address: SocketAddr, token: String) -> Self {
-        Self { hosts: hosts(address), token }
+        Self { hosts: hosts(address), below: None, token }
+    }
+
+    /// That every name below `domain` is this server's too, at its port.
+    #[cfg(feature = "azure")]
+    pub(super) fn with_names_below(self, domain: &str) -> Self {
+        let port = self.hosts.first().and_then(|host| host.rsplit_once(':')).map_or("", |(_, port)| port);
+        let below = Some(format!(".{domain}:{port}"));
+        Self { below, ..self }
     }
 
     /// 32 characters that nobody can guess; new with every start.
@@ -61,7 +71,12 @@ impl Guard {
     }
 
     fn is_own_host(&self, head: &Parts) -> bool {
-        let is_own = |host: &str| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
+        let is_below = |host: &str| {
+            self.below
+                .as_ref()
+                .is_some_and(|below| host.to_ascii_lowercase().strip_suffix(below).is_some_and(|name| !name.is_empty()))
+        };
+        let is_own = |host: &str| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) || is_below(host);
         let mut named = head.headers.get_all(HOST).iter();
         let (Some(host), None) = (named.next(), named.next()) else { return false };
         host.to_str().is_ok_and(is_own) && head.uri.authority().is_none_or(|authority| is_own(authority.as_str()))

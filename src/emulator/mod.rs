@@ -32,6 +32,8 @@ use crate::{
     },
 };
 
+#[cfg(feature = "azure")]
+mod azure;
 mod connections;
 mod control;
 mod control_http;
@@ -57,6 +59,8 @@ mod sts;
 #[cfg(feature = "vault")]
 mod vault;
 
+#[cfg(feature = "azure")]
+pub use azure::{AzureControl, AzureControlError, AzureFault, AzureFaultKind, AzureSandbox, AzureSandboxOptions};
 pub use control::{Control, ControlError};
 pub use diary::WriteCall;
 pub use faces::{Face, FaceOptions, face};

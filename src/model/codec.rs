@@ -38,6 +38,10 @@ pub enum Codec {
     ObjectOfText,
     /// [`Codec::Unwrapped`], and that as its bytes.
     UnwrappedBytes,
+    /// Text as it is, fields as the text of their JSON object, bytes as base64.
+    Plain,
+    /// Undoes [`Codec::Plain`] for bytes: text that is base64 as the bytes, any other as it is.
+    Base64,
 }
 
 impl Codec {

@@ -93,6 +93,15 @@ impl FromStr for PlaceFilter {
         {
             return Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) });
         }
+        // A key vault by its DNS name, perhaps with a port, in a cloud.
+        if let Some((account, cloud)) = text.rsplit_once(':')
+            && CLOUDS.contains(&cloud)
+            && account.contains('.')
+            && account.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok())
+            && is_host(account.split(':').next().unwrap_or_default())
+        {
+            return Ok(Self { account: account.to_owned(), region: Some(cloud.to_owned()) });
+        }
         // A folder of files on a machine.
         if region.is_some_and(|region| region.starts_with('/')) && is_host(account) {
             return Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) });
@@ -108,6 +117,9 @@ impl FromStr for PlaceFilter {
         }
     }
 }
+
+/// The clouds of Azure, as places have them.
+const CLOUDS: [&str; 4] = ["public", "china", "usgov", "private"];
 
 fn is_host(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
@@ -133,6 +145,9 @@ mod tests {
         assert!(vault.short().parse::<PlaceFilter>().unwrap().means(&vault) && !means(&vault.short()));
         let env = Place { provider: "env".into(), account: "web-1".into(), region: "/srv/a:b".into() };
         assert!(env.short().parse::<PlaceFilter>().unwrap().means(&env) && !means("web-1:/srv"));
+        let account = "v1.vault.localhost:4597".to_owned();
+        let azure = Place { provider: "azure".into(), account, region: "private".into() };
+        assert!(azure.short().parse::<PlaceFilter>().unwrap().means(&azure) && !means("a.vault.azure.net:public"));
         assert!(!means("112") && !means("111:eu-west-2") && !means("112:eu-west-1"));
         for text in [
             "",

@@ -4,6 +4,8 @@
 //! built here, so that no library's own reading of the environment counts. What cannot be understood is an error: a
 //! connection past a proxy that was meant is worse than none.
 
+#[cfg(feature = "azure")]
+mod azure;
 mod endpoint;
 mod exceptions;
 #[cfg(feature = "gcp")]
@@ -27,6 +29,8 @@ use std::{
 
 use reqwest::Url;
 
+#[cfg(feature = "azure")]
+pub use azure::AzureSettings;
 pub use endpoint::{Endpoint, endpoint_of, is_set};
 #[cfg(feature = "gcp")]
 pub use gcp::{GcpCredentials, GcpSettings};

@@ -49,8 +49,11 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
         | (Codec::Text, SecretValue::Text(_) | SecretValue::Fields(_))
         | (Codec::Fields | Codec::Object, SecretValue::Fields(_))
         | (Codec::JsonText | Codec::Unwrapped, SecretValue::Text(_) | SecretValue::Bytes(_))
-        | (Codec::TextOrBytes, SecretValue::Text(_))
-        | (Codec::Bytes, SecretValue::Bytes(_)) => Ok(None),
+        | (Codec::TextOrBytes | Codec::Plain, SecretValue::Text(_))
+        | (Codec::Bytes, SecretValue::Bytes(_))
+        | (Codec::Base64, SecretValue::Bytes(_) | SecretValue::Fields(_)) => Ok(None),
+        (Codec::Plain, SecretValue::Bytes(bytes)) => Ok(Some(SecretValue::text(STANDARD.encode(bytes)))),
+        (Codec::Base64, SecretValue::Text(text)) => Ok(STANDARD.decode(text.as_str()).ok().map(SecretValue::bytes)),
         (Codec::Bytes, SecretValue::Text(text) | SecretValue::Fields(text)) => {
             Ok(Some(SecretValue::bytes(text.as_bytes().to_vec())))
         }
@@ -64,7 +67,7 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
             let text = Zeroizing::new(STANDARD.encode(bytes));
             Ok(Some(lone(BYTES, &text)))
         }
-        (Codec::JsonText | Codec::TextOrBytes, SecretValue::Fields(text)) => {
+        (Codec::JsonText | Codec::TextOrBytes | Codec::Plain, SecretValue::Fields(text)) => {
             Ok(Some(SecretValue::Text(Zeroizing::new(text.to_string()))))
         }
         (Codec::Unwrapped, SecretValue::Fields(text)) => Ok(Some(unwrapped(text))),

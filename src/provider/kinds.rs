@@ -1,5 +1,7 @@
 //! The kinds of providers, by the scheme of their addresses: the only place that tells them apart.
 
+#[cfg(feature = "azure")]
+use super::azure;
 #[cfg(all(unix, feature = "dotenv"))]
 use super::dotenv;
 #[cfg(feature = "gcp")]
@@ -19,7 +21,7 @@ struct Known {
 }
 
 /// What an address looks like, in the help of a command.
-pub const FORMS: &str = "aws:REGION|vault:URL|gcp:PROJECT|env:DIR";
+pub const FORMS: &str = "aws:REGION|vault:URL|gcp:PROJECT|azure:VAULT|env:DIR";
 
 #[cfg(feature = "vault")]
 const VAULT: Option<&dyn Kind> = Some(&vault::VaultKind);
@@ -31,16 +33,22 @@ const GCP: Option<&dyn Kind> = Some(&gcp::GcpKind);
 #[cfg(not(feature = "gcp"))]
 const GCP: Option<&dyn Kind> = None;
 
+#[cfg(feature = "azure")]
+const AZURE: Option<&dyn Kind> = Some(&azure::AzureKind);
+#[cfg(not(feature = "azure"))]
+const AZURE: Option<&dyn Kind> = None;
+
 #[cfg(all(unix, feature = "dotenv"))]
 const DOTENV: Option<&dyn Kind> = Some(&dotenv::DotenvKind);
 #[cfg(not(all(unix, feature = "dotenv")))]
 const DOTENV: Option<&dyn Kind> = None;
 
 /// Every kind, one line each.
-static KNOWN: [Known; 4] = [
+static KNOWN: [Known; 5] = [
     Known { scheme: "aws", form: "aws:REGION", feature: "aws", kind: Some(&aws::AwsKind) },
     Known { scheme: "vault", form: "vault:https://HOST:PORT/MOUNT", feature: "vault", kind: VAULT },
     Known { scheme: "gcp", form: "gcp:PROJECT/LOCATION", feature: "gcp", kind: GCP },
+    Known { scheme: "azure", form: "azure:VAULT", feature: "azure", kind: AZURE },
     Known { scheme: "env", form: "env:FOLDER", feature: "dotenv", kind: DOTENV },
 ];
 

@@ -2,6 +2,8 @@
 
 mod alarms;
 pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure;
 mod carried;
 pub mod codec;
 #[cfg(all(unix, feature = "dotenv"))]
@@ -41,8 +43,8 @@ pub use self::{
 };
 use crate::{
     model::{
-        Digest, Existing, Facets, Place, PolicyVerdict, Presence, Record, Secret, SecretValue, Step, VersionFacets,
-        Withheld,
+        Codec, Digest, Existing, Facets, Place, PolicyVerdict, Presence, Record, Secret, SecretValue, Step, Version,
+        VersionFacets, Withheld,
     },
     text,
 };
@@ -255,6 +257,15 @@ pub fn settings(facets: &Facets) -> BTreeMap<String, String> {
     if facets.other.get("check_and_set").and_then(serde_json::Value::as_bool) == Some(true) {
         settings.insert("cas_required".to_owned(), "true".to_owned());
     }
+    for (id, of_version) in facets.other.get("azure").and_then(|own| own["versions"].as_object()).into_iter().flatten()
+    {
+        for (name, value) in of_version.as_object().into_iter().flatten() {
+            match value.as_object() {
+                Some(tags) => settings.extend(tags.iter().map(|(key, value)| (format!("{id}.tag.{key}"), text(value)))),
+                None => drop(settings.insert(format!("{id}.{name}"), text(value))),
+            }
+        }
+    }
     if let Some(mode) = facets.other.get("file").and_then(|file| file.get("mode")).map(text) {
         settings.insert("mode".to_owned(), mode);
     }
@@ -263,6 +274,15 @@ pub fn settings(facets: &Facets) -> BTreeMap<String, String> {
     }
     settings
 }
+
+/// How a version is written whose value is bytes that a kind of texts keeps as base64, and says so.
+fn decoded(facets: &Facets, version: &Version) -> Option<Codec> {
+    let of_version = &facets.other.get("azure")?["versions"][&version.id];
+    (of_version["content_type"].as_str()? == BASE64).then_some(Codec::Base64)
+}
+
+/// The content type of bytes as base64.
+const BASE64: &str = "application/octet-stream;base64";
 
 /// What kind of failure a provider reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -106,6 +106,11 @@ pub trait Rules: Send + Sync {
         true
     }
 
+    /// Whether two names that differ by case alone are one.
+    fn folds_case(&self) -> bool {
+        false
+    }
+
     /// Whether it is the credentials that decide which account an address leads to.
     fn is_by_credentials(&self) -> bool {
         false

@@ -1,5 +1,7 @@
 //! The plan: everything a restore will do, decided before anything is written. Pure; holds no value.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -148,13 +150,21 @@ pub fn make(manifest: &Chosen, found: &Found, options: &Options) -> Result<Plan,
     let (mut references, mut inventory) = (References::default(), Inventory::default());
     let mut last: Option<(String, String)> = None;
     let mut all_left_out = true;
+    let mut seen = HashSet::new();
     for wanted in found.wanted.walk()? {
         let Wanted { name, record } = wanted?;
         if let Some((_, first)) = last.take_if(|(taken, _)| *taken == name) {
             return Err(PlanError::Clash { name, first, second: record.secret.name });
         }
+        // Two that differ by case alone are one there: the first of them has the name.
+        let folded = rules.folds_case().then(|| Digest::of(name.to_ascii_lowercase().as_bytes()));
+        let is_taken = folded.is_some_and(|folded| !seen.insert(folded));
         let existing = there.next_if(|it| it.as_ref().is_ok_and(|it| it.secret.name == name)).transpose()?;
-        let secret = plan_secret(&record, existing.as_ref(), rules, &context);
+        let mut secret = plan_secret(&record, existing.as_ref(), rules, &context);
+        if is_taken && secret.is_verified() {
+            secret =
+                secret.refused("another secret has this name but for capitals, and here they are one (--name-map)");
+        }
         last = Some((name, record.secret.name));
         all_left_out &= matches!(secret.outcome, Outcome::LeftOut(_));
         references.add(&secret, rules);
@@ -209,6 +219,13 @@ impl SecretPlan {
     /// Whether it stays unrestored although it was asked for.
     pub fn is_refused(&self) -> bool {
         matches!(self.outcome, Outcome::Conflict(_) | Outcome::Impossible(_))
+    }
+
+    /// The same without a write, for a reason.
+    fn refused(self, reason: &str) -> Self {
+        let outcome = Outcome::Impossible(reason.to_owned());
+        let (first, then, last, lost) = Default::default();
+        Self { outcome, first, then, last, lost, ..self }
     }
 
     /// Whether it is there afterwards, so that it can be verified.

@@ -39,10 +39,11 @@ const NAMES: [&str; 2] = ["conformance-one", "conformance-two"];
 /// A record of another place of the same kind, with the values that its kind has.
 fn record(place: &Place, name: &str, values: &[&str]) -> (Record, Vec<SecretValue>) {
     let is_aws = place.provider == "aws";
+    let is_text = is_aws || place.provider == "azure";
     let values: Vec<SecretValue> = values
         .iter()
         .map(|value| {
-            if is_aws {
+            if is_text {
                 SecretValue::text((*value).into())
             } else if !rules(&place.provider).unwrap().has_text() {
                 SecretValue::bytes(value.as_bytes().to_vec())
@@ -287,6 +288,14 @@ async fn a_real_openbao_server_conforms() {
     );
     let vault = lifeboat::provider::vault::Vault::connect(&address.parse().unwrap(), None).await.unwrap();
     conforms(&Kind::new(vault).await).await;
+}
+
+#[cfg(feature = "azure")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandboxs_key_vault_conforms() {
+    let world = crate::azure_face::World::start().await;
+    let kind = Kind::new(world.connect("conformance").await).await;
+    conforms(&kind).await;
 }
 
 /// The rights that docs/vault.md names, and no other.

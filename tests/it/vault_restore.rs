@@ -183,7 +183,7 @@ async fn what_was_begun_is_completed_from_wherever_it_stopped() {
 }
 
 /// Secrets of every form that AWS has.
-fn plant(sandbox: &Sandbox) {
+pub fn plant(sandbox: &Sandbox) {
     let control = sandbox.control();
     let id = |number: u32| format!("{number:08}-0000-4000-8000-000000000000");
     let version = |number: u32, stages: &[&str], value: Json| {
@@ -226,7 +226,7 @@ fn plant(sandbox: &Sandbox) {
 }
 
 /// Everything of a region, without what AWS chooses itself.
-async fn estate(sandbox: &Sandbox, region: &str) -> BTreeMap<String, Json> {
+pub async fn estate(sandbox: &Sandbox, region: &str) -> BTreeMap<String, Json> {
     let credentials = StaticCredentials { access_key: "111111111111".into(), secret_key: "x".to_owned().into() };
     let settings = AwsSettings {
         endpoint: Some(sandbox.endpoint()),

@@ -1,5 +1,7 @@
 //! Stages on the sandbox, for `lifeboat demo`: places with made-up secrets that are lost, and others that take them.
 
+#[cfg(feature = "azure")]
+mod azure_estate;
 mod estate;
 #[cfg(feature = "gcp")]
 mod gcp_estate;
@@ -13,6 +15,8 @@ use std::{io, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
+#[cfg(feature = "azure")]
+pub(super) use self::azure_estate::{KEY_VAULT, fill as fill_key_vault};
 pub(super) use self::estate::Estate;
 #[cfg(feature = "gcp")]
 pub(super) use self::gcp_estate::{GcpEstate, PROJECT};

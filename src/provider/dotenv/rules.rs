@@ -21,7 +21,7 @@ const LONGEST_PART: usize = 200;
 /// The setting of the permission bits, as four octal digits.
 pub(super) const MODE: &str = "mode";
 /// What of other kinds is kept beside a secret and [`settings`] knows.
-const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "kv", "settings"];
+const KNOWN_OTHERS: [&str; 6] = ["keep", "check_and_set", "file", "kv", "settings", "azure"];
 
 impl Rules for DotenvRules {
     fn name_fault(&self, _source: &Place, wanted: &str, name: &str) -> Option<String> {
@@ -183,6 +183,7 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
     let version = chosen(record, context);
     if let Some((version, value)) = version.and_then(|version| Some((version, ValueRef::of(version)?))) {
         let codec = if context.source.provider == SCHEME { Codec::AsIs } else { Codec::Bytes };
+        let codec = crate::provider::decoded(&record.secret.facets, version).unwrap_or(codec);
         wish.desired.versions.push(DesiredVersion {
             id: version.id.clone(),
             source: version.id.clone(),

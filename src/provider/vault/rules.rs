@@ -244,7 +244,8 @@ fn append(desired: &Desired, id: &str, newest: &mut u64) -> Planned {
             write: Step::Append { name, version, behind, placeholder: false },
             value: Some(value),
             source: Some(known.source.clone()),
-            codec: crate::model::Codec::AsIs,
+            // As it is, if it is fields.
+            codec: crate::model::Codec::Fields,
         },
         None => Planned::plain(Step::Append { name, version, behind, placeholder: true }),
     }

@@ -20,7 +20,7 @@ const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 512;
 
 /// What of other kinds is kept beside a secret and [`settings`] knows.
-const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "engine", "settings"];
+const KNOWN_OTHERS: [&str; 6] = ["keep", "check_and_set", "file", "engine", "settings", "azure"];
 
 /// The key that a record is to be.
 pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {

@@ -39,6 +39,10 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
     facets(&mut wish, &secret.facets, context);
     versions(&mut wish, record, before.as_ref(), context);
     for version in &record.versions {
+        if version.facets.other.get("state").is_some_and(|state| state == "disabled") && ValueRef::of(version).is_some()
+        {
+            wish.note(format!("version {} was disabled in the source: here it can be read", version.id));
+        }
         if let ValueState::Withheld { reason } = version.value {
             carried.withheld.insert(version.id.clone(), reason);
         }
@@ -93,7 +97,7 @@ fn facets(wish: &mut Wish, facets: &Facets, context: &Context<'_>) {
 }
 
 /// What other kinds keep beside a secret, and [`settings`] carries.
-const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "engine", "settings"];
+const KNOWN_OTHERS: [&str; 6] = ["keep", "check_and_set", "file", "engine", "settings", "azure"];
 
 /// Settings of another kind stand beside the secret for the way back; here they do nothing.
 fn settings(wish: &mut Wish, secret: &crate::model::Secret, carried: &mut Carried) {
@@ -122,7 +126,8 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
                     _ => (new_id(&record.secret.name, version, &context.source.provider), own_labels(version)),
                 };
                 let (source, current) = (version.id.clone(), version.is_current() || context.options.version.is_some());
-                let codec = codec_of(&version.id, value.kind, before);
+                let codec = crate::provider::decoded(&record.secret.facets, version)
+                    .unwrap_or_else(|| codec_of(&version.id, value.kind, before));
                 kept.push(DesiredVersion { id, source, current, labels, value, codec });
                 None
             }
@@ -194,7 +199,8 @@ fn new_id(name: &str, version: &Version, kind: &str) -> String {
     if let Ok(number) = version.id.parse::<u64>() {
         return format!("{kind}-{number:08}-{}", &hex::encode(Sha256::digest(name))[..32]);
     }
-    let id = format!("{kind}-{}", version.id);
+    // The ids of a key vault, and those that it stands for, are ids here.
+    let id = if kind == "azure" { version.id.clone() } else { format!("{kind}-{}", version.id) };
     let is_id = ID.contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if is_id { id } else { hex::encode(Sha256::digest(format!("{name}\0{}", version.id))) }
 }

@@ -1,0 +1,198 @@
+//! Restores into key vaults by the command line: from another one, from AWS and from a Vault, and back.
+#![cfg(all(feature = "azure", feature = "vault"))]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
+use lifeboat::emulator::{Sandbox, SandboxOptions};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    azure_face::World,
+    command::{Desk, Ran, SHEETS, binary},
+    servers::Bao,
+    vault_restore::{estate, plant},
+};
+
+const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
+
+/// A desk that signs in at the sandbox.
+struct Host<'w> {
+    world: &'w World,
+    desk: Desk,
+}
+
+impl<'w> Host<'w> {
+    fn new(world: &'w World, aws: &str) -> Self {
+        Self { world, desk: Desk::new(aws, "111111111111") }
+    }
+
+    fn run(&self, words: &str) -> Ran {
+        let mut command = self.desk.command(binary());
+        let sandbox = &self.world.sandbox;
+        command.env("AZURE_AUTHORITY_HOST", sandbox.authority()).env("AZURE_CLIENT_ID", "backup");
+        command.env("AZURE_CLIENT_SECRET", sandbox.client_secret()).env("AWS_CA_BUNDLE", self.world.certificate());
+        self.desk.finish(command.env("VAULT_TOKEN", Bao::ROOT).args(words.split_whitespace()))
+    }
+
+    fn init(&self, source: &str) {
+        self.run(&format!("init --repo repository {PEOPLE} --sheets sheets --yes --source {source}")).expect(0);
+    }
+}
+
+/// What a restore can bring back: everything but the ids, and the tag that stands for them.
+fn lasting(estate: &Json) -> Json {
+    let mut estate = estate.clone();
+    for (_, secret) in estate.as_object_mut().unwrap() {
+        let versions = secret["versions"].as_array_mut().unwrap();
+        for version in versions.iter_mut() {
+            version["tags"].as_object_mut().unwrap().remove("lifeboat-version");
+        }
+        versions.sort_by_key(Json::to_string);
+    }
+    estate
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_is_captured_and_restored_into_another_and_nothing_is_written_twice() {
+    let world = World::start().await;
+    let told = world.python("azure_seed.py", "prod").await;
+    let before = world.python("azure_dump.py", "prod").await;
+    let host = Host::new(&world, "http://127.0.0.1:9");
+    host.init(&world.sandbox.source("prod"));
+    // One secret is deleted, and a vault shows no version of it.
+    let first = host.run("snapshot --json").expect(3).json();
+    let names = told["names"].as_array().unwrap().len();
+    assert_eq!(
+        (&first["counts"]["captured"], &first["counts"]["listed"]),
+        (&json!(names), &json!(names + 1)),
+        "{first}"
+    );
+    let second = host.run("snapshot --json").expect(3).json();
+    assert_eq!(second["counts"]["values_read"], 0, "{second}");
+    host.run("check").expect(0);
+    let target = world.sandbox.source("copy");
+    let restore = format!("restore --to {target} --yes --json {SHEETS}");
+    let told = host.run(&restore).expect(3).json();
+    assert_eq!(told["verification"]["differences"], json!([]), "{told}");
+    assert_eq!(told["counts"]["created"], json!(names), "{told}");
+    assert_eq!(lasting(&world.python("azure_dump.py", "copy").await), lasting(&before));
+    world.sandbox.control().reset_calls();
+    let again = host.run(&restore).expect(3).json();
+    assert_eq!((&again["writes"], &again["counts"]["identical"]), (&json!(0), &json!(names)), "{again}");
+    assert!(world.sandbox.control().calls().keys().all(|call| call.starts_with("GET")));
+    let itself = world.sandbox.source("PROD");
+    host.run(&format!("restore --to {itself} --yes {SHEETS}")).expect(4).says("the target is the source itself");
+    let printed = String::from_utf8_lossy(&host.desk.printed()).into_owned();
+    assert!(!printed.contains(world.sandbox.client_secret()) && !printed.contains("password"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn across_from_aws_to_azure_and_back() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    plant(&sandbox);
+    let world = World::start().await;
+    let host = Host::new(&world, &sandbox.endpoint());
+    host.init("aws:eu-central-1");
+    host.run("snapshot").expect(0);
+    let target = world.sandbox.source("aws");
+    let told = host.run(&format!("restore --to {target} --yes --json {SHEETS}")).expect(3).json();
+    // A vault keeps no secret without a version.
+    assert_eq!((&told["counts"]["created"], &told["counts"]["cannot"]), (&json!(8), &json!(1)), "{told}");
+    assert_eq!(told["verification"]["differences"], json!([]), "{told}");
+    let there = world.python("azure_dump.py", "aws").await;
+    assert_eq!(there["app-x2F-rolled-back"]["current"], "one");
+    assert_eq!(there["app-x2F-binary"]["versions"][0]["type"], "application/octet-stream;base64");
+    assert_eq!(there["app-x2F-many"]["versions"].as_array().unwrap().len(), 30);
+    let back = Host::new(&world, &sandbox.endpoint());
+    back.init(&target);
+    back.run("snapshot").expect(0);
+    let told = back.run(&format!("restore --to aws:us-west-2 --account 111111111111 --yes --json {SHEETS}")).json();
+    assert_eq!(told["verification"]["differences"], json!([]), "{told}");
+    let (mut before, after) = (estate(&sandbox, "eu-central-1").await, estate(&sandbox, "us-west-2").await);
+    before.remove("empty").unwrap();
+    for (name, secret) in &before {
+        assert_eq!(after.get(name), Some(secret), "{name}");
+    }
+    assert_eq!(after.len(), before.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn across_from_a_vault_to_azure_and_back() {
+    let bao = Bao::start();
+    for number in 1..=5 {
+        bao.run(&["kv", "put", "secret/app/db", &format!("v={number}")]);
+    }
+    bao.run(&["kv", "destroy", "-versions=2", "secret/app/db"]);
+    bao.run(&["kv", "delete", "-versions=3", "secret/app/db"]);
+    bao.run(&["kv", "metadata", "put", "-max-versions=9", "-custom-metadata=owner=us", "secret/app/db"]);
+    let world = World::start().await;
+    let host = Host::new(&world, "http://127.0.0.1:9");
+    host.init(&format!("vault:{}/secret", bao.endpoint));
+    host.run("snapshot").expect(0);
+    let target = world.sandbox.source("bao");
+    let told = host.run(&format!("restore --to {target} --yes --json {SHEETS}")).expect(3).json();
+    assert_eq!(told["verification"]["differences"], json!([]), "{told}");
+    let there = world.python("azure_dump.py", "bao").await;
+    assert_eq!(there["app-x2F-db"]["current"], r#"{"v":"5"}"#);
+    let back = Host::new(&world, "http://127.0.0.1:9");
+    back.init(&target);
+    back.run("snapshot").expect(0);
+    bao.run(&["secrets", "enable", "-path=back", "kv-v2"]);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let told = back.run(&format!("restore --to vault:{}/back --yes --json {SHEETS}", bao.endpoint)).json();
+    assert_eq!(told["verification"]["differences"], json!([]), "{told}");
+    let metadata = bao.run(&["kv", "metadata", "get", "-format=json", "back/app/db"]);
+    let metadata: Json = serde_json::from_str(&metadata).unwrap();
+    let metadata = &metadata["data"];
+    assert_eq!((&metadata["current_version"], &metadata["max_versions"]), (&json!(5), &json!(9)), "{metadata}");
+    assert_eq!(metadata["custom_metadata"], json!({ "owner": "us" }));
+    assert_eq!(metadata["versions"]["2"]["destroyed"], true);
+    assert!(metadata["versions"]["3"]["deletion_time"].as_str().unwrap().starts_with("20"), "{metadata}");
+    assert_eq!(bao.run(&["kv", "get", "-field=v", "-version=4", "back/app/db"]).trim(), "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn across_from_aws_to_azure_the_second_of_two_names_that_differ_by_case_is_refused() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    for name in ["app/Key", "app/key"] {
+        sandbox.control().put("111111111111", "eu-central-1", name, name).unwrap();
+    }
+    let world = World::start().await;
+    let host = Host::new(&world, &sandbox.endpoint());
+    host.init("aws:eu-central-1");
+    host.run("snapshot").expect(0);
+    let restore = format!("restore --to {} --yes --json {SHEETS}", world.sandbox.source("folded"));
+    let told = host.run(&restore).expect(3).json();
+    assert_eq!((&told["counts"]["created"], &told["counts"]["cannot"]), (&json!(1), &json!(1)), "{told}");
+    let there = world.python("azure_dump.py", "folded").await;
+    assert_eq!(there["app-x2F-Key"]["current"], "app/Key", "and the first one is whole");
+    assert_eq!(there.as_object().unwrap().len(), 1);
+}
+
+/// `lifeboat sandbox --azure --seed`, and what it printed.
+#[test]
+fn a_host_backs_up_the_vault_of_the_sandbox_command() {
+    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let mut command = desk.command(binary());
+    command.args(["sandbox", "--listen", "127.0.0.1:0", "--azure=127.0.0.1:0", "--seed", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    let told: Json = serde_json::from_str(&line).unwrap();
+    let text = |name: &str| told["azure"][name].as_str().unwrap().to_owned();
+    let run = |words: &str| {
+        let mut command = desk.command(binary());
+        command.env("AZURE_AUTHORITY_HOST", text("authority")).env("AZURE_CLIENT_ID", text("client"));
+        command.env("AZURE_CLIENT_SECRET", text("secret")).env("AWS_CA_BUNDLE", text("certificate"));
+        desk.finish(command.args(words.split_whitespace()))
+    };
+    run(&format!("init --repo repository {PEOPLE} --sheets sheets --yes --source {}", text("source"))).expect(0);
+    let told = run("snapshot --json").expect(3).json();
+    assert_eq!((&told["counts"]["captured"], &told["counts"]["values_read"]), (&json!(9), &json!(36)), "{told}");
+    let role = run("doctor --policy backup").expect(0).out;
+    assert!(role.contains("readMetadata") && !role.contains("setSecret"), "{role}");
+    drop(child.kill());
+    drop(child.wait());
+}
