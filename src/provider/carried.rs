@@ -52,9 +52,14 @@ impl Carried {
         (pieces.len() <= room).then(|| pieces.iter().enumerate().map(piece).collect())
     }
 
+    /// Whether a key is one that a piece can have.
+    pub fn is_piece(key: &str) -> bool {
+        number(key).is_some()
+    }
+
     /// What tags hold of it, and the other tags.
     pub fn read(tags: &[Tag]) -> (Option<Self>, Vec<Tag>) {
-        let number = |tag: &Tag| tag.key.strip_prefix(KEY)?.parse::<usize>().ok();
+        let number = |tag: &Tag| number(&tag.key);
         let mut pieces: Vec<(usize, &str)> =
             tags.iter().filter_map(|tag| Some((number(tag)?, tag.value.as_str()))).collect();
         pieces.sort_unstable();
@@ -69,6 +74,11 @@ impl Carried {
             _ => (None, tags.to_vec()),
         }
     }
+}
+
+/// The number of a piece.
+fn number(key: &str) -> Option<usize> {
+    key.strip_prefix(KEY)?.parse().ok()
 }
 
 /// Tells a whole text from one that lacks a piece.

@@ -8,6 +8,8 @@
     reason = "a test ends at the first surprise and says what it saw"
 )]
 
+mod across;
+mod across_estates;
 mod alarms;
 mod architecture;
 mod aws_listing;

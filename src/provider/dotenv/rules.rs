@@ -33,6 +33,9 @@ impl Rules for DotenvRules {
         let Some(version) = chosen(record, context) else {
             return Some("no version is the current one (use --version to restore one of them)".into());
         };
+        if let Some(how) = version.withheld_since().filter(|_| context.options.version.is_none()) {
+            return Some(format!("its current version is {how} in the source (use --version to restore one of them)"));
+        }
         match &version.value {
             ValueState::Stored { size, .. } if *size as usize > super::file::LARGEST => {
                 Some(format!("its value has {size} bytes; a file of secrets takes at most {}", super::file::LARGEST))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{client::About, rules::STATE};
+use super::client::About;
 use crate::{
     clock::{Clock as _, SystemClock},
     model::{Digest, Existing, Facets, Secret, Tag, ValueState, Version, VersionFacets, Withheld},
@@ -141,7 +141,7 @@ impl Row {
 
     /// Its state as a facet: it stays true of a version whose value was captured before.
     pub(super) fn facets(&self, now: Timestamp) -> VersionFacets {
-        let state = self.state(now).map(|state| (STATE.to_owned(), json!(state)));
+        let state = self.state(now).map(|state| (Version::STATE.to_owned(), json!(state)));
         VersionFacets { keys: Vec::new(), other: state.into_iter().collect() }
     }
 

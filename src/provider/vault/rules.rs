@@ -19,8 +19,6 @@ pub struct VaultRules;
 /// The key of the metadata that a restore gives a key before its versions, and takes away after them: it tells what it began
 /// from what is another's.
 pub(super) const BEGUN: &str = "lifeboat.restore";
-/// The facet of a version that is deleted or destroyed, whatever is known of its value.
-pub(super) const STATE: &str = "state";
 /// Versions that the engine keeps where nothing is set.
 pub(super) const DEFAULT_MOST: u64 = 10;
 /// What nothing set means, setting by setting.
@@ -74,7 +72,7 @@ impl Rules for VaultRules {
             if version.current {
                 state.current = Some(version.id.clone());
             }
-            if let Some(how) = wish::state_of(version) {
+            if let Some(how) = version.withheld() {
                 state.withheld.insert(version.id.clone(), how);
             }
         }

@@ -36,8 +36,8 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
     facets(&mut wish, &secret.facets, context);
     versions(&mut wish, record, before.as_ref(), context);
     for version in &record.versions {
-        if let ValueState::Withheld { reason } = version.value {
-            carried.withheld.insert(version.id.clone(), reason);
+        if let Some(how) = version.withheld() {
+            carried.withheld.insert(version.id.clone(), how);
         }
     }
     settings(&mut wish, secret, &mut carried);
@@ -109,7 +109,10 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
         None => true,
     };
     for version in record.versions.iter().filter(is_wanted) {
+        // A value that was captured before its version was deleted is not given to applications again unless a person asks.
+        let since = version.withheld_since().filter(|_| context.options.version.is_none());
         let lost = match (&version.value, ValueRef::of(version)) {
+            _ if since.is_some() => since.map(|how| format!("it is {how} in the source")),
             (ValueState::Stored { size, .. }, _) if *size > LARGEST => {
                 Some(format!("its value has {size} bytes; AWS takes at most {LARGEST}"))
             }
@@ -192,7 +195,9 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
             && !is_system(tag)
             && [&tag.key, &tag.value].iter().all(|text| text.chars().all(names::is_tag_character))
     };
-    let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(fits);
+    // A person's own tag may have the name that a piece would get.
+    let is_apart = |tag: &Tag| carried.is_none() || !Carried::is_piece(&tag.key);
+    let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(|tag| fits(tag) && is_apart(tag));
     let Some(mut carried) = carried else {
         for tag in &odd {
             wish.lose(&format!("tag {}", tag.key), "AWS takes no such tag");
