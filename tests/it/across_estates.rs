@@ -47,6 +47,8 @@ pub struct Told {
     pub lost: Vec<Lost>,
     pub notes: Vec<String>,
     pub refused: Option<String>,
+    /// The versions of the stay, and what they were before.
+    pub stay: BTreeMap<String, String>,
 }
 
 impl Told {
@@ -336,7 +338,7 @@ fn aws_tags() -> impl Strategy<Value = Vec<Tag>> {
     prop_oneof![6 => tags(5), 1 => tags(50)]
 }
 
-fn aws_facets() -> impl Strategy<Value = Facets> {
+fn aws_facets(api: bool) -> impl Strategy<Value = Facets> {
     let maybe = |text: &'static str| prop_oneof![3 => Just(None), 1 => Just(Some(text.to_owned()))];
     let description =
         prop_oneof![2 => Just(None), 2 => "[ -~ß🔑]{0,40}".prop_map(Some), 1 => Just(Some("d".repeat(2_048)))];
@@ -350,10 +352,10 @@ fn aws_facets() -> impl Strategy<Value = Facets> {
         })),
     ];
     let replica = Replica { region: "us-east-1".into(), key: None, status: Some("InSync".into()) };
-    let replicas = prop_oneof![5 => Just(Vec::new()), 1 => Just(vec![replica])];
+    let replicas = prop_oneof![5 => Just(Vec::new()), u32::from(!api) => Just(vec![replica])];
     let key = maybe("arn:aws:kms:eu-central-1:111111111111:key/00000000-0000-4000-8000-000000000000");
     let policy = maybe("{\"Version\":\"2012-10-17\",\"Statement\":[]}");
-    let other = prop_oneof![9 => Just(BTreeMap::new()), 1 => Just(BTreeMap::from([("annotations".to_owned(), json!({"a": 1}))]))];
+    let other = prop_oneof![9 => Just(BTreeMap::new()), u32::from(!api) => Just(BTreeMap::from([("annotations".to_owned(), json!({"a": 1}))]))];
     (description, key, aws_tags(), policy, rotation, replicas, maybe("SalesforceClientSecret"), other).prop_map(
         |(description, key, tags, policy, rotation, replicas, r#type, other)| Facets {
             description,
@@ -378,7 +380,7 @@ pub fn aws(api: bool) -> impl Strategy<Value = One> {
         1 => words(&["a//b", "/a", "a/", "a/../b", "./a", "x+y=z@w._-"]),
         1 => Just("n".repeat(512)),
     ];
-    (name, aws_facets(), count, any::<u64>()).prop_flat_map(move |(name, facets, count, seed)| {
+    (name, aws_facets(api), count, any::<u64>()).prop_flat_map(move |(name, facets, count, seed)| {
         let values = vec((aws_value(), 0..12_u8, any::<bool>()), count);
         values.prop_map(move |values| {
             let count = values.len();

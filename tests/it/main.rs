@@ -10,6 +10,7 @@
 
 mod across;
 mod across_estates;
+mod across_pipeline;
 mod alarms;
 mod architecture;
 mod aws_listing;
@@ -118,6 +119,7 @@ mod status;
 mod storage_odd;
 mod storage_servers;
 mod stub;
+mod toy;
 mod turns;
 mod typing;
 mod vault;

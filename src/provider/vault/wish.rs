@@ -286,14 +286,17 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
     let mut pieces = Vec::new();
     match carried {
         Some(mut carried) => {
-            if !odd.is_empty() {
-                let keys: Vec<&str> = odd.iter().map(|tag| tag.key.as_str()).collect();
-                wish.note(format!("tags that are no custom metadata are kept in lifeboat.*: {}", keys.join(", ")));
-                carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            let keys: Vec<String> = odd.iter().map(|tag| tag.key.clone()).collect();
+            carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            let (tags, lost) = carried.squeezed(MOST_TAGS / 2, LONGEST_VALUE);
+            pieces = tags;
+            for what in &lost {
+                wish.lose(what, "what a Vault has no place for does not fit into custom metadata");
             }
-            match carried.tags(MOST_TAGS / 2, LONGEST_VALUE) {
-                Some(tags) => pieces = tags,
-                None => wish.lose("metadata", "what a Vault has no place for does not fit into custom metadata"),
+            let is_kept = |key: &&str| !lost.contains(&format!("tag {key}")) && !pieces.is_empty();
+            let keys: Vec<&str> = keys.iter().map(String::as_str).filter(is_kept).collect();
+            if !keys.is_empty() {
+                wish.note(format!("tags that are no custom metadata are kept in lifeboat.*: {}", keys.join(", ")));
             }
         }
         None => odd.iter().for_each(|tag| wish.lose(&format!("tag {}", tag.key), "it is no custom metadata")),

@@ -206,19 +206,20 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
         wish.desired.tags = fitting;
         return;
     };
-    if !odd.is_empty() {
-        let keys: Vec<&str> = odd.iter().map(|tag| tag.key.as_str()).collect();
-        wish.note(format!("metadata that AWS takes as no tag is kept in the tags lifeboat.*: {}", keys.join(", ")));
-        carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
-    }
+    let keys: Vec<String> = odd.iter().map(|tag| tag.key.clone()).collect();
+    carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
     let room = MOST_TAGS.saturating_sub(fitting.len()).max(MOST_TAGS / 2);
-    if let Some(pieces) = carried.tags(room, LONGEST_VALUE) {
-        surplus(wish, &mut fitting, MOST_TAGS - pieces.len());
-        fitting.extend(pieces);
-    } else {
-        wish.lose("metadata", "what AWS has no place for does not fit into its tags");
-        surplus(wish, &mut fitting, MOST_TAGS);
+    let (pieces, lost) = carried.squeezed(room, LONGEST_VALUE);
+    for what in &lost {
+        wish.lose(what, "what AWS has no place for does not fit into its tags");
     }
+    let is_kept = |key: &&str| !lost.contains(&format!("tag {key}")) && !pieces.is_empty();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).filter(is_kept).collect();
+    if !keys.is_empty() {
+        wish.note(format!("metadata that AWS takes as no tag is kept in the tags lifeboat.*: {}", keys.join(", ")));
+    }
+    surplus(wish, &mut fitting, MOST_TAGS - pieces.len());
+    fitting.extend(pieces);
     wish.desired.tags = fitting;
 }
 
