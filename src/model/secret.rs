@@ -165,6 +165,14 @@ impl Version {
     /// The facet that says what keeps everybody from its value in the source, whatever is known of the value.
     pub const STATE: &'static str = "state";
 
+    /// The facet that says when the source deletes it of its own accord.
+    pub const UNTIL: &'static str = "until";
+
+    /// When the source deletes it of its own accord.
+    pub fn until(&self) -> Option<&str> {
+        self.facets.other.get(Self::UNTIL)?.as_str()
+    }
+
     /// What keeps everybody from its value in the source, also where the value was captured before that.
     pub fn withheld(&self) -> Option<Withheld> {
         let told = self.facets.other.get(Self::STATE).and_then(|state| Withheld::deserialize(state).ok());

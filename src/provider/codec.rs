@@ -10,6 +10,7 @@ use serde::{
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
+use super::keys;
 use crate::model::{Codec, SecretValue};
 
 /// The field of a text that is no object.
@@ -36,6 +37,13 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
         | (Codec::JsonText | Codec::Unwrapped, SecretValue::Text(_) | SecretValue::Bytes(_))
         | (Codec::TextOrBytes, SecretValue::Text(_))
         | (Codec::Bytes, SecretValue::Bytes(_)) => Ok(None),
+        (Codec::Contents, SecretValue::Bytes(_)) => Ok(None),
+        (Codec::Contents, SecretValue::Text(text)) => Ok(Some(SecretValue::bytes(text.as_bytes().to_vec()))),
+        (Codec::Contents, SecretValue::Fields(text)) => Ok(Some(SecretValue::bytes(unwrapped(text).expose().to_vec()))),
+        (Codec::Keys(_), SecretValue::Fields(_)) => Ok(None),
+        (Codec::Keys(dialect), value) => Ok(Some(SecretValue::Fields(keys::object(value.expose(), dialect)?))),
+        (Codec::KeysText(dialect), value) => Ok(Some(SecretValue::Text(keys::object(value.expose(), dialect)?))),
+        (Codec::Lines(dialect), value) => keys::lines(value.expose(), dialect).map(Some),
         (Codec::Bytes, SecretValue::Text(text) | SecretValue::Fields(text)) => {
             Ok(Some(SecretValue::bytes(text.as_bytes().to_vec())))
         }
@@ -305,7 +313,7 @@ mod tests {
         assert!(!is_same(&fields(r#"{"a":1.5}"#), &fields(r#"{"a":1}"#)));
         assert!(!is_same(&fields(r#"{"a":9007199254740993}"#), &fields(r#"{"a":9007199254740992.0}"#)));
         assert!(!is_same(&fields(r#"{"a":1,"b":2}"#), &fields(r#"{"a":1}"#)));
-        assert!(!is_same(&fields("{"a":[1]}"), &fields("{"a":[1,2]}")));
+        assert!(!is_same(&fields(r#"{"a":[1]}"#), &fields(r#"{"a":[1,2]}"#)));
         assert!(!is_same(&fields(r#"{"a":1}"#), &fields(r#"{"a":2}"#)));
         assert!(!is_same(&fields(r#"{"a":1}"#), &fields(r#"{"a":"1"}"#)));
         assert!(!is_same(&fields("{}"), &SecretValue::text("{}".into())));

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod dotenv;
 mod expand;
 mod held;
+mod keys;
 mod kind;
 mod kinds;
 pub mod memory;
@@ -135,6 +136,14 @@ pub trait Target: Send + Sync {
     /// The provider's refusal, after retries where a retry can help.
     async fn apply(&self, step: &Step, at: Option<&str>, value: Option<&SecretValue>)
     -> Result<Applied, ProviderError>;
+
+    /// Ends a restore that was carried out whole: what was noted so that it could be continued is not needed any more.
+    ///
+    /// # Errors
+    /// It cannot be taken away.
+    async fn finish(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }
 
 /// What came of a step.

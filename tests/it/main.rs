@@ -34,6 +34,7 @@ mod custody_reseal;
 mod custody_signer;
 mod dialects;
 mod dotenv;
+mod dotenv_across;
 mod drill;
 mod drill_account;
 mod drill_cli;

@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as ValueError};
 
 use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
+    dialect::Dialect,
     fsutil,
     provider::Address,
     restore::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
@@ -28,6 +29,7 @@ Examples:
   lifeboat restore --to aws:eu-west-1 --include app/database --version AWSPREVIOUS \\
       --on-conflict new-version --share sheets/
   lifeboat restore --to vault:https://vault.example.com/secret --share sheets/
+  lifeboat restore --to vault:https://vault.example.com/secret --env-keys dotenv --share sheets/
   lifeboat restore --to aws:eu-west-1 --name-prefix restored/ \\
       --kms-map alias/app=alias/app-west --share sheets/
 
@@ -80,6 +82,11 @@ pub struct Args {
     #[arg(long, value_name = "WHAT", default_value = "keep",
         value_parser = words::<VersionNumbers, 2>(["keep", "compact"]))]
     pub version_numbers: VersionNumbers,
+    /// Restore between .env files and another kind as keys that this reader reads, one JSON object for each file; without it
+    /// as whole files
+    #[arg(long, value_name = "DIALECT",
+        value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::as_str)))]
+    pub env_keys: Option<String>,
     /// Which resource policies to restore; safe leaves out those that are public or would lock you out
     #[arg(long, value_name = "WHICH", default_value = "safe",
         value_parser = words::<Policies, 3>(["safe", "all", "none"]))]
@@ -172,6 +179,7 @@ impl Args {
             deletion: self.deletion_state,
             version_numbers: self.version_numbers,
             marks: false,
+            keys: self.env_keys.clone(),
         })
     }
 }

@@ -2,14 +2,14 @@
 
 use super::{
     SCHEME,
-    rules::{BEGUN, DEFAULT_MOST},
+    rules::{BEGUN, DEFAULT_MOST, ENGINE},
 };
 use crate::{
     model::{
-        Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueRef, ValueState, Version, VersionNumbers,
-        Withheld, WithheldVersion,
+        Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Presence, Record, Tag, ValueRef, ValueState, Version,
+        VersionNumbers, Withheld, WithheldVersion,
     },
-    provider::{Carried, Context, Wish, settings},
+    provider::{Carried, Context, Wish, rules::keys_note, settings},
 };
 
 /// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.
@@ -50,6 +50,14 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
         foreign(&mut wish, record, context, &plan);
     }
     versions(&mut wish, plan);
+    match context.presence(ENGINE) {
+        // A key can shorten this and not switch it off, and the engine's own setting is everybody's.
+        Presence::Unusable(after) => wish.note(format!("the engine deletes each version {after} after it was written")),
+        Presence::Unknown(reason) => {
+            wish.note(format!("cannot check whether the engine deletes versions by itself: {reason}"));
+        }
+        Presence::There | Presence::Missing => {}
+    }
     wish
 }
 
@@ -74,10 +82,11 @@ impl<'a> Numbering<'a> {
     fn of(record: &'a Record, context: &Context<'_>) -> Self {
         let carried = Carried::read(&record.secret.facets.tags).0.filter(|carried| carried.from == SCHEME);
         let is_way_back = !context.is_same_kind() && carried.is_some();
-        let codec = match (context.is_same_kind(), is_way_back) {
-            (true, _) => Codec::AsIs,
-            (false, true) => Codec::Object,
-            (false, false) => Codec::Fields,
+        let codec = match (context.is_same_kind(), context.keys(), is_way_back) {
+            (true, ..) => Codec::AsIs,
+            (false, Some(dialect), _) => Codec::Keys(dialect.to_owned()),
+            (false, None, true) => Codec::Object,
+            (false, None, false) => Codec::Fields,
         };
         let mut ordered: Vec<&Version> = record.versions.iter().collect();
         // The current one is the newest, whatever its age.
@@ -190,9 +199,7 @@ fn own(wish: &mut Wish, record: &Record, context: &Context<'_>) {
         wish.lose(name, "this version does not know how to set it");
     }
     for version in &record.versions {
-        let until =
-            record.secret.raw["metadata"]["versions"][&version.id]["deletion_time"].as_str().unwrap_or_default();
-        if !until.is_empty() && version.withheld().is_none() {
+        if let Some(until) = version.until().filter(|_| version.withheld().is_none()) {
             wish.note(format!("version {} was to be deleted on {until}: that is not set again", version.id));
         }
     }
@@ -214,6 +221,9 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, plan: &Numbe
     for row in &plan.rows {
         let labels = row.version.map(|version| version.labels.clone()).unwrap_or_default();
         carried.versions.insert(row.number.to_string(), (row.source.clone(), labels));
+    }
+    if let Some(dialect) = context.keys() {
+        wish.note(keys_note(dialect));
     }
     if let Some(key) = key {
         wish.note(format!("its key {key} stays behind: a Vault encrypts everything under its own"));

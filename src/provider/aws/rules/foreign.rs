@@ -8,7 +8,7 @@ use crate::{
         AWSCURRENT, AWSPREVIOUS, Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueRef, ValueState,
         Version,
     },
-    provider::{Carried, Context, Wish},
+    provider::{Carried, Context, Wish, rules::keys_note},
 };
 
 /// AWS's limit of a value, in bytes (AWS: CreateSecret).
@@ -53,6 +53,14 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
         carry(&mut wish, tags, None);
     } else {
         carry(&mut wish, tags, Some(carried));
+    }
+    if let Some(dialect) = context.keys() {
+        wish.note(keys_note(dialect));
+    }
+    for version in &record.versions {
+        if let Some(until) = version.until() {
+            wish.note(format!("version {} was to be deleted on {until}: AWS deletes none by itself", version.id));
+        }
     }
     if let Some(wanted) = &context.options.version {
         wish.note(format!("only version {wanted} is restored, as AWSCURRENT; the other versions stay in the backup"));
@@ -102,7 +110,11 @@ fn settings(wish: &mut Wish, secret: &crate::model::Secret, carried: &mut Carrie
 
 /// Versions by age: the current one is AWSCURRENT, the newest before it AWSPREVIOUS.
 fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context: &Context<'_>) {
-    let codec = if before.is_some() { Codec::Unwrapped } else { Codec::TextOrBytes };
+    let codec = match context.keys() {
+        Some(dialect) => Codec::KeysText(dialect.to_owned()),
+        None if before.is_some() => Codec::Unwrapped,
+        None => Codec::TextOrBytes,
+    };
     let mut kept: Vec<DesiredVersion> = Vec::new();
     let is_wanted = |version: &&Version| match &context.options.version {
         Some(wanted) => version.id == *wanted || version.has(wanted),
