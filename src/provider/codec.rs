@@ -36,17 +36,14 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
         | (Codec::Fields | Codec::Object, SecretValue::Fields(_))
         | (Codec::JsonText | Codec::Unwrapped, SecretValue::Text(_) | SecretValue::Bytes(_))
         | (Codec::TextOrBytes, SecretValue::Text(_))
-        | (Codec::Bytes, SecretValue::Bytes(_)) => Ok(None),
-        (Codec::Contents, SecretValue::Bytes(_)) => Ok(None),
-        (Codec::Contents, SecretValue::Text(text)) => Ok(Some(SecretValue::bytes(text.as_bytes().to_vec()))),
+        | (Codec::Bytes | Codec::Contents, SecretValue::Bytes(_))
+        | (Codec::Keys(_), SecretValue::Fields(_)) => Ok(None),
         (Codec::Contents, SecretValue::Fields(text)) => Ok(Some(SecretValue::bytes(unwrapped(text).expose().to_vec()))),
-        (Codec::Keys(_), SecretValue::Fields(_)) => Ok(None),
         (Codec::Keys(dialect), value) => Ok(Some(SecretValue::Fields(keys::object(value.expose(), dialect)?))),
         (Codec::KeysText(dialect), value) => Ok(Some(SecretValue::Text(keys::object(value.expose(), dialect)?))),
         (Codec::Lines(dialect), value) => keys::lines(value.expose(), dialect).map(Some),
-        (Codec::Bytes, SecretValue::Text(text) | SecretValue::Fields(text)) => {
-            Ok(Some(SecretValue::bytes(text.as_bytes().to_vec())))
-        }
+        (Codec::Bytes, SecretValue::Text(text) | SecretValue::Fields(text))
+        | (Codec::Contents, SecretValue::Text(text)) => Ok(Some(SecretValue::bytes(text.as_bytes().to_vec()))),
         (Codec::Object, SecretValue::Text(text)) if json(text).is_some_and(|value| value.is_object()) => {
             Ok(Some(SecretValue::fields(text.to_string())))
         }

@@ -15,7 +15,7 @@ use lifeboat::{
     provider::{
         Listed, Source, Target,
         aws::{Aws, AwsSettings, StaticCredentials},
-        vault::{Vault, VaultServer},
+        vault::{Vault, VaultAddress, VaultServer},
     },
     restore::{self, Options, Outcome, Values},
     snapshot::{self, Rules},
@@ -35,15 +35,15 @@ const ESTATES: usize = 12;
 const SECRETS: usize = 8;
 
 /// The sandbox of both kinds.
-struct Both {
-    aws: Sandbox,
-    vault: VaultSandbox,
+pub struct Both {
+    pub aws: Sandbox,
+    pub vault: VaultSandbox,
     secret_id: tempfile::NamedTempFile,
     role_id: String,
 }
 
 impl Both {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let aws = Sandbox::start(SandboxOptions::default()).await.unwrap();
         let vault = VaultSandbox::start(VaultSandboxOptions::default()).await.unwrap();
         let (role_id, secret_id) = sign_in(&vault.control());
@@ -61,13 +61,22 @@ impl Both {
     }
 
     /// A new engine.
-    async fn engine(&self, path: &str) -> Vault {
+    pub async fn engine(&self, path: &str) -> Vault {
         let kv = json!({ "type": "kv", "options": { "version": "2" } });
         self.vault.control().request("POST", &format!("sys/mounts/{path}"), &kv).unwrap();
+        self.server().await.engine(path).await.unwrap()
+    }
+
+    /// The server, signed in.
+    pub async fn server(&self) -> VaultServer {
+        VaultServer::connect(&self.address("secret"), None).await.unwrap()
+    }
+
+    /// The address of an engine.
+    pub fn address(&self, mount: &str) -> VaultAddress {
         let (role, file) = (&self.role_id, self.secret_id.path().display());
-        let address = format!("{}?auth=approle&role_id={role}&secret_id_file={file}", self.vault.source(path));
-        let server = VaultServer::connect(&address.parse().unwrap(), None).await.unwrap();
-        server.engine(path).await.unwrap()
+        let address = format!("{}?auth=approle&role_id={role}&secret_id_file={file}", self.vault.source(mount));
+        address.parse().unwrap()
     }
 }
 

@@ -126,6 +126,7 @@ mod typing;
 mod vault;
 mod vault_face;
 mod vault_lies;
+mod vault_nasty;
 mod vault_restore;
 mod vault_sources;
 mod walks;
