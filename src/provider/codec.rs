@@ -33,11 +33,10 @@ const MOST_STRINGS: usize = 900;
 pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>, String> {
     match (codec, value) {
         (Codec::AsIs, _)
-        | (Codec::Fields | Codec::Object, SecretValue::Fields(_))
+        | (Codec::Fields | Codec::Object | Codec::Keys(_), SecretValue::Fields(_))
         | (Codec::JsonText | Codec::Unwrapped, SecretValue::Text(_) | SecretValue::Bytes(_))
         | (Codec::TextOrBytes, SecretValue::Text(_))
-        | (Codec::Bytes | Codec::Contents, SecretValue::Bytes(_))
-        | (Codec::Keys(_), SecretValue::Fields(_)) => Ok(None),
+        | (Codec::Bytes | Codec::Contents, SecretValue::Bytes(_)) => Ok(None),
         (Codec::Contents, SecretValue::Fields(text)) => Ok(Some(SecretValue::bytes(unwrapped(text).expose().to_vec()))),
         (Codec::Keys(dialect), value) => Ok(Some(SecretValue::Fields(keys::object(value.expose(), dialect)?))),
         (Codec::KeysText(dialect), value) => Ok(Some(SecretValue::Text(keys::object(value.expose(), dialect)?))),

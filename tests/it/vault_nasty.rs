@@ -173,9 +173,10 @@ async fn a_restore_that_a_seal_ended_goes_on() {
     for number in 1..=5 {
         both.ask("POST", "from/data/app", &json!({ "data": { "v": number } }));
     }
+    both.ask("POST", "from/destroy/app", &json!({ "versions": [2] }));
     let taken = Taken::of(Arc::new(from)).await;
     let control = both.vault.control();
-    let fault = VaultFault { path: Some("kv/data/".into()), when: FaultWhen::Nth(3), kind: VaultFaultKind::Sealed };
+    let fault = VaultFault { path: Some("kv/destroy/".into()), when: FaultWhen::Always, kind: VaultFaultKind::Sealed };
     control.add_fault(fault);
     let (_, done) = taken.restore(&target, || {}).await;
     assert!(matches!(done, Err(ExecuteError::Provider(error)) if error.code == "Sealed"));
