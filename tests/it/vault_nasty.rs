@@ -184,7 +184,8 @@ async fn a_restore_that_a_seal_ended_goes_on() {
     let (plans, done) = taken.restore(&target, || {}).await;
     assert_eq!((plans[0].outcome.name(), done.unwrap().failed.len()), ("completed", 0));
     let metadata = both.ask("GET", "kv/metadata/app", &Json::Null);
-    assert_eq!((&metadata["current_version"], &metadata["custom_metadata"]), (&json!(5), &Json::Null));
+    assert_eq!((&metadata["current_version"], &metadata["versions"]["2"]["destroyed"]), (&json!(5), &json!(true)));
+    assert!(metadata["custom_metadata"].as_object().is_none_or(serde_json::Map::is_empty), "no mark of ours stays");
 }
 
 /// An object of more keys and texts than a request may have is one text.
