@@ -99,7 +99,7 @@ impl One {
             id: version.id.clone(),
             current: version.current,
             labels: version.labels.clone(),
-            created: version.created.map(|time| time.as_second()),
+            created: version.created.map(jiff::Timestamp::as_second),
             value: match &version.value {
                 FetchedValue::Value(value) => Plain::of(value),
                 FetchedValue::Withheld(how) => Plain::Withheld(*how),

@@ -2,7 +2,7 @@
 //! its Vault. What the second snapshot gives back equal plus what the two plans named is everything that was there.
 #![cfg(feature = "vault")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::TryStreamExt as _;
@@ -225,7 +225,12 @@ fn put(control: &VaultControl, mount: &str, one: &One) {
     let escaped: Vec<String> = one
         .name
         .split('/')
-        .map(|segment| segment.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>())
+        .map(|segment| {
+            segment.bytes().fold(String::new(), |mut text, byte| {
+                write!(text, "%{byte:02X}").unwrap();
+                text
+            })
+        })
         .collect();
     let ask = |what: &str, body: &Json| {
         let path = format!("{mount}/{what}/{}", escaped.join("/"));

@@ -73,10 +73,10 @@ impl Kind {
             has_history: true,
             has_tags: true,
         };
-        if kind.place.provider == "aws" { kind.as_aws() } else { kind }
+        if kind.place.provider == "aws" { kind.into_aws() } else { kind }
     }
 
-    fn as_aws(self) -> Self {
+    fn into_aws(self) -> Self {
         let id = |number: usize, _: &str, _: &SecretValue| format!("{number:08}-0000-4000-8000-000000000000");
         Self { id, value: text, labels: [&["AWSCURRENT"], &["AWSPREVIOUS"]], ..self }
     }
@@ -302,7 +302,7 @@ async fn the_provider_in_memory_conforms() {
     let memory = Arc::new(Memory::new("111111111111", "eu-west-1"));
     let (target, source): (Arc<dyn Target>, Arc<dyn Source>) = (memory.clone(), memory.clone());
     let place = Source::place(&*memory).await.unwrap();
-    conforms(&Kind::with(target, source, rules("aws").unwrap(), place).as_aws()).await;
+    conforms(&Kind::with(target, source, rules("aws").unwrap(), place).into_aws()).await;
 }
 
 /// What docs/adding-a-provider.md walks through.
