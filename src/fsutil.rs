@@ -17,7 +17,7 @@ use exclusive::sync_folder;
 use zeroize::Zeroizing;
 
 pub use exposure::{Exposed, Others, exposed, exposed_folder};
-pub use log::LogFile;
+pub use log::{LogFile, LogSync};
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +188,19 @@ pub fn lock(path: &Path) -> io::Result<Option<Lock>> {
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(at(path, &error)),
     }
+}
+
+/// Raises the number of files that this process may have open to `wanted`, as far as the system allows; gives what it is.
+pub fn open_files(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let count = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if count(current) < wanted {
+        let raised = (wanted as u64).min(maximum.unwrap_or(u64::MAX));
+        // What cannot be raised stays as it was.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    }
+    count(getrlimit(Resource::Nofile).current)
 }
 
 /// Whether another process holds the lock on `path`.

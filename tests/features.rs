@@ -149,6 +149,11 @@ fn what_a_build_lacks_is_refused_in_a_sentence() {
         let custodians = ["--custodian", "Ana", "--custodian", "Bo", "--custodian", "Cy"];
         host.expect(2, &[&init[..], &custodians].concat(), "it lacks the feature vault");
     }
+    if !cfg!(feature = "gcp") {
+        let init = ["init", "--repo", "r", "--source", "gcp:acme-prod", "--threshold", "2", "--sheets", "s", "--yes"];
+        let custodians = ["--custodian", "Ana", "--custodian", "Bo", "--custodian", "Cy"];
+        host.expect(2, &[&init[..], &custodians].concat(), "it lacks the feature gcp");
+    }
     if !cfg!(feature = "paper") {
         let init = ["init", "--repo", "repository", "--source", "aws:eu-central-1", "--threshold", "2"];
         let custodians =

@@ -453,6 +453,7 @@ impl From<DrillError> for Failure {
                 Self::new(Exit::Refused, message).hint("nothing was restored; please report this")
             }
             DrillError::Io(error) => error.into(),
+            DrillError::Glass(_) => Self::new(Exit::Failed, message),
             DrillError::NotOurs(_) => Self::new(Exit::Refused, message)
                 .hint("check them, then delete them or remove the tag lifeboat:drill; lifeboat does not change them"),
             DrillError::Elsewhere { drill, .. } => Self::new(Exit::Refused, message)

@@ -197,6 +197,7 @@ fn page(facts: &Facts, args: &Args) -> String {
     heading(&mut page, facts);
     people(&mut page, facts, &args.call);
     machine(&mut page, facts);
+    serve(&mut page, facts);
     commands(&mut page, facts, &args.to);
     afterwards(&mut page);
     page
@@ -211,12 +212,29 @@ fn add_command(page: &mut String, words: &[&str]) {
     add(page, &format!("    {}\n", text::command(words.iter().copied())));
 }
 
+/// The first question of the day, and the command for the faster answer.
+fn serve(page: &mut String, facts: &Facts) {
+    let copy = facts.copies.first().map_or_else(|| "COPY".into(), |(url, _)| address_for_others(url));
+    let expect = facts.newest.map_or_else(|| "N".into(), |(number, _)| number.to_string());
+    add(page, "## 3  Serve first\n");
+    add(page, "Applications that only read secrets read from this machine, in seconds; nothing is written anywhere.\n");
+    let words = ["break-glass", "serve", "--repo", &copy, "--share", "sheets/", "--expect-number", &expect];
+    add_command(page, &["lifeboat"].into_iter().chain(words).collect::<Vec<_>>());
+    add(page, "In another terminal, for each application:\n");
+    add_command(page, &["lifeboat", "break-glass", "grant", "APPLICATION", "--secrets", "PATTERN", "--for", "4h"]);
+}
+
 fn heading(page: &mut String, facts: &Facts) {
     let names: Vec<&str> = facts.sources.iter().map(|source| source.name.as_str()).collect();
     let names = if names.is_empty() { "the source".into() } else { names.join(" or ") };
     add(page, &format!("# When {names} is gone\n"));
     let day = SystemClock.now().strftime("%Y-%m-%d");
     add(page, &format!("Made by `lifeboat runbook` on {day}. Print it again after a change of sheets or copies.\n"));
+    add(
+        page,
+        "**Serve, or restore?** Serve first (3): it needs no provider. Restore (4, 5) when another region is usable and \
+         will stay so, or for what the provider itself reads.\n",
+    );
     if facts.unreachable.is_some() {
         add(
             page,
@@ -309,7 +327,7 @@ fn machine(page: &mut String, facts: &Facts) {
 fn commands(page: &mut String, facts: &Facts, targets: &[Address]) {
     let copy = facts.copies.first().map_or_else(|| "COPY".into(), |(url, _)| address_for_others(url));
     let expect = facts.newest.map_or_else(|| "N".into(), |(number, _)| number.to_string());
-    add(page, "## 3  Look; nothing is written\n");
+    add(page, "## 4  Look; nothing is written\n");
     add_command(page, &["lifeboat", "words", "--repo", &copy]);
     let mut restores: Vec<(String, Vec<String>)> = Vec::new();
     for source in &facts.sources {
@@ -333,7 +351,7 @@ fn commands(page: &mut String, facts: &Facts, targets: &[Address]) {
         let words: Vec<&str> = words.iter().map(String::as_str).chain(["--plan"]).collect();
         add_command(page, &words);
     }
-    add(page, "## 4  Restore\n");
+    add(page, "## 5  Restore\n");
     add(page, "Into another account of AWS than the source's, add `--account` and its number.\n");
     for (title, words) in &restores {
         add(page, &format!("{title}\n"));
@@ -357,7 +375,7 @@ fn commands(page: &mut String, facts: &Facts, targets: &[Address]) {
 fn afterwards(page: &mut String) {
     add(
         page,
-        "## 5  Afterwards\n\nARNs have new suffixes; rotation is off; destroy files of sheets. docs/runbook.md says more.\n",
+        "## 6  Afterwards\n\nARNs have new suffixes; rotation is off; destroy files of sheets. docs/runbook.md says more.\n",
     );
     add(page, "| who | what | when | signature |\n|---|---|---|---|\n| | | | |\n| | | | |");
 }

@@ -15,6 +15,7 @@ Examples:
   lifeboat sandbox
   lifeboat sandbox --listen 127.0.0.1:0 --quotas
   lifeboat sandbox --seed --vault            with the demo's secrets, and a Vault beside it
+  lifeboat sandbox --seed --gcp              the same with Google's Secret Manager
 
 In another terminal, after the two lines that it prints:
   export AWS_ACCESS_KEY_ID=111111111111 AWS_SECRET_ACCESS_KEY=x
@@ -23,6 +24,9 @@ In another terminal, after the two lines that it prints:
 
 A 12-digit access key id is the account. Signatures are not checked. Nothing is kept after it
 stops.
+
+With --gcp it prints the variables of gcloud that lead to it, and the --source of its project. That
+side answers as Google Cloud Secret Manager does; Google's own clients can use it.
 
 With --vault it prints VAULT_ADDR, VAULT_TOKEN and the --source of its engine `secret`, too. That
 side answers as OpenBao does; vault and bao can use it.
@@ -36,10 +40,13 @@ pub struct Args {
     /// Run a Vault as well, at this loopback address; without one at 127.0.0.1:4598
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4598")]
     vault: Option<SocketAddr>,
-    /// Fill it with the secrets of the demo: account 111111111111 in eu-central-1, and the Vault's engine
+    /// Run Google's Secret Manager as well, at this loopback address; without one at 127.0.0.1:4597
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4597")]
+    gcp: Option<SocketAddr>,
+    /// Fill it with the secrets of the demo: account 111111111111 in eu-central-1, the Vault's engine, Google's project
     #[arg(long)]
     seed: bool,
-    /// Enforce the request quotas of AWS
+    /// Enforce the request quotas of AWS, and of Google
     #[arg(long)]
     quotas: bool,
     /// Answer after this many milliseconds
@@ -56,6 +63,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Some(bind) => Some(Vault::start(bind, latency, token, args.seed).await?),
         None => None,
     };
+    let gcp = match args.gcp {
+        Some(bind) => Some(Gcp::start(bind, &args, token).await?),
+        None => None,
+    };
     if args.seed {
         demo::estate::Estate::new(&endpoint, demo::ACCOUNT, demo::REGION_A).seed().await?;
     }
@@ -64,6 +75,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if let Some(vault) = &vault {
         told["vault"] = vault.json();
         lines = format!("{lines}\n{}", vault.lines());
+    }
+    if let Some(gcp) = &gcp {
+        told["gcp"] = gcp.json();
+        lines = format!("{lines}\n{}", gcp.lines());
     }
     context.output.result(&told, || lines);
     if context.output.json {
@@ -76,6 +91,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     if let Some(vault) = vault {
         vault.stop().await;
+    }
+    if let Some(gcp) = gcp {
+        gcp.stop().await;
     }
     sandbox.shutdown().await;
     Ok(Exit::Complete)
@@ -126,6 +144,68 @@ struct Vault;
 impl Vault {
     async fn start(_: SocketAddr, _: Duration, _: &str, _: bool) -> Result<Self, Failure> {
         std::future::ready(Err(Failure::usage("this build has no Vault: it lacks the feature vault"))).await
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn lines(&self) -> String {
+        String::new()
+    }
+
+    async fn stop(self) {
+        std::future::ready(()).await;
+    }
+}
+
+/// The side that answers as Google's Secret Manager does.
+#[cfg(feature = "gcp")]
+struct Gcp(crate::emulator::GcpSandbox);
+
+#[cfg(feature = "gcp")]
+impl Gcp {
+    async fn start(bind: SocketAddr, args: &Args, switches: &str) -> Result<Self, Failure> {
+        use crate::emulator::{GcpSandbox, GcpSandboxOptions};
+        let (switches, latency) = (Some(switches.to_owned()), Duration::from_millis(args.latency));
+        let options = GcpSandboxOptions { bind, clock: Arc::new(SystemClock), quotas: args.quotas, latency, switches };
+        let gcp = GcpSandbox::start(options).await.map_err(|error| unusable(bind, &error))?;
+        if args.seed {
+            demo::gcp_estate::GcpEstate::new(gcp.control()).seed()?;
+        }
+        Ok(Self(gcp))
+    }
+
+    fn source() -> String {
+        format!("gcp:{}", demo::gcp_estate::PROJECT)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "endpoint": self.0.endpoint(), "source": Self::source() })
+    }
+
+    fn lines(&self) -> String {
+        let (endpoint, source) = (self.0.endpoint(), Self::source());
+        format!(
+            "export CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER={endpoint}/\n\
+             export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER={endpoint}/\n\
+             export CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true\n# lifeboat init --source {source}"
+        )
+    }
+
+    async fn stop(self) {
+        self.0.shutdown().await;
+    }
+}
+
+/// What a build without Google has for it.
+#[cfg(not(feature = "gcp"))]
+struct Gcp;
+
+#[cfg(not(feature = "gcp"))]
+impl Gcp {
+    async fn start(_: SocketAddr, _: &Args, _: &str) -> Result<Self, Failure> {
+        std::future::ready(Err(Failure::usage("this build has no Google: it lacks the feature gcp"))).await
     }
 
     fn json(&self) -> serde_json::Value {

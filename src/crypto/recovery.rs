@@ -38,6 +38,11 @@ impl RecoveryKey {
         Self(key)
     }
 
+    /// The same key in locked memory of its own, for a task that outlives whoever has this one.
+    pub(crate) fn again(&self) -> Self {
+        Self::from_bytes(self.expose())
+    }
+
     /// Whether the system keeps this key out of the swap space.
     pub fn is_locked(&self) -> bool {
         self.0.is_locked()

@@ -119,6 +119,8 @@ pub enum Select {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetSection {
+    /// Whether secrets are restored, or served by break glass.
+    pub kind: TargetKind,
     /// The embedded sandbox, started for this drill alone.
     pub sandbox: bool,
     /// The account it must be.
@@ -135,6 +137,17 @@ pub struct TargetSection {
     pub url: Option<String>,
     /// Put before every name.
     pub prefix: String,
+}
+
+/// What a drill does with the secrets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// They are restored into a provider.
+    #[default]
+    Provider,
+    /// The server of break glass is started, and a client reads them from it.
+    BreakGlass,
 }
 
 /// `[restore]`
@@ -229,6 +242,8 @@ pub struct Probe {
 pub struct Objectives {
     /// From the start of the drill to the end of verification.
     pub rto: Option<SignedDuration>,
+    /// `[target] kind = "break-glass"`: from the opening by the quorum to the first secret that a client got.
+    pub first_secret: Option<SignedDuration>,
     /// The age of the snapshot at the start.
     pub rpo: Option<SignedDuration>,
 }

@@ -14,8 +14,8 @@ use super::{
     DrillError, Opening, Request,
     checks::{self, Completeness},
     choose, clean,
-    file::{Probe, What},
-    journal,
+    file::{Probe, TargetKind, What},
+    glass, journal,
     leftovers::{self, Cleaned},
     mark::{self, Marker, Run},
     own::{self, Own},
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     clock::to_seconds,
     model::{Record, SecretValue, ValueState, Version},
-    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source, Target},
+    provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source, Target, rules},
     repo::{FileRef, Manifest, OpenSet, PackLists, StoredDrill},
     restore::{self, Maps, Options, Plan, Values, Verification},
     text::plural,
@@ -50,13 +50,13 @@ pub struct Outcome {
 
 /// What a drill has done so far; it outlives the work that is given up.
 #[derive(Default)]
-struct Work {
+pub(super) struct Work {
     phase: &'static str,
     /// The sandbox as this drill writes to it, from its first write on.
     own: Option<Arc<Own>>,
     /// The names in the snapshot, for redaction.
-    names: Vec<String>,
-    verification: Verification,
+    pub(super) names: Vec<String>,
+    pub(super) verification: Verification,
 }
 
 enum End {
@@ -132,12 +132,18 @@ async fn run_until(
 ) -> End {
     let limit = Duration::try_from(request.file.time_limit).unwrap_or_default();
     let begun = std::time::Instant::now();
+    let work = async {
+        match request.file.target.kind {
+            TargetKind::Provider => Box::pin(body(request, ready, opening, work)).await,
+            TargetKind::BreakGlass => Box::pin(glass::body(request, ready, opening, work)).await,
+        }
+    };
     tokio::select! {
         biased;
         () = stop => End::Stopped,
         () = tokio::time::sleep(limit) => End::Late,
         // On the heap: it holds everything a restore holds.
-        done = Box::pin(body(request, ready, opening, work)) => match done {
+        done = Box::pin(work) => match done {
             // Work that never waits leaves the timer no moment to say so.
             Ok(()) if begun.elapsed() > limit => End::Late,
             Ok(()) => End::Done,
@@ -214,7 +220,7 @@ fn own(
     Ok(Arc::new(Own::new(Arc::clone(&request.target), Arc::clone(marker), run, planned, journal)))
 }
 
-async fn phase<T>(
+pub(super) async fn phase<T>(
     request: &Request<'_>,
     draft: &mut DrillRecord,
     work: &mut Work,
@@ -293,9 +299,11 @@ async fn plan(
         refuse_closed(&chosen, sealed, manifest.manifest().sequence)?;
     }
     let maps = Maps { name_prefix: request.file.target.prefix.clone(), ..Maps::default() };
+    let place = request.target.place().await?;
+    let rules = rules(&place.provider).map_err(ProviderError::from)?;
     for record in &mut chosen {
         // One with fifty tags is known by its identifier alone.
-        let name = maps.name(&record.secret.name);
+        let name = rules.name(&record.secret, &manifest.manifest().source, &maps);
         mark::mark(record, marker, run, &name);
     }
     let sample = super::Sample {
@@ -346,7 +354,7 @@ async fn current(readback: &dyn Source, listed: &Listed) -> Result<Option<Secret
     }))
 }
 
-fn judge(probe: &Probe, ended: Ended) -> (State, String) {
+pub(super) fn judge(probe: &Probe, ended: Ended) -> (State, String) {
     match ended {
         Ended::Code(code) if code == probe.exit => (State::Passed, format!("ended with {code}")),
         Ended::Code(code) => (State::Failed, format!("ended with {code}, not with {}", probe.exit)),

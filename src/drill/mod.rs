@@ -9,6 +9,7 @@ mod clean;
 mod controls;
 pub mod evidence;
 mod file;
+mod glass;
 mod hold;
 mod journal;
 mod leftovers;
@@ -49,7 +50,7 @@ pub use clean::{Removed, clean};
 pub use controls::{PLANTS, Plant, plant};
 pub use file::{
     ChecksSection, DrillFile, Notifier, Objectives, On, OpenSection, OpenedBy, Probe, ReportSection, RestoreSection,
-    ReviewSection, Select, Size, SnapshotSection, TargetSection, What,
+    ReviewSection, Select, Size, SnapshotSection, TargetKind, TargetSection, What,
 };
 pub use hold::{Outcome, hold};
 pub use journal::{Unfinished, unfinished};
@@ -204,6 +205,9 @@ pub enum DrillError {
     /// The guard let something through, or the negative controls could not be made.
     #[error("the safeguards of the drill do not work: {0}")]
     Control(String),
+    /// The server of break glass, or its client.
+    #[error("the server of the drill failed: {0}")]
+    Glass(String),
     /// No plan.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -1,6 +1,6 @@
 //! From the text of a drill file to a drill that can be held. Pure.
 
-use super::file::{DrillFile, OpenedBy, Select, Size, What};
+use super::file::{DrillFile, OpenedBy, Select, Size, TargetKind, TargetSection, What};
 use crate::config::with_suggestion;
 
 /// A drill file that cannot be used.
@@ -32,11 +32,24 @@ impl DrillFile {
     fn contradiction(&self) -> Option<String> {
         let (snapshot, target, restore) = (&self.snapshot, &self.target, &self.restore);
         let account = target.account.is_some() || target.region.is_some() || target.role.is_some();
-        let is_elsewhere = target.sandbox || target.url.is_some();
+        let is_served = target.kind == TargetKind::BreakGlass;
+        let is_elsewhere = is_served || target.sandbox || target.url.is_some();
         let rules = [
             (self.scenario.trim().is_empty(), "scenario is empty: describe what the drill assumes has happened"),
             (self.every_days == Some(0), "every_days must be at least 1"),
             (!self.time_limit.is_positive(), "time_limit must be above 0"),
+            (
+                is_served && *target != (TargetSection { kind: target.kind, ..TargetSection::default() }),
+                "[target] kind = \"break-glass\" can have nothing beside it: the server answers on this machine alone",
+            ),
+            (
+                is_served && self.open.by != OpenedBy::Quorum,
+                "[target] kind = \"break-glass\" needs [open] by = \"quorum\", as the server itself does",
+            ),
+            (
+                !is_served && self.objectives.first_secret.is_some(),
+                "[objectives] first_secret needs [target] kind = \"break-glass\"",
+            ),
             (target.sandbox && account, "[target] sandbox cannot have an account, region or role"),
             (
                 target.url.is_some() && (target.sandbox || account),
@@ -159,6 +172,9 @@ mod tests {
             ("scenario = \"s\"\n[target]\nsandbox = true\nregion = \"eu-west-1\"", "cannot have"),
             ("scenario = \"s\"\n[target]\nregion = \"eu-west-1\"", "account is missing"),
             ("scenario = \" \"\n[target]\nsandbox = true", "scenario is empty"),
+            ("scenario = \"s\"\n[target]\nkind = \"break-glass\"\nsandbox = true", "nothing beside it"),
+            ("scenario = \"s\"\n[target]\nkind = \"break-glass\"\n[open]\nby = \"drill-key\"", "by = \"quorum\""),
+            ("scenario = \"s\"\n[target]\nsandbox = true\n[objectives]\nfirst_secret = \"2s\"", "first_secret needs"),
             ("scenario = \"s\"\n[target]\naccount = \"99\"\nregion = \"eu-west-1\"", "twelve"),
             ("scenario = \"s\"", "target"),
             ("scenario = \"s\"\nevery_days = 0\n[target]\nsandbox = true", "every_days"),
@@ -186,6 +202,7 @@ mod tests {
     #[test]
     fn the_examples_are_true() {
         for text in [
+            include_str!("../../docs/examples/drills/break-glass.toml"),
             include_str!("../../docs/examples/drills/canary.toml"),
             include_str!("../../docs/examples/drills/full.toml"),
             include_str!("../../docs/examples/drills/regional-outage.toml"),

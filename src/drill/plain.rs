@@ -72,6 +72,7 @@ pub(super) fn record() -> Record {
         differences: Vec::new(),
         redacted: false,
         rto_seconds: Some(10.0),
+        served: None,
         rpo_seconds: 20.0,
         objectives: ObjectiveFacts::default(),
         result: Verdict::Aborted,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     DrillError, Request, choose,
+    file::TargetKind,
     journal::{self, Unfinished},
     leftovers::{Left, Sandbox},
     mark::Marker,
@@ -106,7 +107,10 @@ pub async fn preflight(request: &Request<'_>) -> Result<Ready, DrillError> {
 
     let place = request.target.place().await?;
     let source = &manifest.manifest().source;
-    let sure = target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?;
+    let sure = match request.file.target.kind {
+        TargetKind::Provider => target::judge(&claim(request, source, &place)).map_err(DrillError::NotASandbox)?,
+        TargetKind::BreakGlass => vec!["nothing is written: a server on loopback answers, and a client reads".into()],
+    };
     refuse_other_sources(request, judgement.chain(), &place).map_err(|why| DrillError::NotASandbox(vec![why]))?;
     let marker = Arc::new(Marker::new(request.signer, request.repository.id(), place.clone()));
     let unfinished = unfinished(request, &place)?;
@@ -161,7 +165,7 @@ fn no_snapshot(request: &Request<'_>, why: NoChoice) -> DrillError {
 
 /// An account that is captured too is somebody's production, unless the configuration says that drills may write there.
 fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) -> Result<(), String> {
-    let allowed = request.file.target.sandbox || request.allowed_accounts.contains(&landed.account);
+    let allowed = is_own(request) || request.allowed_accounts.contains(&landed.account);
     if let Some(rules) = rules(&landed.provider).ok().filter(|rules| !rules.is_by_credentials()) {
         let source = chain.newest().into_keys().find(|source| rules.overlaps(source, landed));
         return match source {
@@ -176,17 +180,22 @@ fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) ->
     Err(format!("account {} is a source of this repository; [drill] accounts does not list it", landed.account))
 }
 
+/// Whether the target is a part of this process.
+fn is_own(request: &Request<'_>) -> bool {
+    request.file.target.sandbox || request.file.target.kind == TargetKind::BreakGlass
+}
+
 fn claim<'a>(request: &Request<'a>, source: &'a Place, landed: &'a Place) -> Claim<'a> {
     let target = &request.file.target;
     Claim {
         source,
         landed,
         account: target.account.as_deref(),
-        allowed: if target.sandbox { &[] } else { request.allowed_accounts },
+        allowed: if is_own(request) { &[] } else { request.allowed_accounts },
         role: target.role.as_deref(),
         endpoint: target.endpoint.as_deref().or_else(|| target.url.as_deref()?.split_once(':').map(|(_, url)| url)),
         prefix: &target.prefix,
-        embedded: target.sandbox,
+        embedded: is_own(request),
         lost: request.isolation.lost(),
     }
 }
@@ -246,10 +255,12 @@ fn draft(request: &Request<'_>, found: &Chosen, target: Place, started: Timestam
         differences: Vec::new(),
         redacted: request.file.report.redact_names,
         rto_seconds: None,
+        served: None,
         rpo_seconds: seconds(manifest.time, to_seconds(started)),
         objectives: ObjectiveFacts {
             rto_seconds: request.file.objectives.rto.map(|rto| rto.as_secs_f64()),
             rpo_seconds: request.file.objectives.rpo.map(|rpo| rpo.as_secs_f64()),
+            first_secret_seconds: request.file.objectives.first_secret.map(|time| time.as_secs_f64()),
             ..ObjectiveFacts::default()
         },
         result: Verdict::Aborted,

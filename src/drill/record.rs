@@ -82,6 +82,9 @@ pub struct Record {
     pub redacted: bool,
     /// Seconds from the start of the drill to the end of verification, when it got there.
     pub rto_seconds: Option<f64>,
+    /// What a server of break glass took; only where the drill was on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<ServedFacts>,
     /// Seconds from the recovery point to the start of the drill.
     pub rpo_seconds: f64,
     /// The objectives.
@@ -177,7 +180,8 @@ pub struct Control {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// `select`, `preflight`, `approve`, `fetch`, `open`, `restore`, `verify`, `probe`, `controls`, `clean up`.
+    /// `select`, `preflight`, `approve`, `fetch`, `open`, `restore`, `verify`, `probe`, `controls`, `clean up`; on break
+    /// glass `serve` and `first secret` instead of `fetch` and `restore`.
     pub name: String,
     /// Start, UTC.
     pub start: Timestamp,
@@ -368,6 +372,20 @@ pub struct RecordedDifference {
     pub detail: String,
 }
 
+/// How a server of break glass did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedFacts {
+    /// Seconds from the opening by the quorum to the first secret that a client got; `None` where there was none to get.
+    pub first_secret_seconds: Option<f64>,
+    /// Seconds from the opening to the last comparison.
+    pub all_seconds: f64,
+    /// Requests of the comparison, each signed, verified and in the log.
+    pub requests: u64,
+    /// The log of the server, in the repository.
+    pub log: Option<String>,
+}
+
 /// Objectives and whether they were met.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -377,6 +395,10 @@ pub struct ObjectiveFacts {
     pub rto_met: Option<bool>,
     pub rpo_seconds: Option<f64>,
     pub rpo_met: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_secret_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_secret_met: Option<bool>,
 }
 
 /// The verdict of a drill.

@@ -80,6 +80,9 @@ pub(super) fn is_same_person(one: &str, other: &str) -> bool {
 fn objectives(draft: &mut Record) {
     let objectives = &mut draft.objectives;
     objectives.rto_met = objectives.rto_seconds.map(|target| draft.rto_seconds.is_some_and(|found| found <= target));
+    let first = draft.served.as_ref().and_then(|served| served.first_secret_seconds);
+    objectives.first_secret_met =
+        objectives.first_secret_seconds.map(|target| first.is_some_and(|found| found <= target));
     objectives.rpo_met = objectives.rpo_seconds.map(|target| draft.rpo_seconds <= target);
 }
 
@@ -103,6 +106,11 @@ fn failures(draft: &Record) -> Vec<(String, String)> {
     if draft.objectives.rto_met == Some(false) {
         let cause = format!("{} against {}", of(draft.rto_seconds), of(draft.objectives.rto_seconds));
         found.push(("the RTO was missed".into(), cause));
+    }
+    if draft.objectives.first_secret_met == Some(false) {
+        let first = draft.served.as_ref().and_then(|served| served.first_secret_seconds);
+        let cause = format!("{} against {}", of(first), of(draft.objectives.first_secret_seconds));
+        found.push(("the first secret came too late".into(), cause));
     }
     if draft.objectives.rpo_met == Some(false) {
         let cause = format!("{} against {}", of(Some(draft.rpo_seconds)), of(draft.objectives.rpo_seconds));

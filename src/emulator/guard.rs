@@ -33,7 +33,7 @@ impl Guard {
     }
 
     /// For an endpoint that belongs to another one, with its token.
-    #[cfg(feature = "vault")]
+    #[cfg(any(feature = "vault", feature = "gcp"))]
     pub(super) fn with_token(address: SocketAddr, token: String) -> Self {
         Self { hosts: hosts(address), token }
     }

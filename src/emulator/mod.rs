@@ -38,6 +38,8 @@ mod control_http;
 mod diary;
 mod entry;
 mod faults;
+#[cfg(feature = "gcp")]
+mod gcp;
 mod guard;
 mod http;
 mod keys;
@@ -56,6 +58,8 @@ mod vault;
 pub use control::{Control, ControlError};
 pub use diary::WriteCall;
 pub use faults::{Fault, FaultKind, FaultWhen};
+#[cfg(feature = "gcp")]
+pub use gcp::{GcpControl, GcpControlError, GcpFault, GcpFaultKind, GcpSandbox, GcpSandboxOptions};
 pub use keys::KeyState;
 #[cfg(feature = "vault")]
 pub use vault::{VaultControl, VaultControlError, VaultFault, VaultFaultKind, VaultSandbox, VaultSandboxOptions};

@@ -4,19 +4,21 @@ use std::{convert::Infallible, str::FromStr};
 
 use zeroize::Zeroizing;
 
-use super::{Field, FieldError, Name, keys};
+use super::{Field, FieldError, Name, field, keys};
 use crate::{
     model::{SecretValue, ValueKind},
     text,
 };
 
-/// `NAME`, or `VARIABLE=NAME`.
+/// `NAME`, `VARIABLE=NAME`, or `VARIABLE=NAME#/POINTER`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     /// What the whole value is to be called; without it the keys of the value's JSON object name its parts.
     pub variable: Option<String>,
     /// The secret.
     pub name: Name,
+    /// The one field of its JSON that is meant; the whole value otherwise. Only with a variable.
+    pub pointer: Option<String>,
 }
 
 /// How keys become names.
@@ -68,13 +70,17 @@ pub enum EntryError {
 impl FromStr for Given {
     type Err = Infallible;
 
-    /// A name of AWS may hold `=`: what is before the first one is a variable only where it can be one; `=NAME` is a name alone.
+    /// No name of AWS holds `#`, so that `#/` begins a pointer. A name of AWS may hold `=`: what is before the first one is a variable only where it can be one; `=NAME` is a name alone.
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let name = |text: &str| Self { variable: None, name: Name::new(text) };
+        let name = |text: &str| Self { variable: None, name: Name::new(text), pointer: None };
         Ok(match text.split_once('=') {
             Some(("", rest)) => name(rest),
             Some((variable, rest)) if is_variable(variable) && !rest.is_empty() => {
-                Self { variable: Some(variable.to_owned()), name: Name::new(rest) }
+                let (rest, pointer) = match rest.split_once("#/") {
+                    Some((secret, pointer)) if !secret.is_empty() => (secret, Some(format!("/{pointer}"))),
+                    _ => (rest, None),
+                };
+                Self { variable: Some(variable.to_owned()), name: Name::new(rest), pointer }
             }
             _ => name(text),
         })
@@ -92,6 +98,21 @@ pub(super) fn is_variable(word: &str) -> bool {
 /// # Errors
 /// [`EntryError`].
 pub fn entries(given: &Given, secret: &str, value: &SecretValue, case: Case) -> Result<Entries, EntryError> {
+    let unfit = |why| EntryError::Field { secret: secret.to_owned(), why };
+    if let (Some(variable), Some(pointer)) = (&given.variable, &given.pointer) {
+        let json = match field(value.expose(), pointer).map_err(unfit)? {
+            Field::Null => return Ok(Entries { pairs: Vec::new(), nulls: vec![variable.clone()] }),
+            Field::Text(text) => {
+                let value = Zeroizing::new(text.as_bytes().to_vec());
+                let pair = Pair { name: variable.clone(), value, json: None, secret: secret.to_owned() };
+                return Ok(Entries { pairs: vec![pair], nulls: Vec::new() });
+            }
+            Field::Plain(text) | Field::Nested(text) => text,
+        };
+        let value = Zeroizing::new(json.as_bytes().to_vec());
+        let pair = Pair { name: variable.clone(), value, json: Some(json), secret: secret.to_owned() };
+        return Ok(Entries { pairs: vec![pair], nulls: Vec::new() });
+    }
     if let Some(variable) = &given.variable {
         let value = Zeroizing::new(value.expose().to_vec());
         let pair = Pair { name: variable.clone(), value, json: None, secret: secret.to_owned() };
@@ -103,7 +124,7 @@ pub fn entries(given: &Given, secret: &str, value: &SecretValue, case: Case) -> 
     }
     let fields = keys(value.expose()).map_err(|why| match why {
         FieldError::NotJson | FieldError::NotAnObject => no_keys(),
-        why => EntryError::Field { secret: secret.to_owned(), why },
+        why => unfit(why),
     })?;
     let (mut pairs, mut nulls) = (Vec::with_capacity(fields.len()), Vec::new());
     for (key, field) in fields {
@@ -150,6 +171,22 @@ mod tests {
         assert_eq!(given("app/a=b"), (None, "app/a=b".into()));
         assert_eq!(given("=a=b"), (None, "a=b".into()));
         assert_eq!(given("1A=b"), (None, "1A=b".into()));
+    }
+
+    #[test]
+    fn one_field_gets_a_name_of_its_own() {
+        let value = SecretValue::text(r#"{"host":"h","port":5432,"old":null,"n":{"a":[1, 2]}}"#.into());
+        let of = |given: &str| entries(&given.parse().unwrap(), "app", &value, Case::Keep);
+        for (given, expected) in [("H=app#/host", "h"), ("P=app#/port", "5432"), ("A=app#/n/a", "[1, 2]")] {
+            let found = of(given).ok().unwrap();
+            assert!(found.pairs.len() == 1 && **found.pairs[0].value == *expected.as_bytes(), "{given}");
+            assert_eq!(found.pairs[0].name, given[..1]);
+        }
+        assert_eq!(of("O=app#/old").ok().unwrap().nulls, ["O"]);
+        let missing = of("X=app#/none").err().unwrap();
+        assert!(matches!(missing, EntryError::Field { why: FieldError::Missing(_), .. }), "{missing}");
+        let parsed: Given = "app#/host".parse().unwrap();
+        assert_eq!((parsed.variable, parsed.name.as_str()), (None, "app#/host"), "without a variable it is a name");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A secret as a person or an application names it.
 
-use crate::model::{Place, Secret};
+use crate::model::{Place, Secret, SecretArn};
 
 /// Random characters after the name in an ARN of a secret, with their dash.
 const SUFFIX: usize = 7;
@@ -9,29 +9,16 @@ const SUFFIX: usize = 7;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     given: String,
-    arn: Option<Arn>,
-}
-
-/// `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-XXXXXX`
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Arn {
-    region: String,
-    account: String,
-    /// What follows `secret:`.
-    rest: String,
 }
 
 impl Name {
     /// Reads a name. Everything is one; what has the form of a secret's ARN is an ARN.
     pub fn new(given: &str) -> Self {
-        let parts: Vec<&str> = given.splitn(7, ':').collect();
-        let arn = match parts[..] {
-            ["arn", _, "secretsmanager", region, account, "secret", rest] if !rest.is_empty() => {
-                Some(Arn { region: region.to_owned(), account: account.to_owned(), rest: rest.to_owned() })
-            }
-            _ => None,
-        };
-        Self { given: given.to_owned(), arn }
+        Self { given: given.to_owned() }
+    }
+
+    fn arn(&self) -> Option<SecretArn<'_>> {
+        SecretArn::parse(&self.given)
     }
 
     /// As it was given.
@@ -41,34 +28,34 @@ impl Name {
 
     /// Whether it says itself which source is meant.
     pub fn is_arn(&self) -> bool {
-        self.arn.is_some()
+        self.arn().is_some()
     }
 
     /// Under which names an index may have it.
     pub fn candidates(&self) -> Vec<&str> {
-        let Some(arn) = &self.arn else { return vec![&self.given] };
+        let Some(arn) = self.arn() else { return vec![&self.given] };
         let mut names = Vec::new();
-        if let Some(cut) = arn.rest.len().checked_sub(SUFFIX)
-            && arn.rest.is_char_boundary(cut)
-            && arn.rest[cut..].starts_with('-')
+        if let Some(cut) = arn.resource.len().checked_sub(SUFFIX)
+            && arn.resource.is_char_boundary(cut)
+            && arn.resource[cut..].starts_with('-')
             && cut > 0
         {
-            names.push(&arn.rest[..cut]);
+            names.push(&arn.resource[..cut]);
         }
-        names.push(&arn.rest);
+        names.push(arn.resource);
         names
     }
 
     /// Whether a source can have it.
     pub fn may_be_in(&self, place: &Place) -> bool {
-        self.arn.as_ref().is_none_or(|arn| arn.account == place.account && arn.region == place.region)
+        self.arn().is_none_or(|arn| arn.account == place.account && arn.region == place.region)
     }
 
     /// Whether a secret of a source is the one that is meant.
     pub fn means(&self, place: &Place, secret: &Secret) -> bool {
-        match &self.arn {
+        match self.arn() {
             None => secret.name == self.given,
-            Some(arn) => self.may_be_in(place) && (secret.id == self.given || secret.name == arn.rest),
+            Some(arn) => self.may_be_in(place) && (secret.id == self.given || secret.name == arn.resource),
         }
     }
 }

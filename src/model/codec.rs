@@ -32,6 +32,20 @@ pub enum Codec {
     KeysText(String),
     /// A JSON object as the lines of a `.env` file for the reader of this dialect.
     Lines(String),
+    /// One byte that stands for nothing, where nothing empty is taken.
+    Stand,
+    /// Undoes [`Codec::Stand`]: text without a character.
+    EmptyText,
+    /// Undoes [`Codec::Stand`]: bytes without one.
+    EmptyBytes,
+    /// Undoes [`Codec::Bytes`] of text: bytes as text wherever they are UTF-8.
+    Text,
+    /// Bytes that are text as [`Codec::Fields`] does it with text.
+    FieldsOfText,
+    /// Bytes that are text as [`Codec::Object`] does it with text.
+    ObjectOfText,
+    /// [`Codec::Unwrapped`], and that as its bytes.
+    UnwrappedBytes,
 }
 
 impl Codec {

@@ -97,8 +97,10 @@ impl FromStr for PlaceFilter {
         if region.is_some_and(|region| region.starts_with('/')) && is_host(account) {
             return Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) });
         }
-        let plausible =
-            |region: &str| region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let plausible = |region: &str| {
+            region == "global"
+                || (region.contains('-') && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+        };
         if number && region.is_none_or(plausible) {
             Ok(Self { account: account.to_owned(), region: region.map(str::to_owned) })
         } else {

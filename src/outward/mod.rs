@@ -6,6 +6,8 @@
 
 mod endpoint;
 mod exceptions;
+#[cfg(feature = "gcp")]
+mod gcp;
 mod guard;
 #[cfg(feature = "vault")]
 mod named;
@@ -26,6 +28,8 @@ use std::{
 use reqwest::Url;
 
 pub use endpoint::{Endpoint, endpoint_of, is_set};
+#[cfg(feature = "gcp")]
+pub use gcp::{GcpCredentials, GcpSettings};
 pub use object::Connector;
 pub use partition::{host, is_awss_own, is_awss_s3, organizations_region, partition_name, s3_host};
 pub use profile::{Profile, SignIn, profile_that_needs_a_code, signs_in_by};

@@ -3,7 +3,7 @@
 //! It is JSON in base64url, whose characters every kind takes, cut into pieces that are tags of their own, `lifeboat.0` and so
 //! on. It holds no value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ const KEY: &str = "lifeboat.";
 pub struct Carried {
     /// The kind it came from, by its scheme.
     pub from: String,
+    /// The name, where the target's kind takes fewer characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -34,6 +37,12 @@ pub struct Carried {
     /// Settings of the source's kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// Versions by their ids in the target that are bytes and not text in the source.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub bytes: BTreeSet<String>,
+    /// Those that are empty in the source, where the target takes nothing empty.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub empty: BTreeSet<String>,
     /// Versions of the source that have no value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub withheld: BTreeMap<String, Withheld>,

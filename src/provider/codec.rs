@@ -32,8 +32,25 @@ const MOST_STRINGS: usize = 900;
 /// A value that the codec has no form for, in words that do not show it.
 pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>, String> {
     match (codec, value) {
+        (Codec::Stand, _) => Ok(Some(SecretValue::bytes(vec![0]))),
+        (Codec::EmptyText, _) => Ok(Some(SecretValue::text(String::new()))),
+        (Codec::EmptyBytes, _) => Ok(Some(SecretValue::bytes(Vec::new()))),
+        (Codec::Text, SecretValue::Bytes(bytes)) => {
+            Ok(std::str::from_utf8(bytes).ok().map(|text| SecretValue::text(text.to_owned())))
+        }
+        (Codec::FieldsOfText | Codec::ObjectOfText, value) => {
+            let inner = if *codec == Codec::FieldsOfText { Codec::Fields } else { Codec::Object };
+            let text = encode(&Codec::Text, value)?;
+            encode(&inner, text.as_ref().unwrap_or(value))
+        }
+        (Codec::UnwrappedBytes, value) => {
+            let unwrapped = encode(&Codec::Unwrapped, value)?;
+            let bytes = encode(&Codec::Bytes, unwrapped.as_ref().unwrap_or(value))?;
+            Ok(bytes.or(unwrapped))
+        }
         (Codec::AsIs, _)
         | (Codec::Fields | Codec::Object | Codec::Keys(_), SecretValue::Fields(_))
+        | (Codec::Text, SecretValue::Text(_) | SecretValue::Fields(_))
         | (Codec::JsonText | Codec::Unwrapped, SecretValue::Text(_) | SecretValue::Bytes(_))
         | (Codec::TextOrBytes, SecretValue::Text(_))
         | (Codec::Bytes | Codec::Contents, SecretValue::Bytes(_)) => Ok(None),

@@ -2,6 +2,8 @@
 
 #[cfg(all(unix, feature = "dotenv"))]
 use super::dotenv;
+#[cfg(feature = "gcp")]
+use super::gcp;
 #[cfg(feature = "vault")]
 use super::vault;
 use super::{Address, ErrorKind, Kind, NoAddress, ProviderError, Rules, aws};
@@ -17,12 +19,17 @@ struct Known {
 }
 
 /// What an address looks like, in the help of a command.
-pub const FORMS: &str = "aws:REGION|vault:URL|env:DIR";
+pub const FORMS: &str = "aws:REGION|vault:URL|gcp:PROJECT|env:DIR";
 
 #[cfg(feature = "vault")]
 const VAULT: Option<&dyn Kind> = Some(&vault::VaultKind);
 #[cfg(not(feature = "vault"))]
 const VAULT: Option<&dyn Kind> = None;
+
+#[cfg(feature = "gcp")]
+const GCP: Option<&dyn Kind> = Some(&gcp::GcpKind);
+#[cfg(not(feature = "gcp"))]
+const GCP: Option<&dyn Kind> = None;
 
 #[cfg(all(unix, feature = "dotenv"))]
 const DOTENV: Option<&dyn Kind> = Some(&dotenv::DotenvKind);
@@ -30,9 +37,10 @@ const DOTENV: Option<&dyn Kind> = Some(&dotenv::DotenvKind);
 const DOTENV: Option<&dyn Kind> = None;
 
 /// Every kind, one line each.
-static KNOWN: [Known; 3] = [
+static KNOWN: [Known; 4] = [
     Known { scheme: "aws", form: "aws:REGION", feature: "aws", kind: Some(&aws::AwsKind) },
     Known { scheme: "vault", form: "vault:https://HOST:PORT/MOUNT", feature: "vault", kind: VAULT },
+    Known { scheme: "gcp", form: "gcp:PROJECT/LOCATION", feature: "gcp", kind: GCP },
     Known { scheme: "env", form: "env:FOLDER", feature: "dotenv", kind: DOTENV },
 ];
 

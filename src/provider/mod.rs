@@ -7,6 +7,8 @@ pub mod codec;
 #[cfg(all(unix, feature = "dotenv"))]
 pub mod dotenv;
 mod expand;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 mod held;
 mod keys;
 mod kind;
@@ -262,6 +264,9 @@ pub fn settings(facets: &Facets) -> BTreeMap<String, String> {
     }
     if let Some(mode) = facets.other.get("file").and_then(|file| file.get("mode")).map(text) {
         settings.insert("mode".to_owned(), mode);
+    }
+    for (name, value) in facets.other.get("settings").and_then(serde_json::Value::as_object).into_iter().flatten() {
+        settings.insert(name.clone(), text(value));
     }
     settings
 }

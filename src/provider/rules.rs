@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::model::{
-    Desired, Existing, Lost, Moved, Options, Place, Planned, PolicyVerdict, Presence, Record, Secret, State, Step, Tag,
+    Desired, Existing, Lost, Maps, Moved, Options, Place, Planned, PolicyVerdict, Presence, Record, Secret, State,
+    Step, Tag,
 };
 
 /// The scheme of files.
@@ -92,6 +93,20 @@ pub struct Questions {
 pub trait Rules: Send + Sync {
     /// Why the target would refuse a name. One that the same kind gave, and that no map changed, is not judged.
     fn name_fault(&self, source: &Place, wanted: &str, name: &str) -> Option<String>;
+
+    /// The name that a secret gets here, by a person's map. What kinds with fewer characters made of a name is undone; a kind that
+    /// has fewer itself writes the others differently.
+    fn name(&self, secret: &Secret, source: &Place, maps: &Maps) -> String {
+        let _ = source;
+        let is_mapped = maps.name(&secret.name) != format!("{}{}", maps.name_prefix, secret.name);
+        let original = original_name(secret).filter(|_| !is_mapped);
+        maps.name(original.as_deref().unwrap_or(&secret.name))
+    }
+
+    /// Whether a value can be text here: where it cannot, bytes may be text.
+    fn has_text(&self) -> bool {
+        true
+    }
 
     /// Whether it is the credentials that decide which account an address leads to.
     fn is_by_credentials(&self) -> bool {
@@ -213,9 +228,10 @@ impl Context<'_> {
 impl Wish {
     /// A wish for a secret without versions and settings.
     pub fn new(record: &Record, context: &Context<'_>) -> Self {
-        let secret = &record.secret;
+        let (secret, maps) = (&record.secret, &context.options.maps);
+        let by_kind = super::rules(&context.target.provider).map(|rules| rules.name(secret, context.source, maps));
         let desired = Desired {
-            name: context.options.maps.name(&secret.name),
+            name: by_kind.unwrap_or_else(|_| maps.name(&secret.name)),
             source_name: secret.name.clone(),
             source_id: secret.id.clone(),
             ..Desired::default()
@@ -232,4 +248,9 @@ impl Wish {
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
+}
+
+/// The name that a secret had before a kind with fewer characters had it.
+pub(super) fn original_name(secret: &Secret) -> Option<String> {
+    super::Carried::read(&secret.facets.tags).0?.name
 }

@@ -195,6 +195,10 @@ impl Repository {
         report.files += 2 * later.counting.len() as u64;
         report.faults.extend(later.faults);
         report.faults.extend(later.in_force.iter().map(VerifiedRecord::fault));
+        let served = self.check_served(trust).await?;
+        report.files += served.files;
+        report.bytes += served.bytes;
+        report.faults.extend(served.faults);
         let attestations = self.attestations(trust).await?.as_of(now);
         report.files += attestations.files;
         report.bytes += attestations.bytes;

@@ -119,6 +119,7 @@ pub async fn copy_known(
     run.contents(&files, &mut report).await?;
     run.manifests(&new, &mut report).await?;
     run.bundles(&mut report).await?;
+    run.served(trust, &mut report).await?;
     for record in run.records(trust).await?.into_iter().chain(judgement.record_files()) {
         run.public(&record, &mut report).await?;
     }
@@ -186,6 +187,24 @@ impl Copying<'_> {
         let looks = self.from.attestations(trust).await?.files_verified.into_iter();
         let looks = looks.map(|(stem, _)| layout::record(layout::ATTESTATIONS, &stem));
         Ok(drills.chain(looks).flat_map(|name| [layout::signature(&name), name]).collect())
+    }
+
+    /// Logs of break glass that count: the parts of each, then its signature and its record. One that is there may have been
+    /// stored there by the server itself, sealed once more and signed by another key: it is the same log.
+    async fn served(&self, trust: &Trust, report: &mut CopyReport) -> Result<(), RepoError> {
+        for (stem, log) in self.from.served_logs(trust).await?.verified {
+            let name = layout::record(layout::SERVED, &stem);
+            if self.there.contains_key(&name) && self.there.contains_key(&layout::signature(&name)) {
+                report.note(None);
+                report.note(None);
+                continue;
+            }
+            let parts = log.parts.into_iter().map(|part| (layout::served_part(&part.sha256), part));
+            self.contents(&parts.collect::<Vec<_>>(), report).await?;
+            self.public(&layout::signature(&name), report).await?;
+            self.public(&name, report).await?;
+        }
+        Ok(())
     }
 
     /// One that is there is only looked at when its size differs: a year's manifests are not to be read every day.

@@ -14,9 +14,10 @@ pub(super) const CONFIGS: &str = "configs";
 /// Folders of files whose names are digests and which manifests name.
 pub(super) const CONTENTS: [&str; 4] = [PACKS, LISTS, INDEXES, CONFIGS];
 /// Folders that stay small: everything but contents, manifests and turns.
-pub(super) const PUBLIC: [&str; 7] = [EPOCHS, CLOSINGS, DRILLS, ATTESTATIONS, FORGOTTEN, RECORDS, BUNDLES];
+pub(super) const PUBLIC: [&str; 8] = [EPOCHS, CLOSINGS, DRILLS, SERVED, ATTESTATIONS, FORGOTTEN, RECORDS, BUNDLES];
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
+pub(super) const SERVED: &str = "served";
 pub(super) const ATTESTATIONS: &str = "attestations";
 pub(super) const FORGOTTEN: &str = "forgotten";
 pub(super) const RECORDS: &str = "records";
@@ -42,7 +43,8 @@ const MOST_BYTES_SEALED: u64 = 80 << 20;
 /// The most bytes of a file with this name, or in this folder.
 pub(super) fn most_bytes(name: &str) -> u64 {
     match name.split('/').next() {
-        Some(DRILLS | FORGOTTEN | TURNS | LISTS | CLOSINGS) => MOST_BYTES_OF_LISTS,
+        Some(SERVED) if name.strip_suffix(".age").is_some() => MOST_BYTES_SEALED,
+        Some(SERVED | DRILLS | FORGOTTEN | TURNS | LISTS | CLOSINGS) => MOST_BYTES_OF_LISTS,
         Some(PACKS | INDEXES | CONFIGS | BUNDLES) => MOST_BYTES_SEALED,
         Some(name) if GUIDES.iter().any(|(guide, _)| *guide == name) => MOST_BYTES_OF_GUIDES,
         _ => MOST_BYTES,
@@ -104,6 +106,11 @@ pub(super) fn list(digest: &Digest) -> String {
 
 pub(super) fn config(digest: &Digest) -> String {
     format!("{CONFIGS}/{digest}.age")
+}
+
+/// `served/<digest>.age`
+pub(super) fn served_part(digest: &Digest) -> String {
+    format!("{SERVED}/{digest}.age")
 }
 
 /// `20261124T055042Z-1a2b3c4d`: when and which.
@@ -203,6 +210,7 @@ pub(super) fn is_known(name: &str) -> bool {
         }
         SNAPSHOTS => manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name)).is_some(),
         DRILLS | ATTESTATIONS | FORGOTTEN | RECORDS => bare.strip_suffix(".json").is_some_and(is_stem),
+        SERVED => bare.strip_suffix(".json").is_some_and(is_stem) || content(".age"),
         PACKS => pack_digest(name).is_some(),
         CLOSINGS | "lists" => content(".json"),
         INDEXES | "configs" => content(".age"),

@@ -110,7 +110,8 @@ impl Tally {
         self.0.get(&aspect).copied().unwrap_or_default()
     }
 
-    pub(super) fn at(&mut self, aspect: Aspect) -> &mut Count {
+    /// The same, to count.
+    pub fn at(&mut self, aspect: Aspect) -> &mut Count {
         self.0.entry(aspect).or_default()
     }
 }

@@ -130,7 +130,8 @@ pub(super) fn refuse(record: &Record, rules: &dyn Rules, context: &Context<'_>) 
     if secret.deleted.is_some() && !options.deletion {
         return Some(Outcome::LeftOut("scheduled for deletion in the source".into()));
     }
-    if let Some(fault) = rules.name_fault(context.source, &secret.name, &options.maps.name(&secret.name)) {
+    let name = rules.name(secret, context.source, &options.maps);
+    if let Some(fault) = rules.name_fault(context.source, &secret.name, &name) {
         return Some(Outcome::Impossible(fault));
     }
     if record.versions.is_empty() && !secret.unreadable.is_empty() {

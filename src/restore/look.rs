@@ -76,6 +76,7 @@ pub async fn look(
     let place = target.place().await?;
     let source = &manifest.manifest().source;
     let rules = rules(&place.provider)?;
+    let name_of = |record: &Record| rules.name(&record.secret, source, &options.maps);
     let mut wanted = Spool::new(scratch, |a: &Wanted, b| by_name(a).cmp(&by_name(b)));
     let mut moved = Moved::default();
     let mut records = pin!(records);
@@ -86,7 +87,7 @@ pub async fn look(
             moved.add(&record.secret.id);
         }
         if wants {
-            wanted.push(Wanted { name: options.maps.name(&record.secret.name), record })?;
+            wanted.push(Wanted { name: name_of(&record), record })?;
         }
     }
     let wanted = wanted.sorted()?;

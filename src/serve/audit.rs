@@ -1,14 +1,16 @@
-//! The log of who read what: one line for each request, chained by hashes, durable before the request is answered.
+//! The log of who read what: one line for each request, chained by hashes, written before the request is answered.
 //!
 //! A line is one JSON object that begins with its number and the SHA-256 of the line before. A head is a line that signs the
-//! number and hash before it; there is one each second in which something was written, and one at the end. A thread of its
-//! own writes whatever waits in one go, so that many requests share one fsync and none waits for a timer.
+//! number and hash before it; there is one each second in which something was written, and one at the end. A line is written to
+//! the file before its request is answered, so that it outlives this process, and made durable within ten milliseconds, together
+//! with those beside it. Where the disk needs longer, answers wait for it.
 
 use std::{
-    io,
+    borrow::Cow,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -19,20 +21,22 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::{
     clock::Clock,
     crypto::{Namespace, PublicKey, RecoveryKey, Signer},
-    fsutil::LogFile,
+    fsutil::{LogFile, LogSync},
     model::{Digest as Sha, RepositoryId},
     text,
 };
 
 /// How often a head is signed.
 const HEAD_EVERY: Duration = Duration::from_secs(1);
-/// Lines written in one go, at most.
-const BATCH: usize = 4_096;
+/// How soon a line must be durable; a request that comes later waits for the disk.
+const DURABLE_WITHIN: Duration = Duration::from_millis(10);
+/// How long lines are gathered before they are made durable together.
+const GATHERING: Duration = Duration::from_millis(2);
 /// Lines of requests without valid keys that are written in one second; the others are counted.
 const STRANGERS_A_SECOND: u64 = 100;
 /// What the first line names as the line before it.
@@ -69,6 +73,18 @@ pub enum Event {
         until: Timestamp,
         /// The access key id.
         key: String,
+        /// The process that asked, where the system tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<i32>,
+    },
+    /// The keys of a consumer were taken back.
+    Revoke {
+        /// When.
+        time: Timestamp,
+        /// Who.
+        consumer: String,
+        /// The access key ids.
+        keys: Vec<String>,
         /// The process that asked, where the system tells.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pid: Option<i32>,
@@ -217,22 +233,6 @@ pub fn head_text(number: u64, before: &str) -> String {
 #[error("the audit log cannot be written")]
 pub struct NoAudit;
 
-enum Message {
-    Line(String, oneshot::Sender<Result<(), NoAudit>>),
-    Stop,
-}
-
-/// Writes the log.
-pub struct Audit {
-    sender: mpsc::Sender<Message>,
-    path: PathBuf,
-    lines: Arc<AtomicU64>,
-    failed: watch::Receiver<Option<String>>,
-    is_down: Arc<AtomicBool>,
-    strangers: Arc<Strangers>,
-    thread: Option<JoinHandle<()>>,
-}
-
 /// Requests without valid keys: within this second, and those that were only counted.
 #[derive(Default)]
 struct Strangers {
@@ -240,7 +240,31 @@ struct Strangers {
     counted: AtomicU64,
 }
 
-/// The end of the file as the thread knows it.
+/// Writes the log. Whoever asks writes the line; a thread makes lines durable and signs heads.
+pub struct Audit {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    wake: mpsc::Sender<Wake>,
+    durable: watch::Receiver<u64>,
+    failed: watch::Receiver<Option<String>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Wake {
+    /// There is a line that is not durable.
+    Lines,
+    Stop,
+}
+
+struct Shared {
+    tail: Mutex<Tail>,
+    lines: AtomicU64,
+    is_down: AtomicBool,
+    tell: watch::Sender<Option<String>>,
+    strangers: Strangers,
+}
+
+/// The end of the file.
 struct Tail {
     file: LogFile,
     signer: Signer,
@@ -248,7 +272,12 @@ struct Tail {
     number: u64,
     before: String,
     is_signed: bool,
-    lines: Arc<AtomicU64>,
+    /// The line that is being written.
+    line: Vec<u8>,
+    /// Since when there are lines that no sync has begun with.
+    waiting: Option<Instant>,
+    /// Since when there are lines that a sync has begun with.
+    syncing: Option<Instant>,
 }
 
 impl Audit {
@@ -257,8 +286,8 @@ impl Audit {
     /// # Errors
     /// What the system says, also when the file is there already.
     pub fn start(path: &Path, signer: Signer, first: &Event, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let lines = Arc::new(AtomicU64::new(0));
         let file = LogFile::create(path)?;
+        let syncer = file.syncer()?;
         let mut tail = Tail {
             file,
             signer,
@@ -266,37 +295,85 @@ impl Audit {
             number: 0,
             before: NOTHING_BEFORE.into(),
             is_signed: true,
-            lines: Arc::clone(&lines),
+            line: Vec::new(),
+            waiting: None,
+            syncing: None,
         };
-        tail.write(&[to_text(first)])?;
-        let (sender, receiver) = mpsc::channel();
+        tail.write(&to_text(first))?;
+        tail.waiting = None;
+        syncer.sync()?;
         let (tell, failed) = watch::channel(None);
-        let (is_down, strangers) = (Arc::new(AtomicBool::new(false)), Arc::new(Strangers::default()));
+        let shared = Arc::new(Shared {
+            lines: AtomicU64::new(tail.number),
+            tail: Mutex::new(tail),
+            is_down: AtomicBool::new(false),
+            tell,
+            strangers: Strangers::default(),
+        });
+        let (wake, woken) = mpsc::channel();
+        let (made_durable, durable) = watch::channel(1);
         let work = {
-            let (is_down, strangers) = (Arc::clone(&is_down), Arc::clone(&strangers));
+            let shared = Arc::clone(&shared);
             move || {
-                if let Err(error) = run(&mut tail, &receiver, &strangers) {
-                    is_down.store(true, Ordering::SeqCst);
-                    let _ = tell.send(Some(error.to_string()));
-                    refuse(&receiver);
+                if let Err(error) = run(&shared, &woken, &syncer, &made_durable) {
+                    shared.fail(&error);
                 }
             }
         };
         let thread = std::thread::Builder::new().name("audit".into()).spawn(work)?;
-        Ok(Self { sender, path: path.to_owned(), lines, failed, is_down, strangers, thread: Some(thread) })
+        Ok(Self { shared, path: path.to_owned(), wake, durable, failed, thread: Some(thread) })
     }
 
-    /// Writes a line; it is durable when this returns.
+    /// Writes a line: it outlives this process when this returns, and is durable within ten milliseconds. Where the disk
+    /// needs longer than that, this waits for it.
     ///
     /// # Errors
     /// [`NoAudit`]: what the line is about must not happen.
     pub async fn write(&self, event: &Event) -> Result<(), NoAudit> {
-        if self.is_down.load(Ordering::SeqCst) {
+        let (number, is_late) = self.append(event)?;
+        if is_late { self.wait_for(number).await } else { Ok(()) }
+    }
+
+    /// The same for what happens seldom and must never be lost: it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`NoAudit`].
+    pub async fn write_durably(&self, event: &Event) -> Result<(), NoAudit> {
+        let (number, _) = self.append(event)?;
+        self.wait_for(number).await
+    }
+
+    /// Writes a line; gives how many there are with it, and whether one before it waits for too long.
+    fn append(&self, event: &Event) -> Result<(u64, bool), NoAudit> {
+        let shared = &self.shared;
+        if shared.is_down.load(Ordering::SeqCst) {
             return Err(NoAudit);
         }
-        let (done, written) = oneshot::channel();
-        self.sender.send(Message::Line(to_text(event), done)).map_err(|_| NoAudit)?;
-        written.await.unwrap_or(Err(NoAudit))
+        let text = to_text(event);
+        let mut tail = shared.tail();
+        let is_first = tail.waiting.is_none();
+        // After a line that was cut off nothing follows: whoever waited for the lock must see that.
+        if shared.is_down.load(Ordering::SeqCst) {
+            return Err(NoAudit);
+        }
+        if let Err(error) = tail.write(&text) {
+            shared.fail(&error);
+            return Err(NoAudit);
+        }
+        let number = tail.number;
+        let is_late = tail.syncing.or(tail.waiting).is_some_and(|since| since.elapsed() > DURABLE_WITHIN);
+        drop(tail);
+        shared.lines.store(number, Ordering::Relaxed);
+        if is_first {
+            let _ = self.wake.send(Wake::Lines);
+        }
+        Ok((number, is_late))
+    }
+
+    async fn wait_for(&self, number: u64) -> Result<(), NoAudit> {
+        let mut durable = self.durable.clone();
+        // The thread ends by a failure, or after everybody who could ask.
+        durable.wait_for(|lines| *lines >= number).await.map(drop).map_err(|_| NoAudit)
     }
 
     /// The same for a request without valid keys, to which no secret is answered: too many in a second are counted, so that
@@ -305,11 +382,12 @@ impl Audit {
     /// # Errors
     /// [`NoAudit`].
     pub async fn write_stranger(&self, event: &Event) -> Result<(), NoAudit> {
-        if self.strangers.written.fetch_add(1, Ordering::Relaxed) < STRANGERS_A_SECOND {
+        let strangers = &self.shared.strangers;
+        if strangers.written.fetch_add(1, Ordering::Relaxed) < STRANGERS_A_SECOND {
             return self.write(event).await;
         }
-        self.strangers.counted.fetch_add(1, Ordering::Relaxed);
-        if self.is_down.load(Ordering::SeqCst) { Err(NoAudit) } else { Ok(()) }
+        strangers.counted.fetch_add(1, Ordering::Relaxed);
+        if self.shared.is_down.load(Ordering::SeqCst) { Err(NoAudit) } else { Ok(()) }
     }
 
     /// The file.
@@ -319,7 +397,7 @@ impl Audit {
 
     /// Lines written so far.
     pub fn lines(&self) -> u64 {
-        self.lines.load(Ordering::Relaxed)
+        self.shared.lines.load(Ordering::Relaxed)
     }
 
     /// Waits until the log cannot be written any more, and gives the reason.
@@ -328,7 +406,7 @@ impl Audit {
         let reason = failed.wait_for(Option::is_some).await.map(|reason| reason.clone());
         match reason {
             Ok(reason) => reason.unwrap_or_default(),
-            // The thread has ended without a failure: it never comes.
+            // Nobody is left who could fail: it never comes.
             Err(_) => std::future::pending().await,
         }
     }
@@ -338,52 +416,61 @@ impl Audit {
     /// # Errors
     /// [`NoAudit`] when the end could not be written.
     pub fn close(mut self) -> Result<(), NoAudit> {
-        let _ = self.sender.send(Message::Stop);
+        let _ = self.wake.send(Wake::Stop);
         let ended = self.thread.take().is_none_or(|thread| thread.join().is_ok());
-        if ended && !self.is_down.load(Ordering::SeqCst) { Ok(()) } else { Err(NoAudit) }
+        if ended && !self.shared.is_down.load(Ordering::SeqCst) { Ok(()) } else { Err(NoAudit) }
     }
 }
 
 /// JSON in which no byte steers a terminal.
 fn to_text(event: &Event) -> String {
     let text = serde_json::to_string(event).expect("plain data becomes JSON");
-    text::json(&text).into_owned()
+    match text::json(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(changed) => changed,
+    }
 }
 
-/// Writes until it is told to stop, or cannot.
-fn run(tail: &mut Tail, receiver: &mpsc::Receiver<Message>, strangers: &Strangers) -> io::Result<()> {
+/// Makes lines durable and signs heads until it is told to stop, or cannot.
+fn run(
+    shared: &Shared,
+    woken: &mpsc::Receiver<Wake>,
+    syncer: &LogSync,
+    durable: &watch::Sender<u64>,
+) -> io::Result<()> {
     let mut tick = Instant::now() + HEAD_EVERY;
     loop {
-        let (mut lines, mut waiting, mut stops) = (Vec::new(), Vec::new(), false);
-        let mut take = |message| match message {
-            Message::Line(line, done) => {
-                lines.push(line);
-                waiting.push(done);
+        let mut stops = match woken.recv_timeout(tick.saturating_duration_since(Instant::now())) {
+            // Lines that come within the next moments share the sync.
+            Ok(Wake::Lines) => {
+                std::thread::sleep(GATHERING);
+                false
             }
-            Message::Stop => stops = true,
+            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => true,
+            Err(RecvTimeoutError::Timeout) => false,
         };
-        match receiver.recv_timeout(tick.saturating_duration_since(Instant::now())) {
-            Ok(message) => {
-                take(message);
-                receiver.try_iter().take(BATCH).for_each(&mut take);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => stops = true,
-        }
-        let written = tail.write(&lines);
-        let outcome = written.as_ref().map_or(Err(NoAudit), |()| Ok(()));
-        for done in waiting {
-            let _ = done.send(outcome);
-        }
-        written?;
+        stops |= woken.try_iter().any(|wake| matches!(wake, Wake::Stop));
         if Instant::now() >= tick || stops {
             tick = Instant::now() + HEAD_EVERY;
-            strangers.written.store(0, Ordering::Relaxed);
-            let count = strangers.counted.swap(0, Ordering::Relaxed);
+            shared.strangers.written.store(0, Ordering::Relaxed);
+            let count = shared.strangers.counted.swap(0, Ordering::Relaxed);
+            let mut tail = shared.tail();
             if count > 0 {
-                tail.write(&[to_text(&Event::Strangers { time: tail.clock.now(), count })])?;
+                let time = tail.clock.now();
+                tail.write(&to_text(&Event::Strangers { time, count }))?;
             }
             tail.sign(stops)?;
+            shared.lines.store(tail.number, Ordering::Relaxed);
+        }
+        let number = {
+            let mut tail = shared.tail();
+            tail.syncing = tail.waiting.take();
+            tail.number
+        };
+        if *durable.borrow() < number {
+            syncer.sync()?;
+            shared.tail().syncing = None;
+            durable.send_replace(number);
         }
         if stops {
             return Ok(());
@@ -391,29 +478,27 @@ fn run(tail: &mut Tail, receiver: &mpsc::Receiver<Message>, strangers: &Stranger
     }
 }
 
-/// Answers everyone who still asks.
-fn refuse(receiver: &mpsc::Receiver<Message>) {
-    while let Ok(Message::Line(_, done)) = receiver.recv() {
-        let _ = done.send(Err(NoAudit));
+impl Shared {
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: &io::Error) {
+        self.is_down.store(true, Ordering::SeqCst);
+        self.tell.send_replace(Some(error.to_string()));
     }
 }
 
 impl Tail {
-    fn write(&mut self, events: &[String]) -> io::Result<()> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let mut all = String::with_capacity(events.iter().map(|event| event.len() + 120).sum());
-        for event in events {
-            let line = format!("{{\"seq\":{},\"prev\":\"{}\",{}", self.number, self.before, &event[1..]);
-            self.before = hex::encode(Sha256::digest(line.as_bytes()));
-            self.number += 1;
-            all.push_str(&line);
-            all.push('\n');
-        }
+    fn write(&mut self, event: &str) -> io::Result<()> {
+        self.line.clear();
+        write!(self.line, "{{\"seq\":{},\"prev\":\"{}\",{}", self.number, self.before, &event[1..])?;
+        self.before = hex::encode(Sha256::digest(&self.line));
+        self.line.push(b'\n');
+        self.file.add_soon(&self.line)?;
+        self.number += 1;
         self.is_signed = false;
-        self.file.add(all.as_bytes())?;
-        self.lines.store(self.number, Ordering::Relaxed);
+        self.waiting.get_or_insert_with(Instant::now);
         Ok(())
     }
 
@@ -423,7 +508,7 @@ impl Tail {
             return Ok(());
         }
         let signature = self.signer.sign(Namespace::Audit, head_text(self.number, &self.before).as_bytes());
-        self.write(&[to_text(&Event::Head { time: self.clock.now(), last, signature })])?;
+        self.write(&to_text(&Event::Head { time: self.clock.now(), last, signature }))?;
         self.is_signed = true;
         Ok(())
     }

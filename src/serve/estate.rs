@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
-use crate::model::{AWSCURRENT, Place, Record, SnapshotId, ValueState, Version};
+use crate::model::{AWSCURRENT, Place, Record, SecretArn, SnapshotId, ValueState, Version};
 
 /// One snapshot that is served.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +140,7 @@ impl Estate {
 
     /// The ARN of a replica has the region of the replica, and the rest of the primary's.
     fn by_arn(&self, arn: &str) -> Option<&Entry> {
-        let (region, account, resource) = arn_parts(arn)?;
+        let SecretArn { region, account, resource } = SecretArn::parse(arn)?;
         let of_account = || self.shelves.iter().filter(move |shelf| shelf.place.account == account);
         if of_account().any(|shelf| shelf.place.region == region) {
             let here = |entry: &&Entry| {
@@ -226,19 +226,8 @@ impl Entry {
     }
 }
 
-/// The parts of an ARN of Secrets Manager: region, account, and the name with or without its ending.
-pub(super) fn arn_parts(arn: &str) -> Option<(&str, &str, &str)> {
-    let mut parts = arn.splitn(7, ':').skip(2);
-    match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some("secretsmanager"), Some(region), Some(account), Some("secret"), Some(resource)) => {
-            Some((region, account, resource))
-        }
-        _ => None,
-    }
-}
-
 /// The labels that clients see.
-pub(super) fn stages(version: &Version) -> Vec<&str> {
+pub fn stages(version: &Version) -> Vec<&str> {
     let mut stages: Vec<&str> = version.labels.iter().map(String::as_str).collect();
     if version.current && !stages.contains(&AWSCURRENT) {
         stages.push(AWSCURRENT);

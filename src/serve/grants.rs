@@ -144,6 +144,18 @@ impl Grants {
         Ok((grant, token))
     }
 
+    /// Takes back every grant of a consumer that is in force; their keys and tokens are worth nothing from now on. Gives the
+    /// key ids.
+    pub fn revoke(&self, consumer: &str, now: Timestamp) -> Vec<String> {
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_meant = |grant: &Arc<Grant>| grant.consumer() == consumer && grant.until > now;
+        let keys =
+            table.by_key.values().filter(|grant| is_meant(grant)).map(|grant| grant.access_key_id.clone()).collect();
+        table.by_key.retain(|_, grant| !is_meant(grant));
+        table.by_token.retain(|_, grant| !is_meant(grant));
+        keys
+    }
+
     /// The grant with a key id, in force or not.
     pub fn by_key(&self, key: &str) -> Option<Arc<Grant>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).by_key.get(key).cloned()
@@ -254,6 +266,18 @@ mod tests {
         assert!(grants.by_token(token.as_bytes()).is_some());
         assert!(grants.by_token(&token.as_bytes()[1..]).is_none() && grants.by_token(b"").is_none());
         assert_eq!((grants.in_force(now), grants.in_force(grant.until())), (1, 0));
+    }
+
+    #[test]
+    fn a_consumer_loses_every_grant_and_others_keep_theirs() {
+        let (grants, now) = (Grants::default(), Timestamp::UNIX_EPOCH);
+        let (first, token) = grants.issue_with_token(request("web", &["a"], 60), now).unwrap();
+        grants.issue(request("web", &["b"], 60), now).unwrap();
+        let other = grants.issue(request("api", &["*"], 60), now).unwrap();
+        assert_eq!(grants.revoke("web", now).len(), 2);
+        assert!(grants.by_key(first.access_key_id()).is_none() && grants.by_token(token.as_bytes()).is_none());
+        assert!(grants.by_key(other.access_key_id()).is_some());
+        assert!(grants.revoke("web", now).is_empty() && grants.revoke("api", other.until()).is_empty());
     }
 
     #[test]

@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{clock::Clock, crypto::Signer, fsutil};
 
 mod audit;
+pub mod client;
 mod estate;
 mod grants;
 mod guard;
@@ -46,15 +47,18 @@ mod wire;
 mod sample;
 
 pub use audit::{Asked, Audit, Certificate, CertificateBody, Event, NoAudit, Served, Touched};
-pub use estate::{Entry, Estate, Overdue, Shelf, Unresolved};
+pub use estate::{Entry, Estate, Overdue, Shelf, Unresolved, stages};
 pub use grants::{Credentials, Grant, GrantRequest, Grants, KEY_PREFIX, LONGEST, NotGranted};
 pub use recipe::{Language, recipe};
 pub use report::{Consumer, LogFault, ReadSecret, RefusedWrite, Report, Seal, read as read_log};
 pub use sigv4::{Unverified, Verified, verify};
-pub use socket::{AskError, ask};
+pub use socket::{AskError, ask, revoke};
 pub use trail::cloud_trail;
 pub use values::{Packs, Values};
 pub use wire::SNAPSHOT_HEADER;
+
+/// Files that are open beside connections: packs that are read, the log, the socket.
+const FILES_BESIDE: usize = 64;
 
 /// How a server starts.
 pub struct Options {
@@ -66,8 +70,8 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Where the counts for Prometheus are.
     pub metrics: Option<SocketAddr>,
-    /// The socket for grants.
-    pub socket: PathBuf,
+    /// The socket for grants; without one, only [`Server::grant`] gives keys.
+    pub socket: Option<PathBuf>,
     /// The new file of the audit log.
     pub audit: PathBuf,
     /// The oldest snapshot that is served.
@@ -128,7 +132,10 @@ impl Server {
             Some(at) => Some(metrics::listen(at).await.map_err(|error| StartError::Listen(at, error))?),
             None => None,
         };
-        let socket = socket::Socket::bind(&options.socket).await?;
+        let socket = match &options.socket {
+            Some(path) => Some(socket::Socket::bind(path).await?),
+            None => None,
+        };
         let first = Event::Start {
             time: options.clock.now(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -152,11 +159,11 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let endpoint = endpoint(address, &options.names, is_tls);
         let at_metrics = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
-        let most = options.most_connections;
-        let mut tasks = vec![
-            tokio::spawn(wire::serve(listener, tls, Arc::clone(&face), most, stopped.clone())),
-            tokio::spawn(socket.serve(Arc::clone(&face), endpoint.clone(), stopped.clone())),
-        ];
+        let most = room_for(options.most_connections);
+        let mut tasks = vec![tokio::spawn(wire::serve(listener, tls, Arc::clone(&face), most, stopped.clone()))];
+        if let Some(socket) = socket {
+            tasks.push(tokio::spawn(socket.serve(Arc::clone(&face), endpoint.clone(), stopped.clone())));
+        }
         if let Some(listener) = metrics {
             tasks.push(tokio::spawn(metrics::serve(listener, Arc::clone(&face), stopped)));
         }
@@ -188,6 +195,22 @@ impl Server {
         &self.face.grants
     }
 
+    /// Gives keys to a consumer, as the socket does; who got them is in the log before.
+    ///
+    /// # Errors
+    /// [`AskError::Refused`].
+    pub async fn grant(&self, request: GrantRequest) -> Result<Credentials, AskError> {
+        socket::grant(request, &self.face, &self.endpoint).await
+    }
+
+    /// Takes back every grant of a consumer; gives how many there were.
+    ///
+    /// # Errors
+    /// [`AskError::Refused`].
+    pub async fn revoke(&self, consumer: &str) -> Result<u64, AskError> {
+        socket::take_back_own(consumer, &self.face).await
+    }
+
     /// Waits until the log cannot be written any more, and gives the reason.
     pub async fn failed(&self) -> String {
         self.face.audit.failed().await
@@ -215,6 +238,17 @@ impl Server {
         tokio::task::spawn_blocking(move || face.audit.close()).await.map_err(|_| NoAudit)??;
         Ok(lines + 1)
     }
+}
+
+/// How many connections can be open at the same time: as many as are wanted, and leave files for everything else.
+fn room_for(wanted: usize) -> usize {
+    let most = fsutil::open_files(wanted + FILES_BESIDE);
+    if most < wanted + FILES_BESIDE {
+        let room = most.saturating_sub(FILES_BESIDE).max(1);
+        tracing::warn!("the system allows {most} open files (ulimit -n): {room} connections can be open at once");
+        return room;
+    }
+    wanted
 }
 
 /// The snapshots, as the log and people see them.

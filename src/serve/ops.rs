@@ -9,14 +9,14 @@ use serde_json::{Value as Json, json};
 
 use super::{
     audit::Touched,
-    estate::{Entry, Estate, Unresolved, arn_parts, is_stored, seconds, stages},
+    estate::{Entry, Estate, Unresolved, is_stored, seconds, stages},
     grants::Grant,
     list,
     values::Values,
 };
 use crate::{
     crypto::{PasswordRequest, random_password},
-    model::{AWSCURRENT, SecretValue, ValueState, Version},
+    model::{AWSCURRENT, SecretArn, SecretValue, ValueState, Version},
 };
 
 /// The operations that write: refused by name, and known by name in the log.
@@ -190,7 +190,7 @@ impl<'a> Call<'a> {
                 if self.grant.opens(&entry.name) { Ok(entry) } else { Err(Refusal::denied()) }
             }
             Err(unresolved) => {
-                let name = arn_parts(id).map_or(id, |(_, _, name)| name);
+                let name = SecretArn::parse(id).map_or(id, |arn| arn.resource);
                 self.touched.push(asked_for(id));
                 if !self.grant.opens(name) {
                     return Err(Refusal::denied());

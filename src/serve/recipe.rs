@@ -19,6 +19,28 @@ pub enum Language {
     Eso,
 }
 
+impl Language {
+    /// Every one.
+    pub const ALL: [Self; 6] = [Self::Js, Self::Python, Self::Java, Self::Go, Self::Cli, Self::Eso];
+
+    /// Its word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Js => "js",
+            Self::Python => "python",
+            Self::Java => "java",
+            Self::Go => "go",
+            Self::Cli => "cli",
+            Self::Eso => "eso",
+        }
+    }
+
+    /// The one with this word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.word() == word)
+    }
+}
+
 /// Keys and profiles in the environment win over the container's credentials in every SDK.
 const UNSET: &str = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE \
                      AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";

@@ -1,14 +1,20 @@
 //! What a log says: who read what, what must be rotated now, who still points here. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::BufRead,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::audit::{Asked, Certificate, Event, NOTHING_BEFORE, SESSION_SCHEMA, Served, Touched, hash, head_text};
+use super::audit::{
+    Asked, Certificate, CertificateBody, Event, NOTHING_BEFORE, SESSION_SCHEMA, Served, Touched, hash, head_text,
+};
 use crate::{
     crypto::{Namespace, PublicKey, verify},
     model::RepositoryId,
+    repo::ServedFacts,
 };
 
 /// Who asked this shortly before the end of the log still points here.
@@ -26,6 +32,9 @@ struct Line {
 /// A log that does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogFault {
+    /// The file.
+    #[error("it cannot be read: {0}")]
+    Unread(String),
     /// Not a log.
     #[error("it is not an audit log of break-glass")]
     NotALog,
@@ -47,6 +56,8 @@ pub struct Seal {
     pub root: PublicKey,
     /// The repository that the certificate names.
     pub repository: RepositoryId,
+    /// The key that signed its heads.
+    pub session: PublicKey,
     /// Whose sheets were there.
     pub present: Vec<String>,
     /// Lines in all.
@@ -131,20 +142,35 @@ pub struct Report {
     pub strangers: u64,
 }
 
-/// Reads a log, verifies it, and gives every event in its order.
-fn verified(log: &str) -> Result<(Vec<Event>, Seal), LogFault> {
-    let mut events = Vec::new();
-    let (mut before, mut signed, mut is_closed, mut is_torn) = (NOTHING_BEFORE.to_owned(), 0, false, false);
+impl Report {
+    /// What is known of the log when it is stored.
+    pub fn facts(&self) -> ServedFacts {
+        let Self { seal, started, ended, .. } = self;
+        ServedFacts {
+            session: seal.session.clone(),
+            started: *started,
+            ended: *ended,
+            lines: seal.lines,
+            closed: seal.is_closed,
+        }
+    }
+}
+
+/// Reads a log line by line, verifies it, and gives every event in its order: a log may be larger than the memory.
+fn verified(mut log: impl BufRead, mut each: impl FnMut(Event)) -> Result<Seal, LogFault> {
+    let (mut lines, mut before, mut signed) = (0, NOTHING_BEFORE.to_owned(), 0);
+    let mut is_closed = false;
     let mut session: Option<Certificate> = None;
-    for (number, line) in (0..).zip(log.split_inclusive('\n')) {
-        let Some(line) = line.strip_suffix('\n') else {
-            is_torn = true;
-            break;
-        };
-        let wrong = if number == 0 { LogFault::NotALog } else { LogFault::Chain(number + 1) };
-        let parsed: Line = serde_json::from_str(line).map_err(|_| wrong)?;
-        if parsed.seq != number || parsed.prev != before || is_closed {
-            return Err(LogFault::Chain(number + 1));
+    let mut bytes = Vec::new();
+    let is_torn = loop {
+        bytes.clear();
+        log.read_until(b'\n', &mut bytes).map_err(|error| LogFault::Unread(error.to_string()))?;
+        let Some(line) = bytes.strip_suffix(b"\n") else { break !bytes.is_empty() };
+        let line = String::from_utf8_lossy(line);
+        let wrong = if lines == 0 { LogFault::NotALog } else { LogFault::Chain(lines + 1) };
+        let parsed: Line = serde_json::from_str(&line).map_err(|_| wrong)?;
+        if parsed.seq != lines || parsed.prev != before || is_closed {
+            return Err(LogFault::Chain(lines + 1));
         }
         match (&parsed.event, &session) {
             (Event::Start { certificate, session: key, .. }, None) => {
@@ -152,29 +178,20 @@ fn verified(log: &str) -> Result<(Vec<Event>, Seal), LogFault> {
                 session = Some(certificate.clone());
             }
             (Event::Head { signature, last, .. }, Some(certificate)) => {
-                let text = head_text(number, &before);
+                let text = head_text(lines, &before);
                 verify(&certificate.body.session, Namespace::Audit, text.as_bytes(), signature)
-                    .map_err(|error| LogFault::Head(number + 1, error.to_string()))?;
-                (signed, is_closed) = (number + 1, *last);
+                    .map_err(|error| LogFault::Head(lines + 1, error.to_string()))?;
+                (signed, is_closed) = (lines + 1, *last);
             }
             (Event::Start { .. }, Some(_)) | (_, None) => return Err(LogFault::NotALog),
             _ => {}
         }
-        before = hash(line).to_string();
-        events.push(parsed.event);
-    }
-    let certificate = session.ok_or(LogFault::NotALog)?;
-    let lines = events.len() as u64;
-    let seal = Seal {
-        root: certificate.body.root,
-        repository: certificate.body.repository,
-        present: certificate.body.present,
-        lines,
-        unsigned: lines - signed,
-        is_closed,
-        is_torn,
+        before = hash(&line).to_string();
+        lines += 1;
+        each(parsed.event);
     };
-    Ok((events, seal))
+    let CertificateBody { root, repository, present, session, .. } = session.ok_or(LogFault::NotALog)?.body;
+    Ok(Seal { root, repository, session, present, lines, unsigned: lines - signed, is_closed, is_torn })
 }
 
 fn check(certificate: &Certificate, session: &PublicKey) -> Result<(), LogFault> {
@@ -186,31 +203,31 @@ fn check(certificate: &Certificate, session: &PublicKey) -> Result<(), LogFault>
         .map_err(|error| LogFault::Certificate(error.to_string()))
 }
 
-/// The requests of a log, verified, with the time of its start.
-pub(super) fn requests(log: &str) -> Result<Vec<Asked>, LogFault> {
-    let (events, _) = verified(log)?;
-    let request = |event| match event {
-        Event::Request(asked) => Some(*asked),
-        _ => None,
-    };
-    Ok(events.into_iter().filter_map(request).collect())
+/// The requests of a log, verified.
+pub(super) fn requests(log: impl BufRead) -> Result<Vec<Asked>, LogFault> {
+    let mut requests = Vec::new();
+    verified(log, |event| {
+        if let Event::Request(asked) = event {
+            requests.push(*asked);
+        }
+    })?;
+    Ok(requests)
 }
 
 /// Reads a log and sums it up. `now` decides which grants are still in force.
 ///
 /// # Errors
 /// See [`LogFault`].
-pub fn read(log: &str, now: Timestamp) -> Result<Report, LogFault> {
-    let (events, seal) = verified(log)?;
-    let Some(Event::Start { time: started, snapshots, .. }) = events.first().cloned() else {
-        return Err(LogFault::NotALog);
-    };
-    let mut sum = Sum::default();
-    let mut ended = started;
-    for event in &events {
-        ended = ended.max(time(event));
-        sum.add(event);
-    }
+pub fn read(log: impl BufRead, now: Timestamp) -> Result<Report, LogFault> {
+    let (mut sum, mut first, mut ended) = (Sum::default(), None, Timestamp::MIN);
+    let seal = verified(log, |event| {
+        ended = ended.max(time(&event));
+        sum.add(&event);
+        if let Event::Start { time, snapshots, .. } = event {
+            first = Some((time, snapshots));
+        }
+    })?;
+    let (started, snapshots) = first.ok_or(LogFault::NotALog)?;
     let since = ended.checked_sub(LATELY).unwrap_or(ended);
     for consumer in sum.consumers.values_mut() {
         let is_recent = consumer.last.is_some_and(|last| last >= since);
@@ -228,6 +245,7 @@ fn time(event: &Event) -> Timestamp {
     match event {
         Event::Start { time, .. }
         | Event::Grant { time, .. }
+        | Event::Revoke { time, .. }
         | Event::Strangers { time, .. }
         | Event::Head { time, .. } => *time,
         Event::Request(asked) => asked.time,
@@ -262,6 +280,7 @@ impl Sum {
                 let consumer = self.consumer(consumer);
                 consumer.granted_until = consumer.granted_until.max(Some(*until));
             }
+            Event::Revoke { time, consumer, .. } => self.consumer(consumer).granted_until = Some(*time),
             Event::Strangers { count, .. } => self.strangers += count,
             Event::Request(asked) => self.request(asked),
             Event::Start { .. } | Event::Head { .. } => {}

@@ -26,11 +26,20 @@ use crate::fsutil::{self, Access};
 const LONGEST: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is asked at the socket.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Request {
+    Grant(GrantRequest),
+    Revoke { consumer: String },
+}
+
 /// An answer at the socket.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Reply {
     Granted(Credentials),
+    Revoked(u64),
     Refused(String),
 }
 
@@ -100,8 +109,9 @@ async fn answer(stream: UnixStream, face: &Face, endpoint: &str) -> io::Result<(
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     BufReader::new(reader).take(LONGEST).read_line(&mut line).await?;
-    let reply = match serde_json::from_str::<GrantRequest>(&line) {
-        Ok(request) => issue(request, face, endpoint, peer.pid()).await,
+    let reply = match serde_json::from_str::<Request>(&line) {
+        Ok(Request::Grant(request)) => issue(request, face, endpoint, peer.pid()).await,
+        Ok(Request::Revoke { consumer }) => take_back(consumer, face, peer.pid()).await,
         Err(_) => Reply::Refused("the request is not one of this version of lifeboat".into()),
     };
     let mut text = zeroize::Zeroizing::new(serde_json::to_vec(&reply)?);
@@ -125,7 +135,7 @@ async fn issue(request: GrantRequest, face: &Face, endpoint: &str, pid: Option<i
         key: grant.access_key_id().to_owned(),
         pid,
     };
-    if face.audit.write(&event).await.is_err() {
+    if face.audit.write_durably(&event).await.is_err() {
         return Reply::Refused("the audit log cannot be written; nothing is granted".into());
     }
     Reply::Granted(Credentials {
@@ -138,11 +148,66 @@ async fn issue(request: GrantRequest, face: &Face, endpoint: &str, pid: Option<i
     })
 }
 
+/// The same without a socket, for whoever holds the server.
+pub(super) async fn grant(request: GrantRequest, face: &Face, endpoint: &str) -> Result<Credentials, AskError> {
+    match issue(request, face, endpoint, None).await {
+        Reply::Granted(credentials) => Ok(credentials),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The same for taking back.
+pub(super) async fn take_back_own(consumer: &str, face: &Face) -> Result<u64, AskError> {
+    match take_back(consumer.to_owned(), face, None).await {
+        Reply::Revoked(count) => Ok(count),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Takes keys back, whether or not that can be written down.
+async fn take_back(consumer: String, face: &Face, pid: Option<i32>) -> Reply {
+    let time = face.clock.now();
+    let keys = face.grants.revoke(&consumer, time);
+    if keys.is_empty() {
+        return Reply::Refused("this consumer has no grant in force".into());
+    }
+    let count = keys.len() as u64;
+    if face.audit.write_durably(&Event::Revoke { time, consumer, keys, pid }).await.is_err() {
+        return Reply::Refused("the grants are taken back, but the audit log cannot be written".into());
+    }
+    Reply::Revoked(count)
+}
+
 /// Asks the server at `socket` for a grant.
 ///
 /// # Errors
 /// See [`AskError`].
 pub async fn ask(socket: &Path, request: &GrantRequest) -> Result<Credentials, AskError> {
+    match talk(socket, &Request::Grant(request.clone())).await? {
+        Reply::Granted(credentials) => Ok(credentials),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks the server at `socket` to take back every grant of a consumer; gives how many there were.
+///
+/// # Errors
+/// See [`AskError`].
+pub async fn revoke(socket: &Path, consumer: &str) -> Result<u64, AskError> {
+    match talk(socket, &Request::Revoke { consumer: consumer.to_owned() }).await? {
+        Reply::Revoked(count) => Ok(count),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(reply: Reply) -> AskError {
+    match reply {
+        Reply::Refused(reason) => AskError::Refused(reason),
+        _ => io::Error::other("its answer is not one of this version of lifeboat").into(),
+    }
+}
+
+async fn talk(socket: &Path, request: &Request) -> Result<Reply, AskError> {
     if let Some(folder) = socket.parent().filter(|folder| folder.is_dir()) {
         fsutil::check_folder(folder)?;
     }
@@ -154,14 +219,11 @@ pub async fn ask(socket: &Path, request: &GrantRequest) -> Result<Credentials, A
     let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
     line.push(b'\n');
     let mut answer = zeroize::Zeroizing::new(String::new());
-    let talk = async {
+    let exchange = async {
         writer.write_all(&line).await?;
         BufReader::new(reader).take(LONGEST).read_line(&mut answer).await
     };
-    tokio::time::timeout(PATIENCE, talk).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    match serde_json::from_str(&answer) {
-        Ok(Reply::Granted(credentials)) => Ok(credentials),
-        Ok(Reply::Refused(reason)) => Err(AskError::Refused(reason)),
-        Err(_) => Err(io::Error::other("its answer is not one of this version of lifeboat").into()),
-    }
+    tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let unreadable = |_| io::Error::other("its answer is not one of this version of lifeboat").into();
+    serde_json::from_str(&answer).map_err(unreadable)
 }

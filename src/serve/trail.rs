@@ -1,5 +1,7 @@
 //! The log in the shape of CloudTrail, so that the rules of a SIEM that exist already work on it.
 
+use std::io::BufRead;
+
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -13,7 +15,7 @@ use crate::outward;
 ///
 /// # Errors
 /// See [`LogFault`].
-pub fn cloud_trail(log: &str) -> Result<Json, LogFault> {
+pub fn cloud_trail(log: impl BufRead) -> Result<Json, LogFault> {
     let records: Vec<Json> = requests(log)?.iter().flat_map(records).collect();
     Ok(json!({ "Records": records }))
 }

@@ -24,11 +24,12 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (0, &["model", "clock", "cores", "dialect", "fsutil", "isolation", "pixels", "progress", "text"]),
 ];
 
-/// The imports on one level: a drill is a restore, and may bring its own sandbox; whatever connects has one way out; an
+/// The imports on one level: a drill is a restore or a serving, and may bring its own sandbox; whatever connects has one way out; an
 /// address is understood by its kind; a command that is printed is quoted in one way.
-const SAME_LEVEL: [(&str, &str); 6] = [
+const SAME_LEVEL: [(&str, &str); 7] = [
     ("drill", "restore"),
     ("drill", "emulator"),
+    ("drill", "serve"),
     ("provider", "outward"),
     ("storage", "outward"),
     ("config", "provider"),

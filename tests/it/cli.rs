@@ -184,7 +184,7 @@ fn help_reference_and_pages_are_true() {
     assert!(desk.path("man/lifeboat-restore.1").exists());
     desk.run("--version").expect(0);
     desk.run("").expect(2);
-    desk.run("restore --to gcp:europe").expect(2);
+    desk.run("restore --to fax:europe").expect(2);
 }
 
 fn write_reference(command: &clap::Command, prefix: &str, reference: &mut String) {

@@ -281,6 +281,8 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
         "west`",
         "--to aws:eu-west-1 --share sheets/ --expect-number 1 --plan",
         "as in the drill of",
+        "**Serve, or restore?**",
+        "lifeboat break-glass serve --repo ",
     ] {
         assert!(runbook.contains(words), "{words} in\n{runbook}");
     }

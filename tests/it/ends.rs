@@ -167,7 +167,7 @@ fn variables() -> Vec<(&'static str, Vec<&'static str>, bool)> {
         ("LIFEBOAT_CONFIG", vec!["", "/nowhere/x.toml", "."], false),
         ("LIFEBOAT_REPO", vec!["", "sftp://x", "s3://", "s3://b?x=y"], false),
         ("LIFEBOAT_SHARE", vec!["", "/nowhere", ","], false),
-        ("LIFEBOAT_SOURCE", vec!["", "aws", "gcp:x"], false),
+        ("LIFEBOAT_SOURCE", vec!["", "aws", "fax:x"], false),
         ("LIFEBOAT_OPERATOR", vec![""], false),
         ("LIFEBOAT_APPROVER", vec![""], false),
         ("AWS_PROFILE", vec!["nobody", "", "a b", "]"], false),

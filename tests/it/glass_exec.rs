@@ -53,6 +53,14 @@ async fn a_command_gets_the_keys_as_its_environment_and_keeps_its_exit_code() {
     assert_eq!(ran.out, format!("{HOST}-5432"));
     let ran = shell("--secret ONE=app/plain", "printf %s \"$ONE\"").expect(0);
     assert!(ran.out == "p w'\"$`\\\n\u{e9}", "exact");
+    let ran = shell("--secret PORT=app/db#/port --secret FIRST=app/db#/list/0", "printf %s \"$PORT-$FIRST\"").expect(0);
+    assert_eq!(ran.out, "5432-1");
+    shell("--secret X=app/db#/none", "true").expect(125).says("no field /none");
+    // In files: what no variable can hold too.
+    let ran =
+        shell("--files --secret NUL=app/nul --secret app/db", "od -An -c \"$NUL_FILE\"; cat \"$host_FILE\"").expect(0);
+    assert!(ran.out.contains("a  \\0   b") && ran.out.ends_with(HOST), "{}", ran.out);
+    assert_ne!(shell("--files --secret NUL=app/nul", "echo x >> \"$NUL_FILE\"").code, Some(0), "nobody changes it");
     for code in [0, 1, 3, 42, 125, 255] {
         shell("--secret app/db", &format!("exit {code}")).expect(code);
     }

@@ -1,6 +1,11 @@
 //! `--json` is a contract: one envelope on stdout for whatever happens, and its fields as docs/schema/ says.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::Stdio,
+};
 
 use lifeboat::emulator::{Sandbox, SandboxOptions};
 use serde_json::{Map, Value as Json, json};
@@ -196,6 +201,7 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     }
     let ran = desk.run_as("999999999999", &format!("drill run --to aws:eu-west-1 {SHEETS} --yes --json"));
     seen.look("drill run", &ran);
+    look_at_break_glass(&desk, &mut seen);
     let ran = desk.run("exec --secret ONE=app/one --share sheets/01-ana.txt --json -- true");
     seen.look("exec", &ran);
     for words in ["drill list --json", "drill show --json", "status --json"] {
@@ -208,6 +214,34 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     }
     sandbox.shutdown().await;
     hold_schemas(&seen);
+}
+
+/// A server, what is asked of it while it runs, and its log.
+fn look_at_break_glass(desk: &Desk, seen: &mut Seen) {
+    let words = format!("break-glass serve --json --repo west {SHEETS} --listen 127.0.0.1:0 --metrics 127.0.0.1:0");
+    let log = std::fs::File::create(desk.path("serve.err")).unwrap();
+    let mut command = desk.command(crate::command::binary());
+    let mut server = command.args(words.split_whitespace()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut out = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut out).unwrap();
+    let err = std::fs::read_to_string(desk.path("serve.err")).unwrap();
+    seen.look("break-glass serve", &Ran { code: Some(0), out, err });
+    for words in [
+        "break-glass grant web --secrets app/* --for 1h",
+        "break-glass grant web --secrets app/* --for 13h",
+        "break-glass revoke web",
+        "break-glass revoke web",
+        "break-glass report",
+    ] {
+        seen.look(words, &desk.run(&format!("{words} --json")));
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), rustix::process::Signal::TERM).unwrap();
+    assert!(server.wait().unwrap().success());
+    for words in ["break-glass report", "break-glass grant web --secrets app/* --for 1h"] {
+        seen.look(words, &desk.run(&format!("{words} --json")));
+    }
+    let words = format!("drill run --target break-glass --yes --json {SHEETS}");
+    seen.look("drill run", &desk.run(&words));
 }
 
 /// The schemas of docs/schema/ describe everything that was seen; `LIFEBOAT_WRITE_DOCS=1` makes them anew.

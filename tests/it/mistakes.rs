@@ -83,7 +83,7 @@ fn mistakes(desk: &Desk) -> Vec<Mistake> {
             ),
             2,
         ),
-        mistake("Places", "an unknown provider", format!("restore --repo west --to gcp:europe {SHEETS} --plan"), 2),
+        mistake("Places", "an unknown provider", format!("restore --repo west --to fax:europe {SHEETS} --plan"), 2),
         mistake("Places", "no target", format!("restore --repo west {SHEETS} --plan"), 2),
         mistake(
             "Places",

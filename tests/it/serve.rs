@@ -20,7 +20,7 @@ const ACCOUNT: &str = "111111111111";
 /// The seed's own secret.
 const NAME: &str = "orrange-p2p/database/production";
 /// Found nowhere but in packs and in answers.
-const VALUE: &str = "{\"password\":\"planted-7f3a9c-value\"}";
+pub const VALUE: &str = "{\"password\":\"planted-7f3a9c-value\"}";
 const OTHER: &str = "payments/other";
 /// What a client wanted to write.
 const PLANTED: &str = "planted-write-51c2";
@@ -64,6 +64,13 @@ impl Outage {
         self.serve_by(self.desk.command(binary()).args(words.split_whitespace()))
     }
 
+    /// The same from another repository than the copy.
+    pub fn serve_of(&self, repository: &str) -> Glass {
+        let words =
+            format!("break-glass serve --json --config none.toml --repo {repository} {SHEETS} --listen 127.0.0.1:0");
+        self.serve_by(self.desk.command(binary()).args(words.split_whitespace()))
+    }
+
     pub fn serve_by(&self, command: &mut Command) -> Glass {
         let log = std::fs::File::create(self.desk.path("serve.err")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -80,7 +87,7 @@ impl Outage {
     }
 
     /// A client with nothing but what the recipe sets.
-    fn client(&self, program: &Path, grant: &Json) -> Command {
+    pub fn client(&self, program: &Path, grant: &Json) -> Command {
         let endpoint = grant["endpoint"].as_str().unwrap();
         let mut command = Command::new(program);
         command.env_clear().current_dir(self.desk.folder.path()).stdin(Stdio::null()).env("PATH", "/usr/bin:/bin");
@@ -174,6 +181,7 @@ async fn boto3_and_the_aws_command_read_and_cannot_write_and_nothing_is_left() {
         report["rotate"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(rotate, [NAME]);
     assert_eq!(report["root_is_ours"], true);
+    stored_where_it_was_served_and_at_home(&outage, &report);
     assert_eq!((&report["seal"]["is_closed"], &report["seal"]["unsigned"]), (&true.into(), &0.into()));
     assert_eq!(report["consumers"][0]["name"], "web");
     let writes: Vec<&str> =
@@ -202,6 +210,26 @@ async fn boto3_and_the_aws_command_read_and_cannot_write_and_nothing_is_left() {
     }
 }
 
+/// The log is in the copy, where the server ran, and in the repository, where somebody read it on the host.
+fn stored_where_it_was_served_and_at_home(outage: &Outage, report: &Json) {
+    let name = report["stored"].as_str().unwrap();
+    let again = outage.desk.run(&format!("break-glass report --stored {name} --json")).expect(0).json();
+    assert_eq!((&again["rotate"], &again["seal"]), (&report["rotate"], &report["seal"]), "the index key opens it");
+    let words = format!("break-glass report --stored {name} --json --config none.toml --repo west");
+    outage.desk.run(&format!("{words} --share sheets/02-bo.txt")).expect(5);
+    let far = outage.desk.run(&format!("{words} {SHEETS}")).expect(0).json();
+    assert_eq!(far["rotate"], report["rotate"], "sheets open it anywhere");
+    outage.desk.run("break-glass report --stored 20300101T000000Z-00000000").expect(2).says("no such log");
+    outage.desk.run("copy").expect(0);
+    for repo in ["repository", "west"] {
+        outage.desk.run(&format!("check --repo {repo}")).expect(0);
+    }
+    // Its names are sealed there.
+    for (file, bytes) in files(&outage.desk.path("west/served")) {
+        assert!(!holds(&bytes, NAME) && !holds(&bytes, "web"), "{} names something", file.display());
+    }
+}
+
 fn scrape(url: &str) -> String {
     let address = url.strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -225,6 +253,9 @@ async fn a_killed_server_leaves_a_log_that_says_so_and_a_socket_that_the_next_ta
     let report = outage.desk.run(&format!("break-glass report {} --json", log.display())).expect(3).json();
     assert_eq!(report["seal"]["is_closed"], false);
     assert_eq!(report["rotate"][0]["name"], NAME, "what was answered is in the log");
+    assert!(report["stored"].is_string(), "what a crash left is stored by whoever reads it");
+    let newest = outage.desk.run("break-glass report --json").expect(3).json();
+    assert_eq!(newest["stored"], report["stored"], "and found without its name");
 
     // A line that is changed or removed, or another root, does not count.
     let text = std::fs::read_to_string(&log).unwrap();
@@ -246,7 +277,16 @@ async fn a_killed_server_leaves_a_log_that_says_so_and_a_socket_that_the_next_ta
     outage.grant("--secrets orrange-p2p/* --for 1h");
     let second = outage.desk.run(&format!("break-glass serve --repo west {SHEETS} --listen 127.0.0.1:0"));
     second.expect(1).says("another break-glass server has this socket");
+    let revoked = outage.desk.run("break-glass revoke web --json").expect(0).json();
+    assert_eq!(revoked["revoked"], 1);
+    let read = outage.client(&program("aws"), &grant).args(words.split_whitespace()).output().unwrap();
+    assert!(!read.status.success(), "keys end with their grant");
+    outage.desk.run("break-glass revoke web").expect(2).says("no grant in force");
     assert_eq!(again.stop(), Some(0));
+    // The next server stored the log of the killed one beside its own.
+    let stored = std::fs::read_dir(outage.desk.path("west/served")).unwrap();
+    let records = stored.filter(|it| it.as_ref().unwrap().path().extension().is_some_and(|end| end == "json"));
+    assert_eq!(records.count(), 2);
     outage.desk.run("break-glass grant web --secrets * --for 1h").expect(1).says("no break-glass server answers");
 }
 

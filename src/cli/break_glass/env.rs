@@ -14,8 +14,8 @@ Examples:
   lifeboat break-glass env --for eso --endpoint https://glass.internal:4590")]
 pub(super) struct Args {
     /// The language or tool that reads secrets
-    #[arg(long = "for", value_name = "CLIENT")]
-    client: Client,
+    #[arg(long = "for", value_name = "CLIENT", value_parser = languages())]
+    client: String,
     /// The address of the server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4590")]
     endpoint: String,
@@ -27,14 +27,9 @@ pub(super) struct Args {
     token_file: Option<std::path::PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Client {
-    Js,
-    Python,
-    Java,
-    Go,
-    Cli,
-    Eso,
+/// The words for `--for`.
+fn languages() -> clap::builder::PossibleValuesParser {
+    Language::ALL.map(Language::word).into()
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
@@ -42,14 +37,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
         Some(file) => file.clone(),
         None => runtime_folder()?.join(format!("{}.token", args.consumer)),
     };
-    let language = match args.client {
-        Client::Js => Language::Js,
-        Client::Python => Language::Python,
-        Client::Java => Language::Java,
-        Client::Go => Language::Go,
-        Client::Cli => Language::Cli,
-        Client::Eso => Language::Eso,
-    };
+    let language = Language::named(&args.client).ok_or_else(|| Failure::usage("--for names no known client"))?;
     let endpoint = args.endpoint.trim_end_matches('/');
     if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
         return Err(Failure::usage("--endpoint is not an address of the form http://HOST:PORT or https://HOST:PORT"));

@@ -2,7 +2,9 @@
 
 mod env;
 mod grant;
+mod keep;
 mod report;
+mod revoke;
 mod serve;
 
 use std::path::PathBuf;
@@ -22,8 +24,9 @@ pub struct Args {
 enum Action {
     Serve(Box<serve::Args>),
     Grant(grant::Args),
+    Revoke(revoke::Args),
     Env(env::Args),
-    Report(report::Args),
+    Report(Box<report::Args>),
 }
 
 impl Args {
@@ -37,8 +40,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     match args.action {
         Action::Serve(args) => Box::pin(serve::run(context, *args)).await,
         Action::Grant(args) => grant::run(context, args).await,
+        Action::Revoke(args) => revoke::run(context, args).await,
         Action::Env(args) => env::run(context, &args),
-        Action::Report(args) => report::run(context, &args),
+        Action::Report(args) => report::run(context, *args).await,
     }
 }
 

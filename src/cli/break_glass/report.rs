@@ -1,32 +1,50 @@
 //! `lifeboat break-glass report`
 
-use std::path::PathBuf;
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+};
 
 use serde::Serialize;
 
+use super::keep::{self, Keeper};
 use crate::{
     cli::{
         Context, Exit, Failure,
         output::{plural, table},
+        quorum::{self, ShareArgs},
     },
     clock::{Clock, SystemClock},
+    crypto::Opener,
     fsutil,
-    serve::{self, Report},
+    repo::{RepoError, Repository, ServedLog, Trust},
+    serve::{self, LogFault, Report},
+    storage::Storage,
 };
 
 /// Verify an audit log and show who read what, what must be rotated now, and who still points here
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  lifeboat break-glass report
   lifeboat break-glass report 2026-11-28T031500Z-4711.jsonl
-  lifeboat break-glass report LOG --cloudtrail > Records.json")]
+  lifeboat break-glass report LOG --cloudtrail > Records.json
+  lifeboat break-glass report --stored 20261128T031500Z-1a2b3c4d --share sheets/
+
+With a configuration it also stores the logs of this machine that the repository lacks, as a server
+does when it stops. A stored log is sealed: sheets open it, or the index key of the host.")]
 pub(super) struct Args {
-    /// The audit log
+    /// The audit log (default: the newest one of this machine)
     #[arg(value_name = "FILE")]
-    log: PathBuf,
+    log: Option<PathBuf>,
+    /// A log in the repository, by the name that was shown when it was stored
+    #[arg(long, value_name = "NAME", conflicts_with = "log")]
+    stored: Option<String>,
     /// Print the requests in the shape of CloudTrail instead
     #[arg(long)]
     cloudtrail: bool,
+    #[command(flatten)]
+    shares: ShareArgs,
 }
 
 /// A report as `--json` shows it.
@@ -36,30 +54,109 @@ struct Shown<'a> {
     report: &'a Report,
     /// Whether the root is the one that this host trusts; null where there is no configuration.
     root_is_ours: Option<bool>,
+    /// Its name in the repository; null where it is not known to be there.
+    stored: Option<&'a str>,
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    let name = args.log.display();
-    let bytes = fsutil::read(&args.log)?;
-    let log = String::from_utf8_lossy(&bytes);
-    let refused = |fault: serve::LogFault| {
-        Failure::new(Exit::Refused, format!("{name} does not count: {fault}"))
-            .hint("use the file as the server wrote it; what a changed log says proves nothing")
-    };
-    let report = serve::read_log(&log, SystemClock.now()).map_err(refused)?;
+/// Where the log is.
+enum Log {
+    File(PathBuf),
+    /// Opened, out of the repository.
+    Stored(String, Vec<u8>),
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
+    let log = find(context, &args).await?;
+    let report = serve::read_log(log.open()?, SystemClock.now()).map_err(|fault| log.refused(&fault))?;
     let anchor = if context.global.config.exists() { Some(context.host()?.anchor()?) } else { None };
     let root_is_ours = anchor.map(|anchor| anchor.root == report.seal.root);
     if root_is_ours == Some(false) {
+        let name = log.name();
         let message = format!("{name} does not count: its session was certified by another root than this host's");
         return Err(Failure::new(Exit::Refused, message).hint("compare it with the configuration of its repository"));
     }
+    let stored = match &log {
+        Log::Stored(name, _) => Some(name.clone()),
+        Log::File(path) if root_is_ours.is_some() => match Keeper::of_host(context).await {
+            Ok(keeper) => keeper.keep(context, path).await.0,
+            Err(failure) => {
+                let reason = failure.message;
+                context.output.warn(&format!("the repository does not answer, so no log is stored there: {reason}"));
+                None
+            }
+        },
+        Log::File(_) => None,
+    };
     if args.cloudtrail {
-        let records = serve::cloud_trail(&log).map_err(refused)?;
+        let records = serve::cloud_trail(log.open()?).map_err(|fault| log.refused(&fault))?;
         context.output.artefact(&format!("{records}\n"));
     } else {
-        context.output.result(&Shown { report: &report, root_is_ours }, || text(&report));
+        let shown = Shown { report: &report, root_is_ours, stored: stored.as_deref() };
+        context.output.result(&shown, || text(&report));
     }
     Ok(finish(context, &report, root_is_ours))
+}
+
+async fn find(context: &Context, args: &Args) -> Result<Log, Failure> {
+    if let Some(name) = &args.stored {
+        let text = open_stored(context, args, name).await?;
+        return Ok(Log::Stored(name.clone(), text));
+    }
+    let newest = || keep::logs().pop();
+    args.log.clone().or_else(newest).map(Log::File).ok_or_else(|| {
+        Failure::usage("no server has left an audit log on this machine")
+            .hint("name its file, or use --stored NAME for one in the repository")
+    })
+}
+
+/// Opens a log of the repository: by the index key of a configured host if it was sealed to it, else by sheets.
+async fn open_stored(context: &Context, args: &Args, name: &str) -> Result<Vec<u8>, Failure> {
+    if args.shares.shares.is_empty() && context.global.config.exists() {
+        let host = context.host()?;
+        let (repository, trust) = context.repository(&host).await?;
+        let log = stored(&repository, &trust, name).await?;
+        match repository.open_served(&log, Opener::Index(&host.index_key()?)).await {
+            Err(RepoError::WrongKey { .. }) => {}
+            other => return Ok(other?),
+        }
+    }
+    let repository = Repository::open(Storage::open(&context.address()?)?).await?;
+    let opened = quorum::open(context, &repository, &args.shares).await?;
+    let log = stored(&repository, &opened.trust, name).await?;
+    Ok(repository.open_served(&log, Opener::Recovery(&opened.key)).await?)
+}
+
+async fn stored(repository: &Repository, trust: &Trust, name: &str) -> Result<ServedLog, Failure> {
+    let name = name.strip_prefix("served/").unwrap_or(name);
+    let name = name.strip_suffix(".json").unwrap_or(name);
+    let mut logs = repository.served_logs(trust).await?.verified;
+    if let Some(at) = logs.iter().position(|(stem, _)| stem == name) {
+        return Ok(logs.swap_remove(at).1);
+    }
+    let known: Vec<String> = logs.into_iter().map(|(stem, _)| stem).collect();
+    let known = if known.is_empty() { "it has none".into() } else { format!("there are: {}", known.join(", ")) };
+    Err(Failure::usage("the repository has no such log that counts").hint(known))
+}
+
+impl Log {
+    fn open(&self) -> Result<Box<dyn BufRead + '_>, Failure> {
+        Ok(match self {
+            Self::File(path) => Box::new(BufReader::with_capacity(1 << 20, fsutil::open_at_once(path)?)),
+            Self::Stored(_, text) => Box::new(&text[..]),
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Stored(name, _) => name.clone(),
+        }
+    }
+
+    fn refused(&self, fault: &LogFault) -> Failure {
+        Failure::new(Exit::Refused, format!("{} does not count: {fault}", self.name()))
+            .hint("use the file as the server wrote it; what a changed log says proves nothing")
+    }
 }
 
 /// What does not show in a table.

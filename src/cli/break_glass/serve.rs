@@ -6,10 +6,14 @@ use futures::TryStreamExt as _;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::{LISTEN, parse_duration, socket};
+use super::{
+    LISTEN,
+    keep::{self, Keeper},
+    parse_duration, socket,
+};
 use crate::{
     cli::{
-        Context, Exit, Failure, asked_to_stop, envelope, environment,
+        Context, Exit, Failure, asked_to_stop, envelope,
         history::{self, CompareArgs, Reach},
         output::plural,
         quorum::{self, ShareArgs},
@@ -40,7 +44,8 @@ In another terminal, for each application:
   lifeboat break-glass grant web --secrets 'app/*' --for 4h
 
 It only reads, and answers nobody without a grant. Every request is in the audit log before it is
-answered: when that log cannot be written, it stops.")]
+answered: when that log cannot be written, it stops. At the end the log is stored in the repository,
+sealed, and so are logs that a crash left on this machine.")]
 pub(super) struct Args {
     /// `latest`, of every source, or the beginning of a snapshot's id, which is then served alone
     #[arg(long, value_name = "ID", default_value = "latest")]
@@ -99,17 +104,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let mut stop = pin!(stop);
     let ready = async {
         let options = options(&args)?;
-        let (socket, audit) = (options.socket.clone(), options.audit.clone());
-        let (server, began) = start(context, &args, options).await?;
-        Ok::<_, Failure>((server, socket, audit, began))
+        let (socket, audit) = (options.socket.clone().unwrap_or_default(), options.audit.clone());
+        let (server, keeper, began) = start(context, &args, options).await?;
+        Ok::<_, Failure>((server, keeper, socket, audit, began))
     };
-    let (server, socket, audit, began) = tokio::select! {
+    let (server, keeper, socket, audit, began) = tokio::select! {
         ready = ready => ready?,
         () = &mut stop => return Err(crate::cli::terminal::interrupted()),
     };
     show(context, &server, (&socket, &audit), began);
     if streams::is_lost() {
         let _ = server.stop().await;
+        keeper.keep(context, &audit).await;
         return Ok(Exit::Complete);
     }
     let failed = tokio::select! {
@@ -121,7 +127,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         (None, Ok(lines)) => {
             let lines = plural(lines, "line");
             context.output.note(&format!("stopped; the audit log has {lines}: {}", audit.display()));
-            return Ok(Exit::Complete);
+            let (_, is_whole) = keeper.keep(context, &audit).await;
+            return Ok(if is_whole { Exit::Complete } else { Exit::Incomplete });
         }
         (Some(reason), _) => reason,
         (None, Err(error)) => error.to_string(),
@@ -149,7 +156,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
         names: args.hosts.clone(),
         tls,
         metrics: args.metrics,
-        socket: socket(args.socket.clone())?,
+        socket: Some(socket(args.socket.clone())?),
         audit,
         most_stale: args.max_staleness,
         most_connections: args.max_connections.max(1),
@@ -159,17 +166,16 @@ fn options(args: &Args) -> Result<Options, Failure> {
 
 /// A new file for this start. It outlives the session of the user, which the folder of the socket does not.
 fn default_audit() -> Result<PathBuf, Failure> {
-    let folder = environment::state_folder().ok_or_else(|| {
+    let folder = keep::folder().ok_or_else(|| {
         Failure::usage("neither XDG_STATE_HOME nor HOME is set, so there is no folder for the audit log")
             .hint("use --audit FILE")
     })?;
-    let folder = folder.join("break-glass");
     crate::fsutil::create_folder(&folder, crate::fsutil::Access::Private)?;
     let time = to_seconds(SystemClock.now()).to_string().replace(':', "");
     Ok(folder.join(format!("{time}-{}.jsonl", std::process::id())))
 }
 
-async fn start(context: &Context, args: &Args, options: Options) -> Result<(Server, Instant), Failure> {
+async fn start(context: &Context, args: &Args, options: Options) -> Result<(Server, Keeper, Instant), Failure> {
     let repository = Repository::open(Storage::open(&context.address()?)?).await?;
     let opened = quorum::open(context, &repository, &args.shares).await?;
     let began = Instant::now();
@@ -196,9 +202,10 @@ async fn start(context: &Context, args: &Args, options: Options) -> Result<(Serv
     };
     let (session, present) = (Signer::generate(), (SystemClock.now(), opened.present.clone()));
     let certificate = Certificate::issue(&opened.key, repository.id(), &session, present);
+    let keeper = Keeper::with_root(context, &repository, &opened.key, &opened.trust);
     let values = Packs::new(repository, opened.key);
     let server = Server::start(options, estate, Box::new(values), (session, certificate)).await?;
-    Ok((server, began))
+    Ok((server, keeper, began))
 }
 
 /// The newest snapshot of every source that is meant, or the one that is named. What other sheets open is named and left out.

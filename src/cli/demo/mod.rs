@@ -1,6 +1,8 @@
 //! `lifeboat demo`: the whole story on the embedded sandbox.
 
 pub(super) mod estate;
+#[cfg(feature = "gcp")]
+pub(super) mod gcp_estate;
 mod side;
 #[cfg(feature = "vault")]
 pub(super) mod vault_estate;

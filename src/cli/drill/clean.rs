@@ -89,7 +89,7 @@ async fn clean(
         before_verify: &|| {},
     };
     let ready = drill::preflight(&request).await?;
-    let cleaned = drill::clean(&request, ready, Opener::Index(&index)).await;
+    let cleaned = Box::pin(drill::clean(&request, ready, Opener::Index(&index))).await;
     watch.done();
     let cleaned = cleaned?;
     let undelivered = place::deliver(&from).await;

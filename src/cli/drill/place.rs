@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::super::{Context, Exit, Failure, history, survey};
 use crate::{
     app::{self, Host, Site},
-    drill::{self, DrillError, DrillFile, Past},
+    drill::{self, DrillError, DrillFile, Past, TargetKind},
     emulator::{Sandbox, SandboxOptions},
     isolation::Isolation,
-    provider::{Access, Address, BAD_SETTING, Connected, Connection, ErrorKind, Purpose, kinds, of_region},
+    provider::{
+        Access, Address, BAD_SETTING, Connected, Connection, ErrorKind, Purpose, kinds, memory::Memory, of_region,
+    },
     repo::{Remembered, Repository, StoredDrill, Trust},
     storage::{Storage, StorageError},
 };
@@ -166,6 +168,12 @@ pub(super) struct To {
 
 /// Connects to the target of a drill, behind the guard.
 pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>) -> Result<To, Failure> {
+    if file.target.kind == TargetKind::BreakGlass {
+        // Nothing is written: an empty place stands for it wherever a drill asks its target.
+        let nothing = Arc::new(Memory::new("break-glass", "loopback"));
+        let connected = Connected { target: Arc::clone(&nothing) as _, readback: nothing };
+        return Ok(To { connected, sandbox: None });
+    }
     let target = &file.target;
     if let Some(url) = &target.url {
         let url = url.parse::<Address>()?.settle(Purpose::Target).await?;

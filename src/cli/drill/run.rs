@@ -52,7 +52,7 @@ pub(super) struct Args {
     /// Without a drill file: any region of an account that is not the source's, or another mount of a Vault
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["name", "target"])]
     to: Option<Address>,
-    /// Use the embedded sandbox instead of the target in the drill file
+    /// Use the embedded sandbox, or a break-glass server of this process, instead of the target in the drill file
     #[arg(long, value_enum, value_name = "WHERE")]
     target: Option<Where>,
     /// `latest` or the beginning of a snapshot's id, instead of the snapshot in the drill file
@@ -94,6 +94,8 @@ pub(super) struct Args {
 enum Where {
     /// A Secrets Manager of this process
     Sandbox,
+    /// Nothing is restored: secrets are served, and a client reads them
+    BreakGlass,
 }
 
 /// Opened keys, held while the drill lasts.
@@ -222,6 +224,9 @@ fn described(host: &Host, args: &Args) -> Result<(DrillFile, Option<Digest>), Fa
         let prefix = std::mem::take(&mut file.target.prefix);
         file.target = drill::TargetSection { sandbox: true, prefix, ..drill::TargetSection::default() };
     }
+    if args.target == Some(Where::BreakGlass) {
+        file.target = drill::TargetSection { kind: drill::TargetKind::BreakGlass, ..drill::TargetSection::default() };
+    }
     match args.snapshot.as_deref() {
         None => {}
         Some("latest") => {
@@ -348,10 +353,17 @@ pub(in crate::cli) fn summary(record: &Record, stored: &StoredDrill) -> String {
         Some(seconds) => format!("measured RTO {}", report::duration(seconds)),
         None => "no RTO was measured".to_owned(),
     };
+    let served = record.served.as_ref().map_or_else(String::new, |served| {
+        let first = served.first_secret_seconds.map_or_else(
+            || "no secret was served".into(),
+            |seconds| format!("the first secret after {}", report::duration(seconds)),
+        );
+        format!("\n{first}, all after {}", report::duration(served.all_seconds))
+    });
     format!(
         "drill {verdict}: {}, {}, {} compared in {}; {} created and {} destroyed\n\
          {} of {} caught; {probes} of {} passed\n\
-         {rto}, RPO {}\nrecord drills/{}.json, signed",
+         {rto}, RPO {}{served}\nrecord drills/{}.json, signed",
         plural(record.sample.restored, "secret"),
         plural(equal(drill::Aspect::Ids), "version"),
         plural(equal(drill::Aspect::Values) + equal(drill::Aspect::Binary), "value"),

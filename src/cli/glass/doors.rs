@@ -27,7 +27,7 @@ pub(super) const GET: Door =
 pub(super) const EXEC: Door = Door {
     command: "exec",
     file: "src/cli/glass/exec.rs",
-    gives: "values of secrets that are named, to the environment of the process that it becomes",
+    gives: "values of secrets that are named, to the environment, or to files in memory, of the process that it becomes",
 };
 /// `lifeboat export`
 pub(super) const EXPORT: Door = Door {

@@ -1,6 +1,17 @@
 //! `lifeboat exec`
 
-use std::{collections::BTreeSet, ffi::OsString, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    io,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    process::Command,
+};
+
+use zeroize::Zeroizing;
 
 use super::{
     super::{Context, Exit, Failure, output::plural},
@@ -21,17 +32,22 @@ Examples:
   lifeboat exec --repo /mnt/west/lifeboat --share sheets/ \\
       --secret orrange-p2p/database/production --case upper -- node server.js
   lifeboat exec --share sheets/ --secret API_KEY=app/api-key --pristine -- ./job.sh
+  lifeboat exec --share sheets/ --secret DB=app/db#/password --files -- psql-login   # reads $DB_FILE
 
 The keys of a JSON object become variables as they are. A value that is no object needs a name:
 VARIABLE=NAME. lifeboat becomes the command: its process has the values, and no other process has
 them. So signals reach the command, and the exit code is the command's own. 125: it was not
 started; 126: it cannot be run; 127: it is not found.")]
 pub struct Args {
-    /// A secret whose JSON keys become variables, or VARIABLE=NAME for the whole value (repeat)
+    /// A secret whose JSON keys become variables; VARIABLE=NAME for the whole value, or VARIABLE=NAME#/POINTER for one
+    /// field (repeat)
     #[arg(long = "secret", value_name = "[VARIABLE=]NAME", required = true)]
     secrets: Vec<Given>,
     #[command(flatten)]
     case: CaseArg,
+    /// Give each value in a file in memory instead: the variable NAME_FILE has its path
+    #[arg(long)]
+    files: bool,
     /// Replace variables that are set already
     #[arg(long = "override")]
     replace: bool,
@@ -53,13 +69,15 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     let program =
         path::program(&args.command[0], std::env::vars_os().find(|(name, _)| name == "PATH").map(|(_, path)| path))?;
     let glass = args.from.open(context).await?;
-    let found = pairs_of(context, &glass.read(context, &args.secrets).await?, &args.secrets, args.case.case())?;
+    let mut found = pairs_of(context, &glass.read(context, &args.secrets).await?, &args.secrets, &args.case)?;
     let present: BTreeSet<String> = if args.pristine {
         BTreeSet::new()
     } else {
         std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
     };
     let rules = VariableRules { allowed: args.allowed.clone(), replaces: args.replace, present };
+    // What is in memory is held until this process has become the command, which inherits it.
+    let held = if args.files { in_memory(&mut found)? } else { Vec::new() };
     refuse_unfit(&found, &rules)?;
     let mut command = Command::new(program);
     command.args(&args.command[1..]);
@@ -74,7 +92,38 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
         plural(count, "variable"),
         text::line(&args.command[0].to_string_lossy())
     ));
-    become_it(command, &args.command[0])
+    let failed = become_it(command, &args.command[0]);
+    drop(held);
+    failed
+}
+
+/// Puts each value into a file that is in memory alone, has no name, and ends with the last process that has it open. The pair
+/// then has the path instead.
+#[cfg(target_os = "linux")]
+fn in_memory(pairs: &mut [Pair]) -> Result<Vec<OwnedFd>, Failure> {
+    let mut held = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        // No flag: the command is to have it.
+        let file =
+            rustix::fs::memfd_create("lifeboat", rustix::fs::MemfdFlags::ALLOW_SEALING).map_err(io::Error::from)?;
+        let mut rest = pair.value.as_slice();
+        while !rest.is_empty() {
+            let written = rustix::io::write(&file, rest).map_err(io::Error::from)?;
+            rest = &rest[written..];
+        }
+        let seals = rustix::fs::SealFlags::WRITE | rustix::fs::SealFlags::GROW | rustix::fs::SealFlags::SHRINK;
+        rustix::fs::fcntl_add_seals(&file, seals).map_err(io::Error::from)?;
+        pair.name.push_str("_FILE");
+        pair.json = None;
+        pair.value = Zeroizing::new(format!("/dev/fd/{}", file.as_raw_fd()).into_bytes());
+        held.push(file);
+    }
+    Ok(held)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory(_pairs: &mut [Pair]) -> Result<Vec<OwnedFd>, Failure> {
+    Err(Failure::usage("--files needs Linux").hint("`lifeboat export --format docker-secrets` writes files"))
 }
 
 fn refuse_unfit(pairs: &[Pair], rules: &VariableRules) -> Result<(), Failure> {

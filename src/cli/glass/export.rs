@@ -56,7 +56,8 @@ pub struct Args {
     #[arg(long, value_name = "DIALECT", default_value = "dotenv",
         value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::as_str)))]
     dialect: String,
-    /// A secret whose JSON keys become names, or VARIABLE=NAME for the whole value (repeat)
+    /// A secret whose JSON keys become names; VARIABLE=NAME for the whole value, or VARIABLE=NAME#/POINTER for one field
+    /// (repeat)
     #[arg(long = "secret", value_name = "[VARIABLE=]NAME", required = true)]
     secrets: Vec<Given>,
     #[command(flatten)]
@@ -78,7 +79,7 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     let written = if args.format == Format::AwsCli {
         write::aws_cli(read.iter().map(|(found, value)| (&found.record.secret, value)))
     } else {
-        let pairs = pairs_of(context, &read, &args.secrets, args.case.case())?;
+        let pairs = pairs_of(context, &read, &args.secrets, &args.case)?;
         match args.format {
             Format::Env => write::env(&pairs, args.dialect.parse().unwrap_or_default()),
             Format::Json => write::json(&pairs),

@@ -7,7 +7,9 @@ pub(super) mod get;
 mod path;
 pub(super) mod versions;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
+use zeroize::Zeroizing;
 
 use super::{
     Context, Exit, Failure,
@@ -133,11 +135,22 @@ pub(super) struct CaseArg {
     /// How the keys of a JSON object become names
     #[arg(long, value_name = "CASE", default_value = "keep", value_parser = ["keep", "upper"])]
     case: String,
+    /// Give bytes that are no text as base64 instead of refusing them
+    #[arg(long, value_name = "CODE", value_parser = ["base64"])]
+    binary: Option<String>,
 }
 
 impl CaseArg {
     fn case(&self) -> Case {
         if self.case == "upper" { Case::Upper } else { Case::Keep }
+    }
+
+    /// Writes what is no text as base64, where that was asked for.
+    fn coded(&self, pairs: &mut [Pair]) {
+        let is_bytes = |pair: &&mut Pair| self.binary.is_some() && std::str::from_utf8(&pair.value).is_err();
+        for pair in pairs.iter_mut().filter(is_bytes) {
+            pair.value = Zeroizing::new(BASE64_STANDARD.encode(&*pair.value).into_bytes());
+        }
     }
 }
 
@@ -146,12 +159,12 @@ fn pairs_of(
     context: &Context,
     read: &[(Found, SecretValue)],
     given: &[Given],
-    case: Case,
+    args: &CaseArg,
 ) -> Result<Vec<Pair>, Failure> {
     let mut pairs = Vec::new();
     for ((found, value), given) in read.iter().zip(given) {
         let name = &found.record.secret.name;
-        let Entries { pairs: own, nulls } = glass::entries(given, name, value, case)?;
+        let Entries { pairs: own, nulls } = glass::entries(given, name, value, args.case())?;
         pairs.extend(own);
         if !nulls.is_empty() {
             let keys: Vec<_> = nulls.iter().map(|key| text::line(key)).collect();
@@ -162,6 +175,7 @@ fn pairs_of(
             ));
         }
     }
+    args.coded(&mut pairs);
     Ok(pairs)
 }
 
@@ -219,5 +233,25 @@ fn no_field(name: &str, pointer: &str, error: &FieldError) -> Failure {
         FieldError::NotAPointer => failure.hint(format!("use --field {}", text::shell(&format!("/{pointer}")))),
         FieldError::NotJson | FieldError::NotAnObject => failure.hint("leave --field out to get the whole value"),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_base64_where_that_is_asked_for_and_text_stays() {
+        let pair = |value: &[u8]| Pair {
+            name: "A".into(),
+            value: Zeroizing::new(value.to_vec()),
+            json: None,
+            secret: "app".into(),
+        };
+        for (binary, bytes) in [(Some("base64".to_owned()), &b"/wA="[..]), (None, b"\xff\0")] {
+            let mut pairs = [pair(b"\xff\0"), pair(b"text")];
+            CaseArg { case: "keep".into(), binary }.coded(&mut pairs);
+            assert_eq!((&**pairs[0].value, &**pairs[1].value), (bytes, &b"text"[..]));
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 pub(super) use throwaway::{Kept, Throwaway};
 
 /// The secret that faults are planted in; one more beside it stays as it is.
-const NAME: &str = "lifeboat/negative-control";
+pub(super) const NAME: &str = "lifeboat/negative-control";
 const BESIDE: &str = "lifeboat/negative-control-beside";
 
 /// A fault to plant.
@@ -108,7 +108,7 @@ pub async fn plant(fault: Plant, run: &[Aspect]) -> Result<NegativeControl, Dril
 }
 
 impl Plant {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::MissingSecret => "a missing secret",
             Self::MissingVersion => "a missing version",
@@ -128,7 +128,7 @@ impl Plant {
     }
 
     /// The checks that must fail, in the order of a report.
-    fn aspects(self) -> impl Iterator<Item = Aspect> {
+    pub(super) fn aspects(self) -> impl Iterator<Item = Aspect> {
         let aspects: &[Aspect] = match self {
             Self::MissingSecret => &Aspect::ALL[1..],
             Self::MissingVersion => &[Aspect::Ids, Aspect::Values],
@@ -180,7 +180,7 @@ fn edit(place: &Memory, number: usize, change: impl FnOnce(&mut HeldVersion)) {
 }
 
 /// What speaks against a restore, in words: a secret that was not read back, and each check.
-fn sentence(is_missing: bool, checks: impl Iterator<Item = Aspect>) -> String {
+pub(super) fn sentence(is_missing: bool, checks: impl Iterator<Item = Aspect>) -> String {
     let missing = is_missing.then(|| "a secret is missing".to_owned());
     let checks = checks.map(|aspect| format!("check {} failed", aspect.as_str()));
     missing.into_iter().chain(checks).collect::<Vec<_>>().join(", ")
@@ -252,7 +252,7 @@ fn failed(error: impl std::fmt::Display) -> DrillError {
 }
 
 /// Two secrets that have something of every kind.
-fn estate() -> Vec<Kept> {
+pub(super) fn estate() -> Vec<Kept> {
     [NAME, BESIDE].map(|name| (secret(name), versions())).into()
 }
 
@@ -288,7 +288,7 @@ fn versions() -> Vec<HeldVersion> {
     ]
 }
 
-fn id(number: usize) -> String {
+pub(super) fn id(number: usize) -> String {
     format!("negative-control-{number:020}")
 }
 

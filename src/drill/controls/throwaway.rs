@@ -27,13 +27,13 @@ pub(in super::super) type Kept = (Secret, Vec<HeldVersion>);
 
 /// A repository with one snapshot, and the plan of its restore.
 pub(in super::super) struct Throwaway {
-    pub(super) repository: Repository,
+    pub(in super::super) repository: Repository,
     pub(super) trust: Trust,
-    pub(super) key: RecoveryKey,
+    pub(in super::super) key: RecoveryKey,
     pub(super) signer: Signer,
     pub(in super::super) plan: Plan,
     pub(in super::super) completeness: Completeness,
-    chosen: Chosen,
+    pub(in super::super) chosen: Chosen,
     kept: Vec<Kept>,
 }
 

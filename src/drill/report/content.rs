@@ -148,10 +148,15 @@ fn objectives(record: &Record) -> Vec<Objective> {
             .map(|(found, against)| (found / against).min(1.0)),
     };
     let set = &record.objectives;
-    vec![
+    let mut all = vec![
         one("RTO", "from the start to everything verified", record.rto_seconds, set.rto_seconds, set.rto_met),
         one("RPO", "age of the backup at the start", Some(record.rpo_seconds), set.rpo_seconds, set.rpo_met),
-    ]
+    ];
+    if let Some(served) = &record.served {
+        let (found, objective) = (served.first_secret_seconds, set.first_secret_seconds);
+        all.push(one("First secret", "from the opening to the first answer", found, objective, set.first_secret_met));
+    }
+    all
 }
 
 fn trend(record: &Record, past: &[Past]) -> Vec<Point> {

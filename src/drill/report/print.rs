@@ -93,11 +93,14 @@ impl Layout {
 
     fn objectives(&mut self, objectives: &[Objective]) {
         let gap = 14.0;
-        let width = (ROOM - gap) / 2.0;
+        let count = objectives.len().max(2);
+        let width = (ROOM - gap * lines(count - 1)) / lines(count);
         for (position, each) in objectives.iter().enumerate() {
             let x = MARGIN + lines(position) * (width + gap);
             self.frame(x, self.y, width, 66.0);
-            self.text(Face::Prose, 8.2, x + 10.0, self.y + 15.0, &format!("{}, {}", each.name, each.meaning), SOFT);
+            // Three beside each other have no room for what they mean.
+            let name = if count > 2 { each.name.to_owned() } else { format!("{}, {}", each.name, each.meaning) };
+            self.text(Face::Prose, 8.2, x + 10.0, self.y + 15.0, &name, SOFT);
             self.text(Face::Bold, 18.0, x + 10.0, self.y + 36.0, &each.measured, INK);
             let (words, color) = match each.met {
                 Some(true) => (format!("{}, met", each.against), GOOD),

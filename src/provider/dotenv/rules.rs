@@ -22,7 +22,7 @@ const LONGEST_PART: usize = 200;
 /// The setting of the permission bits, as four octal digits.
 pub(super) const MODE: &str = "mode";
 /// What of other kinds is kept beside a secret and [`settings`] knows.
-const KNOWN_OTHERS: [&str; 4] = ["keep", "check_and_set", "file", "kv"];
+const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "kv", "settings"];
 
 impl Rules for DotenvRules {
     fn name_fault(&self, _source: &Place, wanted: &str, name: &str) -> Option<String> {

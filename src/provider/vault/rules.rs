@@ -78,7 +78,7 @@ impl Rules for VaultRules {
             if version.current {
                 state.current = Some(version.id.clone());
             }
-            if let Some(how) = version.withheld() {
+            if let Some(how) = wish::state_of(version) {
                 state.withheld.insert(version.id.clone(), how);
             }
         }

@@ -9,7 +9,7 @@ use crate::{
         Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Presence, Record, Tag, ValueRef, ValueState, Version,
         VersionNumbers, Withheld, WithheldVersion,
     },
-    provider::{Carried, Context, Wish, rules::keys_note, settings},
+    provider::{Carried, Context, Rules, Wish, rules, rules::keys_note, settings},
 };
 
 /// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.
@@ -20,7 +20,7 @@ const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 512;
 
 /// What of other kinds is kept beside a secret and [`settings`] knows.
-const KNOWN_OTHERS: [&str; 4] = ["keep", "check_and_set", "file", "engine"];
+const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "engine", "settings"];
 
 /// The key that a record is to be.
 pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
@@ -61,6 +61,12 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
     wish
 }
 
+/// The state of a version that nobody can read the value of.
+pub(super) fn state_of(version: &Version) -> Option<Withheld> {
+    // What can be had back is deleted here.
+    version.withheld().map(|how| if how == Withheld::Disabled { Withheld::Deleted } else { how })
+}
+
 /// One version and the number it gets.
 struct Row<'a> {
     number: u64,
@@ -82,12 +88,17 @@ impl<'a> Numbering<'a> {
     fn of(record: &'a Record, context: &Context<'_>) -> Self {
         let carried = Carried::read(&record.secret.facets.tags).0.filter(|carried| carried.from == SCHEME);
         let is_way_back = !context.is_same_kind() && carried.is_some();
-        let codec = match (context.is_same_kind(), context.keys(), is_way_back) {
+        // Of a kind that knows bytes alone they may be text.
+        let has_text = rules(&context.source.provider).is_ok_and(Rules::has_text);
+        let codec = match (context.is_same_kind(), context.keys(), is_way_back, has_text) {
             (true, ..) => Codec::AsIs,
-            (false, Some(dialect), _) => Codec::Keys(dialect.to_owned()),
-            (false, None, true) => Codec::Object,
-            (false, None, false) => Codec::Fields,
+            (false, Some(dialect), ..) => Codec::Keys(dialect.to_owned()),
+            (false, None, true, true) => Codec::Object,
+            (false, None, true, false) => Codec::ObjectOfText,
+            (false, None, false, true) => Codec::Fields,
+            (false, None, false, false) => Codec::FieldsOfText,
         };
+        let number_of = |version: &Version| number_before(version, carried.as_ref().filter(|_| is_way_back));
         let mut ordered: Vec<&Version> = record.versions.iter().collect();
         // The current one is the newest, whatever its age.
         ordered.sort_by_key(|version| (version.is_current(), number_of(version), version.created, version.id.clone()));
@@ -98,7 +109,7 @@ impl<'a> Numbering<'a> {
         let row = |version: &'a Version, number: u64| Row {
             number,
             source: version.id.clone(),
-            how: version.withheld(),
+            how: state_of(version),
             version: Some(version),
         };
         let mut numbered: Vec<Row<'a>> = Vec::new();
@@ -132,6 +143,14 @@ impl<'a> Numbering<'a> {
         let left_out = left_out.into_iter().map(|(_, version)| *version).collect();
         let is_shortened = is_whole && context.options.version_numbers == VersionNumbers::Keep;
         Self { rows, codec, is_shortened, left_out }
+    }
+}
+
+/// The same, where what was carried says which version it was.
+fn number_before(version: &Version, carried: Option<&Carried>) -> Option<u64> {
+    match carried.filter(|carried| !carried.versions.is_empty()) {
+        Some(carried) => carried.versions.get(&version.id)?.0.parse().ok(),
+        None => number_of(version),
     }
 }
 

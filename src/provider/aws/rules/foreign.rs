@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256};
 use super::{desire::MOST_VERSIONS, names, state::is_system};
 use crate::{
     model::{
-        AWSCURRENT, AWSPREVIOUS, Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueRef, ValueState,
-        Version,
+        AWSCURRENT, AWSPREVIOUS, Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueKind, ValueRef,
+        ValueState, Version,
     },
     provider::{Carried, Context, Wish, rules::keys_note},
 };
@@ -19,6 +19,9 @@ const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 256;
 /// The longest description, in characters (AWS: CreateSecret).
 const LONGEST_DESCRIPTION: usize = 2_048;
+/// Labels of a version beside AWS's own, and their longest (AWS: quotas of Secrets Manager).
+const MOST_LABELS: usize = 17;
+const LONGEST_LABEL: usize = 256;
 /// What an id of AWS's has at least and at most, in characters (AWS: CreateSecret).
 const ID: std::ops::RangeInclusive<usize> = 32..=64;
 
@@ -41,6 +44,7 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
         }
     }
     settings(&mut wish, secret, &mut carried);
+    carried.r#type.clone_from(&secret.facets.r#type);
     let mut tags = if before.is_some() { tags } else { secret.facets.tags.clone() };
     if !context.options.marks {
         tags.retain(|tag| tag.key != DRILL_TAG);
@@ -97,7 +101,7 @@ fn facets(wish: &mut Wish, facets: &Facets, context: &Context<'_>) {
 }
 
 /// What other kinds keep beside a secret, and [`settings`] carries.
-const KNOWN_OTHERS: [&str; 4] = ["keep", "check_and_set", "file", "engine"];
+const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "engine", "settings"];
 
 /// Settings of another kind stand beside the secret for the way back; here they do nothing.
 fn settings(wish: &mut Wish, secret: &crate::model::Secret, carried: &mut Carried) {
@@ -110,11 +114,6 @@ fn settings(wish: &mut Wish, secret: &crate::model::Secret, carried: &mut Carrie
 
 /// Versions by age: the current one is AWSCURRENT, the newest before it AWSPREVIOUS.
 fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context: &Context<'_>) {
-    let codec = match context.keys() {
-        Some(dialect) => Codec::KeysText(dialect.to_owned()),
-        None if before.is_some() => Codec::Unwrapped,
-        None => Codec::TextOrBytes,
-    };
     let mut kept: Vec<DesiredVersion> = Vec::new();
     let is_wanted = |version: &&Version| match &context.options.version {
         Some(wanted) => version.id == *wanted || version.has(wanted),
@@ -131,10 +130,14 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
             (_, Some(value)) => {
                 let (id, labels) = match before.and_then(|carried| carried.versions.get(&version.id)) {
                     Some((id, labels)) if ID.contains(&id.len()) => (id.clone(), labels.clone()),
-                    _ => (new_id(&record.secret.name, version, &context.source.provider), Vec::new()),
+                    _ => (new_id(&record.secret.name, version, &context.source.provider), own_labels(version)),
                 };
                 let (source, current) = (version.id.clone(), version.is_current() || context.options.version.is_some());
-                kept.push(DesiredVersion { id, source, current, labels, value, codec: codec.clone() });
+                let codec = match context.keys() {
+                    Some(dialect) => Codec::KeysText(dialect.to_owned()),
+                    None => codec_of(&version.id, value.kind, before),
+                };
+                kept.push(DesiredVersion { id, source, current, labels, value, codec });
                 None
             }
             (_, None) => version.loss(),
@@ -160,6 +163,24 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
     });
     label(&mut kept, before.is_some());
     wish.desired.versions = kept;
+}
+
+/// How a value is written: on the way back as what it was.
+fn codec_of(id: &str, kind: ValueKind, before: Option<&Carried>) -> Codec {
+    let Some(before) = before else { return Codec::TextOrBytes };
+    match (kind, before.empty.contains(id), before.bytes.contains(id)) {
+        (ValueKind::Bytes, true, true) => Codec::EmptyBytes,
+        (ValueKind::Bytes, true, false) => Codec::EmptyText,
+        (ValueKind::Bytes, false, true) => Codec::AsIs,
+        (ValueKind::Bytes, false, false) => Codec::Text,
+        _ => Codec::Unwrapped,
+    }
+}
+
+/// Labels of another kind, where they are not AWS's own words.
+fn own_labels(version: &Version) -> Vec<String> {
+    let fits = |label: &&String| !label.starts_with("AWS") && (1..=LONGEST_LABEL).contains(&label.chars().count());
+    version.labels.iter().filter(fits).take(MOST_LABELS).cloned().collect()
 }
 
 /// AWSCURRENT to the current version, AWSPREVIOUS to the one before it, and nothing that contradicts them.
