@@ -231,6 +231,9 @@ impl From<RepoError> for Failure {
                 .hint("`lifeboat check` lists everything that is wrong; a copy may be intact (--repo)"),
             RepoError::Untrusted { .. } => Self::new(Exit::Refused, message)
                 .hint("lifeboat uses only files whose signatures reach the root; check a copy (--repo)"),
+            RepoError::TombstoneClosed { .. } => Self::new(Exit::Refused, message).hint(
+                "a host with its index key makes it readable: `lifeboat compromise mark --reseal`; to restore all the same: --leaked include",
+            ),
             RepoError::WrongKey { .. } => {
                 Self::new(Exit::Failed, message).hint("check that this is the key of this repository")
             }

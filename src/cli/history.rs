@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, SystemClock},
     drill,
     model::{Place, PlaceFilter, RepositoryId},
-    repo::{Accepted, AcceptedFault, Chosen, Judgement, Remembered, RepoError, Repository, Trust},
+    repo::{self, Accepted, AcceptedFault, Chosen, Judgement, Remembered, RepoError, Repository, Trust},
     status::span,
     storage::Storage,
 };
@@ -146,6 +146,9 @@ pub(super) async fn judge(
         remembered.extend(head_of(url, Storage::open(url)?, repository, trust).await?);
     }
     let judgement = reach.judge(repository, trust, &remembered).await?;
+    for said in repo::told(judgement.tombstones()) {
+        context.output.warn(&said);
+    }
     Ok(judgement.accepting(&args.accept.accepted).expecting(args.expect_number))
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     custody,
-    repo::{Chain, Fault, Trust, VerifiedForget},
+    repo::{Chain, Fault, Tombstone, Trust, VerifiedForget},
     text,
 };
 
@@ -30,6 +30,17 @@ pub struct Args {
     compare: CompareArgs,
     #[command(flatten)]
     shares: ShareArgs,
+}
+
+/// Who marked how many versions as leaked, for `--json`.
+pub(super) fn tombstones(all: &[Tombstone]) -> Vec<serde_json::Value> {
+    let one = |each: &Tombstone| {
+        json!({
+            "file": each.file, "time": each.time, "by": each.by, "signer": each.signer.fingerprint(),
+            "versions": each.versions,
+        })
+    };
+    all.iter().map(one).collect()
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -57,6 +68,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             })
         }).collect::<Vec<_>>(),
         "words": custody::words(trusted.trust().current()), "earlier": earlier, "faults": faults, "pending": pending_json(chain),
+        "tombstones": tombstones(judgement.tombstones()),
     });
     context.output.result(&value, || {
         let row = |verified: &crate::repo::VerifiedManifest| {

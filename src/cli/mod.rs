@@ -3,6 +3,7 @@
 mod alarms;
 mod break_glass;
 mod check;
+mod compromise;
 mod copy;
 mod copying;
 mod custody;
@@ -148,6 +149,7 @@ enum Command {
     Forget(forget::Args),
     Restore(Box<restore::Args>),
     Drill(drill::Args),
+    Compromise(Box<compromise::Args>),
     BreakGlass(break_glass::Args),
     Runbook(runbook::Args),
     Alarms(alarms::Args),
@@ -392,6 +394,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Forget(args) => forget::run(&context, args).await,
         Command::Restore(args) => Box::pin(restore::run(&context, *args)).await,
         Command::Drill(args) => Box::pin(drill::run(&context, args)).await,
+        Command::Compromise(args) => Box::pin(compromise::run(&context, *args)).await,
         Command::BreakGlass(args) => break_glass::run(&context, args).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Alarms(args) => alarms::run(&context, args).await,

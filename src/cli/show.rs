@@ -144,7 +144,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let several = judgement.chain().newest().len() > 1;
     let (accepted, digest) = (manifest.accepted(), manifest.digest());
-    let value = Shown { manifest: manifest.manifest(), digest, accepted, records: &records };
+    let tombstones = super::list::tombstones(judgement.tombstones());
+    let value = Shown { manifest: manifest.manifest(), digest, accepted, tombstones, records: &records };
     if context.output.json {
         context.output.large_result(&value, || Ok(String::new()))?;
     } else {
@@ -191,6 +192,7 @@ struct Shown<'a> {
     manifest: &'a Manifest,
     digest: Digest,
     accepted: &'a [AcceptedFault],
+    tombstones: Vec<serde_json::Value>,
     records: &'a Sorted<Record>,
 }
 
@@ -207,6 +209,7 @@ fn rows(record: &Record) -> Vec<Vec<String>> {
             ValueState::Stored { kind, .. } => format!("{kind:?}").to_lowercase(),
             ValueState::None => "none".into(),
             ValueState::Withheld { reason } => format!("not readable: {reason}"),
+            ValueState::Unreadable { reason } if version.value.leaked().is_some() => reason.clone(),
             ValueState::Unreadable { reason } => format!("NOT CAPTURED: {reason}"),
         };
         let name = if number == 0 { name.clone() } else { String::new() };

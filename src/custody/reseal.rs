@@ -136,12 +136,12 @@ async fn reseal_place(
     let Some(newest) = appending.newest(place) else { return Ok(None) };
     let is_earlier = |manifest: &VerifiedManifest| request.is_sealed_to(manifest, &request.key.recipient());
     let Some(earlier) = appending.newest_where(place, is_earlier) else { return Ok(None) };
-    let old = request.repository.records(&earlier, Opener::Recovery(request.key)).await?;
+    let old = request.repository.captured(&earlier, Opener::Recovery(request.key)).await?;
     let (mut records, needed) = if newest.digest() == earlier.digest() {
         let needed = every_value(&old);
         (old, needed)
     } else if request.is_sealed_to(newest.verified(), &request.trust.current().recipient) {
-        let mut records = request.repository.records(&newest, Opener::Index(request.index_key)).await?;
+        let mut records = request.repository.captured(&newest, Opener::Index(request.index_key)).await?;
         let needed = what_is_missing(&mut records, &old);
         (records, needed)
     } else {

@@ -127,8 +127,7 @@ impl<'a> Secrets<'a> {
             return Ok(found);
         }
         for candidate in name.candidates() {
-            let records =
-                Lookup::new(self.repository, self.opener, candidate).records(&manifest.indexes).await?.into_iter();
+            let records = Lookup::new(self.repository, self.opener, candidate).records(snapshot).await?.into_iter();
             found.extend(records.filter(|record| name.means(&manifest.source, &record.secret)));
         }
         Ok(found)
@@ -254,6 +253,7 @@ impl<'r> Wanted<'r> {
 
     fn no_value(&self, state: &ValueState) -> NotFound {
         let reason = match state {
+            ValueState::Unreadable { reason } if state.leaked().is_some() => format!("it is {reason}"),
             ValueState::Stored { .. } | ValueState::None => "it never had one".to_owned(),
             ValueState::Withheld { reason } => format!("it was {reason} when the snapshot was taken"),
             ValueState::Unreadable { reason } => format!("the provider refused it ({})", text::line(reason)),

@@ -111,7 +111,7 @@ async fn records(lookups: &mut [Lookup<'_>], snapshot: &Chosen, name: &Name) -> 
     let manifest = snapshot.manifest();
     let mut found = Vec::new();
     for lookup in lookups {
-        let records = lookup.records(&manifest.indexes).await?.into_iter();
+        let records = lookup.records(snapshot).await?.into_iter();
         found.extend(records.filter(|record| name.means(&manifest.source, &record.secret)));
     }
     Ok(found)

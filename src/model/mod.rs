@@ -20,7 +20,9 @@ pub use digest::{Digest, Hashing, ParseIdError, RepositoryId, SnapshotId};
 pub use existing::{Existing, PolicyVerdict, Presence};
 pub use facets::{Facets, Replica, Rotation, Tag, VersionFacets};
 pub use moved::Moved;
-pub use options::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies, VersionNumbers};
+pub use options::{
+    Maps, OnConflict, OnLeaked, OnReplica, OnScheduled, Options, Policies, VersionNumbers, name_matches,
+};
 pub use place::{NoPlace, Place, PlaceFilter};
 pub use secret::{Part, Record, Refusal, Secret, Unreadable, ValueState, Version, Withheld};
 pub use secret_arn::SecretArn;
@@ -30,6 +32,8 @@ pub use value::{SecretValue, ValueKind};
 
 /// The key of the tag that a drill gives to what it creates, and a restore never brings back.
 pub const DRILL_TAG: &str = "lifeboat:drill";
+/// How the reason begins that stands for the value of a version which a tombstone marks (`repo::Tombstone`).
+pub const LEAKED: &str = "marked as leaked";
 /// The label of the version in use.
 pub const AWSCURRENT: &str = "AWSCURRENT";
 /// The label of the version in use before.

@@ -38,6 +38,9 @@ pub struct Options {
     /// What becomes of version numbers where the target numbers versions itself.
     #[serde(default)]
     pub version_numbers: VersionNumbers,
+    /// What becomes of versions that are marked as leaked.
+    #[serde(default, skip_serializing_if = "OnLeaked::is_default")]
+    pub leaked: OnLeaked,
     /// Whether tags of drills are kept: by a drill alone, which puts them there. Never part of a plan file.
     #[serde(skip)]
     pub marks: bool,
@@ -96,6 +99,26 @@ pub enum VersionNumbers {
     Compact,
 }
 
+/// What becomes of versions that tombstones mark as leaked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLeaked {
+    /// They do not come back. A secret whose current version is marked is not restored.
+    #[default]
+    PassOver,
+    /// The same, but the newest older version that is not marked becomes the current one.
+    Older,
+    /// They come back like any other.
+    Include,
+}
+
+impl OnLeaked {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::PassOver
+    }
+}
+
 /// Which resource policies come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -130,13 +153,13 @@ pub struct Maps {
 impl Options {
     /// Whether a name of the snapshot is asked for.
     pub fn wants(&self, name: &str) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, name));
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| name_matches(pattern, name));
         (self.names.is_empty() || any(&self.names)) && !any(&self.exclude)
     }
 
     /// The place of a name in the order of urgency, from 0.
     pub fn rank(&self, name: &str) -> usize {
-        self.first.iter().position(|pattern| matches(pattern, name)).unwrap_or(self.first.len())
+        self.first.iter().position(|pattern| name_matches(pattern, name)).unwrap_or(self.first.len())
     }
 }
 
@@ -155,7 +178,8 @@ impl Maps {
     }
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// Whether a name fits a pattern with `*` and `?`.
+pub fn name_matches(pattern: &str, name: &str) -> bool {
     wildmatch::WildMatch::new(pattern).matches(name)
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{AWSCURRENT, Digest, Facets, ValueKind, VersionFacets};
+use super::{AWSCURRENT, Digest, Facets, LEAKED, ValueKind, VersionFacets};
 
 /// A record: one secret's metadata and its version list, as an index stores it. Holds no value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +161,16 @@ impl fmt::Display for Withheld {
     }
 }
 
+impl ValueState {
+    /// Who marked the version as leaked, and when, where a tombstone stands for the value.
+    pub fn leaked(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable { reason } => reason.strip_prefix(LEAKED).map(|_| reason.as_str()),
+            Self::Stored { .. } | Self::None | Self::Withheld { .. } => None,
+        }
+    }
+}
+
 impl Version {
     /// The facet that says what keeps everybody from its value in the source, whatever is known of the value.
     pub const STATE: &'static str = "state";
@@ -202,6 +212,7 @@ impl Version {
     pub fn loss(&self) -> Option<String> {
         match &self.value {
             ValueState::Stored { .. } => None,
+            ValueState::Unreadable { reason } if self.value.leaked().is_some() => Some(format!("it is {reason}")),
             ValueState::Unreadable { reason } => Some(format!("it could not be read: {reason}")),
             ValueState::Withheld { reason } => Some(format!("cannot be read: {reason}")),
             ValueState::None => Some("it has no value".to_owned()),
@@ -212,6 +223,9 @@ impl Version {
     pub fn unavailable(&self, what: &str) -> Option<String> {
         match &self.value {
             ValueState::Stored { .. } => None,
+            ValueState::Unreadable { reason } if self.value.leaked().is_some() => {
+                Some(format!("its {what} version is {reason}"))
+            }
             ValueState::Unreadable { reason } => Some(format!("its {what} value could not be read: {reason}")),
             ValueState::None => Some(format!("its {what} version has no value")),
             ValueState::Withheld { .. } => Some(format!("its {what} value is not in the backup")),
@@ -230,6 +244,8 @@ impl Record {
             reason: &refused.reason,
         });
         let values = self.versions.iter().filter_map(move |version| match &version.value {
+            // It was captured; a tombstone keeps it from whoever reads.
+            ValueState::Unreadable { .. } if version.value.leaked().is_some() => None,
             ValueState::Unreadable { reason } => {
                 Some(Refusal { part: Part::Value, operation: reads_value, version: Some(&version.id), reason })
             }

@@ -10,6 +10,7 @@ mod expand;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 mod held;
+mod incident;
 mod keys;
 mod kind;
 mod kinds;
@@ -31,6 +32,7 @@ pub use self::{
     carried::Carried,
     expand::{Expanded, LeftOut, Members, Part, Reached},
     held::Held,
+    incident::{Advice, Incident, NoIncident, Rotator, Way, incident, rotator},
     kind::{
         Access, Address, BadAddress, Connected, Connection, IdMaker, Kind, NoAddress, NoSuchRegion, Purpose, VersionIds,
     },

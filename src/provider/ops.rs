@@ -1,9 +1,14 @@
 //! What belongs to a kind beside secrets: least policies, what is found out about rights and clocks, what to do about an error.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
-use super::{Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, ProviderError, Watched};
+use super::{
+    Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Incident, NoIncident, ProviderError,
+    Rotator, Watched,
+};
 use crate::{model::Place, text};
 
 /// The code of an error that a setting of the environment or of a provider's own configuration makes.
@@ -172,6 +177,20 @@ pub trait Ops: Send + Sync {
     fn readers(&self, policy: &str) -> Vec<String> {
         let _ = policy;
         Vec::new()
+    }
+
+    /// What the kind knows about answering a compromise.
+    fn incident(&self) -> &'static dyn Incident {
+        &NoIncident
+    }
+
+    /// What rotates the secrets of a place at once; `None` where the kind has no such call.
+    ///
+    /// # Errors
+    /// No credentials.
+    async fn rotator(&self, place: &Place) -> Result<Option<Arc<dyn Rotator>>, ProviderError> {
+        let _ = place;
+        Ok(None)
     }
 
     /// What to do about an error, where its kind alone does not say it.

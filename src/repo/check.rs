@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{
     Chain, Fault, FaultKind, FileRef, MISSING, PackLists, RepoError, Repository, Restorable, StoredDrill, Subset,
-    Trust, VerifiedManifest, VerifiedRecord, chain::PARALLEL, damaged, identity::Identity, layout, resolve::Expected,
-    tally::ValuesByPack,
+    Tombstone, Trust, VerifiedManifest, VerifiedRecord, chain::PARALLEL, damaged, identity::Identity, layout,
+    resolve::Expected, tally::ValuesByPack,
 };
 use crate::{
     cores,
@@ -136,7 +136,8 @@ impl Repository {
     ) -> Result<CheckReport, RepoError> {
         let History { chain, drills } = history;
         let mut report = CheckReport { subset: options.subset, ..CheckReport::default() };
-        self.check_public(trust, options.now, &mut report).await?;
+        let tombstones = self.check_public(trust, options.now, &mut report).await?;
+        check_tombstones(&tombstones, depth.opener(), &mut report)?;
         check_drills(trust, drills, &mut report);
         report.snapshots = chain.manifests.len() as u64;
         report.files += chain.record_files;
@@ -164,8 +165,14 @@ impl Repository {
         Ok(report)
     }
 
-    /// lifeboat.json, the guides, epochs, and the signatures of attestations; counts what `chain` reads.
-    async fn check_public(&self, trust: &Trust, now: Timestamp, report: &mut CheckReport) -> Result<(), RepoError> {
+    /// lifeboat.json, the guides, epochs, and the signatures of attestations and later records; counts what `chain` reads. Gives
+    /// the tombstones.
+    async fn check_public(
+        &self,
+        trust: &Trust,
+        now: Timestamp,
+        report: &mut CheckReport,
+    ) -> Result<Vec<Tombstone>, RepoError> {
         let identity = self.read(layout::IDENTITY, report).await?;
         let expected = trust.epoch(1).map(|first| Identity::of(first).to_bytes());
         if identity.is_some() && expected.is_some() && identity != expected {
@@ -203,7 +210,7 @@ impl Repository {
         report.files += attestations.files;
         report.bytes += attestations.bytes;
         report.faults.extend(attestations.faults);
-        Ok(())
+        Ok(later.tombstones)
     }
 
     /// Every pack, list, index file and configuration: there, and as long and with the digest that a manifest or list says.
@@ -272,6 +279,23 @@ impl Repository {
             }
         }
     }
+}
+
+/// What is sealed in tombstones, as far as the key at hand opens it.
+fn check_tombstones(
+    tombstones: &[Tombstone],
+    opener: Option<Opener<'_>>,
+    report: &mut CheckReport,
+) -> Result<(), RepoError> {
+    let Some(opener) = opener else { return Ok(()) };
+    for tombstone in tombstones {
+        match tombstone.open(opener) {
+            Ok(_) => {}
+            Err(RepoError::TombstoneClosed { file }) => report.unopened.push(file),
+            Err(error) => report.faults.push(fault_of(&tombstone.file, error)?),
+        }
+    }
+    Ok(())
 }
 
 /// A drill record is signed by a signer of any epoch; what it says is not the repository's to judge.

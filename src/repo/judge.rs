@@ -3,15 +3,16 @@
 //! Nothing of a snapshot can be read without a [`Chosen`], and only a [`Judgement`] makes one. So no command believes less
 //! carefully than another (docs/format.md, "What a fault means").
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::{
     AcceptedFault, AllowedSigner, Chain, Fault, FaultKind, Forgotten, ForgottenBy, Manifest, Remembered, RepoError,
-    Repository, Severity, Tip, Trust, VerifiedManifest, VerifiedRecord, layout,
+    Repository, Response, Severity, Tip, Tombstone, Trust, VerifiedManifest, VerifiedRecord, layout,
     record::{Halt, LaterRecords},
     retention::trusted,
+    tombstone::Tombstones,
 };
 use crate::model::{Digest, Place, PlaceFilter};
 
@@ -26,6 +27,7 @@ pub struct Judgement {
     chain: Chain,
     faults: Vec<Fault>,
     later: LaterRecords,
+    tombstones: Arc<Vec<Tombstone>>,
     /// When each epoch was made.
     created: BTreeMap<u32, Timestamp>,
     /// The newest epoch that is believed, and the one of another key that follows it.
@@ -45,6 +47,7 @@ pub struct Chosen {
     manifest: VerifiedManifest,
     accepted: Vec<AcceptedFault>,
     is_compared: bool,
+    pub(super) tombstones: Tombstones,
 }
 
 /// A history whose head is certain enough to add to.
@@ -207,6 +210,7 @@ impl Repository {
         Ok(Judgement {
             chain,
             faults,
+            tombstones: Arc::new(later.tombstones.clone()),
             later,
             created: trust.epochs().iter().map(|epoch| (epoch.number, epoch.created)).collect(),
             superseded: trust.superseded().map(|newer| (trust.current().number, newer)),
@@ -259,6 +263,16 @@ impl Judgement {
     /// Records of kinds that this build does not know, in force.
     pub fn later_records(&self) -> &[VerifiedRecord] {
         &self.later.in_force
+    }
+
+    /// Reports of answers to a compromise, oldest first.
+    pub fn responses(&self) -> &[Response] {
+        &self.later.responses
+    }
+
+    /// Tombstones in force: versions that are known to be leaked.
+    pub fn tombstones(&self) -> &[Tombstone] {
+        &self.tombstones
     }
 
     /// Heads that somebody outside the repository remembers and that were compared.
@@ -459,7 +473,8 @@ impl Judgement {
     }
 
     fn chosen(&self, found: &VerifiedManifest, accepted: Vec<AcceptedFault>) -> Chosen {
-        Chosen { manifest: found.clone(), accepted, is_compared: self.compared > 0 }
+        let tombstones = Tombstones { all: Arc::clone(&self.tombstones), ..Tombstones::default() };
+        Chosen { manifest: found.clone(), accepted, is_compared: self.compared > 0, tombstones }
     }
 }
 

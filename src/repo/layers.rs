@@ -8,7 +8,9 @@ use futures::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Chosen, FileRef, IndexLine, IndexReader, IndexWriter, RecordKey, RepoError, Repository, layout};
+use super::{
+    Chosen, FileRef, IndexLine, IndexReader, IndexWriter, RecordKey, RepoError, Repository, layout, tombstone::Marks,
+};
 use crate::{
     crypto::{Opener, Recipient},
     model::Record,
@@ -45,11 +47,30 @@ impl Layer {
 }
 
 impl Repository {
-    /// Every record of a snapshot, sorted by name, with one file of each layer in memory.
+    /// Every record of a snapshot, sorted by name, with one file of each layer in memory. A version that a tombstone marks as
+    /// leaked has no value in it.
     ///
     /// # Errors
-    /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
+    /// [`RepoError::WrongKey`], [`RepoError::TombstoneClosed`], [`RepoError::Damaged`], [`RepoError::Storage`].
     pub fn record_stream<'a>(
+        &'a self,
+        chosen: &Chosen,
+        opener: Opener<'a>,
+    ) -> impl Stream<Item = Result<Record, RepoError>> + use<'a> {
+        let (marks, refused) = match chosen.tombstones.marks(&chosen.manifest().source, opener) {
+            Ok(marks) => (marks, None),
+            Err(error) => (Marks::default(), Some(Err(error))),
+        };
+        let records = self.captured_stream(chosen, opener).map_ok(move |record| marks.apply(record));
+        stream::iter(refused).chain(records)
+    }
+
+    /// Every record as it was captured, what is leaked included: for those who write the next snapshot or count, never for those
+    /// who give a value to anybody.
+    ///
+    /// # Errors
+    /// As [`Self::record_stream`].
+    pub fn captured_stream<'a>(
         &'a self,
         chosen: &Chosen,
         opener: Opener<'a>,
@@ -58,12 +79,20 @@ impl Repository {
         merge_layers(layers, false).try_filter_map(async |line| Ok(line.into_record()))
     }
 
-    /// The same, in memory as a whole.
+    /// [`Self::record_stream`] in memory as a whole.
     ///
     /// # Errors
     /// As there.
     pub async fn records(&self, chosen: &Chosen, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
         self.record_stream(chosen, opener).try_collect().await
+    }
+
+    /// [`Self::captured_stream`] in memory as a whole.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn captured(&self, chosen: &Chosen, opener: Opener<'_>) -> Result<Vec<Record>, RepoError> {
+        self.captured_stream(chosen, opener).try_collect().await
     }
 
     /// The lines of one layer; nothing follows an error.

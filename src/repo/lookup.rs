@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{FileRef, IndexLine, IndexReader, Layer, RecordKey, RepoError, Repository, layout};
+use super::{Chosen, FileRef, IndexLine, IndexReader, Layer, RecordKey, RepoError, Repository, layout};
 use crate::{crypto::Opener, model::Record};
 
 /// What the layers of many snapshots have for one name. A layer that several snapshots share is read once.
@@ -20,12 +20,23 @@ impl<'a> Lookup<'a> {
         Self { repository, opener, name: name.to_owned(), known: HashMap::new(), files_read: 0 }
     }
 
-    /// The records with the name that these layers, the oldest first, have together: more than one where one secret took the name
-    /// of another.
+    /// The records with the name that a snapshot has: more than one where one secret took the name of another. A version that a
+    /// tombstone marks as leaked has no value in it.
+    ///
+    /// # Errors
+    /// As [`Repository::record_stream`].
+    pub async fn records(&mut self, chosen: &Chosen) -> Result<Vec<Record>, RepoError> {
+        let marks = chosen.tombstones.marks(&chosen.manifest().source, self.opener)?;
+        let captured = self.captured(&chosen.manifest().indexes).await?;
+        Ok(captured.into_iter().map(|record| marks.apply(record)).collect())
+    }
+
+    /// The records with the name that these layers, the oldest first, have together, as they were captured: to know what there is,
+    /// never to give a value to anybody.
     ///
     /// # Errors
     /// [`RepoError::WrongKey`], [`RepoError::Damaged`], [`RepoError::Storage`].
-    pub async fn records(&mut self, layers: &[Layer]) -> Result<Vec<Record>, RepoError> {
+    pub async fn captured(&mut self, layers: &[Layer]) -> Result<Vec<Record>, RepoError> {
         let mut found: BTreeMap<RecordKey, Option<Record>> = BTreeMap::new();
         for layer in layers {
             if !self.known.contains_key(layer) {

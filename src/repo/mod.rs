@@ -30,6 +30,7 @@ mod readings;
 mod recall;
 mod record;
 mod resolve;
+mod response;
 mod restorable;
 mod retention;
 mod served;
@@ -39,6 +40,7 @@ mod subset;
 mod sweep;
 mod tally;
 mod tiers;
+mod tombstone;
 mod trust;
 mod turn;
 mod witness;
@@ -70,6 +72,7 @@ pub use pack::{PackEntry, PackReader, PackWriter};
 pub use pack_set::{OpenSet, PackSet};
 pub use readings::{Age, MOST_ARCS, ReadingCount, Readings, SweepArc, hash_of};
 pub use record::{Halt, LaterRecord, VerifiedRecord};
+pub use response::Response;
 pub use restorable::{Extent, Restorable};
 pub use retention::{Fate, Retention, RetentionPlan, plan};
 pub use served::{ServedFacts, ServedLog, ServedLogs};
@@ -77,6 +80,7 @@ pub use spool::{Line, Order, Sorted, Spool, Walk};
 pub use subset::{NoSubset, Subset, SubsetRule};
 pub use sweep::{Sweep, SweepReport};
 pub use tiers::{LayerPlan, plan_layers};
+pub use tombstone::{Mark, Marked, Tombstone, told};
 pub use trust::{Signed, Trust, TrustAnchor};
 pub use turn::Tip;
 pub use witness::{Remembered, Standing, Witness};
@@ -148,6 +152,12 @@ pub enum RepoError {
     /// Sealed to keys other than the one at hand.
     #[error("{} is sealed to another key", line(file))]
     WrongKey {
+        /// The file.
+        file: String,
+    },
+    /// A tombstone that the key at hand does not open: which versions it marks is not known.
+    #[error("{} marks versions as leaked and is sealed to another key", line(file))]
+    TombstoneClosed {
         /// The file.
         file: String,
     },

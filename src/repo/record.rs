@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Signed, Trust, content::SignedFile, from_json, layout,
-    untrusted,
+    FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Response, Signed, Tombstone, Trust, content::SignedFile,
+    from_json, layout, response, tombstone, untrusted,
 };
 use crate::{
     crypto::{Namespace, PublicKey, Signer, verify},
@@ -70,8 +70,12 @@ pub struct VerifiedRecord {
 /// The records of a repository.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LaterRecords {
-    /// Those that count and were not taken back, oldest first.
+    /// Those of unknown kinds that count and were not taken back, oldest first.
     pub(super) in_force: Vec<VerifiedRecord>,
+    /// The tombstones among them.
+    pub(super) tombstones: Vec<Tombstone>,
+    /// Reports of answers to a compromise among them.
+    pub(super) responses: Vec<Response>,
     /// What is wrong with the others.
     pub(super) faults: Vec<Fault>,
     /// The files of those that count, undone and undoing ones included.
@@ -137,7 +141,20 @@ impl Repository {
         let undone: BTreeSet<Digest> = all.iter().filter_map(|each| each.record.undoes).collect();
         all.retain(|each| !undone.contains(&each.digest));
         all.sort_by_key(|each| (each.record.time, each.file.clone()));
-        found.in_force = all;
+        for each in all {
+            let signers = trust.epochs().iter().rev().flat_map(|epoch| &epoch.signers);
+            let read = match each.record.kind.as_str() {
+                tombstone::KIND => Tombstone::read(&each, signers).map(|read| found.tombstones.extend(read)),
+                response::KIND => Response::read(&each).map(|read| found.responses.push(read)),
+                _ => {
+                    found.in_force.push(each);
+                    continue;
+                }
+            };
+            if let Err(reason) = read {
+                found.faults.push(Fault::new(&each.file, FaultKind::Damaged, reason));
+            }
+        }
         Ok(found)
     }
 }

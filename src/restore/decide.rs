@@ -147,5 +147,12 @@ pub(super) fn refuse(record: &Record, rules: &dyn Rules, context: &Context<'_>) 
             }
         }
     }
+    if options.version.is_none() {
+        let current = record.versions.iter().find(|version| version.is_current());
+        if let Some(leaked) = current.and_then(|version| version.value.leaked()) {
+            let hint = "--leaked older takes the newest version that is not marked";
+            return Some(Outcome::Impossible(format!("its current version is {leaked}; {hint}")));
+        }
+    }
     rules.refusal(record, context).map(Outcome::Impossible)
 }

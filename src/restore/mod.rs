@@ -29,6 +29,6 @@ pub use values::Values;
 pub use verify::{Difference, NewArn, OldArns, Verification, VersionState, verify};
 
 pub use crate::model::{
-    Desired, DesiredVersion, Lost, Maps, OnConflict, OnReplica, OnScheduled, Options, Planned, Policies, State,
-    ValueRef, VersionNumbers,
+    Desired, DesiredVersion, Lost, Maps, OnConflict, OnLeaked, OnReplica, OnScheduled, Options, Planned, Policies,
+    State, ValueRef, VersionNumbers,
 };

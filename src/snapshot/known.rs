@@ -135,7 +135,7 @@ impl<'a> Previous<'a> {
     /// The index of an earlier snapshot; of none it is empty.
     pub(super) fn new(repository: &'a Repository, earlier: Option<&Earlier>, key: &'a IndexKey) -> Self {
         let records = match earlier {
-            Some(earlier) => repository.record_stream(&earlier.manifest, Opener::Index(key)).boxed_local(),
+            Some(earlier) => repository.captured_stream(&earlier.manifest, Opener::Index(key)).boxed_local(),
             None => stream::empty().boxed_local(),
         };
         Self { records, head: None, is_whole: earlier.is_some(), is_damaged: false }

@@ -40,7 +40,7 @@ pub(super) async fn to_be_given_up(
         return Ok(BTreeSet::new());
     }
     let mut found = Candidates::new();
-    let mut records = std::pin::pin!(repository.record_stream(&earlier.manifest, Opener::Index(key)));
+    let mut records = std::pin::pin!(repository.captured_stream(&earlier.manifest, Opener::Index(key)));
     while let Some(record) = records.try_next().await? {
         note(&mut found, &record, &earlier.packs);
     }

@@ -59,12 +59,12 @@ fn a_name_is_found_in_few_files_of_an_index() {
         for number in [0, 1, 4, 7, 8, 50, 100, 101, 102, 198, 199, 300] {
             let name = format!("n{number:03}");
             let mut lookup = Lookup::new(&sample.repository, opener, &name);
-            let found = lookup.records(&layers).await.unwrap();
+            let found = lookup.captured(&layers).await.unwrap();
             assert_eq!(found, by_reading_all(&sample.repository, &layers, opener, &name).await, "{name}");
             let once = lookup.files_read();
             assert!(once <= 8 + 3 || number == 101, "{name}: {once} of {} files", base.files.len());
             // Layers that were read are not read again.
-            assert_eq!(lookup.records(&layers[..1]).await.unwrap().len(), found_in_base(&lines, &name));
+            assert_eq!(lookup.captured(&layers[..1]).await.unwrap().len(), found_in_base(&lines, &name));
             assert_eq!(lookup.files_read(), once);
         }
         assert_eq!(found_in_base(&lines, "n101"), usize::try_from(SHARED).unwrap());

@@ -207,6 +207,20 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     for words in ["drill list --json", "drill show --json", "status --json"] {
         seen.look(words, &desk.run(words));
     }
+    for words in [
+        &format!("compromise plan --scope app/ --since 2026-01-01 --out plan.json {SHEETS}"),
+        "compromise plan --scope nothing --since 2026-01-01",
+        "compromise plan --key signer",
+        "compromise run plan.json --policy",
+        "compromise run plan.json --yes",
+        "compromise verify plan.json",
+        "compromise mark --scope nothing --yes",
+        "compromise mark --scope app/ --yes",
+        "list",
+        "show",
+    ] {
+        seen.look(words, &desk.run(&format!("{words} --json")));
+    }
     let path = desk.path("repository");
     std::fs::rename(&path, desk.path("elsewhere")).unwrap();
     for words in ["list --json", "check --json", "status --json", "snapshot --json"] {

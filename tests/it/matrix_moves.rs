@@ -329,6 +329,7 @@ fn removed() -> Vec<Move> {
         a("attests a sheet", Bad, &[Sheets], |w, t| attest(t, &w.removed, &now())),
         a("attests a sheet next year", Bad, &[Sheets], |w, t| attest(t, &w.removed, &next_year())),
         a("signs a record of a later kind that forbids everything", Bad, &[History], |w, t| halt(t, &w.removed, 3)),
+        a("marks versions as leaked", Bad, &[History], |w, t| tombstone(t, &w.removed, 3)),
         a("countersigns an epoch of another key", Nothing, &[Epochs], |w, t| foreign_epoch(t, Some(&w.removed))),
     ]
 }
@@ -554,6 +555,16 @@ fn halt(t: &Tree, signer: &Signer, epoch: u32) {
     let repository = &t.manifest(HEAD).1["repository"];
     let record = json!({ "version": 1, "repository": repository, "record": id("hold"), "kind": "hold", "time": now(),
         "epoch": epoch, "signer": signer.public(), "halts": ["remove", "restore", "snapshot"], "body": {} });
+    let name = format!("records/{}.json", stem(&record["time"], &record["record"]));
+    t.sign(&name, &record, signer, Namespace::Record);
+}
+
+/// Marks of leaked versions.
+fn tombstone(t: &Tree, signer: &Signer, epoch: u32) {
+    let repository = &t.manifest(HEAD).1["repository"];
+    let record = json!({ "version": 1, "repository": repository, "record": id("mark"), "kind": "tombstone", "time": now(),
+        "epoch": epoch, "signer": signer.public(), "halts": [],
+        "body": { "versions": 1, "readers": [], "sealed": "AAAA" } });
     let name = format!("records/{}.json", stem(&record["time"], &record["record"]));
     t.sign(&name, &record, signer, Namespace::Record);
 }

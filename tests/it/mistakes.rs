@@ -192,6 +192,18 @@ fn mistakes(desk: &Desk) -> Vec<Mistake> {
         ),
         mistake("Choices", "a missing drill file", "drill run monthly", 2),
         mistake("Choices", "a sandbox open to the network", "sandbox --listen 0.0.0.0:0", 1),
+        mistake("Compromise", "a scope that matches nothing", "compromise plan --scope nothing/ --since 2026-01-01", 2),
+        mistake("Compromise", "a plan without a time", "compromise plan --scope app/one", 2),
+        mistake("Compromise", "a file that is not a plan", "compromise run lifeboat.toml --yes", 2),
+        mistake("Compromise", "a mark that matches nothing", "compromise mark --scope nothing/ --yes", 2),
+        mistake("Compromise", "a record that does not exist", "compromise mark --undo nothing --yes", 2),
+        mistake(
+            "Compromise",
+            "a playbook with a typo",
+            "compromise plan --scope app/one --since 2026-01-01 --playbook playbook.toml",
+            2,
+        )
+        .with("playbook.toml", "[[secret]]\nname = \"app/one\"\n"),
         mistake("Configuration", "no configuration", "snapshot", 2).without("lifeboat.toml"),
         mistake("Configuration", "a key with a typo", "list", 2)
             .with("lifeboat.toml", format!("{config}\n[retention]\nkeep_dayly = 14\n")),

@@ -138,6 +138,7 @@ fn value(found: &Timeline, each: &VersionLife, is_compared: bool) -> String {
         },
         ValueState::None => "none".into(),
         ValueState::Withheld { reason } => format!("not readable: {reason}"),
+        ValueState::Unreadable { reason } if each.version.value.leaked().is_some() => text::line(reason).into_owned(),
         ValueState::Unreadable { reason } => format!("NOT CAPTURED: {}", text::line(reason)),
     }
 }
@@ -174,6 +175,7 @@ fn version_json(each: &VersionLife) -> Json {
         ValueState::Stored { .. } => "stored",
         ValueState::None => "none",
         ValueState::Withheld { .. } => "withheld",
+        ValueState::Unreadable { .. } if each.version.value.leaked().is_some() => "leaked",
         ValueState::Unreadable { .. } => "unreadable",
     };
     json!({

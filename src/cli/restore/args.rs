@@ -11,7 +11,7 @@ use crate::{
     dialect::Dialect,
     fsutil,
     provider::Address,
-    restore::{Maps, OnConflict, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
+    restore::{Maps, OnConflict, OnLeaked, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
 };
 
 /// Restore into a region: plan, confirm, execute, verify
@@ -87,6 +87,11 @@ pub struct Args {
     #[arg(long, value_name = "DIALECT",
         value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::as_str)))]
     pub env_keys: Option<String>,
+    /// What to do with versions that are marked as leaked: leave them out, and secrets whose current version is marked;
+    /// restore the newest older version as the current one; or restore them like any other
+    #[arg(long, value_name = "WHAT", default_value = "pass-over",
+        value_parser = words::<OnLeaked, 3>(["pass-over", "older", "include"]))]
+    pub leaked: OnLeaked,
     /// Which resource policies to restore; safe leaves out those that are public or would lock you out
     #[arg(long, value_name = "WHICH", default_value = "safe",
         value_parser = words::<Policies, 3>(["safe", "all", "none"]))]
@@ -178,6 +183,7 @@ impl Args {
             replication: self.replication,
             deletion: self.deletion_state,
             version_numbers: self.version_numbers,
+            leaked: self.leaked,
             marks: false,
             keys: self.env_keys.clone(),
         })

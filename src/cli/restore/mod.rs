@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         Some(file) => (approved_snapshot(repository, &judgement, file)?, file.options.clone()),
         None => (wanted(&judgement, &args)?, args.options(&configured_first(context)?)?),
     };
+    let manifest = manifest.with_leaked(options.leaked);
     history::tell(context, &manifest);
     let restored = restore_chosen(context, &args, (&opened, &to), (approved.as_ref(), &manifest), options).await;
     match restored {

@@ -469,29 +469,34 @@ class Folder:
                 yield name + "/" * entry.is_dir()
 
     def lines(self, name, identity):
-        """The lines of a pack or index: age -d, then zstd -d. The identity goes through a pipe."""
+        """The lines of a pack or index."""
         with self.opened(name) as file:
-            age = subprocess.Popen(["age", "-d", "-i", "-", f"/dev/fd/{file.fileno()}"], pass_fds=[file.fileno()],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            zstd = subprocess.Popen(["zstd", "-d", "-q", "-c"], stdin=age.stdout, stdout=subprocess.PIPE,
-                                    stderr=subprocess.DEVNULL)
-            age.stdout.close()
-            try:
-                age.stdin.write(identity.encode() + b"\n")
-                age.stdin.close()
-                for line in iter(lambda: zstd.stdout.readline(LINE + 2), b""):
-                    if not line.endswith(b"\n"):
-                        raise Bad("damaged", "a line is too long or does not end")
-                    yield line
-                if zstd.wait() or age.wait():
-                    raise Bad("damaged", "it does not open with this key, or is not age over zstd")
-            except BrokenPipeError:
-                raise Bad("damaged", "age does not read it") from None
-            finally:
-                for program in (age, zstd):
-                    program.kill()
-                    program.wait()
-                zstd.stdout.close()
+            yield from unsealed(file, identity)
+
+
+def unsealed(file, identity):
+    """The lines of a sealed file: age -d, then zstd -d. The identity goes through a pipe."""
+    age = subprocess.Popen(["age", "-d", "-i", "-", f"/dev/fd/{file.fileno()}"], pass_fds=[file.fileno()],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    zstd = subprocess.Popen(["zstd", "-d", "-q", "-c"], stdin=age.stdout, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL)
+    age.stdout.close()
+    try:
+        age.stdin.write(identity.encode() + b"\n")
+        age.stdin.close()
+        for line in iter(lambda: zstd.stdout.readline(LINE + 2), b""):
+            if not line.endswith(b"\n"):
+                raise Bad("damaged", "a line is too long or does not end")
+            yield line
+        if zstd.wait() or age.wait():
+            raise Bad("damaged", "it does not open with this key, or is not age over zstd")
+    except BrokenPipeError:
+        raise Bad("damaged", "age does not read it") from None
+    finally:
+        for program in (age, zstd):
+            program.kill()
+            program.wait()
+        zstd.stdout.close()
 
 
 # ---- the repository ------------------------------------------------------------------------------------------------
@@ -1028,7 +1033,9 @@ def extract(arguments):
     need = repository.check_files(target, False)
     refuse(repository.in_the_way(by_id, need), accepted)
     records = repository.records_of(target, identity)
-    wanted = wanted_of(repository, records, {one["sha256"] for one in repository.packs_of(content["packs"])})
+    leaked = set() if arguments.with_leaked else leaked_of(repository, content["source"], identity)
+    packs = {one["sha256"] for one in repository.packs_of(content["packs"])}
+    wanted = wanted_of(repository, records, packs, leaked)
     need |= {name_of("packs", digest) for digest in wanted}
     refuse(repository.in_the_way(by_id, need), accepted)
     folders, count = folders_of(records), 0
@@ -1046,14 +1053,35 @@ def extract(arguments):
         sys.exit(3)
 
 
-def wanted_of(repository, records, packs):
+def leaked_of(repository, source, identity):
+    """The versions of a place that tombstones mark as leaked: pairs of the secret's id and the version's."""
+    leaked = set()
+    for found in repository.records:
+        if found.content["kind"] != "tombstone" or "undoes" in found.content:
+            continue
+        try:
+            with tempfile.TemporaryFile() as file:
+                file.write(base64.b64decode(found.content["body"]["sealed"], validate=True))
+                file.flush()
+                marks = json.loads(b"".join(unsealed(file, identity)))["marks"]
+            leaked |= {(mark["id"], mark["version"]) for mark in marks if mark["place"] == source}
+        except (Bad, KeyError, TypeError, ValueError):
+            stop(f"{found.name} marks versions as leaked and does not open with these sheets; --with-leaked writes all", 4)
+    return leaked
+
+
+def wanted_of(repository, records, packs, leaked):
     """The stored values as pack → line → (secret, version)s. A pack that the manifest does not name is a fault."""
-    wanted = {}
+    wanted, passed = {}, 0
     for record in records:
         for version in record["versions"]:
             value = version["value"]
-            if value["state"] == "stored":
+            if (record["secret"]["id"], version["id"]) in leaked:
+                passed += value["state"] == "stored"
+            elif value["state"] == "stored":
                 wanted.setdefault(value["pack"], {}).setdefault(value["line"], []).append((record["secret"], version))
+    if passed:
+        note(f"{passed} versions are marked as leaked and left out: --with-leaked writes them too")
     for digest in set(wanted) - packs:
         repository.fault(name_of("packs", digest), "dangling", "an index names it, and the manifest does not")
         repository.compared("packs", [{"sha256": digest, "size": None}])
@@ -1137,6 +1165,7 @@ def arguments_of():
     which = one.add_mutually_exclusive_group()
     which.add_argument("--snapshot", help="the beginning of a snapshot id; the newest by number otherwise")
     which.add_argument("--at", metavar="TIME", help="the newest snapshot taken at or before this time")
+    one.add_argument("--with-leaked", action="store_true", help="write versions that are marked as leaked too")
     one.add_argument("--accept-fault", action="append", default=[], metavar="FILE:KIND", help="go on in spite of this fault")
     way = one.add_mutually_exclusive_group(required=True)
     way.add_argument("--json", action="store_true")

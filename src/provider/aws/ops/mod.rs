@@ -1,23 +1,28 @@
 //! What belongs to AWS beside secrets: IAM policies, rights, the clock, signing in, advice.
 
 pub mod alarms;
+mod incident;
 mod policy;
 mod rights;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use self::{
+    incident::AwsIncident,
     policy::{Grant, policy, sources_policy},
     rights::{Allowed, Permission},
 };
-use super::{Aws, kind::settings};
+use super::{Aws, AwsSettings, kind::settings};
 use crate::{
     clock::{Clock as _, SystemClock},
+    model::Place,
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Kind as _, NoPolicy, Ops, PolicyRequest,
-        ProviderError, Role, Source, State, Watched, ops,
+        AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Incident, Kind as _, NoPolicy, Ops,
+        PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
     },
     text,
 };
@@ -32,6 +37,14 @@ pub struct AwsOps;
 
 #[async_trait]
 impl Ops for AwsOps {
+    fn incident(&self) -> &'static dyn Incident {
+        &AwsIncident
+    }
+
+    async fn rotator(&self, place: &Place) -> Result<Option<Arc<dyn Rotator>>, ProviderError> {
+        Ok(Some(Arc::new(Aws::connect(AwsSettings::region(&place.region)).await?)))
+    }
+
     async fn source(&self, exam: &Exam<'_>) -> Option<Vec<Finding>> {
         Some(match Aws::connect(settings(exam.address, exam.connection)).await {
             Ok(source) => {
