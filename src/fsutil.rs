@@ -63,12 +63,38 @@ pub fn write_with(
     existing: Existing,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    place(path, access, existing, fill, |_| Ok(()))
+}
+
+/// Writes `bytes` as [`write`] does, and lets `note` know which file it is before it has its name.
+///
+/// # Errors
+/// The system's error, its message naming the path, or that of `note`: then nothing has the name.
+pub fn write_noted(
+    path: &Path,
+    bytes: &[u8],
+    access: Access,
+    existing: Existing,
+    note: impl FnOnce(&fs::Metadata) -> io::Result<()>,
+) -> io::Result<()> {
+    place(path, access, existing, |file| file.write_all(bytes), note)
+}
+
+fn place(
+    path: &Path,
+    access: Access,
+    existing: Existing,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    note: impl FnOnce(&fs::Metadata) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
     let temp = temp_beside(path, &folder);
-    let written = write_temp(&temp, fill, access).and_then(|()| publish(&temp, path, existing));
+    let written = write_temp(&temp, fill, access)
+        .and_then(|metadata| note(&metadata))
+        .and_then(|()| publish(&temp, path, existing));
     if written.is_err() {
         let _ = fs::remove_file(&temp);
     }
@@ -316,14 +342,20 @@ fn temp_beside(path: &Path, folder: &Path) -> PathBuf {
     folder.join(format!(".{name}.{}.tmp", hex::encode(random)))
 }
 
-fn write_temp(temp: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>, access: Access) -> io::Result<()> {
+fn write_temp(
+    temp: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    access: Access,
+) -> io::Result<fs::Metadata> {
     let mut options = OpenOptions::new();
     // O_EXCL: a file or a link that is there is an error.
     options.write(true).create_new(true);
     restrict(&mut options, access);
     let mut file = io::BufWriter::new(options.open(temp)?);
     fill(&mut file)?;
-    file.into_inner()?.sync_all()
+    let file = file.into_inner()?;
+    file.sync_all()?;
+    file.metadata()
 }
 
 #[cfg(unix)]

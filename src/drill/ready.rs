@@ -166,9 +166,13 @@ fn no_snapshot(request: &Request<'_>, why: NoChoice) -> DrillError {
 /// An account that is captured too is somebody's production, unless the configuration says that drills may write there.
 fn refuse_other_sources(request: &Request<'_>, chain: &Chain, landed: &Place) -> Result<(), String> {
     let allowed = is_own(request) || request.allowed_accounts.contains(&landed.account);
-    if rules(&landed.provider).is_ok_and(|rules| !rules.is_by_credentials()) {
-        let is_source = chain.newest().into_keys().any(|source| *source == *landed);
-        return if is_source { Err(format!("{landed} is a source of this repository")) } else { Ok(()) };
+    if let Some(rules) = rules(&landed.provider).ok().filter(|rules| !rules.is_by_credentials()) {
+        let source = chain.newest().into_keys().find(|source| rules.overlaps(source, landed));
+        return match source {
+            Some(source) if *source == *landed => Err(format!("{landed} is a source of this repository")),
+            Some(source) => Err(format!("{landed} is within {source} or around it, a source of this repository")),
+            None => Ok(()),
+        };
     }
     if allowed || chain.newest().into_keys().all(|source| source.account != landed.account) {
         return Ok(());

@@ -40,11 +40,15 @@ pub fn judge(claim: &Claim<'_>) -> Result<Vec<String>, Vec<String>> {
     let mut rule = |broken: bool, words: String, made_sure: String| {
         if broken { against.push(words) } else { sure.push(made_sure) }
     };
-    if rules(&landed.provider).is_ok_and(|rules| !rules.is_by_credentials()) {
+    if let Some(rules) = rules(&landed.provider).ok().filter(|rules| !rules.is_by_credentials()) {
         // Its address says where it is, and a person wrote it: no credentials can lead elsewhere.
         rule(
-            landed == source,
-            format!("the target of the drill is {landed}, the source of the secrets"),
+            rules.overlaps(landed, source),
+            if landed == source {
+                format!("the target of the drill is {landed}, the source of the secrets")
+            } else {
+                format!("the target of the drill is {landed}, within the source of the secrets or around it: {source}")
+            },
             format!("{landed} is not the source, {source}"),
         );
         if let Some(endpoint) = claim.endpoint {

@@ -24,6 +24,14 @@ pub enum Codec {
     TextOrBytes,
     /// Whatever it is, as its bytes.
     Bytes,
+    /// Undoes [`Codec::Fields`] and [`Codec::TextOrBytes`] for a file: a lone field `value` or `base64` is its bytes.
+    Contents,
+    /// A `.env` file as an object of its keys, as the reader of this dialect gives them.
+    Keys(String),
+    /// The same as the text of that JSON object.
+    KeysText(String),
+    /// A JSON object as the lines of a `.env` file for the reader of this dialect.
+    Lines(String),
     /// One byte that stands for nothing, where nothing empty is taken.
     Stand,
     /// Undoes [`Codec::Stand`]: text without a character.

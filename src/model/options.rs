@@ -44,6 +44,9 @@ pub struct Options {
     /// Whether tags of drills are kept: by a drill alone, which puts them there. Never part of a plan file.
     #[serde(skip)]
     pub marks: bool,
+    /// The dialect in which `.env` files are taken for keys on their way from or to another kind; whole files without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
 }
 
 /// What to do about another secret of the same name.

@@ -172,6 +172,32 @@ impl ValueState {
 }
 
 impl Version {
+    /// The facet that says what keeps everybody from its value in the source, whatever is known of the value.
+    pub const STATE: &'static str = "state";
+
+    /// The facet that says when the source deletes it of its own accord.
+    pub const UNTIL: &'static str = "until";
+
+    /// When the source deletes it of its own accord.
+    pub fn until(&self) -> Option<&str> {
+        self.facets.other.get(Self::UNTIL)?.as_str()
+    }
+
+    /// What keeps everybody from its value in the source, also where the value was captured before that.
+    pub fn withheld(&self) -> Option<Withheld> {
+        let told = self.facets.other.get(Self::STATE).and_then(|state| Withheld::deserialize(state).ok());
+        match (&self.value, told) {
+            (_, Some(how)) => Some(how),
+            (ValueState::Withheld { reason }, None) => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// The same of one whose value was captured before that.
+    pub fn withheld_since(&self) -> Option<Withheld> {
+        self.withheld().filter(|_| matches!(self.value, ValueState::Stored { .. }))
+    }
+
     /// Whether `label` is attached.
     pub fn has(&self, label: &str) -> bool {
         self.labels.iter().any(|attached| attached == label)

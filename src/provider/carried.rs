@@ -61,9 +61,35 @@ impl Carried {
         (pieces.len() <= room).then(|| pieces.iter().enumerate().map(piece).collect())
     }
 
+    /// The same with as much of it as there is room for, and the names of what there is none for: the longest tags go first,
+    /// then the description, and only then all of it.
+    pub fn squeezed(mut self, room: usize, longest: usize) -> (Vec<Tag>, Vec<String>) {
+        let mut lost = Vec::new();
+        loop {
+            if let Some(tags) = self.tags(room, longest) {
+                return (tags, lost);
+            }
+            let length = |(key, value): (&String, &String)| key.len() + value.len();
+            if let Some(key) = self.tags.iter().max_by_key(|tag| length(*tag)).map(|(key, _)| key.clone()) {
+                self.tags.remove(&key);
+                lost.push(format!("tag {key}"));
+            } else if self.description.take().is_some() {
+                lost.push("description".to_owned());
+            } else {
+                lost.push("metadata".to_owned());
+                return (Vec::new(), lost);
+            }
+        }
+    }
+
+    /// Whether a key is one that a piece can have.
+    pub fn is_piece(key: &str) -> bool {
+        number(key).is_some()
+    }
+
     /// What tags hold of it, and the other tags.
     pub fn read(tags: &[Tag]) -> (Option<Self>, Vec<Tag>) {
-        let number = |tag: &Tag| tag.key.strip_prefix(KEY)?.parse::<usize>().ok();
+        let number = |tag: &Tag| number(&tag.key);
         let mut pieces: Vec<(usize, &str)> =
             tags.iter().filter_map(|tag| Some((number(tag)?, tag.value.as_str()))).collect();
         pieces.sort_unstable();
@@ -78,6 +104,11 @@ impl Carried {
             _ => (None, tags.to_vec()),
         }
     }
+}
+
+/// The number of a piece.
+fn number(key: &str) -> Option<usize> {
+    key.strip_prefix(KEY)?.parse().ok()
 }
 
 /// Tells a whole text from one that lacks a piece.
@@ -111,6 +142,22 @@ mod tests {
         tags.reverse();
         assert_eq!(Carried::read(&tags), (Some(full()), vec![own]));
         assert_eq!(full().tags(5, 100), None);
+    }
+
+    #[test]
+    fn what_has_no_room_goes_by_name_and_the_versions_last() {
+        let tags = BTreeMap::from([("long".to_owned(), "x".repeat(900)), ("short".to_owned(), "y".to_owned())]);
+        let all = Carried { tags, ..full() };
+        let room = |carried: &Carried| carried.tags(64, 100).unwrap().len();
+        let (kept, lost) = all.clone().squeezed(64, 100);
+        assert_eq!((Carried::read(&kept).0, lost.len()), (Some(all.clone()), 0));
+        let (kept, lost) = all.clone().squeezed(room(&all) - 1, 100);
+        assert_eq!(lost, ["tag long"]);
+        assert_eq!(Carried::read(&kept).0.unwrap().tags.len(), 1);
+        let bare = Carried { description: None, ..full() };
+        let (kept, lost) = all.clone().squeezed(room(&bare), 100);
+        assert_eq!((lost.join(", "), Carried::read(&kept).0), ("tag long, tag short, description".into(), Some(bare)));
+        assert_eq!(all.squeezed(1, 100).1.last().unwrap(), "metadata");
     }
 
     #[test]

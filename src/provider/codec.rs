@@ -10,6 +10,7 @@ use serde::{
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
+use super::keys;
 use crate::model::{Codec, SecretValue};
 
 /// The field of a text that is no object.
@@ -18,6 +19,8 @@ const TEXT: &str = "value";
 const BYTES: &str = "base64";
 /// Digits that every reader of numbers keeps (IEEE 754 double precision).
 const SAFE_DIGITS: usize = 15;
+/// The first whole number that doubles do not tell from its neighbour.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 /// Exponents within which that is so.
 const SAFE_EXPONENT: i32 = 290;
 /// Keys and values of an object above which it is written as one text: OpenBao takes 1,000 strings in a request.
@@ -46,17 +49,20 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
             Ok(bytes.or(unwrapped))
         }
         (Codec::AsIs, _)
+        | (Codec::Fields | Codec::Object | Codec::Keys(_), SecretValue::Fields(_))
         | (Codec::Text, SecretValue::Text(_) | SecretValue::Fields(_))
-        | (Codec::Fields | Codec::Object, SecretValue::Fields(_))
         | (Codec::JsonText | Codec::Unwrapped, SecretValue::Text(_) | SecretValue::Bytes(_))
         | (Codec::TextOrBytes | Codec::Plain, SecretValue::Text(_))
-        | (Codec::Bytes, SecretValue::Bytes(_))
+        | (Codec::Bytes | Codec::Contents, SecretValue::Bytes(_))
         | (Codec::Base64, SecretValue::Bytes(_) | SecretValue::Fields(_)) => Ok(None),
         (Codec::Plain, SecretValue::Bytes(bytes)) => Ok(Some(SecretValue::text(STANDARD.encode(bytes)))),
         (Codec::Base64, SecretValue::Text(text)) => Ok(STANDARD.decode(text.as_str()).ok().map(SecretValue::bytes)),
-        (Codec::Bytes, SecretValue::Text(text) | SecretValue::Fields(text)) => {
-            Ok(Some(SecretValue::bytes(text.as_bytes().to_vec())))
-        }
+        (Codec::Contents, SecretValue::Fields(text)) => Ok(Some(SecretValue::bytes(unwrapped(text).expose().to_vec()))),
+        (Codec::Keys(dialect), value) => Ok(Some(SecretValue::Fields(keys::object(value.expose(), dialect)?))),
+        (Codec::KeysText(dialect), value) => Ok(Some(SecretValue::Text(keys::object(value.expose(), dialect)?))),
+        (Codec::Lines(dialect), value) => keys::lines(value.expose(), dialect).map(Some),
+        (Codec::Bytes, SecretValue::Text(text) | SecretValue::Fields(text))
+        | (Codec::Contents, SecretValue::Text(text)) => Ok(Some(SecretValue::bytes(text.as_bytes().to_vec()))),
         (Codec::Object, SecretValue::Text(text)) if json(text).is_some_and(|value| value.is_object()) => {
             Ok(Some(SecretValue::fields(text.to_string())))
         }
@@ -83,9 +89,30 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
 pub fn is_same(written: &SecretValue, found: &SecretValue) -> bool {
     match (written, found) {
         (SecretValue::Fields(written), SecretValue::Fields(found)) => {
-            written == found || matches!((json(written), json(found)), (Some(written), Some(found)) if written == found)
+            written == found
+                || matches!((json(written), json(found)), (Some(written), Some(found)) if is_equal(&written, &found))
         }
         _ => written.same_as(found),
+    }
+}
+
+/// A service may write `1.0` as `1` and `1e3` as `1000`: a number is what it says.
+fn is_equal(written: &Json, found: &Json) -> bool {
+    match (written, found) {
+        (Json::Object(written), Json::Object(found)) => {
+            let is_there = |(key, value): (&String, &Json)| found.get(key).is_some_and(|found| is_equal(value, found));
+            written.len() == found.len() && written.iter().all(is_there)
+        }
+        (Json::Array(written), Json::Array(found)) => {
+            written.len() == found.len() && written.iter().zip(found).all(|(written, found)| is_equal(written, found))
+        }
+        (Json::Number(one), Json::Number(other)) if one.is_f64() != other.is_f64() => {
+            // Whole numbers beyond these are not told apart as floats.
+            let is_exact = |number: &f64| number.abs() < MOST_EXACT;
+            matches!((one.as_f64().filter(is_exact), other.as_f64().filter(is_exact)), (Some(one), Some(other))
+                if one.to_bits() == other.to_bits())
+        }
+        _ => written == found,
     }
 }
 
@@ -298,6 +325,11 @@ mod tests {
         let fields = |text: &str| SecretValue::fields(text.into());
         assert!(is_same(&fields(r#"{"a":"<","b":1}"#), &fields("{\"b\": 1, \"a\": \"\\u003c\"}")));
         assert!(is_same(&fields("null"), &fields("{}")));
+        assert!(is_same(&fields(r#"{"a":[1.0,-2.5e3]}"#), &fields(r#"{"a":[1,-2500]}"#)));
+        assert!(!is_same(&fields(r#"{"a":1.5}"#), &fields(r#"{"a":1}"#)));
+        assert!(!is_same(&fields(r#"{"a":9007199254740993}"#), &fields(r#"{"a":9007199254740992.0}"#)));
+        assert!(!is_same(&fields(r#"{"a":1,"b":2}"#), &fields(r#"{"a":1}"#)));
+        assert!(!is_same(&fields(r#"{"a":[1]}"#), &fields(r#"{"a":[1,2]}"#)));
         assert!(!is_same(&fields(r#"{"a":1}"#), &fields(r#"{"a":2}"#)));
         assert!(!is_same(&fields(r#"{"a":1}"#), &fields(r#"{"a":"1"}"#)));
         assert!(!is_same(&fields("{}"), &SecretValue::text("{}".into())));

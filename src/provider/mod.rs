@@ -13,6 +13,7 @@ mod expand;
 pub mod gcp;
 mod held;
 mod incident;
+mod keys;
 mod kind;
 mod kinds;
 pub mod memory;
@@ -141,6 +142,14 @@ pub trait Target: Send + Sync {
     /// The provider's refusal, after retries where a retry can help.
     async fn apply(&self, step: &Step, at: Option<&str>, value: Option<&SecretValue>)
     -> Result<Applied, ProviderError>;
+
+    /// Ends a restore that was carried out whole: what was noted so that it could be continued is not needed any more.
+    ///
+    /// # Errors
+    /// It cannot be taken away.
+    async fn finish(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }
 
 /// What came of a step.

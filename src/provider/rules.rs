@@ -12,6 +12,9 @@ use crate::model::{
     Step, Tag,
 };
 
+/// The scheme of files.
+const FILES: &str = "env";
+
 /// What every decision about a secret depends on beside the secret.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -182,6 +185,11 @@ pub trait Rules: Send + Sync {
         false
     }
 
+    /// Whether what is written to one place would also be in the other.
+    fn overlaps(&self, one: &Place, other: &Place) -> bool {
+        one == other
+    }
+
     /// Whether an identifier is one that a secret of this name can have in this place.
     fn is_identifier(&self, id: &str, name: &str, place: &Place) -> bool;
 
@@ -200,6 +208,11 @@ pub trait Rules: Send + Sync {
     }
 }
 
+/// What a person should know of a file that is taken for its keys.
+pub(super) fn keys_note(dialect: &str) -> String {
+    format!("its keys are those that {dialect} reads; its comments and the order of its lines stay in the backup")
+}
+
 /// Request quotas that nobody can raise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quotas {
@@ -216,6 +229,12 @@ impl Context<'_> {
     pub fn presence(&self, reference: &str) -> Presence {
         let unasked = || Presence::Unknown("it was not checked".into());
         self.presence.get(reference).cloned().unwrap_or_else(unasked)
+    }
+
+    /// The dialect in which files are taken for keys, where one side is files and a person asked for that.
+    pub fn keys(&self) -> Option<&str> {
+        let is_files = |place: &Place| place.provider == FILES;
+        self.options.keys.as_deref().filter(|_| is_files(self.source) != is_files(self.target))
     }
 
     /// Whether source and target are of one kind.

@@ -119,6 +119,9 @@ pub async fn execute(
         run.whole_pass(1, "restore other versions, labels, tags", totals[1]).await?;
     }
     run.whole_pass(2, "restore replicas, rotation, policies", totals[2]).await?;
+    if run.outcome().failed.is_empty() {
+        target.finish().await?;
+    }
     let Outcome { done, failed, .. } = run.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
     let failed = failed.into_iter().map(|(name, reason)| FailedStep { name, reason }).collect();
     Ok(Execution { done, failed })

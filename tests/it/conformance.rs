@@ -1,5 +1,6 @@
-//! One suite for every kind of provider: what holds of a source, of a target and of its rules, run on the memory, the embedded
-//! sandbox, moto, a real OpenBao server and the sandbox's Vault. Adding a provider means passing it (docs/adding-a-provider.md).
+//! One suite for every kind of provider: what holds of a source, of a target and of its rules, run on the provider in memory, the
+//! embedded sandbox and its Vault, moto, OpenBao with its storage in memory and in raft, a folder, and a toy. Adding a provider
+//! means passing it (docs/adding-a-provider.md).
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,8 +14,15 @@ use lifeboat::{
     provider::{
         Context, ErrorKind, Fetched, FetchedValue, Goal, Listed, Relation, Rules, Source, Target,
         aws::{Aws, AwsSettings, StaticCredentials},
-        codec, rules,
+        codec,
+        memory::Memory,
+        rules,
     },
+};
+
+use crate::{
+    servers::Moto,
+    toy::{self, Shelf, ShelfRules},
 };
 
 /// A provider under test: what writes, what reads, and what it calls values.
@@ -23,44 +31,76 @@ struct Kind {
     source: Arc<dyn Source>,
     rules: &'static dyn Rules,
     place: Place,
+    /// The version id of a number, a name and a value.
+    id: fn(usize, &str, &SecretValue) -> String,
+    /// A text as a value of the kind.
+    value: fn(&str) -> SecretValue,
+    /// The labels of the current version and of the one before it, where the kind has labels.
+    labels: [&'static [&'static str]; 2],
+    /// Whether a secret keeps older versions. Where it does not, a version id stands for its bytes, and an incarnation needs
+    /// none.
+    has_history: bool,
+    /// Whether a secret can have tags.
+    has_tags: bool,
+}
+
+fn number(number: usize, _: &str, _: &SecretValue) -> String {
+    number.to_string()
+}
+
+fn text(value: &str) -> SecretValue {
+    SecretValue::text(value.into())
 }
 
 impl Kind {
     async fn new(both: impl Source + Target + Clone + 'static) -> Self {
         let place = Source::place(&both).await.unwrap();
         let rules = rules(&place.provider).expect("its rules are registered");
-        Self { target: Arc::new(both.clone()), source: Arc::new(both), rules, place }
+        Self::with(Arc::new(both.clone()), Arc::new(both), rules, place)
+    }
+
+    /// A kind that numbers its versions and has fields; others change what is different with them.
+    fn with(target: Arc<dyn Target>, source: Arc<dyn Source>, rules: &'static dyn Rules, place: Place) -> Self {
+        let value = |value: &str| SecretValue::fields(format!("{{\"v\":\"{value}\"}}"));
+        let kind = Self {
+            target,
+            source,
+            rules,
+            place,
+            id: number,
+            value,
+            labels: [&[]; 2],
+            has_history: true,
+            has_tags: true,
+        };
+        match (kind.place.provider.as_str(), kind.rules.has_text()) {
+            ("aws", _) => kind.into_aws(),
+            ("azure", _) => Self { value: text, ..kind },
+            (_, true) => kind,
+            (_, false) => Self { value: |value| SecretValue::bytes(value.as_bytes().to_vec()), ..kind },
+        }
+    }
+
+    fn into_aws(self) -> Self {
+        let id = |number: usize, _: &str, _: &SecretValue| format!("{number:08}-0000-4000-8000-000000000000");
+        Self { id, value: text, labels: [&["AWSCURRENT"], &["AWSPREVIOUS"]], ..self }
     }
 }
 
 /// Of the characters that every kind takes.
 const NAMES: [&str; 2] = ["conformance-one", "conformance-two"];
 
-/// A record of another place of the same kind, with the values that its kind has.
-fn record(place: &Place, name: &str, values: &[&str]) -> (Record, Vec<SecretValue>) {
-    let is_aws = place.provider == "aws";
-    let is_text = is_aws || place.provider == "azure";
-    let values: Vec<SecretValue> = values
-        .iter()
-        .map(|value| {
-            if is_text {
-                SecretValue::text((*value).into())
-            } else if !rules(&place.provider).unwrap().has_text() {
-                SecretValue::bytes(value.as_bytes().to_vec())
-            } else {
-                SecretValue::fields(format!("{{\"v\":\"{value}\"}}"))
-            }
-        })
-        .collect();
-    let newest = values.len();
+/// A record of another place of the same kind, with the values that its kind has. Its versions are numbered from `first`.
+fn record(kind: &Kind, name: &str, first: usize, values: &[&str]) -> (Record, Vec<SecretValue>) {
+    let mut values: Vec<SecretValue> = values.iter().map(|value| (kind.value)(value)).collect();
+    if !kind.has_history {
+        values = values.split_off(values.len() - 1);
+    }
+    let newest = first + values.len() - 1;
     let version = |(number, value): (usize, &SecretValue)| Version {
-        id: if is_aws { format!("{number:08}-0000-4000-8000-000000000000") } else { number.to_string() },
+        id: (kind.id)(number, name, value),
         current: number == newest,
-        labels: match newest - number {
-            0 if is_aws => vec!["AWSCURRENT".into()],
-            1 if is_aws => vec!["AWSPREVIOUS".into()],
-            _ => Vec::new(),
-        },
+        labels: kind.labels.get(newest - number).copied().unwrap_or_default().iter().map(ToString::to_string).collect(),
         created: Some(format!("2026-01-01T00:00:{number:02}Z").parse().unwrap()),
         facets: VersionFacets::default(),
         value: ValueState::Stored {
@@ -71,8 +111,10 @@ fn record(place: &Place, name: &str, values: &[&str]) -> (Record, Vec<SecretValu
         },
     };
     let mut secret = lifeboat::model::Secret { name: name.into(), id: format!("{name}@before"), ..Default::default() };
-    secret.facets.tags = vec![Tag { key: "team".into(), value: "a".into() }];
-    let versions = (1..).zip(&values).map(version).collect();
+    if kind.has_tags {
+        secret.facets.tags = vec![Tag { key: "team".into(), value: "a".into() }];
+    }
+    let versions = (first..).zip(&values).map(version).collect();
     (Record { secret, versions, read: "2026-01-02T00:00:00Z".parse().unwrap(), listing: None }, values)
 }
 
@@ -143,7 +185,7 @@ async fn nothing_is_an_answer(kind: &Kind) {
 
 async fn what_is_planned_is_made_and_each_step_may_be_sent_twice(kind: &Kind) {
     for name in NAMES {
-        let (record, values) = record(&kind.place, name, &["one", "two", "three"]);
+        let (record, values) = record(kind, name, 1, &["one", "two", "three"]);
         let mut imagined = State::default();
         let (desired, writes) = plan(kind, &record, &imagined, Goal::Make);
         let mut created = None;
@@ -194,15 +236,12 @@ async fn what_is_planned_is_made_and_each_step_may_be_sent_twice(kind: &Kind) {
 
 async fn another_secret_is_not_taken_for_the_same(kind: &Kind) {
     let name = NAMES[0];
-    let (other, _) = record(&kind.place, name, &["one", "two"]);
+    let (other, _) = record(kind, name, 1, &["one", "two"]);
     let is = state(kind, name).await;
     let (desired, _) = plan(kind, &other, &State::default(), Goal::Make);
     assert!(matches!(kind.rules.relate(&desired, &is), Relation::Other(_)));
     // Its current value alone is added, and the rest stays.
-    let (mut other, values) = record(&kind.place, name, &["four"]);
-    if kind.place.provider == "aws" {
-        other.versions[0].id = "00000009-0000-4000-8000-000000000000".into();
-    }
+    let (other, values) = record(kind, name, 9, &["four"]);
     let (desired, writes) = plan(kind, &other, &is, Goal::AddCurrent);
     for planned in &writes {
         apply(kind, planned, &other, &values).await;
@@ -211,24 +250,25 @@ async fn another_secret_is_not_taken_for_the_same(kind: &Kind) {
     let current = fetched.versions.iter().find(|version| version.current).unwrap();
     assert_eq!(current.id, desired.versions[0].id);
     assert!(matches!(&current.value, FetchedValue::Value(found) if codec::is_same(&values[0], found)));
-    assert_eq!(fetched.versions.len(), is.versions.len() + 1);
+    assert_eq!(fetched.versions.len(), if kind.has_history { is.versions.len() + 1 } else { 1 });
 }
 
 async fn known_values_are_not_read_and_a_new_incarnation_is(kind: &Kind) {
     let name = NAMES[1];
     let before = read(kind, name).await;
     let id = before.secret.id.clone();
-    let known = |incarnation: &str, _: &str| incarnation == id;
+    let versions: BTreeSet<String> = before.versions.iter().map(|version| version.id.clone()).collect();
+    let known = |incarnation: &str, version: &str| incarnation == id && versions.contains(version);
     let again = kind.source.fetch(&Listed::named(name), &known).await.unwrap();
     assert!(again.versions.iter().all(|version| matches!(version.value, FetchedValue::Known)));
     kind.target.apply(&Step::Destroy { name: name.into() }, Some(&id), None).await.unwrap();
-    let (record, values) = record(&kind.place, name, &["anew"]);
+    let (record, values) = record(kind, name, 1, &["anew"]);
     let (_, writes) = plan(kind, &record, &State::default(), Goal::Make);
     for planned in &writes {
         apply(kind, planned, &record, &values).await;
     }
     let anew = kind.source.fetch(&Listed::named(name), &known).await.unwrap();
-    assert_ne!(anew.secret.id, id, "it is another incarnation");
+    assert!(anew.secret.id != id || !kind.has_history, "it is another incarnation");
     assert!(anew.versions.iter().all(|version| matches!(version.value, FetchedValue::Value(_))), "so it is read");
 }
 
@@ -265,11 +305,49 @@ async fn the_sandbox_of_google_conforms() {
     conforms(&Kind::new(crate::gcp::connect(&sandbox, "gcp:conformance-test/us-east1").await).await).await;
 }
 
-#[cfg(feature = "vault")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_openbao_server_conforms() {
-    use crate::servers::Bao;
-    let bao = Bao::start();
+async fn moto_conforms() {
+    let moto = Moto::start();
+    conforms(&Kind::new(aws(moto.endpoint.clone()).await).await).await;
+}
+
+#[tokio::test]
+async fn the_provider_in_memory_conforms() {
+    let memory = Arc::new(Memory::new("111111111111", "eu-west-1"));
+    let (target, source): (Arc<dyn Target>, Arc<dyn Source>) = (memory.clone(), memory.clone());
+    let place = Source::place(&*memory).await.unwrap();
+    conforms(&Kind::with(target, source, rules("aws").unwrap(), place).into_aws()).await;
+}
+
+/// What docs/adding-a-provider.md walks through.
+#[tokio::test]
+async fn a_toy_conforms() {
+    let shelf = Shelf::default();
+    let place = Source::place(&shelf).await.unwrap();
+    assert_eq!(place.provider, toy::SCHEME);
+    let (target, source): (Arc<dyn Target>, Arc<dyn Source>) = (Arc::new(shelf.clone()), Arc::new(shelf));
+    conforms(&Kind { value: text, ..Kind::with(target, source, &ShelfRules, place) }).await;
+}
+
+#[cfg(all(unix, feature = "dotenv"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_conforms() {
+    use lifeboat::provider::dotenv::Dotenv;
+    fn id_of(name: &str, bytes: &[u8]) -> String {
+        Digest::of(&[name.as_bytes(), b"\0", bytes].concat()).to_string()[..32].to_owned()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("env:{}?include=*&host=web-1", folder.path().display()).parse().unwrap();
+    let files = Dotenv::connect_target(&address, Arc::new(id_of)).unwrap();
+    let kind = Kind::new(files).await;
+    let id = |_: usize, name: &str, value: &SecretValue| id_of(name, value.expose());
+    let value = |value: &str| SecretValue::bytes(value.as_bytes().to_vec());
+    conforms(&Kind { id, value, has_history: false, has_tags: false, ..kind }).await;
+}
+
+/// Signs in to a server with the rights that docs/vault.md names, and no other.
+#[cfg(feature = "vault")]
+async fn openbao(bao: &crate::servers::Bao) -> Kind {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret-id");
     bao.run(&["auth", "enable", "approle"]);
@@ -286,8 +364,36 @@ async fn a_real_openbao_server_conforms() {
         role.trim(),
         file.to_str().unwrap()
     );
-    let vault = lifeboat::provider::vault::Vault::connect(&address.parse().unwrap(), None).await.unwrap();
-    conforms(&Kind::new(vault).await).await;
+    Kind::new(lifeboat::provider::vault::Vault::connect(&address.parse().unwrap(), None).await.unwrap()).await
+}
+
+#[cfg(feature = "vault")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_openbao_server_conforms() {
+    let bao = crate::servers::Bao::start();
+    conforms(&openbao(&bao).await).await;
+}
+
+#[cfg(feature = "vault")]
+#[tokio::test(flavor = "multi_thread")]
+async fn openbao_with_raft_storage_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let bao = crate::servers::Bao::start_raft(folder.path());
+    conforms(&openbao(&bao).await).await;
+}
+
+#[cfg(feature = "vault")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_of_a_vault_conforms() {
+    use lifeboat::emulator::{VaultSandbox, VaultSandboxOptions};
+    let sandbox = VaultSandbox::start(VaultSandboxOptions::default()).await.unwrap();
+    let (role, file) = crate::across_pipeline::sign_in(&sandbox.control());
+    let address =
+        format!("{}?auth=approle&role_id={role}&secret_id_file={}", sandbox.source("secret"), file.path().display());
+    conforms(
+        &Kind::new(lifeboat::provider::vault::Vault::connect(&address.parse().unwrap(), None).await.unwrap()).await,
+    )
+    .await;
 }
 
 #[cfg(feature = "azure")]

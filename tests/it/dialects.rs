@@ -17,7 +17,7 @@ fn folder() -> PathBuf {
 }
 
 /// Every fixture by name.
-fn fixtures() -> BTreeMap<String, PathBuf> {
+pub fn fixtures() -> BTreeMap<String, PathBuf> {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "env"));
     files.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path)).collect()
@@ -78,7 +78,7 @@ fn every_dialect_reads_every_fixture_as_the_table_says() {
 }
 
 /// The value bytes of every name that a reader gives.
-type Real = BTreeMap<String, Vec<u8>>;
+pub type Real = BTreeMap<String, Vec<u8>>;
 
 fn run(command: &mut Command) -> Vec<u8> {
     let output = command.env_clear().stdin(Stdio::null()).output().unwrap();
@@ -91,7 +91,7 @@ fn of_json(bytes: &[u8]) -> Real {
     all.into_iter().filter_map(|(name, value)| Some((name, value?.into_bytes()))).collect()
 }
 
-fn of_npm(path: &Path) -> Real {
+pub fn of_npm(path: &Path) -> Real {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/node/node_modules/dotenv");
     assert!(package.exists(), "dotenv is missing: run scripts/setup, which installs it (npm ci in tests/node)");
     let script =
@@ -99,17 +99,17 @@ fn of_npm(path: &Path) -> Real {
     of_json(&run(Command::new(program("node")).args(["-e", script]).arg(package).arg(path)))
 }
 
-fn of_node(path: &Path) -> Real {
+pub fn of_node(path: &Path) -> Real {
     let script = "console.log(JSON.stringify(process.env))";
     of_json(&run(Command::new(program("node")).arg(format!("--env-file={}", path.display())).args(["-e", script])))
 }
 
-fn of_python(path: &Path) -> Real {
+pub fn of_python(path: &Path) -> Real {
     let script = "import dotenv, json, sys; print(json.dumps(dict(dotenv.dotenv_values(sys.argv[1]))))";
     of_json(&run(Command::new(program("python")).args(["-c", script]).arg(path)))
 }
 
-fn of_bash(path: &Path) -> Real {
+pub fn of_bash(path: &Path) -> Real {
     let script = "set -a; . \"$1\"; exec /usr/bin/env -0";
     let all = run(Command::new(program("bash")).args(["--norc", "--noprofile", "-c", script, "bash"]).arg(path));
     let lines = all.split(|byte| *byte == 0).filter(|line| !line.is_empty());

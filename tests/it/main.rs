@@ -8,6 +8,9 @@
     reason = "a test ends at the first surprise and says what it saw"
 )]
 
+mod across;
+mod across_estates;
+mod across_pipeline;
 mod alarms;
 mod architecture;
 mod aws_listing;
@@ -36,6 +39,7 @@ mod custody_reseal;
 mod custody_signer;
 mod dialects;
 mod dotenv;
+mod dotenv_across;
 mod drill;
 mod drill_account;
 mod drill_cli;
@@ -130,11 +134,13 @@ mod storage_odd;
 mod storage_servers;
 mod stub;
 mod tombstones;
+mod toy;
 mod turns;
 mod typing;
 mod vault;
 mod vault_face;
 mod vault_lies;
+mod vault_nasty;
 mod vault_restore;
 mod vault_sources;
 mod walks;

@@ -38,6 +38,8 @@ pub struct Azurite {
 pub struct Bao {
     /// Where it listens.
     pub endpoint: String,
+    /// The token that may do everything.
+    pub token: String,
     _server: Server,
 }
 
@@ -152,13 +154,46 @@ impl Bao {
         (Self::start_with(&[format!("-config={}", file.display())]), format!("https://127.0.0.1:{port}"))
     }
 
+    /// Starts one that keeps its data in raft below a folder, as in production: an entry is at most 1 MiB.
+    pub fn start_raft(folder: &Path) -> Self {
+        let (port, other) = (free_port(), free_port());
+        let data = folder.join("raft");
+        std::fs::create_dir_all(&data).unwrap();
+        let file = folder.join("raft.hcl");
+        let config = format!(
+            "storage \"raft\" {{\n path = \"{}\"\n node_id = \"one\"\n}}\nlistener \"tcp\" {{\n \
+             address = \"127.0.0.1:{port}\"\n tls_disable = true\n}}\napi_addr = \"http://127.0.0.1:{port}\"\n\
+             cluster_addr = \"http://127.0.0.1:{other}\"\n",
+            data.display()
+        );
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new(program("bao"));
+        let server = Server::start(command.arg("server").arg(format!("-config={}", file.display())), port);
+        let mut bao = Self { endpoint: format!("http://127.0.0.1:{port}"), token: String::new(), _server: server };
+        let told = bao.run(&["operator", "init", "-key-shares=1", "-key-threshold=1", "-format=json"]);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        told["root_token"].as_str().unwrap().clone_into(&mut bao.token);
+        bao.run(&["operator", "unseal", told["unseal_keys_b64"][0].as_str().unwrap()]);
+        // It leads itself after a moment.
+        let begun = Instant::now();
+        while !bao.command(&["secrets", "enable", "-path=secret", "kv-v2"]).output().unwrap().status.success() {
+            assert!(begun.elapsed() < PATIENCE, "bao does not lead itself");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        while !bao.command(&["kv", "list", "secret"]).output().unwrap().stderr.starts_with(b"No value found") {
+            assert!(begun.elapsed() < PATIENCE, "bao has no engine at secret");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bao
+    }
+
     fn start_with(more: &[String]) -> Self {
         let port = free_port();
         let mut command = Command::new(program("bao"));
         command.args(["server", "-dev", "-dev-no-store-token", &format!("-dev-root-token-id={}", Self::ROOT)]);
         command.args(more);
         let server = Server::start(command.arg(format!("-dev-listen-address=127.0.0.1:{port}")), port);
-        let bao = Self { endpoint: format!("http://127.0.0.1:{port}"), _server: server };
+        let bao = Self { endpoint: format!("http://127.0.0.1:{port}"), token: Self::ROOT.into(), _server: server };
         // It listens before its engine is there.
         let begun = Instant::now();
         while !bao.command(&["kv", "list", "secret"]).output().unwrap().stderr.starts_with(b"No value found") {
@@ -177,7 +212,7 @@ impl Bao {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program("bao"));
-        command.args(words).env("BAO_ADDR", &self.endpoint).env("BAO_TOKEN", Self::ROOT);
+        command.args(words).env("BAO_ADDR", &self.endpoint).env("BAO_TOKEN", &self.token);
         command
     }
 }

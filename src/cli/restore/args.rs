@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer, value::Error as ValueError};
 
 use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
+    dialect::Dialect,
     fsutil,
     provider::Address,
     restore::{Maps, OnConflict, OnLeaked, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
@@ -28,6 +29,7 @@ Examples:
   lifeboat restore --to aws:eu-west-1 --include app/database --version AWSPREVIOUS \\
       --on-conflict new-version --share sheets/
   lifeboat restore --to vault:https://vault.example.com/secret --share sheets/
+  lifeboat restore --to vault:https://vault.example.com/secret --env-keys dotenv --share sheets/
   lifeboat restore --to aws:eu-west-1 --name-prefix restored/ \\
       --kms-map alias/app=alias/app-west --share sheets/
 
@@ -81,6 +83,11 @@ pub struct Args {
     #[arg(long, value_name = "WHAT", default_value = "keep",
         value_parser = words::<VersionNumbers, 2>(["keep", "compact"]))]
     pub version_numbers: VersionNumbers,
+    /// Restore between .env files and another kind as keys that this reader reads, one JSON object for each file; without it
+    /// as whole files
+    #[arg(long, value_name = "DIALECT",
+        value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::as_str)))]
+    pub env_keys: Option<String>,
     /// What to do with versions that are marked as leaked: leave them out, and secrets whose current version is marked;
     /// restore the newest older version as the current one; or restore them like any other
     #[arg(long, value_name = "WHAT", default_value = "pass-over",
@@ -179,6 +186,7 @@ impl Args {
             version_numbers: self.version_numbers,
             leaked: self.leaked,
             marks: false,
+            keys: self.env_keys.clone(),
         })
     }
 }

@@ -80,6 +80,8 @@ async fn restore_chosen(
     context.output.note(&describe(&plan, &summary, args.rate_share)?);
     refuse_conflicts(&summary, options.on_conflict)?;
     if summary.nothing().is_some() {
+        // What an earlier run noted before it ended is not needed any more.
+        target.target.finish().await?;
         let (execution, verification) = (Execution::default(), Verification::default());
         return print(context, (&plan, &summary, manifest), &execution, &verification, 0.0);
     }

@@ -68,7 +68,7 @@ fn row(secret: &SecretPlan) -> Vec<String> {
     };
     let name = match &secret.desired {
         desired if desired.name == desired.source_name => desired.name.clone(),
-        desired => format!("{}\n(was {})", desired.name, desired.source_name),
+        desired => format!("{} (was {})", desired.name, desired.source_name),
     };
     vec![name, secret.desired.versions.len().to_string(), secret.writes().count().to_string(), what]
 }

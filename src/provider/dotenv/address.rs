@@ -87,6 +87,12 @@ impl EnvAddress {
         is_host && path.is_some_and(|path| path == Path::new(&place.region))
     }
 
+    /// The same folder with everything in it, as far as it is entered.
+    pub(super) fn with_everything(&self) -> Self {
+        let (include, exclude) = (vec!["*".to_owned()], Vec::new());
+        Self { include, exclude, only: None, depth: Some(usize::MAX), ..self.clone() }
+    }
+
     /// Whether a file is meant, by its path below the root.
     pub(super) fn means(&self, name: &str) -> bool {
         if let Some(only) = &self.only {

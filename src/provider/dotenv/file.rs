@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
-use super::{owner, walk::Entry};
+use super::{book, owner, walk::Entry};
 use crate::{
     clock::{Clock as _, SystemClock},
     fsutil,
@@ -113,6 +113,11 @@ impl Look {
     /// Whatever is done to the file shows here.
     pub(super) fn fingerprint(&self) -> Digest {
         Digest::of(format!("{self:?}").as_bytes())
+    }
+
+    /// Which file it is that has these bytes.
+    pub(super) fn identity(&self) -> String {
+        book::identity_of(self.inode, self.modified)
     }
 
     /// The permission bits.

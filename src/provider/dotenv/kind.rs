@@ -8,8 +8,7 @@ use super::{BadEnvAddress, Dotenv, DotenvRules, EnvAddress, SCHEME, ops::DotenvO
 use crate::{
     model::Place,
     provider::{
-        Address, BadAddress, Connected, Connection, Kind, Ops, ProviderError, Purpose, Rules, Source,
-        kind::{bad_address, unusable},
+        Address, BadAddress, Connected, Connection, Kind, Ops, ProviderError, Purpose, Rules, Source, kind::bad_address,
     },
 };
 
@@ -45,11 +44,11 @@ impl Kind for DotenvKind {
     }
 
     async fn connect_target(&self, address: &Address, connection: &Connection<'_>) -> Result<Connected, ProviderError> {
-        if connection.isolation.is_some() {
-            let words = "a drill marks what it makes with tags, and files have none";
-            return Err(unusable(SCHEME, "NoDrill", words));
-        }
-        Ok(Connected::new(Dotenv::connect_target(&understood(address)?, connection.version_ids(SCHEME)?)?))
+        let (address, ids) = (understood(address)?, connection.version_ids(SCHEME)?);
+        // A drill knows again what it made.
+        let is_drill = connection.isolation.is_some();
+        let connect = if is_drill { Dotenv::connect_sandbox } else { Dotenv::connect_target };
+        Ok(Connected::new(connect(&address, ids)?))
     }
 
     fn leads_to(&self, address: &Address, place: &Place) -> bool {

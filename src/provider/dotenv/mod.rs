@@ -6,6 +6,7 @@
 
 mod address;
 mod at_rest;
+mod book;
 mod examine;
 mod file;
 mod kind;
@@ -17,7 +18,7 @@ mod walk;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -37,8 +38,9 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock},
-    model::{Facets, Part, Place, Secret, SecretValue, Unreadable, VersionFacets},
+    model::{Part, Place, Secret, SecretValue, Unreadable, VersionFacets},
 };
+use book::Book;
 use file::{Look, Refused};
 use walk::Entry;
 
@@ -63,6 +65,10 @@ pub struct Dotenv {
 struct Files {
     root: PathBuf,
     address: EnvAddress,
+    /// What a restore or a drill notes there; a source has no use for it.
+    book: Option<Book>,
+    /// Whether it is a drill's: each file that it made is known by its identity, and has the tags that were noted.
+    is_sandbox: bool,
 }
 
 impl Dotenv {
@@ -72,7 +78,7 @@ impl Dotenv {
     /// There is none, or it cannot be read.
     pub fn connect(address: &EnvAddress, versions: VersionIds) -> Result<Self, ProviderError> {
         let root = address.root().map_err(|error| failed("connect", None, &error))?;
-        Self::at(root, address, versions)
+        Self::at(Files { root, address: address.clone(), book: None, is_sandbox: false }, versions)
     }
 
     /// The same for a folder that may not be there yet; the first file makes it.
@@ -80,16 +86,31 @@ impl Dotenv {
     /// # Errors
     /// It cannot be read, or something else has its name.
     pub fn connect_target(address: &EnvAddress, versions: VersionIds) -> Result<Self, ProviderError> {
+        Self::to_write(address, versions, false)
+    }
+
+    /// The same for a drill, which knows again what it made, and removes that alone.
+    ///
+    /// # Errors
+    /// It cannot be read, or something else has its name.
+    pub fn connect_sandbox(address: &EnvAddress, versions: VersionIds) -> Result<Self, ProviderError> {
+        Self::to_write(address, versions, true)
+    }
+
+    fn to_write(address: &EnvAddress, versions: VersionIds, is_sandbox: bool) -> Result<Self, ProviderError> {
         let root = match address.root() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && address.only.is_none() => {
-                std::path::absolute(&address.path)
+                to_be(&address.path)
             }
             other => other,
         };
-        Self::at(root.map_err(|error| failed("connect", None, &error))?, address, versions)
+        let root = root.map_err(|error| failed("connect", None, &error))?;
+        let book = Book::open(&root).map_err(|error| failed("connect", None, &error))?;
+        Self::at(Files { root, address: address.clone(), book: Some(book), is_sandbox }, versions)
     }
 
-    fn at(root: PathBuf, address: &EnvAddress, versions: VersionIds) -> Result<Self, ProviderError> {
+    fn at(files: Files, versions: VersionIds) -> Result<Self, ProviderError> {
+        let Files { root, address, .. } = &files;
         let account = match &address.host {
             Some(host) => host.clone(),
             None => owner::host_name().ok_or_else(|| {
@@ -106,7 +127,7 @@ impl Dotenv {
             .map(str::to_owned)
             .ok_or_else(|| refused(ErrorKind::Invalid, "connect", None, "NotUtf8", "the folder's name is not UTF-8"))?;
         let place = Place { provider: SCHEME.into(), account, region };
-        let files = Arc::new(Files { root, address: address.clone() });
+        let files = Arc::new(files);
         let claims = Arc::default();
         Ok(Self { files, versions, place, budget: Budget::new(VALUES), claims })
     }
@@ -129,9 +150,22 @@ impl Source for Dotenv {
 
     fn list(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
         let found = self.blocking(|files| {
+            // A target may not be there yet; a source that is gone is an error.
+            if files.book.is_some() && !files.root.exists() {
+                return Ok(Vec::new());
+            }
             let entries = walk::files(&files.root, &files.address)?;
             let now = SystemClock.now();
-            Ok(entries.iter().map(|entry| listed(files, entry, now)).collect::<Vec<_>>())
+            let mut listed: Vec<Listed> = entries.iter().map(|entry| listed(files, entry, now)).collect();
+            // What a drill made is found whatever its name is.
+            let made = files.book.iter().filter(|_| files.is_sandbox).flat_map(Book::names);
+            for name in made.filter(|name| entries.iter().all(|entry| entry.name != *name)) {
+                let entry = walk::entry(&files.root, &name);
+                if file::look(&files.root, &entry).is_ok_and(|look| look.is_some()) {
+                    listed.push(self::listed(files, &entry, now));
+                }
+            }
+            Ok(listed)
         });
         stream::once(found)
             .flat_map(|found| match found {
@@ -152,7 +186,7 @@ impl Source for Dotenv {
         let Some((look, outcome)) = read.await? else {
             return Err(refused(ErrorKind::NotFound, "read", Some(&listed.name), "NotFound", "the file is gone"));
         };
-        let mut secret = secret(&listed.name, Some(&look));
+        let mut secret = self.files.secret(&listed.name, Some(&look));
         let mut versions = Vec::new();
         match outcome {
             Ok(bytes) => {
@@ -173,7 +207,10 @@ impl Source for Dotenv {
 
 impl Dotenv {
     /// The version id of what has a name.
-    fn id_of(&self, name: &str, bytes: &[u8]) -> String {
+    fn id_of(&self, name: &str, look: &Look, bytes: &[u8]) -> String {
+        if let Some(made) = self.files.made(name, look) {
+            return made.version;
+        }
         let own = (self.versions)(name, bytes);
         let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         match claims.get(name) {
@@ -190,7 +227,7 @@ impl Dotenv {
     }
 
     fn version(&self, secret: &Secret, look: &Look, bytes: &[u8], known: &Known<'_>) -> FetchedVersion {
-        let id = self.id_of(&secret.name, bytes);
+        let id = self.id_of(&secret.name, look, bytes);
         let value = if known(&secret.id, &id) {
             FetchedValue::Known
         } else {
@@ -206,24 +243,48 @@ impl Dotenv {
 fn listed(files: &Files, entry: &Entry, now: Timestamp) -> Listed {
     let look = file::look(&files.root, entry).ok().flatten();
     let fingerprint = look.as_ref().filter(|look| look.is_settled(now)).map(Look::fingerprint);
-    let secret = secret(&entry.name, look.as_ref());
+    let secret = files.secret(&entry.name, look.as_ref());
     Listed { name: entry.name.clone(), id: secret.id.clone(), secret, fingerprint }
 }
 
-/// A path has one file at a time, and a version id is of the name and the bytes: the name is identity enough.
-fn secret(name: &str, look: Option<&Look>) -> Secret {
-    let mut facets = Facets::default();
-    if let Some(look) = look {
-        facets.other.insert("file".into(), look.facet());
+impl Files {
+    /// What was noted of a file, if it is still the very one.
+    fn made(&self, name: &str, look: &Look) -> Option<book::Made> {
+        self.book.as_ref()?.made(name, &look.identity())
     }
-    Secret {
-        name: name.to_owned(),
-        id: name.to_owned(),
-        facets,
-        changed: look.and_then(Look::modified),
-        raw: Json::Null,
-        ..Secret::default()
+
+    /// A path has one file at a time, and a version id is of the name and the bytes: the name is identity enough. A drill's is
+    /// told from any other that has its name.
+    fn secret(&self, name: &str, look: Option<&Look>) -> Secret {
+        let mut secret = Secret {
+            name: name.to_owned(),
+            id: name.to_owned(),
+            changed: look.and_then(Look::modified),
+            raw: Json::Null,
+            ..Secret::default()
+        };
+        let Some(look) = look else { return secret };
+        secret.facets.other.insert("file".into(), look.facet());
+        if self.is_sandbox {
+            secret.id = format!("{name}@{}", look.identity());
+            if let Some(made) = self.made(name, look) {
+                secret.created = Some(made.time);
+                secret.facets.tags = made.tags;
+            }
+        }
+        secret
     }
+}
+
+/// Where a folder that is not there is going to be: links in what is there of its path are followed.
+fn to_be(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    for above in path.ancestors() {
+        if let Ok(real) = std::fs::canonicalize(above) {
+            return Ok(real.join(path.strip_prefix(above).unwrap_or(Path::new(""))));
+        }
+    }
+    Ok(path)
 }
 
 impl Refused {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::SCHEME;
+use super::{SCHEME, book};
 use crate::{
     model::{
-        Codec, DesiredVersion, Existing, Facets, Place, Planned, Record, State, Step, ValueRef, ValueState, Version,
+        Codec, DRILL_TAG, DesiredVersion, Existing, Facets, Place, Planned, Record, State, Step, ValueRef, ValueState,
+        Version,
     },
-    provider::{Context, Goal, Relation, Rules, Wish, Writes, settings},
+    provider::{Carried, Context, Goal, Relation, Rules, Wish, Writes, settings},
 };
 
 /// The rules of `.env` files.
@@ -33,6 +34,9 @@ impl Rules for DotenvRules {
         let Some(version) = chosen(record, context) else {
             return Some("no version is the current one (use --version to restore one of them)".into());
         };
+        if let Some(how) = version.withheld_since().filter(|_| context.options.version.is_none()) {
+            return Some(format!("its current version is {how} in the source (use --version to restore one of them)"));
+        }
         match &version.value {
             ValueState::Stored { size, .. } if *size as usize > super::file::LARGEST => {
                 Some(format!("its value has {size} bytes; a file of secrets takes at most {}", super::file::LARGEST))
@@ -90,7 +94,7 @@ impl Rules for DotenvRules {
                 version: Some(version.id.clone()),
                 description: None,
                 kms_key: None,
-                tags: Vec::new(),
+                tags: desired.tags.clone(),
                 secret_type: None,
                 settings: desired.settings.clone(),
             };
@@ -126,8 +130,18 @@ impl Rules for DotenvRules {
         }
     }
 
+    /// By their paths, whatever the machine is called: a name is an option of the address, and one of another machine may be the
+    /// same folder.
+    fn overlaps(&self, one: &Place, other: &Place) -> bool {
+        let path = |place: &Place| std::path::PathBuf::from(&place.region);
+        let is_files = |place: &Place| place.provider == SCHEME;
+        let (a, b) = (path(one), path(other));
+        is_files(one) && is_files(other) && (a.starts_with(&b) || b.starts_with(&a))
+    }
+
     fn is_identifier(&self, id: &str, name: &str, _place: &Place) -> bool {
-        id == name
+        let rest = id.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('@').is_some_and(book::is_identity))
     }
 
     fn may_become(&self, record: &Record, version: &str) -> bool {
@@ -144,6 +158,8 @@ pub(super) fn fault(name: &str) -> Option<&'static str> {
         Some("it has a part . or ..")
     } else if name.chars().any(char::is_control) {
         Some("it has a control character")
+    } else if name == book::FILE {
+        Some("the notes of a restore have it")
     } else if name.len() > LONGEST || parts.any(|part| part.len() > LONGEST_PART) {
         Some("it is too long")
     } else {
@@ -181,11 +197,20 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
         wish.lose(&part.operation, &part.reason);
     }
     let version = chosen(record, context);
+    let is_same = context.is_same_kind();
+    let (before, rest) = Carried::read(&record.secret.facets.tags);
+    let before = before.filter(|carried| carried.from == SCHEME && !is_same);
     if let Some((version, value)) = version.and_then(|version| Some((version, ValueRef::of(version)?))) {
-        let codec = if context.source.provider == SCHEME { Codec::AsIs } else { Codec::Bytes };
-        let codec = crate::provider::decoded(&record.secret.facets, version).unwrap_or(codec);
+        let codec = match (context.keys(), &before) {
+            _ if is_same => Codec::AsIs,
+            (Some(dialect), _) => Codec::Lines(dialect.to_owned()),
+            (None, Some(_)) => Codec::Contents,
+            (None, None) => crate::provider::decoded(&record.secret.facets, version).unwrap_or(Codec::Bytes),
+        };
+        // On the way back it has the id that it had.
+        let carried = before.as_ref().and_then(|carried| carried.versions.get(&version.id));
         wish.desired.versions.push(DesiredVersion {
-            id: version.id.clone(),
+            id: carried.map_or_else(|| version.id.clone(), |(id, _)| id.clone()),
             source: version.id.clone(),
             current: true,
             labels: Vec::new(),
@@ -203,9 +228,13 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
     }
     let Facets { description, key, tags, policy, rotation, replicas, primary_region: _, r#type, managed, other } =
         &record.secret.facets;
+    let tags = if before.is_some() { &rest } else { tags };
+    if context.options.marks {
+        wish.desired.tags.extend(tags.iter().filter(|tag| tag.key == DRILL_TAG).cloned());
+    }
     let lost = [
         ("description", description.as_ref().is_some_and(|text| !text.is_empty())),
-        ("tags", tags.iter().any(|tag| tag.key != crate::model::DRILL_TAG && !tag.key.starts_with("aws:"))),
+        ("tags", tags.iter().any(|tag| tag.key != DRILL_TAG && !tag.key.starts_with("aws:"))),
         ("policy", policy.is_some()),
         ("rotation", rotation.as_ref().is_some_and(|rotation| rotation.enabled)),
         ("replicas", !replicas.is_empty()),
@@ -213,6 +242,9 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
     ];
     for (what, _) in lost.into_iter().filter(|(_, is_there)| *is_there) {
         wish.lose(what, "a file has no such thing");
+    }
+    if let Some(dialect) = context.keys() {
+        wish.note(format!("its fields are written as lines for {dialect}: every value of a .env file is text"));
     }
     if let Some(key) = key {
         wish.note(format!("its key {key} stays behind: a file is in the clear"));
@@ -224,6 +256,9 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
         wish.lose(name, "this version does not know what it is in a file");
     }
     wish.desired.settings = mode_of(&record.secret.facets);
+    if let Some(mode) = before.as_ref().and_then(|carried| carried.settings.get(MODE)) {
+        wish.desired.settings.insert(MODE.into(), mode.clone());
+    }
     wish.desired.settings.entry(MODE.into()).or_insert_with(|| "0600".into());
     match octal(&wish.desired.settings) {
         Some(mode) if mode & 0o077 != 0 => {

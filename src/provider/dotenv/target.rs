@@ -6,23 +6,28 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 use zeroize::Zeroizing;
 
-use super::{Dotenv, Files, failed, file, refused, rules, walk};
+use super::{
+    Dotenv, Files,
+    book::{self, Made},
+    failed, file, refused, rules, walk,
+};
 use crate::{
+    clock::{Clock as _, SystemClock},
     fsutil::{self, Access},
-    model::{Existing, Place, Secret, SecretValue, Step, ValueState, Version, VersionFacets},
-    provider::{Applied, ErrorKind, ProviderError, Source as _, Target},
+    model::{Existing, Place, Secret, SecretValue, Step, Tag, ValueState, Version, VersionFacets},
+    provider::{Applied, ErrorKind, ProviderError, Target},
 };
 
 /// What a step does to a file.
 enum Change {
-    /// Makes it; one with the same bytes is the same.
-    Make(Zeroizing<Vec<u8>>, Option<u32>),
-    /// Puts other bytes in the place of those with this version id.
-    Replace(Zeroizing<Vec<u8>>, String),
+    /// Makes it as this version, with these tags in the notes of a drill; one with the same bytes is the same.
+    Make { bytes: Zeroizing<Vec<u8>>, mode: Option<u32>, version: String, tags: Vec<Tag> },
+    /// Puts the bytes of a version in the place of those with the version id `behind`.
+    Replace { bytes: Zeroizing<Vec<u8>>, version: String, behind: String },
     /// Takes permission bits away.
     Narrow(u32),
-    /// Removes it.
-    Remove,
+    /// Removes the one that this identifier means.
+    Remove(String),
 }
 
 #[async_trait]
@@ -35,7 +40,14 @@ impl Target for Dotenv {
         if !self.files.root.exists() {
             return futures::stream::empty().boxed();
         }
-        self.list().map(|listed| listed.map(|listed| listed.name)).boxed()
+        // Another kind's names are not those that a source of files looks for.
+        let found = self.blocking(|files| walk::files(&files.root, &files.address.with_everything()));
+        futures::stream::once(found)
+            .flat_map(|found| match found {
+                Ok(found) => futures::stream::iter(found).map(|entry| Ok(entry.name)).boxed(),
+                Err(error) => futures::stream::iter([Err(error)]).boxed(),
+            })
+            .boxed()
     }
 
     async fn look_up(&self, name: &str) -> Result<Option<Existing>, ProviderError> {
@@ -45,11 +57,11 @@ impl Target for Dotenv {
         let (name, own) = (name.to_owned(), self.clone());
         self.blocking(move |files| {
             let Some((look, outcome)) = files.found(&name)? else { return Ok(None) };
-            let mut secret = super::secret(&name, Some(&look));
+            let mut secret = files.secret(&name, Some(&look));
             let mut versions = Vec::new();
             match outcome {
                 Ok(bytes) => versions.push(Version {
-                    id: own.id_of(&name, &bytes),
+                    id: own.id_of(&name, &look, &bytes),
                     current: true,
                     labels: Vec::new(),
                     created: look.modified(),
@@ -64,7 +76,12 @@ impl Target for Dotenv {
     }
 
     async fn describe(&self, id: &str) -> Result<Option<Secret>, ProviderError> {
-        Ok(self.look_up(id).await?.map(|existing| existing.secret))
+        let name = match id.rsplit_once('@') {
+            Some((name, identity)) if self.files.is_sandbox && book::is_identity(identity) => name,
+            _ => id,
+        };
+        let found = self.look_up(name).await?.map(|existing| existing.secret);
+        Ok(found.filter(|secret| name == id || secret.id == id))
     }
 
     async fn apply(
@@ -80,28 +97,39 @@ impl Target for Dotenv {
         }
         let bytes = || value.map(|value| Zeroizing::new(value.expose().to_vec()));
         let (change, version) = match step {
-            Step::Create { version: Some(version), settings, .. } => {
+            Step::Create { version: Some(version), settings, tags, .. } => {
                 let bytes = bytes().ok_or_else(|| bad("a file is made with its bytes"))?;
-                (Change::Make(bytes, rules::octal(settings)), Some(version))
+                let (mode, tags) = (rules::octal(settings), tags.clone());
+                (Change::Make { bytes, mode, version: version.clone(), tags }, Some(version))
             }
             Step::Append { version, behind, placeholder: false, .. } => {
                 let bytes = bytes().ok_or_else(|| bad("a file is replaced by bytes"))?;
-                (Change::Replace(bytes, behind.clone()), Some(version))
+                (Change::Replace { bytes, version: version.clone(), behind: behind.clone() }, Some(version))
             }
             Step::Configure { settings, .. } => {
                 (Change::Narrow(rules::octal(settings).ok_or_else(|| bad("there is no mode"))?), None)
             }
-            Step::Destroy { .. } if at == Some(name.as_str()) => (Change::Remove, None),
-            Step::Destroy { .. } => return Err(bad("what is deleted is named by its identifier")),
+            Step::Destroy { .. } => match at.filter(|at| self.files.is_sandbox || *at == name) {
+                Some(at) => (Change::Remove(at.to_owned()), None),
+                None => return Err(bad("what is deleted is named by its identifier")),
+            },
             _ => return Err(bad("this step is for another kind of target")),
         };
         if let (Some(version), Some(value)) = (version, value) {
             self.claim(&name, version, value.expose());
         }
-        let is_new = matches!(change, Change::Make(..));
-        let (own, id) = (self.clone(), name.clone());
-        let is_made = self.blocking(move |files| files.change(&own, &name, change)).await?;
-        Ok(Applied { created: (is_new && is_made).then_some(id) })
+        let own = self.clone();
+        let created = self.blocking(move |files| files.change(&own, &name, change)).await?;
+        Ok(Applied { created })
+    }
+
+    async fn finish(&self) -> Result<(), ProviderError> {
+        self.blocking(|files| match &files.book {
+            // What a drill made is noted for as long as it is there.
+            Some(book) if !files.is_sandbox => book.end().map_err(|error| failed("finish", None, &error)),
+            _ => Ok(()),
+        })
+        .await
     }
 }
 
@@ -112,55 +140,86 @@ impl Files {
         file::read(&self.root, &entry).map_err(|error| failed("look up", Some(name), &error))
     }
 
-    /// Makes one change; whether a file was made.
-    fn change(&self, own: &Dotenv, name: &str, change: Change) -> Result<bool, ProviderError> {
+    /// Makes one change; the identifier of a file that was made.
+    fn change(&self, own: &Dotenv, name: &str, change: Change) -> Result<Option<String>, ProviderError> {
         let broke = |error: io::Error| failed("write", Some(name), &error);
         let conflict = |code: &str, words: &str| refused(ErrorKind::Conflict, "write", Some(name), code, words);
         let there = self.found(name)?;
         let bytes_there = there.as_ref().and_then(|(_, outcome)| outcome.as_ref().ok());
         match change {
-            Change::Make(bytes, mode) => {
+            Change::Make { bytes, mode, version, tags } => {
                 let mode = mode.unwrap_or(0o600);
                 if there.is_some() {
                     // An answer that was lost, or a run that ended: the bytes are there, the mode perhaps not yet.
                     return if bytes_there.is_some_and(|there| **there == *bytes) {
                         self.narrow(name, mode)?;
-                        Ok(false)
+                        Ok(None)
                     } else {
                         Err(conflict("AlreadyThere", "a file with this name is there"))
                     };
                 }
                 let path = self.prepared(name)?;
-                match fsutil::write(&path, &bytes, Access::Private, fsutil::Existing::Keep) {
+                let mut id = name.to_owned();
+                let note = |metadata: &fs::Metadata| {
+                    if self.is_sandbox {
+                        id = format!("{name}@{}", book::identity(metadata));
+                    }
+                    self.note(own, (name, &bytes), metadata, (version, tags))
+                };
+                match fsutil::write_noted(&path, &bytes, Access::Private, fsutil::Existing::Keep, note) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                         return Err(conflict("AlreadyThere", "somebody made a file with this name at the same moment"));
                     }
                     other => other.map_err(broke)?,
                 }
                 fsutil::set_mode(&path, mode).map_err(broke)?;
-                Ok(true)
+                Ok(Some(id))
             }
-            Change::Replace(bytes, behind) => {
+            Change::Replace { bytes, version, behind } => {
                 if bytes_there.is_some_and(|there| **there == *bytes) {
-                    return Ok(false);
+                    return Ok(None);
                 }
-                let is_behind = bytes_there.is_some_and(|there| own.id_of(name, there) == behind);
+                let is_behind = there
+                    .as_ref()
+                    .zip(bytes_there)
+                    .is_some_and(|((look, _), bytes)| own.id_of(name, look, bytes) == behind);
                 let Some((look, _)) = there.filter(|_| is_behind) else {
                     return Err(conflict("NotBehind", "the file is not the one that the plan is about"));
                 };
                 let path = self.prepared(name)?;
-                fsutil::write(&path, &bytes, Access::Private, fsutil::Existing::Replace).map_err(broke)?;
+                let note = |metadata: &fs::Metadata| self.note(own, (name, &bytes), metadata, (version, Vec::new()));
+                fsutil::write_noted(&path, &bytes, Access::Private, fsutil::Existing::Replace, note).map_err(broke)?;
                 // What was narrower than the new file stays so; the rest of its mode comes back.
                 fsutil::set_mode(&path, look.mode()).map_err(broke)?;
-                Ok(false)
+                Ok(None)
             }
-            Change::Narrow(mode) => self.narrow(name, mode).map(|()| false),
-            Change::Remove => {
-                let path = self.prepared(name)?;
-                fsutil::remove(&path).map_err(broke)?;
-                Ok(false)
+            Change::Narrow(mode) => self.narrow(name, mode).map(|()| None),
+            Change::Remove(id) => {
+                let is_it = there.is_some_and(|(look, _)| self.secret(name, Some(&look)).id == id);
+                if is_it || !self.is_sandbox {
+                    let path = self.prepared(name)?;
+                    fsutil::remove(&path).map_err(broke)?;
+                    if let Some(book) = &self.book {
+                        book.forget(name).map_err(broke)?;
+                    }
+                }
+                Ok(None)
             }
         }
+    }
+
+    /// Notes what is about to get a name, where the bytes alone would not say which version it is or whose.
+    fn note(
+        &self,
+        own: &Dotenv,
+        (name, bytes): (&str, &[u8]),
+        metadata: &fs::Metadata,
+        (version, tags): (String, Vec<Tag>),
+    ) -> io::Result<()> {
+        let is_known = !self.is_sandbox && (own.versions)(name, bytes) == version;
+        let Some(book) = self.book.as_ref().filter(|_| !is_known) else { return Ok(()) };
+        let (file, time) = (book::identity(metadata), SystemClock.now());
+        book.note(Made { name: name.to_owned(), file, version, time, tags })
     }
 
     /// Takes away the permission bits that are not in `mode`, and gives none.
@@ -191,6 +250,12 @@ impl Files {
             let missing: Vec<_> = folder.ancestors().take_while(|above| !above.exists()).collect();
             for above in missing.into_iter().rev() {
                 fsutil::create_folder(above, Access::Private).map_err(|error| broke(&error))?;
+                // A drill takes away what it made.
+                let noted = match (&self.book, above.strip_prefix(&self.root)) {
+                    (Some(book), Ok(path)) if self.is_sandbox => book.note_folder(&path.to_string_lossy()),
+                    _ => Ok(()),
+                };
+                noted.map_err(|error| broke(&error))?;
             }
             fsutil::create_folder(&folder, Access::Private).map_err(|error| broke(&error))?;
         }

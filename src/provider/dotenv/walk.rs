@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{EnvAddress, failed};
+use super::{EnvAddress, book, failed};
 use crate::provider::ProviderError;
 
 /// Files in one folder tree that are looked at; beyond it, something else is meant.
@@ -56,7 +56,7 @@ pub(super) fn files(root: &Path, address: &EnvAddress) -> Result<Vec<Entry>, Pro
                 if address.enters(&name) {
                     waiting.push((path, name));
                 }
-            } else if address.means(&name) {
+            } else if address.means(&name) && name != book::FILE {
                 found.push(Entry { name, path, is_text });
             }
         }

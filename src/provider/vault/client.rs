@@ -17,6 +17,8 @@ use crate::{
     provider::{ErrorKind, ProviderError, pace::pause},
 };
 
+/// The server's words for what its storage does not take.
+const TOO_LARGE: &str = "too large";
 /// The longest answer: Vault takes requests of 32 MiB, and no storage of it an entry of more than one.
 const LARGEST: usize = 32 * 1024 * 1024;
 /// How often a request without a usable answer is sent again, unless `VAULT_MAX_RETRIES` says otherwise.
@@ -197,6 +199,11 @@ impl Client {
                         }
                         tokio::time::sleep(wait).await;
                         continue;
+                    }
+                    // No other request suffers from it, and no repetition helps.
+                    500 if answer.says(TOO_LARGE) => {
+                        let words = "the value is larger than an entry of the server's storage may be";
+                        return Err(about.failed(ErrorKind::Limit, "TooLarge", words));
                     }
                     // 412: a standby that has not caught up.
                     412 | 500 | 502 | 504 => about.refused(&answer),

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{SCHEME, Vault, VaultAddress, VaultRules, VaultServer, ops::VaultOps, server::Mounted};
+use super::{
+    SCHEME, Vault, VaultAddress, VaultRules, VaultServer,
+    ops::VaultOps,
+    server::{Mounted, NAMESPACE},
+};
 use crate::{
     model::Place,
     outward::{BadSetting, VaultSettings},
@@ -81,7 +85,10 @@ impl Kind for VaultKind {
             expanded.parts.push(part(own, Arc::new(Engine { server: server.clone(), mount })));
         }
         for (mount, kind) in mounted.others.iter().filter(|(mount, _)| !every.is_excepted(mount)) {
-            let reason = format!("it is no KV engine ({kind})");
+            let reason = match kind.as_str() {
+                NAMESPACE => "child namespaces are not searched: add a source for it".to_owned(),
+                kind => format!("it is no KV engine ({kind})"),
+            };
             expanded.left_out.push(LeftOut::mount(server.account(), mount, &reason));
         }
         Some(expanded)

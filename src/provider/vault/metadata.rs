@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{client::About, rules::STATE};
+use super::client::About;
 use crate::{
     clock::{Clock as _, SystemClock},
     model::{Digest, Existing, Facets, Secret, Tag, ValueState, Version, VersionFacets, Withheld},
@@ -141,8 +141,10 @@ impl Row {
 
     /// Its state as a facet: it stays true of a version whose value was captured before.
     pub(super) fn facets(&self, now: Timestamp) -> VersionFacets {
-        let state = self.state(now).map(|state| (STATE.to_owned(), json!(state)));
-        VersionFacets { keys: Vec::new(), other: state.into_iter().collect() }
+        let state = self.state(now).map(|state| (Version::STATE.to_owned(), json!(state)));
+        let is_to_come = state.is_none() && !self.deletion_time.is_empty();
+        let until = is_to_come.then(|| (Version::UNTIL.to_owned(), json!(self.deletion_time)));
+        VersionFacets { keys: Vec::new(), other: state.into_iter().chain(until).collect() }
     }
 
     /// Whether it is deleted by now. A time to come is a deletion that is to happen: until then it can be read.

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     isolation::Isolation,
-    model::{Existing, Place, Secret, SecretValue, Step},
+    model::{Existing, Place, Presence, Secret, SecretValue, Step},
 };
 use client::Client;
 use mounts::Mount;
@@ -67,7 +67,10 @@ impl Vault {
             return Ok(vault);
         }
         let about = client::About { operation: "connect", secret: None };
-        let words = format!("{} is KV version 1, which has no versions and can only be read", address.mount);
+        let words = format!(
+            "{} is KV version 1, which is a source only: restore into a mount of version 2 (vault secrets enable kv-v2)",
+            address.mount
+        );
         Err(about.failed(ErrorKind::Invalid, "KvVersion1", &words))
     }
 
@@ -118,6 +121,13 @@ impl Target for Vault {
 
     async fn look_up(&self, name: &str) -> Result<Option<Existing>, ProviderError> {
         Ok(self.metadata(name).await?.map(|metadata| metadata.existing(name)))
+    }
+
+    async fn presence(&self, reference: &str) -> Result<Presence, ProviderError> {
+        if reference == rules::ENGINE {
+            return self.deletes_by_itself().await;
+        }
+        Ok(Presence::Unknown("a Vault has no such thing".into()))
     }
 
     async fn describe(&self, id: &str) -> Result<Option<Secret>, ProviderError> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     client::{About, Client},
-    server::Mounted,
+    server::{Mounted, NAMESPACE},
 };
 use crate::provider::{ErrorKind, ProviderError};
 
@@ -98,7 +98,26 @@ impl Client {
             }
             if told.is_kv() { mounts.engines.push(path) } else { mounts.others.push((path, told.r#type)) }
         }
+        mounts.others.extend(self.namespaces().await?.into_iter().map(|path| (path, NAMESPACE.to_owned())));
         Ok(mounts)
+    }
+
+    /// The child namespaces, as far as the token is told of them: a server without namespaces has none.
+    async fn namespaces(&self) -> Result<Vec<String>, ProviderError> {
+        #[derive(Deserialize)]
+        struct Page {
+            #[serde(default)]
+            keys: Vec<String>,
+        }
+        let about = About { operation: "sys/namespaces", secret: None };
+        let answer = match self.get(about, &["sys", "namespaces"], &[("list", "true")]).await {
+            Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::NotFound) => {
+                return Ok(Vec::new());
+            }
+            other => other?,
+        };
+        let page = answer.data::<Page>(about).ok().flatten();
+        Ok(page.map_or_else(Vec::new, |page| page.keys.iter().map(|key| key.trim_matches('/').to_owned()).collect()))
     }
 }
 

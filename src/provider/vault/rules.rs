@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{SCHEME, wish};
 use crate::{
     model::{Desired, Digest, Existing, Place, Planned, Record, State, Step, Tag, Version, Withheld},
-    provider::{Context, Goal, Relation, Rules, Wish, Writes, settings},
+    provider::{Context, Goal, Questions, Relation, Rules, Wish, Writes, settings},
 };
 
 /// The rules of Vault and OpenBao, KV version 2.
@@ -19,8 +19,8 @@ pub struct VaultRules;
 /// The key of the metadata that a restore gives a key before its versions, and takes away after them: it tells what it began
 /// from what is another's.
 pub(super) const BEGUN: &str = "lifeboat.restore";
-/// The facet of a version that is deleted or destroyed, whatever is known of its value.
-pub(super) const STATE: &str = "state";
+/// What the target is asked about the engine itself: whether it deletes versions of its own accord.
+pub(super) const ENGINE: &str = "delete_version_after of the engine";
 /// Versions that the engine keeps where nothing is set.
 pub(super) const DEFAULT_MOST: u64 = 10;
 /// What nothing set means, setting by setting.
@@ -39,6 +39,10 @@ impl Rules for VaultRules {
         };
         let given = source.provider == SCHEME && wanted == name;
         (!given).then(|| format!("Vault would refuse the name of {wanted}: {wrong} (--name-map, --name-prefix)"))
+    }
+
+    fn questions(&self, _secret: &crate::model::Secret, _context: &Context<'_>) -> Questions {
+        Questions { references: [ENGINE.to_owned()].into(), ..Questions::default() }
     }
 
     fn refusal(&self, record: &Record, context: &Context<'_>) -> Option<String> {

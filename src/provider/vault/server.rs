@@ -18,6 +18,9 @@ pub struct VaultServer {
     budget: Budget,
 }
 
+/// The type of a child namespace among what is no engine: each is a source of its own.
+pub(super) const NAMESPACE: &str = "namespace";
+
 /// What a server has mounted, as far as the token is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mounted {

@@ -2,14 +2,14 @@
 
 use super::{
     SCHEME,
-    rules::{BEGUN, DEFAULT_MOST, STATE},
+    rules::{BEGUN, DEFAULT_MOST, ENGINE},
 };
 use crate::{
     model::{
-        Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueRef, ValueState, Version, VersionNumbers,
-        Withheld, WithheldVersion,
+        Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Presence, Record, Tag, ValueRef, ValueState, Version,
+        VersionNumbers, Withheld, WithheldVersion,
     },
-    provider::{Carried, Context, Rules, Wish, rules, settings},
+    provider::{Carried, Context, Rules, Wish, rules, rules::keys_note, settings},
 };
 
 /// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.
@@ -35,25 +35,36 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
             plan.rows.last().map_or(0, |row| row.number)
         ));
     }
+    for version in &plan.left_out {
+        match (&version.value, version.withheld()) {
+            (ValueState::Unreadable { .. } | ValueState::Withheld { reason: Withheld::ScheduledForDeletion }, _) => {
+                wish.lose(&version.id, &version.loss().unwrap_or_default());
+            }
+            (_, Some(how)) => wish.note(format!("version {} is {how} and is not made again", version.id)),
+            _ => wish.note(format!("version {} has no value and is not created again", version.id)),
+        }
+    }
     if context.is_same_kind() {
         own(&mut wish, record, context);
     } else {
         foreign(&mut wish, record, context, &plan);
     }
     versions(&mut wish, plan);
+    match context.presence(ENGINE) {
+        // A key can shorten this and not switch it off, and the engine's own setting is everybody's.
+        Presence::Unusable(after) => wish.note(format!("the engine deletes each version {after} after it was written")),
+        Presence::Unknown(reason) => {
+            wish.note(format!("cannot check whether the engine deletes versions by itself: {reason}"));
+        }
+        Presence::There | Presence::Missing => {}
+    }
     wish
 }
 
-/// The state of a version that nobody can read the value of, as the record or the server says it.
+/// The state of a version that nobody can read the value of.
 pub(super) fn state_of(version: &Version) -> Option<Withheld> {
-    let told = version.facets.other.get(STATE).and_then(|state| serde_json::from_value(state.clone()).ok());
-    match (&version.value, told) {
-        (_, Some(how)) => Some(how),
-        (ValueState::Withheld { reason }, None) => Some(*reason),
-        _ => None,
-    }
     // What can be had back is deleted here.
-    .map(|how| if how == Withheld::Disabled { Withheld::Deleted } else { how })
+    version.withheld().map(|how| if how == Withheld::Disabled { Withheld::Deleted } else { how })
 }
 
 /// One version and the number it gets.
@@ -69,6 +80,8 @@ struct Numbering<'a> {
     rows: Vec<Row<'a>>,
     codec: Codec,
     is_shortened: bool,
+    /// Versions without a value that get no number.
+    left_out: Vec<&'a Version>,
 }
 
 impl<'a> Numbering<'a> {
@@ -77,12 +90,13 @@ impl<'a> Numbering<'a> {
         let is_way_back = !context.is_same_kind() && carried.is_some();
         // Of a kind that knows bytes alone they may be text.
         let has_text = rules(&context.source.provider).is_ok_and(Rules::has_text);
-        let codec = match (context.is_same_kind(), is_way_back, has_text) {
+        let codec = match (context.is_same_kind(), context.keys(), is_way_back, has_text) {
             (true, ..) => Codec::AsIs,
-            (false, true, true) => Codec::Object,
-            (false, true, false) => Codec::ObjectOfText,
-            (false, false, true) => Codec::Fields,
-            (false, false, false) => Codec::FieldsOfText,
+            (false, Some(dialect), ..) => Codec::Keys(dialect.to_owned()),
+            (false, None, true, true) => Codec::Object,
+            (false, None, true, false) => Codec::ObjectOfText,
+            (false, None, false, true) => Codec::Fields,
+            (false, None, false, false) => Codec::FieldsOfText,
         };
         let number_of = |version: &Version| number_before(version, carried.as_ref().filter(|_| is_way_back));
         let mut ordered: Vec<&Version> = record.versions.iter().collect();
@@ -114,21 +128,21 @@ impl<'a> Numbering<'a> {
                     numbered.push(Row { number, version: None, source: id.clone(), how: Some(*how) });
                 }
             }
-            numbered.sort_by_key(|row| row.number);
-            numbered.dedup_by_key(|row| row.number);
+            fill(&mut numbered);
         }
         let highest = numbered.last().map_or(0, |row| row.number);
         let is_whole = !numbered.is_empty() && numbered.len() >= ordered.len();
         let is_kept = context.options.version_numbers == VersionNumbers::Keep && highest <= MOST_NUMBERS;
         if is_whole && is_kept {
-            return Self { rows: numbered, codec, is_shortened: false };
+            return Self { rows: numbered, codec, is_shortened: false, left_out: Vec::new() };
         }
         let newest = ordered.len().saturating_sub(1);
         let stays = |(at, version): &(usize, &&Version)| ValueRef::of(version).is_some() || *at == newest;
-        let kept = ordered.iter().enumerate().filter(stays).map(|(_, version)| *version);
-        let rows = (1..).zip(kept).map(|(number, version)| row(version, number)).collect();
+        let (kept, left_out): (Vec<_>, Vec<_>) = ordered.iter().enumerate().partition(stays);
+        let rows = (1..).zip(kept).map(|(number, (_, version))| row(version, number)).collect();
+        let left_out = left_out.into_iter().map(|(_, version)| *version).collect();
         let is_shortened = is_whole && context.options.version_numbers == VersionNumbers::Keep;
-        Self { rows, codec, is_shortened }
+        Self { rows, codec, is_shortened, left_out }
     }
 }
 
@@ -138,6 +152,20 @@ fn number_before(version: &Version, carried: Option<&Carried>) -> Option<u64> {
         Some(carried) => carried.versions.get(&version.id)?.0.parse().ok(),
         None => number_of(version),
     }
+}
+
+/// By number, each once; between the lowest and the highest none may be missing, since what is written in its place must not
+/// stay there as a version with nothing in it.
+fn fill(rows: &mut Vec<Row<'_>>) {
+    rows.sort_by_key(|row| row.number);
+    rows.dedup_by_key(|row| row.number);
+    let there: std::collections::BTreeSet<u64> = rows.iter().map(|row| row.number).collect();
+    let (Some(lowest), Some(highest)) = (there.first(), there.last()) else { return };
+    // Beyond so many they are numbered anew in any case.
+    let missing = (*lowest..=(*highest).min(lowest + MOST_NUMBERS)).filter(|number| !there.contains(number));
+    let row = |number: u64| Row { number, version: None, source: number.to_string(), how: Some(Withheld::Destroyed) };
+    rows.extend(missing.map(row));
+    rows.sort_by_key(|row| row.number);
 }
 
 /// The number that a version had in a Vault; other kinds have none, unless they were restored from there.
@@ -190,9 +218,7 @@ fn own(wish: &mut Wish, record: &Record, context: &Context<'_>) {
         wish.lose(name, "this version does not know how to set it");
     }
     for version in &record.versions {
-        let until =
-            record.secret.raw["metadata"]["versions"][&version.id]["deletion_time"].as_str().unwrap_or_default();
-        if !until.is_empty() && state_of(version).is_none() {
+        if let Some(until) = version.until().filter(|_| version.withheld().is_none()) {
             wish.note(format!("version {} was to be deleted on {until}: that is not set again", version.id));
         }
     }
@@ -215,11 +241,16 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, plan: &Numbe
         let labels = row.version.map(|version| version.labels.clone()).unwrap_or_default();
         carried.versions.insert(row.number.to_string(), (row.source.clone(), labels));
     }
+    if let Some(dialect) = context.keys() {
+        wish.note(keys_note(dialect));
+    }
     if let Some(key) = key {
         wish.note(format!("its key {key} stays behind: a Vault encrypts everything under its own"));
     }
-    if rotation.as_ref().is_some_and(|rotation| rotation.enabled) {
-        wish.note("rotation was on: a KV engine rotates nothing");
+    match rotation {
+        Some(rotation) if rotation.enabled => wish.note("rotation was on: a KV engine rotates nothing"),
+        Some(_) => wish.note("rotation was off; its settings stay in the backup"),
+        None => {}
     }
     if !replicas.is_empty() {
         wish.note("its replicas are not created: replication is the cluster's");
@@ -240,7 +271,10 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, plan: &Numbe
     }
     let is_way_back = before.is_some();
     let mut tags = if is_way_back { rest } else { tags.clone() };
-    tags.retain(|tag| !tag.key.starts_with("aws:") && (tag.key != DRILL_TAG || context.options.marks));
+    if !is_way_back {
+        leave_system_tags(wish, &mut tags, context);
+    }
+    tags.retain(|tag| tag.key != DRILL_TAG || context.options.marks);
     if let Some(before) = before {
         tags.extend(before.tags.into_iter().map(|(key, value)| Tag { key, value }));
         wish.desired.settings = before.settings;
@@ -253,6 +287,17 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, plan: &Numbe
     carry(wish, tags, (!is_way_back).then_some(carried));
 }
 
+/// What the source's service says of its own accord is nobody's to bring back.
+fn leave_system_tags(wish: &mut Wish, tags: &mut Vec<Tag>, context: &Context<'_>) {
+    let Ok(source) = crate::provider::rules(&context.source.provider) else { return };
+    let (system, own): (Vec<Tag>, Vec<Tag>) = std::mem::take(tags).into_iter().partition(|it| source.is_system_tag(it));
+    if !system.is_empty() {
+        let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
+        wish.note(format!("system tags are left out, because the source's services set them: {}", keys.join(", ")));
+    }
+    *tags = own;
+}
+
 /// Tags as custom metadata where the engine takes them, the rest with what has no place here in pieces beside them.
 fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
     let printable = |text: &str| !text.chars().any(char::is_control);
@@ -262,20 +307,25 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
             && printable(&tag.key)
             && printable(&tag.value)
     };
-    let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(fits);
+    // A person's own tag may have the name that a piece would get.
+    let is_apart = |tag: &Tag| carried.is_none() || !Carried::is_piece(&tag.key);
+    let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(|tag| fits(tag) && is_apart(tag));
     // What tells a drill's own from another's is kept before all else.
     fitting.sort_by_key(|tag| tag.key != DRILL_TAG);
     let mut pieces = Vec::new();
     match carried {
         Some(mut carried) => {
-            if !odd.is_empty() {
-                let keys: Vec<&str> = odd.iter().map(|tag| tag.key.as_str()).collect();
-                wish.note(format!("tags that are no custom metadata are kept in lifeboat.*: {}", keys.join(", ")));
-                carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            let keys: Vec<String> = odd.iter().map(|tag| tag.key.clone()).collect();
+            carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
+            let (tags, lost) = carried.squeezed(MOST_TAGS / 2, LONGEST_VALUE);
+            pieces = tags;
+            for what in &lost {
+                wish.lose(what, "what a Vault has no place for does not fit into custom metadata");
             }
-            match carried.tags(MOST_TAGS / 2, LONGEST_VALUE) {
-                Some(tags) => pieces = tags,
-                None => wish.lose("metadata", "what a Vault has no place for does not fit into custom metadata"),
+            let is_kept = |key: &&str| !lost.contains(&format!("tag {key}")) && !pieces.is_empty();
+            let keys: Vec<&str> = keys.iter().map(String::as_str).filter(is_kept).collect();
+            if !keys.is_empty() {
+                wish.note(format!("tags that are no custom metadata are kept in lifeboat.*: {}", keys.join(", ")));
             }
         }
         None => odd.iter().for_each(|tag| wish.lose(&format!("tag {}", tag.key), "it is no custom metadata")),

@@ -8,7 +8,7 @@ use super::{
     client::{About, WRITE},
 };
 use crate::{
-    model::{Secret, SecretValue, Step, Tag, Withheld},
+    model::{Presence, Secret, SecretValue, Step, Tag, Withheld},
     provider::{Applied, ErrorKind, FetchedValue, ProviderError, codec},
 };
 
@@ -26,6 +26,23 @@ impl Vault {
         };
         let found = self.metadata(path).await?.map(|metadata| metadata.secret(path));
         Ok(found.filter(|secret| path == id || secret.id == id))
+    }
+
+    /// Whether the engine deletes versions of its own accord, and after how long.
+    pub(super) async fn deletes_by_itself(&self) -> Result<Presence, ProviderError> {
+        let about = About { operation: "config", secret: None };
+        let path: Vec<&str> = self.mount.path.split('/').chain(["config"]).collect();
+        let told: Json = match self.client.get(about, &path, &[]).await {
+            Ok(answer) => answer.data(about)?.unwrap_or_default(),
+            Err(error) if error.kind == ErrorKind::Denied => {
+                return Ok(Presence::Unknown(format!("the token may not read {}/config", self.mount.path)));
+            }
+            Err(error) => return Err(error),
+        };
+        let after = told["delete_version_after"].as_str().unwrap_or_default();
+        // A negative one switches it off for every key.
+        let is_on = !after.starts_with('-') && after.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+        Ok(if is_on { Presence::Unusable(after.to_owned()) } else { Presence::There })
     }
 
     pub(super) async fn write(

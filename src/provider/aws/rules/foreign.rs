@@ -8,7 +8,7 @@ use crate::{
         AWSCURRENT, AWSPREVIOUS, Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueKind, ValueRef,
         ValueState, Version,
     },
-    provider::{Carried, Context, Wish},
+    provider::{Carried, Context, Wish, rules::keys_note},
 };
 
 /// AWS's limit of a value, in bytes (AWS: CreateSecret).
@@ -43,8 +43,8 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
         {
             wish.note(format!("version {} was disabled in the source: here it can be read", version.id));
         }
-        if let ValueState::Withheld { reason } = version.value {
-            carried.withheld.insert(version.id.clone(), reason);
+        if let Some(how) = version.withheld() {
+            carried.withheld.insert(version.id.clone(), how);
         }
     }
     settings(&mut wish, secret, &mut carried);
@@ -61,6 +61,14 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
         carry(&mut wish, tags, None);
     } else {
         carry(&mut wish, tags, Some(carried));
+    }
+    if let Some(dialect) = context.keys() {
+        wish.note(keys_note(dialect));
+    }
+    for version in &record.versions {
+        if let Some(until) = version.until() {
+            wish.note(format!("version {} was to be deleted on {until}: AWS deletes none by itself", version.id));
+        }
     }
     if let Some(wanted) = &context.options.version {
         wish.note(format!("only version {wanted} is restored, as AWSCURRENT; the other versions stay in the backup"));
@@ -116,7 +124,10 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
         None => true,
     };
     for version in record.versions.iter().filter(is_wanted) {
+        // A value that was captured before its version was deleted is not given to applications again unless a person asks.
+        let since = version.withheld_since().filter(|_| context.options.version.is_none());
         let lost = match (&version.value, ValueRef::of(version)) {
+            _ if since.is_some() => since.map(|how| format!("it is {how} in the source")),
             (ValueState::Stored { size, .. }, _) if *size > LARGEST => {
                 Some(format!("its value has {size} bytes; AWS takes at most {LARGEST}"))
             }
@@ -126,8 +137,11 @@ fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context:
                     _ => (new_id(&record.secret.name, version, &context.source.provider), own_labels(version)),
                 };
                 let (source, current) = (version.id.clone(), version.is_current() || context.options.version.is_some());
-                let codec = crate::provider::decoded(&record.secret.facets, version)
-                    .unwrap_or_else(|| codec_of(&version.id, value.kind, before));
+                let codec = match (crate::provider::decoded(&record.secret.facets, version), context.keys()) {
+                    (Some(codec), _) => codec,
+                    (None, Some(dialect)) => Codec::KeysText(dialect.to_owned()),
+                    (None, None) => codec_of(&version.id, value.kind, before),
+                };
                 kept.push(DesiredVersion { id, source, current, labels, value, codec });
                 None
             }
@@ -220,7 +234,9 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
             && !is_system(tag)
             && [&tag.key, &tag.value].iter().all(|text| text.chars().all(names::is_tag_character))
     };
-    let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(fits);
+    // A person's own tag may have the name that a piece would get.
+    let is_apart = |tag: &Tag| carried.is_none() || !Carried::is_piece(&tag.key);
+    let (mut fitting, odd): (Vec<Tag>, Vec<Tag>) = tags.into_iter().partition(|tag| fits(tag) && is_apart(tag));
     let Some(mut carried) = carried else {
         for tag in &odd {
             wish.lose(&format!("tag {}", tag.key), "AWS takes no such tag");
@@ -229,19 +245,20 @@ fn carry(wish: &mut Wish, tags: Vec<Tag>, carried: Option<Carried>) {
         wish.desired.tags = fitting;
         return;
     };
-    if !odd.is_empty() {
-        let keys: Vec<&str> = odd.iter().map(|tag| tag.key.as_str()).collect();
-        wish.note(format!("metadata that AWS takes as no tag is kept in the tags lifeboat.*: {}", keys.join(", ")));
-        carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
-    }
+    let keys: Vec<String> = odd.iter().map(|tag| tag.key.clone()).collect();
+    carried.tags = odd.into_iter().map(|tag| (tag.key, tag.value)).collect();
     let room = MOST_TAGS.saturating_sub(fitting.len()).max(MOST_TAGS / 2);
-    if let Some(pieces) = carried.tags(room, LONGEST_VALUE) {
-        surplus(wish, &mut fitting, MOST_TAGS - pieces.len());
-        fitting.extend(pieces);
-    } else {
-        wish.lose("metadata", "what AWS has no place for does not fit into its tags");
-        surplus(wish, &mut fitting, MOST_TAGS);
+    let (pieces, lost) = carried.squeezed(room, LONGEST_VALUE);
+    for what in &lost {
+        wish.lose(what, "what AWS has no place for does not fit into its tags");
     }
+    let is_kept = |key: &&str| !lost.contains(&format!("tag {key}")) && !pieces.is_empty();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).filter(is_kept).collect();
+    if !keys.is_empty() {
+        wish.note(format!("metadata that AWS takes as no tag is kept in the tags lifeboat.*: {}", keys.join(", ")));
+    }
+    surplus(wish, &mut fitting, MOST_TAGS - pieces.len());
+    fitting.extend(pieces);
     wish.desired.tags = fitting;
 }
 

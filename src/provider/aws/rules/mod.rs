@@ -65,7 +65,10 @@ impl Rules for AwsRules {
         }
         let what = if context.is_same_kind() { AWSCURRENT } else { "current" };
         match record.versions.iter().find(|version| version.is_current()) {
-            Some(current) => current.unavailable(what),
+            Some(current) => current.unavailable(what).or_else(|| {
+                let how = current.withheld_since()?;
+                Some(format!("its {what} version is {how} in the source (use --version to restore one of them)"))
+            }),
             // The first value put into a secret always becomes AWSCURRENT, so the others cannot be put back as they were.
             None if record.versions.iter().any(is_stored) => {
                 Some("no version has the label AWSCURRENT (use --version to restore one of them)".into())
