@@ -107,19 +107,15 @@ fn set(fields: &mut Map<String, Json>, name: &str, value: &Json, now: Timestamp)
             }
             value = json!(name);
         }
-        "expireTime" => {
-            if check::time(text()?)? <= now {
-                return Err(Refusal::invalid("The expiration time must be in the future."));
-            }
+        "expireTime" if check::time(text()?)? <= now => {
+            return Err(Refusal::invalid("The expiration time must be in the future."));
         }
         "ttl" => {
             let end = now + SignedDuration::from_secs(check::seconds(text()?)?.max(0));
             (name, value) = ("expireTime", json!(time(end)));
         }
-        "versionDestroyTtl" => {
-            if check::seconds(text()?)? < SHORTEST_DELAY {
-                return Err(Refusal::invalid("The version destroy TTL must be at least 1 day."));
-            }
+        "versionDestroyTtl" if check::seconds(text()?)? < SHORTEST_DELAY => {
+            return Err(Refusal::invalid("The version destroy TTL must be at least 1 day."));
         }
         // Never told again.
         "tags" => return Ok(()),

@@ -268,9 +268,8 @@ impl About<'_> {
             404 => ErrorKind::NotFound,
             409 => ErrorKind::Conflict,
             429 => ErrorKind::Throttled,
-            400..500 => ErrorKind::Invalid,
             // A redirect is not followed: it would carry the token elsewhere.
-            300..400 => ErrorKind::Invalid,
+            300..500 => ErrorKind::Invalid,
             _ => ErrorKind::Unavailable,
         };
         let code = match (answer.status.as_u16(), status.as_str()) {

@@ -369,10 +369,10 @@ fn replication(wish: &mut Wish, context: &Context<'_>) {
 
 /// Rotation only sends messages; but whoever gets them may rotate what is in use.
 fn rotation(wish: &mut Wish, facets: &Facets, context: &Context<'_>) {
-    if !context.options.rotation {
-        if let Some(topics) = wish.desired.settings.remove(TOPICS) {
-            wish.note(format!("its topics are left out (use --rotation to set them): {topics}"));
-        }
+    if !context.options.rotation
+        && let Some(topics) = wish.desired.settings.remove(TOPICS)
+    {
+        wish.note(format!("its topics are left out (use --rotation to set them): {topics}"));
     }
     let Some(rotation) = facets.rotation.as_ref().filter(|rotation| rotation.enabled) else { return };
     if !context.options.rotation {
