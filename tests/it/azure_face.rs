@@ -92,9 +92,9 @@ async fn web_pages_and_foreign_hosts_get_no_answer_and_the_switches_need_their_t
         let mut curl = Command::new("curl");
         curl.args(["-s", "-i", "--cacert"]).arg(world.certificate());
         curl.arg(format!("https://127.0.0.1:{port}{path}"));
-        headers.iter().for_each(|header| {
+        for header in headers {
             curl.args(["-H", header]);
-        });
+        }
         String::from_utf8(curl.output().unwrap().stdout).unwrap()
     };
     let path = "/secrets?api-version=2025-07-01";

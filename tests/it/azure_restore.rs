@@ -100,7 +100,7 @@ async fn across_from_aws_to_azure_and_back() {
     let target = world.sandbox.source("aws");
     let told = host.run(&format!("restore --to {target} --yes --json {SHEETS}")).expect(3).json();
     // A vault keeps no secret without a version.
-    assert_eq!((&told["counts"]["created"], &told["counts"]["cannot"]), (&json!(8), &json!(1)), "{told}");
+    assert_eq!((&told["counts"]["created"], &told["counts"]["cannot"]), (&json!(9), &json!(1)), "{told}");
     assert_eq!(told["verification"]["differences"], json!([]), "{told}");
     let there = world.python("azure_dump.py", "aws").await;
     assert_eq!(there["app-x2F-rolled-back"]["current"], "one");

@@ -26,7 +26,7 @@ impl GcpEstate {
         let global = format!("projects/{PROJECT}");
         let labels = json!({ "team": "platform", "tier": "1" });
         let database =
-            self.make(&global, "database-production", json!({ "replication": automatic, "labels": labels }))?;
+            self.make(&global, "database-production", &json!({ "replication": automatic, "labels": labels }))?;
         self.rotate(&database, 5)?;
         self.send(
             "PATCH",
@@ -37,23 +37,23 @@ impl GcpEstate {
         let binding = json!({ "role": "roles/secretmanager.secretAccessor", "members": [member] });
         self.send("POST", &format!("{database}:setIamPolicy"), &json!({ "policy": { "bindings": [binding] } }))?;
         let notes = json!({ "note": "Payment, KYC and SMS providers — çğıöşü" });
-        let keys = self.make(&global, "api-keys", json!({ "replication": automatic, "annotations": notes }))?;
+        let keys = self.make(&global, "api-keys", &json!({ "replication": automatic, "annotations": notes }))?;
         self.rotate(&keys, 4)?;
         self.turn(&keys, 1, "destroy")?;
         self.turn(&keys, 2, "disable")?;
-        let keystore = self.make(&global, "tls-keystore", json!({ "replication": automatic }))?;
+        let keystore = self.make(&global, "tls-keystore", &json!({ "replication": automatic }))?;
         self.add(&keystore, &random(1800))?;
-        self.make(&global, "reserved-next-quarter", json!({ "replication": automatic }))?;
+        self.make(&global, "reserved-next-quarter", &json!({ "replication": automatic }))?;
         for number in 1..=4 {
-            let name = self.make(&global, &format!("service-{number}"), json!({ "replication": automatic }))?;
+            let name = self.make(&global, &format!("service-{number}"), &json!({ "replication": automatic }))?;
             self.rotate(&name, number)?;
         }
-        let bound = self.make(&format!("{global}/locations/{LOCATION}"), "resident-data", json!({}))?;
+        let bound = self.make(&format!("{global}/locations/{LOCATION}"), "resident-data", &json!({}))?;
         self.rotate(&bound, 2)
     }
 
-    fn make(&self, parent: &str, id: &str, body: Json) -> Result<String, StageError> {
-        self.send("POST", &format!("{parent}/secrets?secretId={id}"), &body)?;
+    fn make(&self, parent: &str, id: &str, body: &Json) -> Result<String, StageError> {
+        self.send("POST", &format!("{parent}/secrets?secretId={id}"), body)?;
         Ok(format!("{parent}/secrets/{id}"))
     }
 

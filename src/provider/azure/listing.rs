@@ -47,6 +47,14 @@ struct Walk {
     empty: u32,
 }
 
+/// Which version the vault says is the current one.
+enum Current {
+    Is(String),
+    /// It says so instead of giving it.
+    IsDisabled,
+    Unknown,
+}
+
 impl Azure {
     /// Whether the vault answers and may be listed.
     pub(super) async fn is_there(&self) -> Result<(), ProviderError> {
@@ -56,8 +64,8 @@ impl Azure {
     }
 
     pub(super) fn listed(&self) -> BoxStream<'_, Result<Listed, ProviderError>> {
-        let live = self.entries(About { operation: "secrets/list", secret: None }, vec!["secrets"]);
-        let deleted = self.entries(About { operation: "deletedsecrets/list", secret: None }, vec!["deletedsecrets"]);
+        let live = self.entries(About { operation: "secrets/list", secret: None }, &["secrets"]);
+        let deleted = self.entries(About { operation: "deletedsecrets/list", secret: None }, &["deletedsecrets"]);
         let live = live.map(|entry| entry.and_then(|(raw, item)| live_entry(&raw, &item)));
         let deleted = deleted.map(|entry| entry.and_then(|(_, item)| deleted_entry(&item)));
         live.chain(deleted).boxed()
@@ -67,7 +75,7 @@ impl Azure {
     pub(super) async fn versions(&self, name: &str) -> Result<Option<Rows>, ProviderError> {
         let about = About::of("secrets/versions", name);
         let found: Result<Vec<(Json, Item)>, ProviderError> =
-            self.entries(about, vec!["secrets", name, "versions"]).try_collect().await;
+            self.entries(about, &["secrets", name, "versions"]).try_collect().await;
         let found = match found {
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
             other => other?,
@@ -82,30 +90,32 @@ impl Azure {
             return Ok(None);
         }
         let mut rows = Rows::of(found, about)?;
-        if rows.is_open()
-            && let Some(current) = self.current(name).await?
-        {
-            rows.settle(&current);
+        if rows.is_open() {
+            match self.current(name).await? {
+                Current::Is(version) => rows.settle(&version),
+                Current::IsDisabled => rows.settle_disabled(),
+                Current::Unknown => {}
+            }
         }
         Ok(Some(rows))
     }
 
-    /// The version that the vault itself says is the current one; `None` where it does not say, because it is disabled.
-    async fn current(&self, name: &str) -> Result<Option<String>, ProviderError> {
+    /// What the vault itself says of the current version.
+    async fn current(&self, name: &str) -> Result<Current, ProviderError> {
         let about = About::of(super::read::READS_VALUE, name);
         match self.client.get(about, &["secrets", name, ""], &[]).await {
-            Ok(answer) => Item::parse(&answer.raw(about)?, about)?.name(about).map(|(_, version)| version),
-            Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::NotFound) => Ok(None),
+            Ok(answer) => {
+                let (_, version) = Item::parse(&answer.raw(about)?, about)?.name(about)?;
+                Ok(version.map_or(Current::Unknown, Current::Is))
+            }
+            Err(error) if error.code == super::client::DISABLED => Ok(Current::IsDisabled),
+            Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::NotFound) => Ok(Current::Unknown),
             Err(error) => Err(error),
         }
     }
 
-    fn entries<'a>(
-        &'a self,
-        about: About<'a>,
-        path: Vec<&'a str>,
-    ) -> BoxStream<'a, Result<(Json, Item), ProviderError>> {
-        let first = self.client.url(&path, &[("maxresults", PAGE)]);
+    fn entries<'a>(&'a self, about: About<'a>, path: &[&'a str]) -> BoxStream<'a, Result<(Json, Item), ProviderError>> {
+        let first = self.client.url(path, &[("maxresults", PAGE)]);
         let walk = Walk { next: Some(first.clone()), seen: HashSet::new(), empty: 0 };
         stream::try_unfold(walk, move |mut walk| {
             let first = first.clone();

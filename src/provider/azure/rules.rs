@@ -168,7 +168,7 @@ fn rename(settings: &mut BTreeMap<String, String>, old: &str, new: &str) {
         let value = settings.remove(&name).unwrap_or_default();
         settings.insert(format!("{new}{}", &name[old.len()..]), value);
     }
-    for (_, value) in settings.iter_mut().filter(|(name, value)| name.ends_with(".after") && *value == old) {
+    for (_, value) in settings.iter_mut().filter(|(name, value)| wish::is_behind(name) && *value == old) {
         new.clone_into(value);
     }
 }

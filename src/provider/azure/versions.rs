@@ -142,6 +142,15 @@ impl Rows {
         of_it().count() > 1 && of_it().any(|row| row.mark.is_none())
     }
 
+    /// The same where the vault says only that the current one is disabled.
+    pub(super) fn settle_disabled(&mut self) {
+        let newest = self.0.last().map(|row| row.item.attributes.created);
+        let is_it = |row: &&Row| Some(row.item.attributes.created) == newest && row.is_disabled();
+        if let Some(current) = self.0.iter().rfind(is_it).map(|row| row.version.clone()) {
+            self.settle(&current);
+        }
+    }
+
     /// Puts the version that the vault says is the current one behind the others.
     pub(super) fn settle(&mut self, current: &str) {
         if let Some(at) = self.0.iter().position(|row| row.version == current) {

@@ -131,7 +131,7 @@ fn written(wish: &Wish) -> (Vec<String>, Option<String>) {
     let versions = wish.desired.versions.iter().map(|version| version.id.clone());
     let ids: Vec<String> = versions.chain(wish.desired.withheld.iter().map(|version| version.id.clone())).collect();
     let behind: Vec<&String> =
-        wish.desired.settings.iter().filter(|(name, _)| name.ends_with(".after")).map(|(_, id)| id).collect();
+        wish.desired.settings.iter().filter(|(name, _)| is_behind(name)).map(|(_, id)| id).collect();
     let last = wish.desired.versions.iter().rev().find(|version| version.current).map(|version| version.id.clone());
     let last = last.or_else(|| ids.iter().rev().find(|id| !behind.contains(id)).cloned());
     (ids, last)
@@ -299,4 +299,9 @@ fn surplus(wish: &mut Wish, tags: &mut Vec<Tag>) {
         let reason = "a version takes at most 15 tags, and one of them tells which version it is";
         wish.lose(&format!("tag {}", tag.key), reason);
     }
+}
+
+/// Whether a setting says which version a disabled one comes after.
+pub(super) fn is_behind(setting: &str) -> bool {
+    setting.strip_suffix(".after").is_some()
 }

@@ -139,5 +139,5 @@ fn topic_policy() -> Json {
 /// A logical name: letters and digits alone.
 fn camel(name: &str) -> String {
     let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
-    parts.map(|part| format!("{}{}", part[..1].to_ascii_uppercase(), &part[1..])).collect()
+    parts.flat_map(|part| [part[..1].to_ascii_uppercase(), part[1..].to_owned()]).collect()
 }

@@ -159,20 +159,20 @@ impl Plan {
     /// How often values are read, and how often that is refused.
     fn reading(&mut self, watched: &Watched) -> Result<(), BadAlarm> {
         let words = "Values are read more or less often than usual at this hour";
-        self.count("secrets-read", words, read()?.and(missing("errorCode")), When::Unusual(3), HOUR)?;
+        self.count("secrets-read", words, read()?.and(&missing("errorCode")), When::Unusual(3), HOUR)?;
         let words = "Reading secrets was refused, or found nothing, several times in five minutes";
         self.count("secrets-refused", words, refused()?, When::AtLeast(REFUSED), FIVE_MINUTES)?;
         let words = "A secret was read that is scheduled for deletion: something still needs it";
-        let doomed = read()?.and(equal("errorMessage", "*secret because it was marked for deletion*")?);
+        let doomed = read()?.and(&equal("errorMessage", "*secret because it was marked for deletion*")?);
         self.count("doomed-read", words, doomed, When::AtLeast(1), FIVE_MINUTES)?;
         for (number, wanted) in (1..).zip(&watched.critical) {
-            let named = |pattern: Pattern| Ok(pattern.and(equal("requestParameters.secretId", &anywhere(wanted))?));
+            let named = |pattern: Pattern| Ok(pattern.and(&equal("requestParameters.secretId", &anywhere(wanted))?));
             let words = format!("{wanted} is read more often than it may be");
             let often = When::AtLeast(watched.reads_per_hour.max(1));
             self.count(
                 &format!("critical-{number}-read"),
                 &words,
-                named(read()?.and(missing("errorCode")))?,
+                named(read()?.and(&missing("errorCode")))?,
                 often,
                 HOUR,
             )?;
@@ -192,19 +192,19 @@ impl Plan {
     fn strangers(&mut self, watched: &Watched) -> Result<(), BadAlarm> {
         let person = any([equal("userIdentity.type", "IAMUser")?, equal("userIdentity.type", "Root")?]);
         let words = "A value was read by a user or by root, and not by a role";
-        self.count("read-by-person", words, read()?.and(person), When::AtLeast(1), FIVE_MINUTES)?;
+        self.count("read-by-person", words, read()?.and(&person), When::AtLeast(1), FIVE_MINUTES)?;
         let words = "A value was read in a session without a second factor that began with a user";
         let factor = equal("userIdentity.sessionContext.attributes.mfaAuthenticated", "false")?;
         let person = equal("userIdentity.type", "IAMUser")?;
-        self.count("read-without-mfa", words, read()?.and(person).and(factor), When::AtLeast(1), FIVE_MINUTES)?;
+        self.count("read-without-mfa", words, read()?.and(&person).and(&factor), When::AtLeast(1), FIVE_MINUTES)?;
         if !watched.readers.is_empty() {
             let issuer = "userIdentity.sessionContext.sessionIssuer.arn";
             // Whether a field that is missing is unequal to a text is nowhere said.
             let mut none = exists(issuer);
             for known in watched.readers.iter().chain(&watched.backup_role) {
-                none = none.and(unequal(issuer, known)?);
+                none = none.and(&unequal(issuer, known)?);
             }
-            let stranger = read()?.and(any([missing(issuer), none.grouped()]));
+            let stranger = read()?.and(&any([missing(issuer), none.grouped()]));
             let words = "A value was read by somebody who is none of the known readers";
             self.count("read-by-stranger", words, stranger, When::AtLeast(1), FIVE_MINUTES)?;
         }
@@ -213,7 +213,7 @@ impl Plan {
             self.count(
                 "read-from-outside",
                 words,
-                read()?.and(missing("vpcEndpointId")),
+                read()?.and(&missing("vpcEndpointId")),
                 When::AtLeast(1),
                 FIVE_MINUTES,
             )?;
@@ -224,7 +224,7 @@ impl Plan {
     /// What changes a secret or takes it away.
     fn changes(&mut self) -> Result<(), BadAlarm> {
         let mut ours = |name: &str, words: &str, events: &[&str]| {
-            self.count(name, words, service()?.and(one_of("eventName", events)?), When::AtLeast(1), FIVE_MINUTES)
+            self.count(name, words, service()?.and(&one_of("eventName", events)?), When::AtLeast(1), FIVE_MINUTES)
         };
         ours("rotation-failed", "A rotation failed or was abandoned", &["RotationFailed", "RotationAbandoned"])?;
         ours("deleted", "A secret was deleted or is about to be", &["DeleteSecret", "EndSecretVersionDelete"])?;
@@ -246,21 +246,21 @@ impl Plan {
             "GetResourcePolicy",
             "ListSecrets",
         ];
-        let mut other = service()?.and(its()?);
+        let mut other = service()?.and(&its()?);
         for event in reading {
-            other = other.and(unequal("eventName", event)?);
+            other = other.and(&unequal("eventName", event)?);
         }
         self.count("backup-role-writes", words, other, When::AtLeast(1), FIVE_MINUTES)?;
         let words = "The role of the backup was refused something";
-        self.count("backup-role-refused", words, its()?.and(exists("errorCode")), When::AtLeast(1), FIVE_MINUTES)?;
+        self.count("backup-role-refused", words, its()?.and(&exists("errorCode")), When::AtLeast(1), FIVE_MINUTES)?;
         if !watched.backup_hours.is_empty() {
-            let mut late = read()?.and(its()?);
+            let mut late = read()?.and(&its()?);
             for hour in &watched.backup_hours {
                 if *hour > 23 {
                     return Err(BadAlarm::Hour(*hour));
                 }
                 // RFC 3339, always UTC.
-                late = late.and(unequal("eventTime", &format!("*T{hour:02}:*"))?);
+                late = late.and(&unequal("eventTime", &format!("*T{hour:02}:*"))?);
             }
             let words = "The role of the backup reads at an hour at which no backup runs";
             self.count("backup-role-late", words, late, When::AtLeast(1), FIVE_MINUTES)?;
@@ -304,11 +304,11 @@ impl Plan {
 
 /// A value is read, one or many at a time.
 fn read() -> Result<Pattern, BadAlarm> {
-    Ok(service()?.and(one_of("eventName", &["GetSecretValue", "BatchGetSecretValue"])?))
+    Ok(service()?.and(&one_of("eventName", &["GetSecretValue", "BatchGetSecretValue"])?))
 }
 
 fn refused() -> Result<Pattern, BadAlarm> {
-    Ok(service()?.and(one_of("errorCode", &["AccessDenied*", "*NotFound*", "DecryptionFailure*"])?))
+    Ok(service()?.and(&one_of("errorCode", &["AccessDenied*", "*NotFound*", "DecryptionFailure*"])?))
 }
 
 fn service() -> Result<Pattern, BadAlarm> {

@@ -7,9 +7,11 @@ use super::BadAlarm;
 pub(super) struct Pattern(String);
 
 impl Pattern {
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(super) fn and(mut self, other: &Self) -> Self {
         // `a && b && c` needs no brackets of its own.
-        Self(format!("{} && {}", self.0, other.0))
+        self.0.push_str(" && ");
+        self.0.push_str(&other.0);
+        self
     }
 
     /// In brackets, to be one of several.
