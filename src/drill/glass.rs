@@ -197,6 +197,8 @@ async fn probes(request: &Request<'_>, glass: &Glass, scope: &[Record]) -> Resul
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{endpoint}/creds")),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.display().to_string()),
         ("AWS_REGION", glass.region.clone()),
+        ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
     ];
     for probe in &request.file.probes {
         let begun = Instant::now();
@@ -207,7 +209,13 @@ async fn probes(request: &Request<'_>, glass: &Glass, scope: &[Record]) -> Resul
         };
         let (state, detail) = match value {
             Some(value) => {
-                let ended = probe::run_with(&probe.command, value.expose(), probe.time_limit, &environment).await;
+                let ended = probe::run_with(
+                    &probe.command,
+                    value.expose(),
+                    probe.time_limit,
+                    (&environment, &crate::serve::UNSET),
+                )
+                .await;
                 judge(probe, ended)
             }
             None => (State::NotRun, "its secret was not served".into()),

@@ -23,19 +23,22 @@ pub(super) enum Ended {
 
 /// Runs `command` with `input` on its stdin. What it prints is thrown away: it could be the value.
 pub(super) async fn run(command: &[String], input: &[u8], limit: SignedDuration) -> Ended {
-    run_with(command, input, limit, &[]).await
+    run_with(command, input, limit, (&[], &[])).await
 }
 
-/// The same with variables beside those that are there. None of them may hold a value.
+/// The same with other variables: those that are set, none of which may hold a value, and those that are taken away.
 pub(super) async fn run_with(
     command: &[String],
     input: &[u8],
     limit: SignedDuration,
-    variables: &[(&str, String)],
+    (set, without): (&[(&str, String)], &[&str]),
 ) -> Ended {
     let Some((program, arguments)) = command.split_first() else { return Ended::NotStarted("no command".into()) };
     let mut prepared = Command::new(program);
-    prepared.envs(variables.iter().map(|(name, value)| (name, value)));
+    for name in without {
+        prepared.env_remove(name);
+    }
+    prepared.envs(set.iter().map(|(name, value)| (name, value)));
     prepared.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     // A group of its own, so that what it starts ends with it.
     #[cfg(unix)]

@@ -49,7 +49,7 @@ mod sample;
 pub use audit::{Asked, Audit, Certificate, CertificateBody, Event, NoAudit, Served, Touched};
 pub use estate::{Entry, Estate, Overdue, Shelf, Unresolved, stages};
 pub use grants::{Credentials, Grant, GrantRequest, Grants, KEY_PREFIX, LONGEST, NotGranted};
-pub use recipe::{Language, recipe};
+pub use recipe::{Language, UNSET, recipe};
 pub use report::{Consumer, LogFault, ReadSecret, RefusedWrite, Report, Seal, read as read_log};
 pub use sigv4::{Unverified, Verified, verify};
 pub use socket::{AskError, ask, revoke};

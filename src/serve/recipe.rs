@@ -41,9 +41,19 @@ impl Language {
     }
 }
 
-/// Keys and profiles in the environment win over the container's credentials in every SDK.
-const UNSET: &str = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE \
-                     AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+/// Keys, profiles and web identities in the environment win over the container's credentials in every SDK.
+pub const UNSET: [&str; 10] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+];
 
 /// The lines for a shell, or for a manifest, for a server at `endpoint` and the token that a grant wrote to `token`.
 pub fn recipe(language: Language, endpoint: &str, token: &str) -> String {
@@ -52,11 +62,12 @@ pub fn recipe(language: Language, endpoint: &str, token: &str) -> String {
     }
     let creds = format!("{endpoint}/creds");
     let mut text = format!(
-        "{UNSET}\n\
+        "unset {}\n\
          export AWS_ENDPOINT_URL_SECRETS_MANAGER={}\n\
          export AWS_ENDPOINT_URL_STS={}\n\
          export AWS_CONTAINER_CREDENTIALS_FULL_URI={}\n\
          export AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={}\n",
+        UNSET.join(" "),
         shell(endpoint),
         shell(endpoint),
         shell(&creds),
