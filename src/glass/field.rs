@@ -9,6 +9,8 @@ use serde::{
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use crate::model::SecretValue;
+
 /// What a field is; numbers and everything nested keep their text.
 pub enum Field {
     /// A string, without its quotes and escapes.
@@ -117,6 +119,17 @@ pub fn keys(value: &[u8]) -> Result<Vec<(String, Field)>, FieldError> {
         found.push((key, Field::of(raw)?));
     }
     Ok(found)
+}
+
+/// What of a value tells how it hangs together with others, and is none itself: the names of its fields, and the ARNs of
+/// masters that it names. Nothing, where it is no object.
+pub fn structure(value: &SecretValue) -> (Vec<String>, Vec<String>) {
+    let Ok(fields) = keys(value.expose()) else { return (Vec::new(), Vec::new()) };
+    let masters = fields.iter().filter(|(name, _)| name == "masterarn").filter_map(|(_, field)| match field {
+        Field::Text(text) if text.starts_with("arn:") => Some(text.to_string()),
+        _ => None,
+    });
+    (fields.iter().map(|(name, _)| name.clone()).collect(), masters.collect())
 }
 
 fn unescaped(token: &str) -> Result<String, FieldError> {

@@ -14,7 +14,7 @@ pub mod write;
 
 pub use entries::{Case, Entries, EntryError, Given, Pair, entries};
 pub use estate::{Closed, Estate, Moment};
-pub use field::{Field, FieldError, field, keys};
+pub use field::{Field, FieldError, field, keys, structure};
 pub use name::Name;
 pub use secret::{Found, NotFound, Secrets, Wanted, current, version};
 pub use timeline::{Event, Life, Span, Timeline, VersionLife, timeline};

@@ -1,6 +1,6 @@
 //! `lifeboat compromise plan`
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use futures::TryStreamExt as _;
@@ -171,13 +171,7 @@ async fn references(
         return nothing();
     }
     let value = Secrets::new(repository, opener).value(record, version).await?;
-    let Ok(fields) = glass::keys(value.expose()) else { return nothing() };
-    let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-    let masters: BTreeSet<String> = fields
-        .iter()
-        .filter(|(name, _)| name == "masterarn")
-        .filter_map(|(_, field)| if let glass::Field::Text(text) = field { Some(text.to_string()) } else { None })
-        .filter(|text| text.starts_with("arn:"))
-        .collect();
-    Ok((masters.into_iter().collect(), compromise::overlaps(&names)))
+    let (names, masters) = glass::structure(&value);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok((masters, compromise::overlaps(&names)))
 }
