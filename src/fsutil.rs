@@ -66,7 +66,7 @@ pub fn write_with(
     place(path, access, existing, fill, |_| Ok(()))
 }
 
-/// Writes `bytes` as [`write`] does, and lets `note` know which file it is before it has its name.
+/// Writes `bytes` as [`write`](fn@write) does, and lets `note` know which file it is before it has its name.
 ///
 /// # Errors
 /// The system's error, its message naming the path, or that of `note`: then nothing has the name.

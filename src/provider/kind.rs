@@ -1,5 +1,5 @@
 //! A kind of place for secrets: what turns the text of an address into what connects. One value for each kind, in
-//! [`kinds`](super::kinds).
+//! [`kinds`](fn@super::kinds).
 
 use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
