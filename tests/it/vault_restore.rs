@@ -351,8 +351,8 @@ async fn a_regional_outage_drill_restores_across_into_a_vault_unattended() {
     let held = world.run(&format!("drill run outage --json {SHEETS}")).expect(0).json();
     let record = &held["record"];
     assert_eq!((&record["result"], &record["target"]["provider"]), (&json!("passed"), &json!("vault")), "{record}");
-    assert_eq!(record["sample"]["restored"], 9);
-    assert_eq!(record["clean_up"]["destroyed"], 9, "{}", record["clean_up"]);
+    assert_eq!(record["sample"]["restored"], 10);
+    assert_eq!(record["clean_up"]["destroyed"], 10, "{}", record["clean_up"]);
     assert_eq!(world.dump("sandbox"), json!({}), "nothing is left");
     // What a Vault cannot hold is in the record, and such a drill is not passed as if all had come.
     sandbox.control().seed_raw("111111111111", "eu-central-1", &with_policy).unwrap();
