@@ -197,6 +197,8 @@ async fn probes(request: &Request<'_>, glass: &Glass, scope: &[Record]) -> Resul
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{endpoint}/creds")),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.display().to_string()),
         ("AWS_REGION", glass.region.clone()),
+        // What the command line of AWS and older SDKs read.
+        ("AWS_DEFAULT_REGION", glass.region.clone()),
         ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
     ];
