@@ -196,3 +196,29 @@ fn a_host_backs_up_the_vault_of_the_sandbox_command() {
     drop(child.kill());
     drop(child.wait());
 }
+/// An outage of AWS is drilled in a vault: everything that the drill made is purged again, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_restores_across_into_a_vault_and_leaves_nothing() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    for number in 1..=3 {
+        sandbox.control().put("111111111111", "eu-central-1", &format!("app/{number}"), "marker").unwrap();
+    }
+    let world = World::start().await;
+    let host = Host::new(&world, &sandbox.endpoint());
+    host.init("aws:eu-central-1 --copy west");
+    host.run("snapshot").expect(0);
+    let target = world.sandbox.source("drill");
+    let file = format!(
+        "scenario = \"eu-central-1 is gone\"\nevery_days = 31\n[lost]\nregions = [\"eu-central-1\"]\n[target]\nurl = \"{target}\"\n"
+    );
+    crate::drill_cli::write(&host.desk, "outage", &file);
+    let held = host.run(&format!("drill run outage --json {SHEETS}")).expect(0).json();
+    let record = &held["record"];
+    assert_eq!((&record["result"], &record["target"]["provider"]), (&json!("passed"), &json!("azure")), "{record}");
+    assert_eq!((&record["sample"]["restored"], &record["clean_up"]["destroyed"]), (&json!(3), &json!(3)), "{record}");
+    assert_eq!(world.python("azure_dump.py", "drill").await, json!({}), "nothing is left");
+    assert!(
+        world.sandbox.control().request("drill", "GET", "deletedsecrets", &Json::Null).unwrap()["value"] == json!([])
+    );
+}
+
