@@ -221,4 +221,3 @@ async fn a_drill_restores_across_into_a_vault_and_leaves_nothing() {
         world.sandbox.control().request("drill", "GET", "deletedsecrets", &Json::Null).unwrap()["value"] == json!([])
     );
 }
-

@@ -208,3 +208,25 @@ async fn application_default_credentials_are_a_federated_token_a_token_in_a_file
     let none = run("GOOGLE_APPLICATION_CREDENTIALS", &path("none.json"), "snapshot").expect(1).err;
     assert!(none.contains("GOOGLE_APPLICATION_CREDENTIALS"), "{none}");
 }
+
+/// An outage of AWS is drilled in a project: everything that the drill made is deleted again, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_restores_across_into_a_project_and_leaves_nothing() {
+    let aws = lifeboat::emulator::Sandbox::start(lifeboat::emulator::SandboxOptions::default()).await.unwrap();
+    for number in 1..=3 {
+        aws.control().put("111111111111", "eu-central-1", &format!("app/{number}"), "marker").unwrap();
+    }
+    let world = World { sandbox: sandbox().await, desk: Desk::new(&aws.endpoint(), "111111111111") };
+    world.post("sandbox-project/secrets?secretId=theirs", &json!({ "replication": { "automatic": {} } }));
+    world.init("aws:eu-central-1 --copy west");
+    world.run("snapshot").expect(0);
+    let file = "scenario = \"eu-central-1 is gone\"\nevery_days = 31\n[lost]\nregions = [\"eu-central-1\"]\n\
+                [target]\nurl = \"gcp:sandbox-project/global\"\n";
+    crate::drill_cli::write(&world.desk, "outage", file);
+    let held = world.run(&format!("drill run outage --json {SHEETS}")).expect(0).json();
+    let record = &held["record"];
+    assert_eq!((&record["result"], &record["target"]["provider"]), (&json!("passed"), &json!("gcp")), "{record}");
+    assert_eq!((&record["sample"]["restored"], &record["clean_up"]["destroyed"]), (&json!(3), &json!(3)), "{record}");
+    let left = world.dump("sandbox-project").await;
+    assert_eq!(left.as_object().unwrap().keys().collect::<Vec<_>>(), ["theirs"], "and nothing else was touched");
+}
