@@ -10,6 +10,7 @@
 
 mod across;
 mod across_estates;
+mod across_matrix;
 mod across_pipeline;
 mod alarms;
 mod architecture;

@@ -204,8 +204,8 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
         let codec = match (context.keys(), &before) {
             _ if is_same => Codec::AsIs,
             (Some(dialect), _) => Codec::Lines(dialect.to_owned()),
-            (None, Some(_)) => Codec::Contents,
-            (None, None) => crate::provider::decoded(&record.secret.facets, version).unwrap_or(Codec::Bytes),
+            (None, before) => crate::provider::decoded(&record.secret.facets, version)
+                .unwrap_or({ if before.is_some() { Codec::Contents } else { Codec::Bytes } }),
         };
         // On the way back it has the id that it had.
         let carried = before.as_ref().and_then(|carried| carried.versions.get(&version.id));

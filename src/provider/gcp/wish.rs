@@ -15,7 +15,7 @@ use crate::{
         Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueKind, ValueRef, ValueState, Version,
         VersionNumbers, Withheld, WithheldVersion,
     },
-    provider::{Carried, Context, Wish, settings},
+    provider::{Carried, Context, Wish, decoded, settings},
 };
 
 /// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.
@@ -69,11 +69,11 @@ pub(super) fn wish(record: &Record, context: &Context<'_>, untouched: bool) -> W
     let rows = rows(&mut wish, record, before.as_ref(), context);
     if context.is_same_kind() {
         own(&mut wish, record, context, untouched);
-        versions(&mut wish, rows, None, false);
+        versions(&mut wish, &record.secret.facets, rows, None, false);
     } else {
         let mut carried = Carried { from: context.source.provider.clone(), ..Carried::default() };
         let is_way_back = before.is_some();
-        versions(&mut wish, rows, Some(&mut carried), is_way_back);
+        versions(&mut wish, &record.secret.facets, rows, Some(&mut carried), is_way_back);
         foreign(&mut wish, record, context, before, (!is_way_back).then_some(carried));
     }
     newest_is_said(&mut wish);
@@ -195,7 +195,13 @@ fn fill(rows: &mut Vec<Row<'_>>, highest: u64) {
     rows.sort_by_key(|row| row.number);
 }
 
-fn versions(wish: &mut Wish, rows: Vec<Row<'_>>, mut carried: Option<&mut Carried>, is_way_back: bool) {
+fn versions(
+    wish: &mut Wish,
+    facets: &Facets,
+    rows: Vec<Row<'_>>,
+    mut carried: Option<&mut Carried>,
+    is_way_back: bool,
+) {
     let newest = rows.last().map_or(0, |row| row.number);
     let mut aliases = 0;
     let mut withheld_aliases: BTreeMap<String, u64> = BTreeMap::new();
@@ -235,7 +241,11 @@ fn versions(wish: &mut Wish, rows: Vec<Row<'_>>, mut carried: Option<&mut Carrie
                 current: number == newest,
                 labels,
                 value,
-                codec: if size == 0 { Codec::Stand } else { codec_of(value.kind, is_way_back) },
+                codec: match version.and_then(|version| decoded(facets, version)) {
+                    _ if size == 0 => Codec::Stand,
+                    Some(codec) => codec,
+                    None => codec_of(value.kind, is_way_back),
+                },
             }),
             (Some(how), value) if how != Withheld::Destroyed => {
                 if value.is_none() {
