@@ -201,11 +201,11 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
     let (before, rest) = Carried::read(&record.secret.facets.tags);
     let before = before.filter(|carried| carried.from == SCHEME && !is_same);
     if let Some((version, value)) = version.and_then(|version| Some((version, ValueRef::of(version)?))) {
-        let codec = match (context.keys(), &before) {
+        let plain = if before.is_some() { Codec::Contents } else { Codec::Bytes };
+        let codec = match context.keys() {
             _ if is_same => Codec::AsIs,
-            (Some(dialect), _) => Codec::Lines(dialect.to_owned()),
-            (None, before) => crate::provider::decoded(&record.secret.facets, version)
-                .unwrap_or({ if before.is_some() { Codec::Contents } else { Codec::Bytes } }),
+            Some(dialect) => Codec::Lines(dialect.to_owned()),
+            None => crate::provider::decoded(&record.secret.facets, version).unwrap_or(plain),
         };
         // On the way back it has the id that it had.
         let carried = before.as_ref().and_then(|carried| carried.versions.get(&version.id));
