@@ -361,7 +361,7 @@ mod tests {
             ("[[copy]]", "[[copies]]", "did you mean `copy`?"),
             ("[policy]\nregions", "[policy]\nregion", "did you mean `regions`?"),
             ("[status]", "[statsu]", "did you mean `status`?"),
-            ("aws:eu-central-1", "gcp:eu", "aws:REGION"),
+            ("aws:eu-central-1", "fax:eu", "aws:REGION"),
             ("[trust]", "[trusted]", "trusted"),
             ("root = \"ssh-ed25519 AAAA\"\n", "", "root"),
         ] {

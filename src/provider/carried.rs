@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_has_no_room_goes_by_name_and_the_versions_last() {
         let tags = BTreeMap::from([("long".to_owned(), "x".repeat(900)), ("short".to_owned(), "y".to_owned())]);
-        let all = Carried { tags, ..full() };
+        let all = Carried { tags, description: Some("d".repeat(400)), ..full() };
         let room = |carried: &Carried| carried.tags(64, 100).unwrap().len();
         let (kept, lost) = all.clone().squeezed(64, 100);
         assert_eq!((Carried::read(&kept).0, lost.len()), (Some(all.clone()), 0));

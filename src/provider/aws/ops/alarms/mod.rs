@@ -166,6 +166,7 @@ impl Plan {
         let doomed = read()?.and(&equal("errorMessage", "*secret because it was marked for deletion*")?);
         self.count("doomed-read", words, doomed, When::AtLeast(1), FIVE_MINUTES)?;
         for (number, wanted) in (1..).zip(&watched.critical) {
+            pattern::plain(&wanted.replace('?', "*"))?;
             let named = |pattern: Pattern| Ok(pattern.and(&equal("requestParameters.secretId", &anywhere(wanted))?));
             let words = format!("{wanted} is read more often than it may be");
             let often = When::AtLeast(watched.reads_per_hour.max(1));
