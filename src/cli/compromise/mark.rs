@@ -40,7 +40,7 @@ pub struct Args {
     /// Since when others know the values: what was gone before that is not marked (default: every version in the backup)
     #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     since: Option<Timestamp>,
-    /// Do not mark what was made after this time (default: now)
+    /// Do not mark what was made after this time (default: every version in the backup)
     #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     until: Option<Timestamp>,
     /// Mark only these versions, by id or label (repeat)
@@ -186,7 +186,7 @@ impl Desk<'_> {
             };
             let Some(record) = record else { return Ok(()) };
             if patterns.iter().any(|pattern| name_matches(pattern, &record.secret.name)) {
-                found.marks.extend(marks_of(chosen, &record, args, self.now));
+                found.marks.extend(marks_of(chosen, &record, args));
             }
         }
     }
@@ -235,12 +235,12 @@ impl Desk<'_> {
 }
 
 /// The versions of one secret that were there and are meant. One whose age nobody states is meant: a doubt is no proof.
-fn marks_of(chosen: &Chosen, record: &Record, args: &Args, now: Timestamp) -> Vec<Mark> {
-    let until = args.until.unwrap_or(now);
+fn marks_of(chosen: &Chosen, record: &Record, args: &Args) -> Vec<Mark> {
     let is_meant = |version: &&crate::model::Version| {
         let is_wanted = |wanted: &String| version.id == *wanted || version.has(wanted);
         (args.version.is_empty() || args.version.iter().any(is_wanted))
-            && version.created.is_none_or(|created| created <= until)
+            // Without a limit the host's clock has no say: that of the provider may be ahead of it.
+            && args.until.is_none_or(|until| version.created.is_none_or(|created| created <= until))
     };
     let mark = |version: &crate::model::Version| Mark {
         place: chosen.manifest().source.clone(),
