@@ -64,7 +64,7 @@ impl Control {
 
     /// Adds this to every answer from now on.
     pub fn set_latency(&self, latency: Duration) {
-        self.world.set_latency(latency);
+        self.world.latency.set(latency);
     }
 
     /// Orders a fault; the first on order that meets a call decides.

@@ -80,39 +80,67 @@ pub(super) struct Subject<'a> {
     pub body: &'a [u8],
 }
 
-/// The faults on order.
-#[derive(Default)]
-pub(super) struct Faults {
-    any: AtomicBool,
-    list: Mutex<Vec<(Fault, u64)>>,
+/// A fault, as far as the list of them goes.
+pub(super) trait Ordered {
+    /// Which of the requests that match it.
+    fn when(&self) -> FaultWhen;
 }
 
-impl Faults {
-    pub fn add(&self, fault: Fault) {
+impl Ordered for Fault {
+    fn when(&self) -> FaultWhen {
+        self.when
+    }
+}
+
+/// The faults on order, each with the requests that it has matched.
+pub(super) struct Faults<F> {
+    any: AtomicBool,
+    list: Mutex<Vec<(F, u64)>>,
+}
+
+impl<F> Default for Faults<F> {
+    fn default() -> Self {
+        Self { any: AtomicBool::new(false), list: Mutex::default() }
+    }
+}
+
+impl<F: Ordered + Clone> Faults<F> {
+    pub(super) fn add(&self, fault: F) {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).push((fault, 0));
         self.any.store(true, Ordering::Release);
     }
 
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.any.store(false, Ordering::Release);
     }
 
-    /// The first fault that meets the call decides; all that match count it.
-    pub fn judge(&self, subject: &Subject<'_>) -> Verdict {
+    /// The first fault that meets the request; all that match count it.
+    pub(super) fn first(&self, matches: impl Fn(&F) -> bool) -> Option<F> {
         if !self.any.load(Ordering::Acquire) {
-            return Verdict::Proceed;
+            return None;
         }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = if list.iter().any(|(fault, _)| fault.secret.is_some()) { named(subject.body) } else { None };
-        let mut verdict = Verdict::Proceed;
-        for (fault, seen) in list.iter_mut().filter(|(fault, _)| matches(fault, subject, name.as_deref())) {
+        let mut first = None;
+        for (fault, seen) in list.iter_mut().filter(|(fault, _)| matches(fault)) {
             *seen += 1;
-            if matches!(verdict, Verdict::Proceed) && strikes(fault.when, *seen) {
-                verdict = fault.kind.verdict();
+            if first.is_none() && strikes(fault.when(), *seen) {
+                first = Some(fault.clone());
             }
         }
-        verdict
+        first
+    }
+}
+
+impl Faults<Fault> {
+    /// What is to be done with a call. Its name is looked for only where a fault asks for one.
+    pub(super) fn judge(&self, subject: &Subject<'_>) -> Verdict {
+        let name = std::cell::OnceCell::new();
+        let name = |fault: &Fault| {
+            fault.secret.as_ref()?;
+            name.get_or_init(|| named(subject.body)).as_deref()
+        };
+        self.first(|fault| matches(fault, subject, name(fault))).map_or(Verdict::Proceed, |fault| fault.kind.verdict())
     }
 }
 
@@ -156,7 +184,7 @@ fn named(body: &[u8]) -> Option<String> {
 }
 
 /// Whether a fault meets the nth of the calls that match it.
-pub(super) fn strikes(when: FaultWhen, seen: u64) -> bool {
+fn strikes(when: FaultWhen, seen: u64) -> bool {
     match when {
         FaultWhen::Always => true,
         FaultWhen::Nth(nth) => seen == nth,

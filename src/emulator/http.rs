@@ -74,10 +74,7 @@ async fn answer(face: &Face, request: Request<Incoming>) -> Outcome {
         world.refused.fetch_add(1, Ordering::Relaxed);
         return Err(Dropped);
     }
-    let latency = world.latency();
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
+    world.latency.pass().await;
     if let Some(target) = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return match target {
             "TrentService.DescribeKey" => Ok(describe_key(world, &body)),

@@ -20,9 +20,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
+use self::front::Running;
 use crate::{
     clock::{Clock, SystemClock},
     isolation::Isolation,
@@ -41,6 +42,7 @@ mod diary;
 mod entry;
 mod faces;
 mod faults;
+mod front;
 #[cfg(feature = "gcp")]
 mod gcp;
 mod guard;
@@ -51,6 +53,8 @@ mod limits;
 mod ops;
 mod quotas;
 mod refusal;
+#[cfg(any(feature = "vault", feature = "gcp", feature = "azure"))]
+mod rest;
 mod secret;
 mod seed;
 mod stage;
@@ -98,11 +102,8 @@ impl Default for SandboxOptions {
 
 /// A running endpoint; dropping it stops it.
 pub struct Sandbox {
-    address: SocketAddr,
     world: Arc<state::World>,
-    guard: Arc<guard::Guard>,
-    stop: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    running: Running,
 }
 
 impl Sandbox {
@@ -114,26 +115,25 @@ impl Sandbox {
         let listener = listen(options.bind).await?;
         let address = listener.local_addr()?;
         let world = Arc::new(state::World::new(options.clock, options.quotas, options.latency));
-        let (stop, stopped) = watch::channel(false);
         let guard = Arc::new(guard::Guard::new(address));
         let face = http::Face { world: Arc::clone(&world), guard: Arc::clone(&guard) };
-        let server = tokio::spawn(http::serve(listener, face, stopped));
-        Ok(Self { address, world, guard, stop, server })
+        let running = Running::start(address, guard, |stopped| http::serve(listener, face, stopped));
+        Ok(Self { world, running })
     }
 
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.running.address
     }
 
     /// The endpoint as AWS clients take it: `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.running.address)
     }
 
     /// What the header `x-lifeboat-sandbox` of a request under `/_sandbox/` must hold; new with every start.
     pub fn token(&self) -> &str {
-        self.guard.token()
+        self.running.token()
     }
 
     /// A connection to one of its accounts, in a region.
@@ -160,9 +160,8 @@ impl Sandbox {
     }
 
     /// Closes every connection and stops listening.
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(true);
-        let _ = (&mut self.server).await;
+    pub async fn shutdown(self) {
+        self.running.shutdown().await;
     }
 }
 
@@ -173,10 +172,4 @@ async fn listen(bind: SocketAddr) -> io::Result<TcpListener> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     TcpListener::bind(bind).await
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
 }

@@ -12,7 +12,8 @@ use std::{
 use super::{
     Control,
     diary::Diary,
-    faults::Faults,
+    faults::{Fault, Faults},
+    front::Latency,
     keys::Keys,
     ops::Operation,
     quotas::Quotas,
@@ -33,7 +34,7 @@ pub(super) struct World {
     accounts: RwLock<HashMap<String, HashMap<String, Arc<Region>>>>,
     down: RwLock<HashSet<String>>,
     calls: Vec<AtomicU64>,
-    latency_micros: AtomicU64,
+    pub latency: Latency,
     hooked: AtomicBool,
     hooks: Mutex<Vec<Hook>>,
     missing_functions: RwLock<HashSet<String>>,
@@ -45,7 +46,7 @@ pub(super) struct World {
     pub listed_until: AtomicI64,
     pub immediate_rotations: AtomicU64,
     pub diary: Diary,
-    pub faults: Faults,
+    pub faults: Faults<Fault>,
     pub keys: Keys,
 }
 
@@ -66,12 +67,12 @@ pub(super) struct Shelf {
 
 impl World {
     pub fn new(clock: Arc<dyn Clock>, quotas: bool, latency: Duration) -> Self {
-        let world = Self {
+        Self {
             clock,
             accounts: RwLock::default(),
             down: RwLock::default(),
             calls: Operation::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
-            latency_micros: AtomicU64::new(0),
+            latency: latency.into(),
             hooked: AtomicBool::new(false),
             hooks: Mutex::default(),
             missing_functions: RwLock::default(),
@@ -84,9 +85,7 @@ impl World {
             diary: Diary::default(),
             faults: Faults::default(),
             keys: Keys::default(),
-        };
-        world.set_latency(latency);
-        world
+        }
     }
 
     pub fn now(&self) -> Millis {
@@ -116,15 +115,6 @@ impl World {
         } else {
             set.remove(region);
         }
-    }
-
-    pub fn latency(&self) -> Duration {
-        Duration::from_micros(self.latency_micros.load(Ordering::Relaxed))
-    }
-
-    pub fn set_latency(&self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.latency_micros.store(micros, Ordering::Relaxed);
     }
 
     pub fn function_exists(&self, arn: &str) -> bool {

@@ -91,7 +91,7 @@ impl Control {
 
     /// Answers after this much more time.
     pub fn set_latency(&self, latency: Duration) {
-        self.world.set_latency(latency);
+        self.world.latency.set(latency);
     }
 
     /// For so many requests what is deleted from now on, or recovered, is not found in its new place.
@@ -101,7 +101,7 @@ impl Control {
 
     /// Orders a fault.
     pub fn add_fault(&self, fault: Fault) {
-        self.world.add_fault(fault);
+        self.world.faults.add(fault);
     }
 
     /// Takes all faults back.

@@ -1,9 +1,9 @@
 //! The wire: HTTP over TLS on loopback, for any client of Key Vault.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -20,6 +20,7 @@ use super::{
 use crate::emulator::{
     connections::{self, Dropped},
     guard::{Guard, SWITCHES},
+    rest::{self, Turned},
 };
 
 /// The largest request that is read.
@@ -43,25 +44,19 @@ pub(super) async fn serve(listener: TcpListener, tls: TlsAcceptor, face: Face, s
 }
 
 async fn answer(face: &Face, request: Request<Incoming>) -> connections::Outcome {
-    let (head, body) = request.into_parts();
-    if let Err(reason) = face.guard.admit(&head) {
-        return Ok(respond(Answer::error(403, "Sandbox", &reason)));
-    }
-    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
-        return Ok(respond(Answer::error(413, "RequestTooLarge", "The request body is too large.")));
+    let gate = (&*face.guard, &*face.control.is_down, &face.control.world.latency);
+    let (head, body) = match rest::receive(request, BODY_LIMIT, gate).await {
+        Ok(received) => received,
+        Err(Turned::Away(reason)) => return Ok(respond(Answer::error(403, "Sandbox", &reason))),
+        Err(Turned::TooLarge) => {
+            return Ok(respond(Answer::error(413, "RequestTooLarge", "The request body is too large.")));
+        }
+        Err(Turned::Down) => return Err(Dropped),
     };
-    let body = body.to_bytes();
     let path = head.uri.path();
     if path.starts_with(SWITCHES) {
         let (status, body) = control::answer(&face.control, &head.method, path, &body);
         return Ok(respond(Answer { status, headers: Vec::new(), body }));
-    }
-    if face.control.is_down.load(Ordering::Relaxed) {
-        return Err(Dropped);
-    }
-    let latency = face.control.world.latency();
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
     }
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let host = text(HOST.as_str()).to_ascii_lowercase();
@@ -88,10 +83,5 @@ fn respond(answer: Answer) -> Response<Full<Bytes>> {
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    let response = response.body(Full::new(Bytes::from(answer.body)));
-    response.unwrap_or_else(|_| {
-        let mut refused = Response::new(Full::new(Bytes::new()));
-        *refused.status_mut() = hyper::StatusCode::BAD_REQUEST;
-        refused
-    })
+    rest::respond(response, answer.body)
 }

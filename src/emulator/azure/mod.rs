@@ -18,9 +18,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::net::TcpListener;
 
-use super::guard;
+use super::{front::Running, guard};
 use crate::clock::{Clock, SystemClock};
 
 mod answer;
@@ -65,12 +65,9 @@ impl Default for AzureSandboxOptions {
 
 /// A running server; dropping it stops it.
 pub struct AzureSandbox {
-    address: SocketAddr,
     certificate: String,
     control: AzureControl,
-    guard: Arc<guard::Guard>,
-    stop: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    running: Running,
 }
 
 impl AzureSandbox {
@@ -94,20 +91,19 @@ impl AzureSandbox {
             None => guard::Guard::new(address),
         };
         let guard = Arc::new(guard.with_names_below(DOMAIN));
-        let (stop, stopped) = watch::channel(false);
         let face = http::Face { control: control.clone(), guard: Arc::clone(&guard) };
-        let server = tokio::spawn(http::serve(listener, acceptor, face, stopped));
-        Ok(Self { address, certificate: own.pem(), control, guard, stop, server })
+        let running = Running::start(address, guard, |stopped| http::serve(listener, acceptor, face, stopped));
+        Ok(Self { certificate: own.pem(), control, running })
     }
 
     /// The address of a vault as clients take it: `https://NAME.vault.localhost:PORT`.
     pub fn vault(&self, name: &str) -> String {
-        format!("https://{name}.{DOMAIN}:{}", self.address.port())
+        format!("https://{name}.{DOMAIN}:{}", self.running.address.port())
     }
 
     /// Where one signs in: `AZURE_AUTHORITY_HOST`.
     pub fn authority(&self) -> String {
-        format!("https://localhost:{}", self.address.port())
+        format!("https://localhost:{}", self.running.address.port())
     }
 
     /// The certificate to trust, in PEM.
@@ -127,7 +123,7 @@ impl AzureSandbox {
 
     /// What the header `x-lifeboat-sandbox` of a request under `/_sandbox/` must hold.
     pub fn token(&self) -> &str {
-        self.guard.token()
+        self.running.token()
     }
 
     /// The address of a vault, as a source or a target.
@@ -141,14 +137,7 @@ impl AzureSandbox {
     }
 
     /// Closes every connection and stops listening.
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(true);
-        let _ = (&mut self.server).await;
-    }
-}
-
-impl Drop for AzureSandbox {
-    fn drop(&mut self) {
-        self.server.abort();
+    pub async fn shutdown(self) {
+        self.running.shutdown().await;
     }
 }

@@ -2,21 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{
-    faults::{Fault, Faults},
-    quotas::Quota,
+use super::{faults::Fault, quotas::Quota};
+use crate::{
+    clock::Clock,
+    emulator::{faults::Faults, front::Latency, ops::random_text},
 };
-use crate::{clock::Clock, emulator::ops::random_text};
 
 /// All state of one server.
 pub(super) struct World {
@@ -28,8 +25,8 @@ pub(super) struct World {
     /// The port that is in every address told.
     pub(super) port: u16,
     pub(super) has_quotas: bool,
-    latency_micros: AtomicU64,
-    pub(super) faults: Faults,
+    pub(super) latency: Latency,
+    pub(super) faults: Faults<Fault>,
     state: Mutex<State>,
 }
 
@@ -95,18 +92,16 @@ pub(super) struct Version {
 
 impl World {
     pub(super) fn new(clock: Arc<dyn Clock>, has_quotas: bool, latency: Duration, port: u16) -> Self {
-        let world = Self {
+        Self {
             clock,
             tenant: uuid(),
             client_secret: random_text(40),
             port,
             has_quotas,
-            latency_micros: AtomicU64::new(0),
+            latency: latency.into(),
             faults: Faults::default(),
             state: Mutex::default(),
-        };
-        world.set_latency(latency);
-        world
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -115,18 +110,6 @@ impl World {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn latency(&self) -> Duration {
-        Duration::from_micros(self.latency_micros.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn set_latency(&self, latency: Duration) {
-        self.latency_micros.store(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    pub(super) fn add_fault(&self, fault: Fault) {
-        self.faults.add(fault);
     }
 
     /// Where one signs in.

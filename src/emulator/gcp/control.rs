@@ -84,7 +84,7 @@ impl Control {
 
     /// Answers after this much more time.
     pub fn set_latency(&self, latency: Duration) {
-        self.world.set_latency(latency);
+        self.world.latency.set(latency);
     }
 
     /// Enforces Google's request quotas, or stops that.

@@ -1,9 +1,9 @@
 //! The wire: HTTP on loopback, for any client of Secret Manager.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -20,6 +20,7 @@ use super::{
 use crate::emulator::{
     connections::{self, Dropped},
     guard::{Guard, SWITCHES},
+    rest::{self, Turned},
 };
 
 /// The largest request that is read: a value of 64 KiB in base64 is far below.
@@ -42,25 +43,17 @@ pub(super) async fn serve(listener: TcpListener, face: Face, stopped: watch::Rec
 }
 
 async fn answer(face: &Face, request: Request<Incoming>) -> connections::Outcome {
-    let (head, body) = request.into_parts();
-    if let Err(reason) = face.guard.admit(&head) {
-        return Ok(refused(403, "PERMISSION_DENIED", &reason));
-    }
-    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
-        return Ok(refused(413, "INVALID_ARGUMENT", "The request is too large."));
+    let gate = (&*face.guard, &*face.control.is_down, &face.control.world.latency);
+    let (head, body) = match rest::receive(request, BODY_LIMIT, gate).await {
+        Ok(received) => received,
+        Err(Turned::Away(reason)) => return Ok(refused(403, "PERMISSION_DENIED", &reason)),
+        Err(Turned::TooLarge) => return Ok(refused(413, "INVALID_ARGUMENT", "The request is too large.")),
+        Err(Turned::Down) => return Err(Dropped),
     };
-    let body = body.to_bytes();
     let path = head.uri.path();
     if path.starts_with(SWITCHES) {
         let (status, body) = control::answer(&face.control, &head.method, path, &body);
         return Ok(respond(status, &body));
-    }
-    if face.control.is_down.load(Ordering::Relaxed) {
-        return Err(Dropped);
-    }
-    let latency = face.control.world.latency();
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
     }
     let token = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let raw = Raw {
@@ -82,10 +75,5 @@ fn refused(code: u16, status: &str, message: &str) -> Response<Full<Bytes>> {
 
 fn respond(status: u16, body: &Json) -> Response<Full<Bytes>> {
     let response = Response::builder().status(status).header(CONTENT_TYPE, "application/json; charset=UTF-8");
-    let response = response.header("cache-control", "private").body(Full::new(Bytes::from(body.to_string())));
-    response.unwrap_or_else(|_| {
-        let mut refused = Response::new(Full::new(Bytes::new()));
-        *refused.status_mut() = hyper::StatusCode::BAD_REQUEST;
-        refused
-    })
+    rest::respond(response.header("cache-control", "private"), body.to_string().into_bytes())
 }

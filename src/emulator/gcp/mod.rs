@@ -19,9 +19,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::net::TcpListener;
 
-use super::guard;
+use super::{front::Running, guard};
 use crate::clock::{Clock, SystemClock};
 
 mod answer;
@@ -65,11 +65,8 @@ impl Default for GcpSandboxOptions {
 
 /// A running server; dropping it stops it.
 pub struct GcpSandbox {
-    address: SocketAddr,
     control: GcpControl,
-    guard: Arc<guard::Guard>,
-    stop: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    running: Running,
 }
 
 impl GcpSandbox {
@@ -90,20 +87,19 @@ impl GcpSandbox {
             Some(token) => guard::Guard::with_token(address, token),
             None => guard::Guard::new(address),
         });
-        let (stop, stopped) = watch::channel(false);
         let face = http::Face { control: control.clone(), guard: Arc::clone(&guard) };
-        let server = tokio::spawn(http::serve(listener, face, stopped));
-        Ok(Self { address, control, guard, stop, server })
+        let running = Running::start(address, guard, |stopped| http::serve(listener, face, stopped));
+        Ok(Self { control, running })
     }
 
     /// The endpoint as clients take it: `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.running.address)
     }
 
     /// What the header `x-lifeboat-sandbox` of a request under `/_sandbox/` must hold.
     pub fn token(&self) -> &str {
-        self.guard.token()
+        self.running.token()
     }
 
     /// The switches.
@@ -112,14 +108,7 @@ impl GcpSandbox {
     }
 
     /// Closes every connection and stops listening.
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(true);
-        let _ = (&mut self.server).await;
-    }
-}
-
-impl Drop for GcpSandbox {
-    fn drop(&mut self) {
-        self.server.abort();
+    pub async fn shutdown(self) {
+        self.running.shutdown().await;
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,8 +11,11 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{answer::Refusal, check, faults::Faults, quotas::Quotas, request::Scope};
-use crate::clock::Clock;
+use super::{answer::Refusal, check, faults::Fault, quotas::Quotas, request::Scope};
+use crate::{
+    clock::Clock,
+    emulator::{faults::Faults, front::Latency},
+};
 
 /// The locations that secrets can be bound to here.
 pub(super) const LOCATIONS: [&str; 5] = ["europe-west1", "europe-west3", "europe-west4", "us-central1", "us-east1"];
@@ -23,8 +23,8 @@ pub(super) const LOCATIONS: [&str; 5] = ["europe-west1", "europe-west3", "europe
 /// All state of one server.
 pub(super) struct World {
     clock: Arc<dyn Clock>,
-    latency_micros: AtomicU64,
-    pub(super) faults: Faults,
+    pub(super) latency: Latency,
+    pub(super) faults: Faults<Fault>,
     state: Mutex<State>,
 }
 
@@ -85,10 +85,7 @@ impl World {
             calls: BTreeMap::new(),
             changes: 0,
         };
-        let world =
-            Self { clock, latency_micros: AtomicU64::new(0), faults: Faults::default(), state: Mutex::new(state) };
-        world.set_latency(latency);
-        world
+        Self { clock, latency: latency.into(), faults: Faults::default(), state: Mutex::new(state) }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -97,14 +94,6 @@ impl World {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn latency(&self) -> Duration {
-        Duration::from_micros(self.latency_micros.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn set_latency(&self, latency: Duration) {
-        self.latency_micros.store(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

@@ -86,12 +86,12 @@ impl Control {
 
     /// Answers after this much more time.
     pub fn set_latency(&self, latency: Duration) {
-        self.world.set_latency(latency);
+        self.world.latency.set(latency);
     }
 
     /// Orders a fault.
     pub fn add_fault(&self, fault: Fault) {
-        self.world.add_fault(fault);
+        self.world.faults.add(fault);
     }
 
     /// Takes all faults back.

@@ -1,11 +1,9 @@
 //! Faults on order: quotas, seals, refusals, lost connections.
 
-use std::sync::{Mutex, PoisonError};
-
 use serde::Deserialize;
 
 use super::answer::Answer;
-use crate::emulator::faults::{FaultWhen, strikes};
+use crate::emulator::faults::{FaultWhen, Faults, Ordered};
 
 /// A fault and the requests it meets; a condition that is `None` meets every request.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,31 +46,17 @@ pub(super) enum Verdict {
     DropAfter,
 }
 
-/// The faults on order.
-#[derive(Default)]
-pub(super) struct Faults(Mutex<Vec<(Fault, u64)>>);
-
-impl Faults {
-    pub(super) fn add(&self, fault: Fault) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((fault, 0));
+impl Ordered for Fault {
+    fn when(&self) -> FaultWhen {
+        self.when
     }
+}
 
-    pub(super) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// The first fault that meets the request decides; all that match count it.
+impl Faults<Fault> {
+    /// What is to be done with a request.
     pub(super) fn judge(&self, path: &str) -> Verdict {
-        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut verdict = Verdict::Proceed;
-        let matching = |fault: &Fault| fault.path.as_deref().is_none_or(|prefix| path.starts_with(prefix));
-        for (fault, seen) in list.iter_mut().filter(|(fault, _)| matching(fault)) {
-            *seen += 1;
-            if matches!(verdict, Verdict::Proceed) && strikes(fault.when, *seen) {
-                verdict = fault.kind.verdict(path);
-            }
-        }
-        verdict
+        let matches = |fault: &Fault| fault.path.as_deref().is_none_or(|prefix| path.starts_with(prefix));
+        self.first(matches).map_or(Verdict::Proceed, |fault| fault.kind.verdict(path))
     }
 }
 

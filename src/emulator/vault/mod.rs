@@ -18,9 +18,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::net::TcpListener;
 
-use super::guard;
+use super::{front::Running, guard};
 use crate::clock::{Clock, SystemClock};
 
 mod answer;
@@ -67,11 +67,8 @@ impl Default for VaultSandboxOptions {
 
 /// A running server; dropping it stops it.
 pub struct VaultSandbox {
-    address: SocketAddr,
     control: VaultControl,
-    guard: Arc<guard::Guard>,
-    stop: watch::Sender<bool>,
-    server: JoinHandle<()>,
+    running: Running,
 }
 
 impl VaultSandbox {
@@ -92,15 +89,14 @@ impl VaultSandbox {
             Some(token) => guard::Guard::with_token(address, token),
             None => guard::Guard::new(address),
         });
-        let (stop, stopped) = watch::channel(false);
         let face = http::Face { control: control.clone(), guard: Arc::clone(&guard) };
-        let server = tokio::spawn(http::serve(listener, face, stopped));
-        Ok(Self { address, control, guard, stop, server })
+        let running = Running::start(address, guard, |stopped| http::serve(listener, face, stopped));
+        Ok(Self { control, running })
     }
 
     /// The server as clients take it: `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.running.address)
     }
 
     /// The token that may do everything; new with every start.
@@ -110,7 +106,7 @@ impl VaultSandbox {
 
     /// What the header `x-lifeboat-sandbox` of a request under `/_sandbox/` must hold.
     pub fn token(&self) -> &str {
-        self.guard.token()
+        self.running.token()
     }
 
     /// The address of an engine, as a source or a target.
@@ -124,14 +120,7 @@ impl VaultSandbox {
     }
 
     /// Closes every connection and stops listening.
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(true);
-        let _ = (&mut self.server).await;
-    }
-}
-
-impl Drop for VaultSandbox {
-    fn drop(&mut self) {
-        self.server.abort();
+    pub async fn shutdown(self) {
+        self.running.shutdown().await;
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,14 +11,17 @@ use serde_json::{Value as Json, json};
 
 use super::{
     answer::uuid,
-    faults::{Fault, Faults},
+    faults::Fault,
     json::Node,
     kv,
     policy::{self, Policy},
     quotas::Quotas,
     tokens::{Role, Token, Tokens},
 };
-use crate::{clock::Clock, emulator::ops::random_text};
+use crate::{
+    clock::Clock,
+    emulator::{faults::Faults, front::Latency, ops::random_text},
+};
 
 /// All state of one server.
 pub(super) struct World {
@@ -30,8 +30,8 @@ pub(super) struct World {
     pub(super) cluster: String,
     /// The token that may do everything.
     pub(super) root: String,
-    latency_micros: AtomicU64,
-    pub(super) faults: Faults,
+    pub(super) latency: Latency,
+    pub(super) faults: Faults<Fault>,
     state: Mutex<State>,
 }
 
@@ -97,11 +97,14 @@ impl World {
             quotas: Quotas::default(),
             calls: BTreeMap::new(),
         };
-        let latency_micros = AtomicU64::new(0);
-        let world =
-            Self { clock, cluster: uuid(), root, latency_micros, faults: Faults::default(), state: Mutex::new(state) };
-        world.set_latency(latency);
-        world
+        Self {
+            clock,
+            cluster: uuid(),
+            root,
+            latency: latency.into(),
+            faults: Faults::default(),
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -110,18 +113,6 @@ impl World {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn latency(&self) -> Duration {
-        Duration::from_micros(self.latency_micros.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn set_latency(&self, latency: Duration) {
-        self.latency_micros.store(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    pub(super) fn add_fault(&self, fault: Fault) {
-        self.faults.add(fault);
     }
 }
 
