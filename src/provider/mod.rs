@@ -8,6 +8,8 @@ mod carried;
 pub mod codec;
 #[cfg(all(unix, feature = "dotenv"))]
 pub mod dotenv;
+#[cfg(any(feature = "vault", feature = "gcp", feature = "azure"))]
+mod exchange;
 mod expand;
 #[cfg(feature = "gcp")]
 pub mod gcp;
@@ -17,6 +19,8 @@ mod keys;
 mod kind;
 mod kinds;
 pub mod memory;
+#[cfg(any(feature = "vault", feature = "gcp", feature = "azure"))]
+mod numbered;
 mod ops;
 mod pace;
 mod rules;

@@ -13,20 +13,24 @@ use zeroize::Zeroizing;
 
 use super::{
     AzureAddress, challenge,
-    credentials::{Credentials, Token, Wanted, authority},
+    credentials::{Credentials, Token, Wanted},
     pace::Limiter,
 };
 use crate::{
     clock::{Clock as _, SystemClock},
     isolation::Isolation,
     outward::{self, AzureSettings, Outward},
-    provider::{ErrorKind, ProviderError, pace::pause},
+    provider::{
+        ErrorKind, ProviderError,
+        exchange::{self, Received, exchange},
+        pace::pause,
+    },
 };
 
 /// The version of the service's interface that is spoken.
 const API: &str = "2025-07-01";
-/// The longest answer: 25 entries with fifteen tags, or a value of 25 KB.
-const LARGEST: usize = 4 * 1024 * 1024;
+/// The longest answer, in MiB: 25 entries with fifteen tags, or a value of 25 KB.
+const LARGEST: usize = 4;
 /// How often a request without a usable answer is sent again.
 pub(super) const RETRIES: u32 = 5;
 /// The longest pause that a server may ask for.
@@ -245,11 +249,8 @@ impl Client {
         body: Option<&[u8]>,
         token: Option<&Token>,
     ) -> Result<Answer, ProviderError> {
-        if let Some(isolation) = &self.isolation {
-            let refused =
-                |error: crate::isolation::Refused| about.failed(ErrorKind::Invalid, "Lost", &error.to_string());
-            isolation.admit(&authority(url), None).map_err(refused)?;
-        }
+        let failed = |kind, code: &str, words: &str| about.failed(kind, code, words);
+        exchange::admit(self.isolation.as_deref(), url, None, &failed)?;
         let mut request = self.http.request(method.clone(), url.clone());
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {}", *token.text));
@@ -263,24 +264,10 @@ impl Client {
             None if method != Method::GET => request = request.header(header::CONTENT_LENGTH, 0),
             None => {}
         }
-        let unanswered = |error: &reqwest::Error| {
-            let is_final = outward::reason(error).is_some_and(outward::is_final);
-            let (kind, code) =
-                if is_final { (ErrorKind::Invalid, "NoConnection") } else { (ErrorKind::Unavailable, "NoAnswer") };
-            about.failed(kind, code, outward::silence(error))
-        };
-        let mut response = request.send().await.map_err(|error| unanswered(&error))?;
-        let text = |name: header::HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let Received { status, headers, body } = exchange(request, LARGEST, &failed).await?;
+        let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let challenge = text(header::WWW_AUTHENTICATE).map(str::to_owned);
         let retry_after = text(header::RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        let status = response.status();
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(about.failed(ErrorKind::Limit, "TooLarge", "the answer is longer than 4 MiB"));
-            }
-            body.extend_from_slice(&chunk);
-        }
         Ok(Answer { status, body, challenge, retry_after })
     }
 

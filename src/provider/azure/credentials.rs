@@ -25,7 +25,7 @@ use super::client::About;
 use crate::{
     isolation::Isolation,
     outward::AzureSettings,
-    provider::{ErrorKind, ProviderError},
+    provider::{ErrorKind, ProviderError, exchange},
 };
 
 /// Where a virtual machine is asked for its identity.
@@ -158,7 +158,9 @@ impl HttpClient for Ours {
     async fn execute_request(&self, request: &Request) -> CoreResult<AsyncRawResponse> {
         let url = request.url();
         if let Some(isolation) = &self.isolation {
-            isolation.admit(&authority(url), None).map_err(|error| CoreError::new(CoreKind::Credential, error))?;
+            isolation
+                .admit(&exchange::authority(url), None)
+                .map_err(|error| CoreError::new(CoreKind::Credential, error))?;
         }
         let method = request.method().to_string().parse().unwrap_or(reqwest::Method::GET);
         let mut outgoing = self.http.request(method, url.as_str());
@@ -189,10 +191,4 @@ impl HttpClient for Ours {
         }
         Ok(AsyncRawResponse::from_bytes(status.into(), headers, body))
     }
-}
-
-/// Host and, where it is not the usual one, port.
-pub(super) fn authority(url: &reqwest::Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

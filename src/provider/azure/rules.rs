@@ -13,7 +13,12 @@ use crate::{
         DRILL_TAG, Desired, DesiredVersion, Existing, Maps, Place, Planned, Record, Secret, State, Step, Tag, Withheld,
         WithheldVersion,
     },
-    provider::{Context, Goal, Quotas, Relation, Rules, Wish, Writes, rules::original_name, settings},
+    provider::{
+        Context, Goal, Quotas, Relation, Rules, Wish, Writes,
+        numbered::{self, tag_map},
+        rules::original_name,
+        settings,
+    },
 };
 
 /// The rules of Azure Key Vault.
@@ -84,15 +89,7 @@ impl Rules for AzureRules {
             hidden: secret.unreadable.iter().map(|part| part.operation.clone()).collect(),
             ..State::default()
         };
-        for version in &existing.versions {
-            state.versions.insert(version.id.clone());
-            if version.current {
-                state.current = Some(version.id.clone());
-            }
-            if wish::is_disabled(version) {
-                state.withheld.insert(version.id.clone(), Withheld::Disabled);
-            }
-        }
+        numbered::note_versions(&mut state, existing, |it| wish::is_disabled(it).then_some(Withheld::Disabled));
         state
     }
 
@@ -178,10 +175,6 @@ fn retire(settings: &mut BTreeMap<String, String>, current: Option<&str>, tags: 
     if let Some(current) = current {
         settings.extend(tags.iter().map(|(key, value)| (format!("{current}.tag.{key}"), value.clone())));
     }
-}
-
-fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
-    tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).filter(|(key, _)| key != DRILL_TAG).collect()
 }
 
 /// A version to be written.

@@ -17,11 +17,15 @@ use super::{
 use crate::{
     isolation::Isolation,
     outward::{self, Endpoint, GcpSettings, Outward},
-    provider::{ErrorKind, ProviderError, pace::pause},
+    provider::{
+        ErrorKind, ProviderError,
+        exchange::{self, Received, exchange},
+        pace::pause,
+    },
 };
 
-/// The longest answer: a page of a listing with all that secrets can have beside them.
-const LARGEST: usize = 32 * 1024 * 1024;
+/// The longest answer, in MiB: a page of a listing with all that secrets can have beside them.
+const LARGEST: usize = 32;
 /// How often a request without a usable answer is sent again.
 const RETRIES: u32 = 5;
 /// How long a request waits for a quota, which is counted by the minute.
@@ -180,32 +184,13 @@ impl Client {
     }
 
     async fn once(&self, about: About<'_>, ask: &Ask<'_>, url: &Url) -> Result<Answer, ProviderError> {
-        if let Some(isolation) = &self.isolation {
-            let host = url.host_str().unwrap_or_default();
-            let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-            let refused =
-                |error: crate::isolation::Refused| about.failed(ErrorKind::Invalid, "Lost", &error.to_string());
-            isolation.admit(&host, ask.location).map_err(refused)?;
-        }
+        let failed = |kind, code: &str, words: &str| about.failed(kind, code, words);
+        exchange::admit(self.isolation.as_deref(), url, ask.location, &failed)?;
         let mut request = self.http.request(ask.method.clone(), url.clone()).headers(self.signer.headers().await?);
         if let Some(body) = ask.body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_vec());
         }
-        let unanswered = |error: &reqwest::Error| {
-            let is_final = outward::reason(error).is_some_and(outward::is_final);
-            let (kind, code) =
-                if is_final { (ErrorKind::Invalid, "NoConnection") } else { (ErrorKind::Unavailable, "NoAnswer") };
-            about.failed(kind, code, outward::silence(error))
-        };
-        let mut response = request.send().await.map_err(|error| unanswered(&error))?;
-        let status = response.status();
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(about.failed(ErrorKind::Limit, "TooLarge", "the answer is longer than 32 MiB"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let Received { status, body, .. } = exchange(request, LARGEST, &failed).await?;
         Ok(Answer { status, body })
     }
 

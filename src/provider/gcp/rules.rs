@@ -9,17 +9,19 @@ use serde_json::json;
 
 use super::{SCHEME, metadata::ANNOTATION, names, pace, wish};
 use crate::{
-    model::{Desired, Digest, Existing, Maps, Place, Planned, Record, Secret, State, Step, Tag, Version, Withheld},
-    provider::{Context, Goal, Quotas, Relation, Rules, Wish, Writes, rules::original_name, settings},
+    model::{Desired, Existing, Maps, Place, Planned, Record, Secret, State, Step, Tag, Version, Withheld},
+    provider::{
+        Context, Goal, Quotas, Relation, Rules, Wish, Writes,
+        numbered::{self, BEGUN, mark_of, tag_map},
+        rules::original_name,
+        settings,
+    },
 };
 
 /// The rules of Google Cloud Secret Manager.
 #[derive(Clone, Copy, Debug)]
 pub struct GcpRules;
 
-/// The annotation that a restore gives a secret before its versions, and takes away after them: it tells what it began from what
-/// is another's.
-pub(super) const BEGUN: &str = "lifeboat.restore";
 /// The settings by their names: aliases of versions that cannot be read, and aliases of all versions in a step.
 pub(super) const ALIASES: &str = "aliases";
 pub(super) const DESTROY_TTL: &str = "version_destroy_ttl";
@@ -84,15 +86,9 @@ impl Rules for GcpRules {
             hidden: secret.unreadable.iter().map(|part| part.operation.clone()).collect(),
             ..State::default()
         };
-        for version in &existing.versions {
-            state.versions.insert(version.id.clone());
-            if version.current {
-                state.current = Some(version.id.clone());
-            }
-            match wish::state_of(version) {
-                Some(how) => drop(state.withheld.insert(version.id.clone(), how)),
-                None => state.labels.extend(version.labels.iter().map(|label| (label.clone(), version.id.clone()))),
-            }
+        numbered::note_versions(&mut state, existing, wish::state_of);
+        for version in existing.versions.iter().filter(|version| wish::state_of(version).is_none()) {
+            state.labels.extend(version.labels.iter().map(|label| (label.clone(), version.id.clone())));
         }
         state
     }
@@ -184,20 +180,6 @@ impl Rules for GcpRules {
     fn quota(&self, _step: &Step) -> Option<&'static str> {
         Some(WRITES)
     }
-}
-
-/// A number for what a restore is to make of a secret.
-pub(super) fn mark_of(desired: &Desired) -> String {
-    let what = (&desired.source_id, &desired.versions, &desired.withheld);
-    let digest = Digest::of(&serde_json::to_vec(&what).expect("plain data"));
-    digest.to_string()[..32].to_owned()
-}
-
-fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
-    tags.iter()
-        .map(|tag| (tag.key.clone(), tag.value.clone()))
-        .filter(|(key, _)| key != crate::model::DRILL_TAG)
-        .collect()
 }
 
 fn ids(desired: &Desired) -> impl Iterator<Item = &String> {
@@ -300,21 +282,8 @@ fn last_settings(desired: &Desired) -> BTreeMap<String, String> {
 
 /// The write of the version that comes next: its value, or a byte.
 fn append(desired: &Desired, id: &str, newest: &mut u64) -> Planned {
-    let (name, version, behind) = (desired.name.clone(), id.to_owned(), newest.to_string());
-    *newest = number(id);
-    if let Some(found) = desired.versions.iter().find(|version| version.id == id) {
-        return Planned::of(Step::Append { name, version, behind, placeholder: false }, found);
-    }
-    let known = desired.withheld.iter().find(|version| version.id == id && version.how == Withheld::Disabled);
-    match known.and_then(|version| Some((version, version.value?))) {
-        Some((known, value)) => Planned {
-            write: Step::Append { name, version, behind, placeholder: false },
-            value: Some(value),
-            source: Some(known.source.clone()),
-            codec: wish::codec_of(value.kind, false),
-        },
-        None => Planned::plain(Step::Append { name, version, behind, placeholder: true }),
-    }
+    let behind = std::mem::replace(newest, number(id));
+    numbered::append(desired, (id, behind), Withheld::Disabled, |value| wish::codec_of(value.kind, false))
 }
 
 fn after(state: &mut State, step: &Step) {

@@ -8,14 +8,14 @@ use super::{
     GLOBAL, LARGEST, SCHEME,
     metadata::{DESTRUCTION, OWN, SETTINGS, STATE, annotation_of},
     names, policy,
-    rules::{ALIASES, BEGUN, DESTROY_TTL, EXPIRE_TIME, REPLICAS, TOPICS, fits, is_called},
+    rules::{ALIASES, DESTROY_TTL, EXPIRE_TIME, REPLICAS, TOPICS, fits, is_called},
 };
 use crate::{
     model::{
         Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Record, Tag, ValueKind, ValueRef, ValueState, Version,
         VersionNumbers, Withheld, WithheldVersion,
     },
-    provider::{Carried, Context, Wish, decoded, settings},
+    provider::{Carried, Context, Wish, decoded, numbered::BEGUN, settings},
 };
 
 /// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.

@@ -14,13 +14,17 @@ use super::{Login, VaultAddress, login, pace::Limiter};
 use crate::{
     isolation::Isolation,
     outward::{self, Outward, VaultSettings},
-    provider::{ErrorKind, ProviderError, pace::pause},
+    provider::{
+        ErrorKind, ProviderError,
+        exchange::{self, Received, exchange},
+        pace::pause,
+    },
 };
 
 /// The server's words for what its storage does not take.
 const TOO_LARGE: &str = "too large";
-/// The longest answer: Vault takes requests of 32 MiB, and no storage of it an entry of more than one.
-const LARGEST: usize = 32 * 1024 * 1024;
+/// The longest answer, in MiB: Vault takes requests of 32 MiB, and no storage of it an entry of more than one.
+const LARGEST: usize = 32;
 /// How often a request without a usable answer is sent again, unless `VAULT_MAX_RETRIES` says otherwise.
 const RETRIES: u32 = 5;
 /// The longest pause that a server may ask for.
@@ -233,13 +237,10 @@ impl Client {
         url: &Url,
         body: Option<&[u8]>,
     ) -> Result<(Answer, Quota), ProviderError> {
-        if let Some(isolation) = &self.isolation {
-            let host = url.host_str().unwrap_or_default();
-            let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-            let refused =
-                |error: crate::isolation::Refused| about.failed(ErrorKind::Invalid, "Lost", &error.to_string());
-            isolation.admit(&host, None).map_err(refused)?;
-        }
+        let failed = |kind, code: &str, words: &str| {
+            about.failed(kind, code, if words == outward::UNTRUSTED { UNTRUSTED } else { words })
+        };
+        exchange::admit(self.isolation.as_deref(), url, None, &failed)?;
         let mut request = self.http.request(method, url.clone()).header("X-Vault-Request", "true");
         {
             let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
@@ -258,23 +259,8 @@ impl Client {
         if let Some(body) = body {
             request = request.body(body.to_vec());
         }
-        let unanswered = |error: &reqwest::Error| {
-            let is_final = outward::reason(error).is_some_and(outward::is_final);
-            let (kind, code) =
-                if is_final { (ErrorKind::Invalid, "NoConnection") } else { (ErrorKind::Unavailable, "NoAnswer") };
-            let words = Some(outward::silence(error)).filter(|words| *words != outward::UNTRUSTED);
-            about.failed(kind, code, words.unwrap_or(UNTRUSTED))
-        };
-        let mut response = request.send().await.map_err(|error| unanswered(&error))?;
-        let quota = Quota::of(response.headers());
-        let status = response.status();
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(about.failed(ErrorKind::Limit, "TooLarge", "the answer is longer than 32 MiB"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let Received { status, headers, body } = exchange(request, LARGEST, &failed).await?;
+        let quota = Quota::of(&headers);
         Ok((Answer { status, body }, quota))
     }
 

@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 
 use super::{SCHEME, wish};
 use crate::{
-    model::{Desired, Digest, Existing, Place, Planned, Record, State, Step, Tag, Version, Withheld},
-    provider::{Context, Goal, Questions, Relation, Rules, Wish, Writes, settings},
+    model::{Desired, Existing, Place, Planned, Record, State, Step, Tag, Version, Withheld},
+    provider::{
+        Context, Goal, Questions, Relation, Rules, Wish, Writes,
+        numbered::{self, BEGUN, mark_of, tag_map},
+        settings,
+    },
 };
 
 /// The rules of Vault and OpenBao, KV version 2.
 #[derive(Clone, Copy, Debug)]
 pub struct VaultRules;
 
-/// The key of the metadata that a restore gives a key before its versions, and takes away after them: it tells what it began
-/// from what is another's.
-pub(super) const BEGUN: &str = "lifeboat.restore";
 /// What the target is asked about the engine itself: whether it deletes versions of its own accord.
 pub(super) const ENGINE: &str = "delete_version_after of the engine";
 /// Versions that the engine keeps where nothing is set.
@@ -67,21 +68,12 @@ impl Rules for VaultRules {
         let mut state = State {
             there: true,
             id: Some(secret.id.clone()),
-            tags: secret.facets.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
+            tags: tag_map(&secret.facets.tags),
             settings: settings(&secret.facets),
             hidden: secret.unreadable.iter().map(|part| part.operation.clone()).collect(),
             ..State::default()
         };
-        state.tags.remove(crate::model::DRILL_TAG);
-        for version in &existing.versions {
-            state.versions.insert(version.id.clone());
-            if version.current {
-                state.current = Some(version.id.clone());
-            }
-            if let Some(how) = wish::state_of(version) {
-                state.withheld.insert(version.id.clone(), how);
-            }
-        }
+        numbered::note_versions(&mut state, existing, wish::state_of);
         state
     }
 
@@ -161,20 +153,6 @@ impl Rules for VaultRules {
     }
 }
 
-/// A number for what a restore is to make of a key.
-pub(super) fn mark_of(desired: &Desired) -> String {
-    let what = (&desired.source_id, &desired.versions, &desired.withheld);
-    let digest = Digest::of(&serde_json::to_vec(&what).expect("plain data"));
-    digest.to_string()[..32].to_owned()
-}
-
-fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
-    tags.iter()
-        .map(|tag| (tag.key.clone(), tag.value.clone()))
-        .filter(|(key, _)| key != crate::model::DRILL_TAG)
-        .collect()
-}
-
 /// The number of a version; 0 is before the first.
 fn number(id: Option<&str>) -> u64 {
     id.and_then(|id| id.parse().ok()).unwrap_or(0)
@@ -237,22 +215,9 @@ fn writes(desired: &Desired, state: &State, goal: Goal) -> Writes {
 
 /// The write of the version that comes next: its value, or nothing.
 fn append(desired: &Desired, id: &str, newest: &mut u64) -> Planned {
-    let (name, version, behind) = (desired.name.clone(), id.to_owned(), newest.to_string());
-    *newest = number(Some(id));
-    if let Some(found) = desired.versions.iter().find(|version| version.id == id) {
-        return Planned::of(Step::Append { name, version, behind, placeholder: false }, found);
-    }
-    let known = desired.withheld.iter().find(|version| version.id == id && version.how == Withheld::Deleted);
-    match known.and_then(|version| Some((version, version.value?))) {
-        Some((known, value)) => Planned {
-            write: Step::Append { name, version, behind, placeholder: false },
-            value: Some(value),
-            source: Some(known.source.clone()),
-            // As it is, if it is fields.
-            codec: crate::model::Codec::Fields,
-        },
-        None => Planned::plain(Step::Append { name, version, behind, placeholder: true }),
-    }
+    let behind = std::mem::replace(newest, number(Some(id)));
+    // As it is, if it is fields.
+    numbered::append(desired, (id, behind), Withheld::Deleted, |_| crate::model::Codec::Fields)
 }
 
 fn after(state: &mut State, step: &Step) {

@@ -2,14 +2,14 @@
 
 use super::{
     SCHEME,
-    rules::{BEGUN, DEFAULT_MOST, ENGINE},
+    rules::{DEFAULT_MOST, ENGINE},
 };
 use crate::{
     model::{
         Codec, DRILL_TAG, DesiredVersion, Facets, Policies, Presence, Record, Tag, ValueRef, ValueState, Version,
         VersionNumbers, Withheld, WithheldVersion,
     },
-    provider::{Carried, Context, Rules, Wish, rules, rules::keys_note, settings},
+    provider::{Carried, Context, Rules, Wish, numbered::BEGUN, rules, rules::keys_note, settings},
 };
 
 /// Numbers that are written one by one to have them again; beyond, versions are numbered from 1.
