@@ -146,7 +146,7 @@ async fn of_policies(context: &Context) -> Result<Vec<String>, Failure> {
         let chosen = history::find(&judgement, "latest", Some(&filter))?;
         let mut records = std::pin::pin!(repository.record_stream(&chosen, trusted.opener(&chosen)?));
         while let Some(record) = records.try_next().await? {
-            roles.extend(record.secret.facets.policy.iter().flat_map(|policy| ops.readers(policy)));
+            roles.extend(ops.known_readers(&record.secret));
         }
     }
     Ok(roles)

@@ -9,6 +9,7 @@ use super::{Playbook, order::sorted};
 use crate::{
     model::{Digest, Place, Record, RepositoryId, SnapshotId, name_matches},
     provider::{Advice, Incident, Way, incident},
+    text,
 };
 
 const FORMAT: &str = "lifeboat-compromise";
@@ -203,7 +204,7 @@ pub fn make(
     for subject in subjects {
         by_place.entry(&subject.place).or_default().push(subject);
     }
-    let (mut contain, mut look_back) = (standing_advice(), Vec::new());
+    let (mut contain, mut look_back) = (standing_advice(asked), Vec::new());
     for (place, subjects) in by_place {
         let kind = incident(&place.provider);
         let mut readers: Vec<String> =
@@ -225,14 +226,21 @@ pub fn make(
 }
 
 /// What comes first whatever leaked.
-fn standing_advice() -> Vec<Advice> {
-    let advice = |what: &str, command: &str| Advice { what: what.into(), command: command.into() };
+fn standing_advice(asked: &Asked) -> Vec<Advice> {
+    let advice = |what: &str, command: String| Advice { what: what.into(), command };
+    let since = asked.since.to_string();
+    let scope: Vec<&str> = match asked.scope.as_slice() {
+        // The readers of a role are no pattern of names.
+        [] => vec!["--scope", "PATTERN"],
+        patterns => patterns.iter().flat_map(|pattern| ["--scope", pattern]).collect(),
+    };
+    let mark = ["lifeboat", "compromise", "mark"].into_iter().chain(scope);
     vec![
-        advice("keep what is there as it was found", "lifeboat snapshot"),
-        advice("remove no snapshot until this is over", "switch the timer of `lifeboat forget` off"),
+        advice("keep what is there as it was found", "lifeboat snapshot".into()),
+        advice("remove no snapshot until this is over", "switch the timer of `lifeboat forget` off".into()),
         advice(
             "keep the leaked versions from coming back",
-            "lifeboat compromise mark --scope PATTERN --since TIME --reason TEXT",
+            text::command(mark.chain(["--since", &since, "--reason", "TEXT"])),
         ),
     ]
 }

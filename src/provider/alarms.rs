@@ -42,8 +42,11 @@ pub enum AlarmFormat {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAlarm {
     /// A character that has no place in a name or an ARN, and that a filter could take for its own.
-    #[error("{0:?} holds a character that neither a name nor an ARN has")]
+    #[error("{0:?} is no name and no ARN: it is empty, or has a character that neither has")]
     Character(String),
+    /// Everybody is known.
+    #[error("the reader {0:?} means everybody, so nobody would be a stranger")]
+    Everybody(String),
     /// Longer than CloudWatch takes.
     #[error("the filter of {name} would have {length} characters, and {most} is the most; use fewer, wider patterns")]
     Long {

@@ -9,7 +9,10 @@ use super::{
     Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Incident, NoIncident, ProviderError,
     Rotator, Watched,
 };
-use crate::{model::Place, text};
+use crate::{
+    model::{Place, Secret},
+    text,
+};
 
 /// The code of an error that a setting of the environment or of a provider's own configuration makes.
 pub const BAD_SETTING: &str = "BadSetting";
@@ -173,9 +176,9 @@ pub trait Ops: Send + Sync {
         None
     }
 
-    /// The readers that a captured policy lets in by their full names.
-    fn readers(&self, policy: &str) -> Vec<String> {
-        let _ = policy;
+    /// Those whom a secret's own policy lets read it, as far as an alarm can tell them from strangers.
+    fn known_readers(&self, secret: &Secret) -> Vec<String> {
+        let _ = secret;
         Vec::new()
     }
 

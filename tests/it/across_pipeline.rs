@@ -18,7 +18,7 @@ use lifeboat::{
         vault::{Vault, VaultAddress, VaultServer},
     },
     restore::{self, Options, Outcome, Values},
-    snapshot::{self, Rules},
+    snapshot::Rules,
 };
 use proptest::{strategy::ValueTree as _, test_runner::TestRunner};
 use serde_json::{Value as Json, json};
@@ -113,24 +113,7 @@ async fn carry(
     told: &mut BTreeMap<String, Told>,
 ) {
     let world = World::new().await;
-    let report = snapshot::run(&snapshot::Request {
-        repository: &world.repository,
-        source: Arc::new(source),
-        account: None,
-        trust: &world.trust,
-        witness: None,
-        signer: &world.signer,
-        index_key: &world.index_key,
-        rules: Rules::default(),
-        journal: None,
-        scratch: None,
-        drill: None,
-        config: None,
-        clock: &SystemClock,
-        progress: &Silent,
-    })
-    .await
-    .unwrap();
+    let report = world.capture(Arc::new(source), (None, None), Rules::default(), &SystemClock).await.unwrap();
     let chosen = chosen(&world.repository, &world.trust, &report.manifest).await;
     let records = world.repository.record_stream(&chosen, Opener::Recovery(&world.key));
     let found = restore::look(&target, &chosen, records, &Options::default(), None).await.unwrap();

@@ -17,10 +17,12 @@ use rustls::{
 };
 use serde_json::{Value as Json, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
+
+use crate::asked;
 
 /// A status, headers and a body.
 type Reply = (u16, String, String);
@@ -103,30 +105,10 @@ async fn serve(
 ) -> Option<()> {
     let mut socket = BufReader::new(acceptor.accept(socket).await.ok()?);
     loop {
-        let (mut path, mut host, mut length, mut has_token) = (String::new(), String::new(), 0, false);
-        loop {
-            let mut line = String::new();
-            if socket.read_line(&mut line).await.ok()? == 0 {
-                return None;
-            }
-            let line = line.trim();
-            if line.is_empty() {
-                break;
-            }
-            if path.is_empty() {
-                line.split(' ').nth(1)?.clone_into(&mut path);
-            }
-            let lower = line.to_ascii_lowercase();
-            if let Some(text) = lower.strip_prefix("content-length: ") {
-                length = text.parse().ok()?;
-            }
-            if let Some(text) = lower.strip_prefix("host: ") {
-                text.clone_into(&mut host);
-            }
-            has_token |= lower.starts_with("authorization: bearer ");
-        }
-        socket.read_exact(&mut vec![0; length]).await.ok()?;
-        let path = path.replace("api-version=2025-07-01", "").replace("?&", "?");
+        let request = asked::next(&mut socket).await?;
+        let (host, has_token) =
+            (request.header("host").to_owned(), request.header("authorization").starts_with("bearer "));
+        let path = request.path.replace("api-version=2025-07-01", "").replace("?&", "?");
         let path = path.trim_end_matches('?').to_owned();
         asked.lock().unwrap().push((host, path.clone(), has_token));
         let (status, headers, body) = if path.contains("/oauth2/") {

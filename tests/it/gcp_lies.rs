@@ -12,9 +12,11 @@ use lifeboat::{
     },
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
+
+use crate::asked;
 
 type Reply = (u16, String);
 type Script = dyn Fn(&str) -> Option<Reply> + Send + Sync;
@@ -36,23 +38,7 @@ async fn scripted(script: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static
 async fn serve(socket: TcpStream, script: Arc<Script>) -> Option<()> {
     let mut socket = BufReader::new(socket);
     loop {
-        let (mut path, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if socket.read_line(&mut line).await.ok()? == 0 {
-                return None;
-            }
-            let line = line.trim();
-            if line.is_empty() {
-                break;
-            }
-            if path.is_empty() {
-                line.split(' ').nth(1)?.clone_into(&mut path);
-            } else if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-                length = text.parse().ok()?;
-            }
-        }
-        socket.read_exact(&mut vec![0; length]).await.ok()?;
+        let path = asked::next(&mut socket).await?.path;
         let (status, body) = script(&path).unwrap_or_else(|| honest(&path));
         let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
         socket.write_all(head.as_bytes()).await.ok()?;

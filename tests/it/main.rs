@@ -14,6 +14,7 @@ mod across_matrix;
 mod across_pipeline;
 mod alarms;
 mod architecture;
+mod asked;
 mod aws_listing;
 mod aws_moto;
 mod aws_stub;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lifeboat::{
-    clock::FixedClock,
+    clock::{Clock, FixedClock},
     crypto::{IndexKey, Opener, RecoveryKey, Signer},
     model::{Facets, RepositoryId, Secret, SecretValue, Tag, ValueState},
     progress::Silent,
@@ -68,6 +68,18 @@ impl World {
         witness: Option<&Witness>,
     ) -> Result<Report, SnapshotError> {
         let source: Arc<dyn Source> = Arc::<Memory>::clone(source);
+        let rules = Rules { exclude, ..Rules::default() };
+        self.capture(source, (account, witness), rules, &FixedClock(NOW.parse().unwrap())).await
+    }
+
+    /// A snapshot of any source.
+    pub async fn capture(
+        &self,
+        source: Arc<dyn Source>,
+        (account, witness): (Option<&str>, Option<&Witness>),
+        rules: Rules<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Report, SnapshotError> {
         snapshot::run(&snapshot::Request {
             repository: &self.repository,
             source,
@@ -76,12 +88,12 @@ impl World {
             witness,
             signer: &self.signer,
             index_key: &self.index_key,
-            rules: Rules { exclude, ..Rules::default() },
+            rules,
             journal: None,
             scratch: None,
             drill: None,
             config: None,
-            clock: &FixedClock(NOW.parse().unwrap()),
+            clock,
             progress: &Silent,
         })
         .await

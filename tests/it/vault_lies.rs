@@ -9,9 +9,11 @@ use lifeboat::{
     provider::{ErrorKind, FetchedValue, Listed, ProviderError, Source as _, vault::Vault},
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
+
+use crate::asked;
 
 /// A status, headers and a body.
 type Reply = (u16, &'static str, String);
@@ -61,23 +63,7 @@ impl Scripted {
 async fn serve(socket: TcpStream, script: Arc<Script>, asked: Arc<Mutex<Vec<String>>>) -> Option<()> {
     let mut socket = BufReader::new(socket);
     loop {
-        let (mut path, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if socket.read_line(&mut line).await.ok()? == 0 {
-                return None;
-            }
-            let line = line.trim();
-            if line.is_empty() {
-                break;
-            }
-            if path.is_empty() {
-                line.split(' ').nth(1)?.clone_into(&mut path);
-            } else if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-                length = text.parse().ok()?;
-            }
-        }
-        socket.read_exact(&mut vec![0; length]).await.ok()?;
+        let path = asked::next(&mut socket).await?.path;
         asked.lock().unwrap().push(path.clone());
         let (status, headers, body) = script(&path).unwrap_or_else(|| honest(&path));
         if status == 0 {

@@ -49,7 +49,7 @@ use lifeboat::{
         vault::{Vault, VaultServer},
     },
     restore::{self, ExecuteError, Execution, Options, SecretPlan, Values},
-    snapshot::{self, Report, Rules},
+    snapshot::{Report, Rules},
 };
 use serde_json::{Value as Json, json};
 
@@ -69,24 +69,7 @@ struct Taken {
 impl Taken {
     async fn of(source: Arc<dyn Source>) -> Self {
         let world = World::new().await;
-        let report = snapshot::run(&snapshot::Request {
-            repository: &world.repository,
-            source,
-            account: None,
-            trust: &world.trust,
-            witness: None,
-            signer: &world.signer,
-            index_key: &world.index_key,
-            rules: Rules::default(),
-            journal: None,
-            scratch: None,
-            drill: None,
-            config: None,
-            clock: &SystemClock,
-            progress: &Silent,
-        })
-        .await
-        .unwrap();
+        let report = world.capture(source, (None, None), Rules::default(), &SystemClock).await.unwrap();
         Self { world, report }
     }
 

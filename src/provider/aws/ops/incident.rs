@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::super::{Aws, call::Operation};
+use super::super::{Aws, call::Operation, rules::readers};
 use crate::{
     model::{AWSCURRENT, Existing, Place, Record, Secret},
     provider::{Advice, Incident, ProviderError, Rotator, Target, Way},
@@ -33,16 +33,7 @@ impl Incident for AwsIncident {
     }
 
     fn readers(&self, secret: &Secret) -> Vec<String> {
-        let policy = secret.facets.policy.as_deref().and_then(|text| serde_json::from_str::<Json>(text).ok());
-        let mut readers: Vec<String> = Vec::new();
-        for statement in policy.iter().flat_map(|policy| list(&policy["Statement"])) {
-            if statement["Effect"] == "Allow" && list(&statement["Action"]).any(is_reading) {
-                readers.extend(principals(&statement["Principal"]));
-            }
-        }
-        readers.sort();
-        readers.dedup();
-        readers
+        secret.facets.policy.as_deref().map(readers).unwrap_or_default()
     }
 
     fn contain(&self, place: &Place, principals: &[String]) -> Vec<Advice> {
@@ -142,26 +133,6 @@ impl Incident for AwsIncident {
             });
         }
         advice
-    }
-}
-
-/// A value that may be one or a list of them.
-fn list(value: &Json) -> impl Iterator<Item = &Json> {
-    let one = (!value.is_array() && !value.is_null()).then_some(value);
-    value.as_array().into_iter().flatten().chain(one)
-}
-
-fn is_reading(action: &Json) -> bool {
-    let action = action.as_str().unwrap_or_default().to_ascii_lowercase();
-    let reading = ["secretsmanager:getsecretvalue", "secretsmanager:batchgetsecretvalue"];
-    reading.iter().any(|known| crate::model::name_matches(&action, known))
-}
-
-fn principals(principal: &Json) -> Vec<String> {
-    let of = |value: &Json| list(value).filter_map(Json::as_str).map(str::to_owned).collect::<Vec<_>>();
-    match principal {
-        Json::Object(kinds) => kinds.values().flat_map(of).collect(),
-        other => of(other),
     }
 }
 

@@ -18,7 +18,7 @@ use self::{
 use super::{Aws, AwsSettings, kind::settings};
 use crate::{
     clock::{Clock as _, SystemClock},
-    model::Place,
+    model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
         AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Incident, Kind as _, NoPolicy, Ops,
@@ -100,8 +100,10 @@ impl Ops for AwsOps {
         Some(alarms::alarms(watched, format))
     }
 
-    fn readers(&self, policy: &str) -> Vec<String> {
-        alarms::readers(policy)
+    /// Alone roles are seen in a session: an account or everybody would be no stranger's name.
+    fn known_readers(&self, secret: &Secret) -> Vec<String> {
+        let is_role = |who: &String| who.starts_with("arn:") && who.contains(":iam::") && who.contains(":role/");
+        self.incident().readers(secret).into_iter().filter(is_role).collect()
     }
 
     fn remedy(&self, error: &ProviderError) -> Option<String> {

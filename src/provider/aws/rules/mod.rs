@@ -8,7 +8,7 @@ mod policy;
 mod state;
 mod steps;
 
-pub(super) use policy::{principals, statements};
+pub(super) use policy::readers;
 
 use std::collections::BTreeSet;
 

@@ -17,7 +17,7 @@ pub(super) fn faults(text: &str, account: &str) -> Vec<String> {
             faults.push("it allows access for everyone".to_owned());
         }
         if statement["Effect"] == "Deny" && meets(statement, account) {
-            let denied = KEYS_TO_THE_DOOR.iter().filter(|action| denies(statement, action)).count();
+            let denied = KEYS_TO_THE_DOOR.iter().filter(|action| covers(statement, action)).count();
             if denied == KEYS_TO_THE_DOOR.len() {
                 faults.push("it would deny access to the account of the restore".to_owned());
             }
@@ -45,7 +45,8 @@ fn meets(statement: &Json, account: &str) -> bool {
         .any(|who| *who == "*" || *who == account || (who.starts_with("arn:") && who.ends_with(&root)))
 }
 
-fn denies(statement: &Json, action: &str) -> bool {
+/// Whether the statement means an action.
+fn covers(statement: &Json, action: &str) -> bool {
     let fits =
         |pattern: &&str| wildmatch::WildMatch::new(&pattern.to_ascii_lowercase()).matches(&action.to_ascii_lowercase());
     match statement.get("NotAction") {
@@ -54,8 +55,20 @@ fn denies(statement: &Json, action: &str) -> bool {
     }
 }
 
+/// Whom a policy lets read a secret, sorted; nobody, where it is no policy.
+pub(in crate::provider::aws) fn readers(text: &str) -> Vec<String> {
+    let policy: Json = serde_json::from_str(text).unwrap_or_default();
+    let reading = ["secretsmanager:GetSecretValue", "secretsmanager:BatchGetSecretValue"];
+    let allows = |it: &&Json| it["Effect"] == "Allow" && reading.iter().any(|action| covers(it, action));
+    let allowed = statements(&policy).into_iter().filter(allows);
+    let mut readers: Vec<String> = allowed.flat_map(principals).map(str::to_owned).collect();
+    readers.sort();
+    readers.dedup();
+    readers
+}
+
 /// The statements of a policy, of which one alone needs no list.
-pub(in crate::provider::aws) fn statements(policy: &Json) -> Vec<&Json> {
+fn statements(policy: &Json) -> Vec<&Json> {
     match &policy["Statement"] {
         Json::Array(list) => list.iter().collect(),
         one @ Json::Object(_) => vec![one],
@@ -64,7 +77,7 @@ pub(in crate::provider::aws) fn statements(policy: &Json) -> Vec<&Json> {
 }
 
 /// Whom a statement means.
-pub(in crate::provider::aws) fn principals(statement: &Json) -> Vec<&str> {
+fn principals(statement: &Json) -> Vec<&str> {
     match &statement["Principal"] {
         Json::Object(kinds) => kinds.values().flat_map(texts).collect(),
         plain => texts(plain),

@@ -12,7 +12,6 @@ mod terraform;
 
 use serde_json::{Value as Json, json};
 
-use super::super::rules::{principals, statements};
 use crate::provider::{AlarmFormat, BadAlarm, Watched};
 use pattern::{Pattern, any, equal, exists, missing, unequal};
 
@@ -109,14 +108,6 @@ pub fn rules() -> Vec<(String, Json)> {
     event_rules().into_iter().map(|rule| (rule.name.to_owned(), rule.pattern)).collect()
 }
 
-/// The roles that a resource policy lets in.
-pub fn readers(policy: &str) -> Vec<String> {
-    let is_role = |who: &str| who.starts_with("arn:") && who.contains(":iam::") && who.contains(":role/");
-    let policy = serde_json::from_str(policy).unwrap_or_default();
-    let allowed = statements(&policy).into_iter().filter(|statement| statement["Effect"] == "Allow");
-    allowed.flat_map(principals).filter(|who| is_role(who)).map(str::to_owned).collect()
-}
-
 impl Plan {
     fn of(watched: &Watched) -> Result<Self, BadAlarm> {
         let mut plan = Self { rules: event_rules(), queries: queries(), ..Self::default() };
@@ -203,6 +194,9 @@ impl Plan {
             // Whether a field that is missing is unequal to a text is nowhere said.
             let mut none = exists(issuer);
             for known in watched.readers.iter().chain(&watched.backup_role) {
+                if known.trim_matches('*').is_empty() && !known.is_empty() {
+                    return Err(BadAlarm::Everybody(known.clone()));
+                }
                 none = none.and(&unequal(issuer, known)?);
             }
             let stranger = read()?.and(&any([missing(issuer), none.grouped()]));
@@ -409,6 +403,10 @@ mod tests {
                 let refused = alarms(&watched, AlarmFormat::Terraform);
                 assert!(matches!(refused, Err(BadAlarm::Character(_))), "{bad:?}: {watched:?}");
             }
+        }
+        for everybody in ["*", "**"] {
+            let refused = alarms(&Watched { readers: vec![everybody.into()], ..watched() }, AlarmFormat::Commands);
+            assert_eq!(refused, Err(BadAlarm::Everybody(everybody.into())));
         }
         let late = Watched { backup_hours: vec![24], ..watched() };
         assert_eq!(alarms(&late, AlarmFormat::Commands), Err(BadAlarm::Hour(24)));
