@@ -12,6 +12,11 @@ const MOST: usize = 1_000;
 /// Characters that are seen by what they do: control characters (C0, DEL, C1), line and paragraph separators, and the
 /// format characters of Unicode 16 (general category Cf) but for the two joiners that Persian, Hindi and emoji are written with.
 fn steers(c: char) -> bool {
+    // Nearly every character that is looked at is one of these.
+    !matches!(c, ' '..='~') && steers_beyond_ascii(c)
+}
+
+fn steers_beyond_ascii(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
@@ -41,7 +46,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 /// JSON, as serde makes it, in which no byte steers a terminal: within its strings, where alone such characters can be, they
 /// are written `\u009b`, which means the same.
 pub fn json(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c| steers(c) && c != '\n') {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(|c| steers(c) && c != '\n') {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len());

@@ -150,6 +150,18 @@ pub enum Withheld {
     Destroyed,
 }
 
+impl Withheld {
+    /// The word for it where a provider's own error code would stand.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ScheduledForDeletion => "ScheduledForDeletion",
+            Self::Disabled => "Disabled",
+            Self::Deleted => "Deleted",
+            Self::Destroyed => "Destroyed",
+        }
+    }
+}
+
 impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -250,8 +262,8 @@ impl Record {
                 Some(Refusal { part: Part::Value, operation: reads_value, version: Some(&version.id), reason })
             }
             // What is scheduled for deletion can be had back for some days, and nobody holds it.
-            ValueState::Withheld { reason: Withheld::ScheduledForDeletion } => {
-                let reason = "ScheduledForDeletion";
+            ValueState::Withheld { reason: reason @ Withheld::ScheduledForDeletion } => {
+                let reason = reason.code();
                 Some(Refusal { part: Part::Value, operation: reads_value, version: Some(&version.id), reason })
             }
             ValueState::Stored { .. } | ValueState::None | ValueState::Withheld { .. } => None,

@@ -171,9 +171,9 @@ impl Listed {
         Self { name: name.to_owned(), id: name.to_owned(), secret, fingerprint: None }
     }
 
-    /// Whether nothing is known of it but its name.
+    /// Whether nothing says which incarnation it is: the listing of a key vault has names alone.
     pub fn is_name_alone(&self) -> bool {
-        self.id == self.name && self.fingerprint.is_none()
+        self.id == self.name
     }
 }
 

@@ -262,6 +262,18 @@ impl Wish {
         self.lost.push(Lost { what: what.to_owned(), reason: reason.to_owned() });
     }
 
+    /// What the source's service says of its own accord is nobody's to bring back.
+    pub fn leave_system_tags(&mut self, tags: &mut Vec<Tag>, context: &Context<'_>) {
+        let Ok(source) = super::rules(&context.source.provider) else { return };
+        let (system, own): (Vec<Tag>, Vec<Tag>) =
+            std::mem::take(tags).into_iter().partition(|it| source.is_system_tag(it));
+        if !system.is_empty() {
+            let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
+            self.note(format!("system tags are left out, because the source's services set them: {}", keys.join(", ")));
+        }
+        *tags = own;
+    }
+
     /// Says something that the operator should know.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());

@@ -2,6 +2,7 @@
 //!
 //! The manifest is the last write. Whatever stops a run before it leaves packs that nothing refers to.
 
+mod hidden;
 mod journal;
 mod known;
 mod lanes;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Known, Tally,
+    hidden::{keep_policy, keep_versions},
     known::{Earlier, Unfinished},
     lanes::{Lanes, Packs, Shelf},
     same::same_content,
@@ -82,6 +83,7 @@ impl<'a> Writer<'a> {
         listing: Option<Digest>,
         known: &Known,
     ) -> Result<(), RepoError> {
+        keep_versions(&mut fetched, known);
         if let Some(before) = known.record().map(|record| &record.secret).filter(|it| it.id != fetched.secret.id) {
             // Deleted and made anew since it was listed.
             self.push_removed(&before.name, &before.id)?;
@@ -231,14 +233,6 @@ fn without_value(value: FetchedValue) -> ValueState {
         FetchedValue::Unreadable(reason) => ValueState::Unreadable { reason },
         // Only said of versions that are known, and those never come here.
         FetchedValue::Known | FetchedValue::Value(_) => ValueState::Unreadable { reason: "NotRead".into() },
-    }
-}
-
-/// A policy that cannot be read while its secret is scheduled for deletion is the one that was read before.
-fn keep_policy(secret: &mut Secret, known: &Known) {
-    let before = known.record().filter(|record| record.secret.id == secret.id);
-    if secret.deleted.is_some() && secret.raw.get("GetResourcePolicy").is_none() && secret.facets.policy.is_none() {
-        secret.facets.policy = before.and_then(|record| record.secret.facets.policy.clone());
     }
 }
 

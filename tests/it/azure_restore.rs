@@ -89,6 +89,81 @@ async fn a_vault_is_captured_and_restored_into_another_and_nothing_is_written_tw
     assert!(!printed.contains(world.sandbox.client_secret()) && !printed.contains("password"));
 }
 
+/// A listing of long ago is believed: what it shows as before is not read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_day_after_reads_what_changed_and_nothing_else() {
+    let clock = std::sync::Arc::new(lifeboat::clock::FixedClock("2026-01-01T00:00:00Z".parse().unwrap()));
+    let world = World::with(lifeboat::emulator::AzureSandboxOptions { clock, ..Default::default() }).await;
+    let control = world.sandbox.control();
+    let set = |name: &str, value: &str| {
+        let tags = json!({ "value": value, "tags": { "value": value } });
+        control.request("prod", "PUT", &format!("secrets/{name}"), &tags).unwrap();
+    };
+    for number in 0..30 {
+        set(&format!("app-{number:02}"), "one");
+    }
+    let host = Host::new(&world, "http://127.0.0.1:9");
+    host.init(&world.sandbox.source("prod"));
+    host.run("snapshot").expect(0);
+    let asked = |wanted: &str| -> u64 {
+        control.calls().iter().filter(|(call, _)| call.contains(wanted)).map(|(_, count)| count).sum()
+    };
+    control.reset_calls();
+    let told = host.run("snapshot --json").expect(0).json();
+    assert_eq!((&told["counts"]["values_read"], &told["readings"]["kept"]), (&0.into(), &30.into()), "{told}");
+    assert!(asked("") < 15, "{:?}", control.calls());
+    set("app-07", "two");
+    control.reset_calls();
+    let told = host.run("snapshot --json").expect(0).json();
+    assert_eq!((&told["counts"]["values_read"], &told["readings"]["kept"]), (&1.into(), &29.into()), "{told}");
+    assert!(asked("") < 18, "{:?}", control.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_keeps_what_a_snapshot_has_of_it() {
+    let world = World::start().await;
+    let control = world.sandbox.control();
+    let set = |name: &str, value: &str| {
+        control.request("prod", "PUT", &format!("secrets/{name}"), &json!({ "value": value })).unwrap();
+    };
+    let delete = |name: &str| control.request("prod", "DELETE", &format!("secrets/{name}"), &Json::Null).unwrap();
+    for (name, value) in [("kept", "k"), ("old", "one"), ("old", "two")] {
+        set(name, value);
+    }
+    let host = Host::new(&world, "http://127.0.0.1:9");
+    host.init(&world.sandbox.source("prod"));
+    host.run("snapshot").expect(0);
+    let get = |more: &str| host.run(&format!("get old {more} {SHEETS}")).expect(0).out;
+    let shown = || {
+        let shown = host.run("show --json").expect(0).json();
+        shown["records"].as_array().unwrap().iter().find(|it| it["secret"]["name"] == "old").unwrap().clone()
+    };
+    let id = shown()["versions"][0]["id"].as_str().unwrap().to_owned();
+    let old = get(&format!("--version {id}"));
+    delete("old");
+    for _ in 0..2 {
+        let told = host.run("snapshot --json").expect(0).json();
+        let counts = &told["counts"];
+        assert_eq!(
+            (&counts["listed"], &counts["captured"], &counts["values_read"]),
+            (&2.into(), &2.into(), &0.into()),
+            "{told}"
+        );
+        assert_eq!((get(""), get(&format!("--version {id}"))), ("two".into(), old.clone()));
+        assert!(shown()["secret"]["deleted"].is_string(), "{}", shown());
+    }
+    // It comes back, and nothing of it is read again.
+    control.request("prod", "POST", "deletedsecrets/old/recover", &Json::Null).unwrap();
+    assert_eq!(host.run("snapshot --json").expect(0).json()["counts"]["values_read"], 0);
+    // Another one of that name, deleted before any snapshot had it, has none of the first one's values.
+    delete("old");
+    control.request("prod", "DELETE", "deletedsecrets/old", &Json::Null).unwrap();
+    set("old", "three");
+    delete("old");
+    assert!(host.run("snapshot").expect(3).err.contains("old was not captured"));
+    host.run(&format!("get old {SHEETS}")).expect(1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn across_from_aws_to_azure_and_back() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();

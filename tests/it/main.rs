@@ -9,6 +9,7 @@
 )]
 
 mod across;
+mod across_doc;
 mod across_estates;
 mod across_matrix;
 mod across_pipeline;

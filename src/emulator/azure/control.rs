@@ -1,7 +1,7 @@
 //! The switches of a running server, for tests, drills and the demo; over HTTP at `/_sandbox/`.
 //!
 //! `POST /_sandbox/control` takes an object; what is present is done, in this order: `{"down": bool, "latency_ms": n,`
-//! `"lag": n, "clear_faults": true, "fault": {request?, when: "always" | {"nth": n} | {"rate": f}, kind:`
+//! `"quotas": bool, "lag": n, "clear_faults": true, "fault": {request?, when: "always" | {"nth": n} | {"rate": f}, kind:`
 //! `{"throttled": seconds} | "denied" | "firewall" | "policy" | "unauthorized" | "internal_error" | "drop" | "drop_after"},`
 //! `"end_tokens": true, "tenant": {vault, tenant}, "protect": vault, "managed": {vault, secret},`
 //! `"corrupt": {vault, secret, version?}, "reset_calls": true}`. `GET /_sandbox/calls` counts requests.
@@ -56,6 +56,7 @@ pub enum ControlError {
 struct Switches {
     down: Option<bool>,
     latency_ms: Option<u64>,
+    quotas: Option<bool>,
     lag: Option<u32>,
     clear_faults: bool,
     fault: Option<Fault>,
@@ -92,6 +93,11 @@ impl Control {
     /// Answers after this much more time.
     pub fn set_latency(&self, latency: Duration) {
         self.world.latency.set(latency);
+    }
+
+    /// Enforces the service limits, or stops that.
+    pub fn set_quotas(&self, are_enforced: bool) {
+        self.world.quotas.store(are_enforced, Ordering::Relaxed);
     }
 
     /// For so many requests what is deleted from now on, or recovered, is not found in its new place.
@@ -199,6 +205,9 @@ impl Control {
         }
         if let Some(millis) = switches.latency_ms {
             self.set_latency(Duration::from_millis(millis));
+        }
+        if let Some(quotas) = switches.quotas {
+            self.set_quotas(quotas);
         }
         if let Some(requests) = switches.lag {
             self.set_lag(requests);

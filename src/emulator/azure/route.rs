@@ -1,5 +1,7 @@
 //! From a request to its answer: sign-in, token, limit, secret.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value as Json;
 
 use super::{
@@ -56,7 +58,7 @@ fn carried_out(world: &World, name: &str, raw: &Raw<'_>) -> Result<Answer, Answe
     if token.as_ref() != Some(&vault.tenant) {
         return Err(sign_in::challenge(world, vault, raw.token.is_empty()));
     }
-    if world.has_quotas {
+    if world.quotas.load(Ordering::Relaxed) {
         vault.quota.take(now).map_err(Answer::throttled)?;
     }
     // Microsoft's client for JavaScript escapes the hyphen of `api-version`.

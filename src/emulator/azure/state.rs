@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct World {
     pub(super) client_secret: String,
     /// The port that is in every address told.
     pub(super) port: u16,
-    pub(super) has_quotas: bool,
+    pub(super) quotas: AtomicBool,
     pub(super) latency: Latency,
     pub(super) faults: Faults<Fault>,
     state: Mutex<State>,
@@ -91,13 +91,13 @@ pub(super) struct Version {
 }
 
 impl World {
-    pub(super) fn new(clock: Arc<dyn Clock>, has_quotas: bool, latency: Duration, port: u16) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, quotas: bool, latency: Duration, port: u16) -> Self {
         Self {
             clock,
             tenant: uuid(),
             client_secret: random_text(40),
             port,
-            has_quotas,
+            quotas: AtomicBool::new(quotas),
             latency: latency.into(),
             faults: Faults::default(),
             state: Mutex::default(),

@@ -151,7 +151,7 @@ impl Azure {
         secret.deleted = Some(deleted);
         secret.changed = second(item.attributes.updated);
         secret.raw = json!({ "deleted": raw });
-        let reason = "ScheduledForDeletion".to_owned();
+        let reason = HIDDEN.code().to_owned();
         secret.unreadable.push(Unreadable { part: Part::Versions, operation: LISTS_VERSIONS.into(), reason });
         let version = Version {
             id,

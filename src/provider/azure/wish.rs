@@ -231,7 +231,8 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>) {
     kinds(wish);
     let is_way_back = before.is_some();
     let mut tags = if is_way_back { rest } else { tags.clone() };
-    tags.retain(|tag| !tag.key.starts_with("aws:") && (tag.key != DRILL_TAG || context.options.marks));
+    wish.leave_system_tags(&mut tags, context);
+    tags.retain(|tag| tag.key != DRILL_TAG || context.options.marks);
     if let Some(before) = before {
         tags.extend(before.tags.into_iter().map(|(key, value)| Tag { key, value }));
         take(wish, before.settings);

@@ -228,13 +228,14 @@ fn wish(record: &Record, context: &Context<'_>) -> Wish {
     }
     let Facets { description, key, tags, policy, rotation, replicas, primary_region: _, r#type, managed, other } =
         &record.secret.facets;
-    let tags = if before.is_some() { &rest } else { tags };
+    let mut tags = if before.is_some() { rest } else { tags.clone() };
+    wish.leave_system_tags(&mut tags, context);
     if context.options.marks {
         wish.desired.tags.extend(tags.iter().filter(|tag| tag.key == DRILL_TAG).cloned());
     }
     let lost = [
         ("description", description.as_ref().is_some_and(|text| !text.is_empty())),
-        ("tags", tags.iter().any(|tag| tag.key != DRILL_TAG && !tag.key.starts_with("aws:"))),
+        ("tags", tags.iter().any(|tag| tag.key != DRILL_TAG)),
         ("policy", policy.is_some()),
         ("rotation", rotation.as_ref().is_some_and(|rotation| rotation.enabled)),
         ("replicas", !replicas.is_empty()),

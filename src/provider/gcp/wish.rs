@@ -446,7 +446,8 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, before: Opti
     // What somebody else's way back needs is kept as a whole.
     let is_others = found.is_some() && before.is_none();
     let mut tags = if before.is_some() { rest } else { tags.clone() };
-    tags.retain(|tag| !tag.key.starts_with("aws:") && (tag.key != DRILL_TAG || context.options.marks));
+    wish.leave_system_tags(&mut tags, context);
+    tags.retain(|tag| tag.key != DRILL_TAG || context.options.marks);
     if let Some(before) = before {
         wish.desired.secret_type = before.r#type;
         tags.extend(before.tags.into_iter().map(|(key, value)| Tag { key, value }));

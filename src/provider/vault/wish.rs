@@ -272,7 +272,7 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, plan: &Numbe
     let is_way_back = before.is_some();
     let mut tags = if is_way_back { rest } else { tags.clone() };
     if !is_way_back {
-        leave_system_tags(wish, &mut tags, context);
+        wish.leave_system_tags(&mut tags, context);
     }
     tags.retain(|tag| tag.key != DRILL_TAG || context.options.marks);
     if let Some(before) = before {
@@ -285,17 +285,6 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>, plan: &Numbe
         wish.note(format!("max_versions is set to {rows}, so that no version is pruned"));
     }
     carry(wish, tags, (!is_way_back).then_some(carried));
-}
-
-/// What the source's service says of its own accord is nobody's to bring back.
-fn leave_system_tags(wish: &mut Wish, tags: &mut Vec<Tag>, context: &Context<'_>) {
-    let Ok(source) = crate::provider::rules(&context.source.provider) else { return };
-    let (system, own): (Vec<Tag>, Vec<Tag>) = std::mem::take(tags).into_iter().partition(|it| source.is_system_tag(it));
-    if !system.is_empty() {
-        let keys: Vec<&str> = system.iter().map(|tag| tag.key.as_str()).collect();
-        wish.note(format!("system tags are left out, because the source's services set them: {}", keys.join(", ")));
-    }
-    *tags = own;
 }
 
 /// Tags as custom metadata where the engine takes them, the rest with what has no place here in pieces beside them.
