@@ -223,11 +223,16 @@ impl Kept {
                     let runs: Vec<AuditRun> =
                         self.unsent.iter().filter_map(|text| Note::entry(text)).map(|entry| entry.run).collect();
                     (self.head, self.sent, self.unsent) = (newest, newest, Vec::new());
-                    runs.into_iter().for_each(|run| self.add(id, epoch, run, signer));
+                    for run in runs {
+                        self.add(id, epoch, run, signer);
+                    }
                 }
             }
         }
-        Ok(())
+        match self.unsent.len() {
+            0 => Ok(()),
+            _ => Err(RepoError::Damaged { file: TRAIL.into(), reason: "what waits in it is no entry".into() }),
+        }
     }
 }
 

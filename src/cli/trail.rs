@@ -18,6 +18,8 @@ use crate::{
 
 /// A storage that does not answer must not hold a run that is done.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Nor somebody who asked for the end.
+const IMPATIENCE: Duration = Duration::from_secs(5);
 /// Snapshots and files that one entry names; the others are counted.
 const NAMED: usize = 64;
 
@@ -175,7 +177,8 @@ pub(super) async fn finish(output: Output, exit: Exit) {
     let Some(mut open) = open().take() else { return };
     open.run.ended = to_seconds(SystemClock.now()).max(open.run.started);
     (open.run.outcome, open.run.exit) = (exit.name().into(), Some(exit as u8));
-    let left = match tokio::time::timeout(PATIENCE, open.leave(output)).await {
+    let patience = if exit == Exit::Interrupted { IMPATIENCE } else { PATIENCE };
+    let left = match tokio::time::timeout(patience, open.leave(output)).await {
         Ok(left) => left,
         Err(_) => Some("the storage did not answer in time; the entry goes with the next run".into()),
     };

@@ -174,7 +174,7 @@ impl Repository {
     pub async fn audit_trail(&self, trust: &Trust, by_bundles: bool) -> Result<AuditTrail, RepoError> {
         let mut trail = AuditTrail::default();
         for (id, listed) in listed(self.storage.list(layout::AUDIT).await?) {
-            self.audit_chain(trust, &id, &listed, by_bundles, &mut trail).await?;
+            self.audit_chain(trust, (&id, &listed), by_bundles, &mut trail).await?;
         }
         trail.faults.sort();
         Ok(trail)
@@ -183,14 +183,13 @@ impl Repository {
     async fn audit_chain(
         &self,
         trust: &Trust,
-        id: &str,
-        listed: &Listed,
+        (id, listed): (&str, &Listed),
         by_bundles: bool,
         trail: &mut AuditTrail,
     ) -> Result<(), RepoError> {
         let mut bytes = HashMap::new();
         if by_bundles {
-            self.from_bundles(listed, &mut bytes, trail).await?;
+            self.read_bundles(listed, &mut bytes, trail).await?;
         }
         let rest: Vec<String> = listed
             .entries
@@ -241,7 +240,7 @@ impl Repository {
     }
 
     /// The entries that bundles hold, as long as the listing says that they are.
-    async fn from_bundles(
+    async fn read_bundles(
         &self,
         listed: &Listed,
         bytes: &mut HashMap<u64, Bytes>,
@@ -299,7 +298,7 @@ impl Repository {
             } else {
                 // Of a signer who was removed, the whole chain tells what counts.
                 let mut trail = AuditTrail::default();
-                self.audit_chain(trust, &id, &listed, true, &mut trail).await?;
+                self.audit_chain(trust, (&id, &listed), true, &mut trail).await?;
                 counts.extend(trail.chains.into_iter().flat_map(|chain| chain.entries).map(|each| each.file));
             }
             new.extend(files.into_iter().filter(|(name, _)| counts.contains(name)));

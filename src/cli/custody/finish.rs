@@ -39,7 +39,7 @@ pub(super) async fn switch(
     }
     let (trust, copies) = (desk.repository.trust(&anchor).await?, &desk.host.config.copies);
     trail::after_change(context, &trust);
-    trail::count("sheets_or_signers_changed", 1);
+    trail::count("epochs", 1);
     if let Some(cut) = cut {
         let chain = desk.repository.chain(&trust).await?;
         chain
