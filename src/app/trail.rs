@@ -131,7 +131,7 @@ impl Host {
 
     async fn lock_trail(&self, repository: RepositoryId) -> Result<Lock, HostError> {
         fsutil::create_folder(&self.scratch(), Access::Private)?;
-        let path = self.state_file(repository, "audit.lock");
+        let path = self.state_file(repository, "audit.turn");
         for _ in 0..LOCK_TRIES {
             if let Some(lock) = fsutil::lock(&path)? {
                 return Ok(lock);

@@ -61,7 +61,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         )
     });
     if entries == 0 && exit == Exit::Incomplete {
-        return Err(Failure::new(exit, "there is no audit entry")
+        return Err(Failure::new(Exit::Incomplete, "there is no audit entry")
             .hint("runs of an older lifeboat left none; the next `lifeboat snapshot` leaves one"));
     }
     Ok(exit)
