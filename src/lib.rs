@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | arguments, printing, prompts, exit codes |
 //! | 4 | [`app`] | from configuration to objects |
-//! | 3 | [`snapshot`] [`restore`] [`drill`] [`custody`] [`compromise`] [`emulator`] [`glass`] [`serve`] [`status`] | use cases |
+//! | 3 | [`audit`] [`snapshot`] [`restore`] [`drill`] [`custody`] [`compromise`] [`emulator`] [`glass`] [`serve`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`outward`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`cores`] [`dialect`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
@@ -18,6 +18,7 @@
 compile_error!("every build has a provider and a storage so far: add --features aws,s3");
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod compromise;

@@ -160,6 +160,8 @@ impl Host {
         let storage = Storage::open_within(&site.url, site.region.as_deref(), isolation)?;
         let repository = Repository::open(storage).await?;
         let trust = repository.trust(&self.anchor()?).await?;
-        Ok((repository, trust))
+        // What a copy has of the audit trail is the copy's: it may lag behind.
+        let head = if site.is_copy { None } else { self.audit_head(repository.id())? };
+        Ok((repository.audited(head.map(|(chain, head, _)| (chain, head))), trust))
     }
 }

@@ -4,6 +4,7 @@ mod apart;
 mod drill;
 mod sources;
 mod targets;
+mod trail;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +34,7 @@ pub use apart::{
 };
 pub use sources::{Estate, EstateError, Found, connect, hidden_from_listings, may_be, plain, refuse_twins};
 pub use targets::connect_target;
+pub use trail::{Left, OpenRun, leave_alone};
 
 /// What a host remembers of a repository.
 const HEAD: &str = "head.json";
@@ -199,7 +201,9 @@ impl Host {
         // The main repository and each copy have a history of their own: a copy lags, or was tampered with.
         let of = Digest::of(repository.storage().address().as_bytes()).short();
         let memory = self.state_file(repository.id(), &format!("{of}.history.json"));
-        Ok((repository.remembering(memory), trust))
+        let is_main = address == self.config.repository.url;
+        let head = if is_main { self.audit_head(repository.id())?.map(|(chain, head, _)| (chain, head)) } else { None };
+        Ok((repository.remembering(memory).audited(head), trust))
     }
 
     /// What this host believes.

@@ -7,6 +7,7 @@ use super::{
     copying::{self, Copied, copy_to},
     history::{AcceptArgs, Reach},
     output::table,
+    trail,
 };
 use crate::config::CopySection;
 
@@ -42,6 +43,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     let _lock = host.lock(repository.id())?;
+    trail::begin(context, &repository, &trust);
     let mut sections = match &args.to {
         Some(url) => vec![configured(&host.config.copies, url.clone())],
         None => host.config.copies.clone(),

@@ -9,6 +9,7 @@ use super::{
     Context, Exit, Failure,
     history::{self, AcceptArgs, Reach},
     output::plural,
+    trail,
     watch::Watch,
 };
 use crate::{
@@ -94,6 +95,10 @@ pub(super) async fn copy_to(
     });
     let copied = join_all(runs).await;
     watch.done();
+    for report in copied.iter().filter_map(|copied| copied.outcome.as_ref().ok()) {
+        trail::count("copies", 1);
+        trail::count("files_copied", report.copied);
+    }
     if let Some(head) = chain.head() {
         let seen = CopySeen { head: head.witness(), time: head.manifest().time };
         let written = copied.iter().filter(|copied| copied.is_up_to_date());

@@ -68,6 +68,11 @@ pub(super) fn begin(command: String) {
     state().command = command;
 }
 
+/// Which command it is: `drill run`.
+pub(super) fn command() -> String {
+    state().command.clone()
+}
+
 /// Something that was found: an object with a `text`.
 pub(super) fn finding(found: Json) {
     let mut state = state();

@@ -10,7 +10,7 @@ use super::{
     history::{self, AcceptArgs},
     list,
     output::{plural, table},
-    quorum, survey,
+    quorum, survey, trail,
 };
 use crate::{
     app::Host,
@@ -72,6 +72,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     let _lock = host.lock(repository.id())?;
+    trail::begin(context, &repository, &trust);
     let now = to_seconds(SystemClock.now());
     if let Some(wanted) = &args.undo {
         return undo(context, &host, &repository, &trust, wanted, now).await;
@@ -89,6 +90,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
     let plan = repo::plan(&here, &retention, now);
     if args.plan {
+        trail::plan();
         print(context, &plan, None, &[]);
         return Ok(Exit::Complete);
     }
@@ -107,6 +109,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         keep: &unfinished,
     };
     let swept = sweep_all(context, &host, (&repository, &judgement), &sweep, &args.accept).await?;
+    for report in swept.iter().filter_map(|(_, outcome)| outcome.as_ref().ok()) {
+        trail::count("snapshots_removed", report.snapshots);
+        trail::count("files_removed", report.files);
+    }
     let names: BTreeSet<String> = plan.forgets().map(|fate| fate.name.clone()).collect();
     let mut record = None;
     if !names.is_empty() {
@@ -116,6 +122,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let window = (now, now + days(undo_days));
         let made = repository.forget(&judgement, &trust, &names, window, Some(&retention), &signer).await?;
         host.see_forgotten(repository.id(), &[chain.records.clone(), vec![made.clone()]].concat(), now)?;
+        trail::file(&format!("forgotten/{}.json", made.name));
+        trail::count("snapshots_forgotten", names.len() as u64);
         record = Some(made);
     }
     print(context, &plan, record.as_ref(), &swept);

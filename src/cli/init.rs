@@ -11,6 +11,7 @@ use super::{
     output::plural,
     quorum,
     runbook::address_for_others,
+    trail,
 };
 use crate::{
     app,
@@ -121,6 +122,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let text = custody::script(&ceremony.epoch, held);
     made.write(&script, text.as_bytes(), Access::Public).map_err(left)?;
     made.keep();
+    // As the host will know it from now on.
+    let (own, trust) = context.host()?.repository().await?;
+    trail::begin(context, &own, &trust);
+    trail::count("sheets", ceremony.epoch.total.into());
     print(context, &repository, &ceremony, &delivered, &script);
     Ok(Exit::Complete)
 }

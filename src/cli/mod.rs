@@ -1,6 +1,7 @@
 //! The command line: arguments, printing, prompts, exit codes. One file per subcommand.
 
 mod alarms;
+mod audit;
 mod break_glass;
 mod check;
 mod compromise;
@@ -38,6 +39,7 @@ mod status;
 mod streams;
 mod survey;
 mod terminal;
+mod trail;
 mod typing;
 mod watch;
 mod words;
@@ -153,6 +155,7 @@ enum Command {
     BreakGlass(break_glass::Args),
     Runbook(runbook::Args),
     Alarms(alarms::Args),
+    Audit(audit::Args),
     Words(words::Args),
     Custody(custody::Args),
     Host(Box<host::Args>),
@@ -323,7 +326,7 @@ async fn finished(cli: Cli) -> Exit {
         Command::BreakGlass(args) => args.stops_itself(),
         _ => false,
     };
-    tokio::select! {
+    let exit = tokio::select! {
         outcome = dispatch(cli) => outcome.unwrap_or_else(|failure| {
             output.failure(&failure);
             failure.exit
@@ -332,7 +335,9 @@ async fn finished(cli: Cli) -> Exit {
             output.failure(&terminal::interrupted());
             Exit::Interrupted
         }
-    }
+    };
+    trail::finish(output, exit).await;
+    exit
 }
 
 /// Waits for ^C, for SIGTERM as a service manager sends it, or for SIGHUP as a terminal that closes sends it. What arrives
@@ -398,6 +403,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::BreakGlass(args) => break_glass::run(&context, args).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Alarms(args) => alarms::run(&context, args).await,
+        Command::Audit(args) => audit::run(&context, args).await,
         Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Host(args) => Box::pin(host::run(&context, *args)).await,

@@ -12,6 +12,7 @@ use super::{
     Context, Exit, Failure, Output,
     sheets::{self, Presented},
     terminal::{self, Mode},
+    trail,
     typing::{Typed, Typist},
 };
 use crate::{
@@ -66,7 +67,9 @@ pub(super) async fn open(context: &Context, repository: &Repository, args: &Shar
     let key = quorum.recover()?;
     warn_if_exposed(context, &key);
     let trust = repository.trust(&custody::anchor(&key)).await?;
-    Ok(Opened { key, trust, present: progress.present })
+    let opened = Opened { key, trust, present: progress.present };
+    trail::begin_by_quorum(context, repository, &opened);
+    Ok(opened)
 }
 
 /// Goes on where the system refuses, and says so.

@@ -206,7 +206,7 @@ fn draft(request: &Request<'_>, found: &Chosen, target: Place, started: Timestam
         version: RECORD_VERSION,
         drill: SnapshotId::random(),
         repository: request.repository.id(),
-        tool: concat!("lifeboat ", env!("CARGO_PKG_VERSION")).into(),
+        tool: request.repository.tool(&request.signer.public()),
         tool_sha256: request.digests.tool,
         config_sha256: request.digests.config,
         plan: plan(request),

@@ -206,6 +206,10 @@ impl Repository {
         report.files += served.files;
         report.bytes += served.bytes;
         report.faults.extend(served.faults);
+        let audit = self.audit_trail(trust, false).await?;
+        report.files += audit.files;
+        report.bytes += audit.bytes;
+        report.faults.extend(audit.faults);
         let attestations = self.attestations(trust).await?.as_of(now);
         report.files += attestations.files;
         report.bytes += attestations.bytes;

@@ -28,7 +28,7 @@ pub struct ClosingList {
     pub drills: Vec<Digest>,
     /// Attestations that count, sorted.
     pub attestations: Vec<Digest>,
-    /// Records of later kinds that count, sorted.
+    /// Records of later kinds that count, and the heads of audit chains, sorted.
     pub records: Vec<Digest>,
 }
 
@@ -84,6 +84,7 @@ impl Repository {
             records.into_iter().filter(|(name, _)| of_time(name)).map(|(_, digest)| digest).collect();
         let undoing = self.forget_records(trust).await?.undoing.into_iter();
         records.extend(undoing.filter(|(stem, _)| kept(stem)).map(|(_, digest)| digest));
+        records.extend(self.audit_heads(trust, until.as_deref()).await?);
         records.sort_unstable();
         drills.sort_unstable();
         attestations.sort_unstable();

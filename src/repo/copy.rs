@@ -123,6 +123,7 @@ pub async fn copy_known(
     for record in run.records(trust).await?.into_iter().chain(judgement.record_files()) {
         run.public(&record, &mut report).await?;
     }
+    run.audit(trust, &mut report).await?;
     run.public(layout::IDENTITY, &mut report).await?;
     Ok(report)
 }
@@ -203,6 +204,16 @@ impl Copying<'_> {
             self.contents(&parts.collect::<Vec<_>>(), report).await?;
             self.public(&layout::signature(&name), report).await?;
             self.public(&name, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Entries of the audit trail that the copy lacks. One that is there is not read again, whatever it says: `audit verify` of the
+    /// copy does that, and a forged one must not keep snapshots from being copied.
+    async fn audit(&self, trust: &Trust, report: &mut CopyReport) -> Result<(), RepoError> {
+        for (name, bytes) in self.from.notes_to_copy(trust, |name| self.there.contains_key(name)).await? {
+            let file = file_ref(&bytes);
+            report.note(self.write(&name, bytes, &file).await?);
         }
         Ok(())
     }

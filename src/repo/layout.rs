@@ -14,13 +14,15 @@ pub(super) const CONFIGS: &str = "configs";
 /// Folders of files whose names are digests and which manifests name.
 pub(super) const CONTENTS: [&str; 4] = [PACKS, LISTS, INDEXES, CONFIGS];
 /// Folders that stay small: everything but contents, manifests and turns.
-pub(super) const PUBLIC: [&str; 8] = [EPOCHS, CLOSINGS, DRILLS, SERVED, ATTESTATIONS, FORGOTTEN, RECORDS, BUNDLES];
+pub(super) const PUBLIC: [&str; 9] =
+    [EPOCHS, CLOSINGS, DRILLS, SERVED, ATTESTATIONS, FORGOTTEN, RECORDS, BUNDLES, AUDIT];
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const DRILLS: &str = "drills";
 pub(super) const SERVED: &str = "served";
 pub(super) const ATTESTATIONS: &str = "attestations";
 pub(super) const FORGOTTEN: &str = "forgotten";
 pub(super) const RECORDS: &str = "records";
+pub(super) const AUDIT: &str = "audit";
 pub(super) const TURNS: &str = "turns";
 pub(super) const BUNDLES: &str = "bundles";
 
@@ -44,6 +46,7 @@ const MOST_BYTES_SEALED: u64 = 80 << 20;
 pub(super) fn most_bytes(name: &str) -> u64 {
     match name.split('/').next() {
         Some(SERVED) if name.strip_suffix(".age").is_some() => MOST_BYTES_SEALED,
+        Some(AUDIT) if name.strip_suffix(".zst").is_some() => MOST_BYTES_OF_LISTS,
         Some(SERVED | DRILLS | FORGOTTEN | TURNS | LISTS | CLOSINGS) => MOST_BYTES_OF_LISTS,
         Some(PACKS | INDEXES | CONFIGS | BUNDLES) => MOST_BYTES_SEALED,
         Some(name) if GUIDES.iter().any(|(guide, _)| *guide == name) => MOST_BYTES_OF_GUIDES,
@@ -195,6 +198,36 @@ pub(super) fn bundle_parts(name: &str) -> Option<(u64, Digest)> {
     (bundle(number, &digest) == name).then_some((number, digest))
 }
 
+/// `audit/<chain>/<f>/<number>.entry`: entries are in folders of 64 numbers.
+pub(super) fn audit_entry(chain: &str, number: u64) -> String {
+    format!("{AUDIT}/{chain}/{}/{number}.entry", number.saturating_sub(1) / FOLDER)
+}
+
+/// The chain and the number in the name of an entry.
+pub(super) fn audit_parts(name: &str) -> Option<(&str, u64)> {
+    let (chain, rest) = name.strip_prefix(AUDIT)?.strip_prefix('/')?.split_once('/')?;
+    let number = rest.split_once('/')?.1.strip_suffix(".entry")?.parse().ok()?;
+    (is_chain(chain) && number > 0 && audit_entry(chain, number) == name).then_some((chain, number))
+}
+
+/// `audit/<chain>/<f>-<digest>.zst`: the entries of a full folder in one file.
+pub(super) fn audit_bundle(chain: &str, folder: u64, digest: &Digest) -> String {
+    format!("{AUDIT}/{chain}/{folder}-{digest}.zst")
+}
+
+/// The chain, the folder and the digest in the name of a bundle of entries.
+pub(super) fn audit_bundle_parts(name: &str) -> Option<(&str, u64, Digest)> {
+    let (chain, file) = name.strip_prefix(AUDIT)?.strip_prefix('/')?.split_once('/')?;
+    let (folder, digest) = file.strip_suffix(".zst")?.split_once('-')?;
+    let (folder, digest) = (folder.parse().ok()?, digest.parse().ok()?);
+    (is_chain(chain) && audit_bundle(chain, folder, &digest) == name).then_some((chain, folder, digest))
+}
+
+/// Whether it has the form of the name of a chain: 16 lowercase hex digits.
+fn is_chain(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 /// Whether some file of a repository may have this name (docs/format.md, "Files"). A name of any other form has no meaning.
 pub(super) fn is_known(name: &str) -> bool {
     let is_digest = |text: &str| text.parse::<Digest>().is_ok_and(|digest| digest.to_string() == text);
@@ -216,6 +249,7 @@ pub(super) fn is_known(name: &str) -> bool {
         INDEXES | "configs" => content(".age"),
         TURNS => turn_number(name).is_some(),
         BUNDLES => bundle_parts(name).is_some(),
+        AUDIT => audit_parts(name).is_some() || audit_bundle_parts(name).is_some(),
         _ => false,
     }
 }
@@ -281,6 +315,15 @@ mod tests {
             ["epochs/1.json".to_owned(), format!("{}.sig", epoch(1, &digest)), epoch(1, &digest).to_uppercase()]
         {
             assert_eq!(epoch_parts(&other), None, "{other}");
+        }
+        let chain = "00112233445566ff";
+        for (number, folder) in [(1, 0), (64, 0), (65, 1)] {
+            assert_eq!(audit_entry(chain, number), format!("audit/{chain}/{folder}/{number}.entry"));
+            assert_eq!(audit_parts(&audit_entry(chain, number)), Some((chain, number)));
+        }
+        assert_eq!(audit_bundle_parts(&audit_bundle(chain, 7, &digest)), Some((chain, 7, digest)));
+        for other in ["audit/x/0/1.entry", "audit/00112233445566ff/1/1.entry", "audit/00112233445566FF/0/1.entry"] {
+            assert!(!is_known(other) && audit_parts(other).is_none(), "{other}");
         }
         assert_eq!(turn_number(&turn(12, 3)), Some(12));
         for other in

@@ -1,6 +1,8 @@
 //! The repository format, version 1 (docs/format.md): a folder of immutable files on a [`Storage`].
 
 mod attestation;
+mod audit;
+mod audit_trail;
 mod bundle;
 mod chain;
 mod check;
@@ -50,6 +52,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use attestation::{Attestation, Attestations, Finding};
+pub use audit::{AuditEntry, AuditHead, AuditRun, Note, Put, chain_of, random_chain};
+pub use audit_trail::{AuditAnchor, AuditChain, AuditTrail, VerifiedEntry, audit_anchors};
 pub use chain::Chain;
 pub use check::{CheckDepth, CheckOptions, CheckReport, History};
 pub use closing::ClosingList;
@@ -106,6 +110,8 @@ pub struct Repository {
     id: RepositoryId,
     /// Where this host remembers what it verified.
     memory: Option<PathBuf>,
+    /// The audit chain of the host that runs, and its head: what it signs carries it.
+    audited: Option<(String, AuditHead)>,
 }
 
 /// A sealed pack or index, ready to be stored.
@@ -194,7 +200,7 @@ impl Repository {
         if epoch.root != root.public() || epoch.version != FORMAT_VERSION || epoch.number != 1 {
             return Err(untrusted(&name, "not a first epoch signed by its own root"));
         }
-        let repository = Self { storage, id: epoch.repository, memory: None };
+        let repository = Self { storage, id: epoch.repository, memory: None, audited: None };
         let there = repository.storage.list(layout::EPOCHS).await?;
         if let Some(other) = there.iter().find(|entry| !entry.name.starts_with(&name)) {
             return Err(damaged(&other.name, "it is left from an interrupted creation"));
@@ -215,7 +221,7 @@ impl Repository {
     pub async fn open(storage: Storage) -> Result<Self, RepoError> {
         let identity = Identity::read(&storage).await?;
         let Some(identity) = identity else { return Err(RepoError::NotARepository(storage.address().to_owned())) };
-        Ok(Self { storage, id: identity.repository, memory: None })
+        Ok(Self { storage, id: identity.repository, memory: None, audited: None })
     }
 
     /// The same, for a host that remembers in a file what it verified: [`Self::recent_chain`] then reads only what is new.

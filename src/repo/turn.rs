@@ -107,6 +107,9 @@ impl Repository {
     ) -> Result<VerifiedManifest, RepoError> {
         let mut tip = tip.0.lock().await;
         let own_pass = manifest.full.sequence == 0;
+        if self.audited.is_some() {
+            manifest.tool = self.tool(&signer.public());
+        }
         let mut attempt = 1;
         while attempt <= MOST_TRIES {
             manifest.place(tip.next()?, tip.head.map(|head| head.manifest), own_pass);
@@ -308,7 +311,7 @@ mod tests {
         for name in files {
             storage.put_new(name, Bytes::new()).await.unwrap();
         }
-        let repository = Repository { storage, id: RepositoryId::from_bytes([1; 16]), memory: None };
+        let repository = Repository { storage, id: RepositoryId::from_bytes([1; 16]), memory: None, audited: None };
         for (number, expected) in [(1, &files[..3]), (64, &files[..3]), (65, &files[1..3]), (128, &files[1..3])] {
             let entries = repository.listed_from(number).await.unwrap();
             let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();

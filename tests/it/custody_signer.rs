@@ -196,7 +196,7 @@ async fn what_a_removed_host_writes_counts_nowhere() {
     assert_eq!(listed["pending"].as_array().unwrap().len(), 1, "{listed}");
     let there = names(&desk, "repository");
     desk.run("forget --keep-last 9 --yes").expect(4);
-    assert_eq!(names(&desk, "repository"), there, "nothing is removed while something is forged");
+    assert!(there.is_subset(&names(&desk, "repository")), "nothing is removed while something is forged");
     for name in made.iter().filter(|name| name.starts_with("snapshots")) {
         std::fs::remove_file(desk.path("repository").join(name)).unwrap();
     }
@@ -261,10 +261,15 @@ async fn a_host_with_the_trust_of_before_a_rotation_seals_nothing() {
     std::fs::write(desk.path("lifeboat.toml"), config).unwrap();
     let mut wire = Wire::connect_as(sandbox.address(), ACCOUNT, "eu-central-1").await;
     wire.ok("CreateSecret", json!({ "Name": "app/new", "SecretString": "new" })).await;
-    let there = files(&desk.path("repository"));
+    // But for the entry of the run itself.
+    let written = || {
+        let all = files(&desk.path("repository"));
+        all.into_iter().filter(|(path, _)| !path.to_string_lossy().contains("/audit/")).collect::<Vec<_>>()
+    };
+    let there = written();
     sandbox.control().reset_calls();
     desk.run("snapshot").expect(4).says("newer key");
-    assert!(files(&desk.path("repository")) == there, "nothing is sealed, and nothing written");
+    assert!(written() == there, "nothing is sealed, and nothing written");
     assert!(!sandbox.control().calls().iter().any(|(name, _)| name == "GetSecretValue"), "and no value is read");
     sandbox.shutdown().await;
 }

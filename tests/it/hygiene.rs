@@ -131,7 +131,8 @@ async fn what_gives_values_out_gives_them_where_it_says_and_nowhere_else() {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
         } else {
-            assert!(before.contains(&path), "{name} is new");
+            // Each run leaves an entry of the audit trail.
+            assert!(before.contains(&path) || name.starts_with("repository/audit/"), "{name} is new");
         }
     }
     sandbox.shutdown().await;

@@ -16,6 +16,7 @@ mod across_pipeline;
 mod alarms;
 mod architecture;
 mod asked;
+mod audit;
 mod aws_listing;
 mod aws_moto;
 mod aws_stub;

@@ -18,7 +18,7 @@ use crate::{
         output::plural,
         quorum::{self, ShareArgs},
         show::{SourceArg, Trusted},
-        streams,
+        streams, trail,
     },
     clock::{Clock, SystemClock, to_seconds},
     crypto::{self, Signer},
@@ -127,7 +127,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         (None, Ok(lines)) => {
             let lines = plural(lines, "line");
             context.output.note(&format!("stopped; the audit log has {lines}: {}", audit.display()));
-            let (_, is_whole) = keeper.keep(context, &audit).await;
+            let (stored, is_whole) = keeper.keep(context, &audit).await;
+            note(&audit, stored.as_deref());
             return Ok(if is_whole { Exit::Complete } else { Exit::Incomplete });
         }
         (Some(reason), _) => reason,
@@ -135,6 +136,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     Err(Failure::new(Exit::Failed, format!("the audit log cannot be written, so nothing is served: {reason}"))
         .hint("make room or use --audit FILE on another disk, start again, and give the grants again"))
+}
+
+/// What was served, for the audit trail: the log itself names applications and secrets, and is sealed.
+fn note(audit: &std::path::Path, stored: Option<&str>) {
+    stored.into_iter().for_each(trail::file);
+    if let Ok(report) = keep::read(audit) {
+        trail::count("applications", report.consumers.len() as u64);
+        trail::count("secrets_served", report.rotate.len() as u64);
+    }
 }
 
 /// What can be refused before anybody looks for a sheet.

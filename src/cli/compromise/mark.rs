@@ -11,7 +11,7 @@ use super::super::{
     history::{self, AcceptArgs},
     moment,
     output::plural,
-    quorum,
+    quorum, trail,
 };
 use crate::{
     app::Host,
@@ -87,6 +87,7 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     let _lock = host.lock(repository.id())?;
+    trail::begin(context, &repository, &trust);
     let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
     let judgement = judgement.accepting(&args.accept.accepted);
     // What is not certain is not marked by mistake, and not left out by mistake.
@@ -141,6 +142,10 @@ impl Desk<'_> {
             let readers = super::readers(self.trust, self.judgement, &self.index);
             let made = self.repository.put_tombstones(self.trust, &marked, &readers, self.now, &self.signer);
             records = made.await?;
+            for record in &records {
+                trail::file(record);
+            }
+            trail::count("versions_marked", marked.marks.len() as u64);
         }
         let value = json!({
             "records": records, "versions": found.marks.len(), "secrets": secrets, "already": found.already,
@@ -207,6 +212,7 @@ impl Desk<'_> {
         let versions = plural(found.versions, "version");
         quorum::confirm(&format!("Give {versions} back that {} marked as leaked?", found.by), yes).await?;
         let record = self.repository.undo_tombstone(self.trust, found, self.now, &self.signer).await?;
+        trail::file(&record);
         let value = json!({ "undone": found.file, "record": record, "versions": found.versions });
         self.context
             .output

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::{Context, Exit, Failure, output::plural, quorum},
+    super::{Context, Exit, Failure, output::plural, quorum, trail},
     Rotators, read_plan, view,
 };
 use crate::{
@@ -60,6 +60,12 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     if let Some(other) = args.only.iter().find(|name| !plan.secrets.iter().any(|item| item.name == **name)) {
         return Err(Failure::usage(format!("the plan has no secret {other}")).hint("`--json` lists its names"));
     }
+    if context.global.config.exists() {
+        let host = context.host()?;
+        trail::begin(context, &repository, &repository.trust(&host.anchor()?).await?);
+    } else {
+        context.output.note("this run leaves no audit entry: only a configured host signs one");
+    }
     let mut journal = Journal::beside(&args.plan, plan.digest())?;
     let mut rotators = Rotators::default();
     let mut progressed: Vec<Progressed> = Vec::new();
@@ -82,6 +88,9 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     let waiting = count(|fate| matches!(fate, Fate::Waits { .. }));
     let failed = count(|fate| matches!(fate, Fate::Failed { .. }));
     let done = progressed.len() as u64 - waiting - failed;
+    for (what, many) in [("rotated", done), ("waiting", waiting), ("failed", failed)] {
+        trail::count(what, many);
+    }
     let value = json!({
         "plan": plan.digest(), "secrets": progressed, "done": done, "waiting": waiting, "failed": failed,
         "complete": waiting + failed == 0,

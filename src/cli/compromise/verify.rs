@@ -8,6 +8,7 @@ use super::{
     super::{
         Context, Exit, Failure,
         history::{self, AcceptArgs},
+        trail,
     },
     Rotators, read_plan, readers, view,
 };
@@ -44,6 +45,7 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     let plan = read_plan(&args.plan, repository.id())?;
+    trail::begin(context, &repository, &trust);
     let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
     let judgement = judgement.accepting(&args.accept.accepted);
     judgement.for_copying()?;
@@ -70,6 +72,9 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     let report = serde_json::to_vec(&proof).expect("a report is plain data");
     let (readers, now) = (readers(&trust, &judgement, &index), to_seconds(SystemClock.now()));
     let file = repository.put_response(&trust, counts, &report, &readers, (now, &signer)).await?;
+    trail::file(&file);
+    trail::count("secrets", proof.secrets.len() as u64);
+    trail::count("proven", proven);
     let value = json!({ "record": file, "passed": proof.passed(), "proof": proof });
     context.output.result(&value, || view::proof(&proof, &file));
     Ok(if proof.passed() { Exit::Complete } else { Exit::Incomplete })

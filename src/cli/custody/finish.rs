@@ -12,6 +12,7 @@ use crate::{
         Context, Exit, Failure,
         copying::{Copied, copy_to},
         history::{AcceptArgs, Reach},
+        trail,
     },
     custody::{self, Kind, Pending},
     fsutil,
@@ -37,6 +38,8 @@ pub(super) async fn switch(
         context.output.warn(&format!("the proofs of the new sheets were not recorded: {}", error.message));
     }
     let (trust, copies) = (desk.repository.trust(&anchor).await?, &desk.host.config.copies);
+    trail::after_change(context, &trust);
+    trail::count("epochs", 1);
     if let Some(cut) = cut {
         let chain = desk.repository.chain(&trust).await?;
         chain

@@ -15,6 +15,7 @@ use crate::{
         made::Made,
         output::plural,
         quorum::{self, ShareArgs},
+        trail,
     },
     clock::{Clock, SystemClock, to_seconds},
     custody::{self, Ceremony, Held, Kind, Pending, Successor},
@@ -157,6 +158,7 @@ impl Desk {
         // What ran until the lock was free may have changed both.
         let host = context.host()?;
         let (repository, trust) = host.repository().await?;
+        trail::begin(context, &repository, &trust);
         let pending_path = host.pending_path(repository.id());
         Ok(Self { host, repository, trust, pending_path, _lock: lock })
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::reading;
 use crate::{
     app::Host,
-    cli::{Context, Exit, Failure},
+    cli::{Context, Exit, Failure, trail},
     clock::{Clock, SystemClock},
     custody::{self, Pending, SheetReport, SheetState},
     repo::{Epoch, Fault, Repository, Trust},
@@ -110,7 +110,10 @@ async fn record(context: &Context, known: &Known, report: &SheetReport) -> Resul
     let signer = host.signer()?;
     let (id, now) = (known.repository.id(), SystemClock.now());
     let attestation = custody::attestation(id, epoch.number, holder, now, finding, signer.public());
-    Ok(Some(known.repository.put_attestation(&attestation, &signer).await?))
+    trail::begin(context, &known.repository, trust);
+    let file = known.repository.put_attestation(&attestation, &signer).await?;
+    trail::file(&file);
+    Ok(Some(file))
 }
 
 fn text_of(origin: &str, report: &SheetReport, attestation: Option<&str>) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    super::{Context, Exit, Failure, history::CompareArgs, output::plural, show::SourceArg, watch::Watch},
+    super::{Context, Exit, Failure, history::CompareArgs, output::plural, show::SourceArg, trail, watch::Watch},
     place,
 };
 use crate::{
@@ -62,6 +62,7 @@ async fn clean(
     let from = place::from(context, host, file, isolation).await?;
     let to = place::to(host, file, isolation).await?;
     let _lock = host.drill_lock(from.repository.id())?;
+    trail::begin(context, &from.repository, &from.trust);
     let (signer, journal, index) = (host.signer()?, host.drill_journal(from.repository.id()), host.index_key()?);
     let watch = Watch::new(context.output.json);
     let remembered = place::remembered(context, host, &from, (&args.compare.compare, isolation)).await?;
@@ -92,6 +93,7 @@ async fn clean(
     let cleaned = Box::pin(drill::clean(&request, ready, Opener::Index(&index))).await;
     watch.done();
     let cleaned = cleaned?;
+    trail::count("destroyed", cleaned.removed);
     let undelivered = place::deliver(&from).await;
     for fault in &undelivered {
         context.output.warn(fault);

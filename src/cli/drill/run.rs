@@ -15,6 +15,7 @@ use super::{
         output::plural,
         quorum::{self, ShareArgs},
         show::SourceArg,
+        trail,
         watch::Watch,
     },
     place,
@@ -123,6 +124,7 @@ async fn prepare_and_hold(
     let from = place::from(context, host, file, isolation).await?;
     let to = place::to(host, file, isolation).await?;
     let _lock = host.drill_lock(from.repository.id())?;
+    trail::begin(context, &from.repository, &from.trust);
     let (signer, journal) = (host.signer()?, host.drill_journal(from.repository.id()));
     let watch = Watch::new(context.output.json);
     let remembered = place::remembered(context, host, &from, (&args.compare.compare, isolation)).await?;
@@ -162,6 +164,7 @@ async fn prepare_and_hold(
     watch.done();
     drop(opened);
     let outcome = outcome?;
+    note(&outcome.record, &outcome.stored);
     let undelivered = place::deliver(&from).await;
     let file_faults = reports(host, args, file, &outcome.record, &outcome.stored, &from.past);
     if let Some(sandbox) = to.sandbox {
@@ -327,6 +330,16 @@ fn announce(context: &Context, record: &Record, stored: &StoredDrill) {
     if record.result == Verdict::Void {
         context.output.note(&format!("drill {} proves nothing: a planted fault was not caught", stored.name));
     }
+}
+
+/// What it did, for the audit trail.
+fn note(record: &Record, stored: &StoredDrill) {
+    trail::snapshot(record.snapshot);
+    trail::target(&record.target);
+    trail::file(&format!("drills/{}.json", stored.name));
+    trail::count("secrets_restored", record.sample.restored);
+    trail::count("created", record.clean_up.created);
+    trail::count("destroyed", record.clean_up.destroyed);
 }
 
 fn exit(record: &Record) -> Exit {

@@ -14,7 +14,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{
-    super::{Context, Exit, Failure, output::plural},
+    super::{Context, Exit, Failure, output::plural, trail},
     CaseArg, FromArgs, doors, pairs_of, path,
 };
 use crate::{
@@ -92,6 +92,8 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
         plural(count, "variable"),
         text::line(&args.command[0].to_string_lossy())
     ));
+    // The values are given away now, and nothing of this process is left afterwards.
+    trail::finish(context.output, Exit::Complete).await;
     let failed = become_it(command, &args.command[0]);
     drop(held);
     failed

@@ -10,6 +10,7 @@ use super::{
     super::{
         Context, Exit, Failure,
         history::{self, About},
+        trail,
     },
     FromArgs, doors, no_field,
 };
@@ -66,6 +67,7 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
             return Err(history::or_forgotten(repository, trust, &found.snapshot, error.into()).await);
         }
     };
+    trail::count("secrets_opened", 1);
     let field = match &args.field {
         Some(pointer) => Some(
             glass::field(value.expose(), pointer)

@@ -17,6 +17,7 @@ use super::{
     moment,
     quorum::{self, Opened, ShareArgs},
     show::SourceArg,
+    trail,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -71,6 +72,7 @@ impl FromArgs {
         let reach = if matches!(moment, Moment::Newest) { Reach::Newest } else { Reach::Whole };
         let judgement = history::judge(context, &repository, &opened.trust, &self.compare, reach).await?;
         let estate = Estate::choose(&judgement, &opened.trust, &moment, self.source.source.as_ref())?;
+        estate.snapshots().iter().for_each(|chosen| trail::snapshot(chosen.manifest().snapshot));
         for closed in estate.closed() {
             context.output.warn(&format!(
                 "snapshot number {} of {} is sealed to the key of epoch {}, which these sheets do not hold",
@@ -117,7 +119,10 @@ impl Glass {
             wanted.push(Wanted::new(&each.record.secret, glass::current(&each.record)?));
         }
         match self.secrets().values(wanted).await {
-            Ok(values) => Ok(found.into_iter().zip(values).collect()),
+            Ok(values) => {
+                trail::count("secrets_opened", found.len() as u64);
+                Ok(found.into_iter().zip(values).collect())
+            }
             Err(error) => {
                 let mut failure = Failure::from(error);
                 for snapshot in self.estate.snapshots() {

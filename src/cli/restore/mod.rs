@@ -15,6 +15,7 @@ use super::{
     output::plural,
     quorum::{self, Opened},
     show::{self, Trusted},
+    trail,
     watch::Watch,
 };
 use crate::{
@@ -71,7 +72,10 @@ async fn restore_chosen(
     if let Some(file) = approved {
         file.agree(&plan)?;
     }
+    trail::snapshot(plan.snapshot);
+    trail::target(&plan.target);
     if args.only_plans() {
+        trail::plan();
         return show_plan(context, args, repository, options, (&plan, manifest));
     }
     let Trusted::Quorum(_, quorum) = opened else { return Err(Failure::usage("a restore needs a quorum")) };
@@ -294,6 +298,10 @@ async fn carry_out(
         Err(_) => Ok(Verification::default()),
     };
     watch.done();
+    if let Ok(execution) = &execution {
+        trail::count("writes", execution.done);
+        trail::count("failed", execution.failed.len() as u64);
+    }
     let (execution, verification) = (execution?, verification?);
     if let Some(path) = &args.arn_map {
         fsutil::write_with(path, Access::Private, Existing::Replace, |output| view::moved(&verification, output))?;

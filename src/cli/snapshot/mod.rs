@@ -15,6 +15,7 @@ use super::{
     copying::{Copied, copy_to},
     history::{self, AcceptArgs, Reach},
     output::plural,
+    trail,
     watch::Watch,
 };
 use crate::{
@@ -131,6 +132,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let host = context.host()?;
     let (repository, trust) = context.repository(&host).await?;
     let _lock = host.lock(repository.id())?;
+    trail::begin(context, &repository, &trust);
     let mut chosen = choose(&host, &args).await?;
     refuse_strange_drops(&args.drops, &chosen.found)?;
     let sealing = host.drill_sealing()?;
@@ -173,6 +175,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         tracing::warn!(%error, "no bundle of manifests was written");
     }
     let is_there = captured.iter().any(|one| one.outcome.is_ok());
+    note(&captured);
     let sections = if args.no_copy || !is_there { &[][..] } else { &host.config.copies };
     let copies = copy_to(context, &host, &repository, &trust, sections, &args.accept, (Reach::Newest, false)).await?;
     print::print(context, &captured, &chosen.estate.left_out, &copies, alone);
@@ -339,6 +342,18 @@ fn said(outcome: &Result<Report, Failure>) -> String {
             format!("snapshot {} (number {}), {secrets}", manifest.snapshot.short(), manifest.sequence)
         }
         Err(failure) => format!("NOT CAPTURED: {}", failure.message),
+    }
+}
+
+/// What was captured, for the audit trail.
+fn note(captured: &[Captured]) {
+    trail::count("sources", captured.len() as u64);
+    for report in captured.iter().filter_map(|one| one.outcome.as_ref().ok()) {
+        let manifest = report.manifest.manifest();
+        trail::snapshot(manifest.snapshot);
+        trail::count("secrets", manifest.counts.captured);
+        trail::count("secrets_unreadable", manifest.counts.unreadable);
+        trail::count("values_read", manifest.counts.values_read);
     }
 }
 

@@ -106,6 +106,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
     let chain = judgement.chain();
     let (newest, sources) = sources::newest(&host.config.sources, chain);
     let (sheets, sheet_faults) = sheets(&repository, &trust, now).await?;
+    let cut = cut_trail(context, &host, &repository).await?;
     Ok(Facts {
         repository: repository.id(),
         address: repository.storage().address().to_owned(),
@@ -115,7 +116,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         born: trust.born(),
         canaries: canaries(&host, &drills),
         snapshots: chain.count(),
-        history: judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().collect(),
+        history: judgement.faults().iter().filter(|fault| fault.severity().is_some()).cloned().chain(cut).collect(),
         drill_faults: drills.iter().filter_map(Past::as_fault).collect(),
         sheet_faults,
         pending: chain.pending().into_iter().map(|(each, count)| list::pending(&trust, each, count)).collect(),
@@ -138,6 +139,14 @@ fn drills_of(context: &Context, copies: &[CopyView]) -> Vec<StoredDrill> {
         }
     }
     copies.iter().flat_map(|copy| copy.drills.clone()).collect()
+}
+
+/// Whether the newest entry of this host's audit trail is gone: one request. `lifeboat audit verify` judges the whole trail.
+async fn cut_trail(context: &Context, host: &Host, repository: &Repository) -> Result<Option<Fault>, Failure> {
+    match host.audit_head(repository.id())? {
+        Some((chain, head, _)) if context.global.repo.is_none() => Ok(repository.cut_note(&chain, &head).await?),
+        _ => Ok(None),
+    }
 }
 
 fn running(host: &Host, repository: &Repository) -> Result<bool, Failure> {

@@ -98,7 +98,13 @@ impl Content {
                 .map(|control| row(format!("{} {}", control.framework, control.control), control.asks.clone()))
                 .collect(),
             review: vec!["Reviewed by", "Date", "Signature"],
-            footer: format!("Drill {} of repository {}, {}", record.drill, record.repository, record.tool),
+            footer: format!(
+                "Drill {} of repository {}, {}",
+                record.drill,
+                record.repository,
+                // Without the head of the audit trail.
+                record.tool.split(" (").next().unwrap_or_default()
+            ),
         }
     }
 }
