@@ -1,5 +1,6 @@
 //! The command line: arguments, printing, prompts, exit codes. One file per subcommand.
 
+mod access;
 mod alarms;
 mod break_glass;
 mod check;
@@ -153,6 +154,7 @@ enum Command {
     BreakGlass(break_glass::Args),
     Runbook(runbook::Args),
     Alarms(alarms::Args),
+    Access(access::Args),
     Words(words::Args),
     Custody(custody::Args),
     Host(Box<host::Args>),
@@ -398,6 +400,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::BreakGlass(args) => break_glass::run(&context, args).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Alarms(args) => alarms::run(&context, args).await,
+        Command::Access(args) => Box::pin(access::run(&context, args)).await,
         Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Host(args) => Box::pin(host::run(&context, *args)).await,

@@ -1,5 +1,6 @@
 //! Where secrets live: two traits, so that a snapshot cannot write.
 
+mod access;
 mod alarms;
 pub mod aws;
 #[cfg(feature = "azure")]
@@ -34,6 +35,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 
 pub use self::{
+    access::{AccessLog, Asked, Entry, Event, Named, Reach, Reader, ReaderKind, Reading, Sink},
     alarms::{AlarmFormat, BadAlarm, Watched},
     carried::Carried,
     expand::{Expanded, LeftOut, Members, Part, Reached, Unreached},

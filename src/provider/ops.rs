@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use super::{
-    Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Incident, NoIncident, ProviderError,
-    Rotator, Watched,
+    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Incident, NoIncident,
+    ProviderError, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},
@@ -26,6 +26,8 @@ pub enum Role {
     Restore,
     /// Write a sandbox and clean it up.
     Drill,
+    /// Read the trail of who read what, and no value.
+    Access,
 }
 
 /// What a finding says.
@@ -88,6 +90,10 @@ pub struct PolicyRequest<'a> {
     pub promotion: bool,
     /// Also changes of what is there.
     pub replace: bool,
+    /// Only for sessions with a second factor.
+    pub mfa: bool,
+    /// Only through this endpoint of a private network.
+    pub vpc_endpoint: Option<&'a str>,
 }
 
 /// What a host takes to enter its sources.
@@ -115,6 +121,14 @@ pub enum NoPolicy {
         /// What to do instead.
         remedy: &'static str,
     },
+}
+
+impl NoPolicy {
+    /// Where Lifeboat reads no trail, there is nothing to be allowed.
+    pub(super) fn no_trail(address: &Address) -> Self {
+        let sentence = format!("Lifeboat cannot read the audit trail of {address}");
+        Self::None { sentence, remedy: "look at the audit log of the provider itself" }
+    }
 }
 
 /// What belongs to a kind beside secrets.
@@ -180,6 +194,11 @@ pub trait Ops: Send + Sync {
     fn known_readers(&self, secret: &Secret) -> Vec<String> {
         let _ = secret;
         Vec::new()
+    }
+
+    /// The provider's own record of who read what; `None` where Lifeboat cannot read it.
+    fn access_log(&self) -> Option<&'static dyn AccessLog> {
+        None
     }
 
     /// What the kind knows about answering a compromise.

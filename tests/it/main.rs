@@ -8,6 +8,7 @@
     reason = "a test ends at the first surprise and says what it saw"
 )]
 
+mod access;
 mod across;
 mod across_estates;
 mod across_matrix;

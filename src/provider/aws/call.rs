@@ -53,6 +53,7 @@ pub(super) enum Operation {
     DescribeKey,
     GetCallerIdentity,
     ListAccounts,
+    LookupEvents,
 }
 
 impl Operation {
@@ -81,6 +82,7 @@ impl Operation {
             Self::DescribeKey => "DescribeKey",
             Self::GetCallerIdentity => "GetCallerIdentity",
             Self::ListAccounts => "ListAccounts",
+            Self::LookupEvents => "LookupEvents",
         }
     }
 
@@ -112,6 +114,7 @@ impl Operation {
             Self::DescribeKey => Bucket::Key,
             Self::GetCallerIdentity => Bucket::Identity,
             Self::ListAccounts => Bucket::Organization,
+            Self::LookupEvents => Bucket::Trail,
         }
     }
 }

@@ -49,6 +49,10 @@ pub(super) const KMS: Service = Service { id: "KMS", name: "kms", prefix: "Trent
 pub(super) const ORGANIZATIONS: Service =
     Service { id: "Organizations", name: "organizations", prefix: "AWSOrganizationsV20161128" };
 
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/>
+pub(super) const CLOUDTRAIL: Service =
+    Service { id: "CloudTrail", name: "cloudtrail", prefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101" };
+
 /// An operation, ready to be sent as often as wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Direct(Invocation<Json, Json, ErrorMetadata>);

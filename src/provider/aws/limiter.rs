@@ -32,10 +32,11 @@ pub(super) enum Bucket {
     Key,
     Identity,
     Organization,
+    Trail,
 }
 
 impl Bucket {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Describe,
         Self::Value,
         Self::List,
@@ -50,6 +51,7 @@ impl Bucket {
         Self::Key,
         Self::Identity,
         Self::Organization,
+        Self::Trail,
     ];
 
     /// Calls per second.
@@ -60,6 +62,7 @@ impl Bucket {
             Self::List | Self::Key | Self::Identity => 100.0,
             // AWS publishes no rate for it; 20 accounts a page leave room for any organization.
             Self::Organization => 5.0,
+            Self::Trail => 2.0,
             Self::VersionIds
             | Self::Policy
             | Self::Write

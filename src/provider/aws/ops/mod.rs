@@ -4,6 +4,7 @@ pub mod alarms;
 mod incident;
 mod policy;
 mod rights;
+mod trail;
 
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use futures::TryStreamExt as _;
 
 use self::{
     incident::AwsIncident,
-    policy::{Grant, policy, sources_policy},
+    policy::{Grant, condition, policy, sources_policy},
     rights::{Allowed, Permission},
+    trail::Trail,
 };
 use super::{Aws, AwsSettings, kind::settings};
 use crate::{
@@ -21,8 +23,8 @@ use crate::{
     model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Incident, Kind as _, NoPolicy, Ops,
-        PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
+        AccessLog, AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Incident, Kind as _, NoPolicy,
+        Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
     },
     text,
 };
@@ -39,6 +41,10 @@ pub struct AwsOps;
 impl Ops for AwsOps {
     fn incident(&self) -> &'static dyn Incident {
         &AwsIncident
+    }
+
+    fn access_log(&self) -> Option<&'static dyn AccessLog> {
+        Some(&Trail)
     }
 
     async fn rotator(&self, place: &Place) -> Result<Option<Arc<dyn Rotator>>, ProviderError> {
@@ -83,7 +89,9 @@ impl Ops for AwsOps {
             promotion: request.promotion,
             replace: request.replace,
         };
-        Ok(page(&policy(request.role, &grant)))
+        let mut policy = policy(request.role, &grant);
+        condition(&mut policy, request.mfa, request.vpc_endpoint);
+        Ok(page(&policy))
     }
 
     fn entry_policy(&self, entries: &Entries<'_>) -> Option<String> {

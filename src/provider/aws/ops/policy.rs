@@ -64,10 +64,14 @@ pub fn policy(role: Role, grant: &Grant) -> Json {
     let mut statements = vec![json!({
         "Sid": "Enumerate", "Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*",
     })];
+    if role == Role::Access {
+        statements = access(grant);
+    }
     match role {
         Role::Backup => statements.extend(backup(grant)),
         Role::Restore => statements.extend(restore(grant)),
         Role::Drill => statements.extend(drill(grant)),
+        Role::Access => {}
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
@@ -83,6 +87,41 @@ pub fn sources_policy(roles: &[String], organization: bool) -> Json {
         }));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// The trail alone. LookupEvents takes no resource, and gives the events of the region that is asked:
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudtrail.html>.
+fn access(grant: &Grant) -> Vec<Json> {
+    vec![
+        json!({ "Sid": "ReadTheTrail", "Effect": "Allow", "Action": "cloudtrail:LookupEvents", "Resource": "*",
+            "Condition": { "StringEquals": { "aws:RequestedRegion": grant.region } } }),
+        json!({ "Sid": "NeverChangeTheTrail", "Effect": "Deny", "Resource": "*",
+            "Action": ["cloudtrail:Delete*", "cloudtrail:Stop*", "cloudtrail:Update*", "cloudtrail:Put*"] }),
+    ]
+}
+
+/// Adds what every session must have. What other services do on behalf of the caller (keys, functions) does not come through the
+/// caller's network, so that its statements stay as they are.
+pub fn condition(policy: &mut Json, mfa: bool, vpc_endpoint: Option<&str>) {
+    let statements = policy["Statement"].as_array_mut().into_iter().flatten();
+    for statement in statements.filter(|it| it["Effect"] == "Allow" && is_called_directly(&it["Action"])) {
+        if mfa {
+            statement["Condition"]["Bool"]["aws:MultiFactorAuthPresent"] = "true".into();
+        }
+        if let Some(endpoint) = vpc_endpoint {
+            statement["Condition"]["StringEquals"]["aws:SourceVpce"] = endpoint.into();
+        }
+    }
+}
+
+fn is_called_directly(actions: &Json) -> bool {
+    let is_direct = |action: &Json| {
+        action.as_str().is_some_and(|action| action.starts_with("secretsmanager:") || action.starts_with("cloudtrail:"))
+    };
+    match actions {
+        Json::Array(actions) => actions.iter().all(is_direct),
+        action => is_direct(action),
+    }
 }
 
 fn backup(grant: &Grant) -> Vec<Json> {
