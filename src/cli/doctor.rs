@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, requires = "to")]
     drill: bool,
     /// Print the least IAM policy for this and stop
-    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill", "access"]))]
+    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill", "access", "consumers"]))]
     policy: Option<String>,
     /// The account of the policy (default: the configured one, or that of the credentials)
     #[arg(long, value_name = "ID")]
@@ -70,9 +70,9 @@ pub struct Args {
     /// In the policy: only for sessions with MFA, for a role that people take
     #[arg(long, requires = "policy")]
     mfa: bool,
-    /// In the policy: only through this VPC endpoint
-    #[arg(long, value_name = "VPCE-ID", requires = "policy")]
-    vpc_endpoint: Option<String>,
+    /// In the policy: only through this VPC endpoint (repeat: each service has an endpoint of its own)
+    #[arg(long = "vpc-endpoint", value_name = "VPCE-ID", requires = "policy")]
+    vpc_endpoints: Vec<String>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {

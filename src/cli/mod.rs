@@ -5,6 +5,7 @@ mod alarms;
 mod break_glass;
 mod check;
 mod compromise;
+mod consumers;
 mod copy;
 mod copying;
 mod custody;
@@ -155,6 +156,7 @@ enum Command {
     Runbook(runbook::Args),
     Alarms(alarms::Args),
     Access(access::Args),
+    Consumers(consumers::Args),
     Words(words::Args),
     Custody(custody::Args),
     Host(Box<host::Args>),
@@ -400,6 +402,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::BreakGlass(args) => break_glass::run(&context, args).await,
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Alarms(args) => alarms::run(&context, args).await,
+        Command::Consumers(args) => Box::pin(consumers::run(&context, args)).await,
         Command::Access(args) => Box::pin(access::run(&context, args)).await,
         Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,

@@ -7,6 +7,7 @@ pub mod aws;
 pub mod azure;
 mod carried;
 pub mod codec;
+mod consumers;
 #[cfg(all(unix, feature = "dotenv"))]
 pub mod dotenv;
 #[cfg(any(feature = "vault", feature = "gcp", feature = "azure"))]
@@ -38,6 +39,7 @@ pub use self::{
     access::{AccessLog, Asked, Entry, Event, Named, Reach, Reader, ReaderKind, Reading, Sink},
     alarms::{AlarmFormat, BadAlarm, Watched},
     carried::Carried,
+    consumers::{Consumer, ConsumerFinder, Fixes, Follows, Looked, Surveyed},
     expand::{Expanded, LeftOut, Members, Part, Reached, Unreached},
     held::Held,
     incident::{Advice, Incident, NoIncident, Rotator, Way, incident, rotator},

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use super::{
-    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Incident, NoIncident,
-    ProviderError, Rotator, Watched,
+    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, Incident,
+    NoIncident, ProviderError, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},
@@ -28,6 +28,8 @@ pub enum Role {
     Drill,
     /// Read the trail of who read what, and no value.
     Access,
+    /// The same, and look for whoever uses secrets.
+    Consumers,
 }
 
 /// What a finding says.
@@ -92,8 +94,8 @@ pub struct PolicyRequest<'a> {
     pub replace: bool,
     /// Only for sessions with a second factor.
     pub mfa: bool,
-    /// Only through this endpoint of a private network.
-    pub vpc_endpoint: Option<&'a str>,
+    /// Only through these endpoints of a private network; empty for every way.
+    pub vpc_endpoints: &'a [String],
 }
 
 /// What a host takes to enter its sources.
@@ -198,6 +200,11 @@ pub trait Ops: Send + Sync {
 
     /// The provider's own record of who read what; `None` where Lifeboat cannot read it.
     fn access_log(&self) -> Option<&'static dyn AccessLog> {
+        None
+    }
+
+    /// What finds out who uses secrets; `None` where the kind has nothing of the sort.
+    fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
         None
     }
 

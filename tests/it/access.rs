@@ -366,3 +366,39 @@ fn a_trail_that_nobody_here_wrote_names_its_readers() {
     assert_eq!(report["unread"], Json::Null);
     assert!(readers.iter().all(|row| row["kind"] == "user"), "{report}");
 }
+
+#[test]
+fn the_printed_policy_is_enough_and_a_backup_alone_may_not_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let ministack = Ministack::start_with_trail(folder.path());
+    let desk = Desk::new(&ministack.endpoint, "test");
+    desk.init();
+    let mut users = Vec::new();
+    for role in ["backup", "access", "consumers"] {
+        let policy = desk.run(&format!("doctor --account 000000000000 --policy {role}")).expect(0).out;
+        std::fs::write(desk.path(role), policy).unwrap();
+        users.push(format!("{role}={role}"));
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/iam_user.py");
+    let mut command = desk.command(crate::servers::program("python"));
+    command.arg("-B").arg(script).args([ministack.endpoint.as_str(), REGION]).args(&users);
+    let keys: Json = serde_json::from_str(&desk.finish(&mut command).expect(0).out).unwrap();
+    let run = |user: &str, words: &str| {
+        desk.run_with(keys[user][0].as_str().unwrap(), keys[user][1].as_str().unwrap(), words)
+    };
+    run("backup", "snapshot").expect(0);
+    let now = jiff::Timestamp::now().to_string();
+    let report = format!("access report --json --month {}", &now[..7]);
+    let coverage = |ran: &Ran| ran.json()["reports"][0]["coverage"][0].clone();
+    // The server writes nothing down of such users, so that the answer is empty; but it is an answer.
+    let seen = run("access", &report).expect(3);
+    assert!(seen.err.contains("no reading at all was given") && !seen.err.contains("Denied"), "{}", seen.err);
+    let denied = run("backup", &report).expect(3);
+    assert_eq!(coverage(&denied)["covered"], "unknown", "{}", denied.out);
+    assert!(denied.err.contains("AccessDenied"), "{}", denied.err);
+    assert!(run("access", "snapshot").code != Some(0), "it reads no secret");
+
+    let whole = run("consumers", "consumers --json --no-store");
+    assert_eq!(whole.json()["whole"], true, "{}", whole.out);
+    assert_eq!(run("access", "consumers --json --no-store").expect(3).json()["whole"], false);
+}

@@ -35,6 +35,7 @@ mod command;
 mod complete;
 mod compromise;
 mod conformance;
+mod consumers;
 mod custody_cli;
 mod custody_crash;
 mod custody_init;

@@ -54,6 +54,13 @@ pub(super) enum Operation {
     GetCallerIdentity,
     ListAccounts,
     LookupEvents,
+    ListTaskDefinitionFamilies,
+    DescribeTaskDefinition,
+    ListClusters,
+    ListServices,
+    DescribeServices,
+    ListFunctions,
+    GetKeyPolicy,
 }
 
 impl Operation {
@@ -83,6 +90,13 @@ impl Operation {
             Self::GetCallerIdentity => "GetCallerIdentity",
             Self::ListAccounts => "ListAccounts",
             Self::LookupEvents => "LookupEvents",
+            Self::ListTaskDefinitionFamilies => "ListTaskDefinitionFamilies",
+            Self::DescribeTaskDefinition => "DescribeTaskDefinition",
+            Self::ListClusters => "ListClusters",
+            Self::ListServices => "ListServices",
+            Self::DescribeServices => "DescribeServices",
+            Self::ListFunctions => "ListFunctions",
+            Self::GetKeyPolicy => "GetKeyPolicy",
         }
     }
 
@@ -115,6 +129,13 @@ impl Operation {
             Self::GetCallerIdentity => Bucket::Identity,
             Self::ListAccounts => Bucket::Organization,
             Self::LookupEvents => Bucket::Trail,
+            Self::ListTaskDefinitionFamilies
+            | Self::DescribeTaskDefinition
+            | Self::ListClusters
+            | Self::ListServices
+            | Self::DescribeServices
+            | Self::ListFunctions
+            | Self::GetKeyPolicy => Bucket::Consumer,
         }
     }
 }

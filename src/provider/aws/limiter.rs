@@ -33,10 +33,11 @@ pub(super) enum Bucket {
     Identity,
     Organization,
     Trail,
+    Consumer,
 }
 
 impl Bucket {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Describe,
         Self::Value,
         Self::List,
@@ -52,6 +53,7 @@ impl Bucket {
         Self::Identity,
         Self::Organization,
         Self::Trail,
+        Self::Consumer,
     ];
 
     /// Calls per second.
@@ -63,6 +65,8 @@ impl Bucket {
             // AWS publishes no rate for it; 20 accounts a page leave room for any organization.
             Self::Organization => 5.0,
             Self::Trail => 2.0,
+            // The lowest of ECS, Lambda and KMS, whose quotas deployments need too.
+            Self::Consumer => 10.0,
             Self::VersionIds
             | Self::Policy
             | Self::Write

@@ -17,7 +17,7 @@ impl Ops for AzureOps {
 
     async fn policy(&self, request: &PolicyRequest<'_>) -> Result<String, NoPolicy> {
         let address = understood(request.address).map_err(crate::provider::BadAddress::from)?;
-        if request.role == Role::Access {
+        if matches!(request.role, Role::Access | Role::Consumers) {
             return Err(NoPolicy::no_trail(request.address));
         }
         Ok(role::definition(&address, request.role))

@@ -1,6 +1,7 @@
 //! What belongs to AWS beside secrets: IAM policies, rights, the clock, signing in, advice.
 
 pub mod alarms;
+mod consumers;
 mod incident;
 mod policy;
 mod rights;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use self::{
+    consumers::Finder,
     incident::AwsIncident,
     policy::{Grant, condition, policy, sources_policy},
     rights::{Allowed, Permission},
@@ -23,8 +25,8 @@ use crate::{
     model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AccessLog, AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Incident, Kind as _, NoPolicy,
-        Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
+        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, Exam, Finding, Incident,
+        Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
     },
     text,
 };
@@ -90,7 +92,7 @@ impl Ops for AwsOps {
             replace: request.replace,
         };
         let mut policy = policy(request.role, &grant);
-        condition(&mut policy, request.mfa, request.vpc_endpoint);
+        condition(&mut policy, request.mfa, request.vpc_endpoints);
         Ok(page(&policy))
     }
 
@@ -106,6 +108,10 @@ impl Ops for AwsOps {
 
     fn alarms(&self, watched: &Watched, format: AlarmFormat) -> Option<Result<String, BadAlarm>> {
         Some(alarms::alarms(watched, format))
+    }
+
+    fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
+        Some(&Finder)
     }
 
     /// Alone roles are seen in a session: an account or everybody would be no stranger's name.
