@@ -21,7 +21,7 @@ use crate::{
     config::SourceSection,
     crypto::{IndexKey, Opener},
     model::{Place, PlaceFilter, Secret},
-    provider::{self, AccessLog, Asked, ConsumerFinder, Entry, Kind, Looked, Surveyed},
+    provider::{self, AccessLog, Asked, ConsumerFinder, Entry, Kind, Looked, Ops, Surveyed},
     repo::{ConsumerMap, Judgement, Repository, Trust},
     text,
 };
@@ -118,7 +118,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     async fn place(&self, place: &Place, secrets: &[Secret]) -> Vec<Line> {
-        let ops = provider::kind(&place.provider).map(Kind::ops).unwrap_or(&provider::NO_OPS);
+        let ops: &dyn Ops = provider::kind(&place.provider).map_or(&provider::NO_OPS, Kind::ops);
         let (log, finder) = (ops.access_log(), ops.consumers());
         let mut uses = Uses::new(place.clone(), secrets, log);
         let unknown = |what: &str, reason: String| Looked { what: what.into(), count: None, reason: Some(reason) };

@@ -246,7 +246,7 @@ fn ask(desk: &Desk, trail: &Stub, more: &str) -> Ran {
     desk.finish(command.args(words.split_whitespace()))
 }
 
-fn page(events: &[Json], token: Option<String>) -> Reply {
+fn page(events: &[Json], token: Option<&str>) -> Reply {
     let events: Vec<Json> = events.iter().map(|event| json!({ "CloudTrailEvent": event.to_string() })).collect();
     Reply::Ok(json!({ "Events": events, "NextToken": token }))
 }
@@ -264,8 +264,8 @@ async fn the_history_is_asked_page_by_page_and_half_of_it_is_said() {
             return page(&[], None);
         }
         match body["NextToken"].as_str() {
-            None => page(&[reading("1", &now.0, OTHER, "app/two")], Some("two".into())),
-            Some("two") => page(&[], Some("three".into())),
+            None => page(&[reading("1", &now.0, OTHER, "app/two")], Some("two")),
+            Some("two") => page(&[], Some("three")),
             _ => page(&[reading("2", &now.1, BACKUP, "app/one"), json!({ "eventTime": 7 })], None),
         }
     })
@@ -279,7 +279,7 @@ async fn the_history_is_asked_page_by_page_and_half_of_it_is_said() {
 
     // A page that names itself, pages without end that bring nothing, and events without end.
     let newest = in_month.clone();
-    let itself = Stub::start(move |_, _| page(&[reading("1", &newest, OTHER, "app/two")], Some("again".into()))).await;
+    let itself = Stub::start(move |_, _| page(&[reading("1", &newest, OTHER, "app/two")], Some("again"))).await;
     let coverage = |ran: &Ran, at: usize| ran.json()["reports"][0]["coverage"][at].clone();
     let ran = ask(&desk, &itself, "").expect(3);
     assert_eq!((&coverage(&ran, 0)["covered"], &coverage(&ran, 1)["covered"]), (&json!("part"), &json!("unknown")));
@@ -289,7 +289,7 @@ async fn the_history_is_asked_page_by_page_and_half_of_it_is_said() {
     let (mut count, newest) = (0, in_month.clone());
     let idle = Stub::start(move |_, _| {
         count += 1;
-        page(&[reading("1", &newest, OTHER, "app/two")], Some(format!("t{count}")))
+        page(&[reading("1", &newest, OTHER, "app/two")], Some(&format!("t{count}")))
     })
     .await;
     assert!(ask(&desk, &idle, "").expect(3).err.contains("20 pages bring nothing new"));
@@ -297,7 +297,7 @@ async fn the_history_is_asked_page_by_page_and_half_of_it_is_said() {
     let mut count = 0;
     let endless = Stub::start(move |_, _| {
         count += 1;
-        page(&[reading(&count.to_string(), &in_month, OTHER, "app/two")], Some(format!("t{count}")))
+        page(&[reading(&count.to_string(), &in_month, OTHER, "app/two")], Some(&format!("t{count}")))
     })
     .await;
     assert!(ask(&desk, &endless, "--max-events 40").expect(3).err.contains("40 events are the most"));

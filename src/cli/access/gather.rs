@@ -22,7 +22,7 @@ use crate::{
     access::{Month, Rules, Span, Tally},
     app, fsutil,
     model::{Place, PlaceFilter},
-    provider::{self, AccessLog, Asked, Entry, Kind},
+    provider::{self, AccessLog, Asked, Entry, Kind, Ops},
     text,
 };
 
@@ -62,7 +62,7 @@ pub(super) async fn tallies(
         let chosen = history::find(&judgement, "latest", Some(&filter))?;
         let mut tally = Tally::new(place.clone(), month, rules.clone());
         if let Some(log) = log_of(place) {
-            let ops = provider::kind(&place.provider).map(Kind::ops).unwrap_or(&provider::NO_OPS);
+            let ops: &dyn Ops = provider::kind(&place.provider).map_or(&provider::NO_OPS, Kind::ops);
             let mut records = pin!(repository.record_stream(&chosen, trusted.opener(&chosen)?));
             while let Some(record) = records.try_next().await? {
                 let secret = &record.secret;
@@ -130,8 +130,8 @@ pub(super) async fn ask(
 }
 
 /// Reads exported files, away from what waits for signals.
-pub(super) async fn files(tallies: Vec<Tally>, paths: Vec<PathBuf>) -> Result<(Vec<Tally>, Gathered), Failure> {
-    let files = listed(&paths)?;
+pub(super) async fn files(tallies: Vec<Tally>, paths: &[PathBuf]) -> Result<(Vec<Tally>, Gathered), Failure> {
+    let files = listed(paths)?;
     if files.is_empty() {
         return Err(
             Failure::usage("no file of a trail is there").hint("use --log FILE: its name ends in .json or .json.gz")

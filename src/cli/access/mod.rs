@@ -90,7 +90,7 @@ async fn report(context: &Context, args: ReportArgs) -> Result<Exit, Failure> {
     let gathered = if args.log.is_empty() {
         gather::ask(context, &mut tallies, now, args.max_events).await?
     } else {
-        let (read, gathered) = gather::files(tallies, args.log.clone()).await?;
+        let (read, gathered) = gather::files(tallies, &args.log).await?;
         tallies = read;
         gathered
     };

@@ -1,9 +1,9 @@
 //! Who uses secrets of AWS: task definitions of ECS, environments of Lambda, and the policies of secrets and keys.
 //! Environments hold values of others: each answer is searched for references and dropped.
 
+mod asking;
 mod policy;
 mod reference;
-mod services;
 
 use async_trait::async_trait;
 
@@ -44,7 +44,7 @@ impl ConsumerFinder for Finder {
         let config = sdk_config(&settings).await?;
         let endpoint = settings.endpoint.clone();
         let aws = Aws::connect(settings).await?;
-        let asking = services::Asking { aws: &aws, config: &config, endpoint: endpoint.as_deref() };
+        let asking = asking::Asking { aws: &aws, config: &config, endpoint: endpoint.as_deref() };
         let known = reference::Known::of(surveyed.secrets);
         Ok(vec![
             asking.tasks(&known, sink).await,
