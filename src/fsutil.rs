@@ -308,6 +308,14 @@ pub fn open_at_once(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
+/// Opens a file to read it piece by piece.
+///
+/// # Errors
+/// The system's error, its message naming the path.
+pub fn open(path: &Path) -> io::Result<File> {
+    File::open(path).map_err(|error| at(path, &error))
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

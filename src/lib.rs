@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | arguments, printing, prompts, exit codes |
 //! | 4 | [`app`] | from configuration to objects |
-//! | 3 | [`audit`] [`snapshot`] [`restore`] [`drill`] [`custody`] [`compromise`] [`emulator`] [`glass`] [`serve`] [`status`] | use cases |
+//! | 3 | [`access`] [`audit`] [`snapshot`] [`restore`] [`drill`] [`custody`] [`compromise`] [`emulator`] [`glass`] [`serve`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`outward`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`cores`] [`dialect`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
@@ -17,6 +17,7 @@
 #[cfg(not(all(feature = "aws", feature = "s3")))]
 compile_error!("every build has a provider and a storage so far: add --features aws,s3");
 
+pub mod access;
 pub mod app;
 pub mod audit;
 pub mod cli;

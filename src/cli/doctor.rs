@@ -29,6 +29,7 @@ Examples:
   AWS_PROFILE=sandbox lifeboat doctor --to aws:eu-west-1 --drill --name-prefix drill/
   lifeboat doctor --policy backup > backup-host.json
   lifeboat doctor --policy sources
+  lifeboat doctor --policy access --mfa
   lifeboat doctor --policy restore --to aws:eu-west-1 --rotation
   lifeboat doctor --policy drill --to aws:eu-west-1 --account 222222222222 \\
       --name-prefix drill/
@@ -43,7 +44,7 @@ pub struct Args {
     #[arg(long, requires = "to")]
     drill: bool,
     /// Print the least IAM policy for this and stop
-    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill"]))]
+    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill", "access", "consumers"]))]
     policy: Option<String>,
     /// The account of the policy (default: the configured one, or that of the credentials)
     #[arg(long, value_name = "ID")]
@@ -66,6 +67,12 @@ pub struct Args {
     /// Also allow `restore --on-conflict replace` and `--on-scheduled undelete`
     #[arg(long)]
     replace: bool,
+    /// In the policy: only for sessions with MFA, for a role that people take
+    #[arg(long, requires = "policy")]
+    mfa: bool,
+    /// In the policy: only through this VPC endpoint (repeat: each service has an endpoint of its own)
+    #[arg(long = "vpc-endpoint", value_name = "VPCE-ID", requires = "policy")]
+    vpc_endpoints: Vec<String>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {

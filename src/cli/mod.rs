@@ -1,10 +1,12 @@
 //! The command line: arguments, printing, prompts, exit codes. One file per subcommand.
 
+mod access;
 mod alarms;
 mod audit;
 mod break_glass;
 mod check;
 mod compromise;
+mod consumers;
 mod copy;
 mod copying;
 mod custody;
@@ -156,6 +158,8 @@ enum Command {
     Runbook(runbook::Args),
     Alarms(alarms::Args),
     Audit(audit::Args),
+    Access(access::Args),
+    Consumers(consumers::Args),
     Words(words::Args),
     Custody(custody::Args),
     Host(Box<host::Args>),
@@ -404,6 +408,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Runbook(args) => runbook::run(&context, args).await,
         Command::Alarms(args) => alarms::run(&context, args).await,
         Command::Audit(args) => audit::run(&context, args).await,
+        Command::Consumers(args) => Box::pin(consumers::run(&context, args)).await,
+        Command::Access(args) => Box::pin(access::run(&context, args)).await,
         Command::Words(args) => words::run(&context, args).await,
         Command::Custody(args) => custody::run(&context, args).await,
         Command::Host(args) => Box::pin(host::run(&context, *args)).await,

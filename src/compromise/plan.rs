@@ -164,6 +164,14 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Adds those who are known to use each secret, from outside of its record.
+    pub fn consumed_by(&mut self, consumers: impl Fn(&Place, &str) -> Vec<String>) {
+        for item in &mut self.secrets {
+            let known = consumers(&item.place, &item.name);
+            item.consumers.extend(known.into_iter().filter(|one| !one.is_empty()));
+        }
+    }
+
     /// The bytes of its file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).expect("a plan is plain data");

@@ -1,11 +1,13 @@
 //! Where secrets live: two traits, so that a snapshot cannot write.
 
+mod access;
 mod alarms;
 pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
 mod carried;
 pub mod codec;
+mod consumers;
 #[cfg(all(unix, feature = "dotenv"))]
 pub mod dotenv;
 #[cfg(any(feature = "vault", feature = "gcp", feature = "azure"))]
@@ -34,8 +36,10 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 
 pub use self::{
+    access::{AccessLog, Asked, Entry, Event, Named, Reach, Reader, ReaderKind, Reading, Sink},
     alarms::{AlarmFormat, BadAlarm, Watched},
     carried::Carried,
+    consumers::{Consumer, ConsumerFinder, Fixes, Follows, Looked, Surveyed},
     expand::{Expanded, LeftOut, Members, Part, Reached, Unreached},
     held::Held,
     incident::{Advice, Incident, NoIncident, Rotator, Way, incident, rotator},

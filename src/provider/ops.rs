@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use super::{
-    Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Incident, NoIncident, ProviderError,
-    Rotator, Watched,
+    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, Incident,
+    NoIncident, ProviderError, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},
@@ -26,6 +26,10 @@ pub enum Role {
     Restore,
     /// Write a sandbox and clean it up.
     Drill,
+    /// Read the trail of who read what, and no value.
+    Access,
+    /// The same, and look for whoever uses secrets.
+    Consumers,
 }
 
 /// What a finding says.
@@ -88,6 +92,10 @@ pub struct PolicyRequest<'a> {
     pub promotion: bool,
     /// Also changes of what is there.
     pub replace: bool,
+    /// Only for sessions with a second factor.
+    pub mfa: bool,
+    /// Only through these endpoints of a private network; empty for every way.
+    pub vpc_endpoints: &'a [String],
 }
 
 /// What a host takes to enter its sources.
@@ -115,6 +123,14 @@ pub enum NoPolicy {
         /// What to do instead.
         remedy: &'static str,
     },
+}
+
+impl NoPolicy {
+    /// Where Lifeboat reads no trail, there is nothing to be allowed.
+    pub(super) fn no_trail(address: &Address) -> Self {
+        let sentence = format!("Lifeboat cannot read the audit trail of {address}");
+        Self::None { sentence, remedy: "look at the audit log of the provider itself" }
+    }
 }
 
 /// What belongs to a kind beside secrets.
@@ -180,6 +196,16 @@ pub trait Ops: Send + Sync {
     fn known_readers(&self, secret: &Secret) -> Vec<String> {
         let _ = secret;
         Vec::new()
+    }
+
+    /// The provider's own record of who read what; `None` where Lifeboat cannot read it.
+    fn access_log(&self) -> Option<&'static dyn AccessLog> {
+        None
+    }
+
+    /// What finds out who uses secrets; `None` where the kind has nothing of the sort.
+    fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
+        None
     }
 
     /// What the kind knows about answering a compromise.

@@ -8,8 +8,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    AcceptedFault, AllowedSigner, Chain, Fault, FaultKind, Forgotten, ForgottenBy, Manifest, Remembered, RepoError,
-    Repository, Response, Severity, Tip, Tombstone, Trust, VerifiedManifest, VerifiedRecord, layout,
+    AcceptedFault, AllowedSigner, Chain, ConsumerMap, Fault, FaultKind, Forgotten, ForgottenBy, Manifest, Remembered,
+    RepoError, Repository, Response, Severity, Tip, Tombstone, Trust, VerifiedManifest, VerifiedRecord, consumer_map,
+    layout,
     record::{Halt, LaterRecords},
     retention::trusted,
     tombstone::Tombstones,
@@ -268,6 +269,11 @@ impl Judgement {
     /// Reports of answers to a compromise, oldest first.
     pub fn responses(&self) -> &[Response] {
         &self.later.responses
+    }
+
+    /// The newest map of consumers that is there whole.
+    pub fn consumer_map(&self) -> Option<ConsumerMap> {
+        consumer_map::newest(&self.later.maps)
     }
 
     /// Tombstones in force: versions that are known to be leaked.

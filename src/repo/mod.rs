@@ -7,6 +7,7 @@ mod bundle;
 mod chain;
 mod check;
 mod closing;
+mod consumer_map;
 mod content;
 mod copy;
 mod deep;
@@ -57,6 +58,7 @@ pub use audit_trail::{AuditAnchor, AuditChain, AuditTrail, VerifiedEntry, audit_
 pub use chain::Chain;
 pub use check::{CheckDepth, CheckOptions, CheckReport, History};
 pub use closing::ClosingList;
+pub use consumer_map::ConsumerMap;
 pub use content::StoredDrill;
 pub use copy::{CopyReport, copy, copy_known, copy_with, who_is_at};
 pub use epoch::{AllowedSigner, Custodian, Epoch, PreviousEpoch, StoredEpoch};

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Response, Signed, Tombstone, Trust, content::SignedFile,
+    FORMAT_VERSION, Fault, FaultKind, RepoError, Repository, Response, Signed, Tombstone, Trust,
+    consumer_map::{self, MapPart},
+    content::SignedFile,
     from_json, layout, response, tombstone, untrusted,
 };
 use crate::{
@@ -76,6 +78,8 @@ pub(super) struct LaterRecords {
     pub(super) tombstones: Vec<Tombstone>,
     /// Reports of answers to a compromise among them.
     pub(super) responses: Vec<Response>,
+    /// Parts of maps of consumers among them.
+    pub(super) maps: Vec<MapPart>,
     /// What is wrong with the others.
     pub(super) faults: Vec<Fault>,
     /// The files of those that count, undone and undoing ones included.
@@ -145,6 +149,7 @@ impl Repository {
             let signers = trust.epochs().iter().rev().flat_map(|epoch| &epoch.signers);
             let read = match each.record.kind.as_str() {
                 tombstone::KIND => Tombstone::read(&each, signers).map(|read| found.tombstones.extend(read)),
+                consumer_map::KIND => MapPart::read(&each).map(|read| found.maps.push(read)),
                 response::KIND => Response::read(&each).map(|read| found.responses.push(read)),
                 _ => {
                     found.in_force.push(each);

@@ -18,7 +18,7 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (6, &["main"]),
     (5, &["cli"]),
     (4, &["app"]),
-    (3, &["audit", "snapshot", "restore", "drill", "custody", "compromise", "emulator", "glass", "serve", "status"]),
+    (3, &["access", "audit", "snapshot", "restore", "drill", "custody", "compromise", "emulator", "glass", "serve", "status"]),
     (2, &["repo", "share"]),
     (1, &["provider", "storage", "outward", "crypto", "config", "scan", "paper"]),
     (0, &["model", "clock", "cores", "dialect", "fsutil", "isolation", "pixels", "progress", "text"]),

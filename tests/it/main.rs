@@ -8,6 +8,7 @@
     reason = "a test ends at the first surprise and says what it saw"
 )]
 
+mod access;
 mod across;
 mod across_doc;
 mod across_estates;
@@ -36,6 +37,7 @@ mod command;
 mod complete;
 mod compromise;
 mod conformance;
+mod consumers;
 mod custody_cli;
 mod custody_crash;
 mod custody_init;

@@ -254,8 +254,18 @@ pub struct Ministack {
 impl Ministack {
     /// Starts it and waits until it answers.
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "0")
+    }
+
+    /// Starts it with a CloudTrail that writes down every call.
+    pub fn start_with_trail(folder: &Path) -> Self {
+        Self::start_with(folder, "1")
+    }
+
+    fn start_with(folder: &Path, trail: &str) -> Self {
         let port = free_port();
         let mut command = Command::new(program("ministack"));
+        command.env("CLOUDTRAIL_RECORDING", trail);
         command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string()).env("AUTH", "true");
         command.env("IOT_MTLS_ENABLED", "0").env("S3_DATA_DIR", folder).current_dir(folder);
         let server = Server::start(&mut command, port);

@@ -48,7 +48,7 @@ fn patterns(scope: &[String]) -> Vec<String> {
 }
 
 /// Everybody who may ever read names that a record keeps sealed: all recovery keys, this host, and the keys of drills.
-fn readers(trust: &Trust, judgement: &Judgement, index: &IndexKey) -> Vec<Recipient> {
+pub(super) fn readers(trust: &Trust, judgement: &Judgement, index: &IndexKey) -> Vec<Recipient> {
     let recovery = trust.epochs().iter().rev().map(|epoch| epoch.recipient.clone());
     let newest = judgement.chain().newest().into_values();
     let seals = newest.flat_map(|found| &found.manifest().seals).map(|seal| seal.recipient.clone());

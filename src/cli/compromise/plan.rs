@@ -17,13 +17,14 @@ use super::{
     view,
 };
 use crate::{
+    access::{self, Line},
     clock::{Clock, SystemClock, to_seconds},
     compromise::{self, Asked, LeakedKey, PlanSource, Playbook, Subject},
     crypto::Opener,
     fsutil::{self, Access, Existing},
     glass::{self, Estate, Moment, Secrets},
     model::{OnLeaked, Record},
-    repo::{Chosen, Repository},
+    repo::{Chosen, Judgement, Repository},
 };
 
 /// Plan the answer: what to contain, to rotate in which order, to revoke, and where to look back
@@ -119,7 +120,10 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
         subjects.extend(look(&trusted, &chosen, &asked).await?);
     }
     let (id, now) = (repository.id(), to_seconds(SystemClock.now()));
-    let plan = compromise::make(id, &asked, sources, &subjects, &playbook, now)?;
+    let mut plan = compromise::make(id, &asked, sources, &subjects, &playbook, now)?;
+    if let Some(uses) = stored_uses(context, &trusted, &judgement) {
+        plan.consumed_by(|place, name| access::consumers_of(&uses, place, name));
+    }
     if let Some(path) = &args.out {
         fsutil::write_with(path, Access::Private, Existing::Keep, |output| output.write_all(&plan.to_bytes()))?;
     }
@@ -130,6 +134,22 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     }
     let complete = estate.closed().is_empty();
     Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+}
+
+/// The stored map of consumers, where it can be opened: without it the plan has what the policies say.
+fn stored_uses(context: &Context, trusted: &Trusted, judgement: &Judgement) -> Option<Vec<Line>> {
+    let map = judgement.consumer_map()?;
+    let opener = match trusted {
+        Trusted::Quorum(_, opened) => Opener::Recovery(&opened.key),
+        Trusted::Host(_, _, key) => Opener::Index(key.as_ref().as_ref()?),
+    };
+    match map.open(opener) {
+        Ok(lines) => Some(lines),
+        Err(error) => {
+            context.output.warn(&format!("the map of consumers of {} is not used: {error}", map.time));
+            None
+        }
+    }
 }
 
 fn playbook(args: &Args) -> Result<Playbook, Failure> {

@@ -12,19 +12,24 @@ pub(super) async fn print(context: &Context, args: &Args, wanted: &str) -> Resul
         "sources" => return print_entry(context),
         "backup" => Role::Backup,
         "restore" => Role::Restore,
+        "access" => Role::Access,
+        "consumers" => Role::Consumers,
         _ => Role::Drill,
     };
     let host = if context.global.config.exists() { Some(context.host()?) } else { None };
     let source = host.as_ref().and_then(|host| host.config.sources.listed().first());
+    let of_source = matches!(role, Role::Backup | Role::Access | Role::Consumers);
     let pages = match (&args.to, role, &host, source) {
         (Some(to), _, _, source) => {
-            let configured = source.and_then(|source| source.account.clone()).filter(|_| role == Role::Backup);
+            let configured = source.and_then(|source| source.account.clone()).filter(|_| of_source);
             of(args, role, to, configured).await?
         }
         (None, Role::Backup, Some(host), Some(source)) if source.url.kind().ops().has_policy_of_each() => {
             of_each(args, host, source.url.kind().scheme()).await?
         }
-        (None, Role::Backup, _, Some(source)) => of(args, role, &source.url, source.account.clone()).await?,
+        (None, Role::Backup | Role::Access | Role::Consumers, _, Some(source)) => {
+            of(args, role, &source.url, source.account.clone()).await?
+        }
         _ => return Err(Failure::usage("the region of the policy is missing").hint("use --to aws:REGION")),
     };
     context.output.artefact(&pages);
@@ -42,6 +47,8 @@ async fn of(args: &Args, role: Role, address: &Address, configured: Option<Strin
         replication: args.replication,
         promotion: args.promotion,
         replace: args.replace,
+        mfa: args.mfa,
+        vpc_endpoints: &args.vpc_endpoints,
     };
     Ok(address.kind().ops().policy(&request).await?)
 }

@@ -53,6 +53,14 @@ pub(super) enum Operation {
     DescribeKey,
     GetCallerIdentity,
     ListAccounts,
+    LookupEvents,
+    ListTaskDefinitionFamilies,
+    DescribeTaskDefinition,
+    ListClusters,
+    ListServices,
+    DescribeServices,
+    ListFunctions,
+    GetKeyPolicy,
 }
 
 impl Operation {
@@ -81,6 +89,14 @@ impl Operation {
             Self::DescribeKey => "DescribeKey",
             Self::GetCallerIdentity => "GetCallerIdentity",
             Self::ListAccounts => "ListAccounts",
+            Self::LookupEvents => "LookupEvents",
+            Self::ListTaskDefinitionFamilies => "ListTaskDefinitionFamilies",
+            Self::DescribeTaskDefinition => "DescribeTaskDefinition",
+            Self::ListClusters => "ListClusters",
+            Self::ListServices => "ListServices",
+            Self::DescribeServices => "DescribeServices",
+            Self::ListFunctions => "ListFunctions",
+            Self::GetKeyPolicy => "GetKeyPolicy",
         }
     }
 
@@ -112,6 +128,14 @@ impl Operation {
             Self::DescribeKey => Bucket::Key,
             Self::GetCallerIdentity => Bucket::Identity,
             Self::ListAccounts => Bucket::Organization,
+            Self::LookupEvents => Bucket::Trail,
+            Self::ListTaskDefinitionFamilies
+            | Self::DescribeTaskDefinition
+            | Self::ListClusters
+            | Self::ListServices
+            | Self::DescribeServices
+            | Self::ListFunctions
+            | Self::GetKeyPolicy => Bucket::Consumer,
         }
     }
 }

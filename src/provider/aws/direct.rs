@@ -49,6 +49,16 @@ pub(super) const KMS: Service = Service { id: "KMS", name: "kms", prefix: "Trent
 pub(super) const ORGANIZATIONS: Service =
     Service { id: "Organizations", name: "organizations", prefix: "AWSOrganizationsV20161128" };
 
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/>
+pub(super) const CLOUDTRAIL: Service =
+    Service { id: "CloudTrail", name: "cloudtrail", prefix: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101" };
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/>
+pub(super) const ECS: Service = Service { id: "ECS", name: "ecs", prefix: "AmazonEC2ContainerServiceV20141113" };
+/// One operation of it, which lists: <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>.
+pub(super) const LAMBDA: Service = Service { id: "Lambda", name: "lambda", prefix: "" };
+const FUNCTIONS: &str = "/2015-03-31/functions";
+
 /// An operation, ready to be sent as often as wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Direct(Invocation<Json, Json, ErrorMetadata>);
@@ -98,7 +108,12 @@ impl Direct {
         if let Some(protection) = config.stalled_stream_protection() {
             invocation = invocation.stalled_stream_protection(protection);
         }
-        Ok(Self(invocation.serializer(move |body| request(&target, &body)).deserializer(answer).build()))
+        let invocation = if service.id == LAMBDA.id {
+            invocation.serializer(|body| list_request(FUNCTIONS, &body))
+        } else {
+            invocation.serializer(move |body| request(&target, &body))
+        };
+        Ok(Self(invocation.deserializer(answer).build()))
     }
 
     pub(super) async fn send(&self, body: Json) -> Result<Json, SdkError<ErrorMetadata, HttpResponse>> {
@@ -134,6 +149,27 @@ fn request(target: &str, body: &Json) -> Result<HttpRequest, BoxError> {
     headers.try_insert("x-amz-target", target.to_owned())?;
     headers.try_insert("user-agent", concat!("lifeboat/", env!("CARGO_PKG_VERSION")))?;
     Ok(request)
+}
+
+/// A list as REST has it: what is asked for stands in the query.
+fn list_request(path: &str, body: &Json) -> Result<HttpRequest, BoxError> {
+    let fields = body.as_object().into_iter().flatten();
+    let query: Vec<String> =
+        fields.filter_map(|(key, value)| Some(format!("{key}={}", percent(value.as_str()?)))).collect();
+    let mut request = HttpRequest::new(SdkBody::empty());
+    request.set_method("GET")?;
+    request.set_uri(format!("{path}/?{}", query.join("&")).trim_end_matches('?').to_owned())?;
+    request.headers_mut().try_insert("user-agent", concat!("lifeboat/", env!("CARGO_PKG_VERSION")))?;
+    Ok(request)
+}
+
+/// A value of a query: RFC 3986, 2.3.
+fn percent(text: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(one).collect()
 }
 
 fn answer(response: &HttpResponse) -> Result<Json, OrchestratorError<ErrorMetadata>> {

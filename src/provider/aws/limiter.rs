@@ -32,10 +32,12 @@ pub(super) enum Bucket {
     Key,
     Identity,
     Organization,
+    Trail,
+    Consumer,
 }
 
 impl Bucket {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Describe,
         Self::Value,
         Self::List,
@@ -50,6 +52,8 @@ impl Bucket {
         Self::Key,
         Self::Identity,
         Self::Organization,
+        Self::Trail,
+        Self::Consumer,
     ];
 
     /// Calls per second.
@@ -60,6 +64,9 @@ impl Bucket {
             Self::List | Self::Key | Self::Identity => 100.0,
             // AWS publishes no rate for it; 20 accounts a page leave room for any organization.
             Self::Organization => 5.0,
+            Self::Trail => 2.0,
+            // The lowest of ECS, Lambda and KMS, whose quotas deployments need too.
+            Self::Consumer => 10.0,
             Self::VersionIds
             | Self::Policy
             | Self::Write

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{kind::understood, role};
-use crate::provider::{ErrorKind, NoPolicy, Ops, PolicyRequest, ProviderError, ops};
+use crate::provider::{ErrorKind, NoPolicy, Ops, PolicyRequest, ProviderError, Role, ops};
 
 /// Key Vault's.
 pub struct AzureOps;
@@ -17,6 +17,9 @@ impl Ops for AzureOps {
 
     async fn policy(&self, request: &PolicyRequest<'_>) -> Result<String, NoPolicy> {
         let address = understood(request.address).map_err(crate::provider::BadAddress::from)?;
+        if matches!(request.role, Role::Access | Role::Consumers) {
+            return Err(NoPolicy::no_trail(request.address));
+        }
         Ok(role::definition(&address, request.role))
     }
 

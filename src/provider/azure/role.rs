@@ -28,7 +28,7 @@ pub(super) fn definition(address: &AzureAddress, role: Role) -> String {
         Role::Restore => {
             ("restore", "Writes secrets into a key vault, and deletes none", &[LIST, GET, SET, UPDATE, RECOVER])
         }
-        Role::Drill => {
+        Role::Drill | Role::Access | Role::Consumers => {
             let all: &[&str] = &[LIST, GET, SET, UPDATE, RECOVER, DELETE, PURGE];
             ("drill", "Writes secrets into the key vault of a drill, and removes them again", all)
         }

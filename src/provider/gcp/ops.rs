@@ -23,6 +23,7 @@ impl Ops for GcpOps {
         Ok(match request.role {
             Role::Backup => backup_roles(&address),
             Role::Restore | Role::Drill => restore_roles(&address),
+            Role::Access | Role::Consumers => return Err(NoPolicy::no_trail(request.address)),
         })
     }
 

@@ -137,7 +137,7 @@ impl Incident for AwsIncident {
 }
 
 /// Every way a caller may name a secret: by its ARN, by the ARN without its ending, by its name.
-fn ids(secrets: &[&Secret]) -> Vec<String> {
+pub(super) fn ids(secrets: &[&Secret]) -> Vec<String> {
     let of = |secret: &&Secret| {
         let partial = secret.id.rsplit_once('-').map(|(before, _)| before.to_owned());
         [Some(secret.id.clone()), partial, Some(secret.name.clone())].into_iter().flatten().collect::<Vec<_>>()

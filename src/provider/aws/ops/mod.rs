@@ -1,9 +1,11 @@
 //! What belongs to AWS beside secrets: IAM policies, rights, the clock, signing in, advice.
 
 pub mod alarms;
+mod consumers;
 mod incident;
 mod policy;
 mod rights;
+mod trail;
 
 use std::sync::Arc;
 
@@ -11,9 +13,11 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use self::{
+    consumers::Finder,
     incident::AwsIncident,
-    policy::{Grant, policy, sources_policy},
+    policy::{Grant, condition, policy, sources_policy},
     rights::{Allowed, Permission},
+    trail::Trail,
 };
 use super::{Aws, AwsSettings, kind::settings};
 use crate::{
@@ -21,8 +25,8 @@ use crate::{
     model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Incident, Kind as _, NoPolicy, Ops,
-        PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
+        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, Exam, Finding, Incident,
+        Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
     },
     text,
 };
@@ -39,6 +43,10 @@ pub struct AwsOps;
 impl Ops for AwsOps {
     fn incident(&self) -> &'static dyn Incident {
         &AwsIncident
+    }
+
+    fn access_log(&self) -> Option<&'static dyn AccessLog> {
+        Some(&Trail)
     }
 
     async fn rotator(&self, place: &Place) -> Result<Option<Arc<dyn Rotator>>, ProviderError> {
@@ -83,7 +91,9 @@ impl Ops for AwsOps {
             promotion: request.promotion,
             replace: request.replace,
         };
-        Ok(page(&policy(request.role, &grant)))
+        let mut policy = policy(request.role, &grant);
+        condition(&mut policy, request.mfa, request.vpc_endpoints);
+        Ok(page(&policy))
     }
 
     fn entry_policy(&self, entries: &Entries<'_>) -> Option<String> {
@@ -98,6 +108,10 @@ impl Ops for AwsOps {
 
     fn alarms(&self, watched: &Watched, format: AlarmFormat) -> Option<Result<String, BadAlarm>> {
         Some(alarms::alarms(watched, format))
+    }
+
+    fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
+        Some(&Finder)
     }
 
     /// Alone roles are seen in a session: an account or everybody would be no stranger's name.

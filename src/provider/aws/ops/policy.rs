@@ -64,10 +64,15 @@ pub fn policy(role: Role, grant: &Grant) -> Json {
     let mut statements = vec![json!({
         "Sid": "Enumerate", "Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*",
     })];
+    if matches!(role, Role::Access | Role::Consumers) {
+        statements = access(grant);
+    }
     match role {
         Role::Backup => statements.extend(backup(grant)),
         Role::Restore => statements.extend(restore(grant)),
         Role::Drill => statements.extend(drill(grant)),
+        Role::Access => {}
+        Role::Consumers => statements.extend(consumers(grant)),
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
@@ -83,6 +88,57 @@ pub fn sources_policy(roles: &[String], organization: bool) -> Json {
         }));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// The trail alone. LookupEvents takes no resource, and gives the events of the region that is asked:
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudtrail.html>.
+fn access(grant: &Grant) -> Vec<Json> {
+    vec![
+        json!({ "Sid": "ReadTheTrail", "Effect": "Allow", "Action": "cloudtrail:LookupEvents", "Resource": "*",
+            "Condition": { "StringEquals": { "aws:RequestedRegion": grant.region } } }),
+        json!({ "Sid": "NeverChangeTheTrail", "Effect": "Deny", "Resource": "*",
+            "Action": ["cloudtrail:Delete*", "cloudtrail:Stop*", "cloudtrail:Update*", "cloudtrail:Put*"] }),
+    ]
+}
+
+/// What finds consumers: <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html>.
+/// Lists take no resource. ListFunctions gives the environments too: who has this right sees what is in them.
+fn consumers(grant: &Grant) -> Vec<Json> {
+    vec![
+        json!({ "Sid": "FindConsumers", "Effect": "Allow", "Resource": "*",
+            "Action": ["ecs:ListTaskDefinitionFamilies", "ecs:DescribeTaskDefinition", "ecs:ListClusters", "ecs:ListServices",
+                "ecs:DescribeServices", "lambda:ListFunctions"],
+            "Condition": { "StringEquals": { "aws:RequestedRegion": grant.region } } }),
+        json!({ "Sid": "WhoMayUseTheKeys", "Effect": "Allow", "Action": "kms:GetKeyPolicy", "Resource": grant.key_resources() }),
+    ]
+}
+
+/// Adds what every session must have. What other services do on behalf of the caller (keys, functions) does not come through the
+/// caller's network, so that its statements stay as they are.
+pub fn condition(policy: &mut Json, mfa: bool, vpc_endpoints: &[String]) {
+    let statements = policy["Statement"].as_array_mut().into_iter().flatten();
+    for statement in statements.filter(|it| it["Effect"] == "Allow" && is_called_directly(&it["Action"])) {
+        if mfa {
+            statement["Condition"]["Bool"]["aws:MultiFactorAuthPresent"] = "true".into();
+        }
+        if !vpc_endpoints.is_empty() {
+            statement["Condition"]["StringEquals"]["aws:SourceVpce"] = json!(vpc_endpoints);
+        }
+    }
+}
+
+fn is_called_directly(actions: &Json) -> bool {
+    let is_direct = |action: &Json| {
+        action.as_str().is_some_and(|action| {
+            ["secretsmanager:", "cloudtrail:", "ecs:", "lambda:List", "kms:Get", "kms:Describe"]
+                .iter()
+                .any(|it| action.starts_with(it))
+        })
+    };
+    match actions {
+        Json::Array(actions) => actions.iter().all(is_direct),
+        action => is_direct(action),
+    }
 }
 
 fn backup(grant: &Grant) -> Vec<Json> {
@@ -201,6 +257,27 @@ mod tests {
         ]) {
             assert!(!restore.contains(&format!("\"secretsmanager:{never}\"")), "{never}");
         }
+    }
+
+    #[test]
+    fn conditions_are_on_what_the_caller_calls_itself() {
+        let mut backup = policy(Role::Backup, &grant());
+        condition(&mut backup, true, &["vpce-1".into()]);
+        for statement in backup["Statement"].as_array().unwrap() {
+            let is_direct = statement["Effect"] == "Allow" && statement["Action"] != "kms:Decrypt";
+            let found = &statement["Condition"];
+            assert_eq!(found["Bool"]["aws:MultiFactorAuthPresent"] == "true", is_direct, "{statement}");
+            assert_eq!(found["StringEquals"]["aws:SourceVpce"] == json!(["vpce-1"]), is_direct, "{statement}");
+        }
+        let mut access = policy(Role::Consumers, &grant());
+        condition(&mut access, true, &[]);
+        let allows = access["Statement"].as_array().unwrap().iter().filter(|it| it["Effect"] == "Allow");
+        assert!(allows.clone().count() == 3);
+        for statement in allows {
+            assert_eq!(statement["Condition"]["Bool"]["aws:MultiFactorAuthPresent"], "true", "{statement}");
+        }
+        let text = access.to_string();
+        assert!(!text.contains("GetSecretValue") && !text.contains("kms:Decrypt"), "{text}");
     }
 
     #[test]
