@@ -131,6 +131,7 @@ mod share_text;
 mod share_vectors;
 mod sheet_page;
 mod sources;
+mod standby;
 mod status;
 mod storage_odd;
 mod storage_servers;
