@@ -183,13 +183,16 @@ fn describe(plan: &Plan, drift: &Drift) -> String {
         0 => "no value was opened: ids of versions stand for them".to_owned(),
         count => format!("{} compared", plural(count, "value")),
     };
+    let promoted = match drift.replicas {
+        0 => String::new(),
+        count => format!(" (with {} to promote)", plural(count, "replica")),
+    };
     text.push_str(&format!(
-        "{} → {}: {} of {} in step ({} of them to promote), {} not; {values}",
+        "{} → {}: {} of {} in step{promoted}, {} not; {values}",
         plan.source,
         plan.target,
         drift.in_step,
         plural(drift.compared, "secret"),
-        plural(drift.replicas, "replica"),
         drift.lacking(),
     ));
     if drift.compared == 0 {

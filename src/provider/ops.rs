@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use super::{
-    Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Incident, NoIncident, ProviderError,
-    Rotator, Watched,
+    Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ErrorKind, Imports, Incident, NoIncident,
+    ProviderError, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},
@@ -180,6 +180,11 @@ pub trait Ops: Send + Sync {
     fn known_readers(&self, secret: &Secret) -> Vec<String> {
         let _ = secret;
         Vec::new()
+    }
+
+    /// What writes restored secrets for tools that keep infrastructure as code; `None` where there is none.
+    fn imports(&self) -> Option<&'static dyn Imports> {
+        None
     }
 
     /// What the kind knows about answering a compromise.

@@ -121,7 +121,7 @@ fn lacks(secret: &SecretPlan, rules: &dyn Rules) -> Vec<(&'static str, String)> 
         Outcome::Present | Outcome::LeftOut(_) => Vec::new(),
     };
     if let Some(before) = secret.before.as_ref().filter(|_| secret.is_verified()) {
-        let (wanted, is) = (rules.key_name(secret.desired.key()), rules.key_name(before.kms_key.as_deref()));
+        let (wanted, is) = (rules.key_name(secret.desired.key()), rules.key_name(before.key()));
         let same = wanted.map_or(Some(is.is_none()), |wanted| same_keys(wanted, is));
         if same == Some(false) {
             let name = |key: Option<&str>| key.unwrap_or("the default key").to_owned();

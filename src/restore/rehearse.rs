@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     plan::{Plan, SecretPlan},
     values::Values,
+    verify::by_pack,
 };
 use crate::{
     model::{Effect, Maps, Options, effect},
@@ -76,10 +77,11 @@ pub async fn rehearse(plan: &Plan, options: &Options, values: Option<&Values<'_>
             reports.insert((pattern.clone(), pointer.clone()), report);
         }
     }
-    let due = plan.secrets.walk()?.filter(|secret| {
-        secret.as_ref().map_or(true, |secret| secret.is_verified() && !secret.desired.edits.is_empty())
-    });
-    let mut found = stream::iter(due).map(|secret| async { of_secret(&secret?, maps, values).await }).buffered(AT_ONCE);
+    // A pack is opened once: those of one pack stand beside each other.
+    let is_due = |secret: &SecretPlan| secret.is_verified() && !secret.desired.edits.is_empty();
+    let due = plan.secrets.reordered(by_pack, |secret| is_due(&secret).then_some(secret))?;
+    let mut found =
+        stream::iter(due.walk()?).map(|secret| async { of_secret(&secret?, maps, values).await }).buffered(AT_ONCE);
     while let Some(effects) = found.try_next().await? {
         for Found { pattern, pointer, name, current, effect } in effects {
             if let Some(report) = reports.get_mut(&(pattern, pointer)) {
@@ -90,6 +92,7 @@ pub async fn rehearse(plan: &Plan, options: &Options, values: Option<&Values<'_>
     let is_part = !(options.names.is_empty() && options.exclude.is_empty());
     let mut rules: Vec<RuleReport> = reports.into_values().collect();
     for rule in &mut rules {
+        rule.unchanged.values_mut().for_each(|unchanged| unchanged.secrets.sort());
         rule.loss = rule.judge(is_part, values.is_some());
     }
     Ok(Rehearsal { rules, opened: values.is_some() })

@@ -132,6 +132,7 @@ mod share_vectors;
 mod sheet_page;
 mod sources;
 mod standby;
+mod standby_way_back;
 mod status;
 mod storage_odd;
 mod storage_servers;

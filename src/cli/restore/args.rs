@@ -10,7 +10,7 @@ use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
     dialect::Dialect,
     fsutil,
-    provider::Address,
+    provider::{Address, ImportFormat},
     restore::{Maps, OnConflict, OnLeaked, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
 };
 
@@ -119,6 +119,9 @@ pub struct Args {
     /// Write a map from old to new ARNs, as JSON
     #[arg(long, value_name = "FILE")]
     pub arn_map: Option<PathBuf>,
+    /// Write a file that makes a tool take over the restored secrets: FORMAT is terraform or cloudformation
+    #[arg(long, num_args = 2, value_names = ["FORMAT", "FILE"])]
+    import_blocks: Option<Vec<String>>,
     /// Show the plan and stop; with FILE, execute the plan in it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     pub plan: Option<String>,
@@ -165,6 +168,20 @@ impl Args {
     /// The plan file to execute.
     pub fn plan_file(&self) -> Option<&Path> {
         self.plan.as_deref().filter(|path| !path.is_empty()).map(Path::new)
+    }
+
+    /// The file for a tool that keeps infrastructure as code, and for which.
+    pub fn import_blocks(&self) -> Result<Option<(ImportFormat, &Path)>, Failure> {
+        let Some([format, path]) = self.import_blocks.as_deref() else { return Ok(None) };
+        let format = match format.as_str() {
+            "terraform" => ImportFormat::Terraform,
+            "cloudformation" => ImportFormat::CloudFormation,
+            _ => {
+                let message = "--import-blocks takes terraform or cloudformation, and a file";
+                return Err(Failure::usage(message).hint("--import-blocks terraform imports.tf"));
+            }
+        };
+        Ok(Some((format, Path::new(path))))
     }
 
     /// Whether nothing is to be written to the target.

@@ -23,7 +23,7 @@ use crate::{
     config::PolicySection,
     fsutil::{self, Access, Existing},
     model::{Place, SnapshotId},
-    provider::{Address, Connected, Purpose, Target, rules},
+    provider::{self, Address, Connected, Purpose, Target, rules},
     repo::{Chosen, Halt, Judgement, NoChoice, Repository},
     restore::{
         self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Rehearsal, Summary, Values,
@@ -35,6 +35,7 @@ use crate::{
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let approved = args.plan_file().map(|path| read_plan(&args, path)).transpose()?;
     let to = address(context, &args, approved.as_ref()).await?;
+    import_writer(&args, &to)?;
     let opened = open(context, &args).await?;
     let repository = opened.repository();
     // Before something is written, everything is looked at.
@@ -131,6 +132,15 @@ async fn address(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
         app::allowed(&policy(context)?, region)?;
     }
     Ok(to.settle(Purpose::Target).await?)
+}
+
+/// Refuses a file that the target's kind has not, before anybody types a sheet.
+fn import_writer(args: &Args, to: &Address) -> Result<(), Failure> {
+    if args.import_blocks()?.is_some() && to.kind().ops().imports().is_none() {
+        let message = format!("secrets of {} have no import blocks", to.kind().scheme());
+        return Err(Failure::usage(message).hint("leave --import-blocks out"));
+    }
+    Ok(())
 }
 
 /// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything
@@ -327,6 +337,12 @@ async fn carry_out(
     let (execution, verification) = (execution?, verification?);
     if let Some(path) = &args.arn_map {
         fsutil::write_with(path, Access::Private, Existing::Replace, |output| view::moved(&verification, output))?;
+    }
+    let imports = provider::kind(&plan.target.provider).ok().and_then(|kind| kind.ops().imports());
+    if let Some(((format, path), imports)) = args.import_blocks()?.zip(imports) {
+        fsutil::write_with(path, Access::Private, Existing::Replace, |output| {
+            view::imports(&verification, (imports, format), output)
+        })?;
     }
     print(context, planned, &execution, &verification, started.elapsed().as_secs_f64())
 }

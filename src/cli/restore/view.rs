@@ -8,6 +8,7 @@ use super::super::{
 };
 use crate::{
     model::Presence,
+    provider::{ImportFormat, Imports},
     restore::{self, Outcome, Plan, Reference, Rehearsal, SecretPlan, Summary, Unchanged, Verification},
 };
 
@@ -141,6 +142,17 @@ pub(super) fn moved(verification: &Verification, output: &mut dyn std::io::Write
         map.serialize_entry(&id.old, &id.new)?;
     }
     Ok(map.end()?)
+}
+
+/// What makes a tool take over the secrets that were read back.
+pub(super) fn imports(
+    verification: &Verification,
+    (imports, format): (&dyn Imports, ImportFormat),
+    output: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
+    let walk = verification.moved.walk().map_err(std::io::Error::other)?;
+    let mut ids = walk.map(|id| id.map(|id| id.new).map_err(std::io::Error::other));
+    imports.write(format, &mut ids, output).map(drop)
 }
 
 /// How many versions are restored, identical, different, missing.

@@ -1,6 +1,7 @@
 //! What belongs to AWS beside secrets: IAM policies, rights, the clock, signing in, advice.
 
 pub mod alarms;
+mod imports;
 mod incident;
 mod policy;
 mod rights;
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use self::{
+    imports::AwsImports,
     incident::AwsIncident,
     policy::{Grant, policy, sources_policy},
     rights::{Allowed, Permission},
@@ -21,8 +23,8 @@ use crate::{
     model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Incident, Kind as _, NoPolicy, Ops,
-        PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
+        AlarmFormat, BadAddress, BadAlarm, Entries, ErrorKind, Exam, Finding, Imports, Incident, Kind as _, NoPolicy,
+        Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
     },
     text,
 };
@@ -37,6 +39,10 @@ pub struct AwsOps;
 
 #[async_trait]
 impl Ops for AwsOps {
+    fn imports(&self) -> Option<&'static dyn Imports> {
+        Some(&AwsImports)
+    }
+
     fn incident(&self) -> &'static dyn Incident {
         &AwsIncident
     }
