@@ -187,14 +187,13 @@ fn value_end(text: &str, at: usize) -> usize {
             _ if in_string => {}
             b'{' | b'[' => depth += 1,
             // That of what it is in.
-            b'}' | b']' if depth == 0 => return place,
+            b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return place,
             b'}' | b']' => {
                 depth -= 1;
                 if depth == 0 {
                     return place + 1;
                 }
             }
-            b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return place,
             _ => {}
         }
     }

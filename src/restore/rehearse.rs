@@ -176,7 +176,9 @@ mod tests {
 
     fn judged(pattern: &str, effects: &[Option<Effect>], is_part: bool) -> Option<&'static str> {
         let mut report = RuleReport { pattern: pattern.into(), ..RuleReport::default() };
-        effects.iter().for_each(|effect| report.add("a", true, *effect));
+        for effect in effects {
+            report.add("a", true, *effect);
+        }
         report.judge(is_part, !effects.contains(&None))
     }
 
