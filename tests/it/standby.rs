@@ -163,7 +163,7 @@ async fn a_rule_that_does_nothing_is_named_and_is_never_success() {
         let plan = scene.restore(&format!("--map map.toml --plan {include} --json")).expect(3).json();
         assert_eq!((&plan["complete"], &plan["rewrites"]["rules"][0]["loss"]), (&false.into(), &loss.into()), "{map}");
         let said = scene.restore(&format!("--map map.toml --plan {include}")).expect(3);
-        assert!(said.out.contains(&format!("NOT DONE: rule [value.")), "{}", said.out);
+        assert!(said.out.contains("NOT DONE: rule [value."), "{}", said.out);
     }
     // Each secret that stays as it was is named, with the reason.
     for words in
@@ -337,8 +337,7 @@ async fn everything_that_a_fail_over_would_miss_is_found() {
         change(&mut changed);
         scene.sandbox.control().seed_raw(ACCOUNT, TARGET, &changed).unwrap();
     };
-    type Change = fn(&mut Json);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, fn(&mut Json)); 9] = [
         ("different: another secret with this name exists: description", |it| it["Description"] = "else".into()),
         ("different: another secret with this name exists: tags", |it| it["Tags"][0]["Value"] = "x".into()),
         ("different: another secret with this name exists: resource policy", |it| {

@@ -122,8 +122,8 @@ fn sources(desk: &Desk, regions: &[&str]) {
     let config = std::fs::read_to_string(&path).unwrap();
     let (head, rest) = config.split_once("[[source]]").or_else(|| config.split_once("[source]")).unwrap();
     let rest = rest.find("\n[trust]").map(|at| &rest[at..]).unwrap();
-    let named: String =
-        regions.iter().map(|it| format!("[[source]]\nurl = \"aws:{it}\"\naccount = \"{ACCOUNT}\"\n")).collect();
+    let of = |region: &&str| format!("[[source]]\nurl = \"aws:{region}\"\naccount = \"{ACCOUNT}\"\n");
+    let named = regions.iter().map(of).collect::<Vec<_>>().concat();
     std::fs::write(path, format!("{head}{named}{rest}")).unwrap();
 }
 
