@@ -79,7 +79,9 @@ fn name_of(arn: &str) -> io::Result<&str> {
 /// The name of a block: letters, digits, `_` and `-`. One that is changed gets digits of its own, so that no two are one.
 fn block_name(name: &str) -> String {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_fine) {
+    // One that looks like a changed name is changed as well.
+    let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_fine);
+    if is_plain && !name.starts_with("secret_") {
         return name.to_owned();
     }
     let changed: String = name.chars().map(|c| if is_fine(c) { c } else { '_' }).collect();
