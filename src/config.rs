@@ -107,6 +107,8 @@ pub struct StatusSection {
     pub drill_days: u32,
     /// The oldest reading behind the newest snapshot, in days.
     pub reading_days: u32,
+    /// The newest comparison with a standby place, in hours.
+    pub drift_hours: u32,
 }
 
 /// `[repository]`
@@ -261,7 +263,7 @@ impl CopySection {
 impl Default for StatusSection {
     /// A run a day with two hours of grace; a drill a month with four days; everything read again within a month.
     fn default() -> Self {
-        Self { snapshot_hours: 26, copy_hours: 26, drill_days: 35, reading_days: 30 }
+        Self { snapshot_hours: 26, copy_hours: 26, drill_days: 35, reading_days: 30, drift_hours: 26 }
     }
 }
 

@@ -3,6 +3,7 @@
 mod apart;
 mod drill;
 mod sources;
+mod standby;
 mod targets;
 mod trail;
 
@@ -33,6 +34,7 @@ pub use apart::{
     whereabouts,
 };
 pub use sources::{Estate, EstateError, Found, connect, hidden_from_listings, may_be, plain, refuse_twins};
+pub use standby::DriftSeen;
 pub use targets::connect_target;
 pub use trail::{Left, OpenRun, leave_alone};
 

@@ -13,6 +13,7 @@ mod custody;
 mod demo;
 mod diff;
 mod doctor;
+mod drift;
 mod drill;
 mod envelope;
 mod environment;
@@ -147,6 +148,7 @@ enum Command {
     Exec(glass::exec::Args),
     Export(glass::export::Args),
     Diff(diff::Args),
+    Drift(Box<drift::Args>),
     Check(check::Args),
     Status(status::Args),
     Copy(copy::Args),
@@ -397,6 +399,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Exec(args) => Box::pin(glass::exec::run(&context, args)).await,
         Command::Export(args) => Box::pin(glass::export::run(&context, args)).await,
         Command::Diff(args) => Box::pin(diff::run(&context, args)).await,
+        Command::Drift(args) => drift::run(&context, *args).await,
         Command::Check(args) => check::run(&context, args).await,
         Command::Status(args) => status::run(&context, args).await,
         Command::Copy(args) => copy::run(&context, args).await,

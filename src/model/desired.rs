@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Digest, Replica, Rotation, State, Step, Tag, ValueKind, ValueState, Version, Withheld};
+use super::{Codec, Digest, Edits, Replica, Rotation, State, Step, Tag, ValueKind, ValueState, Version, Withheld};
 
 /// The state a secret has when it is restored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct Desired {
     pub rotation: Option<Rotation>,
     /// Replicas to make.
     pub replicas: Vec<Replica>,
+    /// Text that changes inside its values.
+    #[serde(default, skip_serializing_if = "Edits::is_empty")]
+    pub edits: Edits,
     /// The recovery window of a secret that is to be scheduled for deletion, in days.
     pub deletion_days: Option<i64>,
 }

@@ -3,6 +3,7 @@
 mod codec;
 mod desired;
 mod digest;
+mod edit;
 mod existing;
 mod facets;
 mod moved;
@@ -17,6 +18,7 @@ mod value;
 pub use codec::Codec;
 pub use desired::{Desired, DesiredVersion, Lost, Planned, ValueRef, WithheldVersion};
 pub use digest::{Digest, Hashing, ParseIdError, RepositoryId, SnapshotId};
+pub use edit::{Edits, Effect, Replacements, edit_fault, edited, effect};
 pub use existing::{Existing, PolicyVerdict, Presence};
 pub use facets::{Facets, Replica, Rotation, Tag, VersionFacets};
 pub use moved::Moved;

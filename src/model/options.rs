@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::edit::{Edits, Replacements, edit_fault};
+
 /// What to restore and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,9 +43,15 @@ pub struct Options {
     /// What becomes of versions that are marked as leaked.
     #[serde(default, skip_serializing_if = "OnLeaked::is_default")]
     pub leaked: OnLeaked,
+    /// Whether policies that nobody could use at the target count as restored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_unusable: bool,
     /// Whether tags of drills are kept: by a drill alone, which puts them there. Never part of a plan file.
     #[serde(skip)]
     pub marks: bool,
+    /// Whether the plan is only compared with what is there. Never part of a plan file.
+    #[serde(skip)]
+    pub compares: bool,
     /// The dialect in which `.env` files are taken for keys on their way from or to another kind; whole files without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
@@ -148,6 +156,12 @@ pub struct Maps {
     pub region: BTreeMap<String, String>,
     /// Rotation functions.
     pub lambda: BTreeMap<String, String>,
+    /// VPCs, endpoints and addresses in the conditions of policies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub network: BTreeMap<String, String>,
+    /// Text that changes inside values: patterns of names, and for each the places and what is replaced there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub value: BTreeMap<String, Edits>,
 }
 
 impl Options {
@@ -175,6 +189,32 @@ impl Maps {
             fits.max_by_key(|(length, _)| *length).map(|(_, name)| name)
         });
         format!("{}{}", self.name_prefix, mapped.as_deref().unwrap_or(source))
+    }
+
+    /// The rules for the values of a secret, by their places: pattern and replacements. Of several patterns that name one place
+    /// the longest is the most particular one.
+    pub fn value_rules(&self, source: &str) -> BTreeMap<&str, (&str, &Replacements)> {
+        let mut fitting: Vec<_> = self.value.iter().filter(|(pattern, _)| name_matches(pattern, source)).collect();
+        fitting.sort_by_key(|(pattern, _)| (pattern.len(), *pattern));
+        let rules = fitting.into_iter().flat_map(|(pattern, edits)| {
+            edits.iter().map(move |(pointer, replacements)| (pointer.as_str(), (pattern.as_str(), replacements)))
+        });
+        rules.collect()
+    }
+
+    /// The same without the patterns.
+    pub fn edits(&self, source: &str) -> Edits {
+        let rules = self.value_rules(source);
+        rules.into_iter().map(|(pointer, (_, replacements))| (pointer.to_owned(), replacements.clone())).collect()
+    }
+
+    /// What is wrong with the rules for values, in words.
+    pub fn fault(&self) -> Option<String> {
+        let mut rules = self.value.iter().flat_map(|(pattern, edits)| edits.iter().map(move |rule| (pattern, rule)));
+        rules.find_map(|(pattern, (pointer, replacements))| {
+            let fault = edit_fault(pointer, replacements)?;
+            Some(format!("[value.{pattern:?}] {pointer:?}: {fault}"))
+        })
     }
 }
 

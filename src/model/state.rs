@@ -51,6 +51,11 @@ pub struct State {
 }
 
 impl State {
+    /// The key; `None` is the provider's default key.
+    pub fn key(&self) -> Option<&str> {
+        self.kms_key.as_deref()
+    }
+
     /// The version that has `label`.
     pub fn holder(&self, label: &str) -> Option<&str> {
         self.labels.get(label).map(String::as_str)

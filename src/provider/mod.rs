@@ -16,6 +16,7 @@ mod expand;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 mod held;
+mod imports;
 mod incident;
 mod keys;
 mod kind;
@@ -42,6 +43,7 @@ pub use self::{
     consumers::{Consumer, ConsumerFinder, Fixes, Follows, Looked, Surveyed},
     expand::{Expanded, LeftOut, Members, Part, Reached, Unreached},
     held::Held,
+    imports::{Identifiers, ImportFormat, Imports},
     incident::{Advice, Incident, NoIncident, Rotator, Way, incident, rotator},
     kind::{
         Access, Address, BadAddress, Connected, Connection, IdMaker, Kind, NoAddress, NoSuchRegion, Purpose, VersionIds,

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use super::{
-    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, Incident,
-    NoIncident, ProviderError, Rotator, Watched,
+    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, Imports,
+    Incident, NoIncident, ProviderError, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},
@@ -205,6 +205,11 @@ pub trait Ops: Send + Sync {
 
     /// What finds out who uses secrets; `None` where the kind has nothing of the sort.
     fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
+        None
+    }
+
+    /// What writes restored secrets for tools that keep infrastructure as code; `None` where there is none.
+    fn imports(&self) -> Option<&'static dyn Imports> {
         None
     }
 

@@ -40,6 +40,8 @@ pub struct Wish {
     pub desired: Desired,
     /// What cannot come back, and why.
     pub lost: Vec<Lost>,
+    /// Why nobody could use it at the target as it is.
+    pub unusable: Vec<String>,
     /// What the operator should know.
     pub notes: Vec<String>,
     /// Why nothing of it can come back.
@@ -252,9 +254,10 @@ impl Wish {
             name: by_kind.unwrap_or_else(|_| maps.name(&secret.name)),
             source_name: secret.name.clone(),
             source_id: secret.id.clone(),
+            edits: maps.edits(&secret.name),
             ..Desired::default()
         };
-        Self { desired, lost: Vec::new(), notes: Vec::new(), refusal: None }
+        Self { desired, lost: Vec::new(), unusable: Vec::new(), notes: Vec::new(), refusal: None }
     }
 
     /// Names a part that cannot come back.

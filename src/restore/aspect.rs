@@ -218,6 +218,7 @@ mod tests {
             last: Vec::new(),
             kept: Vec::new(),
             lost: Vec::new(),
+            unusable: Vec::new(),
             notes: Vec::new(),
         }
     }

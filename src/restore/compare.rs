@@ -1,6 +1,9 @@
 //! One secret as it was read back, against its plan. Each comparison is counted where it is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     aspect::{Aspect, Count, scope},
@@ -10,7 +13,7 @@ use super::{
     verify::{Difference, LeadingBack, NewId, Verification, VersionState},
 };
 use crate::{
-    model::{DesiredVersion, Moved, Part, Place, Replica, Rotation, Secret, Tag, Withheld},
+    model::{DesiredVersion, Moved, Part, Place, Replica, Rotation, Secret, Tag, Withheld, edited},
     provider::{ErrorKind, Fetched, FetchedValue, FetchedVersion, ProviderError, Rules, codec, settings},
     repo::{RepoError, Spool},
 };
@@ -319,6 +322,8 @@ impl<'a> Comparing<'a, '_> {
         match &found.value {
             FetchedValue::Value(value) => {
                 let expected = self.values.get(&version.value, &desired.source_id, &version.source).await?;
+                // A rule that changed a value on the way changed what is to be there.
+                let expected = edited(&desired.edits, &expected).map_or(expected, Arc::new);
                 let written = codec::encode(&version.codec, &expected);
                 let same = written.is_ok_and(|written| codec::is_same(written.as_ref().unwrap_or(&expected), value));
                 self.count(aspect).tally(Some(same));
@@ -386,7 +391,7 @@ fn is_unreadable(secret: &Secret, part: Part) -> bool {
 }
 
 /// Compares the names of two keys. An alias and an id cannot be compared: nothing here knows what the alias leads to.
-fn same_keys(wanted: &str, found: Option<&str>) -> Option<bool> {
+pub(super) fn same_keys(wanted: &str, found: Option<&str>) -> Option<bool> {
     let Some(found) = found else { return Some(false) };
     let is_alias = |key: &str| key.starts_with("alias/");
     if wanted == found {

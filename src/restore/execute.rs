@@ -15,7 +15,7 @@ use super::{
     values::Values,
 };
 use crate::{
-    model::{Place, Planned, SecretValue, Step, ValueRef},
+    model::{Edits, Place, Planned, SecretValue, Step, ValueRef, edited},
     progress::Progress,
     provider::{ErrorKind, ProviderError, Rules, Target, codec, rules},
     repo::{RepoError, Sorted},
@@ -33,6 +33,8 @@ struct Work {
     place: Option<ValueRef>,
     name: String,
     source_id: String,
+    /// Text that changes inside its values.
+    edits: Edits,
     /// What had the name when the plan was made: the writes are about that incarnation and no other.
     before: Option<String>,
     /// Whether `before` is destroyed first, so that only this is about it.
@@ -139,8 +141,8 @@ impl Work {
         let recreated = secret.outcome == super::plan::Outcome::Recreate;
         let SecretPlan { desired, before, rank, first, then, last, .. } = secret;
         let before = before.and_then(|before| before.id);
-        let (name, source_id) = (desired.name, desired.source_id);
-        let work = Self { rank, place, name, source_id, before, recreated, passes: [first, then, last] };
+        let (name, source_id, edits) = (desired.name, desired.source_id, desired.edits);
+        let work = Self { rank, place, name, source_id, edits, before, recreated, passes: [first, then, last] };
         work.passes.iter().any(|writes| !writes.is_empty()).then_some(work)
     }
 
@@ -266,6 +268,7 @@ impl Run<'_> {
     async fn value(&self, work: &Work, planned: &Planned) -> Result<Option<Arc<SecretValue>>, ExecuteError> {
         let (Some(at), Some(version)) = (&planned.value, &planned.source) else { return Ok(None) };
         let value = self.values.get(at, &work.source_id, version).await?;
+        let value = edited(&work.edits, &value).map_or(value, Arc::new);
         match codec::encode(&planned.codec, &value) {
             Ok(None) => Ok(Some(value)),
             Ok(Some(value)) => Ok(Some(Arc::new(value))),

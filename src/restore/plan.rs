@@ -76,6 +76,9 @@ pub struct SecretPlan {
     pub kept: Vec<String>,
     /// What of it cannot come back, and why.
     pub lost: Vec<Lost>,
+    /// Why nobody could use it at the target, although all of it comes back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unusable: Vec<String>,
     /// What the operator should know.
     pub notes: Vec<String>,
 }
@@ -224,8 +227,8 @@ impl SecretPlan {
     /// The same without a write, for a reason.
     fn refused(self, reason: &str) -> Self {
         let outcome = Outcome::Impossible(reason.to_owned());
-        let (first, then, last, lost) = Default::default();
-        Self { outcome, first, then, last, lost, ..self }
+        let (first, then, last, lost, unusable) = Default::default();
+        Self { outcome, first, then, last, lost, unusable, ..self }
     }
 
     /// Whether it is there afterwards, so that it can be verified.
@@ -271,7 +274,7 @@ impl Inventory {
 
 fn plan_secret(record: &Record, existing: Option<&Existing>, rules: &dyn Rules, context: &Context<'_>) -> SecretPlan {
     let untouched = existing.is_some_and(|existing| is_untouched(record, existing, rules, context));
-    let Wish { mut desired, lost, mut notes, refusal } = rules.wish(record, context, untouched);
+    let Wish { mut desired, lost, mut unusable, mut notes, refusal } = rules.wish(record, context, untouched);
     let before = existing.map(|existing| rules.state(existing, context.target));
     // Versions that hold no value are in no wish, and stay.
     let seen = before.as_ref().map(|state| if untouched { state.only(&desired) } else { state.clone() });
@@ -284,8 +287,10 @@ fn plan_secret(record: &Record, existing: Option<&Existing>, rules: &dyn Rules, 
     if context.options.on_replica == OnReplica::Promote
         && matches!(outcome, Outcome::Complete | Outcome::Present)
         && let Some(before) = &before
+        && (before.primary.is_some() || !context.options.compares)
     {
-        // A replica was given its key for its region by whoever made it, and is promoted with it.
+        // A replica was given its key for its region by whoever made it, and is promoted with it. A restore that goes on may
+        // have promoted it before.
         desired.keep_key_of(before);
     }
     let state = before.clone().unwrap_or_default();
@@ -301,11 +306,19 @@ fn plan_secret(record: &Record, existing: Option<&Existing>, rules: &dyn Rules, 
         _ => Vec::new(),
     };
     let Writes { first, then, last } = goal.map(|goal| rules.writes(&desired, &state, goal)).unwrap_or_default();
+    if goal == Some(Goal::AddCurrent) {
+        // Its policy is the one that is there.
+        unusable.clear();
+    }
+    if context.options.accept_unusable {
+        notes.extend(unusable.drain(..).map(|why| format!("accepted: {why}")));
+    }
     let rank = context.options.rank(&desired.source_name);
-    let mut plan = SecretPlan { desired, outcome, before, rank, first, then, last, kept, lost, notes };
+    let mut plan = SecretPlan { desired, outcome, before, rank, first, then, last, kept, lost, unusable, notes };
     if !plan.is_verified() {
         // Nothing of a refused secret comes back: the reason stands in the outcome.
         plan.lost.clear();
+        plan.unusable.clear();
     }
     plan
 }

@@ -66,7 +66,7 @@ impl Summary {
 
     fn add(&mut self, secret: &SecretPlan, rules: Option<&dyn Rules>) {
         *self.counts.entry(secret.outcome.name()).or_default() += 1;
-        self.complete &= secret.lost.is_empty() && !secret.is_refused();
+        self.complete &= secret.lost.is_empty() && secret.unusable.is_empty() && !secret.is_refused();
         self.verified += u64::from(secret.is_verified());
         if let Outcome::Conflict(reason) = &secret.outcome {
             self.conflicts.push(format!("{}: {reason}", secret.desired.name));

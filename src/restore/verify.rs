@@ -150,7 +150,7 @@ pub async fn verify(
 }
 
 /// Those of one pack beside each other.
-fn by_pack(one: &SecretPlan, other: &SecretPlan) -> Ordering {
+pub(super) fn by_pack(one: &SecretPlan, other: &SecretPlan) -> Ordering {
     let place = |secret: &SecretPlan| secret.desired.versions.first().map(|it| (it.value.pack, it.value.line));
     place(one).cmp(&place(other)).then_with(|| one.desired.name.cmp(&other.desired.name))
 }

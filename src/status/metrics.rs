@@ -5,7 +5,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::{Facts, OfSource};
-use crate::repo::Counts;
+use crate::{model::Place, repo::Counts};
 
 /// The metrics of one look, in the text format, version 0.0.4. Names and labels are a contract; no secret's name is in it.
 pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
@@ -32,6 +32,7 @@ pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
             page.head("drill_rto_seconds", "its measured time to recovery").value("", rto);
         }
     }
+    page.drifts(facts);
     page.head("sheets_due", "sheets to be proven readable").value("", facts.due.len());
     page.head("run_in_progress", "whether a run of this host is in progress").value("", u8::from(facts.running));
     text
@@ -94,6 +95,22 @@ impl Page<'_> {
         }
     }
 
+    fn drifts(&mut self, facts: &Facts) {
+        if facts.drifts.is_empty() {
+            return;
+        }
+        let label = |drifted: &super::Drifted| {
+            let Place { account, region, .. } = &drifted.source;
+            format!("{{to=\"{}\",account=\"{account}\",region=\"{region}\"}}", quoted(&drifted.to))
+        };
+        self.head("drift_lacking", "secrets that the standby place lacked or had different");
+        facts.drifts.iter().for_each(|drifted| self.value(&label(drifted), drifted.lacking));
+        self.head("drift_compared", "secrets that were compared with the standby place");
+        facts.drifts.iter().for_each(|drifted| self.value(&label(drifted), drifted.compared));
+        self.head("drift_time_seconds", "when the standby place was compared");
+        facts.drifts.iter().for_each(|drifted| self.value(&label(drifted), drifted.time.as_second()));
+    }
+
     fn copies(&mut self, facts: &Facts) {
         let copies = || facts.copies.iter().map(|copy| (label(&copy.url), copy));
         if facts.copies.is_empty() {
@@ -113,5 +130,9 @@ impl Page<'_> {
 }
 
 fn label(url: &str) -> String {
-    format!("{{url=\"{}\"}}", url.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+    format!("{{url=\"{}\"}}", quoted(url))
+}
+
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

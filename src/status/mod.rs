@@ -8,7 +8,7 @@ use serde::Serialize;
 
 pub use crate::repo::Severity;
 use crate::{
-    model::{RepositoryId, SnapshotId},
+    model::{Place, RepositoryId, SnapshotId},
     repo::{Accepted, Counts, Fault, FaultKind, Manifest},
     text::plural,
 };
@@ -26,6 +26,8 @@ pub struct Limits {
     pub drill: SignedDuration,
     /// The oldest reading that the newest snapshot rests on.
     pub reading: SignedDuration,
+    /// The newest comparison with a standby place, where there was one.
+    pub drift: SignedDuration,
 }
 
 /// What was found.
@@ -70,6 +72,9 @@ pub struct Facts {
     pub due: Vec<String>,
     /// When the next proof is due.
     pub next_proof: Option<Timestamp>,
+    /// The newest comparison of each source with each standby place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drifts: Vec<Drifted>,
     /// A run of this host is at work.
     pub running: bool,
 }
@@ -81,6 +86,21 @@ pub struct OfSource {
     pub source: Whose,
     /// Its newest verified snapshot.
     pub newest: Option<Newest>,
+}
+
+/// A comparison with a standby place.
+#[derive(Clone, Debug, Serialize)]
+pub struct Drifted {
+    /// The place.
+    pub to: String,
+    /// The source whose backup was compared.
+    pub source: Place,
+    /// When.
+    pub time: Timestamp,
+    /// Secrets compared.
+    pub compared: u64,
+    /// Secrets that were missing or different.
+    pub lacking: u64,
 }
 
 /// The drills of one source.
@@ -174,7 +194,7 @@ pub struct Drill {
 pub struct Finding {
     /// How bad.
     pub severity: Severity,
-    /// `snapshot`, `history`, `copy`, `drill`, `sheets`.
+    /// `snapshot`, `history`, `copy`, `drill`, `drift`, `sheets`.
     pub subject: &'static str,
     /// One sentence.
     pub text: String,
@@ -230,6 +250,7 @@ pub fn judge(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     findings.extend(facts.copies.iter().filter_map(|copy| self::copy(copy, since, limits, now)));
     findings.extend(facts.copies.iter().filter_map(in_clear));
     findings.extend(drill(facts, limits, now));
+    findings.extend(facts.drifts.iter().flat_map(|drifted| drift(drifted, limits, now)));
     if !facts.missed_drills.is_empty() {
         findings.push(attention("drill", format!("not held: {}", facts.missed_drills.join(", "))));
     }
@@ -333,6 +354,23 @@ fn drill(facts: &Facts, limits: &Limits, now: Timestamp) -> Vec<Finding> {
     findings.extend(facts.drilled.iter().filter_map(of));
     let canaries = facts.canaries.as_ref();
     findings.extend(canaries.and_then(|canaries| passed("with canaries", facts.born, canaries.last_passed)));
+    findings
+}
+
+/// What a fail-over would have missed, and when nobody has looked for too long.
+fn drift(drifted: &Drifted, limits: &Limits, now: Timestamp) -> Vec<Finding> {
+    let Drifted { to, source, time, compared, lacking } = drifted;
+    let mut findings = Vec::new();
+    let age = now.duration_since(*time);
+    if *compared == 0 {
+        findings.push(attention("drift", format!("{to}: nothing of {source} was compared")));
+    } else if *lacking > 0 {
+        let all = plural(*compared, "secret");
+        findings.push(attention("drift", format!("{to} lacks {lacking} of {all} of {source}, or has them different")));
+    }
+    if age > limits.drift {
+        findings.push(attention("drift", format!("{to} was last compared with {source} {} ago", span(age))));
+    }
     findings
 }
 

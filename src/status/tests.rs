@@ -14,6 +14,7 @@ fn limits() -> Limits {
         copy: SignedDuration::from_hours(26),
         drill: SignedDuration::from_hours(35 * 24),
         reading: SignedDuration::from_hours(30 * 24),
+        drift: SignedDuration::from_hours(26),
     }
 }
 
@@ -65,8 +66,14 @@ fn good() -> Facts {
         sheets: 5,
         due: Vec::new(),
         next_proof: None,
+        drifts: vec![drifted(2, 3, 0)],
         running: false,
     }
+}
+
+fn drifted(hours: i64, compared: u64, lacking: u64) -> Drifted {
+    let source = Place { provider: "aws".into(), account: "1".into(), region: "eu-west-1".into() };
+    Drifted { to: "aws:eu-central-1".into(), source, time: ago(hours), compared, lacking }
 }
 
 fn found(change: impl FnOnce(&mut Facts)) -> Vec<(Severity, String)> {
@@ -88,7 +95,7 @@ fn all_is_well_when_nothing_is_late() {
 #[test]
 fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
     type Change = fn(&mut Facts);
-    let changes: [(&str, Change); 17] = [
+    let changes: [(&str, Change); 20] = [
         ("60 of 70 secrets are listed", |facts| {
             let snapshot = facts.snapshot.as_mut().unwrap();
             snapshot.counts = Counts { listed: 60, captured: 60, ..Counts::default() };
@@ -113,6 +120,9 @@ fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
         ("no drill was run yet", |facts| facts.drill = None),
         ("failed", |facts| facts.drill.as_mut().unwrap().passed = false),
         ("1:eu-west-1 that passed is 36 days old", |facts| facts.drilled[0].last_passed = Some(ago(36 * 24))),
+        ("lacks 1 of 3 secrets", |facts| facts.drifts[0].lacking = 1),
+        ("nothing of", |facts| facts.drifts[0].compared = 0),
+        ("was last compared with", |facts| facts.drifts[0].time = ago(27)),
         ("Ana, Bo", |facts| facts.due = vec!["Ana".into(), "Bo".into()]),
     ];
     for (says, change) in changes {

@@ -184,7 +184,7 @@ async fn a_drill_passes_cleans_up_and_is_chained() {
         let state = if expected > 0 { State::Passed } else { State::NotApplicable };
         assert_eq!((check.state, check.missing, check.unexpected, check.chosen), (state, 0, 0, true), "{name:?}");
     }
-    assert_eq!(record.negative_controls.iter().filter(|control| control.state == State::Passed).count(), 14);
+    assert_eq!(record.negative_controls.iter().filter(|control| control.state == State::Passed).count(), 16);
     assert_eq!((record.sample.population, record.sample.planned, record.sample.restored), (4, 3, 3));
     assert_eq!(record.isolation.looked_up, Some(4), "every name of the plan, and none existed");
     assert_eq!(record.left_out[0].reason, "scheduled for deletion in the source");

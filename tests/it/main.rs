@@ -135,6 +135,8 @@ mod share_text;
 mod share_vectors;
 mod sheet_page;
 mod sources;
+mod standby;
+mod standby_way_back;
 mod status;
 mod storage_odd;
 mod storage_servers;

@@ -10,7 +10,7 @@ use super::super::{Failure, history::CompareArgs, quorum::ShareArgs};
 use crate::{
     dialect::Dialect,
     fsutil,
-    provider::Address,
+    provider::{Address, ImportFormat},
     restore::{Maps, OnConflict, OnLeaked, OnReplica, OnScheduled, Options, Policies, VersionNumbers},
 };
 
@@ -30,6 +30,7 @@ Examples:
       --on-conflict new-version --share sheets/
   lifeboat restore --to vault:https://vault.example.com/secret --share sheets/
   lifeboat restore --to vault:https://vault.example.com/secret --env-keys dotenv --share sheets/
+  lifeboat restore --to aws:eu-west-1 --map west.toml --share sheets/
   lifeboat restore --to aws:eu-west-1 --name-prefix restored/ \\
       --kms-map alias/app=alias/app-west --share sheets/
 
@@ -97,6 +98,10 @@ pub struct Args {
     #[arg(long, value_name = "WHICH", default_value = "safe",
         value_parser = words::<Policies, 3>(["safe", "all", "none"]))]
     pub policies: Policies,
+    /// Count a policy as restored although it names networks that the map file does not, or lets other accounts in while the
+    /// secret gets the default key
+    #[arg(long)]
+    pub accept_unusable: bool,
     #[command(flatten)]
     pub maps: MapArgs,
     /// Allow the account and region that the secrets came from
@@ -114,6 +119,9 @@ pub struct Args {
     /// Write a map from old to new ARNs, as JSON
     #[arg(long, value_name = "FILE")]
     pub arn_map: Option<PathBuf>,
+    /// Write a file that makes a tool take over the restored secrets: FORMAT is terraform or cloudformation
+    #[arg(long, num_args = 2, value_names = ["FORMAT", "FILE"])]
+    import_blocks: Option<Vec<String>>,
     /// Show the plan and stop; with FILE, execute the plan in it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
     pub plan: Option<String>,
@@ -133,7 +141,7 @@ pub struct Args {
 /// From the source's names to the target's.
 #[derive(Debug, clap::Args)]
 pub struct MapArgs {
-    /// A mapping file (TOML: name_prefix, and the tables name, kms, account, region, lambda); flags add to it
+    /// A mapping file (TOML: name_prefix, and the tables name, kms, account, region, lambda, network, value); flags add to it
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Add this prefix to every name
@@ -162,6 +170,20 @@ impl Args {
         self.plan.as_deref().filter(|path| !path.is_empty()).map(Path::new)
     }
 
+    /// The file for a tool that keeps infrastructure as code, and for which.
+    pub fn import_blocks(&self) -> Result<Option<(ImportFormat, &Path)>, Failure> {
+        let Some([format, path]) = self.import_blocks.as_deref() else { return Ok(None) };
+        let format = match format.as_str() {
+            "terraform" => ImportFormat::Terraform,
+            "cloudformation" => ImportFormat::CloudFormation,
+            _ => {
+                let message = "--import-blocks takes terraform or cloudformation, and a file";
+                return Err(Failure::usage(message).hint("--import-blocks terraform imports.tf"));
+            }
+        };
+        Ok(Some((format, Path::new(path))))
+    }
+
     /// Whether nothing is to be written to the target.
     pub fn only_plans(&self) -> bool {
         self.plan_out.is_some() || (self.plan.is_some() && self.plan_file().is_none())
@@ -185,14 +207,17 @@ impl Args {
             deletion: self.deletion_state,
             version_numbers: self.version_numbers,
             leaked: self.leaked,
+            accept_unusable: self.accept_unusable,
             marks: false,
+            compares: false,
             keys: self.env_keys.clone(),
         })
     }
 }
 
 impl MapArgs {
-    fn maps(&self) -> Result<Maps, Failure> {
+    /// All of them.
+    pub(in super::super) fn maps(&self) -> Result<Maps, Failure> {
         let mut maps = match &self.map {
             Some(path) => read_maps(path)?,
             None => Maps::default(),
@@ -212,12 +237,17 @@ impl MapArgs {
 fn read_maps(path: &Path) -> Result<Maps, Failure> {
     let bytes = fsutil::read(path)?;
     let text = String::from_utf8_lossy(&bytes);
-    toml::from_str(&text).map_err(|error| {
+    let maps: Maps = toml::from_str(&text).map_err(|error| {
         let first = error.to_string().lines().last().unwrap_or_default().to_owned();
         Failure::usage(format!("{}: {first}", path.display())).hint(
-            "name_prefix = \"…\", and the tables [name], [kms], [account], [region], [lambda] of \"old\" = \"new\"",
+            "name_prefix = \"…\", the tables [name], [kms], [account], [region], [lambda], [network] of \"old\" = \"new\", and \
+             [value.\"PATTERN\"] of \"/pointer\" = { \"old\" = \"new\" }",
         )
-    })
+    })?;
+    match maps.fault() {
+        Some(fault) => Err(Failure::usage(format!("{}: {fault}", path.display()))),
+        None => Ok(maps),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

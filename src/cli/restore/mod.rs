@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use serde::Serialize;
 
-pub use self::args::Args;
+pub use self::args::{Args, MapArgs};
 pub(super) use self::view::{describe, differences, verified_table};
 use super::{
     Context, Exit, Failure,
@@ -24,10 +24,11 @@ use crate::{
     config::PolicySection,
     fsutil::{self, Access, Existing},
     model::{Place, SnapshotId},
-    provider::{Address, Connected, Purpose, Target, rules},
+    provider::{self, Address, Connected, Purpose, Target, rules},
     repo::{Chosen, Halt, Judgement, NoChoice, Repository},
     restore::{
-        self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Summary, Values, Verification,
+        self, Estimate, Execution, FailedStep, OnConflict, Options, Plan, PlanFile, Rehearsal, Summary, Values,
+        Verification,
     },
     storage::Storage,
 };
@@ -35,6 +36,7 @@ use crate::{
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let approved = args.plan_file().map(|path| read_plan(&args, path)).transpose()?;
     let to = address(context, &args, approved.as_ref()).await?;
+    import_writer(&args, &to)?;
     let opened = open(context, &args).await?;
     let repository = opened.repository();
     // Before something is written, everything is looked at.
@@ -72,22 +74,29 @@ async fn restore_chosen(
     if let Some(file) = approved {
         file.agree(&plan)?;
     }
+    let values = match opened {
+        Trusted::Quorum(_, quorum) => Some(Values::new(repository, manifest, &quorum.key)),
+        Trusted::Host(..) => None,
+    };
+    let rehearsal = restore::rehearse(&plan, &options, values.as_ref()).await?;
+    let mut summary = plan.summary()?;
+    summary.complete &= rehearsal.is_complete();
+    let planned = Planned { plan: &plan, summary: &summary, rehearsal: &rehearsal, chosen: manifest };
     trail::snapshot(plan.snapshot);
     trail::target(&plan.target);
     if args.only_plans() {
         trail::plan();
-        return show_plan(context, args, repository, options, (&plan, manifest));
+        return show_plan(context, args, repository, options, &planned);
     }
-    let Trusted::Quorum(_, quorum) = opened else { return Err(Failure::usage("a restore needs a quorum")) };
-    let summary = plan.summary()?;
+    let Some(values) = values else { return Err(Failure::usage("a restore needs a quorum")) };
     allow_replicas(context, &summary)?;
-    context.output.note(&describe(&plan, &summary, args.rate_share)?);
+    context.output.note(&planned.describe(args.rate_share)?);
     refuse_conflicts(&summary, options.on_conflict)?;
     if summary.nothing().is_some() {
         // What an earlier run noted before it ended is not needed any more.
         target.target.finish().await?;
         let (execution, verification) = (Execution::default(), Verification::default());
-        return print(context, (&plan, &summary, manifest), &execution, &verification, 0.0);
+        return print(context, &planned, &execution, &verification, 0.0);
     }
     let question = format!("Restore into {}?", plan.target);
     if is_elsewhere && args.account.is_none() && approved.is_none() {
@@ -99,8 +108,7 @@ async fn restore_chosen(
     if !args.yes && !restore::is_unchanged(&*target.target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while the plan waited for confirmation".into()).into());
     }
-    let values = Values::new(repository, manifest, &quorum.key);
-    carry_out(context, args, (&plan, &summary, manifest), &values, target).await
+    carry_out(context, args, &planned, &values, target).await
 }
 
 /// Opens the repository: to plan, the host's index key is enough; to restore, a quorum is needed.
@@ -128,6 +136,15 @@ async fn address(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
         app::allowed(&policy(context)?, region)?;
     }
     Ok(to.settle(Purpose::Target).await?)
+}
+
+/// Refuses a file that the target's kind has not, before anybody types a sheet.
+fn import_writer(args: &Args, to: &Address) -> Result<(), Failure> {
+    if args.import_blocks()?.is_some() && to.kind().ops().imports().is_none() {
+        let message = format!("secrets of {} have no import blocks", to.kind().scheme());
+        return Err(Failure::usage(message).hint("leave --import-blocks out"));
+    }
+    Ok(())
 }
 
 /// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything
@@ -221,10 +238,10 @@ fn show_plan(
     args: &Args,
     repository: &Repository,
     options: Options,
-    (plan, chosen): (&Plan, &Chosen),
+    planned: &Planned<'_>,
 ) -> Result<Exit, Failure> {
-    let summary = plan.summary()?;
-    allow_replicas(context, &summary)?;
+    let Planned { plan, summary, rehearsal, chosen } = *planned;
+    allow_replicas(context, summary)?;
     if let Some(path) = &args.plan_out {
         let to = args.to.as_ref().filter(|to| to.region().is_none()).map(ToString::to_string);
         let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan.clone(), to);
@@ -237,9 +254,10 @@ fn show_plan(
         chosen: About::new(chosen),
         counts: &summary.counts,
         estimate: summary.estimate(args.rate_share),
+        rewrites: Some(rehearsal).filter(|it| !it.rules.is_empty()),
         complete: summary.complete,
     };
-    context.output.large_result(&shown, || describe(plan, &summary, args.rate_share))?;
+    context.output.large_result(&shown, || planned.describe(args.rate_share))?;
     if let Some(why) = summary.nothing() {
         context.output.warn(&format!("this plan restores nothing: {why}"));
     }
@@ -254,7 +272,26 @@ struct ShownPlan<'a> {
     chosen: About<'a>,
     counts: &'a BTreeMap<&'static str, u64>,
     estimate: Estimate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rewrites: Option<&'a Rehearsal>,
     complete: bool,
+}
+
+/// A plan and what is known of it.
+#[derive(Clone, Copy)]
+struct Planned<'a> {
+    plan: &'a Plan,
+    summary: &'a Summary,
+    rehearsal: &'a Rehearsal,
+    chosen: &'a Chosen,
+}
+
+impl Planned<'_> {
+    /// As people read it.
+    fn describe(&self, rate_share: f64) -> Result<String, Failure> {
+        let rules = view::rewrites(self.rehearsal).into_iter().map(|line| format!("\n{line}"));
+        Ok(describe(self.plan, self.summary, rate_share)? + &rules.collect::<String>())
+    }
 }
 
 /// What came of a restore, as `--json` shows it.
@@ -268,6 +305,8 @@ struct Restored<'a> {
     counts: &'a BTreeMap<&'static str, u64>,
     versions: &'a BTreeMap<&'static str, u64>,
     verification: &'a Verification,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rewrites: Option<&'a Rehearsal>,
     seconds: f64,
     complete: bool,
 }
@@ -285,11 +324,12 @@ fn refuse_conflicts(summary: &Summary, on_conflict: OnConflict) -> Result<(), Fa
 async fn carry_out(
     context: &Context,
     args: &Args,
-    (plan, summary, chosen): (&Plan, &Summary, &Chosen),
+    planned: &Planned<'_>,
     values: &Values<'_>,
     target: Connected,
 ) -> Result<Exit, Failure> {
     let Connected { target, readback } = target;
+    let plan = planned.plan;
     let started = Instant::now();
     let watch = Watch::new(context.output.json);
     let execution = restore::execute(plan, values, &target, &watch).await;
@@ -306,16 +346,23 @@ async fn carry_out(
     if let Some(path) = &args.arn_map {
         fsutil::write_with(path, Access::Private, Existing::Replace, |output| view::moved(&verification, output))?;
     }
-    print(context, (plan, summary, chosen), &execution, &verification, started.elapsed().as_secs_f64())
+    let imports = provider::kind(&plan.target.provider).ok().and_then(|kind| kind.ops().imports());
+    if let Some(((format, path), imports)) = args.import_blocks()?.zip(imports) {
+        fsutil::write_with(path, Access::Private, Existing::Replace, |output| {
+            view::imports(&verification, (imports, format), output)
+        })?;
+    }
+    print(context, planned, &execution, &verification, started.elapsed().as_secs_f64())
 }
 
 fn print(
     context: &Context,
-    (plan, summary, chosen): (&Plan, &Summary, &Chosen),
+    planned: &Planned<'_>,
     execution: &Execution,
     verification: &Verification,
     seconds: f64,
 ) -> Result<Exit, Failure> {
+    let Planned { plan, summary, rehearsal, chosen } = *planned;
     for failed in &execution.failed {
         context.output.warn(&format!("{} is not complete: {}", failed.name, failed.reason));
     }
@@ -332,6 +379,7 @@ fn print(
         counts: &summary.counts,
         versions: &verification.version_counts,
         verification,
+        rewrites: Some(rehearsal).filter(|it| !it.rules.is_empty()),
         seconds,
         complete,
     };

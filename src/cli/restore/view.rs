@@ -8,7 +8,8 @@ use super::super::{
 };
 use crate::{
     model::Presence,
-    restore::{self, Outcome, Plan, Reference, SecretPlan, Summary, Verification},
+    provider::{ImportFormat, Imports},
+    restore::{self, Outcome, Plan, Reference, Rehearsal, SecretPlan, Summary, Unchanged, Verification},
 };
 
 /// Secrets and lines shown; `--json` shows all.
@@ -77,10 +78,33 @@ fn remarks(secret: &SecretPlan) -> Vec<String> {
     let name = &secret.desired.name;
     let mut lines: Vec<String> =
         secret.lost.iter().map(|lost| format!("not restorable: {name} {}: {}", lost.what, lost.reason)).collect();
+    lines.extend(secret.unusable.iter().map(|why| format!("NOT USABLE: {name}: {why} (or --accept-unusable)")));
     lines.extend(secret.notes.iter().map(|note| format!("note: {name}: {note}")));
     if !secret.kept.is_empty() && matches!(secret.outcome, Outcome::Replace | Outcome::NewVersion) {
         let kept = plural(secret.kept.len() as u64, "version");
         lines.push(format!("note: {name}: {kept} not in the snapshot remain: AWS cannot remove a version"));
+    }
+    lines
+}
+
+/// What the rules of the map file do to values: by place, never by value.
+pub(super) fn rewrites(rehearsal: &Rehearsal) -> Vec<String> {
+    let mut lines = Vec::new();
+    for rule in &rehearsal.rules {
+        let name = format!("rule [value.{:?}] {:?}", rule.pattern, rule.pointer);
+        if rehearsal.opened {
+            let (changed, versions) = (rule.changed, plural(rule.changed_versions, "version"));
+            let current = plural(rule.secrets, "current value");
+            lines.push(format!("{name}: changes {changed} of {current} ({versions} in all)"));
+        } else {
+            let secrets = plural(rule.secrets, "secret");
+            lines.push(format!("{name}: about {secrets}; what it changes needs a quorum (--share)"));
+        }
+        for (why, Unchanged { secrets, more }) in &rule.unchanged {
+            let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+            lines.push(format!("{name}: not changed, {why}: {}{more}", secrets.join(", ")));
+        }
+        lines.extend(rule.loss.map(|loss| format!("NOT DONE: {name}: {loss}")));
     }
     lines
 }
@@ -118,6 +142,17 @@ pub(super) fn moved(verification: &Verification, output: &mut dyn std::io::Write
         map.serialize_entry(&id.old, &id.new)?;
     }
     Ok(map.end()?)
+}
+
+/// What makes a tool take over the secrets that were read back.
+pub(super) fn imports(
+    verification: &Verification,
+    (imports, format): (&dyn Imports, ImportFormat),
+    output: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
+    let walk = verification.moved.walk().map_err(std::io::Error::other)?;
+    let mut ids = walk.map(|id| id.map(|id| id.new).map_err(std::io::Error::other));
+    imports.write(format, &mut ids, output).map(drop)
 }
 
 /// How many versions are restored, identical, different, missing.

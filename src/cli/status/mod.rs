@@ -13,14 +13,15 @@ use super::{
     survey::{self, CopyView},
 };
 use crate::{
-    app::Host,
+    app::{DriftSeen, Host},
     clock::{Clock, SystemClock, to_seconds},
     config::StatusSection,
     custody,
     drill::{self, Past, Verdict},
     fsutil::{self, Access, Existing},
+    model::RepositoryId,
     repo::{Chain, Fault, History, Repository, StoredDrill, Trust},
-    status::{self, Canaries, Copy, CopyHead, Drill, Facts, Finding, Limits, Newest, OfSource, span},
+    status::{self, Canaries, Copy, CopyHead, Drifted, Drill, Facts, Finding, Limits, Newest, OfSource, span},
 };
 
 /// Show the state of the backup: newest snapshot, history, copies, drills, sheets
@@ -78,6 +79,7 @@ fn limits(section: &StatusSection) -> Limits {
         copy: SignedDuration::from_hours(section.copy_hours.into()),
         drill: SignedDuration::from_hours(24 * i64::from(section.drill_days)),
         reading: SignedDuration::from_hours(24 * i64::from(section.reading_days)),
+        drift: SignedDuration::from_hours(section.drift_hours.into()),
     }
 }
 
@@ -127,6 +129,7 @@ async fn gather(context: &Context, now: Timestamp) -> Result<Facts, Failure> {
         sheets: sheets.0,
         due: sheets.1,
         next_proof: sheets.2,
+        drifts: drifts(&host, repository.id())?,
         running: running(&host, &repository)?,
     })
 }
@@ -147,6 +150,13 @@ async fn cut_trail(context: &Context, host: &Host, repository: &Repository) -> R
         Some((chain, head, _)) if context.global.repo.is_none() => Ok(repository.cut_note(&chain, &head).await?),
         _ => Ok(None),
     }
+}
+
+/// What this host found when it last compared each standby place.
+fn drifts(host: &Host, repository: RepositoryId) -> Result<Vec<Drifted>, Failure> {
+    let seen = host.drifts(repository)?.into_iter();
+    let of = |DriftSeen { to, source, time, compared, lacking, .. }| Drifted { to, source, time, compared, lacking };
+    Ok(seen.map(of).collect())
 }
 
 fn running(host: &Host, repository: &Repository) -> Result<bool, Failure> {
@@ -238,6 +248,7 @@ fn screen(facts: &Facts, findings: &[Finding], now: Timestamp) -> String {
     rows.push(vec!["history".into(), history_line(facts)]);
     rows.extend(facts.copies.iter().map(|copy| vec!["copy".into(), copy_line(copy, now)]));
     rows.push(vec!["drill".into(), drill_line(facts.drill.as_ref(), now)]);
+    rows.extend(facts.drifts.iter().map(|drifted| vec!["standby".into(), drift_line(drifted, now)]));
     rows.push(vec!["sheets".into(), sheets_line(facts)]);
     rows.push(vec!["run".into(), if facts.running { "in progress now" } else { "none in progress" }.into()]);
     let mut text = table(&["what", "state"], rows);
@@ -302,6 +313,13 @@ fn drill_line(drill: Option<&Drill>, now: Timestamp) -> String {
     let verdict = if drill.passed { "passed" } else { "FAILED" };
     let rto = drill.rto_seconds.map_or("no RTO was measured".to_owned(), |rto| format!("measured RTO {rto:.1} s"));
     format!("{verdict} {} ago, {rto}", span(now.duration_since(drill.time)))
+}
+
+fn drift_line(drifted: &Drifted, now: Timestamp) -> String {
+    let Drifted { to, source, time, compared, lacking } = drifted;
+    let in_step = compared.saturating_sub(*lacking);
+    let age = span(now.duration_since(*time));
+    format!("{to}: {in_step} of {} of {source} in step, {age} ago", plural(*compared, "secret"))
 }
 
 fn sheets_line(facts: &Facts) -> String {

@@ -21,6 +21,8 @@ pub(super) use throwaway::{Kept, Throwaway};
 
 /// The secret that faults are planted in; one more beside it stays as it is.
 pub(super) const NAME: &str = "lifeboat/negative-control";
+/// What a plan says of a secret that nobody could use.
+const NOT_USABLE: &str = "not usable in the plan";
 const BESIDE: &str = "lifeboat/negative-control-beside";
 
 /// A fault to plant.
@@ -54,13 +56,17 @@ pub enum Plant {
     ForgedManifest,
     /// A sheet with one wrong character.
     BadShare,
+    /// A policy that opens to a network of the lost region alone.
+    LostNetwork,
+    /// A policy that lets another account in, of a secret that gets the default key.
+    OtherAccount,
     /// The fault of that place in [`PLANTS`] is looked for and was never planted, so that it cannot be caught: a test sees
     /// by it that the drill is void then.
     TestOnlyMissed(usize),
 }
 
 /// The faults of every drill.
-pub const PLANTS: [Plant; 14] = [
+pub const PLANTS: [Plant; 16] = [
     Plant::MissingSecret,
     Plant::MissingVersion,
     Plant::WrongValue,
@@ -75,6 +81,8 @@ pub const PLANTS: [Plant; 14] = [
     Plant::ShortIndex,
     Plant::ForgedManifest,
     Plant::BadShare,
+    Plant::LostNetwork,
+    Plant::OtherAccount,
 ];
 
 /// Plants one fault in a restore of its own and looks for it with the checks of the drill, `run`. A fault that none of them
@@ -90,6 +98,7 @@ pub async fn plant(fault: Plant, run: &[Aspect]) -> Result<NegativeControl, Dril
     let expected = match fault {
         Plant::ForgedManifest => "untrusted".to_owned(),
         Plant::BadShare => "not taken".to_owned(),
+        Plant::LostNetwork | Plant::OtherAccount => NOT_USABLE.to_owned(),
         _ => sentence(fault == Plant::MissingSecret, fault.aspects().filter(|aspect| run.contains(aspect))),
     };
     let name = fault.name().to_owned();
@@ -97,10 +106,15 @@ pub async fn plant(fault: Plant, run: &[Aspect]) -> Result<NegativeControl, Dril
         let expected = "no check of this drill covers it".to_owned();
         return Ok(NegativeControl { planted: name, expected, found: String::new(), state: State::NotApplicable });
     }
-    let made = Throwaway::new(estate()).await?;
+    let mut estate = estate();
+    if planted {
+        fault.shut(&mut estate);
+    }
+    let made = Throwaway::new(estate).await?;
     let found = match fault {
         Plant::ForgedManifest => forged(&made, planted).await?,
         Plant::BadShare => bad_share(&made, planted).map_err(failed)?,
+        Plant::LostNetwork | Plant::OtherAccount => usability(&made)?.into(),
         fault => spoiled(&made, fault, planted, run).await?,
     };
     let state = if found == expected { State::Passed } else { State::Failed };
@@ -123,6 +137,8 @@ impl Plant {
             Self::MissingReplica => "a missing replica",
             Self::ShortIndex => "an index with less than the manifest states",
             Self::ForgedManifest => "a forged manifest",
+            Self::LostNetwork => "a policy for a lost network",
+            Self::OtherAccount => "a policy for another account with the default key",
             Self::BadShare | Self::TestOnlyMissed(_) => "a bad share",
         }
     }
@@ -142,7 +158,11 @@ impl Plant {
             Self::NoRotation => &[Aspect::Rotation],
             Self::MissingReplica => &[Aspect::Replicas],
             Self::ShortIndex => &[Aspect::Completeness],
-            Self::ForgedManifest | Self::BadShare | Self::TestOnlyMissed(_) => &[],
+            Self::ForgedManifest
+            | Self::BadShare
+            | Self::LostNetwork
+            | Self::OtherAccount
+            | Self::TestOnlyMissed(_) => &[],
         };
         aspects.iter().copied()
     }
@@ -165,7 +185,30 @@ impl Plant {
             Self::WrongKey => place.edit(NAME, |secret| secret.facets.key = Some("alias/another".into())),
             Self::NoRotation => place.edit(NAME, |secret| secret.facets.rotation = None),
             Self::MissingReplica => place.edit(NAME, |secret| secret.facets.replicas.clear()),
-            Self::ShortIndex | Self::ForgedManifest | Self::BadShare | Self::TestOnlyMissed(_) => {}
+            Self::ShortIndex
+            | Self::ForgedManifest
+            | Self::BadShare
+            | Self::LostNetwork
+            | Self::OtherAccount
+            | Self::TestOnlyMissed(_) => {}
+        }
+    }
+
+    /// Shuts a secret for everybody at the target, before its snapshot is taken.
+    fn shut(self, estate: &mut [Kept]) {
+        let (network, account) = ("vpce-0123456789abcdef0", "arn:aws:iam::999999999999:root");
+        let policy = match self {
+            Self::LostNetwork => format!(
+                r#"{{"Statement":[{{"Effect":"Deny","Principal":"*","Action":"secretsmanager:GetSecretValue","Resource":"*","Condition":{{"StringNotEquals":{{"aws:SourceVpce":"{network}"}}}}}}]}}"#
+            ),
+            Self::OtherAccount => format!(
+                r#"{{"Statement":[{{"Effect":"Allow","Principal":{{"AWS":"{account}"}},"Action":"secretsmanager:GetSecretValue","Resource":"*"}}]}}"#
+            ),
+            _ => return,
+        };
+        for (secret, _) in estate.iter_mut().filter(|(secret, _)| secret.name == NAME) {
+            secret.facets.policy = Some(policy.clone());
+            secret.facets.key = None;
         }
     }
 }
@@ -207,6 +250,17 @@ async fn spoiled(made: &Throwaway, fault: Plant, planted: bool, run: &[Aspect]) 
     let is_short = planted && fault == Plant::ShortIndex;
     let completeness = if is_short { made.completeness.stating_one_more() } else { made.completeness };
     Ok(found(&after, completeness))
+}
+
+/// What the plan says of the secret that faults are planted in, and of the whole.
+fn usability(made: &Throwaway) -> Result<&'static str, DrillError> {
+    let complete = made.plan.summary()?.complete;
+    let mut named = Vec::new();
+    for secret in made.plan.secrets.walk()? {
+        let secret = secret?;
+        named.extend((!secret.unusable.is_empty()).then_some(secret.desired.name));
+    }
+    Ok(if named == [NAME] && !complete { NOT_USABLE } else { "usable" })
 }
 
 /// Adds a snapshot by a stranger, who knows everything but a key that may sign.
@@ -316,6 +370,8 @@ mod tests {
             (Plant::ShortIndex, &Aspect::ALL, "check completeness failed"),
             (Plant::ForgedManifest, &[Aspect::Tags], "untrusted"),
             (Plant::BadShare, &[Aspect::Tags], "not taken"),
+            (Plant::LostNetwork, &[Aspect::Tags], NOT_USABLE),
+            (Plant::OtherAccount, &[Aspect::Ids], NOT_USABLE),
         ] {
             let control = plant(fault, run).await.unwrap();
             let found = (control.state, control.expected.as_str(), control.found.as_str());
@@ -392,7 +448,8 @@ mod tests {
         for only in Aspect::ALL {
             for fault in PLANTS {
                 let control = plant(fault, &[only]).await.unwrap();
-                let is_seen = matches!(fault, Plant::MissingSecret | Plant::ForgedManifest | Plant::BadShare)
+                let is_seen = fault.aspects().count() == 0
+                    || fault == Plant::MissingSecret
                     || fault.aspects().any(|aspect| aspect == only);
                 let state = if is_seen { State::Passed } else { State::NotApplicable };
                 assert_eq!(control.state, state, "{only:?} {control:?}");

@@ -2,6 +2,7 @@
 
 pub mod alarms;
 mod consumers;
+mod imports;
 mod incident;
 mod policy;
 mod rights;
@@ -14,6 +15,7 @@ use futures::TryStreamExt as _;
 
 use self::{
     consumers::Finder,
+    imports::AwsImports,
     incident::AwsIncident,
     policy::{Grant, condition, policy, sources_policy},
     rights::{Allowed, Permission},
@@ -25,8 +27,8 @@ use crate::{
     model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, Exam, Finding, Incident,
-        Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
+        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, Exam, Finding, Imports,
+        Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
     },
     text,
 };
@@ -41,6 +43,10 @@ pub struct AwsOps;
 
 #[async_trait]
 impl Ops for AwsOps {
+    fn imports(&self) -> Option<&'static dyn Imports> {
+        Some(&AwsImports)
+    }
+
     fn incident(&self) -> &'static dyn Incident {
         &AwsIncident
     }

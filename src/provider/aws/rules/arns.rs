@@ -35,11 +35,31 @@ impl Rewriting<'_> {
             from = at.end;
         }
         rewritten.push_str(&text[from..]);
+        let rewritten = self.networks(&rewritten);
         // An account may stand alone, as a principal or in a condition.
         self.maps
             .account
             .iter()
             .fold(rewritten, |text, (old, new)| text.replace(&format!("\"{old}\""), &format!("\"{new}\"")))
+    }
+
+    /// The whole texts of conditions that the map names as networks, all at once: two may change places.
+    fn networks(&self, text: &str) -> String {
+        let networks = &self.maps.network;
+        let conditions = if networks.is_empty() { Vec::new() } else { conditions(text.as_bytes()) };
+        let (mut rewritten, mut from) = (String::with_capacity(text.len()), 0);
+        for range in conditions {
+            while let Some(string) = next_string(text, from.max(range.start)..range.end) {
+                rewritten.push_str(&text[from..string.start]);
+                let old: Option<String> = serde_json::from_str(&text[string.clone()]).ok();
+                let new =
+                    old.and_then(|old| networks.get(&old)).map(|new| serde_json::Value::from(new.as_str()).to_string());
+                rewritten.push_str(new.as_deref().unwrap_or(&text[string.clone()]));
+                from = string.end;
+            }
+        }
+        rewritten.push_str(&text[from..]);
+        rewritten
     }
 
     /// One ARN. A pattern is understood in `Resource` and not in every condition, so there a secret's old ARN stays.
@@ -121,6 +141,18 @@ fn conditions(text: &[u8]) -> Vec<Range<usize>> {
     const KEY: &[u8] = b"\"Condition\"";
     let starts = text.windows(KEY.len()).enumerate().filter(|(_, window)| *window == KEY).map(|(at, _)| at + KEY.len());
     starts.filter_map(|at| Some(at..object_end(text, at)?)).collect()
+}
+
+/// The next string in a part of a text that is JSON, with its quotes.
+fn next_string(text: &str, within: Range<usize>) -> Option<Range<usize>> {
+    let start = within.start + text.get(within.clone())?.find('"')?;
+    let mut escaped = false;
+    let end = text[start + 1..within.end].bytes().position(|byte| {
+        let is_end = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        is_end
+    })?;
+    Some(start..start + end + 2)
 }
 
 /// The end of the object that begins after `from`.

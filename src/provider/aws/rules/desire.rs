@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{
     arns::{self, Rewriting},
-    policy,
+    network, policy,
     state::is_system,
+    steps::key_name,
 };
 use crate::{
     model::{
@@ -189,6 +190,7 @@ impl Wish {
             }
             (true, _) => {}
         }
+        self.unusable.extend(network::unusable(&policy, key_name(self.desired.key()), context));
         self.desired.policy = Some(policy);
     }
 

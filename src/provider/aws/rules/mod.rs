@@ -4,6 +4,7 @@ mod arns;
 mod desire;
 mod foreign;
 mod names;
+mod network;
 mod policy;
 mod state;
 mod steps;

@@ -68,7 +68,7 @@ pub(in crate::provider::aws) fn readers(text: &str) -> Vec<String> {
 }
 
 /// The statements of a policy, of which one alone needs no list.
-fn statements(policy: &Json) -> Vec<&Json> {
+pub(super) fn statements(policy: &Json) -> Vec<&Json> {
     match &policy["Statement"] {
         Json::Array(list) => list.iter().collect(),
         one @ Json::Object(_) => vec![one],
@@ -77,14 +77,14 @@ fn statements(policy: &Json) -> Vec<&Json> {
 }
 
 /// Whom a statement means.
-fn principals(statement: &Json) -> Vec<&str> {
+pub(super) fn principals(statement: &Json) -> Vec<&str> {
     match &statement["Principal"] {
         Json::Object(kinds) => kinds.values().flat_map(texts).collect(),
         plain => texts(plain),
     }
 }
 
-fn texts(value: &Json) -> Vec<&str> {
+pub(super) fn texts(value: &Json) -> Vec<&str> {
     match value {
         Json::String(text) => vec![text],
         Json::Array(list) => list.iter().filter_map(Json::as_str).collect(),

@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 
 use crate::provider::{AlarmFormat, BadAlarm, Watched};
 use pattern::{Pattern, any, equal, exists, missing, unequal};
+pub(super) use terraform::quoted;
 
 /// Where the filters write, and what the backup writes itself.
 const TRAIL: &str = "Lifeboat/Secrets";

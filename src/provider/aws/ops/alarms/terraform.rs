@@ -135,7 +135,7 @@ fn alarm(file: &mut String, alarm: &Alarm, topic: &str) {
 }
 
 /// A string literal: JSON's escapes, and no template begins in it.
-fn quoted(text: &str) -> String {
+pub(in super::super) fn quoted(text: &str) -> String {
     let json = serde_json::to_string(text).expect("a text");
     json.replace("${", "$${").replace("%{", "%%{")
 }
