@@ -59,11 +59,10 @@ impl Used {
         // An account and a region alone are fixed by every identifier: what was restored in the same place keeps them.
         match self.consumer.follows {
             Follows::Right if is_fixed => Todo::WidenBefore,
-            Follows::Right => Todo::Nothing,
             Follows::Deployment if is_fixed => Todo::ChangeAndDeploy,
             Follows::Deployment => Todo::Deploy,
             Follows::ByItself | Follows::Unknown if is_fixed => Todo::ChangeOrServe,
-            Follows::ByItself | Follows::Unknown => Todo::Nothing,
+            Follows::Right | Follows::ByItself | Follows::Unknown => Todo::Nothing,
         }
     }
 }
@@ -93,20 +92,18 @@ impl Uses {
     /// Takes a consumer: of a secret of the backup, or of one that only it knows.
     pub fn take(&mut self, log: Option<&dyn AccessLog>, consumer: Consumer) {
         let reference = &consumer.reference;
-        let (secret, in_backup) = match self.names.get(reference) {
-            Some(name) => (name.clone(), true),
-            None => {
-                let named = log.map(|log| log.named(reference));
-                let place = named.as_ref().and_then(|named| named.place.as_ref());
-                if place.is_some_and(|(account, region)| *account != self.place.account || *region != self.place.region)
-                {
-                    self.elsewhere += 1;
-                    return;
-                }
-                let name = named.map_or_else(|| reference.clone(), |named| named.name);
-                let in_backup = self.names.values().any(|known| *known == name);
-                (name, in_backup)
+        let (secret, in_backup) = if let Some(name) = self.names.get(reference) {
+            (name.clone(), true)
+        } else {
+            let named = log.map(|log| log.named(reference));
+            let place = named.as_ref().and_then(|named| named.place.as_ref());
+            if place.is_some_and(|(account, region)| *account != self.place.account || *region != self.place.region) {
+                self.elsewhere += 1;
+                return;
             }
+            let name = named.map_or_else(|| reference.clone(), |named| named.name);
+            let in_backup = self.names.values().any(|known| *known == name);
+            (name, in_backup)
         };
         if self.found.len() >= MOST {
             self.beyond += 1;

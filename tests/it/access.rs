@@ -214,7 +214,9 @@ async fn half_a_log_is_said_and_gives_no_conclusion() {
 
     // A trail of another account has events, and none of ours.
     let mut theirs = days("2026-10", 31);
-    theirs.iter_mut().for_each(|event| event["recipientAccountId"] = json!("999999999999"));
+    for event in &mut theirs {
+        event["recipientAccountId"] = json!("999999999999");
+    }
     write(&desk.path("theirs.json"), &theirs);
     let ran = report("theirs.json");
     assert_eq!((&coverage(&ran, 0)["covered"], &ran.json()["strangers"]), (&json!("unknown"), &json!(31)));

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -142,17 +142,7 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
         sandbox.control().put(ACCOUNT, "eu-central-1", name, value).unwrap();
     }
     let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
-    // One reader of both months, one of this month, one that is gone.
-    let identity = json!({ "type": "IAMUser", "arn": "arn:aws:iam::111111111111:user/eve" });
-    let event = |id: u32, time: &str, who: &Json| {
-        json!({ "eventID": id.to_string(), "eventTime": time, "eventSource": "secretsmanager.amazonaws.com",
-            "eventName": "GetSecretValue", "awsRegion": "eu-central-1", "recipientAccountId": ACCOUNT,
-            "requestParameters": { "secretId": "app/one" }, "userIdentity": who, "errorCode": "AccessDeniedException" })
-    };
-    let gone = json!({ "type": "AWSService", "invokedBy": "rds.amazonaws.com" });
-    let log =
-        json!({ "Records": [event(1, "2026-10-01T00:00:00Z", &identity), event(2, "2026-09-01T00:00:00Z", &gone)] });
-    std::fs::write(desk.path("log.json"), log.to_string()).unwrap();
+    write_trail(&desk.path("log.json"));
     let mut seen = Seen::default();
     let init = "init --repo repository --source aws:eu-central-1 --threshold 3 --custodian Ana --custodian Bo \
                 --custodian Cy --custodian Dee --custodian Eli --sheets sheets --copy west --yes";
@@ -189,6 +179,7 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
         "consumers --show",
         "consumers",
         "consumers --show",
+        "drift --to aws:eu-west-1",
         "runbook --to aws:eu-west-1 --out runbook.md",
         "forget --keep-last 5 --plan",
         "custody register",
@@ -249,6 +240,20 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     }
     sandbox.shutdown().await;
     hold_schemas(&seen);
+}
+
+/// Two months of an exported trail: a reader of this month, and one who is gone.
+fn write_trail(path: &Path) {
+    let identity = json!({ "type": "IAMUser", "arn": "arn:aws:iam::111111111111:user/eve" });
+    let event = |id: u32, time: &str, who: &Json| {
+        json!({ "eventID": id.to_string(), "eventTime": time, "eventSource": "secretsmanager.amazonaws.com",
+            "eventName": "GetSecretValue", "awsRegion": "eu-central-1", "recipientAccountId": ACCOUNT,
+            "requestParameters": { "secretId": "app/one" }, "userIdentity": who, "errorCode": "AccessDeniedException" })
+    };
+    let gone = json!({ "type": "AWSService", "invokedBy": "rds.amazonaws.com" });
+    let log =
+        json!({ "Records": [event(1, "2026-10-01T00:00:00Z", &identity), event(2, "2026-09-01T00:00:00Z", &gone)] });
+    std::fs::write(path, log.to_string()).unwrap();
 }
 
 /// A server, what is asked of it while it runs, and its log.

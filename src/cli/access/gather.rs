@@ -199,9 +199,10 @@ fn walk(folder: &Path, deepest: usize, files: &mut BTreeSet<PathBuf>) -> Result<
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
         let name = entry.file_name().to_string_lossy().to_lowercase();
+        let is_log = [".json", ".json.gz"].iter().any(|end| name.ends_with(end));
         if kind.is_dir() && deepest > 0 {
             walk(&path, deepest - 1, files)?;
-        } else if kind.is_file() && (name.ends_with(".json") || name.ends_with(".json.gz")) {
+        } else if kind.is_file() && is_log {
             files.insert(path);
         }
     }
