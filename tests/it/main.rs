@@ -36,6 +36,7 @@ mod cli_moto;
 mod command;
 mod complete;
 mod compromise;
+mod compromise_ministack;
 mod conformance;
 mod consumers;
 mod custody_cli;
