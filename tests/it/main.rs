@@ -31,6 +31,7 @@ mod bucket_stub;
 mod cases_replicas;
 mod cases_settings;
 mod cases_versions;
+mod checklist;
 mod cli;
 mod cli_moto;
 mod command;
