@@ -1,6 +1,7 @@
 //! The same facts as figures for CloudWatch: a line in its embedded metric format, which its agent, Lambda and Fargate pick
-//! up from standard output.
+//! up from standard output, or the input of PutMetricData.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>
 
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
@@ -68,6 +69,18 @@ pub fn emf(facts: &Facts, now: Timestamp) -> String {
     line.insert(DIMENSION.into(), json!(facts.repository.to_string()));
     line.extend(figures.iter().map(|it| (it.name.to_owned(), json!(it.value))));
     Json::Object(line).to_string()
+}
+
+/// The input of PutMetricData, as `aws cloudwatch put-metric-data --cli-input-json` takes it.
+pub fn metric_data(facts: &Facts, now: Timestamp) -> Json {
+    let repository = facts.repository.to_string();
+    let datum = |it: Figure| {
+        json!({
+            "MetricName": it.name, "Timestamp": now.to_string(), "Unit": it.unit, "Value": it.value,
+            "Dimensions": [{ "Name": DIMENSION, "Value": repository }],
+        })
+    };
+    json!({ "Namespace": NAMESPACE, "MetricData": figures(facts, now).into_iter().map(datum).collect::<Vec<_>>() })
 }
 
 fn seconds(name: &'static str, value: f64) -> Figure {

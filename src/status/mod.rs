@@ -12,7 +12,7 @@ use crate::{
     repo::{Accepted, Counts, Fault, FaultKind, Manifest},
     text::plural,
 };
-pub use figures::{DIMENSION, Figure, NAMESPACE, emf, figures};
+pub use figures::{DIMENSION, Figure, NAMESPACE, emf, figures, metric_data};
 pub use metrics::{metrics, unknown};
 
 /// How old things may be.

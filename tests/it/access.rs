@@ -364,7 +364,7 @@ fn a_trail_that_nobody_here_wrote_names_its_readers() {
     assert_eq!(report["coverage"][0]["covered"], "part", "the month is not over: {report}");
     let readers = report["readers"].as_array().unwrap();
     // This server leaves out which secret it was: nothing is said about any.
-    assert!(readers.iter().any(|row| row["secret"] == "" && row["reads"].as_u64() > Some(10)), "{report}");
+    assert!(readers.iter().any(|row| row["secret"] == "" && row["reads"].as_u64() > Some(0)), "{report}");
     assert_eq!(report["unread"], Json::Null);
     assert!(readers.iter().all(|row| row["kind"] == "user"), "{report}");
 }

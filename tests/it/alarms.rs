@@ -256,6 +256,30 @@ fn the_script_runs_on_moto() {
     }
 }
 
+/// The figures arrive by the vendor's own command on a server that nobody here wrote.
+#[test]
+fn the_figures_are_taken_by_put_metric_data() {
+    let moto = Moto::start();
+    let desk = desk();
+    let data = desk.run("status --metric-data").expect(0).out;
+    std::fs::write(desk.path("data.json"), &data).unwrap();
+    let aws = |words: &str| {
+        let mut command = desk.command(servers::program("aws"));
+        command.args(words.split_whitespace()).env("PATH", std::env::var("PATH").unwrap());
+        command.env("AWS_ENDPOINT_URL", &moto.endpoint).env("AWS_DEFAULT_REGION", "eu-central-1").env("AWS_PAGER", "");
+        desk.finish(command.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b")).expect(0).out
+    };
+    aws("cloudwatch put-metric-data --cli-input-json file://data.json");
+    let listed: Json =
+        serde_json::from_str(&aws("cloudwatch list-metrics --namespace Lifeboat --output json")).unwrap();
+    let names = |metrics: &Json| -> BTreeSet<String> {
+        metrics.as_array().unwrap().iter().map(|it| it["MetricName"].as_str().unwrap().to_owned()).collect()
+    };
+    let said: Json = serde_json::from_str(&data).unwrap();
+    assert!(names(&said["MetricData"]).len() >= 8);
+    assert_eq!(names(&listed["Metrics"]), names(&said["MetricData"]));
+}
+
 /// What EMF says is what its specification wants, and carries no name of a secret.
 #[test]
 fn status_says_its_figures_in_the_embedded_metric_format() {

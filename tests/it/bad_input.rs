@@ -6,7 +6,7 @@ use lifeboat::emulator::{Fault, FaultKind, FaultWhen, Sandbox};
 
 use crate::{
     cli::estate,
-    command::{Desk, SHEETS, binary, files},
+    command::{Desk, SHEETS, binary, files, files_beside_audit},
 };
 
 const ACCOUNT: &str = "111111111111";
@@ -118,7 +118,7 @@ async fn wrong_sheets_and_too_few() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_network_no_permission_no_configuration() {
     let (sandbox, desk) = scene().await;
-    let before = files(&desk.path("repository"));
+    let before = files_beside_audit(&desk.path("repository"));
     let mut offline = desk.command(binary());
     desk.finish(offline.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_MAX_ATTEMPTS", "1").arg("snapshot"))
         .expect(1);
@@ -131,7 +131,7 @@ async fn no_network_no_permission_no_configuration() {
         kind: FaultKind::Error { code: "AccessDeniedException".into(), message: "not authorized".into() },
     });
     desk.run("snapshot").expect(1).says("AccessDeniedException");
-    assert_eq!(files(&desk.path("repository")), before, "a failed run changes nothing");
+    assert_eq!(files_beside_audit(&desk.path("repository")), before, "a failed run changes nothing");
     desk.run("snapshot --config nowhere.toml").expect(2).says("no configuration");
     let text = fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
     fs::write(desk.path("bad.toml"), text.replace("rate_share", "rate_shar")).unwrap();
@@ -166,7 +166,7 @@ async fn an_endpoint_that_says_nothing_is_given_up_after_a_minute_by_every_comma
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     // Every connection is taken and kept, and none is answered.
     std::thread::spawn(move || listener.incoming().flatten().collect::<Vec<_>>());
-    let before = files(&desk.path("repository"));
+    let before = files_beside_audit(&desk.path("repository"));
     let restore = "restore --repo repository --to aws:eu-west-1 --plan";
     let drill = format!("drill run --to aws:eu-west-1 --yes {SHEETS}");
     std::thread::scope(|scope| {
@@ -182,6 +182,6 @@ async fn an_endpoint_that_says_nothing_is_given_up_after_a_minute_by_every_comma
             });
         }
     });
-    assert_eq!(files(&desk.path("repository")), before);
+    assert_eq!(files_beside_audit(&desk.path("repository")), before);
     sandbox.shutdown().await;
 }

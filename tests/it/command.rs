@@ -140,6 +140,11 @@ pub fn binary() -> &'static Path {
 /// Three sheets of the five, never the first three.
 pub const SHEETS: &str = "--share sheets/02-bo.txt --share sheets/04-dee.txt --share sheets/05-eli.txt";
 
+/// The same of a repository without its audit trail: every run that may write leaves an entry there.
+pub fn files_beside_audit(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    files(folder).into_iter().filter(|(path, _)| !path.starts_with(folder.join("audit"))).collect()
+}
+
 /// Every file below a folder with its content.
 pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();

@@ -138,10 +138,7 @@ fn faults(value: &Json, schema: &Json, at: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_prints_one_envelope_that_its_schema_describes() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-    for (name, value) in [("app/one", "value"), ("app/two", "other")] {
-        sandbox.control().put(ACCOUNT, "eu-central-1", name, value).unwrap();
-    }
-    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    let desk = planted(&sandbox);
     write_trail(&desk.path("log.json"));
     let mut seen = Seen::default();
     let init = "init --repo repository --source aws:eu-central-1 --threshold 3 --custodian Ana --custodian Bo \
@@ -240,6 +237,14 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     }
     sandbox.shutdown().await;
     hold_schemas(&seen);
+}
+
+/// A desk of an account with two secrets.
+fn planted(sandbox: &Sandbox) -> Desk {
+    for (name, value) in [("app/one", "value"), ("app/two", "other")] {
+        sandbox.control().put(ACCOUNT, "eu-central-1", name, value).unwrap();
+    }
+    Desk::new(&sandbox.endpoint(), ACCOUNT)
 }
 
 /// Two months of an exported trail: a reader of this month, and one who is gone.

@@ -58,8 +58,8 @@ async fn a_copy_is_looked_at_once_before_it_is_written() {
         None
     });
     desk.run("copy").expect(0);
-    // Whose it is, and at the end whether the file is ours byte for byte.
-    assert_eq!(reads.load(std::sync::atomic::Ordering::SeqCst), 2);
+    // Whose it is, and at the end whether the file is ours byte for byte; once more since the entry of the run before is new.
+    assert_eq!(reads.load(std::sync::atomic::Ordering::SeqCst), 3);
     sandbox.shutdown().await;
 }
 
@@ -71,7 +71,12 @@ async fn a_copy_survives_each_odd_answer_at_each_write() {
     desk.run("snapshot").expect(0);
     let puts = server.count("PUT");
     assert!(puts > 5, "{puts}");
-    let whole = server.objects();
+    // Each run leaves an entry of its own, which the next copy takes along.
+    let copied = || {
+        let objects = server.objects().into_iter();
+        objects.filter(|(key, _)| !key.contains("/audit/")).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let whole = copied();
     let far = server.url("west", "");
     for odd in ANSWERS {
         // Each answer at a write of its own at the beginning, in the middle and at the end, and each write once over all answers.
@@ -82,13 +87,13 @@ async fn a_copy_survives_each_odd_answer_at_each_write() {
             let ran = desk.run("copy --remake --json");
             assert!(matches!(ran.code, Some(0 | 1 | 3 | 4 | 6)), "{odd:?} at {nth}: {:?}\n{}", ran.code, ran.err);
             assert!(!ran.err.contains("bug in itself"), "{odd:?} at {nth}: {}", ran.err);
-            let is_there = server.objects() == whole;
+            let is_there = copied() == whole;
             server.script(|_| None);
             if ran.code == Some(0) {
                 assert!(is_there, "{odd:?} at {nth} ended with 0 and not everything is there");
             } else {
                 desk.run("copy --remake").expect(0);
-                assert!(server.objects() == whole, "{odd:?} at {nth}: a second run makes it whole");
+                assert!(copied() == whole, "{odd:?} at {nth}: a second run makes it whole");
             }
             assert!(whole.iter().all(|(key, bytes)| server.objects().get(key) == Some(bytes)));
         }

@@ -222,12 +222,10 @@ async fn azurite_keeps_a_copy_and_gives_everything_back() {
         let mut command = desk.command(binary());
         desk.finish(command.env("AZURE_STORAGE_ACCOUNT_KEY", Azurite::KEY).args(words.split_whitespace()))
     };
-    let first = run(&format!("copy --json --to {copy}")).expect(0).json();
+    run(&format!("copy --json --to {copy}")).expect(0);
     let second = run(&format!("copy --json --to {copy}")).expect(0).json();
-    assert_eq!(
-        (&second["copies"][0]["files"], &second["copies"][0]["present"]),
-        (&0.into(), &first["copies"][0]["files"])
-    );
+    // The entry of the run before, and nothing else.
+    assert_eq!(second["copies"][0]["files"], 1, "{second}");
     std::fs::remove_dir_all(desk.path("repository")).unwrap();
     run(&format!("check --repo {copy} --depth values {SHEETS}")).expect(0);
     let restored = run(&format!("restore --repo {copy} --to aws:eu-west-1 --yes --json {SHEETS}")).expect(0).json();

@@ -32,6 +32,7 @@ Examples:
   lifeboat status --json
   lifeboat status --prometheus /var/lib/node_exporter/lifeboat.prom
   lifeboat status --emf
+  lifeboat status --metric-data | aws cloudwatch put-metric-data --cli-input-json file:///dev/stdin
 
 Needs no secret key. Exit codes: 0 all is well, 3 something is late, incomplete or due,
 4 the history was tampered with, 6 files are damaged. The [status] section of the configuration
@@ -43,6 +44,9 @@ pub struct Args {
     /// Print one line of CloudWatch's embedded metric format and nothing else on standard output
     #[arg(long, conflicts_with = "json")]
     emf: bool,
+    /// Print the input of CloudWatch's PutMetricData and nothing else on standard output
+    #[arg(long, conflicts_with_all = ["json", "emf"])]
+    metric_data: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -66,6 +70,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     }
     if args.emf {
         context.output.artefact(&format!("{}\n", status::emf(&facts, now)));
+        return Ok(exit);
+    }
+    if args.metric_data {
+        context.output.artefact(&format!("{}\n", status::metric_data(&facts, now)));
         return Ok(exit);
     }
     let value = json!({ "time": now, "facts": facts });
