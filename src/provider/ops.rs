@@ -125,6 +125,7 @@ pub enum NoPolicy {
     },
 }
 
+#[cfg(any(feature = "gcp", feature = "azure"))]
 impl NoPolicy {
     /// Where Lifeboat reads no trail, there is nothing to be allowed.
     pub(super) fn no_trail(address: &Address) -> Self {
