@@ -29,7 +29,7 @@ enum Action {
 
 /// Report the new, vanished and unusual readers of each secret in a month
 ///
-/// Each reader is compared with the month before, with the captured policies, and with [alarms] in
+/// Each reader is compared with the month before, with the captured policies, and with the section `alarms` in
 /// the configuration. What the trail does not cover is reported as unknown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -54,10 +54,10 @@ pub struct ReportArgs {
     /// The hours, UTC, in which people work: a person who reads at another hour is unusual
     #[arg(long, value_name = "FROM-TO")]
     hours: Option<Hours>,
-    /// Every reading must come through a VPC endpoint, as with `vpc_endpoint` in [alarms]
+    /// Every reading must come through a VPC endpoint, as with `vpc_endpoint` in the section `alarms`
     #[arg(long)]
     vpc_endpoint: bool,
-    /// A role that may read, by ARN with `*` (repeat), beside `readers` in [alarms]
+    /// A role that may read, by ARN with `*` (repeat), beside `readers` in the section `alarms`
     #[arg(long, value_name = "ARN")]
     reader: Vec<String>,
     /// Show every reader, not only those to look at
