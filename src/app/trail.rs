@@ -160,20 +160,8 @@ impl Host {
                 continue;
             }
             let started = seconds.parse().ok().and_then(|at| Timestamp::from_second(at).ok()).unwrap_or(now.ended);
-            let run = AuditRun {
-                started,
-                ended: now.ended,
-                action: words.replace('-', " "),
-                outcome: KILLED.into(),
-                exit: None,
-                plan: false,
-                head: None,
-                snapshots: Vec::new(),
-                target: None,
-                quorum: Vec::new(),
-                counts: std::collections::BTreeMap::new(),
-                files: Vec::new(),
-            };
+            let begun = AuditRun::begun(words.replace('-', " "), started);
+            let run = AuditRun { ended: now.ended, outcome: KILLED.into(), ..begun };
             found.push((path, run));
         }
         found.sort_by_key(|(path, run)| (run.started, path.clone()));

@@ -83,21 +83,7 @@ fn is_exempt() -> bool {
 }
 
 fn started() -> AuditRun {
-    let now = to_seconds(SystemClock.now());
-    AuditRun {
-        started: now,
-        ended: now,
-        action: envelope::command(),
-        outcome: String::new(),
-        exit: None,
-        plan: false,
-        head: None,
-        snapshots: Vec::new(),
-        target: None,
-        quorum: Vec::new(),
-        counts: std::collections::BTreeMap::new(),
-        files: Vec::new(),
-    }
+    AuditRun::begun(envelope::command(), to_seconds(SystemClock.now()))
 }
 
 /// `None` where this host is none of the repository, or may not sign.

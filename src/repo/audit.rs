@@ -83,6 +83,26 @@ pub struct AuditRun {
     pub files: Vec<String>,
 }
 
+impl AuditRun {
+    /// A run that has begun and of which nothing else is known yet.
+    pub fn begun(action: String, started: Timestamp) -> Self {
+        Self {
+            started,
+            ended: started,
+            action,
+            outcome: String::new(),
+            exit: None,
+            plan: false,
+            head: None,
+            snapshots: Vec::new(),
+            target: None,
+            quorum: Vec::new(),
+            counts: BTreeMap::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
 /// The newest entry of a chain, for whoever remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
