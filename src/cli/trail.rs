@@ -5,14 +5,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Context, Exit, Failure, Output, envelope, environment, quorum::Opened};
+use super::{Context, Exit, Failure, Output, audit::is_of, envelope, environment, quorum::Opened};
 use crate::{
     app::{Host, OpenRun, leave_alone},
     clock::{Clock, SystemClock, to_seconds},
     crypto::Signer,
     model::{Place, SnapshotId},
     repo::{AuditRun, Note, Repository, Trust, random_chain},
-    storage::Storage,
     text,
 };
 
@@ -93,8 +92,7 @@ fn of_host(context: &Context, repository: &Repository, trust: &Trust) -> Result<
     if !trust.allows_now(&signer.public()) {
         return Ok(None);
     }
-    let configured = Storage::open(&host.config.repository.url);
-    let is_main = configured.is_ok_and(|storage| storage.address() == repository.storage().address());
+    let is_main = is_of(&host, repository);
     let run = started();
     let open = Some(host.begin_run(repository.id(), &run.action, run.started)?);
     let by = By::Host { host: Box::new(host), signer, open, is_main };

@@ -62,7 +62,7 @@ async fn see(context: &Context, shares: &ShareArgs) -> Result<Seen, Failure> {
 }
 
 /// Whether a repository is the configured one, not a copy of it.
-fn is_of(host: &Host, repository: &Repository) -> bool {
+pub(super) fn is_of(host: &Host, repository: &Repository) -> bool {
     Storage::open(&host.config.repository.url).is_ok_and(|storage| storage.address() == repository.storage().address())
 }
 
