@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::{self, DriftSeen},
     clock::{Clock, SystemClock, to_seconds},
-    model::{OnReplica, Place},
+    model::OnReplica,
     provider::{Address, Connected, Purpose},
     repo::{Chosen, Halt},
     restore::{self, Drift, Options, Plan, Values},
@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let chosen = history::find(&judgement, &args.snapshot, args.source.source.as_ref())?.with_leaked(options.leaked);
     history::tell(context, &chosen);
     let target = app::connect_target(&to, args.rate_share, None, || trusted.version_key(context)).await?;
-    refuse_account(&args, &target.target.place().await?)?;
+    super::restore::refuse_account(args.account.as_ref(), &target.target.place().await?.account)?;
     let (records, scratch) = (repository.record_stream(&chosen, trusted.opener(&chosen)?), context.scratch());
     let found = restore::look(&*target.target, &chosen, records, &options, Some(&scratch)).await?;
     let plan = restore::make(&chosen, &found, &options)?;
@@ -143,16 +143,6 @@ fn options(args: &Args) -> Result<Options, Failure> {
         accept_unusable: args.accept_unusable,
         ..Options::default()
     })
-}
-
-fn refuse_account(args: &Args, place: &Place) -> Result<(), Failure> {
-    match &args.account {
-        Some(wanted) if *wanted != place.account => {
-            let message = format!("the credentials belong to account {}, not to account {wanted}", place.account);
-            Err(Failure::new(Exit::Refused, message).hint("use credentials of the account that you named"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Without sheets by what the plan says, with sheets also by the values.

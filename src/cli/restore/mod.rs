@@ -147,6 +147,17 @@ fn import_writer(args: &Args, to: &Address) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The account that a person named is the one that the credentials lead to.
+pub(super) fn refuse_account(wanted: Option<&String>, account: &str) -> Result<(), Failure> {
+    match wanted {
+        Some(wanted) if wanted != account => {
+            let message = format!("the credentials belong to account {account}, not to account {wanted}");
+            Err(Failure::new(Exit::Refused, message).hint("use credentials of the account that you named"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether the target is another account than the source's. Credentials of the wrong account are found out before anything
 /// is planned: by the number that was given, or by a person who types it.
 async fn judge_account(
@@ -165,10 +176,7 @@ async fn judge_account(
         context.output.note(&format!("the target is {place}; the secrets came from {source}"));
     }
     let (account, source) = (place.account, &source.account);
-    if let Some(wanted) = args.account.as_ref().filter(|wanted| **wanted != account) {
-        let message = format!("the credentials belong to account {account}, not to account {wanted}");
-        return Err(Failure::new(Exit::Refused, message).hint("use credentials of the account that you named"));
-    }
+    refuse_account(args.account.as_ref(), &account)?;
     let is_elsewhere = account != *source;
     if is_elsewhere {
         context.output.note(&format!("the target is account {account}; the secrets came from account {source}"));
