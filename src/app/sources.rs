@@ -87,6 +87,7 @@ impl Host {
                         account: account.or_else(|| section.account.clone()),
                         access: access.unwrap_or_else(|| section.access.clone()),
                         capture: section.capture.clone(),
+                        queue: section.queue.clone(),
                     });
                 }
                 None => estate.sections.push(section),

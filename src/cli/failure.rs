@@ -336,6 +336,8 @@ impl From<SnapshotError> for Failure {
                 Self::new(Exit::Refused, message).hint("check AWS_PROFILE and the role, or [source] account")
             }
             SnapshotError::Choice(error) => error.into(),
+            SnapshotError::NoPass(..) => Self::new(Exit::Failed, message)
+                .hint("`lifeboat snapshot` takes a complete one; what was told stays in the queue until then"),
             SnapshotError::Gone(_) => {
                 Self::new(Exit::Failed, message).hint("run it again: it reads the removed value again")
             }

@@ -266,8 +266,9 @@ fn text(plan: &RetentionPlan) -> String {
     let row = |fate: &&Fate| {
         let what = if fate.is_kept() { "keep" } else { "FORGET" };
         let state = if fate.complete { "complete" } else { "incomplete" };
+        let state = if fate.pass { state.to_owned() } else { format!("{state}; by an event") };
         let why = fate.reasons.join(", ");
-        vec![fate.sequence.to_string(), fate.time.to_string(), state.into(), what.into(), why]
+        vec![fate.sequence.to_string(), fate.time.to_string(), state, what.into(), why]
     };
     let table = |fates: &[&Fate]| table(&["no", "time", "state", "", "why"], fates.iter().map(row).collect());
     let by_source = plan.by_source();

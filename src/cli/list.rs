@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             json!({
                 "snapshot": manifest.snapshot, "sequence": manifest.sequence, "time": manifest.time,
                 "source": manifest.source, "epoch": manifest.epoch, "counts": manifest.counts,
-                "complete": manifest.is_complete(),
+                "complete": manifest.is_complete(), "full_pass": manifest.full.sequence,
                 "forgotten": chain.forgotten(verified).map(|each| each.record.after), "late": chain.is_late(verified),
             })
         }).collect::<Vec<_>>(),
@@ -79,6 +79,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
                 Some(had) => had.word().to_owned(),
                 None => "complete".to_owned(),
             };
+            let complete = if manifest.is_pass() { complete } else { format!("{complete}; by an event") };
             let complete = if chain.is_late(verified) { format!("{complete}; LATE") } else { complete };
             let complete = match chain.forgotten(verified) {
                 Some(each) => format!("{complete}; forgotten, removed after {}", each.record.after),

@@ -17,6 +17,7 @@ mod drift;
 mod drill;
 mod envelope;
 mod environment;
+mod events;
 mod exit;
 mod failure;
 mod forget;
@@ -141,6 +142,8 @@ enum Command {
     Sandbox(sandbox::Args),
     Init(init::Args),
     Snapshot(snapshot::Args),
+    Watch(events::watch::Args),
+    Schedule(events::schedule::Args),
     List(list::Args),
     Show(show::Args),
     Get(glass::get::Args),
@@ -328,7 +331,7 @@ async fn finished(cli: Cli) -> Exit {
     // The sandbox is meant to be stopped by ^C and sees to it itself.
     // So is a drill, which has to clean up.
     let stops_itself = match &cli.command {
-        Command::Sandbox(_) | Command::Drill(_) => true,
+        Command::Sandbox(_) | Command::Drill(_) | Command::Watch(_) => true,
         Command::BreakGlass(args) => args.stops_itself(),
         _ => false,
     };
@@ -392,6 +395,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Sandbox(args) => sandbox::run(&context, args).await,
         Command::Init(args) => init::run(&context, args).await,
         Command::Snapshot(args) => Box::pin(snapshot::run(&context, args)).await,
+        Command::Watch(args) => Box::pin(events::watch::run(&context, args)).await,
+        Command::Schedule(args) => events::schedule::run(&context, args).await,
         Command::List(args) => list::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Get(args) => Box::pin(glass::get::run(&context, args)).await,

@@ -84,6 +84,15 @@ impl Output {
         }
     }
 
+    /// Something that happened in a long run: a line of JSON on stderr with `--json`, else a sentence.
+    pub(super) fn event(self, event: &serde_json::Value, text: &str) {
+        if self.json {
+            say(&event.to_string());
+        } else {
+            self.note(text);
+        }
+    }
+
     /// A warning.
     pub(super) fn warn(self, text: &str) {
         say(&format!("{} {}", paint("warning:", "33"), text::line(text)));

@@ -55,6 +55,8 @@ pub struct SourceSection {
     pub capture: CaptureSection,
     /// How to get there.
     pub access: Access,
+    /// The queue that tells of changes, by its name there.
+    pub queue: Option<String>,
 }
 
 /// The member accounts of an organization, each in the same regions and entered by a role of the same name.
@@ -79,7 +81,7 @@ pub struct OrganizationSection {
 impl SourceSection {
     /// A source about which nothing else is said.
     pub fn new(url: Address, account: Option<String>) -> Self {
-        Self { url, account, capture: CaptureSection::default(), access: Access::default() }
+        Self { url, account, capture: CaptureSection::default(), access: Access::default(), queue: None }
     }
 }
 
@@ -213,6 +215,8 @@ struct Table {
     role_external_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
 }
 
 impl Table {
@@ -247,6 +251,7 @@ impl Table {
             role: None,
             role_external_id: None,
             profile: None,
+            queue: None,
         }
     }
 
@@ -264,16 +269,24 @@ impl Table {
         if role.is_none() && self.role_external_id.is_some() {
             return Err("role_external_id needs a role".into());
         }
+        let is_name = |name: &str| (1..=80).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if self.queue.as_deref().is_some_and(|queue| !is_name(queue)) {
+            return Err("queue must be the name of a queue of the source's account: letters, digits, - and _".into());
+        }
         Ok(SourceSection {
             capture: self.capture(),
             url: self.url.ok_or("missing field `url`")?,
             account: self.account,
             access: Access { role: self.role, role_external_id: self.role_external_id, profile: self.profile },
+            queue: self.queue,
         })
     }
 
     fn into_organization(self) -> Result<OrganizationSection, String> {
         let capture = self.capture();
+        if self.queue.is_some() {
+            return Err("queue is allowed only in a source with a url".into());
+        }
         if self.url.is_some() || self.account.is_some() {
             return Err("with organization = true, use regions and accounts, not url and account".into());
         }
@@ -303,9 +316,9 @@ impl Table {
 
 impl From<&SourceSection> for Table {
     fn from(section: &SourceSection) -> Self {
-        let SourceSection { url, account, capture, access } = section.clone();
+        let SourceSection { url, account, capture, access, queue } = section.clone();
         let Access { role, role_external_id, profile } = access;
-        Self { url: Some(url), account, role, role_external_id, profile, ..Self::of(capture) }
+        Self { url: Some(url), account, role, role_external_id, profile, queue, ..Self::of(capture) }
     }
 }
 

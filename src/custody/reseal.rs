@@ -252,7 +252,7 @@ impl Reseal<'_> {
         let counts: Counts = base.counts.of_records(&records, values);
         let unreadable =
             UnreadableCount::of(records.iter().flat_map(|record| record.refused(base.source.reads_value())));
-        let mut readings = ReadingCount::new(base.time, &base.sweeps);
+        let mut readings = ReadingCount::new(base.time, base.full.time, &base.sweeps);
         for record in &records {
             readings.add(record);
         }

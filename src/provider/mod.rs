@@ -10,6 +10,7 @@ pub mod codec;
 mod consumers;
 #[cfg(all(unix, feature = "dotenv"))]
 pub mod dotenv;
+mod events;
 #[cfg(any(feature = "vault", feature = "gcp", feature = "azure"))]
 mod exchange;
 mod expand;
@@ -41,6 +42,7 @@ pub use self::{
     alarms::{AlarmFormat, BadAlarm, Watched},
     carried::Carried,
     consumers::{Consumer, ConsumerFinder, Fixes, Follows, Looked, Surveyed},
+    events::{EventFeed, EventQueue, FeedPlan, Hint, Message, Told},
     expand::{Expanded, LeftOut, Members, Part, Reached, Unreached},
     held::Held,
     imports::{Identifiers, ImportFormat, Imports},

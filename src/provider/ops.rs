@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use super::{
-    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, Imports,
+    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, EventFeed, Imports,
     Incident, NoIncident, ProviderError, Rotator, Watched,
 };
 use crate::{
@@ -206,6 +206,11 @@ pub trait Ops: Send + Sync {
 
     /// What finds out who uses secrets; `None` where the kind has nothing of the sort.
     fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
+        None
+    }
+
+    /// What tells of changes at once; `None` where Lifeboat knows of nothing.
+    fn events(&self) -> Option<&'static dyn EventFeed> {
         None
     }
 

@@ -144,6 +144,13 @@ impl Manifest {
         self.counts.is_complete() && self.loss().is_none()
     }
 
+    /// Whether it is a complete pass over the listing. The others hold what a complete pass has, and the secrets of which the provider
+    /// told that they changed.
+    pub fn is_pass(&self) -> bool {
+        // One that was resealed after a change of the key has the number of the pass, and its time.
+        self.full.time == self.time
+    }
+
     /// What its source had, where it lost more than it may and nobody accepted that.
     pub fn loss(&self) -> Option<Accepted> {
         self.accepted.filter(|accepted| accepted.lost)
@@ -163,6 +170,9 @@ impl Manifest {
             set.check()?;
         }
         readings::check_arcs(&manifest.sweeps)?;
+        if manifest.full.time > manifest.time {
+            return Err("it rests on a complete pass that is later than itself".into());
+        }
         Ok(manifest)
     }
 
@@ -237,6 +247,27 @@ impl Counts {
     #[must_use]
     pub fn with_read(self, read: u64) -> Self {
         Self { values_read: read, values_carried: self.values_carried - read, ..self }
+    }
+
+    /// Takes records out and others in; what was excluded and vanished stays. `read`: values that this run sealed.
+    #[must_use]
+    pub fn exchange(self, out: &Self, taken: &Self, read: u64) -> Self {
+        let change = |of: fn(&Self) -> u64| (of(&self) + of(taken)).saturating_sub(of(out));
+        let (captured, unreadable) = (change(|it| it.captured), change(|it| it.unreadable));
+        Self {
+            listed: captured + unreadable + self.excluded + self.vanished,
+            captured,
+            excluded: self.excluded,
+            unreadable,
+            vanished: self.vanished,
+            labelled: change(|it| it.labelled),
+            versions: change(|it| it.versions),
+            values_read: 0,
+            values_carried: change(|it| it.values_read + it.values_carried),
+            values_absent: change(|it| it.values_absent),
+            values_unreadable: change(|it| it.values_unreadable),
+        }
+        .with_read(read)
     }
 
     /// Counts what `records` hold; what was listed, excluded and vanished stays. `read`: values this run sealed.

@@ -85,7 +85,7 @@ pub use served::{ServedFacts, ServedLog, ServedLogs};
 pub use spool::{Line, Order, Sorted, Spool, Walk};
 pub use subset::{NoSubset, Subset, SubsetRule};
 pub use sweep::{Sweep, SweepReport};
-pub use tiers::{LayerPlan, plan_layers};
+pub use tiers::{LayerPlan, plan_addition, plan_layers};
 pub use tombstone::{Mark, Marked, Tombstone, told};
 pub use trust::{Signed, Trust, TrustAnchor};
 pub use turn::Tip;

@@ -26,19 +26,20 @@ pub struct SweepArc {
     pub time: Timestamp,
 }
 
-/// How old readings are: what a listing shows is as new as the snapshot, policies, replicas and versions without labels are as old
-/// as the last reading of their secret.
+/// How old readings are: what a listing shows is as new as the complete pass, policies, replicas and versions without labels are as
+/// old as the last reading of their secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Readings {
-    /// Records whose last reading is this run's.
+    /// Records whose last reading is at the snapshot's time.
     pub now: u64,
     /// The others, kept from earlier runs.
     pub kept: u64,
-    /// The earliest reading that a record rests on; `None` without records.
+    /// The earliest reading that a record rests on; `None` without records. Of a snapshot that is no complete pass it is that of
+    /// the pass, and no later than the earliest.
     #[serde(deserialize_with = "Option::deserialize")]
     pub oldest: Option<Timestamp>,
-    /// How many are how old.
+    /// How many were how old when the complete pass was made.
     pub ages: Vec<Age>,
 }
 
@@ -56,6 +57,7 @@ pub struct Age {
 #[derive(Clone, Debug)]
 pub struct ReadingCount {
     time: Timestamp,
+    pass: Timestamp,
     arcs: Vec<SweepArc>,
     readings: Readings,
     ages: BTreeMap<u64, u64>,
@@ -80,9 +82,31 @@ impl SweepArc {
 }
 
 impl ReadingCount {
-    /// For the snapshot of `time` with these arcs, the newest first.
-    pub fn new(time: Timestamp, arcs: &[SweepArc]) -> Self {
-        Self { time, arcs: arcs.to_vec(), readings: Readings::default(), ages: BTreeMap::new() }
+    /// For the snapshot of `time`, which rests on the complete pass of `pass`, with these arcs, the newest first.
+    pub fn new(time: Timestamp, pass: Timestamp, arcs: &[SweepArc]) -> Self {
+        Self { time, pass, arcs: arcs.to_vec(), readings: Readings::default(), ages: BTreeMap::new() }
+    }
+
+    /// For a snapshot of `time` that takes over the records of an earlier one of the same pass, but for those that are taken out and
+    /// added.
+    pub fn after(time: Timestamp, pass: Timestamp, (arcs, earlier): (&[SweepArc], &Readings)) -> Self {
+        let Readings { now, kept, oldest, ages } = earlier;
+        let readings = Readings { now: 0, kept: now + kept, oldest: *oldest, ages: Vec::new() };
+        let ages = ages.iter().map(|age| (age.days, age.records)).collect();
+        Self { time, pass, arcs: arcs.to_vec(), readings, ages }
+    }
+
+    /// Takes out a record of the earlier snapshot; its reading stays the oldest one if it was.
+    pub fn remove(&mut self, record: &Record) {
+        let last = self.last(record.read, hash_of(&record.secret.id));
+        self.readings.kept = self.readings.kept.saturating_sub(1);
+        let days = class(self.pass, last);
+        if let Some(records) = self.ages.get_mut(&days) {
+            *records = records.saturating_sub(1);
+            if *records == 0 {
+                self.ages.remove(&days);
+            }
+        }
     }
 
     /// Counts a record.
@@ -92,17 +116,33 @@ impl ReadingCount {
 
     /// Counts a record that was first read at `read` and has this hash.
     pub(super) fn add_read(&mut self, read: Timestamp, hash: u64) {
-        let swept = self.arcs.iter().find(|arc| arc.holds(hash)).map(|arc| arc.time);
-        let last = swept.map_or(read, |swept| swept.max(read));
+        let last = self.last(read, hash);
         *if last == self.time { &mut self.readings.now } else { &mut self.readings.kept } += 1;
         self.readings.oldest = Some(self.readings.oldest.map_or(last, |oldest| oldest.min(last)));
-        *self.ages.entry(class(self.time, last)).or_default() += 1;
+        *self.ages.entry(class(self.pass, last)).or_default() += 1;
+    }
+
+    fn last(&self, read: Timestamp, hash: u64) -> Timestamp {
+        let swept = self.arcs.iter().find(|arc| arc.holds(hash)).map(|arc| arc.time);
+        swept.map_or(read, |swept| swept.max(read))
     }
 
     /// The result.
     pub fn finish(self) -> Readings {
         let ages = self.ages.into_iter().map(|(days, records)| Age { days, records }).collect();
         Readings { ages, ..self.readings }
+    }
+}
+
+impl Readings {
+    /// Whether they are what was counted from the records of a snapshot, which is a complete pass itself or rests on one.
+    pub(super) fn are(&self, counted: &Self, is_pass: bool) -> bool {
+        let oldest = if is_pass {
+            self.oldest == counted.oldest
+        } else {
+            counted.oldest.is_none_or(|counted| self.oldest.is_some_and(|stated| stated <= counted))
+        };
+        oldest && Self { oldest: None, ..self.clone() } == Self { oldest: None, ..counted.clone() }
     }
 }
 
@@ -163,7 +203,7 @@ mod tests {
     #[test]
     fn a_reading_is_the_later_one_of_the_record_and_the_newest_arc() {
         let arcs = [arc(0, 9, 240), arc(5, 29, 216), arc(0, u64::MAX, 0)];
-        let mut count = ReadingCount::new(at(240), &arcs);
+        let mut count = ReadingCount::new(at(240), at(240), &arcs);
         for (read, hash) in [(0, 7), (0, 20), (0, 40), (230, 40), (239, 20), (240, 50), (300, 3)] {
             count.add_read(at(read), hash);
         }
@@ -171,7 +211,7 @@ mod tests {
         assert_eq!((readings.now, readings.kept, readings.oldest), (2, 5, Some(at(0))));
         let ages: Vec<_> = readings.ages.iter().map(|age| (age.days, age.records)).collect();
         assert_eq!(ages, [(0, 5), (1, 1), (8, 1)]);
-        assert_eq!(ReadingCount::new(at(0), &[]).finish(), Readings::default());
+        assert_eq!(ReadingCount::new(at(0), at(0), &[]).finish(), Readings::default());
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl SnapshotTally {
         let wrong = self.differing(&found.manifest().counts).map(|(what, found, stated)| {
             Fault::new(&file, FaultKind::Damaged, format!("it counts {stated} {what}, its index has {found}"))
         });
-        let readings = (found.manifest().readings != readings.finish())
+        let manifest = found.manifest();
+        let readings = (!manifest.readings.are(&readings.finish(), manifest.is_pass()))
             .then(|| Fault::new(&file, FaultKind::Damaged, "the age of its readings differs from its index"));
         dangling.chain(wrong).chain(readings).collect()
     }

@@ -34,6 +34,17 @@ pub fn plan_layers(layers: &[Layer], changed: u64) -> LayerPlan {
     LayerPlan::Delta { keep: 1 + kept(&deltas, changed) }
 }
 
+/// How a few changes are added without a look at the rest: the base stays, however many changes there are.
+pub fn plan_addition(layers: &[Layer], changed: u64) -> LayerPlan {
+    match (plan_layers(layers, changed), layers.split_first()) {
+        (LayerPlan::Base, Some((_, deltas))) => {
+            let deltas: Vec<u64> = deltas.iter().map(Layer::lines).collect();
+            LayerPlan::Delta { keep: 1 + kept(&deltas, changed) }
+        }
+        (plan, _) => plan,
+    }
+}
+
 /// How many of the deltas stay when one of `lines` lines is added: smaller ones go into it, and so do those of its tier when it would
 /// be the fourth. The tiers of what stays never increase, with at most three layers in each.
 fn kept(deltas: &[u64], mut lines: u64) -> usize {

@@ -2,6 +2,7 @@
 //!
 //! The manifest is the last write. Whatever stops a run before it leaves packs that nothing refers to.
 
+mod event;
 mod hidden;
 mod journal;
 mod known;
@@ -28,6 +29,7 @@ use crate::{
         PackSet, Remembered, RepoError, Repository, Seal, Tip, Trust, VerifiedManifest, Witness, pack_name,
     },
 };
+pub use event::{EventReport, capture};
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
 use known::{Earlier, Known, Previous, Shared, Unfinished};
@@ -171,6 +173,9 @@ pub enum SnapshotError {
     /// A pack that the snapshot refers to was removed while it was taken.
     #[error("{0} was removed while the snapshot was taken")]
     Gone(String),
+    /// A change is captured on top of a complete pass, and there is none to use.
+    #[error("no complete snapshot of {0} to add to: {1}")]
+    NoPass(String, String),
     /// This host's key is not among the epoch's signers.
     #[error("this host's signing key is not allowed by key epoch {0}")]
     NotASigner(u32),
@@ -236,7 +241,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     let recipients = [epoch.recipient.clone(), request.index_key.recipient()];
     let opener = Opener::Index(request.index_key);
     let before =
-        Before { earlier: earlier.as_ref().map(|earlier| (earlier, opener)), is_whole, unfinished: &shared.unfinished };
+        Before { earlier: earlier.as_ref().map(|earlier| (earlier, opener)), is_whole, is_addition: false, unfinished: &shared.unfinished };
     let written = writer.finish(&recipients, &before, &mut tally).await?;
     let contents = Contents::put(request, earlier.as_ref(), &shared.for_drills, &written, &recipients).await?;
     let counts = tally.counts(written.values_read);

@@ -211,7 +211,7 @@ mod tests {
             arcs = sweep.into_arcs();
             assert!(arcs.len() <= MOST_ARCS);
             for (record, read) in records.iter().zip(&read) {
-                let mut count = ReadingCount::new(at(hour), &arcs);
+                let mut count = ReadingCount::new(at(hour), at(hour), &arcs);
                 count.add(record);
                 let told = count.finish().oldest.unwrap();
                 assert!(told <= at(*read), "younger than it is, at hour {hour}");

@@ -31,12 +31,17 @@ pub(super) struct Named {
 impl Tally {
     /// For a run that began then and leaves these arcs.
     pub(super) fn new(started: Timestamp, arcs: &[SweepArc], reads_value: &'static str) -> Self {
+        Self::of(ReadingCount::new(started, started, arcs), reads_value)
+    }
+
+    /// With readings that are counted already.
+    pub(super) fn of(readings: ReadingCount, reads_value: &'static str) -> Self {
         Self {
             listed: 0,
             named: Named::default(),
             excluded: BTreeMap::new(),
             records: Counts::default(),
-            readings: ReadingCount::new(started, arcs),
+            readings,
             reads_value,
         }
     }

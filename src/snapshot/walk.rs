@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Known, Previous, Request, Shared, SnapshotError, Sweep, Tally, Writer};
 use crate::{
-    model::{Place, Record, ValueState},
+    model::{Place, Record, Secret, ValueState},
     provider::{ErrorKind, Fetched, Listed, ProviderError},
     repo::{Sorted, Spool},
 };
@@ -42,10 +42,10 @@ struct Sink<'s, 'w> {
 }
 
 /// One secret that was read, and what was known of it before.
-struct Read {
-    listed: Listed,
-    known: Known,
-    fetched: Result<Fetched, ProviderError>,
+pub(super) struct Read {
+    pub(super) listed: Listed,
+    pub(super) known: Known,
+    pub(super) fetched: Result<Fetched, ProviderError>,
 }
 
 impl Pass<'_> {
@@ -111,8 +111,7 @@ impl Pass<'_> {
             return true;
         }
         // A replica is captured where its primary lives; a restored twin would be a writable stranger.
-        let primary = listed.secret.facets.primary_region.as_ref();
-        let is_replica = primary.is_some_and(|primary| *primary != self.place.region);
+        let is_replica = is_replica_of(&listed.secret, self.place);
         if is_replica {
             tally.exclude_replica(&listed.name);
         }
@@ -206,7 +205,12 @@ impl Sink<'_, '_> {
     }
 }
 
-async fn read(source: Arc<dyn crate::provider::Source>, listed: Listed, known: Known) -> Read {
+/// Whether it is a replica of a secret of another region.
+pub(super) fn is_replica_of(secret: &Secret, place: &Place) -> bool {
+    secret.facets.primary_region.as_ref().is_some_and(|primary| *primary != place.region)
+}
+
+pub(super) async fn read(source: Arc<dyn crate::provider::Source>, listed: Listed, known: Known) -> Read {
     let fetched = source.fetch(&listed, &|secret, version| known.has(secret, version)).await;
     Read { listed, known, fetched }
 }

@@ -21,7 +21,7 @@ use crate::{
     crypto::{Opener, Recipient},
     model::{Digest, Part, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
-    repo::{FileRef, IndexLine, Layer, LayerPlan, RepoError, Repository, Spool, merge_layers, plan_layers},
+    repo::{FileRef, IndexLine, Layer, LayerPlan, RepoError, Repository, Spool, merge_layers, plan_addition, plan_layers},
 };
 
 pub(super) struct Writer<'a> {
@@ -55,6 +55,8 @@ pub(super) struct Before<'e> {
     pub(super) earlier: Option<(&'e Earlier, Opener<'e>)>,
     /// Whether its whole index was read.
     pub(super) is_whole: bool,
+    /// Whether what was not pushed stays as it is.
+    pub(super) is_addition: bool,
     pub(super) unfinished: &'e Unfinished,
 }
 
@@ -154,6 +156,11 @@ impl<'a> Writer<'a> {
         self.push_entry(change, record)
     }
 
+    /// Records that are not as they were, so far.
+    pub(super) fn changed(&self) -> u64 {
+        self.changed
+    }
+
     /// Ends the last packs and writes the index, as a layer of what changed where that is enough.
     pub(super) async fn finish(
         self,
@@ -209,6 +216,7 @@ impl<'e> Before<'e> {
     /// How the index is written, and the layers it follows. Without the whole earlier index it is written as a whole.
     fn plan(&self, changed: u64) -> (LayerPlan, &'e [Layer]) {
         match self.earlier.filter(|_| self.is_whole) {
+            Some((earlier, _)) if self.is_addition => (plan_addition(earlier.layers(), changed), earlier.layers()),
             Some((earlier, _)) => (plan_layers(earlier.layers(), changed), earlier.layers()),
             None => (LayerPlan::Base, &[]),
         }

@@ -34,7 +34,7 @@ pub fn figures(facts: &Facts, now: Timestamp) -> Vec<Figure> {
         facts.sources.iter().map(|of| of.newest.as_ref()).collect()
     };
     // A source that was never captured is as old as the repository; the worst source counts.
-    let oldest = newest.iter().map(|newest| age(newest.map_or(facts.born, |it| it.time))).fold(0.0, f64::max);
+    let oldest = newest.iter().map(|newest| age(newest.map_or(facts.born, |it| it.pass))).fold(0.0, f64::max);
     let sum = |count: &dyn Fn(&super::Newest) -> u64| newest.iter().flatten().map(|it| count(it)).sum::<u64>() as f64;
     let is_behind = |copy: &&super::Copy| copy.error.is_some() || copy.behind > 0;
     let mut figures = vec![

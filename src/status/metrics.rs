@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use super::{Facts, OfSource};
 use crate::{model::Place, repo::Counts};
 
+const PASS: &str = "recovery point of the newest complete pass";
+const NEWEST: &str = "recovery point of the newest snapshot, those of events included";
+
 /// The metrics of one look, in the text format, version 0.0.4. Names and labels are a contract; no secret's name is in it.
 pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
     let mut text = unknown(exit, now);
@@ -15,7 +18,8 @@ pub fn metrics(facts: &Facts, exit: u8, now: Timestamp) -> String {
     if !facts.sources.is_empty() {
         page.sources(facts);
     } else if let Some(newest) = &facts.snapshot {
-        page.head("snapshot_time_seconds", "recovery point of the newest snapshot").value("", newest.time.as_second());
+        page.head("snapshot_time_seconds", PASS).value("", newest.pass.as_second());
+        page.head("snapshot_newest_time_seconds", NEWEST).value("", newest.time.as_second());
         page.head("snapshot_sequence", "number of the newest snapshot").value("", newest.sequence);
         page.head("snapshot_complete", "whether nothing was left out").value("", u8::from(newest.is_complete()));
         page.head("snapshot_secrets", "secrets of the newest snapshot");
@@ -81,7 +85,9 @@ impl Page<'_> {
         self.head("source_captured", "whether there is a snapshot of the source");
         facts.sources.iter().for_each(|of| self.value(&labels(of, ""), u8::from(of.newest.is_some())));
         let newest = || facts.sources.iter().filter_map(|of| Some((of, of.newest.as_ref()?)));
-        self.head("snapshot_time_seconds", "recovery point of the newest snapshot");
+        self.head("snapshot_time_seconds", PASS);
+        newest().for_each(|(of, newest)| self.value(&labels(of, ""), newest.pass.as_second()));
+        self.head("snapshot_newest_time_seconds", NEWEST);
         newest().for_each(|(of, newest)| self.value(&labels(of, ""), newest.time.as_second()));
         self.head("snapshot_sequence", "number of the newest snapshot");
         newest().for_each(|(of, newest)| self.value(&labels(of, ""), newest.sequence));

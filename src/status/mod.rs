@@ -140,6 +140,8 @@ pub struct Newest {
     pub counts: Counts,
     /// What its source had, where it lost more than it may.
     pub loss: Option<Accepted>,
+    /// The recovery point of the complete pass that it rests on.
+    pub pass: Timestamp,
     /// The oldest reading that it rests on.
     pub oldest_reading: Option<Timestamp>,
 }
@@ -217,7 +219,8 @@ impl Newest {
     pub fn of(manifest: &Manifest) -> Self {
         let Manifest { snapshot, sequence, time, counts, .. } = *manifest;
         let loss = manifest.loss();
-        Self { snapshot, sequence, time, counts, loss, oldest_reading: manifest.readings.oldest }
+        let (pass, oldest_reading) = (manifest.full.time, manifest.readings.oldest);
+        Self { snapshot, sequence, time, counts, loss, pass, oldest_reading }
     }
 
     /// Whether nothing is missing that should be there.
@@ -267,8 +270,12 @@ fn snapshot(newest: Option<&Newest>, born: Timestamp, limits: &Limits, now: Time
     };
     let mut findings = Vec::new();
     let age = now.duration_since(newest.time);
+    let pass = now.duration_since(newest.pass);
     if age > limits.snapshot {
         findings.push(attention("snapshot", format!("the newest snapshot is {} old", span(age))));
+    } else if pass > limits.snapshot {
+        let text = format!("the newest complete pass is {} old; since then events alone were captured", span(pass));
+        findings.push(attention("snapshot", text));
     }
     if age < -SignedDuration::from_mins(5) {
         let text = format!("the newest snapshot is dated {} in the future: a clock is wrong", span(-age));

@@ -284,8 +284,13 @@ fn snapshot_line(newest: Option<&Newest>, now: Timestamp) -> String {
     let state = if newest.is_complete() { "complete" } else { "INCOMPLETE" };
     let oldest =
         newest.oldest_reading.map(|oldest| format!("; oldest reading {} ago", span(now.duration_since(oldest))));
+    let pass = if newest.pass == newest.time {
+        String::new()
+    } else {
+        format!(" (complete pass {} ago)", span(now.duration_since(newest.pass)))
+    };
     format!(
-        "number {}, {} old, {state}: {} of {}, {}{}",
+        "number {}, {} old{pass}, {state}: {} of {}, {}{}",
         newest.sequence,
         span(now.duration_since(newest.time)),
         counts.captured,

@@ -142,7 +142,7 @@ async fn snapshot(
         listing: None,
     };
     let records: Vec<Record> = kept.iter().zip(&lines).map(record).collect();
-    let mut readings = ReadingCount::new(Timestamp::UNIX_EPOCH, &[]);
+    let mut readings = ReadingCount::new(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, &[]);
     for record in &records {
         readings.add(record);
     }

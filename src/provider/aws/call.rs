@@ -61,6 +61,9 @@ pub(super) enum Operation {
     DescribeServices,
     ListFunctions,
     GetKeyPolicy,
+    GetQueueUrl,
+    ReceiveMessage,
+    DeleteMessageBatch,
 }
 
 impl Operation {
@@ -97,6 +100,9 @@ impl Operation {
             Self::DescribeServices => "DescribeServices",
             Self::ListFunctions => "ListFunctions",
             Self::GetKeyPolicy => "GetKeyPolicy",
+            Self::GetQueueUrl => "GetQueueUrl",
+            Self::ReceiveMessage => "ReceiveMessage",
+            Self::DeleteMessageBatch => "DeleteMessageBatch",
         }
     }
 
@@ -136,6 +142,7 @@ impl Operation {
             | Self::DescribeServices
             | Self::ListFunctions
             | Self::GetKeyPolicy => Bucket::Consumer,
+            Self::GetQueueUrl | Self::ReceiveMessage | Self::DeleteMessageBatch => Bucket::Queue,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Calls of services of which one operation is used: signed and sent by what the SDK's own clients stand on. A crate for each
 //! such service is a tenth of the build.
 //!
-//! The protocol is AWS JSON 1.1: <https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>.
+//! The protocol is AWS JSON 1.1: <https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>, and 1.0 of SQS.
 
 use aws_config::SdkConfig;
 use aws_runtime::auth::{
@@ -57,6 +57,8 @@ pub(super) const CLOUDTRAIL: Service =
 pub(super) const ECS: Service = Service { id: "ECS", name: "ecs", prefix: "AmazonEC2ContainerServiceV20141113" };
 /// One operation of it, which lists: <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>.
 pub(super) const LAMBDA: Service = Service { id: "Lambda", name: "lambda", prefix: "" };
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>
+pub(super) const SQS: Service = Service { id: "SQS", name: "sqs", prefix: "AmazonSQS" };
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
 /// An operation, ready to be sent as often as wanted.
@@ -111,7 +113,8 @@ impl Direct {
         let invocation = if service.id == LAMBDA.id {
             invocation.serializer(|body| list_request(FUNCTIONS, &body))
         } else {
-            invocation.serializer(move |body| request(&target, &body))
+            let version = if service.id == SQS.id { "1.0" } else { "1.1" };
+            invocation.serializer(move |body| request((&target, version), &body))
         };
         Ok(Self(invocation.deserializer(answer).build()))
     }
@@ -140,12 +143,12 @@ fn signing(config: &SdkConfig, name: &'static str, region: &str) -> StaticRuntim
     StaticRuntimePlugin::new().with_config(layer.freeze()).with_runtime_components(components)
 }
 
-fn request(target: &str, body: &Json) -> Result<HttpRequest, BoxError> {
+fn request((target, version): (&str, &str), body: &Json) -> Result<HttpRequest, BoxError> {
     let mut request = HttpRequest::new(SdkBody::from(body.to_string()));
     request.set_method("POST")?;
     request.set_uri("/")?;
     let headers = request.headers_mut();
-    headers.try_insert("content-type", "application/x-amz-json-1.1")?;
+    headers.try_insert("content-type", format!("application/x-amz-json-{version}"))?;
     headers.try_insert("x-amz-target", target.to_owned())?;
     headers.try_insert("user-agent", concat!("lifeboat/", env!("CARGO_PKG_VERSION")))?;
     Ok(request)

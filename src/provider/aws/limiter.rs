@@ -34,10 +34,11 @@ pub(super) enum Bucket {
     Organization,
     Trail,
     Consumer,
+    Queue,
 }
 
 impl Bucket {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Describe,
         Self::Value,
         Self::List,
@@ -54,6 +55,7 @@ impl Bucket {
         Self::Organization,
         Self::Trail,
         Self::Consumer,
+        Self::Queue,
     ];
 
     /// Calls per second.
@@ -61,7 +63,7 @@ impl Bucket {
         match self {
             Self::Describe => 40_000.0,
             Self::Value => 10_000.0,
-            Self::List | Self::Key | Self::Identity => 100.0,
+            Self::List | Self::Key | Self::Identity | Self::Queue => 100.0,
             // AWS publishes no rate for it; 20 accounts a page leave room for any organization.
             Self::Organization => 5.0,
             Self::Trail => 2.0,

@@ -61,8 +61,8 @@ pub(super) const SCHEME: &str = "aws";
 /// To get credentials and to prove them, retries included.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_mins(1);
 /// The services that values, credentials or names of a provider go to, as the SDK calls them.
-const SERVICES: [&str; 9] =
-    ["Secrets Manager", "STS", "KMS", "Organizations", "CloudTrail", "ECS", "Lambda", "SSO", "SSO OIDC"];
+const SERVICES: [&str; 10] =
+    ["Secrets Manager", "STS", "KMS", "Organizations", "CloudTrail", "ECS", "Lambda", "SQS", "SSO", "SSO OIDC"];
 /// The highest rate share where AWS's quotas do not hold.
 const MOST_RATE: f64 = 10_000.0;
 /// Requests in flight for one secret, or for one inventory.

@@ -1,5 +1,8 @@
 //! Which snapshots to keep: a pure plan made from the verified chain alone.
 //!
+//! The rules count complete passes. A snapshot that an event made between two of them is kept until the next pass, which has
+//! everything that it has.
+//!
 //! A snapshot whose source lost more than it may takes nobody's place either: it stays while it is the newest, or within a period.
 //!
 //! Times are the snapshots' own, and a snapshot whose time contradicts the chain or lies in the future is kept and takes
@@ -39,6 +42,8 @@ pub struct Fate {
     pub time: Timestamp,
     /// Whether nothing was left out.
     pub complete: bool,
+    /// Whether it is a complete pass; else an event made it.
+    pub pass: bool,
     /// Why it is kept; empty: it goes.
     pub reasons: Vec<String>,
 }
@@ -100,6 +105,7 @@ pub fn plan(chain: &[&VerifiedManifest], retention: &Retention, now: Timestamp) 
             sequence: manifest.sequence,
             time: manifest.time,
             complete: manifest.is_complete(),
+            pass: manifest.is_pass(),
             reasons: kept.remove(&manifest.sequence).unwrap_or_default(),
         }
     };
@@ -125,12 +131,24 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
     if let Some(newest) = history.iter().rev().find(|found| found.manifest().is_complete()) {
         keep(newest, "newest complete one".into());
     }
-    let whole = |found: &&&VerifiedManifest| found.manifest().loss().is_none();
+    let whole = |found: &&&VerifiedManifest| found.manifest().loss().is_none() && found.manifest().is_pass();
+    let pass = history.iter().rev().filter(whole).find(|found| trusted.contains(&found.manifest().sequence));
+    if history.last().is_some_and(|newest| !newest.manifest().is_pass())
+        && let Some(pass) = pass
+    {
+        keep(pass, "newest complete pass".into());
+    }
+    // By its time and not by its number: a pass that began before the event need not have what the event told of.
+    let is_since = |found: &VerifiedManifest| pass.is_none_or(|pass| found.manifest().time > pass.manifest().time);
+    for found in history.iter().filter(|found| !found.manifest().is_pass() && is_since(found)) {
+        keep(found, "since the last complete pass".into());
+    }
     for (number, found) in history.iter().rev().filter(whole).take(retention.keep_last as usize).enumerate() {
         keep(found, format!("last {}", number + 1));
     }
+    let is_dated = |found: &VerifiedManifest| trusted.contains(&found.manifest().sequence) && found.manifest().is_pass();
     let dated: Vec<&VerifiedManifest> =
-        history.iter().rev().filter(|found| trusted.contains(&found.manifest().sequence)).copied().collect();
+        history.iter().rev().filter(|found| is_dated(found)).copied().collect();
     if let (Some(within), Some(newest)) = (retention.keep_within, dated.first()) {
         let since = newest.manifest().time.checked_sub(within).unwrap_or(Timestamp::MIN);
         for found in dated.iter().filter(|found| found.manifest().time >= since) {

@@ -2,6 +2,7 @@
 
 pub mod alarms;
 mod consumers;
+mod events;
 mod imports;
 mod incident;
 mod policy;
@@ -15,6 +16,7 @@ use futures::TryStreamExt as _;
 
 use self::{
     consumers::Finder,
+    events::Feed,
     imports::AwsImports,
     incident::AwsIncident,
     policy::{Grant, condition, policy, sources_policy},
@@ -27,7 +29,7 @@ use crate::{
     model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, Exam, Finding, Imports,
+        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, EventFeed, Exam, Finding, Imports,
         Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
     },
     text,
@@ -118,6 +120,10 @@ impl Ops for AwsOps {
 
     fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
         Some(&Finder)
+    }
+
+    fn events(&self) -> Option<&'static dyn EventFeed> {
+        Some(&Feed)
     }
 
     /// Alone roles are seen in a session: an account or everybody would be no stranger's name.

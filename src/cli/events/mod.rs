@@ -1,0 +1,4 @@
+//! Captures between two complete passes: what tells of changes, and who listens.
+
+pub(super) mod schedule;
+pub(super) mod watch;
