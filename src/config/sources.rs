@@ -269,7 +269,9 @@ impl Table {
         if role.is_none() && self.role_external_id.is_some() {
             return Err("role_external_id needs a role".into());
         }
-        let is_name = |name: &str| (1..=80).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let is_name = |name: &str| {
+            (1..=80).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
         if self.queue.as_deref().is_some_and(|queue| !is_name(queue)) {
             return Err("queue must be the name of a queue of the source's account: letters, digits, - and _".into());
         }

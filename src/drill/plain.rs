@@ -99,6 +99,7 @@ fn plan() -> PlanFacts {
 
 fn recovery_point(time: Timestamp) -> RecoveryPoint {
     RecoveryPoint {
+        pass: None,
         time,
         oldest_reading: None,
         selected: String::new(),

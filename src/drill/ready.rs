@@ -229,6 +229,7 @@ fn draft(request: &Request<'_>, found: &Chosen, target: Place, started: Timestam
         sequence: manifest.sequence,
         recovery_point: RecoveryPoint {
             time: manifest.time,
+            pass: (!manifest.is_pass()).then_some(manifest.full.time),
             oldest_reading: manifest.readings.oldest,
             selected: how,
             signer: manifest.signer.fingerprint(),

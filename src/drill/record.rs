@@ -217,6 +217,9 @@ pub struct IsolationFacts {
 pub struct RecoveryPoint {
     /// Its time.
     pub time: Timestamp,
+    /// The time of the complete pass that it rests on, where it is none itself: what no event told of is as old as that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Timestamp>,
     /// The oldest reading that its records rest on: policies, replicas and versions without labels may be that old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_reading: Option<Timestamp>,

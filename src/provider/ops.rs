@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 
 use super::{
-    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, EventFeed, Imports,
-    Incident, NoIncident, ProviderError, Rotator, Watched,
+    AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, EventFeed,
+    Imports, Incident, NoIncident, ProviderError, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},

@@ -117,7 +117,9 @@ impl Repository {
             expected,
             common: Tally::default(),
             own: snapshots.clone().map(|_| Tally::default()).collect(),
-            readings: snapshots.map(|manifest| ReadingCount::new(manifest.time, manifest.full.time, &manifest.sweeps)).collect(),
+            readings: snapshots
+                .map(|manifest| ReadingCount::new(manifest.time, manifest.full.time, &manifest.sweeps))
+                .collect(),
             alive: vec![true; group.snapshots.len()],
             failed: Vec::new(),
         };

@@ -286,7 +286,12 @@ fn counted(records: &[Record]) -> Counts {
 }
 
 /// What could not be read, by reason: without what the records that are gone said, and with what the new ones say.
-fn exchanged(base: &[UnreadableCount], out: &[Record], tally: &Tally, reads_value: &'static str) -> Vec<UnreadableCount> {
+fn exchanged(
+    base: &[UnreadableCount],
+    out: &[Record],
+    tally: &Tally,
+    reads_value: &'static str,
+) -> Vec<UnreadableCount> {
     let gone = UnreadableCount::of(out.iter().flat_map(|record| record.refused(reads_value)));
     let mut counts: BTreeMap<(Part, String, String), u64> = BTreeMap::new();
     for UnreadableCount { part, operation, reason, count } in base.iter().chain(&tally.unreadable_counts()) {

@@ -240,8 +240,12 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     request.progress.begin("write index", None);
     let recipients = [epoch.recipient.clone(), request.index_key.recipient()];
     let opener = Opener::Index(request.index_key);
-    let before =
-        Before { earlier: earlier.as_ref().map(|earlier| (earlier, opener)), is_whole, is_addition: false, unfinished: &shared.unfinished };
+    let before = Before {
+        earlier: earlier.as_ref().map(|earlier| (earlier, opener)),
+        is_whole,
+        is_addition: false,
+        unfinished: &shared.unfinished,
+    };
     let written = writer.finish(&recipients, &before, &mut tally).await?;
     let contents = Contents::put(request, earlier.as_ref(), &shared.for_drills, &written, &recipients).await?;
     let counts = tally.counts(written.values_read);

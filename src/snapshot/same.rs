@@ -7,10 +7,9 @@ use crate::model::{Record, Secret};
 /// Fields of a provider's answers that move by reading, or by the day.
 const MOVING: [&str; 1] = ["LastAccessedDate"];
 
-/// Whether two records have one content. When they were read is not part of it.
+/// Whether two records have one content. When they were read is not part of it, nor what the listing said then.
 pub(super) fn same_content(one: &Record, other: &Record) -> bool {
     one.versions == other.versions
-        && one.listing == other.listing
         && same_answers(&one.secret.raw, &other.secret.raw)
         && without_answers(&one.secret) == without_answers(&other.secret)
 }

@@ -21,7 +21,9 @@ use crate::{
     crypto::{Opener, Recipient},
     model::{Digest, Part, Record, Secret, Unreadable, ValueState, Version},
     provider::{Fetched, FetchedValue, FetchedVersion, Listed, ProviderError},
-    repo::{FileRef, IndexLine, Layer, LayerPlan, RepoError, Repository, Spool, merge_layers, plan_addition, plan_layers},
+    repo::{
+        FileRef, IndexLine, Layer, LayerPlan, RepoError, Repository, Spool, merge_layers, plan_addition, plan_layers,
+    },
 };
 
 pub(super) struct Writer<'a> {
@@ -112,10 +114,15 @@ impl<'a> Writer<'a> {
         for ((at, kind, size), (number, line)) in shapes.into_iter().zip(lines) {
             versions[at].value = ValueState::Stored { pack: name_to_come(number), line, kind, size };
         }
-        let record = Record { secret: fetched.secret, versions, read: self.read, listing };
+        let mut record = Record { secret: fetched.secret, versions, read: self.read, listing };
         match known.record() {
             Some(before) if !known.is_altered() && before.read <= self.read && same_content(before, &record) => {
-                self.push_kept(before.clone())
+                if before.listing == record.listing {
+                    return self.push_kept(before.clone());
+                }
+                // The content was first read when it was captured by an event; now the listing shows it too.
+                record.read = before.read;
+                self.push_entry(Change::Changed, record)
             }
             _ => self.push_entry(Change::Changed, record),
         }

@@ -9,26 +9,26 @@ use lifeboat::{
     model::{Digest, Record, Secret, ValueState},
     progress::Silent,
     provider::{
-        Source,
+        Hint, Source,
         memory::{HeldVersion, Memory},
     },
     repo::{
-        CheckDepth, CheckReport, Extent, FaultKind, FileRef, Judgement, Manifest, PackLists, Repository, SweepArc, Tip,
-        Trust,
+        self, CheckDepth, CheckReport, Extent, FaultKind, FileRef, Judgement, Manifest, PackLists, Repository,
+        Retention, SweepArc, Tip, Trust, VerifiedManifest,
     },
-    snapshot::{self, DrillSealing, Report, Rules, SnapshotError},
+    snapshot::{self, DrillSealing, EventReport, Report, Rules, SnapshotError},
     storage::{Storage, faults::Faults},
 };
 
 use crate::{
     incremental::noise,
-    repo_sample::{Sample, altered, block_on},
+    repo_sample::{Sample, altered, block_on, forget, later, sweep},
 };
 
 /// A host in memory that runs on any day.
 pub struct Host {
     pub sample: Sample,
-    source: Arc<Memory>,
+    pub source: Arc<Memory>,
     drill: Option<DrillSealing>,
     config: Option<&'static [u8]>,
     exclude: [String; 1],
@@ -37,11 +37,11 @@ pub struct Host {
     known: tokio::sync::Mutex<Option<(Judgement, Tip, Trust)>>,
 }
 
-fn day(number: i64) -> Timestamp {
+pub fn day(number: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + 86_400 * number).unwrap()
 }
 
-fn name(number: u64) -> String {
+pub fn name(number: u64) -> String {
     format!("app/{number:04}")
 }
 
@@ -84,6 +84,35 @@ impl Host {
         report
     }
 
+    /// Captures what was told of at a time, on top of the newest snapshot.
+    pub async fn event(&self, at: Timestamp, names: &[String]) -> Result<EventReport, SnapshotError> {
+        let mut known = self.known.lock().await;
+        let Some((judgement, tip, trust)) = known.as_mut() else { panic!("a pass comes first") };
+        let clock = FixedClock(at);
+        let request = self.request(&self.sample.repository, trust, &self.sample.index, &clock);
+        let hints: Vec<Hint> = names.iter().map(|name| Hint { name: name.clone(), id: None }).collect();
+        let appending = judgement.for_appending().unwrap();
+        let report = snapshot::capture(&request, (&appending, tip), &hints).await?;
+        report.manifest.iter().for_each(|manifest| judgement.test_only_push(manifest.clone()));
+        Ok(report)
+    }
+
+    /// Forgets what the rules let go, and removes it.
+    pub async fn forget(&self, rules: &Retention, now: Timestamp) {
+        *self.known.lock().await = None;
+        let (repository, trust) = (&self.sample.repository, self.sample.trust_now().await);
+        let judgement = repository.judge(&trust, &[]).await.unwrap();
+        let plan = repo::plan(&judgement.chain().manifests.iter().collect::<Vec<_>>(), rules, now);
+        let names: BTreeSet<String> = plan.forgets().map(|fate| fate.name.clone()).collect();
+        if !names.is_empty() {
+            forget(repository, &trust, &names, (now, now), &self.sample.signer).await.unwrap();
+            sweep(repository, &trust, &self.sample.signer, later(), &BTreeSet::new()).await.unwrap();
+        }
+        let judgement = repository.judge(&trust, &[]).await.unwrap();
+        let tip = judgement.for_appending().unwrap().tip();
+        *self.known.lock().await = Some((judgement, tip, trust));
+    }
+
     async fn run_on(&self, to: &Repository, number: i64, index_key: &IndexKey) -> Result<Report, SnapshotError> {
         *self.known.lock().await = None;
         let trust = to.trust(&self.sample.anchor()).await.unwrap();
@@ -117,20 +146,24 @@ impl Host {
     }
 
     /// What a reading of everything captures, without where values are and when they were read.
-    async fn full(&self, number: i64) -> Vec<Record> {
+    pub async fn full(&self, number: i64) -> Vec<Record> {
         let empty = self.sample.twin(Storage::memory()).await;
         let report = self.run_on(&empty, number, &self.sample.index).await.unwrap();
         self.content(&empty, &report).await
     }
 
-    async fn content(&self, repository: &Repository, report: &Report) -> Vec<Record> {
+    pub async fn content(&self, repository: &Repository, report: &Report) -> Vec<Record> {
+        self.records(repository, &report.manifest).await
+    }
+
+    pub async fn records(&self, repository: &Repository, manifest: &VerifiedManifest) -> Vec<Record> {
         let trust = repository.trust(&self.sample.anchor()).await.unwrap();
-        let chosen = crate::repo_sample::chosen(repository, &trust, &report.manifest).await;
+        let chosen = crate::repo_sample::chosen(repository, &trust, manifest).await;
         let records = repository.records(&chosen, Opener::Index(&self.sample.index)).await.unwrap();
         records.into_iter().map(bare).collect()
     }
 
-    async fn check(&self, depth: CheckDepth<'_>) -> CheckReport {
+    pub async fn check(&self, depth: CheckDepth<'_>) -> CheckReport {
         let trust = self.sample.repository.trust(&self.sample.anchor()).await.unwrap();
         self.sample.repository.check(&trust, depth).await.unwrap()
     }

@@ -64,6 +64,7 @@ mod emulator_scenarios;
 mod emulator_scenarios_labels;
 mod emulator_wire;
 mod ends;
+mod events;
 mod fidelity;
 mod filter_pattern;
 mod forget;

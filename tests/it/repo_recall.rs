@@ -28,6 +28,7 @@ pub async fn grow(sample: &Sample, until: u64) {
         manifest.snapshot =
             SnapshotId::from_bytes(Digest::of(&sequence.to_be_bytes()).as_bytes()[..16].try_into().unwrap());
         manifest.time = time(i64::try_from(sequence).unwrap());
+        manifest.full.time = manifest.time;
         manifest.source.region = format!("eu-{}-1", sequence % 3);
         let found = sample.repository.put_manifest(manifest.clone(), &sample.signer).await.unwrap();
         last = Some(found.witness());

@@ -52,7 +52,7 @@ pub fn epoch(recovery: &RecoveryKey, signer: &Signer) -> Epoch {
 
 /// What a manifest of `at` without sweeps says of the age of these records.
 pub fn readings(records: &[Record], at: Timestamp) -> Readings {
-    let mut readings = ReadingCount::new(at, &[]);
+    let mut readings = ReadingCount::new(at, at, &[]);
     for record in records {
         readings.add(record);
     }

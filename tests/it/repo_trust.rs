@@ -22,6 +22,7 @@ async fn next(sample: &Sample, chain: &Chain, signer: &Signer, epoch: u32) -> Ma
     manifest.previous = Some(head.digest());
     manifest.snapshot = SnapshotId::random();
     manifest.time = time(100 + i64::try_from(manifest.sequence).unwrap());
+    manifest.full.time = manifest.time;
     (manifest.signer, manifest.epoch) = (signer.public(), epoch);
     sample.repository.put_manifest(manifest.clone(), signer).await.unwrap();
     manifest

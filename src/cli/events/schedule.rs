@@ -51,8 +51,7 @@ pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, F
     let What::Events(args) = args.what;
     let host = context.host()?;
     let estate = host.estate().await?;
-    let is_meant =
-        |section: &&SourceSection| args.source.as_ref().is_none_or(|filter| app::may_be(section, filter));
+    let is_meant = |section: &&SourceSection| args.source.as_ref().is_none_or(|filter| app::may_be(section, filter));
     let meant: Vec<&SourceSection> = estate.sections.iter().filter(is_meant).collect();
     let [section] = meant[..] else {
         let message = if meant.is_empty() { "no such source is configured" } else { "there are several sources" };

@@ -177,7 +177,9 @@ async fn connect(context: &Context, host: &Host, args: &Args) -> Result<Vec<Watc
     let mut watched = Vec::new();
     for section in sections {
         let Some(name) = section.queue.clone() else {
-            context.output.note(&format!("{} has no queue: its changes come with the next `lifeboat snapshot`", section.url));
+            context
+                .output
+                .note(&format!("{} has no queue: its changes come with the next `lifeboat snapshot`", section.url));
             continue;
         };
         let kind = section.url.kind();
@@ -333,11 +335,7 @@ async fn capture(
 }
 
 /// The right to write, which a long snapshot of this host may have for hours.
-async fn lock(
-    context: &Context,
-    host: &Host,
-    repository: crate::model::RepositoryId,
-) -> Result<fsutil::Lock, Failure> {
+async fn lock(context: &Context, host: &Host, repository: crate::model::RepositoryId) -> Result<fsutil::Lock, Failure> {
     let begun = Instant::now();
     loop {
         match host.lock(repository) {
@@ -352,7 +350,12 @@ async fn lock(
     }
 }
 
-fn note(context: &Context, watched: &Watched, report: &EventReport, (slowest, totals): (Option<Timestamp>, &mut Totals)) {
+fn note(
+    context: &Context,
+    watched: &Watched,
+    report: &EventReport,
+    (slowest, totals): (Option<Timestamp>, &mut Totals),
+) {
     let EventReport { manifest, read, changed, excluded, gone, failed, unreadable } = report;
     let seconds = slowest.map(|happened| SystemClock.now().duration_since(happened).as_secs().max(0));
     totals.secrets_read += read.len() as u64;

@@ -248,6 +248,7 @@ fn restored(record: &Record) -> Vec<Row> {
     let seed = sample.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
     let mut rows = vec![
         row("recovery point", format!("{}, snapshot {} ({})", point.time, record.snapshot.short(), point.selected)),
+        row("complete pass behind it", point.pass.map_or("itself".into(), |pass| pass.to_string())),
         row("oldest reading behind it", point.oldest_reading.map_or("not known".into(), |oldest| oldest.to_string())),
         row("manifest", format!("number {}, SHA-256 {}", record.sequence, record.manifest)),
         row("signature", format!("reaches the root of key epoch {}; signer {}", point.epoch, point.signer)),

@@ -146,9 +146,9 @@ fn reasons(history: &[&VerifiedManifest], retention: &Retention, now: Timestamp)
     for (number, found) in history.iter().rev().filter(whole).take(retention.keep_last as usize).enumerate() {
         keep(found, format!("last {}", number + 1));
     }
-    let is_dated = |found: &VerifiedManifest| trusted.contains(&found.manifest().sequence) && found.manifest().is_pass();
-    let dated: Vec<&VerifiedManifest> =
-        history.iter().rev().filter(|found| is_dated(found)).copied().collect();
+    let is_dated =
+        |found: &VerifiedManifest| trusted.contains(&found.manifest().sequence) && found.manifest().is_pass();
+    let dated: Vec<&VerifiedManifest> = history.iter().rev().filter(|found| is_dated(found)).copied().collect();
     if let (Some(within), Some(newest)) = (retention.keep_within, dated.first()) {
         let since = newest.manifest().time.checked_sub(within).unwrap_or(Timestamp::MIN);
         for found in dated.iter().filter(|found| found.manifest().time >= since) {

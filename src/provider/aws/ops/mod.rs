@@ -29,8 +29,9 @@ use crate::{
     model::{Place, Secret},
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
-        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, EventFeed, Exam, Finding, Imports,
-        Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
+        AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, EventFeed, Exam, Finding,
+        Imports, Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State,
+        Watched, ops,
     },
     text,
 };

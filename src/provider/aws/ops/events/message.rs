@@ -64,7 +64,13 @@ fn told(event: &Json, own: &Own) -> Told {
     let request = &detail["requestParameters"];
     let answer = &detail["responseElements"];
     // An answer names the secret as it is; a request may name it by a part of its ARN.
-    let arn = [&answer["arn"], &answer["ARN"], &answer["aRN"], &request["secretId"], &detail["additionalEventData"]["SecretId"]];
+    let arn = [
+        &answer["arn"],
+        &answer["ARN"],
+        &answer["aRN"],
+        &request["secretId"],
+        &detail["additionalEventData"]["SecretId"],
+    ];
     let arn = arn.into_iter().map(text).find(|arn| arn.starts_with("arn:"));
     let name = [&answer["name"], &request["name"], &request["secretId"]].into_iter().map(text);
     let name = name.into_iter().find(|name| !name.is_empty() && !name.starts_with("arn:"));
@@ -135,7 +141,10 @@ mod tests {
         assert_eq!(call(json!({ "requestParameters": { "secretId": "app/db" } })), change("app/db", None));
         let created = json!({ "requestParameters": { "name": "app/db" }, "responseElements": { "arn": ARN } });
         assert_eq!(call(created), change("app/db", Some(ARN)));
-        assert_eq!(call(json!({ "errorCode": "AccessDenied", "requestParameters": { "secretId": ARN } })), Told::Nothing);
+        assert_eq!(
+            call(json!({ "errorCode": "AccessDenied", "requestParameters": { "secretId": ARN } })),
+            Told::Nothing
+        );
         assert_eq!(call(json!({ "readOnly": true })), Told::Nothing);
     }
 

@@ -53,22 +53,25 @@ pub(super) fn print(plan: &FeedPlan<'_>) -> String {
         });
         resources.insert(name.into(), made);
     }
-    resources.insert("QueuePolicy".into(), json!({
-        "Type": "AWS::SQS::QueuePolicy",
-        "Properties": {
-            "Queues": [{ "Ref": "Queue" }],
-            "PolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Effect": "Allow",
-                    "Principal": { "Service": "events.amazonaws.com" },
-                    "Action": "sqs:SendMessage",
-                    "Resource": arn("Queue"),
-                    "Condition": { "ArnEquals": { "aws:SourceArn": sources } },
-                }],
+    resources.insert(
+        "QueuePolicy".into(),
+        json!({
+            "Type": "AWS::SQS::QueuePolicy",
+            "Properties": {
+                "Queues": [{ "Ref": "Queue" }],
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{
+                        "Effect": "Allow",
+                        "Principal": { "Service": "events.amazonaws.com" },
+                        "Action": "sqs:SendMessage",
+                        "Resource": arn("Queue"),
+                        "Condition": { "ArnEquals": { "aws:SourceArn": sources } },
+                    }],
+                },
             },
-        },
-    }));
+        }),
+    );
     resources.insert("ReaderPolicy".into(), reader(plan));
     let template = json!({
         "AWSTemplateFormatVersion": "2010-09-09",
