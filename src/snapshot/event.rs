@@ -45,8 +45,8 @@ pub struct EventReport {
     pub manifest: Option<VerifiedManifest>,
     /// Secrets that were read, with the names alone.
     pub read: Vec<String>,
-    /// Of these, how many were different.
-    pub changed: u64,
+    /// Of these, those that were different.
+    pub changed: Vec<String>,
     /// Those that a rule leaves out.
     pub excluded: Vec<String>,
     /// Those that were not there; the next complete pass decides.
@@ -55,6 +55,17 @@ pub struct EventReport {
     pub failed: Vec<(String, String)>,
     /// Parts of secrets that could not be read.
     pub unreadable: Vec<UnreadableItem>,
+}
+
+impl EventReport {
+    /// Answers come in any order.
+    fn sort(&mut self) {
+        for names in [&mut self.read, &mut self.changed, &mut self.excluded, &mut self.gone] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        self.failed.sort_unstable();
+    }
 }
 
 /// Captures secrets of which the provider told, on top of the newest snapshot of the source. A name comes once.
@@ -102,8 +113,8 @@ pub async fn capture(
         request.progress.advance(1);
     }
     drop(reads);
-    report.changed = writer.changed();
-    if report.changed == 0 {
+    report.sort();
+    if report.changed.is_empty() {
         return Ok(report);
     }
     let (manifest, unreadable) = publish(request, (&earlier, tip), writer, (out, started)).await?;
@@ -138,8 +149,6 @@ fn wanted(request: &Request<'_>, hints: &[Hint], report: &mut EventReport) -> BT
             wanted.insert(hint.name.clone(), hint.clone());
         }
     }
-    report.excluded.sort_unstable();
-    report.excluded.dedup();
     wanted
 }
 
@@ -215,11 +224,14 @@ async fn take(
         report.excluded.push(listed.name);
         return Ok(None);
     }
-    report.read.push(listed.name);
-    let before = known.record().cloned();
+    report.read.push(listed.name.clone());
+    let (before, changes) = (known.record().cloned(), writer.changed());
     // No listing was read. That of the earlier reading shows the next complete pass that the secret is to be read, where it changed.
     let listing = before.as_ref().and_then(|record| record.listing);
     writer.push(fetched, listing, &known).await?;
+    if writer.changed() > changes {
+        report.changed.push(listed.name);
+    }
     Ok(Some(before))
 }
 
@@ -233,7 +245,9 @@ async fn publish(
     request.progress.begin("write index", None);
     let base = earlier.manifest.manifest();
     let mut readings = ReadingCount::after(started, base.full.time, (&base.sweeps, &base.readings));
-    out.iter().for_each(|record| readings.remove(record));
+    for record in &out {
+        readings.remove(record);
+    }
     let mut tally = Tally::of(readings, base.source.reads_value());
     let recipients = [request.trust.current().recipient.clone(), request.index_key.recipient()];
     let unfinished = Unfinished::default();
@@ -281,7 +295,9 @@ async fn publish(
 
 fn counted(records: &[Record]) -> Counts {
     let mut counts = Counts::default();
-    records.iter().for_each(|record| counts.add(record));
+    for record in records {
+        counts.add(record);
+    }
     counts
 }
 

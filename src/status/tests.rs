@@ -96,7 +96,7 @@ fn all_is_well_when_nothing_is_late() {
 #[test]
 fn each_thing_that_is_late_incomplete_or_due_is_one_finding() {
     type Change = fn(&mut Facts);
-    let changes: [(&str, Change); 20] = [
+    let changes: [(&str, Change); 21] = [
         ("60 of 70 secrets are listed", |facts| {
             let snapshot = facts.snapshot.as_mut().unwrap();
             snapshot.counts = Counts { listed: 60, captured: 60, ..Counts::default() };

@@ -27,7 +27,7 @@ use crate::{
     model::{Place, PlaceFilter},
     progress::Silent,
     provider::{EventQueue, Hint, Message, ProviderError, Source, Told},
-    repo::LossGuard,
+    repo::{LossGuard, VerifiedManifest},
     snapshot::{self, EventReport, Request, Rules},
     text,
 };
@@ -359,7 +359,7 @@ fn note(
     let EventReport { manifest, read, changed, excluded, gone, failed, unreadable } = report;
     let seconds = slowest.map(|happened| SystemClock.now().duration_since(happened).as_secs().max(0));
     totals.secrets_read += read.len() as u64;
-    totals.secrets_changed += changed;
+    totals.secrets_changed += changed.len() as u64;
     totals.excluded += excluded.len() as u64;
     totals.gone += gone.len() as u64;
     totals.failed += failed.len() as u64;
@@ -375,7 +375,7 @@ fn note(
     for item in unreadable {
         context.output.warn(&format!("{place}: {} of {}: {}", item.operation, item.name, item.reason));
     }
-    let Some(manifest) = manifest.as_ref().map(|manifest| manifest.manifest()) else {
+    let Some(manifest) = manifest.as_ref().map(VerifiedManifest::manifest) else {
         let text = format!("{place}: {} as the newest snapshot has them", plural(read.len() as u64, "secret"));
         context.output.note(&text);
         return;
@@ -384,10 +384,10 @@ fn note(
     totals.slowest_seconds = totals.slowest_seconds.max(seconds);
     totals.newest_snapshot = Some(manifest.snapshot.to_string());
     let after = seconds.map(|seconds| format!(", {seconds} s after the first change")).unwrap_or_default();
-    let what = plural(*changed, "changed secret");
+    let what = plural(changed.len() as u64, "changed secret");
     let event = json!({
         "event": "captured", "source": place, "snapshot": manifest.snapshot, "sequence": manifest.sequence,
-        "time": manifest.time, "secrets": changed, "seconds_after_change": seconds,
+        "time": manifest.time, "secrets": changed.len(), "seconds_after_change": seconds,
     });
     let text = format!("{place}: snapshot {} (number {}), {what}{after}", manifest.snapshot.short(), manifest.sequence);
     context.output.event(&event, &text);
