@@ -74,6 +74,7 @@ mod gcp_cli;
 mod gcp_face;
 mod gcp_lies;
 mod gcp_pace;
+mod gcs_relay;
 mod glass;
 mod glass_dialects;
 mod glass_exec;
