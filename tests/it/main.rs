@@ -23,6 +23,7 @@ mod aws_moto;
 mod aws_stub;
 mod azure;
 mod azure_face;
+mod azure_identity;
 mod azure_lies;
 mod azure_restore;
 mod bad_input;
