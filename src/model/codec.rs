@@ -50,6 +50,13 @@ pub enum Codec {
     Plain,
     /// Undoes [`Codec::Plain`] for bytes: text that is base64 as the bytes, any other as it is.
     Base64,
+    /// Bytes as text where [`Codec::TextOrBytes`] makes text of them, else as base64; anything else as in [`Codec::Plain`].
+    TextOrBase64,
+    /// [`Codec::Unwrapped`], and that as in [`Codec::Plain`].
+    UnwrappedText,
+    /// A file as the fields of an object: the object's own where it is spelled as it comes back; any other text in the field
+    /// `value`; bytes in the field `base64`.
+    FieldsOfFile,
 }
 
 impl Codec {

@@ -43,6 +43,19 @@ pub fn encode(codec: &Codec, value: &SecretValue) -> Result<Option<SecretValue>,
             let text = encode(&Codec::Text, value)?;
             encode(&inner, text.as_ref().unwrap_or(value))
         }
+        (Codec::TextOrBase64 | Codec::UnwrappedText, value) => {
+            let first = if *codec == Codec::TextOrBase64 { Codec::TextOrBytes } else { Codec::Unwrapped };
+            let inner = encode(&first, value)?;
+            let plain = encode(&Codec::Plain, inner.as_ref().unwrap_or(value))?;
+            Ok(plain.or(inner))
+        }
+        (Codec::FieldsOfFile, value) => {
+            let text = encode(&Codec::Text, value)?;
+            match text.as_ref().unwrap_or(value) {
+                SecretValue::Text(text) if !is_spelled_alike(text) => Ok(Some(lone(TEXT, text))),
+                value => encode(&Codec::Fields, value),
+            }
+        }
         (Codec::UnwrappedBytes, value) => {
             let unwrapped = encode(&Codec::Unwrapped, value)?;
             let bytes = encode(&Codec::Bytes, unwrapped.as_ref().unwrap_or(value))?;
@@ -131,6 +144,19 @@ fn own_fields(text: &str) -> Option<SecretValue> {
         return None;
     }
     Some(SecretValue::fields(serde_json::to_string(object).expect("JSON is JSON")))
+}
+
+/// Whether a text is an object in the very spelling in which an engine of objects gives it back: compact, with sorted keys, without
+/// fractions, and with five characters escaped that Go does not write into JSON as they are.
+fn is_spelled_alike(text: &str) -> bool {
+    let Some(SecretValue::Fields(fields)) = own_fields(text) else { return false };
+    let escaped = ['<', '>', '&', '\u{2028}', '\u{2029}'].into_iter().fold(fields, |text, c| {
+        if !text.contains(c) {
+            return text;
+        }
+        Zeroizing::new(text.replace(c, &format!("\\u{:04x}", u32::from(c))))
+    });
+    *escaped == *text && numbers(text).all(|number| number.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()))
 }
 
 fn lone(field: &str, text: &str) -> SecretValue {
@@ -316,6 +342,43 @@ mod tests {
     fn a_foreign_object_without_our_form_keeps_its_text() {
         for text in [r#"{"value":1}"#, r#"{"base64":"no base64!"}"#, r#"{"a":1.10}"#, "null", "{}"] {
             let value = encode(&Codec::Unwrapped, &SecretValue::fields(text.into())).unwrap().unwrap();
+            assert_eq!((value.kind(), value.expose()), (crate::model::ValueKind::Text, text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_file_is_fields_where_they_are_spelled_as_they_come_back() {
+        let own = [r#"{"a":1,"b":"x y"}"#, r#"{"a":"\u003cb\u003e \u0026"}"#, "{}"];
+        let other =
+            [r#"{"b":1,"a":2}"#, r#"{"a": 1}"#, r#"{"a":1.0}"#, r#"{"a":"<"}"#, "A=1\n", "", r#"{"value":"x"}"#, "[1]"];
+        for text in own.into_iter().chain(other) {
+            let file = SecretValue::bytes(text.as_bytes().to_vec());
+            let written = encode(&Codec::FieldsOfFile, &file).unwrap().unwrap();
+            let fields: Json = serde_json::from_slice(written.expose()).unwrap();
+            assert_eq!(fields == serde_json::json!({ "value": text }), other.contains(&text), "{text}");
+            // As Go spells it.
+            let back = String::from_utf8(written.expose().to_vec()).unwrap();
+            let back = if own.contains(&text) { SecretValue::fields(text.into()) } else { SecretValue::fields(back) };
+            let back = encode(&Codec::Contents, &back).unwrap().unwrap();
+            assert_eq!(back.expose(), text.as_bytes());
+        }
+        let file = SecretValue::bytes(vec![0, 255]);
+        assert_eq!(encode(&Codec::FieldsOfFile, &file).unwrap().unwrap().expose(), br#"{"base64":"AP8="}"#);
+    }
+
+    #[test]
+    fn bytes_are_text_where_they_can_be_and_base64_elsewhere() {
+        for (bytes, text) in
+            [(&b"plain"[..], "plain"), (b"aGk=", "aGk="), (&[0, 255], "AP8="), (b"a\0", "YQA="), (b"", "")]
+        {
+            let value = encode(&Codec::TextOrBase64, &SecretValue::bytes(bytes.to_vec())).unwrap().unwrap();
+            assert_eq!((value.kind(), value.expose()), (crate::model::ValueKind::Text, text.as_bytes()));
+        }
+        assert!(encode(&Codec::TextOrBase64, &SecretValue::text("as it is".into())).unwrap().is_none());
+        for (fields, text) in
+            [(r#"{"value":"x"}"#, "x"), (r#"{"base64":"AP8="}"#, "AP8="), (r#"{"a":1}"#, r#"{"a":1}"#)]
+        {
+            let value = encode(&Codec::UnwrappedText, &SecretValue::fields(fields.into())).unwrap().unwrap();
             assert_eq!((value.kind(), value.expose()), (crate::model::ValueKind::Text, text.as_bytes()));
         }
     }

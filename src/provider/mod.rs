@@ -249,6 +249,14 @@ pub struct FetchedVersion {
     pub value: FetchedValue,
 }
 
+impl FetchedVersion {
+    /// A version as it is known, with what is told of its value.
+    pub fn of(version: Version, value: FetchedValue) -> Self {
+        let Version { id, current, labels, created, facets, value: _ } = version;
+        Self { id, current, labels, created, facets, value }
+    }
+}
+
 /// The value of a version as read.
 pub enum FetchedValue {
     /// Read.

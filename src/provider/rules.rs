@@ -111,6 +111,12 @@ pub trait Rules: Send + Sync {
         true
     }
 
+    /// Whether a setting that is there only says how the target wrote a value, which nobody knew before it was written.
+    fn is_of_value(&self, desired: &Desired, setting: &str, value: &str) -> bool {
+        let _ = (desired, setting, value);
+        false
+    }
+
     /// Whether two names that differ by case alone are one.
     fn folds_case(&self) -> bool {
         false
@@ -235,8 +241,12 @@ impl Context<'_> {
 
     /// The dialect in which files are taken for keys, where one side is files and a person asked for that.
     pub fn keys(&self) -> Option<&str> {
-        let is_files = |place: &Place| place.provider == FILES;
-        self.options.keys.as_deref().filter(|_| is_files(self.source) != is_files(self.target))
+        self.options.keys.as_deref().filter(|_| self.is_of_files() != (self.target.provider == FILES))
+    }
+
+    /// Whether the secrets are files.
+    pub fn is_of_files(&self) -> bool {
+        self.source.provider == FILES
     }
 
     /// Whether source and target are of one kind.

@@ -196,9 +196,13 @@ impl<'a> Comparing<'a, '_> {
     /// What the kind calls settings, one by one.
     fn settings(&mut self, found: &BTreeMap<String, String>) {
         let wanted = &self.secret.desired.settings;
-        let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+        let is_asked = |(name, value): &(&String, &String)| {
+            wanted.contains_key(*name) || !self.rules.is_of_value(&self.secret.desired, name, value)
+        };
+        let found: BTreeMap<&String, &String> = found.iter().filter(is_asked).collect();
+        let names: BTreeSet<&String> = wanted.keys().chain(found.keys().copied()).collect();
         for name in names {
-            let (wanted, found) = (wanted.get(name).map(String::as_str), found.get(name).map(String::as_str));
+            let (wanted, found) = (wanted.get(name).map(String::as_str), found.get(name).map(|value| value.as_str()));
             let count = self.count(Aspect::Descriptions);
             count.compared += u64::from(wanted.is_some());
             count.equal += u64::from(wanted.is_some() && wanted == found);

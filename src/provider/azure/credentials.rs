@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::client::About;
 use crate::{
+    clock::{Clock as _, SystemClock},
     isolation::Isolation,
     outward::AzureSettings,
     provider::{ErrorKind, ProviderError, exchange},
@@ -83,7 +84,13 @@ impl Credentials {
         if text.is_empty() {
             return Err(about.failed(ErrorKind::Credentials, "SignInFailed", "the answer has no token"));
         }
-        Ok(Token { text, ends: token.expires_on.unix_timestamp() })
+        let ends = token.expires_on.unix_timestamp();
+        // Nothing would keep it, so every request would sign in again for another one of them.
+        if ends <= SystemClock.now().as_second() {
+            let words = "the token that was given has ended already; look at the clock of this machine";
+            return Err(about.failed(ErrorKind::Credentials, "SignInFailed", words));
+        }
+        Ok(Token { text, ends })
     }
 
     async fn credential(&self, tenant: &str) -> CoreResult<Arc<dyn TokenCredential>> {
@@ -190,5 +197,78 @@ impl HttpClient for Ours {
             body.extend_from_slice(&chunk);
         }
         Ok(AsyncRawResponse::from_bytes(status.into(), headers, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    /// The metadata of a virtual machine, with one answer. Their address is fixed, so they are asked as a proxy is.
+    async fn metadata(status: u16, body: String) -> (reqwest::Client, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = reqwest::Proxy::http(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let asked = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                asked.push(socket.read_u8().await.unwrap());
+            }
+            let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            String::from_utf8(asked).unwrap().to_ascii_lowercase()
+        });
+        (reqwest::Client::builder().proxy(proxy).build().unwrap(), asked)
+    }
+
+    async fn token(client: Option<&str>, status: u16, body: String) -> (Result<Token, ProviderError>, String) {
+        let (http, asked) = metadata(status, body).await;
+        let client_id = client.map(str::to_owned);
+        let settings = AzureSettings { client_id, has_identity_endpoint: true, ..AzureSettings::default() };
+        let credentials = Credentials::new(settings, "https://login.example", http, None);
+        let wanted = Wanted { scope: "https://vault.azure.net/.default".into(), tenant: "t".into() };
+        (credentials.token(&wanted).await, asked.await.unwrap())
+    }
+
+    fn told(token: &str, ends: i64) -> String {
+        format!(r#"{{"access_token":"{token}","expires_on":"{ends}","resource":"r","token_type":"Bearer"}}"#)
+    }
+
+    #[tokio::test]
+    async fn a_virtual_machine_gives_the_token_of_its_identity() {
+        let ends = SystemClock.now().as_second() + 3_000;
+        let (given, asked) = token(Some("c-1"), 200, told("marker-of-a-token", ends)).await;
+        let given = given.unwrap();
+        assert_eq!((given.text.as_str(), given.ends), ("marker-of-a-token", ends));
+        let line = asked.lines().next().unwrap();
+        assert!(line.starts_with("get http://169.254.169.254/metadata/identity/oauth2/token?"), "{line}");
+        assert!(line.contains("resource=https%3a%2f%2fvault.azure.net&") && line.contains("client_id=c-1"), "{line}");
+        assert!(asked.contains("\r\nmetadata: true\r\n") && !asked.contains("authorization"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_is_a_failure_by_name_and_is_not_shown() {
+        let now = SystemClock.now().as_second();
+        for (status, body, words) in [
+            (400, r#"{"error":"invalid_request"}"#.to_owned(), "has not been assigned"),
+            (403, "marker-of-a-page".to_owned(), ""),
+            (200, told("", now + 3_000), "the answer has no token"),
+            (200, told("marker-of-a-token", now - 1), "has ended"),
+            (200, told("marker-of-a-token", 0).replace("\"0\"", "0"), ""),
+            (200, "<html>marker-of-a-page</html>".to_owned(), ""),
+            (200, "{}".to_owned(), ""),
+            (200, String::new(), ""),
+        ] {
+            let failure = token(None, status, body.clone()).await.0.err().expect("it is no token");
+            assert_eq!((failure.kind, failure.code.as_str()), (ErrorKind::Credentials, "SignInFailed"), "{body}");
+            assert!(failure.message.contains(words), "{body}: {}", failure.message);
+            assert!(!failure.to_string().contains("marker-of-a-token"), "{failure}");
+        }
     }
 }

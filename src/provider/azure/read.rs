@@ -47,8 +47,7 @@ impl Azure {
         let version = |version: Version| {
             let value =
                 if known(&secret.id, &version.id) { FetchedValue::Known } else { FetchedValue::Withheld(HIDDEN) };
-            let Version { id, current, labels, created, facets, .. } = version;
-            FetchedVersion { id, current, labels, created, facets, value }
+            FetchedVersion::of(version, value)
         };
         let versions = versions.into_iter().map(version).collect();
         Ok(Fetched { secret, versions, agrees: false, held: None })

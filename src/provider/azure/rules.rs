@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use super::{SCHEME, names, wish};
 use crate::{
     model::{
-        DRILL_TAG, Desired, DesiredVersion, Existing, Maps, Place, Planned, Record, Secret, State, Step, Tag, Withheld,
-        WithheldVersion,
+        Codec, DRILL_TAG, Desired, DesiredVersion, Existing, Maps, Place, Planned, Record, Secret, State, Step, Tag,
+        Withheld, WithheldVersion,
     },
     provider::{
-        Context, Goal, Quotas, Relation, Rules, Wish, Writes,
+        Carried, Context, Goal, Quotas, Relation, Rules, Wish, Writes,
         numbered::{self, tag_map},
         rules::original_name,
         settings,
@@ -46,6 +46,10 @@ impl Rules for AzureRules {
         let is_given = mapped != format!("{}{base}", maps.name_prefix);
         let is_own = source.provider == SCHEME && names::is_name(&mapped);
         if is_given || is_own { mapped } else { names::escaped(&mapped) }
+    }
+
+    fn is_of_value(&self, desired: &Desired, setting: &str, value: &str) -> bool {
+        wish::is_of_write(desired, setting, value)
     }
 
     fn folds_case(&self) -> bool {
@@ -133,7 +137,14 @@ impl Rules for AzureRules {
 
     fn may_become(&self, record: &Record, version: &str) -> bool {
         let id = version.rsplit_once(AGAIN).filter(|(_, number)| number.parse::<u64>().is_ok()).map(|(id, _)| id);
-        record.versions.iter().any(|known| known.id == version || Some(known.id.as_str()) == id)
+        let before = Carried::read(&record.secret.facets.tags).0.filter(|carried| carried.from == SCHEME);
+        let had = before.iter().flat_map(|carried| carried.versions.values()).map(|(id, _)| id);
+        record
+            .versions
+            .iter()
+            .map(|known| &known.id)
+            .chain(had)
+            .any(|known| known == version || Some(known.as_str()) == id)
     }
 
     fn writes(&self, desired: &Desired, state: &State, goal: Goal) -> Writes {
@@ -225,6 +236,14 @@ fn beside(desired: &Desired, id: &str, is_last: bool) -> (BTreeMap<String, Strin
     (plain, tags)
 }
 
+/// The settings that are there, but for those that only say how a value was written.
+fn asked<'a>(desired: &Desired, state: &'a State) -> BTreeMap<&'a String, &'a String> {
+    let is_asked = |(name, value): &(&String, &String)| {
+        desired.settings.contains_key(*name) || !wish::is_of_write(desired, name, value)
+    };
+    state.settings.iter().filter(is_asked).collect()
+}
+
 fn relate(desired: &Desired, state: &State) -> Relation {
     if state.hidden.iter().any(|operation| operation == "secrets/versions") {
         return Relation::Other(vec!["its versions, which a vault does not show of a deleted secret".into()]);
@@ -237,10 +256,10 @@ fn relate(desired: &Desired, state: &State) -> Relation {
     }
     let last = entries[there - 1];
     let (plain, tags) = beside(desired, last.id(), there == entries.len());
-    let has =
-        |wanted: &BTreeMap<String, String>| wanted.iter().all(|(name, value)| state.settings.get(name) == Some(value));
+    let settings = asked(desired, state);
+    let has = |wanted: &BTreeMap<String, String>| wanted.iter().all(|(name, value)| settings.get(name) == Some(&value));
     let is_bare = state.tags.is_empty()
-        && !state.settings.keys().any(|name| matches!(setting_of(last.id(), name), Some(rest) if rest != "after"));
+        && !settings.keys().any(|name| matches!(setting_of(last.id(), name), Some(rest) if rest != "after"));
     let is_set = state.tags == tag_map(&tags) && has(&plain);
     let missing = |version: &&WithheldVersion| !state.withheld.contains_key(&version.id);
     let due = desired.withheld.iter().filter(|version| state.versions.contains(&version.id)).filter(missing);
@@ -258,7 +277,7 @@ fn relate(desired: &Desired, state: &State) -> Relation {
     if there < entries.len() || !is_set || is_due {
         return Relation::Begun;
     }
-    if state.settings == desired.settings {
+    if settings == desired.settings.iter().collect() {
         Relation::Same
     } else {
         Relation::Other(vec!["tags, content type or dates of earlier versions".into()])
@@ -299,13 +318,16 @@ fn writes(desired: &Desired, state: &State, goal: Goal) -> Writes {
             match entry {
                 Entry::Value(value) if !is_there => {
                     let (tags, settings) = (std::mem::take(&mut tags), std::mem::take(&mut plain));
-                    first.push(Planned::of(create(name(), version, tags, settings), value));
+                    first.push(written(create(name(), version, tags, settings), value));
                 }
                 Entry::Value(value) => {
                     let step = Step::Append { name: name(), version, behind, placeholder: false };
-                    first.push(Planned::of(step, value));
+                    first.push(written(step, value));
                 }
-                Entry::Withheld(withheld) => first.push(hidden(name(), behind, withheld)),
+                Entry::Withheld(withheld) => {
+                    let content_type = desired.settings.get(&format!("{id}.content_type")).map(String::as_str);
+                    first.push(hidden(name(), behind, withheld, content_type));
+                }
             }
         }
         let is_made = !is_old && !is_there && matches!(entry, Entry::Value(_));
@@ -330,11 +352,16 @@ fn create(name: String, version: String, tags: Vec<Tag>, settings: BTreeMap<Stri
 }
 
 /// A version that is to be disabled: its value where it is known, else one that is not there.
-fn hidden(name: String, behind: String, withheld: &WithheldVersion) -> Planned {
+fn hidden(name: String, behind: String, withheld: &WithheldVersion, content_type: Option<&str>) -> Planned {
     let placeholder = withheld.value.is_none();
     let write = Step::Append { name, version: withheld.id.clone(), behind, placeholder };
     let source = withheld.value.map(|_| withheld.source.clone());
-    Planned { write, value: withheld.value, source, codec: wish::HIDDEN_CODEC }
+    let codec = withheld.value.map_or(Codec::Plain, |value| wish::hidden_codec(value.kind, content_type));
+    Planned { write, value: withheld.value, source, codec }
+}
+
+fn written(step: Step, version: &DesiredVersion) -> Planned {
+    Planned { codec: wish::writing_codec(&version.codec), ..Planned::of(step, version) }
 }
 
 fn after(state: &mut State, step: &Step) {

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     model::{
-        Codec, DRILL_TAG, DesiredVersion, Facets, Record, Tag, ValueKind, ValueRef, ValueState, Version, Withheld,
-        WithheldVersion,
+        Codec, DRILL_TAG, Desired, DesiredVersion, Facets, Record, Tag, ValueKind, ValueRef, ValueState, Version,
+        Withheld, WithheldVersion,
     },
-    provider::{BASE64, Carried, Context, Wish, settings},
+    provider::{BASE64, Carried, Context, Rules, Wish, rules, settings},
 };
 
 /// The longest value, in bytes: 25 KB. <https://learn.microsoft.com/azure/key-vault/secrets/about-secrets>.
@@ -23,8 +23,6 @@ const LONGEST_TAG: usize = 512;
 const ROOM: usize = MOST_TAGS - 1;
 /// The content type of what was fields in the source.
 const JSON: &str = "application/json";
-/// How the value of a version that is disabled is written: text is text.
-pub(super) const HIDDEN_CODEC: Codec = Codec::Plain;
 /// What of other kinds is kept beside a secret and [`settings`] knows.
 const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "engine", OWN];
 
@@ -40,11 +38,13 @@ pub(super) fn wish(record: &Record, context: &Context<'_>) -> Wish {
             "a vault shows no versions of a deleted secret, so it could not be compared: it is in use",
         );
     }
-    versions(&mut wish, record, context);
+    let before = Carried::read(&record.secret.facets.tags).0;
+    let before = before.filter(|carried| carried.from == SCHEME && !context.is_same_kind());
+    versions(&mut wish, record, before.as_ref(), context);
     if context.is_same_kind() {
         own(&mut wish, record, context);
     } else {
-        foreign(&mut wish, record, context);
+        foreign(&mut wish, record, before, context);
     }
     if let Some(wanted) = &context.options.version {
         wish.note(format!("only version {wanted} is restored; the other versions stay in the backup"));
@@ -67,19 +67,51 @@ fn state_of(version: &Version) -> Option<Withheld> {
     }
 }
 
-/// Why a vault takes no value of this size.
-fn too_large(version: &Version) -> Option<String> {
-    let ValueState::Stored { size, kind, .. } = version.value else { return None };
+/// Why a vault takes no value of this size. `Ok` with a sentence where only the value itself tells.
+fn too_large(version: &Version, codec: &Codec) -> Result<Option<String>, String> {
+    let ValueState::Stored { size, kind, .. } = version.value else { return Ok(None) };
     let size = u64::from(size);
-    let here = if kind == ValueKind::Bytes { size.div_ceil(3) * 4 } else { size };
-    let how = if kind == ValueKind::Bytes { " as base64" } else { "" };
-    (here > LARGEST).then(|| {
-        format!("its value has {here} bytes{how}; a key vault takes at most {LARGEST} (keep it in a storage, and its address here)")
-    })
+    let encoded = if kind == ValueKind::Bytes { size.div_ceil(3) * 4 } else { size };
+    let may_be_text = matches!(codec, Codec::TextOrBase64 | Codec::Text);
+    let (here, how) = if kind == ValueKind::Bytes && !may_be_text { (encoded, " as base64") } else { (size, "") };
+    if here > LARGEST {
+        return Err(format!(
+            "its value has {here} bytes{how}; a key vault takes at most {LARGEST} (keep it in a storage, and its address here)"
+        ));
+    }
+    Ok((encoded > LARGEST && *codec == Codec::TextOrBase64).then(|| {
+        format!(
+            "version {}: its value fits as text; if it is none, its base64 is too long and Azure refuses it",
+            version.id
+        )
+    }))
 }
 
-/// Oldest first, the current one last.
-fn versions(wish: &mut Wish, record: &Record, context: &Context<'_>) {
+/// How a value is written. A kind of bytes alone does not say which of them are text, but every value that was here once is.
+fn codec_of(version: &Version, before: Option<&Carried>, context: &Context<'_>) -> Codec {
+    let kind = ValueRef::of(version).map(|value| value.kind);
+    let known = before.and_then(|carried| Some((carried, &carried.versions.get(&version.id)?.0)));
+    let is_base64 = |(carried, id): (&Carried, &String)| {
+        carried.settings.get(&format!("{id}.content_type")).is_some_and(|text| text == BASE64)
+    };
+    match (kind, known) {
+        _ if context.is_same_kind() => Codec::AsIs,
+        (Some(ValueKind::Fields), _) if before.is_some() => Codec::UnwrappedText,
+        (Some(ValueKind::Bytes), _) if has_text(context) => Codec::Plain,
+        (Some(ValueKind::Bytes), Some(known)) if is_base64(known) => Codec::Plain,
+        (Some(ValueKind::Bytes), Some(_)) => Codec::Text,
+        (Some(ValueKind::Bytes), None) => Codec::TextOrBase64,
+        _ => Codec::Plain,
+    }
+}
+
+/// Whether bytes of the source are bytes, and no text.
+fn has_text(context: &Context<'_>) -> bool {
+    rules(&context.source.provider).is_ok_and(Rules::has_text)
+}
+
+/// Oldest first, the current one last. What came from here has the ids that it had.
+fn versions(wish: &mut Wish, record: &Record, before: Option<&Carried>, context: &Context<'_>) {
     let mut ordered: Vec<&Version> = record.versions.iter().collect();
     if !context.is_same_kind() {
         ordered.sort_by_key(|version| (version.is_current(), version.created, version.id.parse::<u64>().ok()));
@@ -89,39 +121,42 @@ fn versions(wish: &mut Wish, record: &Record, context: &Context<'_>) {
         ordered.truncate(1);
     }
     let (is_one, last) = (context.options.version.is_some(), ordered.len().saturating_sub(1));
-    let codec = if context.is_same_kind() { Codec::AsIs } else { Codec::Plain };
-    let mut before = String::new();
+    let mut behind = String::new();
     for (at, version) in ordered.into_iter().enumerate() {
-        if let Some(reason) = too_large(version) {
-            if version.is_current() || is_one {
-                wish.refusal = Some(format!("its current version cannot be restored: {reason}"));
+        let codec = codec_of(version, before, context);
+        match too_large(version, &codec) {
+            Ok(note) => wish.notes.extend(note),
+            Err(reason) => {
+                if version.is_current() || is_one {
+                    wish.refusal = Some(format!("its current version cannot be restored: {reason}"));
+                }
+                wish.lose(&version.id, &reason);
+                continue;
             }
-            wish.lose(&version.id, &reason);
-            continue;
         }
-        let (id, source) = (version.id.clone(), version.id.clone());
+        let source = version.id.clone();
+        let id = before.and_then(|carried| carried.versions.get(&source)).map_or(&source, |(id, _)| id).clone();
         match (state_of(version), ValueRef::of(version)) {
-            (Some(Withheld::Destroyed), _) => wish.lose(&id, "it was destroyed in the source"),
+            (Some(Withheld::Destroyed), _) => wish.lose(&source, "it was destroyed in the source"),
             (Some(how @ (Withheld::Disabled | Withheld::Deleted)), value) if !is_one => {
                 if value.is_none() {
                     wish.lose(
-                        &id,
+                        &source,
                         &format!("its value is not in the backup ({how}): a disabled version stands for it"),
                     );
                 } else if how == Withheld::Deleted {
-                    wish.note(format!("version {id} was deleted and can be undeleted there: here it is disabled"));
+                    wish.note(format!("version {source} was deleted and can be undeleted there: here it is disabled"));
                 }
-                wish.desired.settings.insert(format!("{id}.after"), before.clone());
+                wish.desired.settings.insert(format!("{id}.after"), std::mem::replace(&mut behind, id.clone()));
                 wish.desired.withheld.push(WithheldVersion { id, source, how: Withheld::Disabled, value });
-                before.clone_from(&version.id);
             }
             (_, Some(value)) => {
                 let labels = Vec::new();
-                let (current, codec) = (at == last, codec.clone());
+                let current = at == last;
+                behind.clone_from(&id);
                 wish.desired.versions.push(DesiredVersion { id, source, current, labels, value, codec });
-                before.clone_from(&version.id);
             }
-            (_, None) => wish.lose(&id, version.loss().as_deref().unwrap_or("it has no value")),
+            (_, None) => wish.lose(&source, version.loss().as_deref().unwrap_or("it has no value")),
         }
     }
 }
@@ -183,11 +218,10 @@ fn own(wish: &mut Wish, record: &Record, context: &Context<'_>) {
 }
 
 /// A secret of another kind. Every facet is carried, changed (a note) or lost; one that is new does not compile.
-fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>) {
+fn foreign(wish: &mut Wish, record: &Record, before: Option<Carried>, context: &Context<'_>) {
     let Facets { description, key, tags, policy, rotation, replicas, primary_region: _, r#type, managed, other } =
         &record.secret.facets;
-    let (before, rest) = Carried::read(tags);
-    let before = before.filter(|carried| carried.from == SCHEME);
+    let (_, rest) = Carried::read(tags);
     let mut carried = Carried {
         from: context.source.provider.clone(),
         name: Some(record.secret.name.clone()).filter(|name| *name != wish.desired.name),
@@ -228,8 +262,8 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>) {
     for name in other.keys().filter(|name| !KNOWN_OTHERS.contains(&name.as_str())) {
         wish.lose(name, "this version does not know what it is in a key vault");
     }
-    kinds(wish);
     let is_way_back = before.is_some();
+    kinds(wish, is_way_back, has_text(context));
     let mut tags = if is_way_back { rest } else { tags.clone() };
     wish.leave_system_tags(&mut tags, context);
     tags.retain(|tag| tag.key != DRILL_TAG || context.options.marks);
@@ -240,16 +274,17 @@ fn foreign(wish: &mut Wish, record: &Record, context: &Context<'_>) {
     carry(wish, tags, (!is_way_back).then_some(carried));
 }
 
-/// What a value was that is text here.
-fn kinds(wish: &mut Wish) {
+/// What a value was that is text here. What was here before has the content type that it had, and which bytes of a kind of bytes
+/// alone are text is known when they are written.
+fn kinds(wish: &mut Wish, is_way_back: bool, has_text: bool) {
     let versions = wish.desired.versions.iter().map(|version| (&version.id, version.value.kind));
     let withheld = wish.desired.withheld.iter().filter_map(|it| Some((&it.id, it.value?.kind)));
     let types: Vec<(String, &str)> = versions
         .chain(withheld)
         .filter_map(|(id, kind)| match kind {
-            ValueKind::Text => None,
-            ValueKind::Fields => Some((format!("{id}.content_type"), JSON)),
-            ValueKind::Bytes => Some((format!("{id}.content_type"), BASE64)),
+            ValueKind::Fields if !is_way_back => Some((format!("{id}.content_type"), JSON)),
+            ValueKind::Bytes if has_text => Some((format!("{id}.content_type"), BASE64)),
+            _ => None,
         })
         .collect();
     wish.desired.settings.extend(types.into_iter().map(|(name, text)| (name, text.to_owned())));
@@ -300,6 +335,32 @@ fn surplus(wish: &mut Wish, tags: &mut Vec<Tag>) {
         let reason = "a version takes at most 15 tags, and one of them tells which version it is";
         wish.lose(&format!("tag {}", tag.key), reason);
     }
+}
+
+/// How the value of a version that is disabled later is written; a write of bytes says itself that it is base64.
+pub(super) fn hidden_codec(kind: ValueKind, content_type: Option<&str>) -> Codec {
+    match (kind, content_type) {
+        (ValueKind::Text, _) | (ValueKind::Bytes, Some(BASE64)) | (ValueKind::Fields, Some(JSON)) => Codec::Plain,
+        (ValueKind::Bytes, _) => Codec::TextOrBytes,
+        (ValueKind::Fields, _) => Codec::Unwrapped,
+    }
+}
+
+/// How a version is written that is compared by another codec: bytes stay bytes until they are sent.
+pub(super) fn writing_codec(codec: &Codec) -> Codec {
+    match codec {
+        Codec::TextOrBase64 => Codec::TextOrBytes,
+        Codec::UnwrappedText => Codec::Unwrapped,
+        codec => codec.clone(),
+    }
+}
+
+/// Whether a setting is the content type of bytes that a write gave it.
+pub(super) fn is_of_write(desired: &Desired, setting: &str, value: &str) -> bool {
+    let Some(id) = setting.strip_suffix(".content_type").filter(|_| value == BASE64) else { return false };
+    let versions = desired.versions.iter().map(|version| (&version.id, version.value.kind));
+    let withheld = desired.withheld.iter().filter_map(|version| Some((&version.id, version.value?.kind)));
+    versions.chain(withheld).any(|(known, kind)| known == id && kind != ValueKind::Text)
 }
 
 /// Whether a setting says which version a disabled one comes after.

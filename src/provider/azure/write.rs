@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{SecretValue, Step, Tag, Withheld},
-    provider::{Applied, ErrorKind, ProviderError, pace::pause},
+    provider::{Applied, BASE64, ErrorKind, ProviderError, pace::pause},
 };
 
 /// What stands for a value that is not in the backup; its version is disabled from the first moment on.
@@ -29,6 +30,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 struct New<'a> {
     id: &'a str,
     value: &'a SecretValue,
+    /// Whether the value is bytes in base64, which its content type says.
+    is_base64: bool,
     enabled: bool,
     tags: &'a [Tag],
     settings: &'a BTreeMap<String, String>,
@@ -50,16 +53,22 @@ impl Azure {
         let name = step.name();
         let about = About::of(operation(step), name);
         let bad = |words: &str| about.failed(ErrorKind::Invalid, "BadStep", words);
+        let base64 = match value {
+            Some(SecretValue::Bytes(bytes)) => Some(SecretValue::text(STANDARD.encode(bytes))),
+            _ => None,
+        };
+        let is_base64 = base64.is_some();
+        let value = base64.as_ref().or(value);
         match step {
             Step::Create { version: Some(id), tags, settings, .. } => {
                 let value = value.ok_or_else(|| bad("a secret is made with its value"))?;
-                return self.create(about, name, &New { id, value, enabled: true, tags, settings }).await;
+                return self.create(about, name, &New { id, value, is_base64, enabled: true, tags, settings }).await;
             }
             Step::Append { version: id, behind, placeholder, .. } => {
                 let nothing = SecretValue::text(PLACEHOLDER.into());
                 let value = if *placeholder { Some(&nothing) } else { value };
                 let value = value.ok_or_else(|| bad("a version is made with its value"))?;
-                let new = New { id, value, enabled: !placeholder, tags: &[], settings: &BTreeMap::new() };
+                let new = New { id, value, is_base64, enabled: !placeholder, tags: &[], settings: &BTreeMap::new() };
                 self.append(about, (name, at), behind, &new).await?;
             }
             Step::Withhold { version, how: Withheld::Disabled, .. } => {
@@ -145,6 +154,9 @@ impl Azure {
     /// tells, and it is not sent again before that was looked at.
     async fn set(&self, about: About<'_>, name: &str, number: usize, new: &New<'_>) -> Result<String, ProviderError> {
         let mut body = properties(new.id, new.settings, new.tags, Some(format!("{number}.{}", new.id)));
+        if new.is_base64 {
+            body.insert("contentType".into(), json!(BASE64));
+        }
         let attributes = body.entry("attributes").or_insert_with(|| json!({}));
         attributes["enabled"] = new.enabled.into();
         let SecretValue::Text(text) = new.value else {
@@ -164,7 +176,8 @@ impl Azure {
                     let item: Item = answer.json(about)?;
                     let Written { value } = answer.json(about)?;
                     let value = value.map(SecretValue::text).filter(|value| value.same_as(new.value));
-                    let (Some(_), Some((_, id))) = (value, item.mark()) else {
+                    let is_said = !new.is_base64 || item.content_type.as_deref() == Some(BASE64);
+                    let (Some(_), Some((_, id)), true) = (value, item.mark(), is_said) else {
                         return Err(about.bad("the answer is not the version that was written"));
                     };
                     let (_, version) = item.name(about)?;

@@ -25,6 +25,10 @@ pub(super) const MODE: &str = "mode";
 const KNOWN_OTHERS: [&str; 6] = ["keep", "check_and_set", "file", "kv", "settings", "azure"];
 
 impl Rules for DotenvRules {
+    fn has_text(&self) -> bool {
+        false
+    }
+
     fn name_fault(&self, _source: &Place, wanted: &str, name: &str) -> Option<String> {
         let wrong = fault(name)?;
         Some(format!("no file can have the name of {wanted}: {wrong} (--name-map, --name-prefix)"))

@@ -28,7 +28,7 @@ const ANNOTATIONS: usize = 16 * 1024 - 1;
 const PIECE: usize = 2_000;
 const PIECES: usize = 7;
 /// What of other kinds is kept beside a secret and [`settings`] knows.
-const KNOWN_OTHERS: [&str; 5] = ["keep", "check_and_set", "file", "engine", SETTINGS];
+const KNOWN_OTHERS: [&str; 6] = ["keep", "check_and_set", "file", "engine", "azure", SETTINGS];
 /// What the service says of a secret and this version understands.
 const KNOWN_FIELDS: [&str; 15] = [
     "name",

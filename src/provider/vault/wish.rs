@@ -96,6 +96,7 @@ impl<'a> Numbering<'a> {
             (false, None, true, true) => Codec::Object,
             (false, None, true, false) => Codec::ObjectOfText,
             (false, None, false, true) => Codec::Fields,
+            (false, None, false, false) if context.is_of_files() => Codec::FieldsOfFile,
             (false, None, false, false) => Codec::FieldsOfText,
         };
         let number_of = |version: &Version| number_before(version, carried.as_ref().filter(|_| is_way_back));
