@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 
 use super::{
     AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, Imports,
-    Incident, NoIncident, ProviderError, Rotator, Watched,
+    Incident, NoIncident, ProviderError, Redeployer, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},
@@ -206,6 +206,11 @@ pub trait Ops: Send + Sync {
 
     /// What finds out who uses secrets; `None` where the kind has nothing of the sort.
     fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
+        None
+    }
+
+    /// What deploys programs again, so that they take other values; `None` where the kind has no programs.
+    fn redeployer(&self) -> Option<&'static dyn Redeployer> {
         None
     }
 

@@ -61,6 +61,10 @@ pub(super) enum Operation {
     DescribeServices,
     ListFunctions,
     GetKeyPolicy,
+    RegisterTaskDefinition,
+    UpdateService,
+    GetFunctionConfiguration,
+    UpdateFunctionConfiguration,
 }
 
 impl Operation {
@@ -97,12 +101,23 @@ impl Operation {
             Self::DescribeServices => "DescribeServices",
             Self::ListFunctions => "ListFunctions",
             Self::GetKeyPolicy => "GetKeyPolicy",
+            Self::RegisterTaskDefinition => "RegisterTaskDefinition",
+            Self::UpdateService => "UpdateService",
+            Self::GetFunctionConfiguration => "GetFunctionConfiguration",
+            Self::UpdateFunctionConfiguration => "UpdateFunctionConfiguration",
         }
     }
 
-    /// Whether request or answer hold a value, so that the service's text may echo it.
+    /// Whether request or answer hold a value, so that the service's text may echo it. People put values into environments.
     pub(super) fn carries_value(self) -> bool {
-        matches!(self, Self::GetSecretValue | Self::CreateSecret | Self::PutSecretValue)
+        matches!(
+            self,
+            Self::GetSecretValue
+                | Self::CreateSecret
+                | Self::PutSecretValue
+                | Self::RegisterTaskDefinition
+                | Self::UpdateFunctionConfiguration
+        )
     }
 
     fn bucket(self) -> Bucket {
@@ -135,7 +150,11 @@ impl Operation {
             | Self::ListServices
             | Self::DescribeServices
             | Self::ListFunctions
-            | Self::GetKeyPolicy => Bucket::Consumer,
+            | Self::GetKeyPolicy
+            | Self::RegisterTaskDefinition
+            | Self::UpdateService
+            | Self::GetFunctionConfiguration
+            | Self::UpdateFunctionConfiguration => Bucket::Consumer,
         }
     }
 }

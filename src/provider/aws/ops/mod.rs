@@ -5,6 +5,7 @@ mod consumers;
 mod imports;
 mod incident;
 mod policy;
+mod redeploy;
 mod rights;
 mod trail;
 
@@ -18,6 +19,7 @@ use self::{
     imports::AwsImports,
     incident::AwsIncident,
     policy::{Grant, condition, policy, sources_policy},
+    redeploy::Deployer,
     rights::{Allowed, Permission},
     trail::Trail,
 };
@@ -28,7 +30,8 @@ use crate::{
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
         AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, Exam, Finding, Imports,
-        Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State, Watched, ops,
+        Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Redeployer, Role, Rotator, Source, State,
+        Watched, ops,
     },
     text,
 };
@@ -118,6 +121,10 @@ impl Ops for AwsOps {
 
     fn consumers(&self) -> Option<&'static dyn ConsumerFinder> {
         Some(&Finder)
+    }
+
+    fn redeployer(&self) -> Option<&'static dyn Redeployer> {
+        Some(&Deployer)
     }
 
     /// Alone roles are seen in a session: an account or everybody would be no stranger's name.
