@@ -1,6 +1,6 @@
 //! What a command is given, in files that it alone can read: a folder of its own, gone when it has ended.
 
-use std::{ffi::OsString, io, path::PathBuf};
+use std::{ffi::OsString, io, path::Path};
 
 use serde::{
     Serializer as _,
@@ -70,6 +70,6 @@ impl Files {
     }
 }
 
-fn write(path: &PathBuf, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
+fn write(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
     fsutil::write_with(path, Access::Private, Existing::Keep, write)
 }

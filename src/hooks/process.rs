@@ -140,11 +140,8 @@ impl Drop for Group {
 }
 
 /// The variables of this process that a hook gets: those of these names, where they are set.
-pub(super) fn chosen<'a>(
-    all: &[(OsString, OsString)],
-    names: impl Iterator<Item = &'a str> + Clone,
-) -> Vec<(OsString, OsString)> {
-    all.iter().filter(|(name, _)| names.clone().any(|wanted| name == wanted)).cloned().collect()
+pub(super) fn chosen(all: &[(OsString, OsString)], names: &[&str]) -> Vec<(OsString, OsString)> {
+    all.iter().filter(|(name, _)| names.iter().any(|wanted| name == wanted)).cloned().collect()
 }
 
 /// A variable that names a file.

@@ -149,19 +149,17 @@ async fn redeploy(hook: &Hook, given: &Given<'_>, over: impl Future<Output = ()>
         done = redeployer.redeploy(&wanted) => Some(done),
         () = over => None,
     };
-    match ended {
-        Some(done) => done.map_err(|error| Stopped::Failed(error.to_string())),
-        None => {
-            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let seen = if seen.is_empty() { String::new() } else { format!(" ({seen})") };
-            Err(Stopped::Over(format!("; what the provider was asked for goes on there{seen}")))
-        }
+    if let Some(done) = ended {
+        return done.map_err(|error| Stopped::Failed(error.to_string()));
     }
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = if seen.is_empty() { String::new() } else { format!(" ({seen})") };
+    Err(Stopped::Over(format!("; what the provider was asked for goes on there{seen}")))
 }
 
 async fn kubectl(section: &AfterSection, given: &Given<'_>, over: impl Future<Output = ()>) -> Result<String, Stopped> {
     let names = PLAIN.into_iter().chain(FOR_KUBECTL).chain(section.environment.iter().map(String::as_str));
-    let variables = process::chosen(given.variables, names);
+    let variables = process::chosen(given.variables, &names.collect::<Vec<_>>());
     let over = over.shared();
     for step in kubernetes::steps(section, &given.time.as_second().to_string()) {
         let words = text::command(step.iter().skip(3).map(String::as_str));
@@ -189,7 +187,7 @@ async fn command(
     let files =
         Files::write(given).map_err(|error| Stopped::Failed(format!("its files cannot be written: {error}")))?;
     let names = PLAIN.into_iter().chain(section.environment.iter().map(String::as_str));
-    let mut variables = process::chosen(given.variables, names);
+    let mut variables = process::chosen(given.variables, &names.collect::<Vec<_>>());
     variables.extend(files.variables.iter().cloned());
     variables.push(("LIFEBOAT_OCCASION".into(), given.occasion.into()));
     let ran = process::run(argv, &variables, false, over).await;

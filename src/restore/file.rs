@@ -85,6 +85,7 @@ impl PlanFile {
     }
 
     /// The same with the hooks that are approved with it.
+    #[must_use]
     pub fn with_hooks(self, after: Option<Vec<AfterSection>>) -> Self {
         Self { after, ..self }
     }

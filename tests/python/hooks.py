@@ -1,4 +1,4 @@
-"""Consumers of secrets for hooks, by the services' own APIs: ENDPOINT seed|plant ARN|look. The clients are boto3's."""
+"""Consumers of secrets for hooks, by the services' own APIs: ENDPOINT REGION plant ARN|look. The clients are boto3's."""
 import io
 import json
 import sys
@@ -6,17 +6,11 @@ import zipfile
 
 import boto3
 
-endpoint, action = sys.argv[1:3]
-source, target = "eu-central-1", "eu-west-1"
+endpoint, region, action = sys.argv[1:4]
 
 
-def client(service, region=target):
+def client(service):
     return boto3.client(service, region, endpoint_url=endpoint)
-
-
-def seed():
-    secrets = client("secretsmanager", source)
-    return {name: secrets.create_secret(Name=name, SecretString="MARKER-of-secret")["ARN"] for name in ("app/db", "app/key")}
 
 
 def plant(arn):
@@ -54,8 +48,7 @@ def look():
         "revision": task["taskDefinition"]["revision"],
         "deployments": [deployment["id"] for deployment in service["deployments"]],
         "variables": configuration["Environment"]["Variables"], "update": configuration["RevisionId"],
-        "new": client("secretsmanager").describe_secret(SecretId="app/db")["ARN"],
     }
 
 
-print(json.dumps({"seed": seed, "plant": plant, "look": look}[action](*sys.argv[3:])))
+print(json.dumps({"plant": plant, "look": look}[action](*sys.argv[4:])))

@@ -26,7 +26,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::PolicySection,
     fsutil::{self, Access, Existing},
-    hooks::{Hook, Journal, Report},
+    hooks::{Hook, Journal, Outcome, Report},
     model::{Place, SnapshotId},
     provider::{self, Address, Connected, Purpose, Target, rules},
     repo::{Chosen, Halt, Judgement, NoChoice, Repository},
@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let manifest = manifest.with_leaked(options.leaked);
     history::tell(context, &manifest);
-    let after = After::of(context, &args, repository, approved.as_ref()).await?;
+    let after = After::of(context, &args, opened.trust(), approved.as_ref())?;
     let wanted = Wanted { approved: approved.as_ref(), manifest: &manifest, options, after: &after };
     let restored = restore_chosen(context, &args, (&opened, &to), wanted).await;
     match restored {
@@ -110,7 +110,9 @@ async fn restore_chosen(
         // What an earlier run noted before it ended is not needed any more.
         target.target.finish().await?;
         let (execution, verification) = (Execution::default(), Verification::default());
-        return print(context, &planned, (&execution, &verification, &[]), 0.0);
+        let not_run = |hook: &Hook| Report::without_a_run(hook, Outcome::NotRun, "nothing was restored");
+        let reports: Vec<Report> = hooks.iter().map(not_run).collect();
+        return print(context, &planned, (&execution, &verification, &reports), 0.0);
     }
     let question = format!("Restore into {}?", plan.target);
     if is_elsewhere && args.account.is_none() && approved.is_none() {
@@ -279,7 +281,7 @@ fn show_plan(
         counts: &summary.counts,
         estimate: summary.estimate(args.rate_share),
         rewrites: Some(rehearsal).filter(|it| !it.rules.is_empty()),
-        after: hooks::shown(hooks),
+        hooks: hooks::shown(hooks),
         complete: summary.complete,
     };
     context.output.large_result(&shown, || planned.describe(args.rate_share))?;
@@ -300,7 +302,7 @@ struct ShownPlan<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rewrites: Option<&'a Rehearsal>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    after: Vec<hooks::Shown<'a>>,
+    hooks: Vec<hooks::Shown<'a>>,
     complete: bool,
 }
 
