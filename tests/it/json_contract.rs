@@ -211,6 +211,11 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     let ran = desk.run_as("999999999999", &format!("drill run --to aws:eu-west-1 {SHEETS} --yes --json"));
     seen.look("drill run", &ran);
     look_at_break_glass(&desk, &mut seen);
+    let ran = desk.run("exec --secret ONE=app/one --share sheets/01-ana.txt --json -- true");
+    seen.look("exec", &ran);
+    for words in ["drill list --json", "drill show --json", "status --json"] {
+        seen.look(words, &desk.run(words));
+    }
     let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
     let hook = "\n[[after]]\nname = \"one\"\non = [\"restore\", \"compromise\"]\nkind = \"command\"\ncommand = [\"/bin/true\"]\n";
     std::fs::write(desk.path("lifeboat.toml"), config + hook).unwrap();
@@ -219,11 +224,6 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     }
     let ran = desk.run_as("999999999999", &format!("drill run --to aws:eu-west-1 {SHEETS} --yes --json"));
     seen.look("drill run", &ran);
-    let ran = desk.run("exec --secret ONE=app/one --share sheets/01-ana.txt --json -- true");
-    seen.look("exec", &ran);
-    for words in ["drill list --json", "drill show --json", "status --json"] {
-        seen.look(words, &desk.run(words));
-    }
     for words in [
         &format!("compromise plan --scope app/ --since 2026-01-01 --out plan.json {SHEETS}"),
         "compromise plan --scope nothing --since 2026-01-01",
