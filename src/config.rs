@@ -1,5 +1,6 @@
 //! `lifeboat.toml`: what a backup host knows. Plain data; nothing here opens anything.
 
+mod after;
 mod alarms;
 mod sources;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{isolation::region_name, text::distance};
+pub use after::{AfterSection, DrillHooks, HookKind, Occasion};
 pub use alarms::AlarmsSection;
 pub use sources::{CaptureSection, OrganizationSection, SourceSection, Sources};
 
@@ -48,6 +50,9 @@ pub struct Config {
     /// What the estate wants to be told about.
     #[serde(default, skip_serializing_if = "is_default")]
     pub alarms: AlarmsSection,
+    /// What makes consumers take restored and rotated values.
+    #[serde(default, rename = "after", skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<AfterSection>,
     /// Copies kept elsewhere.
     #[serde(default, rename = "copy", skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopySection>,
@@ -93,6 +98,9 @@ pub struct DrillSection {
     /// Seal every value to the drill key, not canaries alone: whoever has it can read every secret.
     #[serde(skip_serializing_if = "is_default")]
     pub full: bool,
+    /// What a drill does about hooks.
+    #[serde(skip_serializing_if = "is_default")]
+    pub hooks: DrillHooks,
 }
 
 /// `[status]`
@@ -207,6 +215,14 @@ pub enum ConfigError {
     /// Sources that cannot be meant.
     #[error("{0}")]
     Sources(String),
+    /// A hook that cannot be meant.
+    #[error("[[after]] {name:?}: {fault}")]
+    After {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        fault: String,
+    },
 }
 
 impl Config {
@@ -224,6 +240,7 @@ impl Config {
             policy: PolicySection::default(),
             custody: CustodySection::default(),
             alarms: AlarmsSection::default(),
+            hooks: Vec::new(),
             copies: Vec::new(),
         }
     }
@@ -236,6 +253,7 @@ impl Config {
         let config: Self =
             toml::from_str(text).map_err(|error| ConfigError::Syntax(with_suggestion(&error.to_string())))?;
         config.sources.validate()?;
+        after::validate(&config.hooks)?;
         Ok(config)
     }
 
@@ -333,6 +351,7 @@ mod tests {
             policy: PolicySection { regions: vec!["eu-west-1".into(), "eu-central-1".into()] },
             custody: CustodySection { organisation: Some("Example Ltd".into()), call: Some("+49 30".into()) },
             alarms: AlarmsSection { critical: vec!["app/*".into()], backup_hours: vec![2], ..AlarmsSection::default() },
+            hooks: Vec::new(),
             copies: vec![CopySection { region: Some("eu-west-1".into()), ..CopySection::new("/mnt/west".into()) }],
         }
     }

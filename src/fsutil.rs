@@ -234,6 +234,32 @@ pub fn scratch(folder: &Path) -> io::Result<Scratch> {
     tempfile::tempfile_in(folder).map(|file| Scratch(Arc::new(Mutex::new(file)))).map_err(|error| at(folder, &error))
 }
 
+/// A new folder that nobody else can look into; it is gone, with what is in it, when this is dropped.
+#[derive(Debug)]
+pub struct PrivateFolder(tempfile::TempDir);
+
+/// Makes such a folder in `parent`, which is made when it is not there.
+///
+/// # Errors
+/// The system's error, its message naming the parent; one that holds [`Exposed`].
+pub fn private_folder(parent: &Path) -> io::Result<PrivateFolder> {
+    create_folder(parent, Access::Private)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("given-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    // A path that is told to somebody else means the same from every folder.
+    let made = std::path::absolute(parent).and_then(|parent| builder.tempdir_in(parent));
+    made.map(PrivateFolder).map_err(|error| at(parent, &error))
+}
+
+impl PrivateFolder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
 /// Reads a file without a name from its first byte, beside others that read it.
 #[derive(Debug)]
 pub struct ScratchReader {

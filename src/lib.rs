@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | arguments, printing, prompts, exit codes |
 //! | 4 | [`app`] | from configuration to objects |
-//! | 3 | [`access`] [`audit`] [`snapshot`] [`restore`] [`drill`] [`custody`] [`compromise`] [`emulator`] [`glass`] [`serve`] [`status`] | use cases |
+//! | 3 | [`access`] [`audit`] [`snapshot`] [`restore`] [`drill`] [`custody`] [`compromise`] [`emulator`] [`glass`] [`hooks`] [`serve`] [`status`] | use cases |
 //! | 2 | [`repo`] [`share`] | formats |
 //! | 1 | [`provider`] [`storage`] [`outward`] [`crypto`] [`config`] [`scan`] [`paper`] | adapters and primitives |
 //! | 0 | [`model`] [`clock`] [`cores`] [`dialect`] [`fsutil`] [`isolation`] [`progress`] [`text`] | leaves |
@@ -32,6 +32,7 @@ pub mod drill;
 pub mod emulator;
 pub mod fsutil;
 pub mod glass;
+pub mod hooks;
 pub mod isolation;
 pub mod model;
 pub mod outward;

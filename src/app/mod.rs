@@ -368,6 +368,11 @@ impl Host {
         self.state_file(repository, "run")
     }
 
+    /// Which hooks of which plan ran.
+    pub fn hooks_path(&self, repository: RepositoryId) -> PathBuf {
+        self.state_file(repository, "hooks.journal")
+    }
+
     /// The folder for what does not fit in memory.
     pub fn scratch(&self) -> PathBuf {
         self.folder.join("state")

@@ -30,6 +30,7 @@ Examples:
   lifeboat doctor --policy backup > backup-host.json
   lifeboat doctor --policy sources
   lifeboat doctor --policy access --mfa
+  lifeboat doctor --policy hooks --to aws:eu-west-1
   lifeboat doctor --policy restore --to aws:eu-west-1 --rotation
   lifeboat doctor --policy drill --to aws:eu-west-1 --account 222222222222 \\
       --name-prefix drill/
@@ -44,7 +45,7 @@ pub struct Args {
     #[arg(long, requires = "to")]
     drill: bool,
     /// Print the least IAM policy for this and stop
-    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill", "access", "consumers"]))]
+    #[arg(long, value_name = "FOR", value_parser = PossibleValuesParser::new(["backup", "sources", "restore", "drill", "access", "consumers", "hooks"]))]
     policy: Option<String>,
     /// The account of the policy (default: the configured one, or that of the credentials)
     #[arg(long, value_name = "ID")]

@@ -25,6 +25,7 @@ mod generate;
 mod glass;
 mod handover;
 mod history;
+mod hooks;
 mod host;
 mod init;
 mod list;
@@ -340,13 +341,24 @@ async fn finished(cli: Cli) -> Exit {
             output.failure(&failure);
             failure.exit
         }),
-        () = asked_to_stop(), if !stops_itself => {
+        () = asked_to_end(), if !stops_itself => {
             output.failure(&terminal::interrupted());
             Exit::Interrupted
         }
     };
     trail::finish(output, exit).await;
     exit
+}
+
+/// The same for a command that does not see to it itself. While hooks run they do, and what they started ends with a report.
+fn asked_to_end() -> impl Future<Output = ()> + Send + 'static {
+    let asked = asked_to_stop();
+    async move {
+        asked.await;
+        if hooks::are_running() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Waits for ^C, for SIGTERM as a service manager sends it, or for SIGHUP as a terminal that closes sends it. What arrives

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Playbook, order::sorted};
 use crate::{
+    config::AfterSection,
     model::{Digest, Place, Record, RepositoryId, SnapshotId, name_matches},
     provider::{Advice, Incident, Way, incident},
     text,
@@ -111,6 +112,9 @@ pub struct Plan {
     pub look_back: Vec<Advice>,
     /// What proves that it is over.
     pub proof: Vec<String>,
+    /// The hooks that run when their secrets are rotated, as the configuration had them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<AfterSection>,
 }
 
 /// A plan that is not made, or not read.
@@ -230,7 +234,8 @@ pub fn make(
         "the probe of each secret finds that the old value no longer works".into(),
         "the report is signed and stored in the repository: lifeboat compromise verify".into(),
     ];
-    Ok(Plan { format, version: VERSION, repository, made: now, asked, sources, contain, secrets, look_back, proof })
+    let (made, after) = (now, Vec::new());
+    Ok(Plan { format, version: VERSION, repository, made, asked, sources, contain, secrets, look_back, proof, after })
 }
 
 /// What comes first whatever leaked.

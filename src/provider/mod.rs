@@ -27,6 +27,7 @@ pub mod memory;
 mod numbered;
 mod ops;
 mod pace;
+mod redeploy;
 mod rules;
 #[cfg(feature = "vault")]
 pub mod vault;
@@ -52,6 +53,7 @@ pub use self::{
     },
     kinds::{FORMS, UnknownKind, kind, kinds, of_region, rules},
     ops::{BAD_SETTING, Entries, Exam, Finding, NO_OPS, NoOps, NoPolicy, Ops, PolicyRequest, Role, State},
+    redeploy::{Moves, NotRedeployed, Redeployer, Redeployment, Workload},
     rules::{Context, Goal, Questions, Quotas, Relation, Rules, Wish, Writes},
 };
 use crate::{

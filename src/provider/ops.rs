@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 
 use super::{
     AccessLog, Address, AlarmFormat, BadAddress, BadAlarm, Connected, Connection, ConsumerFinder, ErrorKind, EventFeed,
-    Imports, Incident, NoIncident, ProviderError, Rotator, Watched,
+    Imports, Incident, NoIncident, ProviderError, Redeployer, Rotator, Watched,
 };
 use crate::{
     model::{Place, Secret},
@@ -211,6 +211,11 @@ pub trait Ops: Send + Sync {
 
     /// What tells of changes at once; `None` where Lifeboat knows of nothing.
     fn events(&self) -> Option<&'static dyn EventFeed> {
+        None
+    }
+
+    /// What deploys programs again, so that they take other values; `None` where the kind has no programs.
+    fn redeployer(&self) -> Option<&'static dyn Redeployer> {
         None
     }
 

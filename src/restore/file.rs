@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{Inventory, Plan, SecretPlan};
 use crate::{
+    config::AfterSection,
     model::{Options, Place, RepositoryId, State},
     provider::{Rules, rules},
     repo::{ForgottenBy, RepoError},
@@ -33,6 +34,9 @@ pub struct PlanFile {
     /// The target's address as it was given, where a place is not known by its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// The hooks that run afterwards, as the configuration had them; `None` where none is to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Vec<AfterSection>>,
     /// The plan.
     pub plan: Plan,
 }
@@ -63,6 +67,9 @@ pub enum StalePlan {
     /// The target changed.
     #[error("the target changed after the plan was made: {0}")]
     TargetChanged(String),
+    /// What was approved to run afterwards is not what the configuration has.
+    #[error("the hooks in it are not those of the configuration")]
+    OtherHooks,
     /// Nothing changed, and yet it says something else.
     #[error("it differs from the plan that lifeboat makes: {0}")]
     NotOurs(String),
@@ -74,7 +81,13 @@ pub enum StalePlan {
 impl PlanFile {
     /// Wraps a plan.
     pub fn new(repository: RepositoryId, made: Timestamp, options: Options, plan: Plan, to: Option<String>) -> Self {
-        Self { format: FORMAT.into(), version: VERSION, repository, made, options, to, plan }
+        Self { format: FORMAT.into(), version: VERSION, repository, made, options, to, after: None, plan }
+    }
+
+    /// The same with the hooks that are approved with it.
+    #[must_use]
+    pub fn with_hooks(self, after: Option<Vec<AfterSection>>) -> Self {
+        Self { after, ..self }
     }
 
     /// Writes the file's bytes.

@@ -30,6 +30,7 @@ const LEVELS: [(u8, &[&str]); 7] = [
             "compromise",
             "emulator",
             "glass",
+            "hooks",
             "serve",
             "status",
         ],

@@ -216,6 +216,7 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     for words in ["drill list --json", "drill show --json", "status --json"] {
         seen.look(words, &desk.run(words));
     }
+    look_at_hooks(&desk, &mut seen, &restore);
     for words in [
         &format!("compromise plan --scope app/ --since 2026-01-01 --out plan.json {SHEETS}"),
         "compromise plan --scope nothing --since 2026-01-01",
@@ -259,6 +260,18 @@ fn write_trail(path: &Path) {
     let log =
         json!({ "Records": [event(1, "2026-10-01T00:00:00Z", &identity), event(2, "2026-09-01T00:00:00Z", &gone)] });
     std::fs::write(path, log.to_string()).unwrap();
+}
+
+/// A plan, a restore and a drill with a hook, which runs once.
+fn look_at_hooks(desk: &Desk, seen: &mut Seen, restore: &str) {
+    let config = std::fs::read_to_string(desk.path("lifeboat.toml")).unwrap();
+    let hook = "\n[[after]]\nname = \"one\"\non = [\"restore\", \"compromise\"]\nkind = \"command\"\ncommand = [\"/bin/true\"]\n";
+    std::fs::write(desk.path("lifeboat.toml"), config + hook).unwrap();
+    for words in [format!("{restore} --plan"), format!("{restore} --yes"), format!("{restore} --yes")] {
+        seen.look(&words, &desk.run(&format!("{words} --json")));
+    }
+    let ran = desk.run_as("999999999999", &format!("drill run --to aws:eu-west-1 {SHEETS} --yes --json"));
+    seen.look("drill run", &ran);
 }
 
 /// A server, what is asked of it while it runs, and its log.

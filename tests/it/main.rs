@@ -82,6 +82,7 @@ mod glass_exec;
 mod glass_lookup;
 mod glass_versions;
 mod handover;
+mod hooks;
 mod hostile_text;
 mod hygiene;
 mod iam_ministack;

@@ -1,5 +1,6 @@
 //! `lifeboat compromise`
 
+mod after;
 mod mark;
 mod plan;
 mod run;

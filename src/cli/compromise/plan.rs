@@ -10,7 +10,7 @@ use super::{
     super::{
         Context, Exit, Failure,
         history::{self, CompareArgs, Reach},
-        moment,
+        hooks, moment,
         quorum::ShareArgs,
         show::{self, SourceArg, Trusted},
     },
@@ -20,6 +20,7 @@ use crate::{
     access::{self, Line},
     clock::{Clock, SystemClock, to_seconds},
     compromise::{self, Asked, LeakedKey, PlanSource, Playbook, Subject},
+    config::Occasion,
     crypto::Opener,
     fsutil::{self, Access, Existing},
     glass::{self, Estate, Moment, Secrets},
@@ -124,10 +125,16 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     if let Some(uses) = stored_uses(context, &trusted, &judgement) {
         plan.consumed_by(|place, name| access::consumers_of(&uses, place, name));
     }
+    if context.global.config.exists() {
+        plan.after = hooks::configured(&context.host()?, Occasion::Compromise);
+    }
+    let hooks = super::after::hooks(&plan)?;
     if let Some(path) = &args.out {
         fsutil::write_with(path, Access::Private, Existing::Keep, |output| output.write_all(&plan.to_bytes()))?;
     }
-    context.output.result(&plan, || view::plan(&plan));
+    context.output.result(&plan, || {
+        view::plan(&plan) + &hooks::describe(&hooks, "each once all secrets that it is about are rotated")
+    });
     if let Some(path) = &args.out {
         let command = context.command(&["compromise", "run", &path.to_string_lossy()]);
         context.output.note(&format!("the plan is in {}:\n  {command}", path.display()));

@@ -9,8 +9,8 @@ use std::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::{Context, Exit, Failure, output::plural, quorum, trail},
-    Rotators, read_plan, view,
+    super::{Context, Exit, Failure, hooks, output::plural, quorum, terminal, trail},
+    Rotators, after, read_plan, view,
 };
 use crate::{
     clock::{Clock, SystemClock, to_seconds},
@@ -46,6 +46,9 @@ pub struct Args {
     /// Print the least policy of the role that runs this plan, and stop
     #[arg(long)]
     policy: bool,
+    /// Run no hook of the plan
+    #[arg(long)]
+    no_hooks: bool,
     /// Do not ask before each secret
     #[arg(long)]
     yes: bool,
@@ -60,6 +63,7 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     if let Some(other) = args.only.iter().find(|name| !plan.secrets.iter().any(|item| item.name == **name)) {
         return Err(Failure::usage(format!("the plan has no secret {other}")).hint("`--json` lists its names"));
     }
+    let hooks_host = if args.no_hooks { None } else { after::host(context, &plan)? };
     if context.global.config.exists() {
         let host = context.host()?;
         trail::begin(context, &repository, &repository.trust(&host.anchor()?).await?);
@@ -91,16 +95,29 @@ pub(in super::super) async fn run(context: &Context, args: Args) -> Result<Exit,
     for (what, many) in [("rotated", done), ("waiting", waiting), ("failed", failed)] {
         trail::count(what, many);
     }
-    let value = json!({
+    let reports = match &hooks_host {
+        Some(host) => after::run(context, (host, &plan), &journal).await?,
+        None => Vec::new(),
+    };
+    hooks::warn(context, &reports, &format!("{} rotated", plural(done, "secret")));
+    let mut value = json!({
         "plan": plan.digest(), "secrets": progressed, "done": done, "waiting": waiting, "failed": failed,
         "complete": waiting + failed == 0,
     });
-    context
-        .output
-        .result(&value, || format!("{} done, {waiting} waiting for a person, {failed} failed", plural(done, "secret")));
+    if let Some(ended) = hooks::ended(&reports) {
+        value["after"] = json!(ended);
+    }
+    context.output.result(&value, || {
+        let counts = format!("{} done, {waiting} waiting for a person, {failed} failed", plural(done, "secret"));
+        hooks::rows(&reports) + &counts
+    });
+    if hooks::are_interrupted(&reports) {
+        return Err(terminal::interrupted());
+    }
     let verify = context.command(&["compromise", "verify", &args.plan.to_string_lossy()]);
     context.output.note(&format!("then prove it: {verify}"));
-    Ok(if waiting + failed == 0 { Exit::Complete } else { Exit::Incomplete })
+    let complete = waiting + failed == 0 && hooks::is_complete(&reports);
+    Ok(if complete { Exit::Complete } else { Exit::Incomplete })
 }
 
 async fn step(

@@ -223,6 +223,7 @@ fn write_config(
         drill: DrillSection::default(),
         custody: CustodySection::default(),
         alarms: AlarmsSection::default(),
+        hooks: Vec::new(),
         copies: Vec::new(),
     };
     Ok(fsutil::write(path, config.to_text().as_bytes(), Access::Public, Existing::Keep)?)

@@ -3,6 +3,7 @@
 use super::{Args, Context, Exit, Failure, Host, Role};
 use crate::{
     config::Sources,
+    hooks::Hook,
     provider::{Address, Entries, PolicyRequest, kinds},
 };
 
@@ -10,6 +11,7 @@ use crate::{
 pub(super) async fn print(context: &Context, args: &Args, wanted: &str) -> Result<Exit, Failure> {
     let role = match wanted {
         "sources" => return print_entry(context),
+        "hooks" => return print_hooks(context, args).await,
         "backup" => Role::Backup,
         "restore" => Role::Restore,
         "access" => Role::Access,
@@ -60,6 +62,31 @@ async fn of_each(args: &Args, host: &Host, scheme: &str) -> Result<String, Failu
         pages.push_str(&of(args, Role::Backup, &section.url, section.account.clone()).await?);
     }
     Ok(pages)
+}
+
+/// The policy of those who restore, for the hooks of the configuration that deploy again.
+async fn print_hooks(context: &Context, args: &Args) -> Result<Exit, Failure> {
+    let host = context.host()?;
+    let region = args.to.as_ref().and_then(Address::region);
+    let mut workloads = Vec::new();
+    let mut first = None;
+    for section in &host.config.hooks {
+        // Only those that act on a provider need a region.
+        if let Some((workload, address)) = Hook::new(section.clone(), region)?.workload {
+            workloads.push((address.region().unwrap_or_default().to_owned(), workload));
+            first.get_or_insert(address);
+        }
+    }
+    let none = || Failure::usage("no hook of the configuration needs a policy").hint("docs/config.md shows [[after]]");
+    let address = first.ok_or_else(none)?;
+    let redeployer = address.kind().ops().redeployer().ok_or_else(none)?;
+    let listed = host.config.sources.listed();
+    let account = match args.account.clone().or_else(|| listed.first()?.account.clone()) {
+        Some(account) => account,
+        None => address.account().await?,
+    };
+    context.output.artefact(&redeployer.policy(&account, &workloads, (args.mfa, &args.vpc_endpoints)));
+    Ok(Exit::Complete)
 }
 
 /// The policy of a host whose sources are entered by roles.

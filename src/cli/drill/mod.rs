@@ -2,6 +2,7 @@
 
 mod clean;
 mod evidence;
+mod hooks;
 mod key;
 mod place;
 mod records;

@@ -18,7 +18,7 @@ use super::{
         trail,
         watch::Watch,
     },
-    place,
+    hooks, place,
 };
 use crate::{
     app::Host,
@@ -176,12 +176,16 @@ async fn prepare_and_hold(
     let message = json!({ "event": event, "text": summary(&outcome.record, &outcome.stored), "record": outcome.stored.name,
         "drill": outcome.record.plan.name, "result": outcome.record.result, "rto_seconds": outcome.record.rto_seconds });
     let unheard = tell(context, file, event, &message).await;
-    let faults: Vec<String> = undelivered.into_iter().chain(file_faults).chain(unheard).collect();
+    let found = hooks::look(context, host, (&from, &remembered), &outcome.record).await;
+    let faults: Vec<String> = undelivered.into_iter().chain(file_faults).chain(unheard).chain(found.faults()).collect();
     for fault in &faults {
         context.output.warn(fault);
     }
-    let value =
+    let mut value =
         json!({ "record": outcome.record, "file": format!("drills/{}.json", outcome.stored.name), "faults": faults });
+    if !found.is_empty() {
+        value["hooks"] = json!(found);
+    }
     if let Some(error) = outcome.error {
         context.output.note(&summary(&outcome.record, &outcome.stored));
         return Err(error.into());

@@ -128,6 +128,9 @@ pub struct Args {
     /// Write the plan to a file and stop; it can be approved and executed later
     #[arg(long, value_name = "FILE", conflicts_with = "plan")]
     pub plan_out: Option<PathBuf>,
+    /// Run no hook of the configuration afterwards
+    #[arg(long)]
+    pub no_hooks: bool,
     /// The share of the target's request quotas to use, above 0; above 1 only where the endpoint is not AWS's own
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     pub rate_share: f64,

@@ -1,5 +1,6 @@
 //! `lifeboat restore`
 
+mod after;
 mod args;
 mod view;
 
@@ -7,22 +8,25 @@ use std::{collections::BTreeMap, time::Instant};
 
 use serde::Serialize;
 
+use self::after::After;
 pub use self::args::{Args, MapArgs};
 pub(super) use self::view::{describe, differences, verified_table};
 use super::{
     Context, Exit, Failure,
     history::{self, About, Reach},
+    hooks,
     output::plural,
     quorum::{self, Opened},
     show::{self, Trusted},
-    trail,
+    terminal, trail,
     watch::Watch,
 };
 use crate::{
-    app,
+    app::{self, Host},
     clock::{Clock, SystemClock},
     config::PolicySection,
     fsutil::{self, Access, Existing},
+    hooks::{Hook, Journal, Outcome, Report},
     model::{Place, SnapshotId},
     provider::{self, Address, Connected, Purpose, Target, rules},
     repo::{Chosen, Halt, Judgement, NoChoice, Repository},
@@ -50,19 +54,28 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     };
     let manifest = manifest.with_leaked(options.leaked);
     history::tell(context, &manifest);
-    let restored = restore_chosen(context, &args, (&opened, &to), (approved.as_ref(), &manifest), options).await;
+    let after = After::of(context, &args, opened.trust(), approved.as_ref())?;
+    let wanted = Wanted { approved: approved.as_ref(), manifest: &manifest, options, after: &after };
+    let restored = restore_chosen(context, &args, (&opened, &to), wanted).await;
     match restored {
         Err(failure) => Err(history::or_forgotten(repository, opened.trust(), &manifest, failure).await),
         exit => exit,
     }
 }
 
+/// What is to be restored, and what comes after it.
+struct Wanted<'a> {
+    approved: Option<&'a PlanFile>,
+    manifest: &'a Chosen,
+    options: Options,
+    after: &'a After,
+}
+
 async fn restore_chosen(
     context: &Context,
     args: &Args,
     (opened, to): (&Trusted, &Address),
-    (approved, manifest): (Option<&PlanFile>, &Chosen),
-    options: Options,
+    Wanted { approved, manifest, options, after }: Wanted<'_>,
 ) -> Result<Exit, Failure> {
     let repository = opened.repository();
     let target = app::connect_target(to, args.rate_share, None, || opened.version_key(context)).await?;
@@ -81,12 +94,13 @@ async fn restore_chosen(
     let rehearsal = restore::rehearse(&plan, &options, values.as_ref()).await?;
     let mut summary = plan.summary()?;
     summary.complete &= rehearsal.is_complete();
-    let planned = Planned { plan: &plan, summary: &summary, rehearsal: &rehearsal, chosen: manifest };
+    let hooks = after.hooks(&plan.target)?;
+    let planned = Planned { plan: &plan, summary: &summary, rehearsal: &rehearsal, chosen: manifest, hooks: &hooks };
     trail::snapshot(plan.snapshot);
     trail::target(&plan.target);
     if args.only_plans() {
         trail::plan();
-        return show_plan(context, args, repository, options, &planned);
+        return show_plan(context, args, repository, (options, after), &planned);
     }
     let Some(values) = values else { return Err(Failure::usage("a restore needs a quorum")) };
     allow_replicas(context, &summary)?;
@@ -96,7 +110,9 @@ async fn restore_chosen(
         // What an earlier run noted before it ended is not needed any more.
         target.target.finish().await?;
         let (execution, verification) = (Execution::default(), Verification::default());
-        return print(context, &planned, &execution, &verification, 0.0);
+        let not_run = |hook: &Hook| Report::without_a_run(hook, Outcome::NotRun, "nothing was restored");
+        let reports: Vec<Report> = hooks.iter().map(not_run).collect();
+        return print(context, &planned, (&execution, &verification, &reports), 0.0);
     }
     let question = format!("Restore into {}?", plan.target);
     if is_elsewhere && args.account.is_none() && approved.is_none() {
@@ -108,7 +124,8 @@ async fn restore_chosen(
     if !args.yes && !restore::is_unchanged(&*target.target, &plan).await? {
         return Err(restore::StalePlan::TargetChanged("while the plan waited for confirmation".into()).into());
     }
-    carry_out(context, args, &planned, &values, target).await
+    let begun = after.begin(repository.id(), &options, &planned)?;
+    carry_out(context, args, &planned, (&values, target), begun).await
 }
 
 /// Opens the repository: to plan, the host's index key is enough; to restore, a quorum is needed.
@@ -245,14 +262,15 @@ fn show_plan(
     context: &Context,
     args: &Args,
     repository: &Repository,
-    options: Options,
+    (options, after): (Options, &After),
     planned: &Planned<'_>,
 ) -> Result<Exit, Failure> {
-    let Planned { plan, summary, rehearsal, chosen } = *planned;
+    let Planned { plan, summary, rehearsal, chosen, hooks } = *planned;
     allow_replicas(context, summary)?;
     if let Some(path) = &args.plan_out {
         let to = args.to.as_ref().filter(|to| to.region().is_none()).map(ToString::to_string);
         let file = PlanFile::new(repository.id(), SystemClock.now(), options, plan.clone(), to);
+        let file = file.with_hooks(after.for_file());
         fsutil::write_with(path, Access::Private, Existing::Keep, |output| file.write(output))?;
         let command = context.command(&["restore", "--plan", &path.to_string_lossy()]);
         context.output.note(&format!("the plan is in {}:\n  {command}", path.display()));
@@ -263,6 +281,7 @@ fn show_plan(
         counts: &summary.counts,
         estimate: summary.estimate(args.rate_share),
         rewrites: Some(rehearsal).filter(|it| !it.rules.is_empty()),
+        hooks: hooks::shown(hooks),
         complete: summary.complete,
     };
     context.output.large_result(&shown, || planned.describe(args.rate_share))?;
@@ -282,6 +301,8 @@ struct ShownPlan<'a> {
     estimate: Estimate,
     #[serde(skip_serializing_if = "Option::is_none")]
     rewrites: Option<&'a Rehearsal>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hooks: Vec<hooks::Shown<'a>>,
     complete: bool,
 }
 
@@ -292,13 +313,15 @@ struct Planned<'a> {
     summary: &'a Summary,
     rehearsal: &'a Rehearsal,
     chosen: &'a Chosen,
+    hooks: &'a [Hook],
 }
 
 impl Planned<'_> {
     /// As people read it.
     fn describe(&self, rate_share: f64) -> Result<String, Failure> {
         let rules = view::rewrites(self.rehearsal).into_iter().map(|line| format!("\n{line}"));
-        Ok(describe(self.plan, self.summary, rate_share)? + &rules.collect::<String>())
+        let plan = describe(self.plan, self.summary, rate_share)?;
+        Ok(plan + &rules.collect::<String>() + &hooks::describe(self.hooks, "once everything is verified"))
     }
 }
 
@@ -317,6 +340,8 @@ struct Restored<'a> {
     rewrites: Option<&'a Rehearsal>,
     seconds: f64,
     complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<hooks::Ended<'a>>,
 }
 
 fn refuse_conflicts(summary: &Summary, on_conflict: OnConflict) -> Result<(), Failure> {
@@ -333,8 +358,8 @@ async fn carry_out(
     context: &Context,
     args: &Args,
     planned: &Planned<'_>,
-    values: &Values<'_>,
-    target: Connected,
+    (values, target): (&Values<'_>, Connected),
+    begun: Option<(&Host, Journal)>,
 ) -> Result<Exit, Failure> {
     let Connected { target, readback } = target;
     let plan = planned.plan;
@@ -360,17 +385,23 @@ async fn carry_out(
             view::imports(&verification, (imports, format), output)
         })?;
     }
-    print(context, planned, &execution, &verification, started.elapsed().as_secs_f64())
+    let seconds = started.elapsed().as_secs_f64();
+    let reports = match begun {
+        Some((host, mut journal)) => {
+            after::run(context, planned, (host, &mut journal), &execution, &verification).await
+        }
+        None => Vec::new(),
+    };
+    print(context, planned, (&execution, &verification, &reports), seconds)
 }
 
 fn print(
     context: &Context,
     planned: &Planned<'_>,
-    execution: &Execution,
-    verification: &Verification,
+    (execution, verification, reports): (&Execution, &Verification, &[Report]),
     seconds: f64,
 ) -> Result<Exit, Failure> {
-    let Planned { plan, summary, rehearsal, chosen } = *planned;
+    let Planned { plan, summary, rehearsal, chosen, .. } = *planned;
     for failed in &execution.failed {
         context.output.warn(&format!("{} is not complete: {}", failed.name, failed.reason));
     }
@@ -378,6 +409,8 @@ fn print(
         context.output.warn(line);
     }
     let complete = execution.failed.is_empty() && summary.complete && verification.passed();
+    let before = if complete { "the restore itself is complete and verified" } else { "the restore is not complete" };
+    hooks::warn(context, reports, before);
     let value = Restored {
         snapshot: plan.snapshot,
         chosen: About::new(chosen),
@@ -390,13 +423,18 @@ fn print(
         rewrites: Some(rehearsal).filter(|it| !it.rules.is_empty()),
         seconds,
         complete,
+        after: hooks::ended(reports),
     };
     context.output.large_result(&value, || {
         if let Some(why) = summary.nothing() {
             return Ok(format!("nothing was restored: {why}"));
         }
         let state = if complete { "restored and verified" } else { "INCOMPLETE" };
-        Ok(format!("{}\n{}\n{state} in {seconds:.1} s", verified_table(verification), view::versions(verification)))
+        let (table, hooks) = (verified_table(verification), hooks::rows(reports));
+        Ok(format!("{table}\n{}\n{hooks}{state} in {seconds:.1} s", view::versions(verification)))
     })?;
-    Ok(if complete { Exit::Complete } else { Exit::Incomplete })
+    if hooks::are_interrupted(reports) {
+        return Err(terminal::interrupted());
+    }
+    Ok(after::exit(if complete { Exit::Complete } else { Exit::Incomplete }, reports))
 }

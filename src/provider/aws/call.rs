@@ -64,6 +64,10 @@ pub(super) enum Operation {
     GetQueueUrl,
     ReceiveMessage,
     DeleteMessageBatch,
+    RegisterTaskDefinition,
+    UpdateService,
+    GetFunctionConfiguration,
+    UpdateFunctionConfiguration,
 }
 
 impl Operation {
@@ -103,12 +107,23 @@ impl Operation {
             Self::GetQueueUrl => "GetQueueUrl",
             Self::ReceiveMessage => "ReceiveMessage",
             Self::DeleteMessageBatch => "DeleteMessageBatch",
+            Self::RegisterTaskDefinition => "RegisterTaskDefinition",
+            Self::UpdateService => "UpdateService",
+            Self::GetFunctionConfiguration => "GetFunctionConfiguration",
+            Self::UpdateFunctionConfiguration => "UpdateFunctionConfiguration",
         }
     }
 
-    /// Whether request or answer hold a value, so that the service's text may echo it.
+    /// Whether request or answer hold a value, so that the service's text may echo it. People put values into environments.
     pub(super) fn carries_value(self) -> bool {
-        matches!(self, Self::GetSecretValue | Self::CreateSecret | Self::PutSecretValue)
+        matches!(
+            self,
+            Self::GetSecretValue
+                | Self::CreateSecret
+                | Self::PutSecretValue
+                | Self::RegisterTaskDefinition
+                | Self::UpdateFunctionConfiguration
+        )
     }
 
     fn bucket(self) -> Bucket {
@@ -141,7 +156,11 @@ impl Operation {
             | Self::ListServices
             | Self::DescribeServices
             | Self::ListFunctions
-            | Self::GetKeyPolicy => Bucket::Consumer,
+            | Self::GetKeyPolicy
+            | Self::RegisterTaskDefinition
+            | Self::UpdateService
+            | Self::GetFunctionConfiguration
+            | Self::UpdateFunctionConfiguration => Bucket::Consumer,
             Self::GetQueueUrl | Self::ReceiveMessage | Self::DeleteMessageBatch => Bucket::Queue,
         }
     }

@@ -55,7 +55,7 @@ pub(super) const CLOUDTRAIL: Service =
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/>
 pub(super) const ECS: Service = Service { id: "ECS", name: "ecs", prefix: "AmazonEC2ContainerServiceV20141113" };
-/// One operation of it, which lists: <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>.
+/// Operations of functions, which are REST: <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>.
 pub(super) const LAMBDA: Service = Service { id: "Lambda", name: "lambda", prefix: "" };
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>
 pub(super) const SQS: Service = Service { id: "SQS", name: "sqs", prefix: "AmazonSQS" };
@@ -110,11 +110,14 @@ impl Direct {
         if let Some(protection) = config.stalled_stream_protection() {
             invocation = invocation.stalled_stream_protection(protection);
         }
-        let invocation = if service.id == LAMBDA.id {
-            invocation.serializer(|body| list_request(FUNCTIONS, &body))
-        } else {
-            let version = if service.id == SQS.id { "1.0" } else { "1.1" };
-            invocation.serializer(move |body| request((&target, version), &body))
+        let invocation = match operation {
+            Operation::ListFunctions => invocation.serializer(|body| list_request(FUNCTIONS, &body)),
+            Operation::GetFunctionConfiguration => invocation.serializer(|body| function_request("GET", body)),
+            Operation::UpdateFunctionConfiguration => invocation.serializer(|body| function_request("PUT", body)),
+            _ => {
+                let version = if service.id == SQS.id { "1.0" } else { "1.1" };
+                invocation.serializer(move |body| request((&target, version), &body))
+            }
         };
         Ok(Self(invocation.deserializer(answer).build()))
     }
@@ -166,7 +169,21 @@ fn list_request(path: &str, body: &Json) -> Result<HttpRequest, BoxError> {
     Ok(request)
 }
 
-/// A value of a query: RFC 3986, 2.3.
+/// About the configuration of one function: the name stands in the path, all else in the body.
+fn function_request(method: &str, mut body: Json) -> Result<HttpRequest, BoxError> {
+    let name = body.as_object_mut().and_then(|fields| fields.remove("FunctionName"));
+    let name = name.as_ref().and_then(Json::as_str).ok_or("no function is named")?;
+    let content = if method == "GET" { SdkBody::empty() } else { SdkBody::from(body.to_string()) };
+    let mut request = HttpRequest::new(content);
+    request.set_method(method)?;
+    request.set_uri(format!("{FUNCTIONS}/{}/configuration", percent(name)))?;
+    let headers = request.headers_mut();
+    headers.try_insert("content-type", "application/json")?;
+    headers.try_insert("user-agent", concat!("lifeboat/", env!("CARGO_PKG_VERSION")))?;
+    Ok(request)
+}
+
+/// A value of a query or a part of a path: RFC 3986, 2.3.
 fn percent(text: &str) -> String {
     let one = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 use super::{Source, read_sources, test_files};
 
 /// The rooms, and the words of a kind in code: identifiers and paths, not what a person reads.
-const ROOMS: [&str; 8] = ["app", "cli", "config", "drill", "restore", "snapshot", "status", "custody"];
+const ROOMS: [&str; 9] = ["app", "cli", "config", "drill", "hooks", "restore", "snapshot", "status", "custody"];
 const WORDS: [&str; 7] = ["aws", "vault", "arn", "kms", "dotenv", "gcp", "azure"];
 const TABLE: &str = "tests/fixtures/provider_words.txt";
 

@@ -6,6 +6,7 @@ mod events;
 mod imports;
 mod incident;
 mod policy;
+mod redeploy;
 mod rights;
 mod trail;
 
@@ -20,6 +21,7 @@ use self::{
     imports::AwsImports,
     incident::AwsIncident,
     policy::{Grant, condition, policy, sources_policy},
+    redeploy::Deployer,
     rights::{Allowed, Permission},
     trail::Trail,
 };
@@ -30,8 +32,8 @@ use crate::{
     outward::{SignIn, profile_that_needs_a_code, signs_in_by},
     provider::{
         AccessLog, AlarmFormat, BadAddress, BadAlarm, ConsumerFinder, Entries, ErrorKind, EventFeed, Exam, Finding,
-        Imports, Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Role, Rotator, Source, State,
-        Watched, ops,
+        Imports, Incident, Kind as _, NoPolicy, Ops, PolicyRequest, ProviderError, Redeployer, Role, Rotator, Source,
+        State, Watched, ops,
     },
     text,
 };
@@ -125,6 +127,10 @@ impl Ops for AwsOps {
 
     fn events(&self) -> Option<&'static dyn EventFeed> {
         Some(&Feed)
+    }
+
+    fn redeployer(&self) -> Option<&'static dyn Redeployer> {
+        Some(&Deployer)
     }
 
     /// Alone roles are seen in a session: an account or everybody would be no stranger's name.

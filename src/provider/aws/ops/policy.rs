@@ -130,9 +130,18 @@ pub fn condition(policy: &mut Json, mfa: bool, vpc_endpoints: &[String]) {
 fn is_called_directly(actions: &Json) -> bool {
     let is_direct = |action: &Json| {
         action.as_str().is_some_and(|action| {
-            ["secretsmanager:", "cloudtrail:", "ecs:", "lambda:List", "kms:Get", "kms:Describe"]
-                .iter()
-                .any(|it| action.starts_with(it))
+            [
+                "secretsmanager:",
+                "cloudtrail:",
+                "ecs:",
+                "lambda:List",
+                "lambda:Get",
+                "lambda:Update",
+                "kms:Get",
+                "kms:Describe",
+            ]
+            .iter()
+            .any(|it| action.starts_with(it))
         })
     };
     match actions {

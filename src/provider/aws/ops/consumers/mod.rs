@@ -3,7 +3,7 @@
 
 mod asking;
 mod policy;
-mod reference;
+pub(super) mod reference;
 
 use async_trait::async_trait;
 

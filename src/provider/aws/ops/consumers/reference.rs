@@ -37,7 +37,7 @@ impl<'a> Known<'a> {
 
 /// The identifier that a text begins with. A name has letters, digits and `/_+=.@-`; what ECS and dynamic references put behind it
 /// (`:KEY:STAGE:VERSION`) is no part of it.
-fn identifier(text: &str) -> Option<String> {
+pub(in super::super) fn identifier(text: &str) -> Option<String> {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c))).unwrap_or(text.len());
     let head: Vec<&str> = text[..end].splitn(8, ':').take(7).collect();
     let arn = head.join(":");
