@@ -307,7 +307,7 @@ impl Estate {
 fn names_of(id: &str) -> Vec<&str> {
     match SecretArn::parse(id) {
         Some(arn) => arn.names().collect(),
-        None if id.starts_with("arn:") => Vec::new(),
+        None if id.starts_with("arn:") => id.rsplit_once(':').map(|(_, name)| name).into_iter().collect(),
         // Whoever has an identifier is a machine, and asks more often.
         None => id.rsplit_once('@').map(|(name, _)| name).into_iter().chain([id]).collect(),
     }
