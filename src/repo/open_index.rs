@@ -317,7 +317,7 @@ impl OpenSnapshot {
                 return Ok(page);
             }
             page.looked_at += 1;
-            if page.looked_at % PATIENCE == 0 {
+            if page.looked_at.is_multiple_of(PATIENCE) {
                 tokio::task::yield_now().await;
             }
             if wanted.takes(&key.name) {
