@@ -21,6 +21,15 @@ pub(super) fn print(bytes: &[u8]) {
     with_stdout(|out| out.write_all(bytes));
 }
 
+/// Writes a line after the end of a result, which nobody has to read: that it could not be written is no failure.
+pub(super) fn offer(bytes: &[u8]) {
+    if is_lost() || CLOSED.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
 /// The same for what is written as it is read. After a failure nothing more is written.
 pub(super) fn with_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
     if is_lost() {

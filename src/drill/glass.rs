@@ -31,7 +31,7 @@ use crate::{
     fsutil,
     model::{Place, Record, SecretValue, ValueState},
     progress::Progress,
-    repo::{Chosen, Repository},
+    repo::{Chosen, OpenIndex, Repository},
     restore::Aspect,
     serve::{
         Certificate, Credentials, Estate, GrantRequest, Options, Packs, Server, Shelf, Values,
@@ -50,6 +50,8 @@ const COVERED: [Aspect; 8] = [
     Aspect::Descriptions,
     Aspect::Policies,
 ];
+/// Bytes that index files may take.
+const INDEX_ROOM: usize = 64 << 20;
 /// Who reads in a drill, and who must not.
 const READER: &str = "lifeboat-drill";
 const STRANGER: &str = "lifeboat-drill-stranger";
@@ -116,7 +118,7 @@ pub(super) async fn body(
         audit: request.journal.map(|journal| audit_beside(journal, draft.drill.short().as_str())),
         strangers: "lifeboat-drill/nothing",
     };
-    let starting = Glass::start(&from, records, |packs| Box::new(packs));
+    let starting = Glass::start(&from, None, |packs| Box::new(packs));
     let glass = phase(request, draft, work, "serve", starting).await?;
     let first = phase(request, draft, work, "first secret", glass.first(&scope)).await?;
     let first_secret_seconds = first.then(|| began.elapsed().as_secs_f64());
@@ -228,28 +230,31 @@ async fn probes(request: &Request<'_>, glass: &Glass, scope: &[Record]) -> Resul
 }
 
 impl Glass {
-    /// Starts a server with every record of the snapshot, on loopback; `values` can spoil what it reads.
+    /// Starts a server of the snapshot on loopback, as `break-glass serve` does it. A fault can be planted: `spoiled` are other
+    /// records than its index has, and `values` can spoil what it reads.
     pub(super) async fn start(
         from: &From<'_>,
-        records: Vec<Record>,
+        spoiled: Option<Vec<Record>>,
         values: impl FnOnce(Packs) -> Box<dyn Values>,
     ) -> Result<Self, DrillError> {
         let manifest = from.chosen.manifest();
+        let key = Arc::new(from.key.again());
         let mut estate = Estate::default();
-        estate.open(Shelf {
-            place: manifest.source.clone(),
-            snapshot: manifest.snapshot,
-            number: manifest.sequence,
-            taken: manifest.time,
-        });
-        for record in records {
-            estate.add(record);
+        match spoiled {
+            None => {
+                let index = Arc::new(OpenIndex::new(from.repository.clone(), Arc::clone(&key), INDEX_ROOM));
+                estate.look_up(index.snapshot(from.chosen).await?);
+            }
+            Some(records) => {
+                estate.open(Shelf::of(manifest));
+                records.into_iter().for_each(|record| estate.add(record));
+            }
         }
         let folder = tempfile::tempdir()?;
         let audit = from.audit.clone().unwrap_or_else(|| folder.path().join("audit.jsonl"));
         let (session, now) = (Signer::generate(), Now.now());
         let certificate = Certificate::issue(from.key, from.repository.id(), &session, (now, from.present.clone()));
-        let packs = Packs::new(from.repository.clone(), from.key.again());
+        let packs = Packs::new(from.repository.clone(), key);
         let options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
             names: Vec::new(),

@@ -2,9 +2,6 @@
 
 use crate::model::{Place, Secret, SecretArn};
 
-/// Random characters after the name in an ARN of a secret, with their dash.
-const SUFFIX: usize = 7;
-
 /// A name, or an ARN of AWS with or without its random end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
@@ -33,17 +30,7 @@ impl Name {
 
     /// Under which names an index may have it.
     pub fn candidates(&self) -> Vec<&str> {
-        let Some(arn) = self.arn() else { return vec![&self.given] };
-        let mut names = Vec::new();
-        if let Some(cut) = arn.resource.len().checked_sub(SUFFIX)
-            && arn.resource.is_char_boundary(cut)
-            && arn.resource[cut..].starts_with('-')
-            && cut > 0
-        {
-            names.push(&arn.resource[..cut]);
-        }
-        names.push(arn.resource);
-        names
+        self.arn().map_or_else(|| vec![self.given.as_str()], |arn| arn.names().collect())
     }
 
     /// Whether a source can have it.

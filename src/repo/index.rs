@@ -77,7 +77,7 @@ impl IndexLine {
     }
 
     /// A record first: only a line that is none is tried as a removal. Serde's own way would copy each line.
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Removal {

@@ -5,8 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    estate::Entry,
+    entry::Entry,
+    estate::{Position, Step},
     ops::{Call, Refusal, answered, choose, decode, to_bytes},
+    reach::Reach,
 };
 
 #[derive(Deserialize)]
@@ -40,9 +42,9 @@ struct Filter {
 }
 
 /// Secrets of one page, and where the next one begins.
-type Page<'a> = (Vec<(&'a Entry, Json)>, Option<String>);
+type Page = (Vec<(Box<Entry>, Json)>, Option<String>);
 
-pub(super) fn list(call: &Call<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) async fn list(call: &Call<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let request: ListSecrets = decode(body)?;
     check(&request.filters)?;
     // Pages are by name, whatever order is asked for; only within one page could it be another.
@@ -58,7 +60,7 @@ pub(super) fn list(call: &Call<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     }
     let size = page_size(request.max_results, 100)?;
     let cursor = request.next_token.as_deref().map(cursor).transpose()?;
-    let (entries, next) = page(call, &request.filters, request.include_planned_deletion, (size, cursor));
+    let (entries, next) = page(call, &request.filters, request.include_planned_deletion, (size, cursor)).await?;
     let entries: Vec<Json> = entries.into_iter().map(|(_, described)| listed(described)).collect();
     let mut answer = json!({ "SecretList": entries });
     if let Some(next) = next {
@@ -83,7 +85,7 @@ pub(super) async fn batch(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, R
             check(&filters)?;
             let size = page_size(request.max_results, 20)?;
             let cursor = request.next_token.as_deref().map(cursor).transpose()?;
-            let (entries, next) = page(call, &filters, false, (size, cursor));
+            let (entries, next) = page(call, &filters, false, (size, cursor)).await?;
             (entries.iter().map(|(entry, _)| entry.id.to_string()).collect(), next)
         }
     };
@@ -109,24 +111,31 @@ pub(super) async fn batch(call: &mut Call<'_>, body: &[u8]) -> Result<Vec<u8>, R
 }
 
 async fn one(call: &mut Call<'_>, id: &str) -> Result<Vec<u8>, Refusal> {
-    let entry = call.find(Some(id))?;
-    let version = choose(entry, None, None)?;
-    let value = call.value(entry, version).await?;
-    to_bytes(&answered(entry, version, &value))
+    let entry = call.find(Some(id)).await?;
+    let version = choose(&entry, None, None)?;
+    let value = call.value(&entry, version).await?;
+    to_bytes(&answered(&entry, version, &value))
 }
 
-/// The next secrets, by name, that were granted and pass the filters.
-fn page<'a>(
-    call: &Call<'a>,
+/// The next secrets, by name, that were granted and pass the filters. Fewer than asked for, or none, where many others lie
+/// between them: then too there is a token.
+async fn page(
+    call: &Call<'_>,
     filters: &[Filter],
     planned: bool,
-    (size, after): (usize, Option<(String, usize)>),
-) -> Page<'a> {
-    let estate = call.estate;
+    (size, from): (usize, Option<Position>),
+) -> Result<Page, Refusal> {
+    let by_name = filters.iter().filter_map(Filter::beginnings);
+    let reach = Reach::new(call.grant, by_name);
+    let mut walk = call.estate.walk(from.as_ref(), &reach);
     let mut found = Vec::new();
-    let mut last = None;
-    for (at, entry) in estate.walk(after.as_ref().map(|(name, at)| (name.as_str(), *at))) {
-        if !call.grant.opens(&entry.name) || (entry.is_deleted && !planned) {
+    loop {
+        let (position, entry) = match walk.next().await.map_err(|reason| Refusal::unreadable(&reason))? {
+            Step::Entry(position, entry) => (position, entry),
+            Step::Pause(position) => return Ok((found, Some(token(&position)))),
+            Step::End => return Ok((found, None)),
+        };
+        if entry.is_deleted && !planned {
             continue;
         }
         let described = entry.describe();
@@ -134,12 +143,10 @@ fn page<'a>(
             continue;
         }
         if found.len() == size {
-            return (found, last.map(|(entry, at)| token(entry, at)));
+            return Ok((found, Some(token(&position))));
         }
         found.push((entry, described));
-        last = Some((entry, at));
     }
-    (found, None)
 }
 
 /// An entry of a listing differs from a description in two fields.
@@ -153,15 +160,21 @@ fn listed(mut described: Json) -> Json {
     described
 }
 
-fn token(entry: &Entry, at: usize) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(format!("{at}:{}", entry.name))
+/// Where the next page begins.
+fn token(position: &Position) -> String {
+    let Position { name, shelf, id } = position;
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{shelf}:{}:{name}{id}", name.len()))
 }
 
-fn cursor(token: &str) -> Result<(String, usize), Refusal> {
+fn cursor(token: &str) -> Result<Position, Refusal> {
     let text = BASE64_URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let cursor = text.as_deref().and_then(|text| text.split_once(':'));
-    let cursor = cursor.and_then(|(at, name)| Some((name.to_owned(), at.parse().ok()?)));
-    cursor.ok_or_else(bad_token)
+    let position = |text: String| {
+        let (shelf, rest) = text.split_once(':')?;
+        let (length, rest) = rest.split_once(':')?;
+        let (name, id) = rest.split_at_checked(length.parse().ok()?)?;
+        Some(Position { name: name.to_owned(), shelf: shelf.parse().ok()?, id: id.to_owned() })
+    };
+    text.and_then(position).ok_or_else(bad_token)
 }
 
 pub(super) fn bad_token() -> Refusal {
@@ -187,6 +200,12 @@ fn check(filters: &[Filter]) -> Result<(), Refusal> {
 }
 
 impl Filter {
+    /// What names begin with, where nothing else can pass it.
+    fn beginnings(&self) -> Option<Vec<&str>> {
+        let yes: Vec<&str> = self.values.iter().map(String::as_str).filter(|value| !value.starts_with('!')).collect();
+        (self.key == "name" && !yes.is_empty()).then_some(yes)
+    }
+
     /// Whether one of the values fits; those with `!` must all not fit.
     fn passes(&self, name: &str, described: &Json) -> bool {
         let (no, yes): (Vec<&str>, Vec<&str>) =

@@ -49,7 +49,7 @@ impl Face {
         let age = self.estate.oldest().map_or(0, |oldest| now.duration_since(oldest.taken).as_secs());
         put("lifeboat_snapshot_age_seconds", "gauge", "Age of the oldest snapshot that is served.", age);
         let count = |count: usize| signed(count as u64);
-        put("lifeboat_secrets", "gauge", "Secrets that are served.", count(self.estate.count()));
+        put("lifeboat_secrets", "gauge", "Secrets that are served.", signed(self.estate.count()));
         put("lifeboat_grants", "gauge", "Grants in force.", count(self.grants.in_force(now)));
         let open = self.counters.connections.load(Ordering::Relaxed);
         put("lifeboat_connections", "gauge", "Open connections.", open);

@@ -6,7 +6,8 @@
 //! nothing is served any more.
 //!
 //! What it rests on: the snapshots were judged by the caller, and the quorum was there at the start. The recovery key stays
-//! in locked memory, because packs are opened when their first value is asked for.
+//! in locked memory, because index files and packs are opened when something of them is asked for. So the start and the memory
+//! do not grow with the number of secrets (docs/performance.md).
 
 use std::{
     io,
@@ -28,13 +29,16 @@ use crate::{clock::Clock, crypto::Signer, fsutil};
 
 mod audit;
 pub mod client;
+mod entry;
 mod estate;
 mod grants;
 mod guard;
+mod hot;
 mod identity;
 mod list;
 mod metrics;
 mod ops;
+mod reach;
 mod recipe;
 mod report;
 mod sigv4;
@@ -47,7 +51,8 @@ mod wire;
 mod sample;
 
 pub use audit::{Asked, Audit, Certificate, CertificateBody, Event, NoAudit, Served, Touched};
-pub use estate::{Entry, Estate, Overdue, Shelf, Unresolved, stages};
+pub use entry::{Entry, stages};
+pub use estate::{AllOverdue, Estate, Overdue, Shelf, Unreadable, Unresolved};
 pub use grants::{Credentials, Grant, GrantRequest, Grants, KEY_PREFIX, LONGEST, NotGranted};
 pub use recipe::{Language, UNSET, recipe};
 pub use report::{Consumer, LogFault, ReadSecret, RefusedWrite, Report, Seal, read as read_log};
@@ -147,7 +152,7 @@ impl Server {
         let audit = Audit::start(&options.audit, session, &first, Arc::clone(&options.clock))?;
         let is_tls = tls.is_some();
         let face = Arc::new(wire::Face {
-            estate,
+            estate: Arc::new(estate),
             values,
             grants: Grants::default(),
             audit,
@@ -186,7 +191,7 @@ impl Server {
     }
 
     /// What is served.
-    pub fn estate(&self) -> &Estate {
+    pub fn estate(&self) -> &Arc<Estate> {
         &self.face.estate
     }
 

@@ -1,6 +1,6 @@
 //! The operations of Secrets Manager that read, on snapshots. The others are refused.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 
 use super::{
     audit::Touched,
-    estate::{Entry, Estate, Unresolved, is_stored, seconds, stages},
+    entry::{Entry, is_stored, seconds, stages},
+    estate::{Estate, Unreadable, Unresolved},
     grants::Grant,
     list,
     values::Values,
@@ -131,6 +132,12 @@ impl Refusal {
         Self::new("AccessDeniedException", "this consumer was not granted this secret")
     }
 
+    /// What cannot be read is said in full where the server runs, and to nobody else.
+    pub(super) fn unreadable(reason: &Unreadable) -> Self {
+        tracing::warn!("the index of a snapshot cannot be read: {}", crate::text::line(&reason.0));
+        Self::new("InternalServiceError", "the index of the snapshot cannot be read")
+    }
+
     fn no_such_secret() -> Self {
         Self::new("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
     }
@@ -159,79 +166,83 @@ pub(super) async fn dispatch(mut call: Call<'_>, operation: &str, body: &[u8]) -
     let outcome = match operation {
         "GetSecretValue" => call.get_secret_value(body).await,
         "BatchGetSecretValue" => list::batch(&mut call, body).await,
-        "ListSecrets" => list::list(&call, body),
-        "DescribeSecret" => call.of_one(body, |entry| Ok(entry.described().as_bytes().to_vec())),
-        "GetResourcePolicy" => call.of_one(body, |entry| {
-            let mut answer = json!({ "ARN": &*entry.id, "Name": &*entry.name });
-            if let Some(policy) = &entry.policy {
-                answer["ResourcePolicy"] = json!(policy);
-            }
-            to_bytes(&answer)
-        }),
-        "ListSecretVersionIds" => call.list_versions(body),
+        "ListSecrets" => list::list(&call, body).await,
+        "DescribeSecret" => call.of_one(body, |entry| Ok(entry.described().as_bytes().to_vec())).await,
+        "GetResourcePolicy" => call.of_one(body, policy).await,
+        "ListSecretVersionIds" => call.list_versions(body).await,
         "GetRandomPassword" => decode(body).and_then(|request| password(&request)),
-        _ => call.refuse(operation, body),
+        _ => call.refuse(operation, body).await,
     };
     Done { outcome, touched: call.touched }
 }
 
-impl<'a> Call<'a> {
+fn policy(entry: &Entry) -> Result<Vec<u8>, Refusal> {
+    let mut answer = json!({ "ARN": &*entry.id, "Name": &*entry.name });
+    if let Some(policy) = &entry.policy {
+        answer["ResourcePolicy"] = json!(policy);
+    }
+    to_bytes(&answer)
+}
+
+impl Call<'_> {
     /// Finds a secret that the consumer was granted. Who was not granted a name learns nothing about it.
-    pub(super) fn find(&mut self, id: Option<&str>) -> Result<&'a Entry, Refusal> {
+    pub(super) async fn find(&mut self, id: Option<&str>) -> Result<Arc<Entry>, Refusal> {
         let id = id.filter(|id| !id.is_empty()).ok_or_else(|| {
             Refusal::new(
                 "ValidationException",
                 "Value null at 'secretId' failed to satisfy constraint: Member must not be null",
             )
         })?;
-        match self.estate.find(id, self.region) {
+        match self.estate.find(id, self.region).await {
             Ok(entry) => {
-                self.touched.push(touched(self.estate, entry));
+                self.touched.push(touched(self.estate, &entry));
                 if self.grant.opens(&entry.name) { Ok(entry) } else { Err(Refusal::denied()) }
             }
             Err(unresolved) => {
                 let name = SecretArn::parse(id).map_or(id, |arn| arn.resource);
                 self.touched.push(asked_for(id));
+                // Before the grant is looked at: whoever runs the server has to know, whoever asked for it.
+                let unreadable = match &unresolved {
+                    Unresolved::Unreadable(reason) => Some(Refusal::unreadable(reason)),
+                    _ => None,
+                };
                 if !self.grant.opens(name) {
                     return Err(Refusal::denied());
                 }
-                Err(match unresolved {
-                    Unresolved::NoSuch => Refusal::no_such_secret(),
-                    Unresolved::Several(arns) => Refusal::new(
+                Err(match (unresolved, unreadable) {
+                    (_, Some(unreadable)) => unreadable,
+                    (Unresolved::Several(arns), None) => Refusal::new(
                         "InvalidRequestException",
                         format!(
                             "several sources of the snapshot have this name: use one of the ARNs {}",
                             arns.join(", ")
                         ),
                     ),
+                    (_, None) => Refusal::no_such_secret(),
                 })
             }
         }
     }
 
-    fn of_one(
+    async fn of_one(
         &mut self,
         body: &[u8],
         answer: impl FnOnce(&Entry) -> Result<Vec<u8>, Refusal>,
     ) -> Result<Vec<u8>, Refusal> {
         let request: OnlyId = decode(body)?;
-        answer(self.find(request.secret_id.as_deref())?)
+        answer(&*self.find(request.secret_id.as_deref()).await?)
     }
 
     async fn get_secret_value(&mut self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request: GetSecretValue = decode(body)?;
-        let entry = self.find(request.secret_id.as_deref())?;
-        let version = choose(entry, request.version_id.as_deref(), request.version_stage.as_deref())?;
-        let value = self.value(entry, version).await?;
-        to_bytes(&answered(entry, version, &value))
+        let entry = self.find(request.secret_id.as_deref()).await?;
+        let version = choose(&entry, request.version_id.as_deref(), request.version_stage.as_deref())?;
+        let value = self.value(&entry, version).await?;
+        to_bytes(&answered(&entry, version, &value))
     }
 
     /// The value of a version that the consumer was granted.
-    pub(super) async fn value(
-        &mut self,
-        entry: &Entry,
-        version: &Version,
-    ) -> Result<std::sync::Arc<SecretValue>, Refusal> {
+    pub(super) async fn value(&mut self, entry: &Entry, version: &Version) -> Result<Arc<SecretValue>, Refusal> {
         if entry.is_deleted {
             return Err(Refusal::new(
                 "InvalidRequestException",
@@ -252,10 +263,10 @@ impl<'a> Call<'a> {
         Ok(value)
     }
 
-    fn list_versions(&mut self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn list_versions(&mut self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request: ListSecretVersionIds = decode(body)?;
         let size = list::page_size(request.max_results, 100)?;
-        let entry = self.find(request.secret_id.as_deref())?;
+        let entry = self.find(request.secret_id.as_deref()).await?;
         let shown = |it: &&Version| is_stored(it) && (request.include_deprecated || !stages(it).is_empty());
         let all: Vec<&Version> = entry.versions.iter().filter(shown).collect();
         let start = match request.next_token.as_deref() {
@@ -272,13 +283,13 @@ impl<'a> Call<'a> {
     }
 
     /// A write, or nothing that there is. The log keeps the name; what was to be written is not looked at.
-    fn refuse(&mut self, operation: &str, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    async fn refuse(&mut self, operation: &str, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         if !WRITES.contains(&operation) {
             return Err(Refusal::new("UnknownOperationException", "there is no such operation"));
         }
         let request: WriteName = serde_json::from_slice(body).unwrap_or(WriteName { secret_id: None, name: None });
         if let Some(id) = request.secret_id.or(request.name) {
-            let known = self.estate.find(&id, self.region).map(|entry| touched(self.estate, entry));
+            let known = self.estate.find(&id, self.region).await.map(|entry| touched(self.estate, &entry));
             self.touched.push(known.unwrap_or_else(|_| asked_for(&id)));
         }
         Err(Refusal::new("AccessDeniedException", self.read_only()))

@@ -18,7 +18,7 @@ pub(super) fn arn(region: &str, name: &str) -> String {
     format!("arn:aws:secretsmanager:{region}:111111111111:secret:{name}-AbCdEf")
 }
 
-fn record(region: &str, name: &str, version: &str) -> Record {
+pub(super) fn record(region: &str, name: &str, version: &str) -> Record {
     let mut record = json!({
         "secret": { "name": name, "id": arn(region, name), "created": "2029-12-01T00:00:00Z",
             "facets": { "description": "a sample" } },

@@ -45,8 +45,8 @@ struct Row {
 
 impl Packs {
     /// Prepares; reads nothing.
-    pub fn new(repository: Repository, key: RecoveryKey) -> Self {
-        Self { repository, key: Arc::new(key), open: Mutex::default() }
+    pub fn new(repository: Repository, key: Arc<RecoveryKey>) -> Self {
+        Self { repository, key, open: Mutex::default() }
     }
 
     /// The place of a pack among those that are open; the oldest goes when there are too many.

@@ -54,7 +54,7 @@ pub const SNAPSHOT_HEADER: &str = "x-lifeboat-snapshot";
 
 /// What answers a connection.
 pub(super) struct Face {
-    pub(super) estate: Estate,
+    pub(super) estate: Arc<Estate>,
     pub(super) values: Box<dyn Values>,
     pub(super) grants: Grants,
     pub(super) audit: Audit,

@@ -20,7 +20,7 @@ fn record(name: u64, id: u64) -> IndexLine {
 }
 
 /// A layer whose files have so many lines each.
-async fn layer(sample: &Sample, lines: &[IndexLine], of_a_file: usize) -> Layer {
+pub async fn layer(sample: &Sample, lines: &[IndexLine], of_a_file: usize) -> Layer {
     let mut files = Vec::new();
     for part in lines.chunks(of_a_file) {
         let mut writer = IndexWriter::new(&[sample.recovery.recipient()]);

@@ -280,10 +280,16 @@ fn look_at_break_glass(desk: &Desk, seen: &mut Seen) {
     let log = std::fs::File::create(desk.path("serve.err")).unwrap();
     let mut command = desk.command(crate::command::binary());
     let mut server = command.args(words.split_whitespace()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-    let mut out = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut out).unwrap();
+    let (mut out, mut overdue) = (String::new(), String::new());
+    let mut lines = BufReader::new(server.stdout.take().unwrap());
+    lines.read_line(&mut out).unwrap();
     let err = std::fs::read_to_string(desk.path("serve.err")).unwrap();
     seen.look("break-glass serve", &Ran { code: Some(0), out, err });
+    // The one line that follows: it is no end of a command, and has its own schema.
+    lines.read_line(&mut overdue).unwrap();
+    let overdue: Json = serde_json::from_str(&overdue).unwrap();
+    assert_eq!((&overdue["schema"], &overdue["count"]), (&json!("lifeboat/break-glass-serve-overdue/1"), &json!(0)));
+    seen.0.entry("break-glass-serve-overdue".into()).or_default().push(overdue);
     for words in [
         "break-glass grant web --secrets app/* --for 1h",
         "break-glass grant web --secrets app/* --for 13h",

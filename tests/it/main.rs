@@ -135,6 +135,7 @@ mod scan_shots;
 mod serve;
 mod serve_after;
 mod serve_attacks;
+mod serve_index;
 mod servers;
 mod share_gather;
 mod share_text;

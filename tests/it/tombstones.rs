@@ -43,7 +43,7 @@ fn stored(records: &[Record], name: &str) -> Vec<bool> {
     record.versions.iter().map(|version| version.value.leaked().is_none()).collect()
 }
 
-async fn mark(sample: &Sample, versions: &[(&str, &str)]) -> Vec<String> {
+pub async fn mark(sample: &Sample, versions: &[(&str, &str)]) -> Vec<String> {
     let trust = sample.trust_now().await;
     let marked = marked(&place(&sample.repository, &trust).await, versions);
     let readers = [sample.recovery.recipient(), sample.index.recipient()];

@@ -3,6 +3,7 @@
 mod env;
 mod grant;
 mod keep;
+mod overdue;
 mod report;
 mod revoke;
 mod serve;

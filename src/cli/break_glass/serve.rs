@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Instant};
 
-use futures::TryStreamExt as _;
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::{
     LISTEN,
     keep::{self, Keeper},
+    overdue::{self, Pass},
     parse_duration, socket,
 };
 use crate::{
@@ -23,14 +23,14 @@ use crate::{
     clock::{Clock, SystemClock, to_seconds},
     crypto::{self, Signer},
     glass::{self, Moment},
-    repo::{Chosen, Judgement, Repository, Trust},
-    serve::{self, Certificate, Estate, Options, Overdue, Packs, Served, Server, Shelf, StartError},
+    repo::{Chosen, Judgement, OpenIndex, Repository, Trust},
+    serve::{self, Certificate, Estate, Options, Packs, Served, Server, StartError},
     status::span,
     storage::Storage,
 };
 
-/// Names of secrets whose rotation was due that are shown one by one.
-const MOST_OVERDUE: usize = 20;
+/// Bytes that index files may take which were asked for, packed as they are: about a gigabyte of records.
+const INDEX_ROOM: usize = 96 << 20;
 
 /// Answer as AWS Secrets Manager, from the newest snapshot of every source, until ^C
 #[derive(Debug, clap::Args)]
@@ -92,9 +92,8 @@ struct Started<'a> {
     metrics: Option<String>,
     socket: String,
     audit: String,
-    secrets: usize,
+    secrets: u64,
     snapshots: &'a [Served],
-    rotation_overdue: &'a [Overdue],
     seconds: f64,
 }
 
@@ -118,10 +117,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         keeper.keep(context, &audit).await;
         return Ok(Exit::Complete);
     }
+    let mut pass = Pass::begin(Arc::clone(server.estate()))?;
+    let mut is_readable = true;
+    let look = async {
+        let found = pass.found().await;
+        is_readable = found.is_ok();
+        overdue::tell(context, &found);
+        std::future::pending::<()>().await;
+    };
     let failed = tokio::select! {
         reason = server.failed() => Some(reason),
         () = &mut stop => None,
+        () = look => None,
     };
+    pass.stop().await;
     let ended = server.stop().await;
     let reason = match (failed, ended) {
         (None, Ok(lines)) => {
@@ -129,7 +138,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
             context.output.note(&format!("stopped; the audit log has {lines}: {}", audit.display()));
             let (stored, is_whole) = keeper.keep(context, &audit).await;
             note(&audit, stored.as_deref());
-            return Ok(if is_whole { Exit::Complete } else { Exit::Incomplete });
+            return Ok(if is_whole && is_readable { Exit::Complete } else { Exit::Incomplete });
         }
         (Some(reason), _) => reason,
         (None, Err(error)) => error.to_string(),
@@ -198,14 +207,10 @@ async fn start(context: &Context, args: &Args, options: Options) -> Result<(Serv
     let is_newest = Reach::of(&args.snapshot);
     let judgement = history::judge(context, trusted.repository(), trusted.trust(), &args.compare, is_newest).await?;
     let chosen = choose(context, &judgement, trusted.trust(), args)?;
-    let mut estate = Estate::default();
     for each in &chosen {
         history::tell(context, each);
         refuse_stale(args, each)?;
-        let loaded = load(&trusted, each, &mut estate).await;
-        if let Err(failure) = loaded {
-            return Err(history::or_forgotten(trusted.repository(), trusted.trust(), each, failure).await);
-        }
+        trusted.opener(each)?;
     }
     let Trusted::Quorum(repository, opened) = trusted else {
         return Err(Failure::usage("break-glass needs a quorum"));
@@ -213,7 +218,16 @@ async fn start(context: &Context, args: &Args, options: Options) -> Result<(Serv
     let (session, present) = (Signer::generate(), (SystemClock.now(), opened.present.clone()));
     let certificate = Certificate::issue(&opened.key, repository.id(), &session, present);
     let keeper = Keeper::with_root(context, &repository, &opened.key, &opened.trust);
-    let values = Packs::new(repository, opened.key);
+    let key = Arc::new(opened.key);
+    let index = Arc::new(OpenIndex::new(repository.clone(), Arc::clone(&key), INDEX_ROOM));
+    let mut estate = Estate::default();
+    for each in &chosen {
+        match index.snapshot(each).await {
+            Ok(snapshot) => estate.look_up(snapshot),
+            Err(error) => return Err(history::or_forgotten(&repository, &opened.trust, each, error.into()).await),
+        }
+    }
+    let values = Packs::new(repository, key);
     let server = Server::start(options, estate, Box::new(values), (session, certificate)).await?;
     Ok((server, keeper, began))
 }
@@ -250,25 +264,8 @@ fn refuse_stale(args: &Args, chosen: &Chosen) -> Result<(), Failure> {
     }
 }
 
-async fn load(trusted: &Trusted, chosen: &Chosen, estate: &mut Estate) -> Result<(), Failure> {
-    let manifest = chosen.manifest();
-    estate.open(Shelf {
-        place: manifest.source.clone(),
-        snapshot: manifest.snapshot,
-        number: manifest.sequence,
-        taken: manifest.time,
-    });
-    let mut records = pin!(trusted.repository().record_stream(chosen, trusted.opener(chosen)?));
-    while let Some(record) = records.try_next().await? {
-        estate.add(record);
-    }
-    Ok(())
-}
-
 fn show(context: &Context, server: &Server, (socket, audit): (&PathBuf, &PathBuf), began: Instant) {
     let estate = server.estate();
-    let overdue = estate.overdue(SystemClock.now());
-    warn_of(context, &overdue);
     let (snapshots, seconds) = (serve::served(estate), began.elapsed().as_secs_f64());
     let metrics = server.metrics().map(|address| format!("http://{address}/metrics"));
     let started = Started {
@@ -278,7 +275,6 @@ fn show(context: &Context, server: &Server, (socket, audit): (&PathBuf, &PathBuf
         audit: audit.display().to_string(),
         secrets: estate.count(),
         snapshots: &snapshots,
-        rotation_overdue: &overdue,
         seconds,
     };
     context.output.result(&started, || {
@@ -292,21 +288,8 @@ fn show(context: &Context, server: &Server, (socket, audit): (&PathBuf, &PathBuf
     if context.output.json {
         envelope::send();
     }
-    let what = format!("{} of {}", plural(estate.count() as u64, "secret"), plural(snapshots.len() as u64, "snapshot"));
+    let what = format!("{} of {}", plural(estate.count(), "secret"), plural(snapshots.len() as u64, "snapshot"));
     context.output.note(&format!(
         "serving {what}, {seconds:.3} s after the last sheet; nobody can read anything until `lifeboat break-glass grant`; ^C stops it"
     ));
-}
-
-fn warn_of(context: &Context, overdue: &[Overdue]) {
-    for secret in overdue.iter().take(MOST_OVERDUE) {
-        let Overdue { name, source, due } = secret;
-        context.output.warn(&format!(
-            "{name} of {source} was to be rotated at {due}, after the snapshot: its value may be an old one"
-        ));
-    }
-    if overdue.len() > MOST_OVERDUE {
-        let more = plural((overdue.len() - MOST_OVERDUE) as u64, "more secret");
-        context.output.warn(&format!("{more} were to be rotated after the snapshot (--json names all)"));
-    }
 }
