@@ -72,6 +72,8 @@ pub enum Occasion {
     Restore,
     /// Every secret of the hook was rotated by `compromise run`.
     Compromise,
+    /// `watch` captured a change of a secret.
+    Event,
 }
 
 /// What a hook does.
@@ -105,6 +107,7 @@ impl Occasion {
         match self {
             Self::Restore => "restore",
             Self::Compromise => "compromise",
+            Self::Event => "event",
         }
     }
 }

@@ -247,7 +247,9 @@ impl Glass {
             }
             Some(records) => {
                 estate.open(Shelf::of(manifest));
-                records.into_iter().for_each(|record| estate.add(record));
+                for record in records {
+                    estate.add(record);
+                }
             }
         }
         let folder = tempfile::tempdir()?;

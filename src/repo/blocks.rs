@@ -50,9 +50,8 @@ struct KeyPair<'a> {
 /// Name and identifier of a line; `None` where it is neither a record nor a removal.
 pub(super) fn key_of(line: &[u8]) -> Option<RecordKey> {
     let KeyLine { secret, removed } = serde_json::from_slice(line).ok()?;
-    let KeyPair { name, id } = match (secret, removed) {
-        (Some(one), None) | (None, Some(one)) => one,
-        _ => return None,
+    let ((Some(KeyPair { name, id }), None) | (None, Some(KeyPair { name, id }))) = (secret, removed) else {
+        return None;
     };
     Some(RecordKey { name: name.into_owned(), id: id.into_owned() })
 }

@@ -35,6 +35,11 @@ impl Desk {
         Self { folder, endpoint: endpoint.into(), account: account.into(), printed: std::sync::Mutex::default() }
     }
 
+    /// Where the provider answers.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// A path in the working folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

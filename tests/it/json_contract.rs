@@ -10,7 +10,10 @@ use std::{
 use lifeboat::emulator::{Sandbox, SandboxOptions};
 use serde_json::{Map, Value as Json, json};
 
-use crate::command::{Desk, Ran, SHEETS};
+use crate::{
+    command::{Desk, Ran, SHEETS},
+    events_queue, servers,
+};
 
 const ACCOUNT: &str = "111111111111";
 const OUTCOMES: [(i32, &str); 13] = [
@@ -213,10 +216,9 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     look_at_break_glass(&desk, &mut seen);
     let ran = desk.run("exec --secret ONE=app/one --share sheets/01-ana.txt --json -- true");
     seen.look("exec", &ran);
-    for words in ["drill list --json", "drill show --json", "status --json"] {
-        seen.look(words, &desk.run(words));
-    }
+    ["drill list --json", "drill show --json", "status --json"].map(|words| seen.look(words, &desk.run(words)));
     look_at_hooks(&desk, &mut seen, &restore);
+    look_at_events(&desk, &mut seen).await;
     for words in [
         &format!("compromise plan --scope app/ --since 2026-01-01 --out plan.json {SHEETS}"),
         "compromise plan --scope nothing --since 2026-01-01",
@@ -272,6 +274,22 @@ fn look_at_hooks(desk: &Desk, seen: &mut Seen, restore: &str) {
     }
     let ran = desk.run_as("999999999999", &format!("drill run --to aws:eu-west-1 {SHEETS} --yes --json"));
     seen.look("drill run", &ran);
+}
+
+/// A capture between two passes, and what was there before.
+async fn look_at_events(desk: &Desk, seen: &mut Seen) {
+    seen.look("watch --once", &desk.run("watch --once --json"));
+    seen.look("schedule events", &desk.run("schedule events --json"));
+    events_queue::name_queue(desk);
+    let update = "import boto3; boto3.client('secretsmanager', 'eu-central-1').put_secret_value(SecretId='app/one', SecretString='new')";
+    let mut python = desk.command(servers::program("python"));
+    desk.finish(python.args(["-B", "-c", update])).expect(0);
+    for _ in 0..2 {
+        seen.look("watch --once", &events_queue::watch(desk, &events_queue::queue(&["app/one"]).await));
+    }
+    for words in ["list --json", "status --json", "forget --keep-last 1 --plan --json"] {
+        seen.look(words, &desk.run(words));
+    }
 }
 
 /// A server, what is asked of it while it runs, and its log.

@@ -66,6 +66,8 @@ mod emulator_scenarios_labels;
 mod emulator_wire;
 mod ends;
 mod events;
+mod events_ministack;
+mod events_queue;
 mod fidelity;
 mod filter_pattern;
 mod forget;

@@ -12,19 +12,21 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::after;
 use crate::{
     app::{self, Host, HostError},
     cli::{
         Context, Exit, Failure, asked_to_stop,
         copying::{self, copy_to},
         history::{self, AcceptArgs, Reach},
+        hooks,
         output::plural,
         streams, terminal, trail,
     },
     clock::{Clock as _, SystemClock},
     config::SourceSection,
     fsutil,
-    model::{Place, PlaceFilter},
+    model::{Place, PlaceFilter, RepositoryId, SnapshotId},
     progress::Silent,
     provider::{EventQueue, Hint, Message, ProviderError, Source, Told},
     repo::{LossGuard, VerifiedManifest},
@@ -63,8 +65,10 @@ A message is a hint and nothing more: the secret is read as always. Messages lea
 the snapshot is stored. What cannot be read comes again; a message that is none stays, and SQS
 moves it to the queue for dead letters.
 
-Exit codes: 0 everything of which a message told was captured, 3 something was not, or a copy is
-not up to date.")]
+Hooks of the configuration with on = [\"event\"] run after a capture (docs/standby.md).
+
+Exit codes: 0 everything of which a message told was captured, 3 something was not, a copy is not
+up to date, or a hook failed.")]
 pub struct Args {
     /// Capture what waits in the queues and stop
     #[arg(long)]
@@ -85,6 +89,15 @@ struct Watched {
     source: Arc<dyn Source>,
     place: Place,
     queue: Arc<dyn EventQueue>,
+}
+
+/// A snapshot that messages led to.
+pub(super) struct Capture {
+    pub(super) repository: RepositoryId,
+    pub(super) snapshot: SnapshotId,
+    pub(super) place: Place,
+    /// The secrets that were different.
+    pub(super) changed: Vec<String>,
 }
 
 /// What a queue gave.
@@ -113,6 +126,8 @@ struct Totals {
     /// Requests to a queue, and captures, that failed.
     errors: u64,
     copies_behind: u64,
+    /// Hooks that left something undone.
+    hooks_failed: u64,
     /// From a change to the snapshot that has it: the longest.
     slowest_seconds: Option<i64>,
     newest_snapshot: Option<String>,
@@ -138,15 +153,20 @@ pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, F
         };
         let Some(Batch { at, given }) = batch else { break };
         let watched = &watched[at];
-        let taken = match given {
+        let captured = match given {
             Err(error) => Err(error.into()),
             Ok(messages) => tokio::select! {
-                taken = take(context, (&host, watched), &args, (messages, &mut totals)) => taken,
+                captured = take(context, (&host, watched), &args, (messages, &mut totals)) => captured,
                 // The messages are still in the queue.
                 () = &mut stop => return Err(terminal::interrupted()),
             },
         };
-        if let Err(failure) = taken {
+        let followed = match captured {
+            Ok(Some(capture)) => follow(context, &host, &args, (&capture, &mut totals)).await,
+            Ok(None) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = followed {
             if args.once || ends_the_run(&failure) {
                 return Err(failure);
             }
@@ -162,7 +182,7 @@ pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, F
 
 /// What no later try changes.
 fn ends_the_run(failure: &Failure) -> bool {
-    matches!(failure.exit, Exit::Refused | Exit::Usage | Exit::Damaged)
+    matches!(failure.exit, Exit::Refused | Exit::Usage | Exit::Damaged | Exit::Interrupted)
 }
 
 /// Connects to every source that has a queue.
@@ -256,7 +276,7 @@ async fn take(
     (host, watched): (&Host, &Watched),
     args: &Args,
     (messages, totals): (Vec<Message>, &mut Totals),
-) -> Result<(), Failure> {
+) -> Result<Option<Capture>, Failure> {
     totals.messages += messages.len() as u64;
     trail::count("messages", messages.len() as u64);
     let mut hints: Vec<Hint> = Vec::new();
@@ -272,6 +292,7 @@ async fn take(
             Told::Strange(why) => *totals.strange.entry(why).or_default() += 1,
         }
     }
+    let mut captured = None;
     if !hints.is_empty() {
         let report = capture(context, (host, watched), args, &hints).await?;
         let is_failed = |name: &str| report.failed.iter().any(|(failed, _)| failed == name);
@@ -279,12 +300,30 @@ async fn take(
         let slowest = done.clone().filter_map(|(.., happened)| *happened).min();
         settled.extend(done.map(|(_, receipt, _)| receipt.clone()));
         note(context, watched, &report, (slowest, totals));
+        captured = report.manifest.map(|manifest| Capture {
+            repository: manifest.manifest().repository,
+            snapshot: manifest.manifest().snapshot,
+            place: watched.place.clone(),
+            changed: report.changed,
+        });
     }
     watched.queue.remove(&settled).await?;
-    if totals.captures > 0 && !args.no_copy && !hints.is_empty() {
-        copy(context, host, args, totals).await?;
+    Ok(captured)
+}
+
+/// What follows a capture: the hooks, and the copies.
+async fn follow(
+    context: &Context,
+    host: &Host,
+    args: &Args,
+    (capture, totals): (&Capture, &mut Totals),
+) -> Result<(), Failure> {
+    let reports = after::run(context, host, capture).await?;
+    if hooks::are_interrupted(&reports) {
+        return Err(terminal::interrupted());
     }
-    Ok(())
+    totals.hooks_failed += reports.iter().filter(|report| report.outcome.is_fault()).count() as u64;
+    if args.no_copy { Ok(()) } else { copy(context, host, args, totals).await }
 }
 
 async fn capture(
@@ -422,6 +461,7 @@ fn tell(context: &Context, totals: &Totals) -> Exit {
             totals.slowest_seconds.map(|seconds| format!(", at most {seconds} s after the change")).unwrap_or_default()
         )
     });
-    let is_whole = strange + totals.failed + totals.unreadable + totals.errors + totals.copies_behind == 0;
+    let is_whole =
+        strange + totals.failed + totals.unreadable + totals.errors + totals.copies_behind + totals.hooks_failed == 0;
     if is_whole { Exit::Complete } else { Exit::Incomplete }
 }

@@ -1,0 +1,156 @@
+//! A queue as `watch` meets it: one that answers, and those that lie, say half or nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lifeboat::emulator::{Sandbox, SandboxOptions};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    command::{Desk, Ran, binary},
+    stub::{Reply, Stub},
+};
+
+const ACCOUNT: &str = "111111111111";
+
+/// Names the queue in the configuration of a desk.
+pub fn name_queue(desk: &Desk) {
+    let path = desk.path("lifeboat.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let url = "url = \"aws:eu-central-1\"\n";
+    assert!(config.contains(url), "{config}");
+    std::fs::write(path, config.replacen(url, &format!("{url}queue = \"changes\"\n"), 1)).unwrap();
+}
+
+fn message(name: &str) -> Json {
+    let body = json!({ "source": "aws.secretsmanager", "detail-type": "Secret Label Updated", "account": ACCOUNT,
+        "region": "eu-central-1", "time": "2026-01-01T00:00:00Z", "resources": [], "detail": { "name": name } });
+    json!({ "MessageId": "1", "ReceiptHandle": format!("receipt of {name}"), "Body": body.to_string() })
+}
+
+/// A queue with these messages, which takes each away that it is told to.
+pub async fn queue(names: &[&str]) -> Stub {
+    let mut left: Vec<Json> = names.iter().map(|name| message(name)).collect();
+    Stub::start(move |operation, body| match operation {
+        "GetQueueUrl" => Reply::Ok(json!({ "QueueUrl": "https://queue.invalid/changes" })),
+        "ReceiveMessage" if left.is_empty() => Reply::Ok(json!({})),
+        "ReceiveMessage" => Reply::Ok(json!({ "Messages": std::mem::take(&mut left) })),
+        "DeleteMessageBatch" => Reply::Ok(json!({ "Successful": body["Entries"], "Failed": [] })),
+        _ => Reply::Error("InvalidAction", "no such action"),
+    })
+    .await
+}
+
+/// Captures what waits in a queue, once.
+pub fn watch(desk: &Desk, queue: &Stub) -> Ran {
+    let mut command = desk.command(binary());
+    command.env("AWS_ENDPOINT_URL_SQS", &queue.endpoint);
+    desk.finish(command.args(["watch", "--once", "--json"]))
+}
+
+async fn prepared() -> (Sandbox, Desk) {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    for name in ["app/one", "app/two"] {
+        sandbox.control().put(ACCOUNT, "eu-central-1", name, "MARKER-one").unwrap();
+    }
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    name_queue(&desk);
+    desk.run("snapshot").expect(0);
+    (sandbox, desk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_captured_leaves_the_queue_and_what_cannot_be_read_stays() {
+    let (sandbox, desk) = prepared().await;
+    let control = sandbox.control();
+    for name in ["app/one", "app/two"] {
+        control.put(ACCOUNT, "eu-central-1", name, "MARKER-two").unwrap();
+    }
+    let good = queue(&["app/one", "app/one", "app/none"]).await;
+    let totals = watch(&desk, &good).expect(0).json();
+    assert_eq!((&totals["messages"], &totals["secrets_changed"], &totals["gone"]), (&json!(3), &json!(1), &json!(1)));
+    let asked = good.bodies("ReceiveMessage");
+    assert!(asked.iter().all(|body| body["QueueUrl"] == "https://queue.invalid/changes"), "{asked:?}");
+    let removed: usize =
+        good.bodies("DeleteMessageBatch").iter().map(|it| it["Entries"].as_array().unwrap().len()).sum();
+    assert_eq!(removed, 3);
+
+    // The other one is in the next snapshot of an event, and nothing is read twice.
+    let totals = watch(&desk, &queue(&["app/two", "app/one"]).await).expect(0).json();
+    assert_eq!((&totals["secrets_read"], &totals["secrets_changed"]), (&json!(2), &json!(1)));
+    let shown = desk.run("list --json").expect(0).json();
+    let all = shown["snapshots"].as_array().unwrap();
+    assert_eq!(all.iter().map(|it| it["full_pass"].clone()).collect::<Vec<_>>(), [json!(1), json!(1), json!(1)]);
+    desk.run("check --depth index").expect(0);
+    // A full pass reads what events changed once more, since no listing was read, and none of its values.
+    let pass = desk.run("snapshot --json").expect(0).json();
+    assert_eq!((&pass["counts"]["values_read"], &pass["counts"]["versions"]), (&json!(0), &json!(4)));
+    assert!(!String::from_utf8_lossy(&desk.printed()).contains("MARKER"));
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_lies_or_says_half_is_a_failure() {
+    let (sandbox, desk) = prepared().await;
+    sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-two").unwrap();
+    let url = || Reply::Ok(json!({ "QueueUrl": "https://queue.invalid/changes" }));
+    let given = |name: &'static str| Reply::Ok(json!({ "Messages": [message(name)] }));
+    type Lie = fn(&str, usize) -> Option<Reply>;
+    let lies: [(&str, Lie); 7] = [
+        ("no url", |operation, _| (operation == "GetQueueUrl").then(|| Reply::Ok(json!({})))),
+        ("no queue", |operation, _| {
+            (operation == "GetQueueUrl")
+                .then(|| Reply::Error("QueueDoesNotExist", "The specified queue does not exist."))
+        }),
+        ("an error with 200", |operation, _| {
+            (operation == "ReceiveMessage").then(|| Reply::Ok(json!({ "message": "not now" })))
+        }),
+        ("half a message", |operation, _| {
+            (operation == "ReceiveMessage").then(|| Reply::Ok(json!({ "Messages": [{ "Body": "x" }] })))
+        }),
+        ("denied", |operation, _| {
+            (operation == "ReceiveMessage").then(|| Reply::Error("AccessDeniedException", "not allowed"))
+        }),
+        ("nothing removed", |operation, _| {
+            (operation == "DeleteMessageBatch")
+                .then(|| Reply::Ok(json!({ "Successful": [], "Failed": [{ "Id": "0" }] })))
+        }),
+        ("an empty answer to a removal", |operation, _| {
+            (operation == "DeleteMessageBatch").then(|| Reply::Ok(json!({})))
+        }),
+    ];
+    for (what, lie) in lies {
+        let asked = AtomicUsize::new(0);
+        let stub = Stub::start(move |operation, body| {
+            let number = asked.fetch_add(1, Ordering::Relaxed);
+            lie(operation, number).unwrap_or_else(|| match operation {
+                "GetQueueUrl" => url(),
+                "ReceiveMessage" if number < 2 => given("app/one"),
+                "ReceiveMessage" => Reply::Ok(json!({})),
+                _ => Reply::Ok(json!({ "Successful": body["Entries"] })),
+            })
+        })
+        .await;
+        let ran = watch(&desk, &stub);
+        assert_eq!(ran.code, Some(1), "{what}: {} {}", ran.out, ran.err);
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_needs_a_kind_that_tells_of_changes_and_a_proper_name() {
+    let (sandbox, desk) = prepared().await;
+    let path = desk.path("lifeboat.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    for name in ["https://queue.invalid/changes", "", "a b", "../x"] {
+        std::fs::write(&path, config.replace("\"changes\"", &json!(name).to_string())).unwrap();
+        desk.run("watch --once").expect(2).says("queue must be the name of a queue");
+    }
+    std::fs::write(&path, &config).unwrap();
+    let template: Json = serde_json::from_str(&desk.run("schedule events --trail").expect(0).out).unwrap();
+    let resources = template["Resources"].as_object().unwrap();
+    assert_eq!(resources["Queue"]["Properties"]["QueueName"], "changes");
+    assert_eq!(resources.keys().filter(|name| name.ends_with("Rule")).count(), 2);
+    desk.run("schedule events --source 999999999999").expect(2).says("no such source is configured");
+    sandbox.shutdown().await;
+}
