@@ -13,6 +13,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value as Json;
 
 use super::{
     Contents, Known, Request, SnapshotError, UnreadableItem, check_account,
@@ -86,7 +87,7 @@ pub async fn capture(
     check_account(request.account, &place)?;
     let no_pass = |why: &str| SnapshotError::NoPass(place.short(), why.into());
     let earlier = Earlier::find(request.repository, request.trust, appending, &place).await?;
-    let earlier = earlier.ok_or_else(|| no_pass("take one with `lifeboat snapshot`"))?;
+    let earlier = earlier.ok_or_else(|| no_pass("there is none that is sealed to the key of today"))?;
     let started = later(request, earlier.manifest.manifest().time).await.map_err(|why| no_pass(&why))?;
 
     let mut report = EventReport::default();
@@ -200,7 +201,7 @@ async fn take(
     (writer, report): (&mut Writer<'_>, &mut EventReport),
 ) -> Result<Option<Option<Record>>, SnapshotError> {
     let Read { listed, known, fetched } = read;
-    let fetched = match fetched {
+    let mut fetched = match fetched {
         Err(error) if error.kind == ErrorKind::NotFound => {
             report.gone.push(listed.name);
             return Ok(None);
@@ -226,6 +227,9 @@ async fn take(
     }
     report.read.push(listed.name.clone());
     let (before, changes) = (known.record().cloned(), writer.changed());
+    if let Some(before) = before.as_ref().map(|record| &record.secret).filter(|secret| secret.id == fetched.secret.id) {
+        keep_answers(before, &mut fetched.secret);
+    }
     // No listing was read. That of the earlier reading shows the next complete pass that the secret is to be read, where it changed.
     let listing = before.as_ref().and_then(|record| record.listing);
     writer.push(fetched, listing, &known).await?;
@@ -233,6 +237,18 @@ async fn take(
         report.changed.push(listed.name);
     }
     Ok(Some(before))
+}
+
+/// Keeps what the listing of the pass said: it was not asked for again. Where something was refused, what was said before is not what
+/// was said now.
+fn keep_answers(before: &Secret, now: &mut Secret) {
+    let is_whole = now.unreadable.is_empty() && now.deleted.is_none();
+    let (Json::Object(before), Json::Object(answers)) = (&before.raw, &mut now.raw) else { return };
+    for (operation, answer) in before.iter().filter(|_| is_whole) {
+        if !answers.contains_key(operation) {
+            answers.insert(operation.clone(), answer.clone());
+        }
+    }
 }
 
 /// Writes the layer and the manifest.

@@ -138,13 +138,30 @@ async fn a_queue_that_lies_or_says_half_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_complete_snapshot_nothing_is_captured() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-one").unwrap();
+    let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
+    desk.init();
+    name_queue(&desk);
+    let waiting = queue(&["app/one"]).await;
+    watch(&desk, &waiting)
+        .expect(1)
+        .says("no complete snapshot of")
+        .says("there is none that is sealed to the key of today");
+    assert_eq!(waiting.count("DeleteMessageBatch"), 0, "the message stays");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_needs_a_kind_that_tells_of_changes_and_a_proper_name() {
     let (sandbox, desk) = prepared().await;
     let path = desk.path("lifeboat.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     for name in ["https://queue.invalid/changes", "", "a b", "../x"] {
         std::fs::write(&path, config.replace("\"changes\"", &json!(name).to_string())).unwrap();
-        desk.run("watch --once").expect(2).says("queue must be the name of a queue");
+        let ran = desk.run("watch --once").expect(2);
+        assert!(ran.err.contains("queue must be the name of a queue of the source's account"), "{}", ran.err);
     }
     std::fs::write(&path, &config).unwrap();
     let template: Json = serde_json::from_str(&desk.run("schedule events --trail").expect(0).out).unwrap();

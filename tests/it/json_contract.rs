@@ -216,7 +216,9 @@ async fn every_command_prints_one_envelope_that_its_schema_describes() {
     look_at_break_glass(&desk, &mut seen);
     let ran = desk.run("exec --secret ONE=app/one --share sheets/01-ana.txt --json -- true");
     seen.look("exec", &ran);
-    ["drill list --json", "drill show --json", "status --json"].map(|words| seen.look(words, &desk.run(words)));
+    seen.look("drill list", &desk.run("drill list --json"));
+    seen.look("drill show", &desk.run("drill show --json"));
+    seen.look("status", &desk.run("status --json"));
     look_at_hooks(&desk, &mut seen, &restore);
     look_at_events(&desk, &mut seen).await;
     for words in [

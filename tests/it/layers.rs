@@ -66,7 +66,8 @@ impl Host {
         self.source.insert(Secret { name: name.into(), ..Secret::default() }, vec![version]);
     }
 
-    pub async fn run(&self, number: i64) -> Report {
+    /// The history, read where it is not known.
+    async fn known(&self) -> tokio::sync::MutexGuard<'_, Option<(Judgement, Tip, Trust)>> {
         let mut known = self.known.lock().await;
         let (repository, anchor) = (&self.sample.repository, self.sample.anchor());
         if known.is_none() {
@@ -75,9 +76,14 @@ impl Host {
             let tip = judgement.for_appending().unwrap().tip();
             *known = Some((judgement, tip, trust));
         }
+        known
+    }
+
+    pub async fn run(&self, number: i64) -> Report {
+        let mut known = self.known().await;
         let Some((judgement, tip, trust)) = known.as_mut() else { panic!("it is known now") };
         let clock = FixedClock(day(number));
-        let request = self.request(repository, trust, &self.sample.index, &clock);
+        let request = self.request(&self.sample.repository, trust, &self.sample.index, &clock);
         let appending = judgement.for_appending().unwrap();
         let report = snapshot::run_after(&request, &appending, tip).await.unwrap();
         judgement.test_only_push(report.manifest.clone());
@@ -86,8 +92,8 @@ impl Host {
 
     /// Captures what was told of at a time, on top of the newest snapshot.
     pub async fn event(&self, at: Timestamp, names: &[String]) -> Result<EventReport, SnapshotError> {
-        let mut known = self.known.lock().await;
-        let Some((judgement, tip, trust)) = known.as_mut() else { panic!("a pass comes first") };
+        let mut known = self.known().await;
+        let Some((judgement, tip, trust)) = known.as_mut() else { panic!("it is known now") };
         let clock = FixedClock(at);
         let request = self.request(&self.sample.repository, trust, &self.sample.index, &clock);
         let hints: Vec<Hint> = names.iter().map(|name| Hint { name: name.clone(), id: None }).collect();
