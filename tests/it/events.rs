@@ -220,6 +220,6 @@ async fn what_events_cost_readers_does_not_grow_with_the_months() {
 async fn ten_thousand_events_over_a_month() {
     for events in [0, 334] {
         let (costs, snapshots) = Box::pin(month(5_000, events)).await;
-        println!("{events} a day: {snapshots} snapshots, list, restore, check: {costs:?}");
+        println!("{events} a day: snapshots and files {snapshots:?}, list, restore, check: {costs:?}");
     }
 }

@@ -47,6 +47,9 @@ pub fn watch(desk: &Desk, queue: &Stub) -> Ran {
     desk.finish(command.args(["watch", "--once", "--json"]))
 }
 
+/// What a queue answers instead, where it lies.
+type Lie = fn(&str, usize) -> Option<Reply>;
+
 async fn prepared() -> (Sandbox, Desk) {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     for name in ["app/one", "app/two"] {
@@ -95,12 +98,11 @@ async fn a_queue_that_lies_or_says_half_is_a_failure() {
     sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-two").unwrap();
     let url = || Reply::Ok(json!({ "QueueUrl": "https://queue.invalid/changes" }));
     let given = |name: &'static str| Reply::Ok(json!({ "Messages": [message(name)] }));
-    type Lie = fn(&str, usize) -> Option<Reply>;
     let lies: [(&str, Lie); 7] = [
         ("no url", |operation, _| (operation == "GetQueueUrl").then(|| Reply::Ok(json!({})))),
         ("no queue", |operation, _| {
             (operation == "GetQueueUrl")
-                .then(|| Reply::Error("QueueDoesNotExist", "The specified queue does not exist."))
+                .then_some(Reply::Error("QueueDoesNotExist", "The specified queue does not exist."))
         }),
         ("an error with 200", |operation, _| {
             (operation == "ReceiveMessage").then(|| Reply::Ok(json!({ "message": "not now" })))
@@ -109,7 +111,7 @@ async fn a_queue_that_lies_or_says_half_is_a_failure() {
             (operation == "ReceiveMessage").then(|| Reply::Ok(json!({ "Messages": [{ "Body": "x" }] })))
         }),
         ("denied", |operation, _| {
-            (operation == "ReceiveMessage").then(|| Reply::Error("AccessDeniedException", "not allowed"))
+            (operation == "ReceiveMessage").then_some(Reply::Error("AccessDeniedException", "not allowed"))
         }),
         ("nothing removed", |operation, _| {
             (operation == "DeleteMessageBatch")
