@@ -6,7 +6,7 @@ use lifeboat::emulator::{Sandbox, SandboxOptions};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, Ran, binary},
+    command::{Desk, Ran, binary, files},
     stub::{Reply, Stub},
 };
 
@@ -152,6 +152,26 @@ async fn without_a_complete_snapshot_nothing_is_captured() {
         .says("no complete snapshot of")
         .says("there is none that is sealed to the key of today");
     assert_eq!(waiting.count("DeleteMessageBatch"), 0, "the message stays");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_judge_of_the_history_is_asked_before_each_capture() {
+    let (sandbox, desk) = prepared().await;
+    sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-two").unwrap();
+    desk.run("snapshot").expect(0);
+    sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-three").unwrap();
+    // The newest snapshot is taken away: what this host remembers says so, and nothing is added.
+    let mut manifests = files(&desk.path("repository/snapshots"));
+    manifests.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "json"));
+    let number = |bytes: &[u8]| serde_json::from_slice::<Json>(bytes).unwrap()["sequence"].as_u64();
+    let (newest, bytes) = manifests.iter().max_by_key(|(_, bytes)| number(bytes)).unwrap().clone();
+    std::fs::remove_file(&newest).unwrap();
+    let waiting = queue(&["app/one"]).await;
+    assert_eq!(watch(&desk, &waiting).code, desk.run("snapshot").expect(4).code, "as every run that adds a snapshot");
+    assert_eq!(waiting.count("DeleteMessageBatch"), 0, "the message stays");
+    std::fs::write(&newest, bytes).unwrap();
+    watch(&desk, &queue(&["app/one"]).await).expect(0);
     sandbox.shutdown().await;
 }
 
