@@ -7,11 +7,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 
@@ -34,6 +35,8 @@ use crate::{
     },
 };
 
+/// Names from which on the whole index is walked through: looking one up reads a few files of each layer.
+const BY_WALK: usize = 32;
 /// Secrets that are read at once.
 const AT_ONCE: usize = 16;
 /// Snapshots of one history have times that rise: how long the clock of another host may be ahead.
@@ -161,10 +164,10 @@ async fn known(
     shared: &Arc<Shared>,
 ) -> Result<Vec<(Listed, Known)>, RepoError> {
     request.progress.begin("look up secrets", Some(hints.len() as u64));
+    let mut records = records(request, earlier, &hints).await?;
     let mut found = Vec::with_capacity(hints.len());
     for (name, hint) in hints {
-        let mut lookup = Lookup::new(request.repository, Opener::Index(request.index_key), &name);
-        let mut records = lookup.captured(earlier.layers()).await?;
+        let mut records = records.remove(&name).unwrap_or_default();
         let same = hint.id.as_ref().and_then(|id| records.iter().position(|record| record.secret.id == *id));
         let record = match same {
             Some(at) => Some(records.swap_remove(at)),
@@ -175,9 +178,33 @@ async fn known(
         let secret = Secret { name: name.clone(), id: id.clone(), ..Secret::default() };
         let listed = Listed { name, id, secret, fingerprint: None };
         found.push((listed, Known::new(record, shared, for_drills)));
-        request.progress.advance(1);
     }
     request.progress.begin("read secrets", Some(found.len() as u64));
+    Ok(found)
+}
+
+/// The records of names: looked up one by one, or all in one walk through the index where there are many.
+async fn records(
+    request: &Request<'_>,
+    earlier: &Earlier,
+    hints: &BTreeMap<String, Hint>,
+) -> Result<BTreeMap<String, Vec<Record>>, RepoError> {
+    let opener = Opener::Index(request.index_key);
+    let mut found: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+    if hints.len() > BY_WALK {
+        let mut all = pin!(request.repository.captured_stream(&earlier.manifest, opener));
+        while let Some(record) = all.try_next().await? {
+            if hints.contains_key(&record.secret.name) {
+                found.entry(record.secret.name.clone()).or_default().push(record);
+            }
+        }
+        return Ok(found);
+    }
+    for name in hints.keys() {
+        let mut lookup = Lookup::new(request.repository, opener, name);
+        found.insert(name.clone(), lookup.captured(earlier.layers()).await?);
+        request.progress.advance(1);
+    }
     Ok(found)
 }
 

@@ -162,8 +162,9 @@ pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, F
             },
         };
         let followed = match captured {
-            Ok(Some(capture)) => follow(context, &host, &args, (&capture, &mut totals)).await,
-            Ok(None) => Ok(()),
+            // What is captured is followed also where its messages could not be removed: given again, they tell of nothing new.
+            Ok((Some(capture), removed)) => follow(context, &host, &args, (&capture, &mut totals)).await.and(removed),
+            Ok((None, removed)) => removed,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = followed {
@@ -270,13 +271,13 @@ async fn gather(queue: &dyn EventQueue, mut messages: Vec<Message>) -> Vec<Messa
     messages
 }
 
-/// Captures what messages tell of, and takes them out of the queue.
+/// Captures what messages tell of, and takes them out of the queue; that this failed is told beside what was captured.
 async fn take(
     context: &Context,
     (host, watched): (&Host, &Watched),
     args: &Args,
     (messages, totals): (Vec<Message>, &mut Totals),
-) -> Result<Option<Capture>, Failure> {
+) -> Result<(Option<Capture>, Result<(), Failure>), Failure> {
     totals.messages += messages.len() as u64;
     trail::count("messages", messages.len() as u64);
     let mut hints: Vec<Hint> = Vec::new();
@@ -307,8 +308,8 @@ async fn take(
             changed: report.changed,
         });
     }
-    watched.queue.remove(&settled).await?;
-    Ok(captured)
+    let removed = watched.queue.remove(&settled).await.map_err(Failure::from);
+    Ok((captured, removed))
 }
 
 /// What follows a capture: the hooks, and the copies.
