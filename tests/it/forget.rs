@@ -144,6 +144,7 @@ fn nothing_goes_before_the_window_has_passed_and_a_newer_snapshot_exists() {
         let (records, packs) = sample.seal().await;
         let mut manifest = sample.manifest(6, Some(chain.head().unwrap().digest()), &records, &packs).await;
         (manifest.time, manifest.finished) = (time(11), time(11));
+        manifest.full.time = manifest.time;
         repository.put_manifest(manifest, &sample.signer).await.unwrap();
         assert_eq!(waits(time(9)).await.snapshots, 0);
         assert_eq!(waits(later()).await.snapshots, 2);

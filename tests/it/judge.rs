@@ -9,9 +9,9 @@ use lifeboat::{
     crypto::{Namespace, Signer},
     model::{Digest, Place, PlaceFilter, SnapshotId},
     repo::{
-        AcceptedFault, CheckDepth, Chosen, Fault, FaultKind, ForgetError, Halt, Judgement, LaterRecord, Manifest,
-        NoChoice, Remembered, RepoError, Repository, Retention, Severity, Sweep, SweepReport, Trust, VerifiedForget,
-        copy,
+        AcceptedFault, CheckDepth, Chosen, Fault, FaultKind, ForgetError, FullPass, Halt, Judgement, LaterRecord,
+        Manifest, NoChoice, Remembered, RepoError, Repository, Retention, Severity, Sweep, SweepReport, Trust,
+        VerifiedForget, copy,
     },
     storage::{Read, Storage},
 };
@@ -23,6 +23,11 @@ use crate::{
 };
 
 const ODD: [&str; 4] = ["snapshots/é.json", "snapshots/a~.json", "snapshots/a%41.json", "snapshots/x[1].json"];
+
+/// A complete pass of that time.
+fn pass(time: Timestamp) -> FullPass {
+    FullPass { sequence: 1, time }
+}
 
 async fn judged(storage: &Storage, sample: &Sample) -> Judgement {
     let repository = Repository::open(storage.clone()).await.unwrap();
@@ -237,7 +242,8 @@ async fn six(sample: &Sample) -> (Trust, Signer) {
     sample.succeed(&trust, &sample.recovery, (&sample.signer, &[&sample.signer, &other]), None).await;
     let trust = sample.trust_now().await;
     // One in the new epoch, so that the newest is later than any window below.
-    let manifest = Manifest { epoch: 2, time: time(60), finished: time(60), ..next(sample).await };
+    let manifest =
+        Manifest { epoch: 2, time: time(60), finished: time(60), full: pass(time(60)), ..next(sample).await };
     sample.repository.put_manifest(manifest, &sample.signer).await.unwrap();
     (trust, other)
 }
@@ -454,7 +460,7 @@ fn a_time_that_contradicts_the_chain_its_epoch_or_today_is_nobodys() {
     block_on(async {
         for moment in ["1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
             let moment: Timestamp = moment.parse().unwrap();
-            let manifest = Manifest { time: moment, finished: moment, ..next(&sample).await };
+            let manifest = Manifest { time: moment, finished: moment, full: pass(moment), ..next(&sample).await };
             sample.repository.put_manifest(manifest, &sample.signer).await.unwrap();
         }
         let judgement = judged(sample.repository.storage(), &sample).await;
@@ -890,7 +896,7 @@ fn a_snapshot_of_the_second_in_which_its_epoch_was_made_counts() {
     block_on(async {
         let (records, packs) = sample.seal().await;
         let manifest = sample.manifest(1, None, &records, &packs).await;
-        let first = Manifest { time: time(0), finished: time(0), ..manifest };
+        let first = Manifest { time: time(0), finished: time(0), full: pass(time(0)), ..manifest };
         sample.repository.put_manifest(first, &sample.signer).await.unwrap();
         assert_eq!(number(judged(sample.repository.storage(), &sample).await.at(None, time(0), time(0))), 1);
     });
@@ -904,7 +910,8 @@ fn a_time_before_its_epoch_is_nobodys_even_where_the_chain_agrees() {
         let mut previous = None;
         for (sequence, minute) in [(1, -5), (2, 0), (3, 5)] {
             let manifest = sample.manifest(sequence, previous, &records, &packs).await;
-            let manifest = Manifest { time: time(minute), finished: time(minute), ..manifest };
+            let manifest =
+                Manifest { time: time(minute), finished: time(minute), full: pass(time(minute)), ..manifest };
             previous = Some(sample.repository.put_manifest(manifest, &sample.signer).await.unwrap().digest());
         }
         let judgement = judged(sample.repository.storage(), &sample).await;

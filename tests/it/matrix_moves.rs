@@ -491,6 +491,7 @@ fn by_removed(w: &World, t: &Tree, change: impl Fn(&mut Json)) {
 
 fn set_time(manifest: &mut Json, time: &Timestamp) {
     (manifest["time"], manifest["finished"]) = (json!(time), json!(time));
+    manifest["full"]["time"] = json!(time);
 }
 
 /// The next snapshot, by a signer, with another date.

@@ -283,6 +283,7 @@ fn only_what_writes_or_counts_reads_records_as_they_were_captured() {
         "src/repo/layers.rs",
         "src/repo/lookup.rs",
         "src/repo/side_by_side.rs",
+        "src/snapshot/event.rs",
         "src/snapshot/known.rs",
         "src/snapshot/small_packs.rs",
         "src/snapshot/writer.rs",
