@@ -76,10 +76,6 @@ pub trait EventFeed: Sync {
 /// What is to be set up for a source.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedPlan<'a> {
-    /// The source.
-    pub address: &'a Address,
-    /// Its account, where the configuration names it.
-    pub account: Option<&'a str>,
     /// The queue's name.
     pub queue: &'a str,
     /// The role that reads the queue, where the configuration names it.

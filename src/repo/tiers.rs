@@ -30,19 +30,20 @@ pub fn plan_layers(layers: &[Layer], changed: u64) -> LayerPlan {
     if 2 * in_deltas > base.lines() {
         return LayerPlan::Base;
     }
-    let deltas: Vec<u64> = deltas.iter().map(Layer::lines).collect();
-    LayerPlan::Delta { keep: 1 + kept(&deltas, changed) }
+    delta(deltas, changed)
 }
 
 /// How a few changes are added without a look at the rest: the base stays, however many changes there are.
 pub fn plan_addition(layers: &[Layer], changed: u64) -> LayerPlan {
     match (plan_layers(layers, changed), layers.split_first()) {
-        (LayerPlan::Base, Some((_, deltas))) => {
-            let deltas: Vec<u64> = deltas.iter().map(Layer::lines).collect();
-            LayerPlan::Delta { keep: 1 + kept(&deltas, changed) }
-        }
+        (LayerPlan::Base, Some((_, deltas))) => delta(deltas, changed),
         (plan, _) => plan,
     }
+}
+
+fn delta(deltas: &[Layer], changed: u64) -> LayerPlan {
+    let deltas: Vec<u64> = deltas.iter().map(Layer::lines).collect();
+    LayerPlan::Delta { keep: 1 + kept(&deltas, changed) }
 }
 
 /// How many of the deltas stay when one of `lines` lines is added: smaller ones go into it, and so do those of its tier when it would

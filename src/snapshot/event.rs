@@ -17,9 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 
 use super::{
-    Contents, Known, Request, SnapshotError, UnreadableItem, check_account,
+    Contents, Known, Request, SnapshotError, UnreadableItem,
     known::{Earlier, Shared, Unfinished},
-    lanes::Shelf,
     tally::Tally,
     walk::{Read, is_replica_of, read},
     writer::{Before, Writer, Written},
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     clock::to_seconds,
     crypto::Opener,
-    model::{Part, Place, Record, Secret, SnapshotId},
+    model::{Digest, Part, Place, Record, Secret, SnapshotId},
     provider::{ErrorKind, Hint, Listed},
     repo::{
         Appending, Counts, FORMAT_VERSION, Lookup, Manifest, ReadingCount, RepoError, Tip, UnreadableCount,
@@ -82,12 +81,7 @@ pub async fn capture(
     (appending, tip): (&Appending<'_>, &Tip),
     hints: &[Hint],
 ) -> Result<EventReport, SnapshotError> {
-    let epoch = request.trust.current();
-    if !request.trust.allows(epoch.number, &request.signer.public()) {
-        return Err(SnapshotError::NotASigner(epoch.number));
-    }
-    let place = request.source.place().await?;
-    check_account(request.account, &place)?;
+    let place = request.admitted().await?;
     let no_pass = |why: &str| SnapshotError::NoPass(place.short(), why.into());
     let earlier = Earlier::find(request.repository, request.trust, appending, &place).await?;
     let earlier = earlier.ok_or_else(|| no_pass("there is none that is sealed to the key of today"))?;
@@ -105,15 +99,14 @@ pub async fn capture(
         RepoError::Damaged { .. } => no_pass(&format!("its index cannot be read ({error})")),
         other => other.into(),
     })?;
-    let mut writer = writer(request, started);
+    // Without a journal: a capture that is interrupted is made again from the hints, which are still there.
+    let mut writer = request.writer(None, started);
     let mut reads = stream::iter(found)
         .map(|(listed, known)| read(request.source.clone(), listed, known))
         .buffer_unordered(AT_ONCE);
     let mut out = Vec::new();
     while let Some(read) = reads.next().await {
-        if let Some(before) = take(&place, request, read, (&mut writer, &mut report)).await? {
-            out.extend(before);
-        }
+        out.extend(take(&place, request, read, (&mut writer, &mut report)).await?);
         request.progress.advance(1);
     }
     drop(reads);
@@ -121,7 +114,8 @@ pub async fn capture(
     if report.changed.is_empty() {
         return Ok(report);
     }
-    let (manifest, unreadable) = publish(request, (&earlier, tip), writer, (out, started)).await?;
+    let (manifest, unreadable) =
+        publish(request, (&earlier, tip), (writer, &shared.for_drills), (out, started)).await?;
     (report.manifest, report.unreadable) = (Some(manifest), unreadable);
     Ok(report)
 }
@@ -208,25 +202,13 @@ async fn records(
     Ok(found)
 }
 
-fn writer<'w>(request: &Request<'w>, started: Timestamp) -> Writer<'w> {
-    let shelf = Shelf {
-        repository: request.repository.clone(),
-        recipients: vec![request.trust.current().recipient.clone()],
-        drill: request.drill.map(|drill| drill.recipient.clone()),
-        // A capture that is interrupted is made again from the hints, which are still there.
-        journal: None,
-        read: started,
-    };
-    Writer::new(request.repository, request.scratch, shelf)
-}
-
 /// Writes one secret; gives the record that it stands for, where there was one.
 async fn take(
     place: &Place,
     request: &Request<'_>,
     read: Read,
     (writer, report): (&mut Writer<'_>, &mut EventReport),
-) -> Result<Option<Option<Record>>, SnapshotError> {
+) -> Result<Option<Record>, SnapshotError> {
     let Read { listed, known, fetched } = read;
     let mut fetched = match fetched {
         Err(error) if error.kind == ErrorKind::NotFound => {
@@ -263,7 +245,7 @@ async fn take(
     if writer.changed() > changes {
         report.changed.push(listed.name);
     }
-    Ok(Some(before))
+    Ok(before)
 }
 
 /// Keeps what the listing of the pass said: it was not asked for again. Where something was refused, what was said before is not what
@@ -282,7 +264,7 @@ fn keep_answers(before: &Secret, now: &mut Secret) {
 async fn publish(
     request: &Request<'_>,
     (earlier, tip): (&Earlier, &Tip),
-    writer: Writer<'_>,
+    (writer, opened): (Writer<'_>, &BTreeSet<Digest>),
     (out, started): (Vec<Record>, Timestamp),
 ) -> Result<(VerifiedManifest, Vec<UnreadableItem>), SnapshotError> {
     request.progress.begin("write index", None);
@@ -299,11 +281,7 @@ async fn publish(
         Before { earlier: Some((earlier, opener)), is_whole: true, is_addition: true, unfinished: &unfinished };
     let mut written: Written = writer.finish(&recipients, &before, &mut tally).await?;
     written.packs.extend(earlier.packs.packs().copied());
-    let opened = match request.drill {
-        Some(drill) => earlier.drill_packs(&drill.recipient),
-        None => BTreeSet::new(),
-    };
-    let contents = Contents::put(request, Some(earlier), &opened, &written, &recipients).await?;
+    let contents = Contents::put(request, Some(earlier), opened, &written, &recipients).await?;
     let counts = base.counts.exchange(&counted(&out), &tally.counts(0), written.values_read);
     let manifest = Manifest {
         version: FORMAT_VERSION,

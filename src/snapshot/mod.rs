@@ -200,12 +200,8 @@ pub async fn run(request: &Request<'_>) -> Result<Report, SnapshotError> {
 /// As [`run`].
 pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &Tip) -> Result<Report, SnapshotError> {
     let epoch = request.trust.current();
-    if !request.trust.allows(epoch.number, &request.signer.public()) {
-        return Err(SnapshotError::NotASigner(epoch.number));
-    }
     let started = to_seconds(request.clock.now());
-    let place = request.source.place().await?;
-    check_account(request.account, &place)?;
+    let place = request.admitted().await?;
 
     let newest = appending.newest(&place);
     let held_against = newest.map(|newest| newest.manifest().held_against());
@@ -218,14 +214,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     if let Some(earlier) = &mut earlier {
         earlier.give_up(&shared.missing);
     }
-    let shelf = Shelf {
-        repository: request.repository.clone(),
-        recipients: vec![epoch.recipient.clone()],
-        drill: request.drill.map(|drill| drill.recipient.clone()),
-        journal: journal(),
-        read: started,
-    };
-    let mut writer = Writer::new(request.repository, request.scratch, shelf);
+    let mut writer = request.writer(journal(), started);
     let sweep = match &earlier {
         Some(earlier) => Sweep::new(&earlier.manifest.manifest().sweeps, request.pace(earlier), started),
         None => Sweep::whole(started),
@@ -288,7 +277,30 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
     Ok(Report { manifest, unreadable, vanished, loss, replicas, history: [appending.faults(), lost].concat() })
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// The source, where this host may sign and the source is of the account that it must be.
+    async fn admitted(&self) -> Result<Place, SnapshotError> {
+        let epoch = self.trust.current();
+        if !self.trust.allows(epoch.number, &self.signer.public()) {
+            return Err(SnapshotError::NotASigner(epoch.number));
+        }
+        let place = self.source.place().await?;
+        check_account(self.account, &place)?;
+        Ok(place)
+    }
+
+    /// Seals to the recovery key of today; `started` is the time of what it reads.
+    fn writer(&self, journal: Option<Journal>, started: Timestamp) -> Writer<'a> {
+        let shelf = Shelf {
+            repository: self.repository.clone(),
+            recipients: vec![self.trust.current().recipient.clone()],
+            drill: self.drill.map(|drill| drill.recipient.clone()),
+            journal,
+            read: started,
+        };
+        Writer::new(self.repository, self.scratch, shelf)
+    }
+
     /// How much of an earlier snapshot is read again.
     fn pace(&self, earlier: &Earlier) -> SweepPace {
         let counts = earlier.manifest.manifest().counts;

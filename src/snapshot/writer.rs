@@ -122,10 +122,10 @@ impl<'a> Writer<'a> {
                 }
                 // The content was first read when it was captured by an event; now the listing shows it too.
                 record.read = before.read;
-                self.push_entry(Change::Changed, record)
             }
-            _ => self.push_entry(Change::Changed, record),
+            _ => {}
         }
+        self.push_entry(Change::Changed, record)
     }
 
     /// Takes over a record as it is.

@@ -62,8 +62,6 @@ pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, F
             .hint("run `lifeboat snapshot` as often as is needed")
     })?;
     let plan = FeedPlan {
-        address: &section.url,
-        account: section.account.as_deref(),
         queue: args.queue.as_deref().or(section.queue.as_deref()).unwrap_or(QUEUE),
         reader: section.access.role.as_deref(),
         by_trail: args.trail,
