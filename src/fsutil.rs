@@ -14,6 +14,7 @@ use std::{
 };
 
 use exclusive::sync_folder;
+use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 pub use exposure::{Exposed, Others, exposed, exposed_folder};
@@ -99,6 +100,31 @@ fn place(
         let _ = fs::remove_file(&temp);
     }
     written.and_then(|()| sync_folder(&folder)).map_err(|error| at(path, &error))
+}
+
+/// The lines of a journal of JSON; none where there is no file. A line that is none, such as the last one of a run that was killed, is
+/// skipped.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
+    let bytes = match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+/// Adds a line to a journal of JSON, durably.
+///
+/// # Errors
+/// As [`append`].
+pub fn append_line<T: Serialize>(path: &Path, line: &T, access: Access) -> io::Result<()> {
+    // A break before it too: the line before may be the half one of a run that was killed.
+    let mut bytes = b"\n".to_vec();
+    bytes.extend(serde_json::to_vec(line).expect("a line is plain data"));
+    bytes.push(b'\n');
+    append(path, &bytes, access)
 }
 
 /// Adds `bytes` to the end of a file, durably; a crash may leave a part of them, and nothing that was there is lost.

@@ -46,12 +46,8 @@ impl Journal {
         let mut name = file.as_os_str().to_owned();
         name.push(".journal");
         let path = PathBuf::from(name);
-        let bytes = match fsutil::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            other => other?,
-        };
-        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Done>(line).ok());
-        let done = lines.filter(|line| line.plan == plan).map(|line| (line.id.clone(), line)).collect();
+        let lines: Vec<Done> = fsutil::read_lines(&path)?;
+        let done = lines.into_iter().filter(|line| line.plan == plan).map(|line| (line.id.clone(), line)).collect();
         Ok(Self { path, plan, done })
     }
 
@@ -66,11 +62,7 @@ impl Journal {
     /// The file cannot be written.
     pub fn note(&mut self, id: &str, version: Option<String>, time: Timestamp) -> io::Result<()> {
         let done = Done { plan: self.plan, id: id.to_owned(), version, time };
-        // A break before it too: the line before may be the half one of a run that was killed.
-        let mut line = b"\n".to_vec();
-        line.extend(serde_json::to_vec(&done).expect("a line is plain data"));
-        line.push(b'\n');
-        fsutil::append(&self.path, &line, Access::Private)?;
+        fsutil::append_line(&self.path, &done, Access::Private)?;
         self.done.insert(id.to_owned(), done);
         Ok(())
     }

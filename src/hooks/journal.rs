@@ -57,13 +57,9 @@ impl Journal {
     /// # Errors
     /// The file is there and cannot be read.
     pub fn open(path: &Path, plan: Digest) -> io::Result<Self> {
-        let bytes = match fsutil::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            other => other?,
-        };
         let mut journal = Self { path: path.to_owned(), plan, standings: BTreeMap::new() };
-        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-        lines.filter(|line| line.plan == plan).for_each(|line| journal.take(line));
+        let lines: Vec<Line> = fsutil::read_lines(path)?;
+        lines.into_iter().filter(|line| line.plan == plan).for_each(|line| journal.take(line));
         Ok(journal)
     }
 
@@ -93,14 +89,10 @@ impl Journal {
 
     fn note(&mut self, hook: &str, event: Event, time: Timestamp) -> io::Result<()> {
         let line = Line { plan: self.plan, hook: hook.to_owned(), event, time };
-        // A break before it too: the line before may be the half one of a run that was killed.
-        let mut bytes = b"\n".to_vec();
-        bytes.extend(serde_json::to_vec(&line).expect("a line is plain data"));
-        bytes.push(b'\n');
         if let Some(folder) = self.path.parent() {
             fsutil::create_folder(folder, Access::Private)?;
         }
-        fsutil::append(&self.path, &bytes, Access::Private)?;
+        fsutil::append_line(&self.path, &line, Access::Private)?;
         self.take(line);
         Ok(())
     }
