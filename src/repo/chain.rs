@@ -79,11 +79,11 @@ impl Repository {
         let mut read =
             ReadManifests { names: entries.iter().map(|entry| entry.name.clone()).collect(), ..Default::default() };
         let (known, strange): (Vec<Entry>, Vec<Entry>) =
-            entries.into_iter().partition(|entry| layout::manifest_stem(unsigned_name(&entry.name)).is_some());
+            entries.into_iter().partition(|entry| layout::manifest_stem(layout::unsigned(&entry.name)).is_some());
         let (signatures, named): (Vec<Entry>, Vec<Entry>) =
             known.into_iter().partition(|entry| entry.name.ends_with(layout::SIGNATURE));
         let signatures: HashMap<&str, &Entry> =
-            signatures.iter().map(|entry| (unsigned_name(&entry.name), entry)).collect();
+            signatures.iter().map(|entry| (layout::unsigned(&entry.name), entry)).collect();
         let mut fresh = Vec::new();
         for entry in named {
             let signature = signatures.get(entry.name.as_str()).copied();
@@ -111,18 +111,8 @@ impl Repository {
     ) -> Result<(), RepoError> {
         let by_name: HashMap<String, (Entry, Option<Entry>)> =
             fresh.iter().map(|pair| (pair.0.name.clone(), pair.clone())).collect();
-        let (mut files, mut named) = (Vec::new(), Vec::new());
-        for (entry, _) in fresh {
-            let stem = layout::manifest_stem(&entry.name).unwrap_or_default().to_owned();
-            match (bundled.get(&entry.name), bundled.get(&layout::signature(&entry.name))) {
-                (Some(bytes), Some(signature)) => {
-                    let signature = content::armored(signature.clone());
-                    files.push(SignedFile::new(entry.name, stem, bytes.clone(), Some(signature)));
-                }
-                _ => named.push((stem, entry)),
-            }
-        }
-        files.extend(self.read_signed(named, &mut read.faults).await?);
+        let fresh = fresh.into_iter().map(|(entry, _)| entry).collect();
+        let files = self.signed_of(fresh, bundled, &mut read.faults).await?;
         let (repository, signers) = (self.id, trust.clone());
         let judged = cores::each(files, move |file| {
             let judged = judge(repository, &file, &signers);
@@ -142,6 +132,29 @@ impl Repository {
             }
         }
         Ok(())
+    }
+
+    /// The manifests of a listing with their signatures: from bundles as far as these hold them, else file by file.
+    pub(super) async fn signed_of(
+        &self,
+        entries: Vec<Entry>,
+        bundled: &HashMap<String, Bytes>,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Vec<SignedFile>, RepoError> {
+        let (mut files, mut named) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let Some(stem) = layout::manifest_stem(&entry.name).map(str::to_owned) else { continue };
+            match (bundled.get(&entry.name), bundled.get(&layout::signature(&entry.name))) {
+                (Some(bytes), Some(signature)) => {
+                    let signature = content::armored(signature.clone());
+                    files.push(SignedFile::new(entry.name, stem, bytes.clone(), Some(signature)));
+                }
+                _ => named.push((stem, entry)),
+            }
+        }
+        files.extend(self.read_signed(named, faults).await?);
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
     }
 
     /// Files below `snapshots/` whose name is no manifest's: unknown, unless somebody renamed a genuine manifest.
@@ -248,6 +261,11 @@ impl Chain {
         self.last
     }
 
+    /// The number of the last place in the chain, 0 when there is none.
+    pub fn last_number(&self) -> u64 {
+        self.last.map_or(0, |last| last.sequence)
+    }
+
     /// Whether it is the newest one, or the last of the chain.
     pub(super) fn is_head(&self, found: &VerifiedManifest) -> bool {
         let digest = Some(found.digest());
@@ -324,11 +342,6 @@ pub(super) fn assembled(read: ReadManifests, base: Settled, records: ForgetRecor
         forgets: records.counting,
         record_files: records.files,
     }
-}
-
-/// The name of what a signature signs; any other name as it is.
-fn unsigned_name(name: &str) -> &str {
-    name.strip_suffix(layout::SIGNATURE).unwrap_or(name)
 }
 
 fn renamed(name: &str, own: &str) -> Fault {

@@ -249,7 +249,7 @@ impl Copying<'_> {
 
     /// Bundles of manifests: each has its digest in its name, and no reader believes it.
     async fn bundles(&self, report: &mut CopyReport) -> Result<(), RepoError> {
-        for (digest, name) in self.from.bundles().await?.into_values().flatten() {
+        for (digest, name) in self.from.bundles().await? {
             if self.there.contains_key(&name) {
                 report.note(None);
                 continue;

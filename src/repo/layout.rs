@@ -161,9 +161,14 @@ pub(super) fn manifest_stem(name: &str) -> Option<&str> {
     (number.to_string() == folder && number <= MOST_SNAPSHOTS / FOLDER && is_stem(stem)).then_some(stem)
 }
 
+/// The name of what a signature signs; any other name as it is.
+pub(super) fn unsigned(name: &str) -> &str {
+    name.strip_suffix(SIGNATURE).unwrap_or(name)
+}
+
 /// The number of the folder that a manifest or its signature is in.
 pub(super) fn manifest_folder(name: &str) -> Option<u64> {
-    manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name))?;
+    manifest_stem(unsigned(name))?;
     name.split('/').nth(1)?.parse().ok()
 }
 
@@ -241,7 +246,7 @@ pub(super) fn is_known(name: &str) -> bool {
             epoch_parts(name.strip_suffix(SIGNATURE).or_else(|| name.strip_suffix(".countersig")).unwrap_or(name))
                 .is_some()
         }
-        SNAPSHOTS => manifest_stem(name.strip_suffix(SIGNATURE).unwrap_or(name)).is_some(),
+        SNAPSHOTS => manifest_stem(unsigned(name)).is_some(),
         DRILLS | ATTESTATIONS | FORGOTTEN | RECORDS => bare.strip_suffix(".json").is_some_and(is_stem),
         SERVED => bare.strip_suffix(".json").is_some_and(is_stem) || content(".age"),
         PACKS => pack_digest(name).is_some(),

@@ -11,7 +11,6 @@ use std::{
 use super::{
     Chain, History, RepoError, Repository, StoredDrill, Trust, VerifiedManifest, Witness,
     chain::assembled,
-    content::SignedFile,
     layout,
     memory::{self, Memory, Recall, Settled},
 };
@@ -65,7 +64,9 @@ impl Repository {
             let look = self.look_after(&memory.settled).await?.unwrap_or_else(|| Look::of(Vec::new()));
             (memory, look)
         };
-        let bundled = self.bundled(&look.entries).await?;
+        let is_known = |entry: &&Entry| memory.kept.contains_key(layout::unsigned(&entry.name));
+        let unknown: Vec<Entry> = look.entries.iter().filter(|entry| !is_known(entry)).cloned().collect();
+        let bundled = self.bundled(&unknown).await?;
         let read = self.read_manifests(look.entries, trust, &memory.kept, &bundled).await?;
         let mut recall = Recall::of(memory.records.clone());
         let mut looked_at = vec![layout::FORGOTTEN];
@@ -111,28 +112,6 @@ impl Repository {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(Look::of(entries)))
-    }
-
-    /// Puts full folders into bundles, for readers that remember nothing. One at a time is enough: a bundle gets full every 256
-    /// snapshots. What fails is done by a later run.
-    ///
-    /// # Errors
-    /// [`RepoError::Storage`].
-    pub async fn bundle_full_folders(&self, chain: &Chain) -> Result<(), RepoError> {
-        let full = chain.base.folders.len() as u64 / layout::BUNDLED;
-        if full == 0 {
-            return Ok(());
-        }
-        let done = self.bundles().await?;
-        let Some(number) = (0..full).rev().find(|number| !done.contains_key(number)) else { return Ok(()) };
-        let mut entries = Vec::new();
-        for folder in number * layout::BUNDLED..(number + 1) * layout::BUNDLED {
-            entries.extend(self.storage.list(&layout::folder(folder)).await?);
-        }
-        let named =
-            entries.into_iter().filter_map(|entry| Some((layout::manifest_stem(&entry.name)?.to_owned(), entry)));
-        let files: Vec<SignedFile> = self.read_signed(named.collect(), &mut Vec::new()).await?;
-        self.put_bundle(number, &files).await
     }
 }
 

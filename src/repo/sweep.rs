@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    Chain, ForgetError, ForgetRules, Judgement, PackLists, Repository, Retention, VerifiedForget, VerifiedManifest,
-    layout, plan, record::Halt,
+    Chain, ForgetError, ForgetRules, Judgement, PackLists, RepoError, Repository, Retention, VerifiedForget,
+    VerifiedManifest, layout, plan, record::Halt,
 };
 use crate::{crypto::PublicKey, model::Digest, storage::StorageError};
 
@@ -90,8 +90,8 @@ impl Sweep<'_> {
 
 impl Repository {
     /// Removes what records in force name and whose window has passed: by `now`, and by a newer snapshot, so that nothing
-    /// goes while backups stand still or one clock is wrong. Manifests first, then what only they needed; never a file that
-    /// another manifest or `keep` names. A crash leaves files that nobody refers to, and the next sweep finds them.
+    /// goes while backups stand still or one clock is wrong. Bundles first, which hold the same text; then manifests; then what
+    /// only they needed; never a file that another manifest or `keep` names. A crash leaves files that nobody refers to, and the next sweep finds them.
     ///
     /// # Errors
     /// [`ForgetError::Refused`] when the history is not whole; [`ForgetError::Repository`] when the storage fails.
@@ -145,6 +145,7 @@ impl Repository {
         let lists = PackLists::default();
         let mut needed = self.names_of(&staying, &lists).await?;
         needed.extend(sweep.keep.iter().map(layout::pack));
+        let bundles = self.remove_bundles_of(going.iter().map(|found| found.manifest().sequence), &mut report).await?;
         for found in going {
             let name = found.file();
             if self.remove(&name, &mut report).await? {
@@ -159,34 +160,13 @@ impl Repository {
         for name in files.into_iter().filter(|name| there.contains(*name) && !needed.contains(*name)) {
             report.files += u64::from(self.remove(name, &mut report).await?);
         }
-        let stays: BTreeSet<Digest> = staying.iter().map(|found| found.digest()).collect();
-        let gone = due.iter().flat_map(|each| &each.record.snapshots).filter(|it| !stays.contains(&it.manifest));
-        self.remove_bundles_of(gone.map(|forgotten| forgotten.sequence), &mut report).await?;
+        if let Err(error) = self.put_bundles_again(bundles).await {
+            tracing::warn!(%error, "no bundle of the manifests that stay was written");
+        }
         Ok(report)
     }
 
-    /// A bundle would keep the text of a manifest that was forgotten; it holds nothing of its own. Where something is forgotten
-    /// none is made anew.
-    async fn remove_bundles_of(
-        &self,
-        sequences: impl Iterator<Item = u64>,
-        report: &mut SweepReport,
-    ) -> Result<(), ForgetError> {
-        let numbers: BTreeSet<u64> =
-            sequences.map(|sequence| sequence.saturating_sub(1) / layout::FOLDER / layout::BUNDLED).collect();
-        if numbers.is_empty() {
-            return Ok(());
-        }
-        let bundles = self.bundles().await?.into_iter().filter(|(number, _)| numbers.contains(number));
-        for (_, name) in bundles.flat_map(|(_, found)| found) {
-            if self.remove(&name, report).await? {
-                report.files += 1;
-            }
-        }
-        Ok(())
-    }
-
-    async fn remove(&self, name: &str, report: &mut SweepReport) -> Result<bool, ForgetError> {
+    pub(super) async fn remove(&self, name: &str, report: &mut SweepReport) -> Result<bool, RepoError> {
         match self.storage.remove(name).await {
             Ok(()) => Ok(true),
             Err(StorageError::Refused { .. }) => {

@@ -58,7 +58,7 @@ impl Chain {
 
     /// How this history stands to a head somebody remembers.
     pub fn standing(&self, head: &Witness) -> Standing {
-        let newest = self.last().map_or(0, |last| last.sequence);
+        let newest = self.last_number();
         if self.holds(head) {
             return Standing::Contained { newer: newest.saturating_sub(head.sequence) };
         }

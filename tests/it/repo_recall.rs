@@ -35,11 +35,11 @@ pub async fn grow(sample: &Sample, until: u64) {
     }
 }
 
-/// Looks so often, and makes a bundle after each look as far as there is one to make.
-async fn make_bundles(host: &Repository, trust: &Trust, looks: usize) {
-    for _ in 0..looks {
-        let chain = host.recent_chain(trust).await.unwrap();
-        host.bundle_full_folders(&chain).await.unwrap();
+/// A history of runs that make bundles as they are due.
+async fn grow_with_bundles(sample: &Sample, until: u64) {
+    for last in (64..=until).step_by(64).chain(Some(until)) {
+        grow(sample, last).await;
+        sample.repository.bundle_after((last - 1) / 64 * 64, last).await.unwrap();
     }
 }
 
@@ -142,21 +142,19 @@ fn whatever_is_changed_in_an_old_folder_is_seen_within_a_few_looks() {
 
 #[test]
 fn a_reader_without_memory_asks_for_bundles_and_believes_none() {
-    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    let sample = Sample::empty(Storage::memory());
     block_on(async {
-        grow(&sample, 1_100).await;
+        grow_with_bundles(&sample, 1_100).await;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let storage = sample.repository.storage().clone();
-        let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
-        make_bundles(&host, &trust, 5).await;
         let faults = Arc::new(Faults::none());
         let cold = Repository::open(storage.clone().with_faults(Arc::clone(&faults))).await.unwrap();
         let whole = sample.repository.chain(&trust).await.unwrap();
         let before = faults.reads();
         let seen = cold.chain(&trust).await.unwrap();
         assert_eq!((seen.count(), seen.witness(), seen.faults.len()), (whole.count(), whole.witness(), 0));
-        // 76 manifests with their signatures are in no bundle yet; and a few listings and bundles.
-        assert!(faults.reads() - before < 2 * 76 + 20, "{}", faults.reads() - before);
+        // 12 manifests with their signatures are in no bundle yet; and a few listings and bundles.
+        assert!(faults.reads() - before < 2 * 12 + 20, "{}", faults.reads() - before);
 
         // A bundle full of lies: what it says of other files is not believed, and what folders list is.
         let bundle = storage.list("bundles").await.unwrap()[0].name.clone();
@@ -174,13 +172,11 @@ fn a_reader_without_memory_asks_for_bundles_and_believes_none() {
 
 #[test]
 fn a_bundle_does_not_hide_what_is_gone() {
-    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    let sample = Sample::empty(Storage::memory());
     block_on(async {
-        grow(&sample, 800).await;
+        grow_with_bundles(&sample, 800).await;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let storage = sample.repository.storage().clone();
-        let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
-        make_bundles(&host, &trust, 3).await;
         let victim = sample.repository.chain(&trust).await.unwrap().manifests[20].file();
         for (gone, kind) in [(victim.clone(), FaultKind::Gap), (format!("{victim}.sig"), FaultKind::Unsigned)] {
             let storage = crate::repo_sample::altered(&storage, |name, bytes| (*name != gone).then_some(bytes)).await;
@@ -192,20 +188,18 @@ fn a_bundle_does_not_hide_what_is_gone() {
 
 #[test]
 fn a_bundle_goes_with_a_manifest_that_is_forgotten() {
-    let (sample, folder) = (Sample::empty(Storage::memory()), tempfile::tempdir().unwrap());
+    let sample = Sample::empty(Storage::memory());
     block_on(async {
-        grow(&sample, 800).await;
+        grow_with_bundles(&sample, 800).await;
         let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
         let storage = sample.repository.storage().clone();
-        let host = Repository::open(storage.clone()).await.unwrap().remembering(folder.path().join("history"));
-        make_bundles(&host, &trust, 3).await;
-        let numbers = async || {
-            let names = storage.list("bundles").await.unwrap().into_iter().map(|entry| entry.name);
-            let mut numbers: Vec<String> = names.map(|name| name["bundles/".len()..][..1].to_owned()).collect();
-            numbers.sort();
-            numbers.join(" ")
+        let bundles = async |number: &str| {
+            let entries = storage.list("bundles").await.unwrap().into_iter();
+            let names = entries.map(|entry| entry.name).filter(|name| name.starts_with(&format!("bundles/{number}-")));
+            names.collect::<Vec<_>>()
         };
-        assert_eq!(numbers().await, "0 1 2");
+        let before = bundles("1").await;
+        assert_eq!((bundles("0").await.len(), before.len(), bundles("2").await.len()), (3, 3, 3), "of 64, 128 and 256");
         let chain = sample.repository.chain(&trust).await.unwrap();
         let forgotten = &chain.manifests[300];
         let id = forgotten.manifest().snapshot.to_string();
@@ -213,17 +207,24 @@ fn a_bundle_goes_with_a_manifest_that_is_forgotten() {
         forget(&sample.repository, &trust, &names, (time(801), time(802)), &sample.signer).await.unwrap();
         grow(&sample, 803).await;
         let none = std::collections::BTreeSet::new();
-        // Cut off before it comes to the bundles, and run again.
-        storage.remove(&forgotten.file()).await.unwrap();
-        storage.remove(&format!("{}.sig", forgotten.file())).await.unwrap();
-        sweep(&sample.repository, &trust, &sample.signer, time(10 * 365 * 86_400), &none).await.unwrap();
-        assert_eq!(numbers().await, "0 2");
-        make_bundles(&host, &trust, 1).await;
+        let late = time(10 * 365 * 86_400);
+        // Cut off when the bundles are gone and the manifest is not, and run again.
+        let cut = Repository::open(storage.clone().with_faults(Arc::new(Faults::from_remove(4)))).await.unwrap();
+        sweep(&cut, &trust, &sample.signer, late, &none).await.unwrap_err();
+        assert!(storage.exists(&forgotten.file()).await.unwrap() && bundles("1").await.is_empty());
+        sweep(&sample.repository, &trust, &sample.signer, late, &none).await.unwrap();
+        let again = bundles("1").await;
+        assert!(again.len() == 1 && !before.contains(&again[0]), "{again:?}");
+        assert_eq!((bundles("0").await.len(), bundles("2").await.len()), (3, 3), "others stay");
         for entry in storage.list("bundles").await.unwrap() {
             let bytes = zstd::bulk::decompress(&storage.get(&entry.name).await.unwrap(), 32 << 20).unwrap();
             assert!(!String::from_utf8(bytes).unwrap().contains(&id), "{}", entry.name);
         }
-        assert!(host.chain(&trust).await.unwrap().faults.is_empty());
+        let faults = Arc::new(Faults::none());
+        let cold = Repository::open(storage.clone().with_faults(Arc::clone(&faults))).await.unwrap();
+        let before = faults.reads();
+        assert!(cold.chain(&trust).await.unwrap().faults.is_empty());
+        assert!(faults.reads() - before < 2 * 35 + 20, "{}", faults.reads() - before);
     });
 }
 

@@ -370,6 +370,10 @@ async fn capture(
     if let Some(manifest) = &report.manifest {
         host.remember(manifest)?;
         trail::snapshot(manifest.manifest().snapshot);
+        let last = manifest.manifest().sequence;
+        if let Err(error) = repository.bundle_after(last - 1, last).await {
+            tracing::warn!(%error, "no bundle of manifests was written");
+        }
     }
     Ok(report)
 }

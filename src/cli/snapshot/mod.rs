@@ -170,8 +170,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     if alone && let Some(failure) = captured.pop_if(|one| one.outcome.is_err()).and_then(|one| one.outcome.err()) {
         return Err(failure);
     }
-    // For readers that remember nothing; the next run makes up for what fails.
-    if let Err(error) = repository.bundle_full_folders(judgement.chain()).await {
+    // For readers that remember nothing; a later run makes up for what fails.
+    let number = |one: &Captured| one.outcome.as_ref().ok().map(|report| report.manifest.manifest().sequence);
+    let (before, last) = (judgement.chain().last_number(), captured.iter().filter_map(number).max());
+    if let Err(error) = repository.bundle_after(before, last.unwrap_or(before)).await {
         tracing::warn!(%error, "no bundle of manifests was written");
     }
     let is_there = captured.iter().any(|one| one.outcome.is_ok());
