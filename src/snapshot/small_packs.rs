@@ -17,13 +17,17 @@ use crate::{
 const SMALL: u64 = 64 << 10;
 /// Small packs that a snapshot may refer to.
 const MOST: usize = 256;
-/// Packs that one run gives up by size and age.
+/// Packs that one run gives up by size and age, beside those that are too many: what many captures of a day left becomes few with
+/// the next run, and not with those of a week.
 const BY_AGE: usize = 48;
+/// Values that one run reads again for this at most, unless `BY_AGE` packs hold more.
+const MOST_VALUES: u64 = 2_048;
 /// Packs that one run gives up by turns, so that those whose values cannot be read again do not stand before all others.
 const BY_TURN: usize = 16;
 
-/// Small packs, with the earliest reading of what they hold; `None` where something of it cannot be read again.
-type Candidates = BTreeMap<Digest, Option<Timestamp>>;
+/// Small packs, with the earliest reading of what they hold and the number of its values; no reading where something of it cannot be
+/// read again.
+type Candidates = BTreeMap<Digest, (Option<Timestamp>, u64)>;
 
 /// The packs whose values this run reads and seals again.
 ///
@@ -52,24 +56,30 @@ fn note(found: &mut Candidates, record: &Record, packs: &OpenSet) {
     for version in &record.versions {
         let ValueState::Stored { pack, .. } = &version.value else { continue };
         if packs.find(pack).is_some_and(|file| file.size < SMALL) {
-            let read = found.entry(*pack).or_insert(Some(record.read));
+            let (read, values) = found.entry(*pack).or_insert((Some(record.read), 0));
             *read = read.filter(|_| readable).map(|read| read.min(record.read));
+            *values += 1;
         }
     }
 }
 
 /// The smallest and oldest, and some whose turn it is.
 fn choose(found: &Candidates, packs: &OpenSet, now: Timestamp) -> BTreeSet<Digest> {
-    if found.len() <= MOST {
-        return BTreeSet::new();
-    }
+    let Some(too_many) = found.len().checked_sub(MOST).filter(|more| *more > 0) else { return BTreeSet::new() };
     let class = |pack: &Digest| packs.find(pack).map_or(0, |file| file.size.max(1).ilog2());
-    let mut candidates: Vec<_> = found.iter().filter_map(|(pack, read)| Some((class(pack), (*read)?, *pack))).collect();
+    let mut candidates: Vec<_> =
+        found.iter().filter_map(|(pack, (read, values))| Some((class(pack), (*read)?, *pack, *values))).collect();
     candidates.sort_unstable();
-    let rest = candidates.split_off(BY_AGE.min(candidates.len()));
+    let mut sum = 0;
+    let affordable = candidates.iter().take_while(|(.., values)| {
+        sum += values;
+        sum <= MOST_VALUES
+    });
+    let by_age = affordable.take(BY_AGE + too_many).count().max(BY_AGE.min(candidates.len()));
+    let rest = candidates.split_off(by_age);
     let turn = |pack: &Digest| Digest::of(&[pack.as_bytes().as_slice(), &now.as_second().to_be_bytes()].concat());
-    let mut rest: Vec<_> = rest.into_iter().map(|(_, _, pack)| (turn(&pack), pack)).collect();
+    let mut rest: Vec<_> = rest.into_iter().map(|(_, _, pack, _)| (turn(&pack), pack)).collect();
     rest.sort_unstable();
     let by_turn = rest.into_iter().take(BY_TURN).map(|(_, pack)| pack);
-    candidates.into_iter().map(|(_, _, pack)| pack).chain(by_turn).collect()
+    candidates.into_iter().map(|(_, _, pack, _)| pack).chain(by_turn).collect()
 }
