@@ -123,7 +123,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         let made = repository.forget(&judgement, &trust, &names, window, Some(&retention), &signer).await?;
         host.see_forgotten(repository.id(), &[chain.records.clone(), vec![made.clone()]].concat(), now)?;
         trail::file(&format!("forgotten/{}.json", made.name));
-        trail::count("snapshots_forgotten", names.len() as u64);
+        let forgotten = made.record.snapshots.len();
+        trail::count("snapshots_forgotten", forgotten as u64);
+        if forgotten < names.len() {
+            let left = plural((names.len() - forgotten) as u64, "snapshot");
+            context.output.note(&format!("one record holds no more: run it again for {left} that are newer"));
+        }
         record = Some(made);
     }
     print(context, &plan, record.as_ref(), &swept);

@@ -20,6 +20,11 @@ use crate::{
     storage::StorageError,
 };
 
+/// What one record names at most, so that it stays far below the size that every reader takes. Files that it does not name any more
+/// are found by the next one.
+const MOST_SNAPSHOTS: usize = 10_000;
+const MOST_FILES: usize = 100_000;
+
 /// `forgotten/<UTC time>-<short id>.json`, signed by a signer of its epoch (namespace `lifeboat-forget`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -208,7 +213,8 @@ impl Repository {
         Ok(record)
     }
 
-    /// Marks snapshots as forgotten: nothing is removed before `after`. Gives the record.
+    /// Marks snapshots as forgotten: nothing is removed before `after`. Gives the record: of
+    /// very many snapshots it names the oldest, and a later one names the others.
     ///
     /// # Errors
     /// [`ForgetError::Refused`] when the history is not whole, [`ForgetError::Newest`], [`ForgetError::NotASigner`].
@@ -225,6 +231,8 @@ impl Repository {
         if chain.head().is_some_and(|head| names.contains(head.name())) {
             return Err(ForgetError::Newest);
         }
+        let named = chain.manifests.iter().filter(|found| names.contains(found.name()));
+        let names: BTreeSet<&str> = named.take(MOST_SNAPSHOTS).map(VerifiedManifest::name).collect();
         let (going, staying): (Vec<_>, Vec<_>) = chain.manifests.iter().partition(|found| names.contains(found.name()));
         let lists = PackLists::default();
         let needed = self.names_of(&staying, &lists).await?;
@@ -233,7 +241,7 @@ impl Repository {
         let record = ForgetRecord {
             rules: rules.map(ForgetRules::of),
             snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),
-            files: files.difference(&needed).cloned().collect(),
+            files: files.difference(&needed).take(MOST_FILES).cloned().collect(),
             ..self.empty_record(trust, window, signer)?
         };
         self.put_forget(record, signer).await

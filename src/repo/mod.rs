@@ -258,6 +258,9 @@ impl Repository {
             let address = self.storage.address().to_owned();
             return Err(StorageError::AlreadyExists { address, name: name.to_owned() }.into());
         }
+        if bytes.len() as u64 > layout::most_bytes(name) {
+            return Err(damaged(name, "it is larger than a reader takes, so it was not stored"));
+        }
         let signature = signer.sign(namespace, &bytes);
         self.put_same(&layout::signature(name), Bytes::from(signature.clone())).await?;
         match self.storage.put_new(name, bytes.clone()).await {
