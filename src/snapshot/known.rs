@@ -34,6 +34,7 @@ pub(super) struct Earlier {
 pub(super) struct Previous<'a> {
     records: LocalBoxStream<'a, Result<Record, RepoError>>,
     head: Option<Record>,
+    is_none: bool,
     /// Whether everything that was asked for could be read.
     is_whole: bool,
     /// Whether that is because of damage; an index that is sealed to another key of the host is none.
@@ -138,7 +139,12 @@ impl<'a> Previous<'a> {
             Some(earlier) => repository.captured_stream(&earlier.manifest, Opener::Index(key)).boxed_local(),
             None => stream::empty().boxed_local(),
         };
-        Self { records, head: None, is_whole: earlier.is_some(), is_damaged: false }
+        Self { records, head: None, is_none: earlier.is_none(), is_whole: earlier.is_some(), is_damaged: false }
+    }
+
+    /// Whether there is no earlier snapshot to follow.
+    pub(super) fn is_none(&self) -> bool {
+        self.is_none
     }
 
     /// The record of this very secret. Secrets are asked for in the order of the index, by name and then by identifier; the ones

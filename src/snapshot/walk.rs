@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Known, Previous, Request, Shared, SnapshotError, Sweep, Tally, Writer};
 use crate::{
-    model::{Place, Record, Secret, ValueState},
+    model::{Digest, Place, Record, Secret, ValueState},
     provider::{ErrorKind, Fetched, Listed, ProviderError},
     repo::{Sorted, Spool},
 };
@@ -57,6 +57,63 @@ impl Pass<'_> {
         writer: &mut Writer<'_>,
         tally: &mut Tally,
     ) -> Result<(), SnapshotError> {
+        let sink = Sink { writer, tally, failures: 0, missing: HashMap::new() };
+        // Boxed: the futures of every caller would be as large as both.
+        let sink = if previous.is_none() {
+            Box::pin(self.read_all(sink)).await?
+        } else {
+            Box::pin(self.read_new(previous, sink)).await?
+        };
+        self.confirm(sink).await
+    }
+
+    /// Reads every secret while the others are still listed: there is no index whose order the listing must have. An entry stands
+    /// there twice where a secret moved to another page meanwhile.
+    async fn read_all<'s, 'w>(&self, mut sink: Sink<'s, 'w>) -> Result<Sink<'s, 'w>, SnapshotError> {
+        let request = self.request;
+        request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
+        request.progress.begin("list and read secrets", None);
+        let mut entries = request.source.list();
+        let (mut is_listed, mut seen, mut done) = (false, HashSet::new(), 0);
+        let mut reads = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                entry = entries.try_next(), if !is_listed && reads.len() < CONCURRENT_SECRETS => {
+                    let Some(listed) = entry? else {
+                        is_listed = true;
+                        request.progress.begin("read secrets", Some(seen.len() as u64 - done));
+                        continue;
+                    };
+                    if !seen.insert(short(&listed.id)) {
+                        continue;
+                    }
+                    sink.tally.listed += 1;
+                    let is_excluded = self.is_excluded(&listed, sink.tally);
+                    let wanted = if is_excluded { None } else { self.to_be_read(listed, None, &mut sink)? };
+                    if let Some((listed, known)) = wanted {
+                        reads.spawn(read(request.source.clone(), listed, known));
+                    } else {
+                        request.progress.skip(1);
+                        done += 1;
+                    }
+                }
+                Some(read) = reads.join_next(), if !reads.is_empty() => {
+                    sink.take(read.expect("reading does not panic")).await?;
+                    request.progress.advance(1);
+                    done += 1;
+                }
+                else => return Ok(sink),
+            }
+        }
+    }
+
+    /// Reads what the earlier index does not have as the listing says it.
+    async fn read_new<'s, 'w>(
+        &self,
+        previous: &mut Previous<'_>,
+        mut sink: Sink<'s, 'w>,
+    ) -> Result<Sink<'s, 'w>, SnapshotError> {
         let entries = self.list().await?;
         let request = self.request;
         request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
@@ -64,7 +121,6 @@ impl Pass<'_> {
         let mut entries = entries.walk()?.map(|entry| entry.map(Listed::from));
         let mut last = None;
         let mut reads = JoinSet::new();
-        let mut sink = Sink { writer, tally, failures: 0, missing: HashMap::new() };
         loop {
             while reads.len() < CONCURRENT_SECRETS {
                 let Some(listed) = entries.next().transpose()? else { break };
@@ -82,7 +138,7 @@ impl Pass<'_> {
                 }
                 request.progress.skip(1);
             }
-            let Some(read) = reads.join_next().await else { return self.confirm(sink).await };
+            let Some(read) = reads.join_next().await else { return Ok(sink) };
             sink.take(read.expect("reading does not panic")).await?;
             request.progress.advance(1);
         }
@@ -203,6 +259,11 @@ impl Sink<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// 128 bits that stand for an identifier: half a million of them are few megabytes.
+fn short(id: &str) -> [u8; 16] {
+    Digest::of(id.as_bytes()).as_bytes()[..16].try_into().expect("a digest has 32 bytes")
 }
 
 /// Whether it is a replica of a secret of another region.

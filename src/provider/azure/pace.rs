@@ -8,8 +8,9 @@ use std::{
 
 use crate::provider::pace::{Growth, Pace};
 
-/// Transactions of a vault in a second.
-pub(super) const QUOTA: f64 = 400.0;
+/// Transactions of a vault in a second. A schedule that is late catches up 50 ms, and no window of ten seconds may have more than
+/// 4,000 with them: one too many costs seconds.
+pub(super) const QUOTA: f64 = 3_999.0 / 10.05;
 /// The share of the full rate regained per second.
 const RECOVERY_PER_SECOND: f64 = 0.05;
 /// The lowest rate, as a share of the full one.
