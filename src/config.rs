@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{isolation::region_name, text::distance};
 pub use after::{AfterSection, DrillHooks, HookKind, Occasion};
 pub use alarms::AlarmsSection;
-pub use sources::{CaptureSection, OrganizationSection, SourceSection, Sources};
+pub use sources::{CaptureSection, OrganizationSection, SourceSection, Sources, queue_name};
 
 /// Policies and deprecated versions at most a month old, for a thirtieth of the calls a day.
 pub const DEFAULT_SWEEP_DAYS: u32 = 30;

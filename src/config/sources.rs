@@ -269,11 +269,8 @@ impl Table {
         if role.is_none() && self.role_external_id.is_some() {
             return Err("role_external_id needs a role".into());
         }
-        let is_name = |name: &str| {
-            (1..=80).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        };
-        if self.queue.as_deref().is_some_and(|queue| !is_name(queue)) {
-            return Err("queue must be the name of a queue of the source's account: letters, digits, - and _".into());
+        if let Some(wrong) = self.queue.as_deref().and_then(|queue| queue_name(queue).err()) {
+            return Err(format!("queue must be {wrong}"));
         }
         Ok(SourceSection {
             capture: self.capture(),
@@ -401,6 +398,18 @@ fn default_drop_minimum() -> u64 {
 
 fn default_rate_share() -> f64 {
     DEFAULT_RATE_SHARE
+}
+
+/// A queue's name, as it is.
+///
+/// # Errors
+/// What a name is. Source: SQS, CreateQueue; a name that ends with `.fifo` is no target of such a rule.
+pub fn queue_name(name: &str) -> Result<String, &'static str> {
+    let is_in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if (1..=80).contains(&name.len()) && name.bytes().all(is_in_name) {
+        return Ok(name.to_owned());
+    }
+    Err("the name of a queue of the source's account: up to 80 letters, digits, - and _")
 }
 
 #[cfg(test)]

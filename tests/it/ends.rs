@@ -44,6 +44,8 @@ fn commands() -> Vec<String> {
         "doctor --policy backup",
         "runbook",
         "alarms",
+        "schedule events",
+        "audit verify",
         "snapshot",
         "sandbox --listen 127.0.0.1:0 --json",
     ];

@@ -93,6 +93,29 @@ async fn what_is_captured_leaves_the_queue_and_what_cannot_be_read_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_captured_also_where_nobody_reads_what_is_printed() {
+    let (sandbox, desk) = prepared().await;
+    for (number, (outputs, code)) in [(">/dev/full", 1), ("| :", 141), (">&- 2>&-", 1)].into_iter().enumerate() {
+        sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", &format!("MARKER-{number}")).unwrap();
+        let queue = queue(&["app/one"]).await;
+        let run = "\"$0\" watch --once";
+        let script = match outputs {
+            "| :" => format!("{{ sleep 0.1; {run}; echo $? >code; }} | :"),
+            _ => format!("{run} {outputs}; echo $? >code"),
+        };
+        let mut shell = desk.command("bash");
+        shell.env("AWS_ENDPOINT_URL_SQS", &queue.endpoint);
+        let ran = desk.finish(shell.arg("-c").arg(script).arg(binary()));
+        let found: i32 = std::fs::read_to_string(desk.path("code")).unwrap().trim().parse().unwrap();
+        assert_eq!(found, code, "{outputs}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{outputs}: {}", ran.err);
+        let shown = desk.run("list --json").expect(0).json();
+        assert_eq!(shown["snapshots"].as_array().unwrap().len(), number + 2, "{outputs}: {}", ran.err);
+    }
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_lies_or_says_half_is_a_failure() {
     let (sandbox, desk) = prepared().await;
     sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-two").unwrap();
@@ -191,5 +214,9 @@ async fn a_queue_needs_a_kind_that_tells_of_changes_and_a_proper_name() {
     assert_eq!(resources["Queue"]["Properties"]["QueueName"], "changes");
     assert_eq!(resources.keys().filter(|name| name.ends_with("Rule")).count(), 2);
     desk.run("schedule events --source 999999999999").expect(2).says("no such source is configured");
+    desk.run("schedule events --queue a/b").expect(2).says("up to 80 letters, digits, - and _");
+    let (fits, long) = ("q".repeat(75), "q".repeat(76));
+    desk.run(&format!("schedule events --queue {fits}")).expect(0);
+    desk.run(&format!("schedule events --queue {long}")).expect(2).says("more than 75 characters");
     sandbox.shutdown().await;
 }

@@ -3,11 +3,13 @@
 use crate::{
     app,
     cli::{Context, Exit, Failure},
-    config::SourceSection,
+    config::{SourceSection, queue_name},
     model::PlaceFilter,
     provider::FeedPlan,
 };
 
+/// Of a queue's name, so that `-dead` fits behind it.
+const LONGEST: usize = 75;
 /// The queue's name where the configuration has none.
 const QUEUE: &str = "lifeboat-events";
 
@@ -40,7 +42,7 @@ pub struct EventsArgs {
     #[arg(long, value_name = "ACCOUNT[:REGION]")]
     source: Option<PlaceFilter>,
     /// The queue's name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = queue_name)]
     queue: Option<String>,
     /// Let the trail of CloudTrail tell of changes of settings, policies and deletions too
     #[arg(long)]
@@ -61,11 +63,14 @@ pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, F
         Failure::usage(format!("Lifeboat knows of nothing that tells of changes in {}", section.url))
             .hint("run `lifeboat snapshot` as often as is needed")
     })?;
-    let plan = FeedPlan {
-        queue: args.queue.as_deref().or(section.queue.as_deref()).unwrap_or(QUEUE),
-        reader: section.access.role.as_deref(),
-        by_trail: args.trail,
-    };
+    let queue = args.queue.as_deref().or(section.queue.as_deref()).unwrap_or(QUEUE);
+    if queue.len() > LONGEST {
+        let message = format!("the queue's name has more than {LONGEST} characters");
+        return Err(
+            Failure::usage(message).hint("the second queue adds `-dead` to it, and SQS takes 80: choose another")
+        );
+    }
+    let plan = FeedPlan { queue, reader: section.access.role.as_deref(), by_trail: args.trail };
     context.output.artefact(feed.set_up(&plan).trim_end());
     Ok(Exit::Complete)
 }
