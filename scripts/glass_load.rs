@@ -2,6 +2,8 @@
 //! scripts/bench. Requests are signed beforehand, one for each connection, and signed again every two minutes.
 //!
 //! usage: glass_load ADDRESS KEY SECRET TOKEN REGION CONNECTIONS SECONDS RATE < names, one a line; RATE 0: no limit
+//!        glass_load bare   the peer: a server of sockets alone, which answers every request with the same 400 bytes, reads and
+//!                          proves nothing, and prints its address
 
 use std::{
     io::BufRead as _,
@@ -46,8 +48,45 @@ async fn one(address: std::net::SocketAddr, keys: &Keys, region: &str, name: &st
     seen
 }
 
+/// Answers whatever ends with the body that its `content-length` says.
+async fn bare(mut stream: tokio::net::TcpStream) -> std::io::Result<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n{}", "x".repeat(400));
+    let (mut buffer, mut filled) = (vec![0; 16 << 10], 0);
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        filled += read;
+        if read == 0 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&buffer[..filled]);
+        let Some(head) = text.find("\r\n\r\n") else { continue };
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        if filled >= head + 4 + length.unwrap_or(0) {
+            stream.write_all(answer.as_bytes()).await?;
+            filled = 0;
+        }
+    }
+}
+
+fn peer() -> ! {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        println!("{}", listener.local_addr().expect("an address"));
+        loop {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("TCP");
+            tokio::spawn(bare(stream));
+        }
+    })
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if words == ["bare"] {
+        peer();
+    }
     let [address, id, secret, token, region, connections, seconds, rate] = &words[..] else { panic!("see the top of this file") };
     let address = address.parse().expect("an address");
     let keys = Keys { id: id.clone(), secret: secret.clone().into(), token: token.clone().into() };
