@@ -48,6 +48,17 @@ pub(super) struct Read {
     pub(super) fetched: Result<Fetched, ProviderError>,
 }
 
+/// What is read while the listing goes on.
+#[derive(Default)]
+struct Begun {
+    /// Identifiers, by the first bytes of their hash.
+    secrets: HashSet<[u8; 16]>,
+    /// Those that were read.
+    done: u64,
+}
+
+type Reads = JoinSet<Read>;
+
 impl Pass<'_> {
     /// Walks through the listing and the earlier index side by side; secrets are read in parallel and written as they come, so
     /// that memory is bounded by what is in flight.
@@ -57,70 +68,17 @@ impl Pass<'_> {
         writer: &mut Writer<'_>,
         tally: &mut Tally,
     ) -> Result<(), SnapshotError> {
-        let sink = Sink { writer, tally, failures: 0, missing: HashMap::new() };
-        // Boxed: the futures of every caller would be as large as both.
-        let sink = if previous.is_none() {
-            Box::pin(self.read_all(sink)).await?
-        } else {
-            Box::pin(self.read_new(previous, sink)).await?
-        };
-        self.confirm(sink).await
-    }
-
-    /// Reads every secret while the others are still listed: there is no index whose order the listing must have. An entry stands
-    /// there twice where a secret moved to another page meanwhile.
-    async fn read_all<'s, 'w>(&self, mut sink: Sink<'s, 'w>) -> Result<Sink<'s, 'w>, SnapshotError> {
         let request = self.request;
-        request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
-        request.progress.begin("list and read secrets", None);
-        let mut entries = request.source.list();
-        let (mut is_listed, mut seen, mut done) = (false, HashSet::new(), 0);
-        let mut reads = JoinSet::new();
-        loop {
-            tokio::select! {
-                biased;
-                entry = entries.try_next(), if !is_listed && reads.len() < CONCURRENT_SECRETS => {
-                    let Some(listed) = entry? else {
-                        is_listed = true;
-                        request.progress.begin("read secrets", Some(seen.len() as u64 - done));
-                        continue;
-                    };
-                    if !seen.insert(short(&listed.id)) {
-                        continue;
-                    }
-                    sink.tally.listed += 1;
-                    let is_excluded = self.is_excluded(&listed, sink.tally);
-                    let wanted = if is_excluded { None } else { self.to_be_read(listed, None, &mut sink)? };
-                    if let Some((listed, known)) = wanted {
-                        reads.spawn(read(request.source.clone(), listed, known));
-                    } else {
-                        request.progress.skip(1);
-                        done += 1;
-                    }
-                }
-                Some(read) = reads.join_next(), if !reads.is_empty() => {
-                    sink.take(read.expect("reading does not panic")).await?;
-                    request.progress.advance(1);
-                    done += 1;
-                }
-                else => return Ok(sink),
-            }
-        }
-    }
-
-    /// Reads what the earlier index does not have as the listing says it.
-    async fn read_new<'s, 'w>(
-        &self,
-        previous: &mut Previous<'_>,
-        mut sink: Sink<'s, 'w>,
-    ) -> Result<Sink<'s, 'w>, SnapshotError> {
-        let entries = self.list().await?;
-        let request = self.request;
+        let (mut reads, mut sink) = (Reads::new(), Sink { writer, tally, failures: 0, missing: HashMap::new() });
+        // Boxed: the future of every caller would be larger by it.
+        let (entries, begun) = Box::pin(self.list(previous.is_none(), &mut reads, &mut sink)).await?;
         request.source.pace().iter().for_each(|pace| request.progress.limit(pace.read));
         request.progress.begin("read secrets", Some(entries.count()));
+        if begun.done > 0 {
+            request.progress.skip(begun.done);
+        }
         let mut entries = entries.walk()?.map(|entry| entry.map(Listed::from));
         let mut last = None;
-        let mut reads = JoinSet::new();
         loop {
             while reads.len() < CONCURRENT_SECRETS {
                 let Some(listed) = entries.next().transpose()? else { break };
@@ -129,6 +87,9 @@ impl Pass<'_> {
                     continue;
                 }
                 sink.tally.listed += 1;
+                if begun.secrets.contains(&short(&listed.id)) {
+                    continue;
+                }
                 if !self.is_excluded(&listed, sink.tally) {
                     let record = previous.find(&listed, sink.writer).await?;
                     if let Some((listed, known)) = self.to_be_read(listed, record, &mut sink)? {
@@ -138,31 +99,64 @@ impl Pass<'_> {
                 }
                 request.progress.skip(1);
             }
-            let Some(read) = reads.join_next().await else { return Ok(sink) };
+            let Some(read) = reads.join_next().await else { return self.confirm(sink).await };
             sink.take(read.expect("reading does not panic")).await?;
             request.progress.advance(1);
         }
     }
 
     /// The whole listing in the order of an index, each entry as a record without versions. A secret that moved to another page
-    /// while it was listed is there twice.
-    async fn list(&self) -> Result<Sorted<Record>, SnapshotError> {
+    /// while it was listed is there twice. Where nothing is known (`is_first`), secrets are read meanwhile.
+    async fn list(
+        &self,
+        is_first: bool,
+        reads: &mut Reads,
+        sink: &mut Sink<'_, '_>,
+    ) -> Result<(Sorted<Record>, Begun), SnapshotError> {
         let request = self.request;
         request.source.pace().iter().for_each(|pace| request.progress.limit(pace.listed));
         request.progress.begin("list secrets", None);
         let mut spool = Spool::of_records(request.scratch);
-        let mut entries = request.source.list();
-        while let Some(listed) = entries.try_next().await? {
-            spool.push(listed.into())?;
-            request.progress.advance(1);
+        let (mut entries, mut begun) = (request.source.list(), Begun::default());
+        loop {
+            tokio::select! {
+                biased;
+                entry = entries.try_next() => {
+                    let Some(listed) = entry? else { return Ok((spool.sorted()?, begun)) };
+                    let is_wanted = is_first && reads.len() < CONCURRENT_SECRETS && self.is_read_for_sure(&listed);
+                    if is_wanted && begun.secrets.insert(short(&listed.id)) {
+                        let known = Known::new(None, self.shared, self.is_for_drills(&listed));
+                        reads.spawn(read(request.source.clone(), listed.clone(), known));
+                    }
+                    spool.push(listed.into())?;
+                    request.progress.advance(1);
+                }
+                Some(read) = reads.join_next(), if !reads.is_empty() => {
+                    sink.take(read.expect("reading does not panic")).await?;
+                    begun.done += 1;
+                }
+            }
         }
-        Ok(spool.sorted()?)
+    }
+
+    /// Whether no rule leaves it out.
+    fn is_read_for_sure(&self, listed: &Listed) -> bool {
+        let is_deleted = listed.secret.deleted.is_some();
+        !is_deleted && self.excluding(&listed.name).is_none() && !is_replica_of(&listed.secret, self.place)
+    }
+
+    fn is_for_drills(&self, listed: &Listed) -> bool {
+        self.request.drill.is_some_and(|drill| drill.opens(&listed.name))
+    }
+
+    /// The pattern that leaves a name out.
+    fn excluding(&self, name: &str) -> Option<&String> {
+        self.request.rules.exclude.iter().find(|pattern| wildmatch::WildMatch::new(pattern).matches(name))
     }
 
     /// Whether a rule leaves a secret out, which is counted.
     fn is_excluded(&self, listed: &Listed, tally: &mut Tally) -> bool {
-        let matches = |pattern: &&String| wildmatch::WildMatch::new(pattern).matches(&listed.name);
-        if let Some(pattern) = self.request.rules.exclude.iter().find(matches) {
+        if let Some(pattern) = self.excluding(&listed.name) {
             tally.exclude(pattern.clone());
             return true;
         }
@@ -192,8 +186,7 @@ impl Pass<'_> {
             }
             return Ok(None);
         }
-        let for_drills = request.drill.is_some_and(|drill| drill.opens(&listed.name));
-        let mut known = Known::new(record, self.shared, for_drills);
+        let mut known = Known::new(record, self.shared, self.is_for_drills(&listed));
         match known.kept(&listed, &self.sweep) {
             Some(record) => sink.writer.push_kept(record).map(|()| None).map_err(SnapshotError::from),
             None => Ok(Some((listed, known))),
@@ -261,7 +254,7 @@ impl Sink<'_, '_> {
     }
 }
 
-/// 128 bits that stand for an identifier: half a million of them are few megabytes.
+/// 128 bits that stand for an identifier, so that those of a long listing are few megabytes.
 fn short(id: &str) -> [u8; 16] {
     Digest::of(id.as_bytes()).as_bytes()[..16].try_into().expect("a digest has 32 bytes")
 }

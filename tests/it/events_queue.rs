@@ -93,6 +93,38 @@ async fn what_is_captured_leaves_the_queue_and_what_cannot_be_read_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_hooks_that_a_killed_watch_did_not_reach_run_first_in_the_next_one() {
+    let (sandbox, desk) = prepared().await;
+    let path = desk.path("lifeboat.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    // The first hook notes that it ran; the second kills its parent, which is `watch`, as long as there is a file.
+    let hook = |name: &str, script: &str| {
+        format!(
+            "\n[[after]]\nname = \"{name}\"\non = [\"event\"]\nkind = \"command\"\ncommand = [\"bash\", \"-c\", {script:?}]\n"
+        )
+    };
+    let (ran, deadly) = (desk.path("ran"), desk.path("deadly"));
+    let first = hook("first", &format!("echo first >>{}", ran.display()));
+    let kill = format!("if rm {}; then kill -9 $PPID; sleep 5; fi; echo second >>{}", deadly.display(), ran.display());
+    std::fs::write(&path, config + &first + &hook("second", &kill)).unwrap();
+    std::fs::write(&deadly, "").unwrap();
+    sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-two").unwrap();
+    let told = queue(&["app/one"]).await;
+    assert_eq!(watch(&desk, &told).code, None, "it was killed");
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "first\n");
+    assert_eq!(desk.run("list --json").expect(0).json()["snapshots"].as_array().unwrap().len(), 2);
+
+    // The message is gone: nothing but the note knows of the change.
+    let again = watch(&desk, &queue(&[]).await).expect(0);
+    assert!(again.err.contains("they run now"), "{}", again.err);
+    assert_eq!(again.json()["captures"], 0);
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "first\nsecond\n", "each once");
+    watch(&desk, &queue(&[]).await).expect(0);
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "first\nsecond\n");
+    sandbox.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_captured_also_where_nobody_reads_what_is_printed() {
     let (sandbox, desk) = prepared().await;
     for (number, (outputs, code)) in [(">/dev/full", 1), ("| :", 141), (">&- 2>&-", 1)].into_iter().enumerate() {

@@ -1,35 +1,74 @@
 //! The hooks of a capture: consumers take a new value as soon as it is in the backup.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
-use super::watch::Capture;
+use super::{
+    owed::{self, Note, Owed},
+    watch::Capture,
+};
 use crate::{
     app::Host,
     cli::{Context, Failure, hooks},
     clock::{Clock as _, SystemClock, to_seconds},
     config::Occasion,
     fsutil,
-    hooks::{Given, Hook, Journal, Report, region_of},
-    model::Digest,
+    hooks::{Given, Hook, Journal, Outcome, Report, Standing, region_of},
+    model::{Place, RepositoryId},
 };
 
-/// The hooks that are about a secret that changed.
-fn due(host: &Host, capture: &Capture) -> Result<Vec<Hook>, Failure> {
+/// The hooks that are about one of these secrets.
+fn due(host: &Host, place: &Place, names: &[String]) -> Result<Vec<Hook>, Failure> {
     let sections = hooks::configured(host, Occasion::Event);
-    let hooks = Hook::all(&sections, Occasion::Event, region_of(&capture.place))?;
-    Ok(hooks.into_iter().filter(|hook| capture.changed.iter().any(|name| hook.is_about(name))).collect())
+    let hooks = Hook::all(&sections, Occasion::Event, region_of(place))?;
+    Ok(hooks.into_iter().filter(|hook| names.iter().any(|name| hook.is_about(name))).collect())
 }
 
-/// Runs the hooks of a capture, each once: a capture has no second run, so what is noted of it is gone afterwards.
+fn folder(host: &Host, repository: RepositoryId) -> PathBuf {
+    host.hooks_path(repository).with_extension("owed")
+}
+
+/// Notes what is owed to the consumers of these secrets before they are captured; nothing where no hook is about them.
+pub(super) fn owe(
+    host: &Host,
+    repository: RepositoryId,
+    place: &Place,
+    names: Vec<String>,
+) -> Result<Option<Note>, Failure> {
+    if due(host, place, &names)?.is_empty() {
+        return Ok(None);
+    }
+    let owed = Owed { time: SystemClock.now(), place: place.clone(), names };
+    Ok(Some(Note::put(&folder(host, repository), &owed)?))
+}
+
+/// What runs that were killed before their hooks left of these sources.
+pub(super) fn left(host: &Host, repository: RepositoryId, places: &[&Place]) -> Result<Vec<Capture>, Failure> {
+    let all = owed::left(&folder(host, repository))?;
+    let own = all.into_iter().filter(|(_, owed)| places.contains(&&owed.place));
+    let capture = |(note, Owed { place, names, .. })| Capture {
+        repository,
+        snapshot: None,
+        place,
+        changed: names,
+        note: Some(note),
+    };
+    Ok(own.map(capture).collect())
+}
+
+/// Runs the hooks of a capture, each once. When they ran, what is noted of it is gone.
 pub(super) async fn run(context: &Context, host: &Host, capture: &Capture) -> Result<Vec<Report>, Failure> {
-    let hooks = due(host, capture)?;
+    let Some(note) = &capture.note else { return Ok(Vec::new()) };
+    let hooks = due(host, &capture.place, &capture.changed)?;
     if hooks.is_empty() {
+        note.settle()?;
         return Ok(Vec::new());
     }
     let now = to_seconds(SystemClock.now());
     let path = host.hooks_path(capture.repository).with_extension("event");
-    let mut journal = Journal::open(&path, Digest::of(capture.snapshot.to_string().as_bytes()))?;
-    for hook in &hooks {
+    let mut journal = Journal::open(&path, note.identity)?;
+    for hook in hooks.iter().filter(|hook| journal.standing(&hook.section.name) == Standing::Idle).collect::<Vec<_>>() {
         journal.due(&hook.section.name, now)?;
     }
     let names = |take: &mut dyn FnMut(&str)| -> Result<(), String> {
@@ -50,7 +89,11 @@ pub(super) async fn run(context: &Context, host: &Host, capture: &Capture) -> Re
         scratch: &host.scratch(),
     };
     let reports = hooks::run(context, &hooks, &given, &mut journal).await;
-    fsutil::remove(&path)?;
+    // One that failed is told, and tried again by nobody; one that was not reached is owed.
+    if !reports.iter().any(|report| matches!(report.outcome, Outcome::Interrupted | Outcome::NotRun)) {
+        note.settle()?;
+        fsutil::remove(&path)?;
+    }
     hooks::warn(context, &reports, "the change is captured");
     Ok(reports)
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::after;
+use super::{after, owed::Note};
 use crate::{
     app::{self, Host, HostError},
     cli::{
@@ -85,6 +85,7 @@ pub struct Args {
 
 /// A source and its queue.
 struct Watched {
+    repository: RepositoryId,
     section: SourceSection,
     source: Arc<dyn Source>,
     place: Place,
@@ -94,10 +95,13 @@ struct Watched {
 /// A snapshot that messages led to.
 pub(super) struct Capture {
     pub(super) repository: RepositoryId,
-    pub(super) snapshot: SnapshotId,
+    /// `None` where it is not known whether a run that was killed came to it.
+    pub(super) snapshot: Option<SnapshotId>,
     pub(super) place: Place,
     /// The secrets that were different.
     pub(super) changed: Vec<String>,
+    /// What it owes to hooks.
+    pub(super) note: Option<Note>,
 }
 
 /// What a queue gave.
@@ -146,6 +150,7 @@ pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, F
     }
     drop(sender);
     let mut totals = Totals::default();
+    make_up(context, &host, &watched, &mut totals).await?;
     loop {
         let batch = tokio::select! {
             batch = batches.recv() => batch,
@@ -215,7 +220,8 @@ async fn connect(context: &Context, host: &Host, args: &Args) -> Result<Vec<Watc
         }
         let connection = app::plain(&found.section);
         let queue = feed.open(&name, (&found.section.url, &place.account), &connection).await?;
-        watched.push(Watched { section: found.section, source, place, queue: Arc::from(queue) });
+        let (repository, queue) = (repository.id(), Arc::from(queue));
+        watched.push(Watched { repository, section: found.section, source, place, queue });
     }
     if watched.is_empty() {
         return Err(Failure::usage("no source that is meant has a queue")
@@ -295,18 +301,33 @@ async fn take(
     }
     let mut captured = None;
     if !hints.is_empty() {
-        let report = capture(context, (host, watched), args, &hints).await?;
+        let names = hints.iter().map(|hint| hint.name.clone()).collect();
+        let note = after::owe(host, watched.repository, &watched.place, names)?;
+        let settle = || note.as_ref().map_or(Ok(()), Note::settle);
+        let report = match capture(context, (host, watched), args, &hints).await {
+            Ok(report) => report,
+            Err(failure) => {
+                settle()?;
+                return Err(failure);
+            }
+        };
         let is_failed = |name: &str| report.failed.iter().any(|(failed, _)| failed == name);
         let done = changes.iter().filter(|(name, ..)| !is_failed(name));
         let slowest = done.clone().filter_map(|(.., happened)| *happened).min();
         settled.extend(done.map(|(_, receipt, _)| receipt.clone()));
-        note(context, watched, &report, (slowest, totals));
-        captured = report.manifest.map(|manifest| Capture {
-            repository: manifest.manifest().repository,
-            snapshot: manifest.manifest().snapshot,
-            place: watched.place.clone(),
-            changed: report.changed,
-        });
+        tell_of(context, watched, &report, (slowest, totals));
+        match report.manifest {
+            None => settle()?,
+            Some(manifest) => {
+                captured = Some(Capture {
+                    repository: watched.repository,
+                    snapshot: Some(manifest.manifest().snapshot),
+                    place: watched.place.clone(),
+                    changed: report.changed,
+                    note,
+                });
+            }
+        }
     }
     let removed = watched.queue.remove(&settled).await.map_err(Failure::from);
     Ok((captured, removed))
@@ -319,12 +340,28 @@ async fn follow(
     args: &Args,
     (capture, totals): (&Capture, &mut Totals),
 ) -> Result<(), Failure> {
+    run_hooks(context, host, capture, totals).await?;
+    if args.no_copy { Ok(()) } else { copy(context, host, args, totals).await }
+}
+
+async fn run_hooks(context: &Context, host: &Host, capture: &Capture, totals: &mut Totals) -> Result<(), Failure> {
     let reports = after::run(context, host, capture).await?;
     if hooks::are_interrupted(&reports) {
         return Err(terminal::interrupted());
     }
     totals.hooks_failed += reports.iter().filter(|report| report.outcome.is_fault()).count() as u64;
-    if args.no_copy { Ok(()) } else { copy(context, host, args, totals).await }
+    Ok(())
+}
+
+/// The hooks that runs which were killed did not reach.
+async fn make_up(context: &Context, host: &Host, watched: &[Watched], totals: &mut Totals) -> Result<(), Failure> {
+    let places: Vec<&Place> = watched.iter().map(|watched| &watched.place).collect();
+    let Some(repository) = watched.first().map(|watched| watched.repository) else { return Ok(()) };
+    for capture in after::left(host, repository, &places)? {
+        context.output.note("an earlier run ended before the hooks of a change: they run now");
+        run_hooks(context, host, &capture, totals).await?;
+    }
+    Ok(())
 }
 
 async fn capture(
@@ -394,7 +431,7 @@ async fn lock(context: &Context, host: &Host, repository: crate::model::Reposito
     }
 }
 
-fn note(
+fn tell_of(
     context: &Context,
     watched: &Watched,
     report: &EventReport,

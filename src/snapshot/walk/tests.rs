@@ -248,8 +248,7 @@ fn unreadable(report: &Report) -> Vec<(&str, &str)> {
 async fn twenty_failures_in_a_row_end_the_run_and_a_success_begins_anew() {
     let failing = |names: Vec<String>, good: &'static [&'static str]| async move {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut all = [names.as_slice(), good].concat();
-        all.sort_unstable();
+        let all = [names.as_slice(), good].concat();
         let source = Scripted::new(&[entries(&all)]).failing(ErrorKind::Unavailable, &names);
         Host::new().await.run(source, Rules::default()).await
     };
@@ -301,28 +300,13 @@ async fn a_thousand_secrets_may_vanish_and_one_more_is_a_lie() {
 async fn a_run_tells_where_it_is_and_counts_an_entry_that_is_listed_twice_once() {
     let host = Host::new().await;
     let names = ["left-out", "good", "vanished", "good", "another"];
-    let source = || Scripted::new(&[entries(&names), entries(&["good"])]).failing(ErrorKind::NotFound, &["vanished"]);
+    let source = Scripted::new(&[entries(&names), entries(&["good"])]).failing(ErrorKind::NotFound, &["vanished"]);
     let exclude = ["left-*".to_owned()];
-    let run = async || {
-        let report = host.run(source(), Rules { exclude: &exclude, ..Rules::default() }).await.unwrap();
-        let counts = report.manifest.manifest().counts;
-        assert_eq!((counts.listed, counts.captured, counts.excluded, counts.vanished), (4, 2, 1, 1));
-        assert_eq!(report.vanished, ["vanished"]);
-        std::mem::take(&mut *host.told.0.lock().unwrap())
-    };
-    // The first time, secrets are read while others are listed.
-    let expected = [
-        "limit 7",
-        "list and read secrets None",
-        "skip 1",
-        "read secrets Some(3)",
-        "advance 1",
-        "advance 1",
-        "advance 1",
-        "list missing secrets again None",
-        "write index None",
-    ];
-    assert_eq!(run().await[..], expected);
+    let report = host.run(source, Rules { exclude: &exclude, ..Rules::default() }).await.unwrap();
+    let counts = report.manifest.manifest().counts;
+    assert_eq!((counts.listed, counts.captured, counts.excluded, counts.vanished), (4, 2, 1, 1));
+    assert_eq!(report.vanished, ["vanished"]);
+    let told = host.told.0.lock().unwrap();
     let expected = [
         "limit 100",
         "list secrets None",
@@ -341,7 +325,7 @@ async fn a_run_tells_where_it_is_and_counts_an_entry_that_is_listed_twice_once()
         "list missing secrets again None",
         "write index None",
     ];
-    assert_eq!(run().await[..], expected);
+    assert_eq!(told[..], expected);
 }
 
 #[tokio::test]
