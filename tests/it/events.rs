@@ -222,7 +222,7 @@ async fn what_events_cost_readers_does_not_grow_with_the_days() {
     // What was forgotten is removed by the run after.
     assert_eq!(snapshots, passes + 2 * EVENTS, "those of the last two days are left, of 360");
     let [list, restore, check] = [0, 1, 2].map(|at| (without[at].0, with[at].0));
-    assert!(list.1 <= 2 * list.0, "{list:?}");
+    assert!(list.1 <= list.0 + 2 * EVENTS, "bundles hold most of {snapshots} manifests: {list:?}");
     assert!(restore.1 <= 2 * restore.0, "{restore:?}");
     assert!(check.1 * few <= check.0 * many * 5 / 4, "a check reads what is stored, and no file more often: {check:?}");
     // Passes put the small packs of events together, and what nobody needs is removed.
@@ -233,7 +233,7 @@ async fn what_events_cost_readers_does_not_grow_with_the_days() {
 #[ignore = "measures 10,000 events over a month"]
 async fn ten_thousand_events_over_a_month() {
     for events in [0, 334] {
-        let (costs, snapshots) = Box::pin(cost(30, 5_000, events)).await;
+        let (costs, snapshots) = Box::pin(cost(30, 1_000, events)).await;
         println!("{events} a day: snapshots and files {snapshots:?}, list, restore, check: {costs:?}");
     }
 }

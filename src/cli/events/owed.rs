@@ -87,8 +87,9 @@ mod tests {
             Owed { time, place: place.clone(), names: vec!["app/db".into()] }
         };
         let (late, early) = (Note::put(&folder, &owed(7)).unwrap(), Note::put(&folder, &owed(3)).unwrap());
-        fs::write(folder.join("notes.txt"), "{}").unwrap();
-        fs::write(folder.join(format!("{}.json", Digest::of(b"cut"))), "{\"ti").unwrap();
+        let put = |name: &str, text: &[u8]| fsutil::write(&folder.join(name), text, Access::Private, Existing::Keep);
+        put("notes.txt", b"{}").unwrap();
+        put(&format!("{}.json", Digest::of(b"cut")), b"{\"ti").unwrap();
         let found: Vec<Owed> = left(&folder).unwrap().into_iter().map(|(_, owed)| owed).collect();
         assert_eq!(found, [owed(3), owed(7)]);
         early.settle().unwrap();

@@ -248,7 +248,8 @@ fn unreadable(report: &Report) -> Vec<(&str, &str)> {
 async fn twenty_failures_in_a_row_end_the_run_and_a_success_begins_anew() {
     let failing = |names: Vec<String>, good: &'static [&'static str]| async move {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let all = [names.as_slice(), good].concat();
+        let mut all = [names.as_slice(), good].concat();
+        all.sort_unstable();
         let source = Scripted::new(&[entries(&all)]).failing(ErrorKind::Unavailable, &names);
         Host::new().await.run(source, Rules::default()).await
     };
