@@ -121,12 +121,12 @@ impl Repository {
                 };
                 let (digest, number) = (*digest, *number);
                 let Some(opened) = cores::aside(move || open(&bytes, number, &digest)).await else { continue };
-                let is_new = files.len();
+                let before = files.len();
                 files.extend(
                     opened.into_iter().filter(|(name, bytes)| listed.get(name.as_str()) == Some(&(bytes.len() as u64))),
                 );
                 // A smaller one is an earlier one of the same folders.
-                if files.len() > is_new {
+                if files.len() > before {
                     break;
                 }
             }

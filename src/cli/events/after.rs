@@ -68,8 +68,11 @@ pub(super) async fn run(context: &Context, host: &Host, capture: &Capture) -> Re
     let now = to_seconds(SystemClock.now());
     let path = host.hooks_path(capture.repository).with_extension("event");
     let mut journal = Journal::open(&path, note.identity)?;
-    for hook in hooks.iter().filter(|hook| journal.standing(&hook.section.name) == Standing::Idle).collect::<Vec<_>>() {
-        journal.due(&hook.section.name, now)?;
+    for hook in &hooks {
+        // What a run that was killed had done is not due again.
+        if journal.standing(&hook.section.name) == Standing::Idle {
+            journal.due(&hook.section.name, now)?;
+        }
     }
     let names = |take: &mut dyn FnMut(&str)| -> Result<(), String> {
         capture.changed.iter().for_each(|name| take(name));

@@ -60,7 +60,11 @@ pub(super) fn left(folder: &Path) -> io::Result<Vec<(Note, Owed)>> {
     let mut left = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let bytes = fsutil::read(&path)?;
+        let bytes = match fsutil::read(&path) {
+            // Another `watch` settled it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
         let identity = Digest::of(&bytes);
         if path.file_name().is_some_and(|name| *name == *format!("{identity}.json"))
             && let Ok(owed) = serde_json::from_slice(&bytes)
