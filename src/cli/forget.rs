@@ -17,7 +17,9 @@ use crate::{
     clock::{Clock, SystemClock, to_seconds},
     config::RetentionSection,
     model::Place,
-    repo::{self, Fate, Judgement, Repository, Retention, RetentionPlan, Sweep, SweepReport, Trust},
+    repo::{
+        self, Fate, Judgement, Orders, Repository, Retention, RetentionPlan, Sweep, SweepReport, Trust, VerifiedForget,
+    },
     snapshot,
 };
 
@@ -31,8 +33,9 @@ Examples:
 
 Rules on the command line replace those of [retention]. A forgotten snapshot stays whole until
 the undo window (undo_days) has passed and a newer snapshot exists. Then the next `forget`
-removes it, here and in the copies. This command needs no recovery key. A file that a
-retention lock holds is reported and tried again next time.")]
+removes it, here and in the copies. A capture by an event goes at once when the complete snapshot
+after it holds every value that it holds, for an hour or longer. This command needs no recovery
+key. A file that a retention lock holds is reported and tried again next time.")]
 pub struct Args {
     /// Keep the newest N snapshots
     #[arg(long, value_name = "N")]
@@ -86,20 +89,37 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let judgement = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
     let judgement = judgement.accepting(&args.accept.accepted);
     let chain = judgement.sound()?;
-    let seen = host.see_forgotten(repository.id(), &chain.records, now)?;
+    let mut seen = host.see_forgotten(repository.id(), &chain.records, now)?;
     let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
     let plan = repo::plan(&here, &retention, now);
+    let signer = host.signer();
+    let at_once = signer.as_ref().map_or_else(|_| BTreeSet::new(), |signer| plan.orders(now, &signer.public()).1);
     if args.plan {
         trail::plan();
-        print(context, &plan, None, &[]);
+        print(context, (&plan, &at_once), &Orders::default(), &[]);
         return Ok(Exit::Complete);
     }
     for (each, count) in chain.pending() {
         context.output.note(&list::pending(&trust, each, count));
     }
-    let undo_days = args.undo_days.unwrap_or(section.undo_days);
-    let signer = host.signer()?;
+    let (undo_days, signer) = (args.undo_days.unwrap_or(section.undo_days), signer?);
     let unfinished = snapshot::packs_of_unfinished_runs(&host.journal_path(repository.id())).into_iter().collect();
+    let mut made = Orders::default();
+    let names = plan.forgets().count() as u64;
+    if names > 0 {
+        context.output.note(&text(&plan, &at_once));
+        quorum::confirm(&format!("Forget {}?", plural(names, "snapshot")), args.yes).await?;
+        made = repository.forget_by(&judgement, &trust, &plan, (now, days(undo_days)), &retention, &signer).await?;
+        note_made(context, &made, names);
+    }
+    let judgement = if made.iter().next().is_none() {
+        judgement
+    } else {
+        let again = repository.judge(&trust, &history::of_host(context, &repository)?).await?;
+        let again = again.accepting(&args.accept.accepted);
+        seen = host.see_forgotten(repository.id(), &again.sound()?.records, now)?;
+        again
+    };
     let sweep = Sweep {
         now,
         rules: configured(section),
@@ -107,32 +127,26 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         signer: signer.public(),
         seen: &seen,
         keep: &unfinished,
+        but: made.later.as_ref().map(|each| each.digest),
     };
     let swept = sweep_all(context, &host, (&repository, &judgement), &sweep, &args.accept).await?;
     for report in swept.iter().filter_map(|(_, outcome)| outcome.as_ref().ok()) {
         trail::count("snapshots_removed", report.snapshots);
         trail::count("files_removed", report.files);
     }
-    let names: BTreeSet<String> = plan.forgets().map(|fate| fate.name.clone()).collect();
-    let mut record = None;
-    if !names.is_empty() {
-        context.output.note(&text(&plan));
-        let question = format!("Forget {}?", plural(names.len() as u64, "snapshot"));
-        quorum::confirm(&question, args.yes).await?;
-        let window = (now, now + days(undo_days));
-        let made = repository.forget(&judgement, &trust, &names, window, Some(&retention), &signer).await?;
-        host.see_forgotten(repository.id(), &[chain.records.clone(), vec![made.clone()]].concat(), now)?;
-        trail::file(&format!("forgotten/{}.json", made.name));
-        let forgotten = made.record.snapshots.len();
-        trail::count("snapshots_forgotten", forgotten as u64);
-        if forgotten < names.len() {
-            let left = plural((names.len() - forgotten) as u64, "snapshot");
-            context.output.note(&format!("one record holds no more: run it again for {left} that are newer"));
-        }
-        record = Some(made);
-    }
-    print(context, &plan, record.as_ref(), &swept);
+    print(context, (&plan, &at_once), &made, &swept);
     Ok(exit(&swept))
+}
+
+/// Says what the records hold that were made of so many snapshots.
+fn note_made(context: &Context, made: &Orders, wanted: u64) {
+    let forgotten: u64 = made.iter().map(|each| each.record.snapshots.len() as u64).sum();
+    made.iter().for_each(|each| trail::file(&format!("forgotten/{}.json", each.name)));
+    trail::count("snapshots_forgotten", forgotten);
+    if forgotten < wanted {
+        let left = plural(wanted - forgotten, "snapshot");
+        context.output.note(&format!("one record holds no more: run it again for {left} that are newer"));
+    }
 }
 
 /// What was not agreed to was refused for safety; what failed is not done.
@@ -234,20 +248,25 @@ async fn undo(
     Ok(Exit::Complete)
 }
 
-fn print(context: &Context, plan: &RetentionPlan, record: Option<&repo::VerifiedForget>, swept: &[Swept]) {
+fn print(context: &Context, (plan, at_once): (&RetentionPlan, &BTreeSet<String>), made: &Orders, swept: &[Swept]) {
     let sweep = |(url, outcome): &Swept| match outcome {
         Ok(report) => json!({ "url": url, "ok": true, "report": report }),
         Err(failure) => json!({ "url": url, "ok": false, "error": failure.message }),
     };
+    let shown = |each: &VerifiedForget| json!({ "name": each.name, "after": each.record.after, "snapshots": each.record.snapshots });
+    let Orders { at_once: removed, later } = made;
     let value = json!({
-        "plan": plan, "forgets": plan.forgets().count(),
-        "record": record.map(|each| json!({ "name": each.name, "after": each.record.after, "snapshots": each.record.snapshots })),
+        "plan": plan, "forgets": plan.forgets().count(), "record": later.as_ref().map(shown), "at_once": removed.as_ref().map(shown),
         "swept": swept.iter().map(sweep).collect::<Vec<_>>(),
     });
     context.output.result(&value, || {
         let mut lines = Vec::new();
-        if record.is_none() {
-            lines.push(text(plan));
+        if made.iter().next().is_none() {
+            lines.push(text(plan, at_once));
+        }
+        if let Some(each) = removed {
+            let count = plural(each.record.snapshots.len() as u64, "snapshot");
+            lines.push(format!("{count} by events forgotten at once: later ones hold all their values"));
         }
         for (url, outcome) in swept {
             if let Ok(report) = outcome {
@@ -255,7 +274,7 @@ fn print(context: &Context, plan: &RetentionPlan, record: Option<&repo::Verified
                 lines.push(format!("{url}: {snapshots} and {} removed", plural(report.files, "file")));
             }
         }
-        if let Some(each) = record {
+        if let Some(each) = later {
             let (count, after) = (plural(each.record.snapshots.len() as u64, "snapshot"), each.record.after);
             lines.push(format!(
                 "{count} forgotten; removed after {after}, until then `lifeboat forget --undo {}`",
@@ -267,9 +286,13 @@ fn print(context: &Context, plan: &RetentionPlan, record: Option<&repo::Verified
 }
 
 /// A table, or one for each source where there are several.
-fn text(plan: &RetentionPlan) -> String {
+fn text(plan: &RetentionPlan, at_once: &BTreeSet<String>) -> String {
     let row = |fate: &&Fate| {
-        let what = if fate.is_kept() { "keep" } else { "FORGET" };
+        let what = match fate.is_kept() {
+            true => "keep",
+            false if at_once.contains(&fate.name) => "FORGET at once",
+            false => "FORGET",
+        };
         let state = if fate.complete { "complete" } else { "incomplete" };
         let state = if fate.pass { state.to_owned() } else { format!("{state}; by an event") };
         let why = fate.reasons.join(", ");

@@ -269,6 +269,7 @@ impl Reseal<'_> {
             indexes: vec![self.repository.put_layer(&recipients, stream::iter(lines)).await?],
             packs: self.repository.put_pack_set(&before, &used).await?,
             counts,
+            holds: None,
             readings: readings.finish(),
             seals: self.narrowed(base, &used, lists).await?,
             config: self.config(base, &recipients).await?,

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention, Signed, Trust,
-    VerifiedManifest, content::SignedFile, from_json, layout, memory::Recall, to_json,
+    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention,
+    RetentionPlan, Signed, Trust, VerifiedManifest, content::SignedFile, from_json, layout, memory::Recall, to_json,
 };
 use crate::{
     clock::to_seconds,
@@ -97,6 +97,15 @@ pub struct VerifiedForget {
     pub name: String,
     /// When the storage says that the file appeared.
     pub appeared: Timestamp,
+}
+
+/// The records that carry out a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// Names what goes without a window.
+    pub at_once: Option<VerifiedForget>,
+    /// Names what can be taken back for a time.
+    pub later: Option<VerifiedForget>,
 }
 
 /// The records of a repository.
@@ -213,6 +222,35 @@ impl Repository {
         Ok(record)
     }
 
+    /// Marks what a plan lets go: what a later snapshot of this signer holds without a window, so that it may be removed at once, and
+    /// the rest so that nothing is removed for the time of `undo`. Gives a record of each kind, where there is something to name.
+    ///
+    /// # Errors
+    /// As [`Self::forget`].
+    pub async fn forget_by(
+        &self,
+        judgement: &Judgement,
+        trust: &Trust,
+        plan: &RetentionPlan,
+        (now, undo): (Timestamp, SignedDuration),
+        rules: &Retention,
+        signer: &Signer,
+    ) -> Result<Orders, ForgetError> {
+        let chain = judgement.sound()?;
+        let ((later, at_once), rules) = (plan.orders(now, &signer.public()), ForgetRules::of(rules));
+        let mut orders = Orders::default();
+        // Not after the newest snapshot: a sweep waits for one that is newer than the end of the window.
+        if let Some(head) = chain.head().filter(|_| !at_once.is_empty()) {
+            let times = (now, now.min(head.manifest().time));
+            orders.at_once = Some(self.order(chain, trust, (&at_once, false), times, Some(rules), signer).await?);
+        }
+        if !later.is_empty() {
+            let times = (now, now + undo);
+            orders.later = Some(self.order(chain, trust, (&later, true), times, Some(rules), signer).await?);
+        }
+        Ok(orders)
+    }
+
     /// Marks snapshots as forgotten: nothing is removed before `after`. Gives the record: of
     /// very many snapshots it names the oldest, and a later one names the others.
     ///
@@ -227,7 +265,20 @@ impl Repository {
         rules: Option<&Retention>,
         signer: &Signer,
     ) -> Result<VerifiedForget, ForgetError> {
-        let chain = judgement.sound()?;
+        self.order(judgement.sound()?, trust, (names, true), window, rules.map(ForgetRules::of), signer).await
+    }
+
+    /// `unfinished`: also what no manifest names, such as the packs of a run that was given up. A run that is still going on has such
+    /// packs too, so they need a window.
+    async fn order(
+        &self,
+        chain: &Chain,
+        trust: &Trust,
+        (names, unfinished): (&BTreeSet<String>, bool),
+        window: (Timestamp, Timestamp),
+        rules: Option<ForgetRules>,
+        signer: &Signer,
+    ) -> Result<VerifiedForget, ForgetError> {
         if chain.head().is_some_and(|head| names.contains(head.name())) {
             return Err(ForgetError::Newest);
         }
@@ -237,9 +288,11 @@ impl Repository {
         let lists = PackLists::default();
         let needed = self.names_of(&staying, &lists).await?;
         let mut files = self.names_of(&going, &lists).await?;
-        files.extend(self.sealed_names().await?);
+        if unfinished {
+            files.extend(self.sealed_names().await?);
+        }
         let record = ForgetRecord {
-            rules: rules.map(ForgetRules::of),
+            rules,
             snapshots: going.iter().map(|found| Forgotten::of(found)).collect(),
             files: files.difference(&needed).take(MOST_FILES).cloned().collect(),
             ..self.empty_record(trust, window, signer)?
@@ -260,7 +313,8 @@ impl Repository {
     ) -> Result<VerifiedForget, ForgetError> {
         let records = self.forget_records(trust).await?.in_force;
         let found = match wanted {
-            "latest" => records.last(),
+            // Of two that were made at the same time, the one that waits longer.
+            "latest" => records.iter().max_by_key(|each| (each.record.time, each.record.after)),
             prefix => records.iter().find(|each| each.name.starts_with(prefix)),
         };
         let found = found.ok_or_else(|| ForgetError::NoRecord(wanted.to_owned()))?;
@@ -330,6 +384,13 @@ impl Repository {
         self.put_signed(&file, bytes, Namespace::Forget, signer).await?;
         let appeared = record.time;
         Ok(VerifiedForget { record, digest, name, appeared })
+    }
+}
+
+impl Orders {
+    /// Both.
+    pub fn iter(&self) -> impl Iterator<Item = &VerifiedForget> {
+        self.at_once.iter().chain(&self.later)
     }
 }
 

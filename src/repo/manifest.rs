@@ -55,6 +55,10 @@ pub struct Manifest {
     pub accepted: Option<Accepted>,
     /// The newest complete pass over the whole listing that it rests on.
     pub full: FullPass,
+    /// SHA-256 of the manifest that an event made and this snapshot was made after, where each version of which that one holds a
+    /// value has one here too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Digest>,
     /// How old the readings are that the records rest on.
     pub readings: Readings,
     /// Which secrets were read again when, the newest arc first.
@@ -224,6 +228,11 @@ fn within_limit(bytes: &[u8]) -> Result<(), String> {
 }
 
 impl Counts {
+    /// Versions of which it holds a value.
+    pub fn stored(&self) -> u64 {
+        self.values_read + self.values_carried
+    }
+
     /// Whether everything that was listed and not excluded is there.
     pub fn is_complete(&self) -> bool {
         self.unreadable == 0 && self.values_unreadable == 0

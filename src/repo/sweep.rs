@@ -29,6 +29,8 @@ pub struct Sweep<'a> {
     pub seen: &'a BTreeMap<Digest, Timestamp>,
     /// Packs that an unfinished run of this host refers to.
     pub keep: &'a BTreeSet<Digest>,
+    /// The record of this very run, which a later one carries out: until then it can be taken back.
+    pub but: Option<Digest>,
 }
 
 /// What a sweep did.
@@ -124,7 +126,10 @@ impl Repository {
         let head = chain.head().map(|head| head.manifest().time);
         let is_due = |each: &&VerifiedForget| {
             let is_mine = sweep.is_own(each) || !sweep.rules.is_empty();
-            is_mine && sweep.due(each) <= sweep.now && head.is_some_and(|head| head >= each.record.after)
+            is_mine
+                && sweep.but != Some(each.digest)
+                && sweep.due(each) <= sweep.now
+                && head.is_some_and(|head| head >= each.record.after)
         };
         let (due, waiting): (Vec<_>, Vec<_>) = chain.records.iter().partition(is_due);
         let mut report = SweepReport { waiting: waiting.len() as u64, ..SweepReport::default() };

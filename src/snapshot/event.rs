@@ -21,7 +21,7 @@ use super::{
     known::{Earlier, Shared, Unfinished},
     tally::Tally,
     walk::{Read, is_replica_of, read},
-    writer::{Before, Writer, Written},
+    writer::{Before, Writer, Written, stored},
 };
 use crate::{
     clock::to_seconds,
@@ -299,6 +299,7 @@ async fn publish(
         counts,
         accepted: base.accepted,
         full: base.full,
+        holds: earlier.held(written.still == out.iter().map(stored).sum::<u64>()),
         readings: tally.readings(),
         sweeps: base.sweeps.clone(),
         seals: contents.seals,

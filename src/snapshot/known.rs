@@ -107,6 +107,12 @@ impl Earlier {
         Ok(Self { manifest: newest, packs, drill })
     }
 
+    /// What a manifest says of it that was made after it: nothing, but where an event made it and everything it holds is still held.
+    pub(super) fn held(&self, everything: bool) -> Option<Digest> {
+        let is_by_event = !self.manifest.manifest().is_pass();
+        (everything && is_by_event).then(|| self.manifest.verified().digest())
+    }
+
     /// The packs that the drill key of today opens.
     pub(super) fn drill_packs(&self, recipient: &Recipient) -> BTreeSet<Digest> {
         let seal = self.manifest.manifest().drill().filter(|seal| seal.recipient == *recipient);

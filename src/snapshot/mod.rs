@@ -210,7 +210,7 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
         let reader = request.index_key.recipient();
         request.journal.map(|folder| Journal::new(folder, &epoch.recipient, reader))
     };
-    let shared = Arc::new(shared(request, earlier.as_ref(), journal(), started).await?);
+    let shared = Arc::new(shared(request, (appending, earlier.as_ref()), journal(), started).await?);
     if let Some(earlier) = &mut earlier {
         earlier.give_up(&shared.missing);
     }
@@ -256,6 +256,9 @@ pub async fn run_after(request: &Request<'_>, appending: &Appending<'_>, tip: &T
         accepted: Some(accepted),
         // A run goes through the whole listing: the pass is its own, and gets its number with the snapshot.
         full: FullPass { sequence: 0, time: started },
+        holds: earlier
+            .as_ref()
+            .and_then(|earlier| earlier.held(is_whole && written.still == earlier.manifest.manifest().counts.stored())),
         readings: tally.readings(),
         sweeps: arcs,
         seals: contents.seals,
@@ -331,7 +334,7 @@ fn lost(earlier: Option<&Earlier>, missing: &BTreeSet<Digest>, is_damaged: bool)
 /// What decides which values count as sealed. Where small packs cannot be looked for, none is given up.
 async fn shared(
     request: &Request<'_>,
-    earlier: Option<&Earlier>,
+    (appending, earlier): (&Appending<'_>, Option<&Earlier>),
     journal: Option<Journal>,
     now: Timestamp,
 ) -> Result<Shared, RepoError> {
@@ -344,7 +347,12 @@ async fn shared(
     if let Some(drill) = request.drill {
         shared.for_drills = earlier.drill_packs(&drill.recipient);
     }
-    match small_packs::to_be_given_up(request.repository, earlier, request.index_key, now).await {
+    let given_up = async {
+        let mut packs = small_packs::to_be_given_up(request.repository, earlier, request.index_key, now).await?;
+        packs.extend(small_packs::of_events(request.repository, earlier, appending).await?);
+        Ok::<_, RepoError>(packs)
+    };
+    match given_up.await {
         Ok(packs) => shared.given_up = packs,
         Err(error) => tracing::warn!(%error, "the earlier index cannot be read; small packs stay as they are"),
     }

@@ -1,4 +1,5 @@
-//! Small packs become few: of those with a value or two of a quiet day, some are read from the source again and sealed together.
+//! Small packs become few: of those with a value or two of a quiet day, some are read from the source again and sealed together, and
+//! those of the events of a day all of them.
 //! Pure but for one walk through the earlier index.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use super::known::Earlier;
 use crate::{
     crypto::{IndexKey, Opener},
     model::{Digest, Record, ValueState},
-    repo::{OpenSet, RepoError, Repository},
+    repo::{Appending, FileRef, OpenSet, PackLists, RepoError, Repository, VerifiedManifest},
 };
 
 /// A pack that is smaller is small, in bytes.
@@ -24,6 +25,9 @@ const BY_AGE: usize = 48;
 const MOST_VALUES: u64 = 2_048;
 /// Packs that one run gives up by turns, so that those whose values cannot be read again do not stand before all others.
 const BY_TURN: usize = 16;
+
+/// Bytes of the packs of events that one pass seals together.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// Small packs, with the earliest reading of what they hold and the number of its values; no reading where something of it cannot be
 /// read again.
@@ -49,6 +53,38 @@ pub(super) async fn to_be_given_up(
         note(&mut found, &record, &earlier.packs);
     }
     Ok(choose(&found, &earlier.packs, now))
+}
+
+/// The small packs that captures stored since the last complete pass, the smallest first: the pass that follows seals their values
+/// together, so that a day of events leaves one pack, as a day without them does.
+///
+/// # Errors
+/// What keeps a list of the pass before from being read.
+pub(super) async fn of_events(
+    repository: &Repository,
+    earlier: &Earlier,
+    appending: &Appending<'_>,
+) -> Result<BTreeSet<Digest>, RepoError> {
+    let newest = earlier.manifest.manifest();
+    let is_base = |found: &VerifiedManifest| found.manifest().is_pass() && found.manifest().time == newest.full.time;
+    let base = if newest.is_pass() { None } else { appending.newest_where(&newest.source, is_base) };
+    let Some(base) = base else { return Ok(BTreeSet::new()) };
+    let before = repository.packs_of(base.manifest(), &PackLists::default()).await?;
+    Ok(added(&earlier.packs, &before))
+}
+
+fn added(packs: &OpenSet, before: &OpenSet) -> BTreeSet<Digest> {
+    let is_new = |file: &&FileRef| file.size < SMALL && before.find(&file.sha256).is_none();
+    let mut new: Vec<(u64, Digest)> = packs.packs().filter(is_new).map(|file| (file.size, file.sha256)).collect();
+    new.sort_unstable();
+    new.dedup();
+    let mut sum = 0;
+    let affordable = new.into_iter().take_while(|(size, _)| {
+        sum += size;
+        sum <= MOST_BYTES
+    });
+    let given_up: BTreeSet<Digest> = affordable.map(|(_, pack)| pack).collect();
+    if given_up.len() > 1 { given_up } else { BTreeSet::new() }
 }
 
 fn note(found: &mut Candidates, record: &Record, packs: &OpenSet) {

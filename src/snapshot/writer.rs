@@ -34,6 +34,8 @@ pub(super) struct Writer<'a> {
     changed: u64,
     lanes: Lanes,
     values_read: u64,
+    /// Versions of which the earlier snapshot holds a value, and this one too.
+    still: u64,
 }
 
 /// A record of the new index, or one that is gone, and what became of it.
@@ -69,6 +71,8 @@ pub(super) struct Written {
     pub(super) drill_packs: BTreeSet<Digest>,
     pub(super) indexes: Vec<Layer>,
     pub(super) values_read: u64,
+    /// Versions of which the earlier snapshot holds a value, and this one too.
+    pub(super) still: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -76,7 +80,7 @@ impl<'a> Writer<'a> {
     pub(super) fn new(repository: &'a Repository, scratch: Option<&Path>, shelf: Shelf) -> Self {
         let order = |a: &Entry, b: &Entry| by_name(&a.record).cmp(&by_name(&b.record));
         let entries = Spool::new(scratch, order);
-        Self { repository, read: shelf.read, entries, changed: 0, lanes: Lanes::new(shelf), values_read: 0 }
+        Self { repository, read: shelf.read, entries, changed: 0, lanes: Lanes::new(shelf), values_read: 0, still: 0 }
     }
 
     /// Takes one secret as read; its new values are on their way into a pack, and wiped when they are in it. What `known` says
@@ -96,6 +100,7 @@ impl<'a> Writer<'a> {
         let secret = &fetched.secret.id;
         let (mut versions, mut new, mut shapes) = (Vec::with_capacity(fetched.versions.len()), Vec::new(), Vec::new());
         for version in fetched.versions {
+            self.still += u64::from(known.sealed(secret, &version.id).is_some());
             let value = match (known.value(secret, &version.id), version.value) {
                 (Some(known), _) => known.clone(),
                 (None, FetchedValue::Value(value)) => {
@@ -118,7 +123,7 @@ impl<'a> Writer<'a> {
         match known.record() {
             Some(before) if !known.is_altered() && before.read <= self.read && same_content(before, &record) => {
                 if before.listing == record.listing {
-                    return self.push_kept(before.clone());
+                    return self.push_entry(Change::Same, before.clone());
                 }
                 // The content was first read when it was captured by an event; now the listing shows it too.
                 record.read = before.read;
@@ -130,6 +135,7 @@ impl<'a> Writer<'a> {
 
     /// Takes over a record as it is.
     pub(super) fn push_kept(&mut self, record: Record) -> Result<(), RepoError> {
+        self.still += stored(&record);
         self.push_entry(Change::Same, record)
     }
 
@@ -159,6 +165,7 @@ impl<'a> Writer<'a> {
             operation: error.operation.to_owned(),
             reason: error.code.clone(),
         }];
+        self.still += stored(&record);
         let change = if before.is_some_and(|before| before == record) { Change::Same } else { Change::Changed };
         self.push_entry(change, record)
     }
@@ -215,7 +222,7 @@ impl<'a> Writer<'a> {
                 indexes.push(self.repository.put_layer(recipients, merge_layers(all, true)).await?);
             }
         }
-        Ok(Written { packs, drill_packs: for_drills, indexes, values_read: self.values_read })
+        Ok(Written { packs, drill_packs: for_drills, indexes, values_read: self.values_read, still: self.still })
     }
 }
 
@@ -238,6 +245,11 @@ impl<'e> Before<'e> {
 
 fn by_name(record: &Record) -> (&str, &str) {
     (&record.secret.name, &record.secret.id)
+}
+
+/// Versions of which a record holds a value.
+pub(super) fn stored(record: &Record) -> u64 {
+    record.versions.iter().filter(|version| matches!(version.value, ValueState::Stored { .. })).count() as u64
 }
 
 /// What is recorded of a version whose value did not come.

@@ -8,15 +8,24 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
+    clock::FixedClock,
     crypto::Opener,
     model::{Record, Secret},
-    provider::memory::HeldVersion,
+    progress::Silent,
+    provider::{
+        Hint,
+        memory::{HeldVersion, Memory},
+    },
     repo::{self, CheckDepth, Extent, Manifest, Repository, Retention, VerifiedManifest},
-    snapshot::SnapshotError,
+    snapshot::{self, SnapshotError},
     storage::faults::Faults,
 };
 
-use crate::layers::{Host, day, name};
+use crate::{
+    cli::estate,
+    command::Desk,
+    layers::{Host, day, name},
+};
 
 fn at(number: i64, minutes: i64) -> Timestamp {
     day(number) + SignedDuration::from_mins(minutes)
@@ -169,24 +178,20 @@ async fn bundle(host: &Host, made: &VerifiedManifest) {
 /// Requests of a reader that remembers nothing, and how long it takes.
 type Cost = (u64, Duration);
 
-/// After so many days with a pass each and so many events after it, and retention at the end of each day: what the judgement of the
-/// history (`list`), one whole reading (`restore`) and a check of everything cost, and how many snapshots and files there are.
-async fn cost(days: i64, secrets: u64, events: u64) -> ([Cost; 3], [u64; 2]) {
-    let host = host(secrets);
-    let rules = Retention { keep_last: 7, keep_daily: 14, ..Retention::default() };
-    for number in 0..days {
-        host.put(&name(number.unsigned_abs()), number, "of the day");
-        bundle(&host, &host.run(number).await.manifest).await;
-        for event in 0..events {
-            let told = name((number.unsigned_abs() * 131 + event * 17) % secrets);
-            let version = 10_000 + number * 1_000 + event.cast_signed();
-            host.put(&told, version, &format!("value {version}"));
-            let minutes = 30 + (1_380 * event / events.max(1)).cast_signed();
-            let captured = host.event(at(number, minutes), &[told]).await.unwrap().manifest;
-            bundle(&host, &captured.expect("it changed")).await;
-        }
-        host.forget(&rules, at(number, 1_430)).await;
-    }
+/// What a repository costs whoever reads it.
+#[derive(Debug)]
+struct Costs {
+    snapshots: u64,
+    files: u64,
+    /// The judgement of the history.
+    list: Cost,
+    /// One reading of every record of the newest snapshot.
+    restore: Cost,
+    /// A check of everything, every value included.
+    check: Cost,
+}
+
+async fn costs(host: &Host, secrets: u64) -> Costs {
     let (sample, trust) = (&host.sample, host.sample.trust_now().await);
     let open = async || {
         let faults = Arc::new(Faults::none());
@@ -205,35 +210,191 @@ async fn cost(days: i64, secrets: u64, events: u64) -> ([Cost; 3], [u64; 2]) {
     let (repository, faults, begun) = open().await;
     let report = repository.check(&trust, CheckDepth::Values(&sample.recovery)).await.unwrap();
     assert_eq!(report.faults, []);
-    let stored = sample.repository.storage().list("").await.unwrap().len() as u64;
-    ([list, restore, spent(&faults, begun)], [judgement.chain().count(), stored])
+    let files = sample.repository.storage().list("").await.unwrap().len() as u64;
+    Costs { snapshots: judgement.chain().count(), files, list, restore, check: spent(&faults, begun) }
+}
+
+/// After so many days with a pass each, retention after it, and so many rotations that day, each told of by an event or none of
+/// them: what it costs at the end of the last day, and after the pass and the retention that follow.
+async fn month(days: i64, secrets: u64, rotations: u64, told: bool) -> [Costs; 2] {
+    let host = host(secrets);
+    let rules = Retention { keep_last: 7, keep_daily: 14, ..Retention::default() };
+    let begin = async |number: i64| {
+        bundle(&host, &host.run(number).await.manifest).await;
+        host.forget(&rules, 7, at(number, 90)).await;
+    };
+    for number in 0..days {
+        begin(number).await;
+        for rotation in 0..rotations {
+            let name = name((number.unsigned_abs() * 131 + rotation * 17) % secrets);
+            let version = 10_000 + number * 1_000 + rotation.cast_signed();
+            host.rotate(&name, version, &format!("value {version}"));
+            if told {
+                let minutes = 100 + (1_300 * rotation / rotations).cast_signed();
+                let captured = host.event(at(number, minutes), &[name]).await.unwrap().manifest;
+                bundle(&host, &captured.expect("it changed")).await;
+            }
+        }
+    }
+    let evening = costs(&host, secrets).await;
+    begin(days).await;
+    [evening, costs(&host, secrets).await]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_events_cost_readers_does_not_grow_with_the_days() {
+async fn what_events_cost_readers_is_a_days_events_and_nothing_after_the_next_pass() {
     const DAYS: i64 = 18;
     const EVENTS: u64 = 20;
-    let ((without, [passes, few]), (with, [snapshots, many])) =
-        (Box::pin(cost(DAYS, 400, 0)).await, Box::pin(cost(DAYS, 400, EVENTS)).await);
+    let without = Box::pin(month(DAYS, 400, EVENTS, false)).await;
+    let with = Box::pin(month(DAYS, 400, EVENTS, true)).await;
     println!(
-        "{DAYS} days: {passes} snapshots in {few} files without events, {snapshots} in {many} with {EVENTS} a day"
+        "{DAYS} days, at the end of the last and after the next pass\n{without:#?}\n{EVENTS} events a day\n{with:#?}"
     );
-    println!("{without:?}\n{with:?}");
-    // What was forgotten is removed by the run after.
-    assert_eq!(snapshots, passes + 2 * EVENTS, "those of the last two days are left, of 360");
-    let [list, restore, check] = [0, 1, 2].map(|at| (without[at].0, with[at].0));
-    assert!(list.1 <= list.0 + 2 * EVENTS, "bundles hold most of {snapshots} manifests: {list:?}");
-    assert!(restore.1 <= 2 * restore.0, "{restore:?}");
-    assert!(check.1 * few <= check.0 * many * 5 / 4, "a check reads what is stored, and no file more often: {check:?}");
-    // Passes put the small packs of events together, and what nobody needs is removed.
-    assert!(many < 800, "{many} files are left of 360 events");
+    let [evening, after] = [0, 1].map(|at| (&without[at], &with[at]));
+    assert_eq!(evening.1.snapshots, evening.0.snapshots + EVENTS, "those of the day");
+    assert_eq!(after.1.snapshots, after.0.snapshots, "the pass holds every value of them");
+    for (without, with) in [evening, after] {
+        assert!(with.restore.0 <= 2 * without.restore.0, "{without:?} {with:?}");
+        let factor = |of: fn(&Costs) -> u64| of(with) * 100 / of(without);
+        assert!(factor(|it| it.check.0) <= factor(|it| it.files) * 5 / 4, "no file is read more often");
+    }
+    let (without, with) = after;
+    assert!(with.files <= 2 * without.files, "{without:?} {with:?}");
+    // Each day has one more record of forgetting, with its signature.
+    assert!(with.list.0 <= without.list.0 + 2 * DAYS.unsigned_abs() + 6, "{without:?} {with:?}");
+    assert!(with.check.0 <= 2 * without.check.0, "{without:?} {with:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures 10,000 events over a month"]
 async fn ten_thousand_events_over_a_month() {
-    for events in [0, 334] {
-        let (costs, snapshots) = Box::pin(cost(30, 1_000, events)).await;
-        println!("{events} a day: snapshots and files {snapshots:?}, list, restore, check: {costs:?}");
+    for told in [false, true] {
+        println!("{told}: {:#?}", Box::pin(month(30, 1_000, 334, told)).await);
     }
+}
+
+/// What a later snapshot holds too goes at once. The others wait for the time of undoing, and so does what was covered just now.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_snapshot_holds_too_goes_at_once_and_the_rest_waits() {
+    let rules = Retention { keep_last: 3, ..Retention::default() };
+    for (minute, left) in [(20, &[4, 7][..]), (90, &[4])] {
+        let host = host(6);
+        host.run(0).await;
+        let mut made = Vec::new();
+        for (number, minute) in (1..).zip([10, 20, 30, 40, 50, 60]) {
+            let told = name(number % 3);
+            if minute == 40 {
+                // The last version of before is gone at the source: what number 4 holds of it, nothing after it holds.
+                host.put(&told, 400, "another");
+            } else {
+                host.rotate(&told, 100 + minute, &format!("value {minute}"));
+            }
+            made.push(host.event(at(0, minute), &[told]).await.unwrap().manifest.unwrap());
+        }
+        assert!(host.run(1).await.manifest.manifest().holds.is_some());
+        let stored = async || {
+            let list = host.sample.repository.storage().list("snapshots").await.unwrap();
+            let is_there = |found: &&VerifiedManifest| list.iter().any(|entry| entry.name == found.file());
+            made.iter().filter(is_there).map(|found| found.manifest().sequence).collect::<Vec<_>>()
+        };
+        host.forget(&rules, 7, at(1, minute)).await;
+        assert_eq!(stored().await, left, "number 5 lacks a value of 4; number 7 was covered by the pass a while ago");
+        let report = host.check(CheckDepth::Values(&host.sample.recovery)).await;
+        assert_eq!((report.faults, report.orphans), (vec![], 0));
+        // When a snapshot is there that is younger than the window, they go too.
+        host.run(9).await;
+        host.forget(&rules, 7, at(9, 90)).await;
+        assert_eq!(stored().await, [0_u64; 0]);
+        assert_eq!(host.check(CheckDepth::Values(&host.sample.recovery)).await.faults, []);
+    }
+}
+
+/// A secret that is rotated and then deleted for good between two passes: the pass does not hold it, so the last capture waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_waits_that_alone_holds_a_secret_that_is_gone() {
+    let host = host(4);
+    let rules = Retention { keep_last: 3, ..Retention::default() };
+    host.run(0).await;
+    host.rotate(&name(1), 7, "the last one");
+    let last = host.event(at(0, 10), &[name(1)]).await.unwrap().manifest.unwrap();
+    host.source.remove(&name(1));
+    assert_eq!(host.run(1).await.manifest.manifest().holds, None);
+    host.forget(&rules, 7, at(1, 90)).await;
+    let found = records(&host, &last).await;
+    assert!(found.iter().any(|record| record.secret.name == name(1) && record.versions.len() == 2), "{found:?}");
+}
+
+/// By hand, on a repository whose snapshots are three hours old.
+#[tokio::test(flavor = "multi_thread")]
+async fn forget_removes_what_a_pass_holds_at_once_and_undoes_the_rest() {
+    let sandbox = estate().await;
+    let desk = Desk::new(&sandbox.endpoint(), "111111111111");
+    desk.init();
+    let here = lifeboat::app::Host::load(&desk.path("lifeboat.toml")).unwrap();
+    let (repository, trust) = here.repository().await.unwrap();
+    let (signer, index_key) = (here.signer().unwrap(), here.index_key().unwrap());
+    let source = Arc::new(Memory::new("111111111111", "eu-central-1"));
+    let secret = || Secret { name: "app/db".into(), ..Secret::default() };
+    source.insert(secret(), vec![HeldVersion::text("v1", &["AWSCURRENT"], "first")]);
+    let begun = lifeboat::clock::to_seconds(Timestamp::now()) - SignedDuration::from_hours(5);
+    for hour in 0..4 {
+        let clock = FixedClock(begun + SignedDuration::from_hours(hour));
+        let request = snapshot::Request {
+            repository: &repository,
+            source: Arc::<Memory>::clone(&source) as Arc<dyn lifeboat::provider::Source>,
+            account: None,
+            trust: &trust,
+            witness: None,
+            signer: &signer,
+            index_key: &index_key,
+            rules: snapshot::Rules::default(),
+            journal: None,
+            scratch: None,
+            drill: None,
+            config: None,
+            clock: &clock,
+            progress: &Silent,
+        };
+        let made = if hour % 3 == 0 {
+            snapshot::run(&request).await.unwrap().manifest
+        } else {
+            source.edit_versions("app/db", |versions| {
+                versions[0].labels.clear();
+                versions.insert(0, HeldVersion::text(&format!("v{}", hour + 1), &["AWSCURRENT"], "next"));
+            });
+            let judgement = repository.judge(&trust, &[]).await.unwrap();
+            let appending = judgement.for_appending().unwrap();
+            let hint = Hint { name: "app/db".into(), id: None };
+            snapshot::capture(&request, (&appending, &appending.tip()), &[hint]).await.unwrap().manifest.unwrap()
+        };
+        here.remember(&made).unwrap();
+    }
+    let numbers = |listed: &serde_json::Value| -> Vec<(u64, bool)> {
+        let of = |it: &serde_json::Value| (it["sequence"].as_u64().unwrap(), it["forgotten"].is_string());
+        listed["snapshots"].as_array().unwrap().iter().map(of).collect()
+    };
+    let plan = desk.run("forget --keep-last 1 --plan").expect(0);
+    assert_eq!(
+        (plan.out.matches("FORGET").count(), plan.out.matches("FORGET at once").count()),
+        (3, 2),
+        "{}",
+        plan.out
+    );
+    desk.run("copy").expect(0);
+    let done = desk.run("forget --keep-last 1 --yes").expect(0);
+    assert!(
+        done.out.contains("2 snapshots by events forgotten at once: later ones hold all their values"),
+        "{}",
+        done.out
+    );
+    assert!(done.out.contains("2 snapshots and"), "{}", done.out);
+    assert!(done.out.contains("1 snapshot forgotten; removed after"), "{}", done.out);
+    assert_eq!(numbers(&desk.run("list --json").expect(0).json()), [(1, true), (4, false)]);
+    desk.run("check").expect(0);
+    // What can be undone is the record with a window, though both are of one second.
+    let undone = desk.run("forget --undo").expect(0);
+    assert!(undone.out.contains("1 snapshot of record"), "{}", undone.out);
+    assert_eq!(numbers(&desk.run("list --json").expect(0).json()), [(1, false), (4, false)]);
+    desk.run("forget --undo").expect(4).says("number 2 is already removed");
+    sandbox.shutdown().await;
 }

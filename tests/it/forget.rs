@@ -388,6 +388,7 @@ fn a_copy_that_does_not_know_of_an_undo_yet_loses_nothing() {
             signer: sample.signer.public(),
             seen: &std::collections::BTreeMap::new(),
             keep: &none(),
+            but: None,
         };
         let swept = there.sweep_copy(&judgement, &orders, repository).await.unwrap();
         assert_eq!((swept.snapshots, swept.files), (0, 0));

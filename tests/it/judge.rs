@@ -280,7 +280,7 @@ async fn swept_at(
 ) -> Result<SweepReport, ForgetError> {
     let judgement = sample.repository.judge(trust, &[]).await.unwrap();
     let window = SignedDuration::from_hours(24);
-    let order = Sweep { now, rules, window, signer: sample.signer.public(), seen, keep: &BTreeSet::new() };
+    let order = Sweep { now, rules, window, signer: sample.signer.public(), seen, keep: &BTreeSet::new(), but: None };
     sample.repository.sweep(&judgement, &order).await
 }
 
@@ -404,6 +404,7 @@ fn a_late_snapshot_keeps_its_place_and_is_nobodys_newest() {
             signer: sample.signer.public(),
             seen: &seen,
             keep: &keep,
+            but: None,
         };
         assert_eq!(sample.repository.sweep(&marking, &order).await.unwrap().snapshots, 0);
         sample.repository.undo_forget(&trust, "latest", time(5), &sample.signer).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lifeboat::{
     clock::FixedClock,
     crypto::{IndexKey, Opener, RecoveryKey},
@@ -22,7 +22,7 @@ use lifeboat::{
 
 use crate::{
     incremental::noise,
-    repo_sample::{Sample, altered, block_on, forget, later, sweep},
+    repo_sample::{Sample, altered, block_on, later, sweep},
 };
 
 /// A host in memory that runs on any day.
@@ -66,6 +66,16 @@ impl Host {
         self.source.insert(Secret { name: name.into(), ..Secret::default() }, vec![version]);
     }
 
+    /// Gives a secret another current version; those before it stay.
+    pub fn rotate(&self, name: &str, number: i64, value: &str) {
+        self.source.edit_versions(name, |versions| {
+            for (before, label) in versions.iter_mut().rev().zip([Some("AWSPREVIOUS"), None]) {
+                before.labels = label.into_iter().map(Into::into).collect();
+            }
+            versions.push(HeldVersion::text(&format!("v{number}"), &["AWSCURRENT"], value));
+        });
+    }
+
     /// The history, read where it is not known.
     async fn known(&self) -> tokio::sync::MutexGuard<'_, Option<(Judgement, Tip, Trust)>> {
         let mut known = self.known.lock().await;
@@ -103,16 +113,19 @@ impl Host {
         Ok(report)
     }
 
-    /// Forgets what the rules let go, and removes it.
-    pub async fn forget(&self, rules: &Retention, now: Timestamp) {
+    /// Forgets what the rules let go, and removes what may be removed by now.
+    pub async fn forget(&self, rules: &Retention, undo_days: i64, now: Timestamp) {
         *self.known.lock().await = None;
         let (repository, trust) = (&self.sample.repository, self.sample.trust_now().await);
         let judgement = repository.judge(&trust, &[]).await.unwrap();
-        let plan = repo::plan(&judgement.chain().manifests.iter().collect::<Vec<_>>(), rules, now);
-        let names: BTreeSet<String> = plan.forgets().map(|fate| fate.name.clone()).collect();
-        if !names.is_empty() {
-            forget(repository, &trust, &names, (now, now), &self.sample.signer).await.unwrap();
-            sweep(repository, &trust, &self.sample.signer, later(), &BTreeSet::new()).await.unwrap();
+        let chain = judgement.chain();
+        let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
+        let plan = repo::plan(&here, rules, now);
+        let times = (now, SignedDuration::from_hours(24 * undo_days));
+        let signer = &self.sample.signer;
+        let made = repository.forget_by(&judgement, &trust, &plan, times, rules, signer).await.unwrap();
+        if !chain.records.is_empty() || made.iter().next().is_some() {
+            sweep(repository, &trust, signer, later(), &BTreeSet::new()).await.unwrap();
         }
         let judgement = repository.judge(&trust, &[]).await.unwrap();
         let tip = judgement.for_appending().unwrap().tip();

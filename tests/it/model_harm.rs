@@ -159,6 +159,7 @@ impl World {
             signer: self.hosts[host].signer.public(),
             seen: &NEVER_SEEN,
             keep: &NOTHING,
+            but: None,
         }
     }
 

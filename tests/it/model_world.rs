@@ -600,6 +600,7 @@ impl World {
             signer,
             seen: &seen,
             keep: &unfinished,
+            but: None,
         };
         self.may_go = may;
         let through = match cut {

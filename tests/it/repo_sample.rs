@@ -190,6 +190,7 @@ impl Sample {
             counts,
             accepted: Some(LossGuard::default().judge(None, &counts, None)),
             full: FullPass { sequence, time: time(minute) },
+            holds: None,
             readings: readings(records, time(minute)),
             sweeps: vec![],
             seals: vec![],
@@ -296,6 +297,7 @@ pub async fn sweep(
         signer: signer.public(),
         seen: &BTreeMap::new(),
         keep,
+        but: None,
     };
     repository.sweep(&judgement, &sweep).await
 }

@@ -166,6 +166,7 @@ async fn snapshot(
         counts,
         accepted: None,
         full: FullPass { sequence: 1, time: Timestamp::UNIX_EPOCH },
+        holds: None,
         readings: readings.finish(),
         sweeps: Vec::new(),
         seals: Vec::new(),

@@ -303,7 +303,7 @@ COUNTS = ("listed captured excluded unreadable vanished labelled versions "
 MANIFEST = {**OF, "snapshot": ID, "sequence": int, "previous": (DIGEST, None), "time": is_time, "finished": is_time,
             "epoch": int, "signer": KEY, "source": {"provider": str, "account": str, "region": str}, "packs": PACKS,
             "indexes": LAYERS, "counts": dict.fromkeys(COUNTS, int), "accepted?": {"listed": int, "labelled": int, "lost?": bool},
-            "full": {"sequence": int, "time": is_time},
+            "full": {"sequence": int, "time": is_time}, "holds?": DIGEST,
             "readings": {"now": int, "kept": int, "oldest": (is_time, None), "ages": [{"days": int, "records": int}]},
             "sweeps": [{"from": HEX16, "to": HEX16, "time": is_time}],
             "seals": [{"purpose": str, "recipient": str, "full": bool, "packs": PACKS, "indexes?": LAYERS}],

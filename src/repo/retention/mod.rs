@@ -1,7 +1,8 @@
 //! Which snapshots to keep: a pure plan made from the verified chain alone.
 //!
 //! The rules count complete passes. A snapshot that an event made between two of them is kept until the next pass, which has
-//! everything that it has.
+//! everything that the source still has. Of those that go then, the ones whose values a later snapshot holds too go without a window
+//! in which they could be taken back: what they alone have is how labels and settings were in between.
 //!
 //! A snapshot whose source lost more than it may takes nobody's place either: it stays while it is the newest, or within a period.
 //!
@@ -14,8 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::VerifiedManifest;
-use crate::model::Place;
+use super::{Manifest, VerifiedManifest};
+use crate::{
+    crypto::PublicKey,
+    model::{Digest, Place},
+};
+
+/// A restore that began while a capture was the newest snapshot has read its index by then.
+const SETTLED: SignedDuration = SignedDuration::from_hours(1);
 
 /// How many to keep. A rule of 0 keeps nothing by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +53,18 @@ pub struct Fate {
     pub pass: bool,
     /// Why it is kept; empty: it goes.
     pub reasons: Vec<String>,
+    /// Which later snapshot holds every value that it holds; only of one that an event made.
+    #[serde(skip)]
+    pub held: Option<Held>,
+}
+
+/// Every value of a snapshot is in a later one too.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// When the later one was finished.
+    pub since: Timestamp,
+    /// Who signed it.
+    pub by: PublicKey,
 }
 
 /// Every snapshot and what happens to it, in chain order.
@@ -75,6 +94,16 @@ impl RetentionPlan {
         self.snapshots.iter().filter(|fate| !fate.is_kept())
     }
 
+    /// The names of those that go with a window, and of those that go at once: a later snapshot by this signer holds all of them for
+    /// longer than [`SETTLED`]. Another's word may be that of a thief, and is good for no more than an order of his.
+    pub fn orders(&self, now: Timestamp, own: &PublicKey) -> (BTreeSet<String>, BTreeSet<String>) {
+        let is_settled = |held: &Held| held.by == *own && now.duration_since(held.since) > SETTLED;
+        let (at_once, later): (Vec<_>, Vec<_>) =
+            self.forgets().partition(|fate| fate.held.as_ref().is_some_and(is_settled));
+        let names = |fates: Vec<&Fate>| fates.into_iter().map(|fate| fate.name.clone()).collect();
+        (names(later), names(at_once))
+    }
+
     /// The same by source, each in chain order.
     pub fn by_source(&self) -> BTreeMap<&Place, Vec<&Fate>> {
         let mut by_source: BTreeMap<&Place, Vec<&Fate>> = BTreeMap::new();
@@ -97,6 +126,7 @@ pub fn plan(chain: &[&VerifiedManifest], retention: &Retention, now: Timestamp) 
             kept.entry(sequence).or_default().push(reason);
         }
     }
+    let mut held: BTreeMap<u64, Held> = by_source.values().flat_map(|history| held(history)).collect();
     let fate = |found: &&VerifiedManifest| {
         let manifest = found.manifest();
         Fate {
@@ -107,9 +137,23 @@ pub fn plan(chain: &[&VerifiedManifest], retention: &Retention, now: Timestamp) 
             complete: manifest.is_complete(),
             pass: manifest.is_pass(),
             reasons: kept.remove(&manifest.sequence).unwrap_or_default(),
+            held: held.remove(&manifest.sequence),
         }
     };
     RetentionPlan { snapshots: chain.iter().map(fate).collect() }
+}
+
+/// The numbers of captures by events whose values a later snapshot holds too: that one says so, and no more of it could not be read.
+fn held(history: &[&VerifiedManifest]) -> Vec<(u64, Held)> {
+    let later = history.iter().filter_map(|found| Some((found.manifest().holds?, found.manifest())));
+    let later: BTreeMap<Digest, &Manifest> = later.collect();
+    let by_later = |found: &&VerifiedManifest| {
+        let (this, later) = (found.manifest(), later.get(&found.digest())?);
+        let is_whole = later.counts.unreadable <= this.counts.unreadable;
+        let held = Held { since: later.finished, by: later.signer.clone() };
+        (is_whole && !this.is_pass() && this.sequence < later.sequence).then_some((this.sequence, held))
+    };
+    history.iter().filter_map(by_later).collect()
 }
 
 /// Why snapshots of one source are kept.

@@ -30,6 +30,7 @@ pub(in crate::repo) fn snapshot(sequence: u64, time: Timestamp, complete: bool) 
         counts: Counts { unreadable: u64::from(!complete), ..Counts::default() },
         accepted: None,
         full: crate::repo::FullPass { sequence: 1, time },
+        holds: None,
         readings: crate::repo::Readings::default(),
         sweeps: vec![],
         seals: vec![],
@@ -137,6 +138,43 @@ fn snapshots_of_one_second_contradict_nothing() {
     let chain = [1, 2, 3].map(|number| snapshot(number, at(0), true));
     let retention = Retention { keep_last: 1, ..Retention::default() };
     assert_eq!(kept(&chain, &retention, at(0)), [3]);
+}
+
+#[test]
+fn a_capture_goes_at_once_only_if_a_later_snapshot_holds_all_of_it() {
+    let own = Signer::generate().public();
+    let made = |sequence: u64, hours: i64, is_pass: bool, holds: Option<u64>, change: &dyn Fn(&mut Manifest)| {
+        let mut manifest = snapshot(sequence, at(hours), true).manifest().clone();
+        manifest.signer = own.clone();
+        manifest.holds = holds.map(|sequence| Digest::of(&sequence.to_be_bytes()));
+        if !is_pass {
+            manifest.full = crate::repo::FullPass { sequence: 1, time: at(0) };
+        }
+        change(&mut manifest);
+        VerifiedManifest::new(manifest, Digest::of(&sequence.to_be_bytes()), format!("s{sequence}"))
+    };
+    let orders = |change: &dyn Fn(&mut Manifest), now: Timestamp| {
+        let chain = [
+            made(1, 0, true, None, &|_| {}),
+            made(2, 1, false, None, &|_| {}),
+            made(3, 2, false, Some(2), change),
+            made(4, 3, true, Some(3), &|_| {}),
+        ];
+        let retention = Retention { keep_last: 1, ..Retention::default() };
+        let (later, at_once) = plan(&chain.iter().collect::<Vec<_>>(), &retention, now).orders(now, &own);
+        [later, at_once].map(|names| names.into_iter().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(orders(&|_| {}, at(25)), ["s1", "s2 s3"]);
+    assert_eq!(orders(&|_| {}, at(4)), ["s1 s3", "s2"], "covered for an hour only: a restore may have begun with it");
+    assert_eq!(orders(&|_| {}, at(3)), ["s1 s2 s3", ""]);
+    let first_waits = ["s1 s2", "s3"];
+    assert_eq!(orders(&|next| next.holds = None, at(25)), first_waits, "a value is gone");
+    assert_eq!(orders(&|next| next.holds = Some(Digest::of(b"another")), at(25)), first_waits, "it rests on another");
+    assert_eq!(orders(&|next| next.counts.unreadable = 1, at(25)), first_waits, "less could be read");
+    let thief = Signer::generate().public();
+    assert_eq!(orders(&|next| next.signer = thief.clone(), at(25)), first_waits, "another signer says so");
+    assert_eq!(orders(&|next| next.source.region = "eu-west-1".into(), at(25)), ["s1 s2", ""], "another source's");
+    assert_eq!(orders(&|next| next.full.time = next.time, at(25)), ["s1 s3", "s2"], "a pass has its window");
 }
 
 #[test]
