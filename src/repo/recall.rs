@@ -95,6 +95,10 @@ impl Repository {
     /// What is listed after the settled folders; `None` when one of these is not as it was.
     async fn look_after(&self, settled: &Settled) -> Result<Option<Look>, RepoError> {
         let full = settled.folders.len() as u64;
+        if full == 0 {
+            // What records of forgetting left may be in many folders, a file or two in each.
+            return Ok(Some(Look::of(self.storage.list(layout::SNAPSHOTS).await?)));
+        }
         let (folders, mut entries) = self.storage.folders(layout::SNAPSHOTS).await?;
         let folders: BTreeSet<String> = folders.into_iter().collect();
         let known: BTreeSet<String> = (0..full).map(layout::folder).collect();

@@ -185,6 +185,8 @@ struct Costs {
     files: u64,
     /// The judgement of the history.
     list: Cost,
+    /// The same of a host that judged it before.
+    again: Cost,
     /// One reading of every record of the newest snapshot.
     restore: Cost,
     /// A check of everything, every value included.
@@ -202,6 +204,15 @@ async fn costs(host: &Host, secrets: u64) -> Costs {
     let (repository, faults, begun) = open().await;
     let judgement = repository.judge(&trust, &[]).await.unwrap();
     let list = spent(&faults, begun);
+    let memory = tempfile::tempdir().unwrap();
+    let warm = async || {
+        let (repository, faults, begun) = open().await;
+        let chain = repository.remembering(memory.path().join("history")).recent_chain(&trust).await.unwrap();
+        assert_eq!(chain.count(), judgement.chain().count());
+        spent(&faults, begun)
+    };
+    warm().await;
+    let again = warm().await;
     let (repository, faults, begun) = open().await;
     let newest = judgement.newest(None).unwrap();
     let records = repository.records(&newest, Opener::Recovery(&sample.recovery)).await.unwrap();
@@ -211,7 +222,7 @@ async fn costs(host: &Host, secrets: u64) -> Costs {
     let report = repository.check(&trust, CheckDepth::Values(&sample.recovery)).await.unwrap();
     assert_eq!(report.faults, []);
     let files = sample.repository.storage().list("").await.unwrap().len() as u64;
-    Costs { snapshots: judgement.chain().count(), files, list, restore, check: spent(&faults, begun) }
+    Costs { snapshots: judgement.chain().count(), files, list, again, restore, check: spent(&faults, begun) }
 }
 
 /// After so many days with a pass each, retention after it, and so many rotations that day, each told of by an event or none of
@@ -259,6 +270,7 @@ async fn what_events_cost_readers_is_a_days_events_and_nothing_after_the_next_pa
         assert!(factor(|it| it.check.0) <= factor(|it| it.files) * 5 / 4, "no file is read more often");
     }
     let (without, with) = after;
+    assert!(with.again.0 <= 2 * without.again.0, "{without:?} {with:?}");
     assert!(with.files <= 2 * without.files, "{without:?} {with:?}");
     // Each day has one more record of forgetting, with its signature.
     assert!(with.list.0 <= without.list.0 + 2 * DAYS.unsigned_abs() + 6, "{without:?} {with:?}");
