@@ -94,7 +94,7 @@ impl OrganizationSection {
             regions: &self.regions,
             accounts: &self.accounts,
             exclude_accounts: &self.exclude_accounts,
-            access: Access { role: None, role_external_id, profile },
+            access: Access { role: None, role_external_id, profile, resource: None },
         }
     }
 }
@@ -217,6 +217,8 @@ struct Table {
     profile: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     queue: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
 }
 
 impl Table {
@@ -252,6 +254,7 @@ impl Table {
             role_external_id: None,
             profile: None,
             queue: None,
+            resource: None,
         }
     }
 
@@ -272,17 +275,25 @@ impl Table {
         if let Some(wrong) = self.queue.as_deref().and_then(|queue| queue_name(queue).err()) {
             return Err(format!("queue must be {wrong}"));
         }
+        let url = self.url.clone().ok_or("missing field `url`")?;
+        if self.resource.is_some() && !url.kind().has_resource() {
+            return Err("resource is for sources whose rights are kept elsewhere (docs/azure.md)".into());
+        }
+        let (role, role_external_id) = (self.role.clone(), self.role_external_id.clone());
         Ok(SourceSection {
             capture: self.capture(),
-            url: self.url.ok_or("missing field `url`")?,
+            url,
             account: self.account,
-            access: Access { role: self.role, role_external_id: self.role_external_id, profile: self.profile },
+            access: Access { role, role_external_id, profile: self.profile, resource: self.resource },
             queue: self.queue,
         })
     }
 
     fn into_organization(self) -> Result<OrganizationSection, String> {
         let capture = self.capture();
+        if self.resource.is_some() {
+            return Err("resource is allowed only in a source with a url".into());
+        }
         if self.queue.is_some() {
             return Err("queue is allowed only in a source with a url".into());
         }
@@ -316,8 +327,8 @@ impl Table {
 impl From<&SourceSection> for Table {
     fn from(section: &SourceSection) -> Self {
         let SourceSection { url, account, capture, access, queue } = section.clone();
-        let Access { role, role_external_id, profile } = access;
-        Self { url: Some(url), account, role, role_external_id, profile, queue, ..Self::of(capture) }
+        let Access { role, role_external_id, profile, resource } = access;
+        Self { url: Some(url), account, role, role_external_id, profile, resource, queue, ..Self::of(capture) }
     }
 }
 

@@ -123,6 +123,11 @@ pub trait Kind: Send + Sync {
         &[]
     }
 
+    /// Whether a source may say its `resource`.
+    fn has_resource(&self) -> bool {
+        false
+    }
+
     /// What of a secret does not show in a listing, and so is as old as its last reading; `None` where all of it shows.
     fn hidden_from_listings(&self) -> Option<&'static str> {
         None
@@ -204,6 +209,8 @@ pub struct Access {
     pub role_external_id: Option<String>,
     /// A profile of the provider's own configuration.
     pub profile: Option<String>,
+    /// The place in the provider's own management: its rights are captured too.
+    pub resource: Option<String>,
 }
 
 /// Gives the version id of a name and a value, where the service has none. It must not tell the value to whoever sees the id.

@@ -29,7 +29,7 @@ use crate::{
     model::{Digest, Part, Place, Record, Secret, SnapshotId},
     provider::{ErrorKind, Hint, Listed},
     repo::{
-        Appending, Counts, FORMAT_VERSION, Lookup, Manifest, ReadingCount, RepoError, Tip, UnreadableCount,
+        Appending, Counts, FORMAT_VERSION, Fault, Lookup, Manifest, ReadingCount, RepoError, Tip, UnreadableCount,
         VerifiedManifest,
     },
 };
@@ -58,6 +58,8 @@ pub struct EventReport {
     pub failed: Vec<(String, String)>,
     /// Parts of secrets that could not be read.
     pub unreadable: Vec<UnreadableItem>,
+    /// What is wrong in the history beside the head, as a snapshot tells it.
+    pub history: Vec<Fault>,
 }
 
 impl EventReport {
@@ -87,7 +89,7 @@ pub async fn capture(
     let earlier = earlier.ok_or_else(|| no_pass("there is none that is sealed to the key of today"))?;
     let started = later(request, earlier.manifest.manifest().time).await.map_err(|why| no_pass(&why))?;
 
-    let mut report = EventReport::default();
+    let mut report = EventReport { history: appending.faults(), ..EventReport::default() };
     let hints = wanted(request, hints, &mut report);
     let mut shared = Shared::default();
     if let Some(drill) = request.drill {

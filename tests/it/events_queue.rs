@@ -1,6 +1,9 @@
 //! A queue as `watch` meets it: one that answers, and those that lie, say half or nothing.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use lifeboat::emulator::{Sandbox, SandboxOptions};
 use serde_json::{Value as Json, json};
@@ -14,8 +17,12 @@ const ACCOUNT: &str = "111111111111";
 
 /// Names the queue in the configuration of a desk.
 pub fn name_queue(desk: &Desk) {
-    let path = desk.path("lifeboat.toml");
-    let config = std::fs::read_to_string(&path).unwrap();
+    name_queue_in(&desk.path("lifeboat.toml"));
+}
+
+/// The same in a configuration anywhere.
+pub fn name_queue_in(path: &Path) {
+    let config = std::fs::read_to_string(path).unwrap();
     let url = "url = \"aws:eu-central-1\"\n";
     assert!(config.contains(url), "{config}");
     std::fs::write(path, config.replacen(url, &format!("{url}queue = \"changes\"\n"), 1)).unwrap();

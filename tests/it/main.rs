@@ -26,6 +26,7 @@ mod azure_face;
 mod azure_identity;
 mod azure_lies;
 mod azure_restore;
+mod azure_rights;
 mod bad_input;
 mod bench;
 mod bucket_stub;

@@ -56,6 +56,7 @@ fn columns() -> Vec<Column> {
             t.run("status --json")
         }),
         column("snapshot", WRITES, |t, _| t.run("snapshot --json")),
+        column("watch", WRITES, |t, facts| t.watch(&facts.changed, "app/database")),
         column("copy", &[Part::History, Part::Epochs, Part::Halt, Part::Beside], |t, _| t.run("copy")),
         writing("restore", VALUES, |t, facts| restore(t, facts, "")),
         writing("plan", PLAN, |t, facts| restore(t, facts, "--plan")),
@@ -258,7 +259,10 @@ impl Scene<'_> {
         {
             broken.push("it is a bug".into());
         }
-        if let Some((_, expected)) = each.but.iter().find(|(name, _)| *name == column.name) {
+        // A capture by an event is a small snapshot.
+        let names = [column.name, if column.name == "watch" { "snapshot" } else { column.name }];
+        let but = names.iter().find_map(|name| each.but.iter().find(|(column, _)| column == name));
+        if let Some((_, expected)) = but {
             if code != *expected {
                 broken.push(format!("expected {expected}"));
             }
@@ -271,10 +275,11 @@ impl Scene<'_> {
             if !(matches!(code, 3 | 4 | 6) || each.old_trust && code == 5) {
                 broken.push("it looks there and does not tell".into());
             }
-            if each.kind == Kind::Uncertain && column.name == "snapshot" && code != 4 {
+            let adds = matches!(column.name, "snapshot" | "watch");
+            if each.kind == Kind::Uncertain && adds && code != 4 {
                 broken.push("a head that is not certain is not added to: expected 4".into());
             }
-            if each.kind == Kind::Bad && column.name == "snapshot" && each.parts == [Part::History] && code != 3 {
+            if each.kind == Kind::Bad && adds && each.parts == [Part::History] && code != 3 {
                 broken.push(
                     "the head is certain: a snapshot is taken, and what is wrong beside it is named: expected 3".into(),
                 );
@@ -322,8 +327,12 @@ impl Scene<'_> {
             "snapshot" if each.base == Base::Main && has != had + usize::from(matches!(code, 0 | 3)) => {
                 broken.push(format!("it ended with {code}, and of {had} manifests there are {has}"));
             }
+            // It waits for the next pass where there is nothing to add to.
+            "watch" if has != had + usize::from(ran.out.contains("\"captures\":1")) || (code == 0 && has == had) => {
+                broken.push(format!("it ended with {code}, and of {had} manifests there are {has}"));
+            }
             "forget" if has != had => broken.push(format!("of {had} manifests {has} are left")),
-            "copy" | "snapshot" | "drill" if matches!(each.by, By::Storage | By::Junk | By::Removed) => {
+            "copy" | "snapshot" | "watch" | "drill" if matches!(each.by, By::Storage | By::Junk | By::Removed) => {
                 let there = |name: &&std::path::PathBuf| tree.path("west").join(name).exists();
                 if let Some(name) = added.iter().find(there) {
                     broken.push(format!("it copied {} onwards", name.display()));

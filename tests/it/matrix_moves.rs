@@ -443,8 +443,11 @@ fn time() -> Vec<Move> {
             dated(w, t, &"1970-01-01T00:00:00Z".parse().unwrap());
         })
         .but(&[("diff", 3), ("status", 3)]),
-        a("a signer dates the next snapshot next year", Lawful, &[], |w, t| dated(w, t, &next_year()))
-            .but(&[("diff", 3), ("status", 3)]),
+        a("a signer dates the next snapshot next year", Lawful, &[], |w, t| dated(w, t, &next_year())).but(&[
+            ("diff", 3),
+            ("status", 3),
+            ("watch", 3),
+        ]),
         a("a signer's forget record says that its window is long over", Lawful, &[], |w, t| {
             order(t, &w.current, 4, &[2, 3, 4, 5], &long_ago());
         }),

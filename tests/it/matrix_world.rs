@@ -17,7 +17,10 @@ use lifeboat::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::command::{Ran, SHEETS, binary, files};
+use crate::{
+    command::{Ran, SHEETS, binary, files},
+    events_queue,
+};
 
 const SOURCE: &str = "111111111111";
 const REGION: &str = "eu-central-1";
@@ -45,7 +48,7 @@ pub struct Tree {
 /// What is attacked, and what the attackers own.
 pub struct World {
     folder: tempfile::TempDir,
-    sandboxes: [Sandbox; 2],
+    sandboxes: [Sandbox; 3],
     endpoint: String,
     /// A host that was removed by epoch 4; it signed snapshot 2, a drill record and an attestation.
     pub removed: Signer,
@@ -76,6 +79,8 @@ impl World {
         for name in ["app/api", "app/database"] {
             thief.control().put(SOURCE, REGION, name, &format!("{FORGED} {name}")).unwrap();
         }
+        let changed = Sandbox::start(SandboxOptions::default()).await.unwrap();
+        changed.control().put(SOURCE, REGION, "app/database", "changed").unwrap();
         let day = |number: u32| {
             std::thread::sleep(Duration::from_millis(1100));
             sandbox.control().put(SOURCE, REGION, "app/database", &format!("day {number}")).unwrap();
@@ -102,7 +107,7 @@ impl World {
         let [next, head, rotated] =
             tokio::task::block_in_place(|| [kit("main", 7), kit("before", 6), kit("rotated", 9)]);
         let stranger = Signer::generate();
-        Self { folder, sandboxes: [sandbox, thief], endpoint, removed, current, stranger, next, head, rotated }
+        Self { folder, sandboxes: [sandbox, thief, changed], endpoint, removed, current, stranger, next, head, rotated }
     }
 
     /// The honest world of a base, as it was built.
@@ -206,6 +211,23 @@ impl Tree {
     /// Runs the binary; words in quotes are one word.
     pub fn run(&self, words: &str) -> Ran {
         self.finish(Command::new(binary()).args(split(words)))
+    }
+
+    /// Captures a secret, which a queue tells of, from a source that has another value.
+    pub fn watch(&self, source: &str, told: &str) -> Ran {
+        events_queue::name_queue_in(&self.path("lifeboat.toml"));
+        let told = [told.to_owned()];
+        std::thread::scope(|scope| {
+            let run = || {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                let queue = runtime.block_on(events_queue::queue(&[&told[0]]));
+                let mut command = Command::new(binary());
+                let command = self.prepare(command.args(["watch", "--once", "--json"]));
+                command.env("AWS_ENDPOINT_URL_SQS", &queue.endpoint).env("AWS_ENDPOINT_URL", source);
+                ran(&command.output().expect("it starts"))
+            };
+            scope.spawn(run).join().unwrap()
+        })
     }
 
     /// Runs recover.py as this build has it, since nobody should run an attacker's.
@@ -514,6 +536,8 @@ pub struct Facts {
     pub number_at: u64,
     /// The root key.
     pub root: String,
+    /// Where the source has other values.
+    pub changed: String,
 }
 
 impl Facts {
@@ -534,6 +558,7 @@ impl Facts {
             at: text(&tree.manifest(number_at).1["time"]),
             number_at,
             root: text(&epoch["root"]),
+            changed: world.sandboxes[2].endpoint(),
         }
     }
 }

@@ -184,7 +184,7 @@ pub(super) async fn to(host: &Host, file: &DrillFile, isolation: &Arc<Isolation>
         let region = target.region.clone().unwrap_or_default();
         let url = of_region(&region)?.settle(Purpose::Target).await?;
         app::allowed(&host.config.policy, &region)?;
-        let access = Access { role: target.role.clone(), profile: target.profile.clone(), role_external_id: None };
+        let access = Access { role: target.role.clone(), profile: target.profile.clone(), ..Access::default() };
         let (endpoint, isolation) = (target.endpoint.clone(), Some(Arc::clone(isolation)));
         let connection = Connection { access, endpoint, isolation, ..Connection::plain() };
         return Ok(To { connected: url.connect_target(&connection).await?, sandbox: None });

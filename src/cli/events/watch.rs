@@ -29,8 +29,8 @@ use crate::{
     model::{Place, PlaceFilter, RepositoryId, SnapshotId},
     progress::Silent,
     provider::{EventQueue, Hint, Message, ProviderError, Source, Told},
-    repo::{LossGuard, VerifiedManifest},
-    snapshot::{self, EventReport, Request, Rules},
+    repo::{Fault, LossGuard, VerifiedManifest},
+    snapshot::{self, EventReport, Request, Rules, SnapshotError},
     text,
 };
 
@@ -68,7 +68,7 @@ moves it to the queue for dead letters.
 Hooks of the configuration with on = [\"event\"] run after a capture (docs/standby.md).
 
 Exit codes: 0 everything of which a message told was captured, 3 something was not, a copy is not
-up to date, or a hook failed.")]
+up to date, a hook failed, or something is wrong in the history of the repository.")]
 pub struct Args {
     /// Capture what waits in the queues and stop
     #[arg(long)]
@@ -135,6 +135,8 @@ struct Totals {
     /// From a change to the snapshot that has it: the longest.
     slowest_seconds: Option<i64>,
     newest_snapshot: Option<String>,
+    /// What is wrong in the history beside its head: each fault once.
+    history: Vec<Fault>,
 }
 
 pub(in crate::cli) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
@@ -403,7 +405,7 @@ async fn capture(
         clock: &SystemClock,
         progress: &Silent,
     };
-    let report = snapshot::capture(&request, (&appending, &appending.tip()), hints).await?;
+    let report = snapshot::capture(&request, (&appending, &appending.tip()), hints).await.map_err(not_now)?;
     if let Some(manifest) = &report.manifest {
         host.remember(manifest)?;
         trail::snapshot(manifest.manifest().snapshot);
@@ -413,6 +415,13 @@ async fn capture(
         }
     }
     Ok(report)
+}
+
+/// What is missing for a capture comes with the next pass: until then the messages stay in the queue.
+fn not_now(error: SnapshotError) -> Failure {
+    let is_healed = matches!(error, SnapshotError::NoPass(..) | SnapshotError::Gone(_));
+    let failure = Failure::from(error);
+    if is_healed { Failure { exit: Exit::Incomplete, ..failure } } else { failure }
 }
 
 /// The right to write, which a long snapshot of this host may have for hours.
@@ -437,7 +446,13 @@ fn tell_of(
     report: &EventReport,
     (slowest, totals): (Option<Timestamp>, &mut Totals),
 ) {
-    let EventReport { manifest, read, changed, excluded, gone, failed, unreadable } = report;
+    let EventReport { manifest, read, changed, excluded, gone, failed, unreadable, history } = report;
+    for fault in history {
+        if !totals.history.contains(fault) {
+            context.output.warn(&format!("history: {fault}"));
+            totals.history.push(fault.clone());
+        }
+    }
     let seconds = slowest.map(|happened| SystemClock.now().duration_since(happened).as_secs().max(0));
     totals.secrets_read += read.len() as u64;
     totals.secrets_changed += changed.len() as u64;
@@ -503,7 +518,7 @@ fn tell(context: &Context, totals: &Totals) -> Exit {
             totals.slowest_seconds.map(|seconds| format!(", at most {seconds} s after the change")).unwrap_or_default()
         )
     });
-    let is_whole =
-        strange + totals.failed + totals.unreadable + totals.errors + totals.copies_behind + totals.hooks_failed == 0;
-    if is_whole { Exit::Complete } else { Exit::Incomplete }
+    let undone =
+        strange + totals.failed + totals.unreadable + totals.errors + totals.copies_behind + totals.hooks_failed;
+    if undone == 0 && totals.history.is_empty() { Exit::Complete } else { Exit::Incomplete }
 }

@@ -21,6 +21,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     faults::Fault,
+    rights,
     secrets::{self, Call},
     state::{Secret, World},
 };
@@ -128,6 +129,19 @@ impl Control {
     /// From now on nothing of a vault is purged before its time.
     pub fn protect(&self, vault: &str) {
         self.world.state().vault(vault, &self.world.tenant).is_protected = true;
+    }
+
+    /// Gives somebody a role by its name: at the vault, at something below it (`/secrets/NAME`), or at another scope.
+    pub fn grant(&self, vault: &str, scope: &str, principal: &str, role: &str) {
+        let at =
+            if scope.is_empty() || scope.starts_with("/secrets/") { rights::resource(vault) } else { String::new() };
+        let assignment = [format!("{at}{scope}"), principal.to_owned(), role.to_owned()];
+        self.world.state().vault(vault, &self.world.tenant).rights.assignments.push(assignment);
+    }
+
+    /// Gives a vault access policies, which then count instead of roles.
+    pub fn set_access_policies(&self, vault: &str, policies: Vec<Json>) {
+        self.world.state().vault(vault, &self.world.tenant).rights.policies = policies;
     }
 
     /// Makes a secret that of a certificate.

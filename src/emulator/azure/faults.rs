@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::answer::Answer;
 use crate::emulator::faults::{FaultWhen, Faults, Ordered};
 
-/// A fault and the requests it meets; a condition that is `None` meets every request to a vault.
+/// A fault and the requests it meets; a condition that is `None` meets every request to a vault or to the Resource Manager.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {

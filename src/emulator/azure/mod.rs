@@ -8,6 +8,7 @@
 //!   `localhost`. The certificate is made at the start and signs itself.
 //! - Every client id is known; the secret is the one that [`AzureSandbox::client_secret`] tells. There are no roles: what a token
 //!   may do is a [`Fault`](AzureFault).
+//! - The Resource Manager is at `localhost` too. It shows a vault, its role assignments and four roles, and changes nothing.
 //! - Keys and certificates are missing. A secret becomes a certificate's by a switch.
 //! - Deleting, purging and recovering end at once, unless a switch says otherwise. Nothing is purged when its time comes.
 
@@ -30,6 +31,7 @@ mod control;
 mod faults;
 mod http;
 mod quotas;
+mod rights;
 mod route;
 mod secrets;
 mod sign_in;
@@ -129,6 +131,11 @@ impl AzureSandbox {
     /// The address of a vault, as a source or a target.
     pub fn source(&self, name: &str) -> String {
         format!("azure:{}", self.vault(name))
+    }
+
+    /// The id of a vault's resource, behind the address of its Resource Manager, as `resource` of a source takes it.
+    pub fn resource(&self, name: &str) -> String {
+        format!("{}{}", self.control.world.manager(), rights::resource(name))
     }
 
     /// The switches.

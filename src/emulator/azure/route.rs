@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::{
     answer::Answer,
     faults::Verdict,
+    rights,
     secrets::{self, Call},
     sign_in,
     state::World,
@@ -34,7 +35,14 @@ pub(super) struct Raw<'a> {
 /// Answers one request.
 pub(super) fn answer(world: &World, raw: &Raw<'_>) -> Outcome {
     let Some(name) = raw.host.strip_suffix(super::DOMAIN).and_then(|name| name.strip_suffix('.')) else {
-        return Outcome::Answered(sign_in::answer(world, raw.method, raw.path, raw.body));
+        if !raw.path.starts_with("/subscriptions/") {
+            return Outcome::Answered(sign_in::answer(world, raw.method, raw.path, raw.body));
+        }
+        return match world.faults.judge(&format!("{} {}", raw.method, raw.path)) {
+            Verdict::Refuse(refusal) => Outcome::Answered(refusal),
+            Verdict::Drop | Verdict::DropAfter => Outcome::Dropped,
+            Verdict::Proceed | Verdict::Challenge => Outcome::Answered(rights::answer(world, raw)),
+        };
     };
     let verdict = world.faults.judge(&format!("{} {}", raw.method, raw.path));
     let answer = match verdict {
@@ -52,7 +60,8 @@ pub(super) fn answer(world: &World, raw: &Raw<'_>) -> Outcome {
 
 fn carried_out(world: &World, name: &str, raw: &Raw<'_>) -> Result<Answer, Answer> {
     let (mut state, now) = (world.state(), world.now());
-    let token = state.tokens.get(raw.token).filter(|(_, ends)| *ends > now).map(|(tenant, _)| tenant.clone());
+    let token = state.tokens.get(raw.token).filter(|token| token.ends > now && !token.for_manager);
+    let token = token.map(|token| token.tenant.clone());
     let lag = state.lag;
     let vault = state.vault(name, &world.tenant);
     if token.as_ref() != Some(&vault.tenant) {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     answer::Answer,
-    state::{Vault, World, hex32},
+    state::{Token, Vault, World, hex32},
 };
 
 /// How long a token lasts, in seconds.
@@ -44,13 +44,16 @@ fn token(world: &World, tenant: &str, body: &[u8]) -> Answer {
     if !is_assertion && field("client_secret").as_deref() != Some(&world.client_secret) {
         return refused(7_000_215, "invalid_client", "Invalid client secret provided.");
     }
-    if field("scope").as_deref() != Some(&format!("{}/.default", world.resource())) {
+    let scope = field("scope").unwrap_or_default();
+    let for_manager = scope == format!("{}/.default", world.manager());
+    if !for_manager && scope != format!("{}/.default", world.resource()) {
         return refused(500_011, "invalid_resource", "The resource principal was not found in the tenant.");
     }
     let now = world.now();
     let text = format!("{}.{}", hex32(), hex32());
     let ends = now.saturating_add(LASTS.seconds()).unwrap_or(now);
-    world.state().tokens.insert(text.clone(), (tenant.to_owned(), ends));
+    let token = Token { tenant: tenant.to_owned(), ends, for_manager };
+    world.state().tokens.insert(text.clone(), token);
     Answer::json(
         200,
         &json!({ "token_type": "Bearer", "expires_in": LASTS, "ext_expires_in": LASTS, "access_token": text }),

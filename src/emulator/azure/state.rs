@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{faults::Fault, quotas::Quota};
+use super::{faults::Fault, quotas::Quota, rights::Rights};
 use crate::{
     clock::Clock,
     emulator::{faults::Faults, front::Latency, ops::random_text},
@@ -35,16 +35,25 @@ pub(super) struct World {
 pub(super) struct State {
     /// By name.
     pub(super) vaults: BTreeMap<String, Vault>,
-    /// Tenants by access token, and when it ends.
-    pub(super) tokens: BTreeMap<String, (String, Timestamp)>,
+    /// By its text.
+    pub(super) tokens: BTreeMap<String, Token>,
     /// Requests by method and by what they are about, such as `GET secret`.
     pub(super) calls: BTreeMap<String, u64>,
     /// Requests for which what was deleted, recovered or purged is on its way.
     pub(super) lag: u32,
 }
 
+/// An access token.
+pub(super) struct Token {
+    pub(super) tenant: String,
+    pub(super) ends: Timestamp,
+    /// Whether it is for the Resource Manager, and not for vaults.
+    pub(super) for_manager: bool,
+}
+
 /// One vault.
 pub(super) struct Vault {
+    pub(super) rights: Rights,
     pub(super) tenant: String,
     pub(super) quota: Quota,
     /// Days for which a deleted secret can be recovered.
@@ -122,6 +131,11 @@ impl World {
         format!("https://{}:{}", super::DOMAIN, self.port)
     }
 
+    /// The address of the Resource Manager.
+    pub(super) fn manager(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
     /// The address of a vault.
     pub(super) fn vault(&self, name: &str) -> String {
         format!("https://{name}.{}:{}", super::DOMAIN, self.port)
@@ -132,6 +146,7 @@ impl State {
     /// A vault, made where there is none.
     pub(super) fn vault(&mut self, name: &str, tenant: &str) -> &mut Vault {
         self.vaults.entry(name.to_owned()).or_insert_with(|| Vault {
+            rights: Rights::default(),
             tenant: tenant.to_owned(),
             quota: Quota::default(),
             recoverable_days: 90,

@@ -25,7 +25,7 @@ pub struct AwsKind;
 
 /// How to reach what an address means.
 pub(super) fn settings(address: &Address, connection: &Connection<'_>) -> AwsSettings {
-    let Access { role, role_external_id, profile } = connection.access.clone();
+    let Access { role, role_external_id, profile, resource: _ } = connection.access.clone();
     AwsSettings {
         profile,
         role,

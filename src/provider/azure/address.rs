@@ -6,12 +6,39 @@ use reqwest::Url;
 
 use crate::model::Place;
 
-/// The domains of the vaults of each cloud, the cloud's word in a place, and where one signs in.
+/// One of Microsoft's clouds.
+struct Cloud {
+    /// The domain of its vaults.
+    vaults: &'static str,
+    /// Its word in a place.
+    name: &'static str,
+    /// Where one signs in.
+    login: &'static str,
+    /// Its Resource Manager.
+    manager: &'static str,
+}
+
+/// Those with a domain of their own.
 /// <https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates>.
-const CLOUDS: [(&str, &str, &str); 3] = [
-    (".vault.azure.net", "public", "https://login.microsoftonline.com"),
-    (".vault.azure.cn", "china", "https://login.chinacloudapi.cn"),
-    (".vault.usgovcloudapi.net", "usgov", "https://login.microsoftonline.us"),
+const CLOUDS: [Cloud; 3] = [
+    Cloud {
+        vaults: ".vault.azure.net",
+        name: "public",
+        login: "https://login.microsoftonline.com",
+        manager: "https://management.azure.com",
+    },
+    Cloud {
+        vaults: ".vault.azure.cn",
+        name: "china",
+        login: "https://login.chinacloudapi.cn",
+        manager: "https://management.chinacloudapi.cn",
+    },
+    Cloud {
+        vaults: ".vault.usgovcloudapi.net",
+        name: "usgov",
+        login: "https://login.microsoftonline.us",
+        manager: "https://management.usgovcloudapi.net",
+    },
 ];
 /// The word for every other cloud: Azure Stack, a sandbox.
 const OTHER: &str = "private";
@@ -35,20 +62,25 @@ impl AzureAddress {
         self.server.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    fn cloud(&self) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    fn cloud(&self) -> Option<&'static Cloud> {
         let host = self.server.host_str().unwrap_or_default();
-        CLOUDS.iter().find(|(domain, ..)| host.ends_with(domain))
+        CLOUDS.iter().find(|cloud| host.ends_with(cloud.vaults))
     }
 
     /// The place that it leads to.
     pub fn place(&self) -> Place {
-        let region = self.cloud().map_or(OTHER, |(_, cloud, _)| cloud);
+        let region = self.cloud().map_or(OTHER, |cloud| cloud.name);
         Place { provider: super::SCHEME.into(), account: self.account(), region: region.into() }
     }
 
     /// Where one signs in, unless the environment says otherwise.
     pub(super) fn authority(&self) -> &'static str {
-        self.cloud().map_or(CLOUDS[0].2, |(.., authority)| authority)
+        self.cloud().unwrap_or(&CLOUDS[0]).login
+    }
+
+    /// The Resource Manager of its cloud, where that is one of Microsoft's.
+    pub(super) fn manager(&self) -> Option<Url> {
+        self.cloud().and_then(|cloud| Url::parse(cloud.manager).ok())
     }
 }
 
@@ -65,7 +97,7 @@ impl FromStr for AzureAddress {
         } else if rest.contains('.') || rest.contains(':') {
             format!("https://{rest}")
         } else if is_name {
-            format!("https://{rest}{}", CLOUDS[0].0)
+            format!("https://{rest}{}", CLOUDS[0].vaults)
         } else {
             return Err(bad("a vault's name has 3 to 24 letters, digits and hyphens"));
         };

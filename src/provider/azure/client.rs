@@ -241,6 +241,34 @@ impl Client {
         Ok(())
     }
 
+    /// A token of the vault's tenant for something else than vaults.
+    pub(super) async fn token_for(&self, scope: String) -> Result<Token, ProviderError> {
+        let about = About { operation: "sign in", secret: None };
+        let tenant = self.signed.read().await.as_ref().map(|(wanted, _)| wanted.tenant.clone());
+        let tenant =
+            tenant.ok_or_else(|| about.failed(ErrorKind::Credentials, "NoTenant", "no vault told its tenant"))?;
+        self.credentials.token(&Wanted { scope, tenant }).await
+    }
+
+    /// Reads what another server of the cloud says, with a token for it.
+    pub(super) async fn get_of(&self, about: About<'_>, url: &Url, token: &Token) -> Result<Answer, ProviderError> {
+        let mut failures = 0;
+        loop {
+            let answer = self.once(about, Method::GET, url, None, Some(token)).await;
+            let (failure, asked) = match answer {
+                Ok(answer) if answer.status.is_success() => return Ok(answer),
+                Ok(answer) => (about.refused(&answer), answer.retry_after.map(|wait| wait.min(LONGEST_PAUSE))),
+                Err(failure) => (failure, None),
+            };
+            let is_passing = failure.kind == ErrorKind::Unavailable || failure.code == "Status429" || asked.is_some();
+            if failures == RETRIES || !is_passing {
+                return Err(failure);
+            }
+            failures += 1;
+            tokio::time::sleep(asked.unwrap_or_else(|| pause(failures))).await;
+        }
+    }
+
     async fn once(
         &self,
         about: About<'_>,

@@ -38,7 +38,14 @@ impl Kind for AzureKind {
         address: &Address,
         connection: &Connection<'_>,
     ) -> Result<Arc<dyn Source>, ProviderError> {
-        Ok(Arc::new(connect(address, connection).await?))
+        let azure = connect(address, connection).await?;
+        let Some(resource) = &connection.access.resource else { return Ok(Arc::new(azure)) };
+        let address = understood(address).map_err(|bad| bad_address(SCHEME, &bad.to_string()))?;
+        Ok(Arc::new(azure.with_rights(&address, resource).await?))
+    }
+
+    fn has_resource(&self) -> bool {
+        true
     }
 
     async fn connect_target(&self, address: &Address, connection: &Connection<'_>) -> Result<Connected, ProviderError> {

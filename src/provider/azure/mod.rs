@@ -15,6 +15,7 @@ mod names;
 mod ops;
 mod pace;
 mod read;
+mod rights;
 mod role;
 mod rules;
 mod versions;
@@ -38,6 +39,7 @@ use crate::{
     model::{Existing, Place, Secret, SecretValue, Step},
 };
 use client::Client;
+use rights::{Resource, Rights};
 
 /// The scheme of its addresses and places.
 pub(super) const SCHEME: &str = "azure";
@@ -50,6 +52,8 @@ pub struct Azure {
     client: Arc<Client>,
     place: Place,
     budget: Budget,
+    /// Those of the vault, where they are captured.
+    rights: Option<Arc<Rights>>,
 }
 
 impl Azure {
@@ -79,9 +83,21 @@ impl Azure {
         isolation: Option<Arc<Isolation>>,
     ) -> Result<Self, ProviderError> {
         let client = Arc::new(Client::new(address, settings, rate_share, isolation)?);
-        let azure = Self { client, place: address.place(), budget: Budget::new(VALUES) };
+        let azure = Self { client, place: address.place(), budget: Budget::new(VALUES), rights: None };
         azure.is_there().await?;
         Ok(azure)
+    }
+
+    /// The same, with the rights of the vault: `resource` is its id in the Resource Manager.
+    ///
+    /// # Errors
+    /// The id is none, or that of another vault. Rights that cannot be read are a part of each secret that cannot be read.
+    pub async fn with_rights(self, address: &AzureAddress, resource: &str) -> Result<Self, ProviderError> {
+        let about = client::About { operation: "vaults/get", secret: None };
+        let resource = Resource::parse(resource, address)
+            .map_err(|why| about.failed(ErrorKind::Invalid, "BadResource", &format!("`resource`: {why}")))?;
+        let rights = Some(Arc::new(resource.rights(&self.client).await?));
+        Ok(Self { rights, ..self })
     }
 }
 

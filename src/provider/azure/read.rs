@@ -41,7 +41,11 @@ impl Azure {
             let (versions, held) = self.values(name, &rows, known).await?;
             let newest = rows.current().map(|row| Item::fingerprint(&row.raw));
             let agrees = listed.fingerprint.is_some() && listed.fingerprint == newest;
-            return Ok(Fetched { secret: rows.secret(name), versions, agrees, held: Some(held) });
+            let mut secret = rows.secret(name);
+            if let Some(rights) = &self.rights {
+                rights.add_to(&mut secret);
+            }
+            return Ok(Fetched { secret, versions, agrees, held: Some(held) });
         }
         let Existing { secret, versions } = self.deleted(name).await?.ok_or_else(gone)?;
         let version = |version: Version| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    SCHEME,
+    SCHEME, rights,
     versions::{MARK, OWN, STATE},
 };
 use crate::{
@@ -199,6 +199,9 @@ fn own(wish: &mut Wish, record: &Record, context: &Context<'_>) {
     tags.retain(|tag| tag.key != MARK && (tag.key != DRILL_TAG || context.options.marks));
     surplus(wish, &mut tags);
     wish.desired.tags = tags;
+    if let Some(text) = &facets.policy {
+        wish.lose("policy", &rights::named(text));
+    }
     if facets.managed.is_some() {
         wish.note("a certificate managed it: here it is a secret like any other");
     }
