@@ -46,8 +46,8 @@ impl Scene {
     fn name_resource(&self, resource: &str) {
         let path = self.desk.path("lifeboat.toml");
         let config = std::fs::read_to_string(&path).unwrap();
-        let without: String =
-            config.lines().filter(|line| !line.starts_with("resource = ")).map(|line| format!("{line}\n")).collect();
+        let kept: Vec<&str> = config.lines().filter(|line| !line.starts_with("resource = ")).collect();
+        let without = kept.join("\n") + "\n";
         let url = without.lines().find(|line| line.starts_with("url = \"azure:")).unwrap().to_owned();
         std::fs::write(path, without.replacen(&url, &format!("{url}\nresource = \"{resource}\""), 1)).unwrap();
     }

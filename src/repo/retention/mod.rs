@@ -95,7 +95,7 @@ impl RetentionPlan {
     }
 
     /// The names of those that go with a window, and of those that go at once: a later snapshot by this signer holds all of them for
-    /// longer than [`SETTLED`]. Another's word may be that of a thief, and is good for no more than an order of his.
+    /// longer than an hour. Another's word may be that of a thief, and is good for no more than an order of his.
     pub fn orders(&self, now: Timestamp, own: &PublicKey) -> (BTreeSet<String>, BTreeSet<String>) {
         let is_settled = |held: &Held| held.by == *own && now.duration_since(held.since) > SETTLED;
         let (at_once, later): (Vec<_>, Vec<_>) =
