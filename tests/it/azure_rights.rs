@@ -128,6 +128,14 @@ async fn rights_are_captured_with_each_secret_and_named_by_the_plan() {
     let granted = scene.world.sandbox.control().calls();
     assert!(!granted.keys().any(|call| call.ends_with("rights") && !call.starts_with("GET")), "{granted:?}");
 
+    // A manager that is busy is asked again.
+    let fault = AzureFault {
+        request: Some("GET /subscriptions".into()),
+        when: FaultWhen::Nth(2),
+        kind: AzureFaultKind::Throttled(1),
+    };
+    scene.world.sandbox.control().add_fault(fault);
+
     // Access policies, where the vault has these.
     let policy = json!({ "objectId": "app-2", "permissions": { "secrets": ["get", "list"], "keys": ["get"] } });
     scene.world.sandbox.control().set_access_policies("prod", vec![policy]);

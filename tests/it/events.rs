@@ -403,6 +403,9 @@ async fn forget_removes_what_a_pass_holds_at_once_and_undoes_the_rest() {
     assert!(done.out.contains("1 snapshot forgotten; removed after"), "{}", done.out);
     assert_eq!(numbers(&desk.run("list --json").expect(0).json()), [(1, true), (4, false)]);
     desk.run("check").expect(0);
+    let mut command = desk.command("python3");
+    let independent = desk.finish(command.args(["repository/recover.py", "verify", "repository"])).expect(0);
+    assert!(independent.out.contains("2 snapshots"), "{}", independent.out);
     // What can be undone is the record with a window, though both are of one second.
     let undone = desk.run("forget --undo").expect(0);
     assert!(undone.out.contains("1 snapshot of record"), "{}", undone.out);

@@ -255,12 +255,18 @@ impl Client {
         let mut failures = 0;
         loop {
             let answer = self.once(about, Method::GET, url, None, Some(token)).await;
-            let (failure, asked) = match answer {
+            let (failure, is_passing, asked) = match answer {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
-                Ok(answer) => (about.refused(&answer), answer.retry_after.map(|wait| wait.min(LONGEST_PAUSE))),
-                Err(failure) => (failure, None),
+                Ok(answer) => {
+                    let is_passing = answer.status.as_u16() == 429 || answer.status.is_server_error();
+                    let asked = answer.retry_after.map(|wait| wait.min(LONGEST_PAUSE));
+                    (about.refused(&answer), is_passing, asked)
+                }
+                Err(failure) => {
+                    let is_passing = failure.kind == ErrorKind::Unavailable;
+                    (failure, is_passing, None)
+                }
             };
-            let is_passing = failure.kind == ErrorKind::Unavailable || failure.code == "Status429" || asked.is_some();
             if failures == RETRIES || !is_passing {
                 return Err(failure);
             }

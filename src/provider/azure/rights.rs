@@ -325,6 +325,25 @@ mod tests {
     }
 
     #[test]
+    fn the_token_goes_to_the_manager_alone() {
+        let resource = Resource::parse(ID, &"azure:prod".parse().unwrap()).unwrap();
+        let about = About { operation: "test", secret: None };
+        let own = |link: &str| resource.own(link, about).is_ok();
+        assert!(own(&format!("https://management.azure.com{ID}/next?$skipToken=1")));
+        for link in [
+            "",
+            "/next",
+            "https://evil.example/subscriptions",
+            "http://management.azure.com/x",
+            "https://management.azure.com:444/x",
+            "https://management.azure.com@evil.example/x",
+            "https://me@management.azure.com/x",
+        ] {
+            assert!(!own(link), "{link}");
+        }
+    }
+
+    #[test]
     fn a_secret_has_the_rights_above_it_and_its_own() {
         let assignment = |scope: &str, who: &str| {
             let of: Assignment = serde_json::from_value(json!({
