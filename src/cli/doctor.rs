@@ -225,7 +225,7 @@ impl Findings {
         if let Some((source, place)) = self.attempt(what, outcome) {
             self.extend([Finding::account(&place, account)]);
             self.attempt(&format!("list {}", text::line(&place.region)), source.list().try_next().await.map(drop));
-            self.extend(ops.at_rest(&section.url).await);
+            self.extend(ops.beside(&exam).await);
         }
     }
 

@@ -143,9 +143,10 @@ pub trait Ops: Send + Sync {
         None
     }
 
-    /// What is wrong with secrets of a source where they lie.
-    async fn at_rest(&self, address: &Address) -> Vec<Finding> {
-        let _ = address;
+    /// What its kind finds out beside that of a source that can be listed: who reads secrets where they lie, whether rights can be
+    /// read.
+    async fn beside(&self, exam: &Exam<'_>) -> Vec<Finding> {
+        let _ = exam;
         Vec::new()
     }
 

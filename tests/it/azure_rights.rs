@@ -114,6 +114,8 @@ async fn rights_are_captured_with_each_secret_and_named_by_the_plan() {
         pairs(&[("other-1", "Key Vault Secrets Officer"), everyone[0], ("reader-1", user)])
     );
 
+    assert!(scene.run("doctor").out.contains("4 role assignments, 0 access policies"));
+
     let sheets = "--share sheets/01-ana.txt --share sheets/02-bo.txt --share sheets/04-dee.txt";
     let to = scene.world.sandbox.source("spare");
     let plan = scene.run(&format!("restore --to {to} --plan {sheets}")).expect(3);
@@ -174,6 +176,8 @@ async fn rights_that_cannot_be_read_make_a_snapshot_incomplete_and_a_wrong_resou
         let (request, kind) = (Some(format!("GET {path}")), AzureFaultKind::Denied);
         let fault = AzureFault { request, when: FaultWhen::Always, kind };
         sandbox.control().add_fault(fault);
+        let doctor = scene.run("doctor");
+        assert!(doctor.code != Some(0) && doctor.out.contains(words), "{} {}", doctor.out, doctor.err);
         for name in ["app-db", "other"] {
             let body = json!({ "value": format!("marker of {words}") });
             sandbox.control().request("prod", "PUT", &format!("secrets/{name}"), &body).unwrap();

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     model::{Part, Secret, Unreadable},
-    provider::{ErrorKind, ProviderError},
+    provider::{ErrorKind, Finding, ProviderError, ops::State},
 };
 
 /// The versions of the interfaces that are spoken.
@@ -242,6 +242,22 @@ impl Resource {
 const WRONG: &str = "WrongResource";
 
 impl Rights {
+    /// What `doctor` says of them.
+    pub(super) fn finding(&self) -> Finding {
+        match self {
+            Self::Known(Found { policies, assignments, .. }) => {
+                let words = format!("{} role assignments, {} access policies", assignments.len(), policies.len());
+                Finding::new("rights", State::Well, words)
+            }
+            Self::Unread(Unreadable { operation, reason, .. }) => {
+                let words = format!(
+                    "{operation}: {reason}: each snapshot would be incomplete (docs/azure.md, Who may read it)"
+                );
+                Finding::new("rights", State::Wrong, words)
+            }
+        }
+    }
+
     /// Adds to a secret the rights that reach it.
     pub(super) fn add_to(&self, secret: &mut Secret) {
         match self {

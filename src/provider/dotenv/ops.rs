@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Examined, examine, examine::Finding as Found, kind::reached};
 use crate::{
-    provider::{Address, Connection, ErrorKind, Finding, NoPolicy, Ops, PolicyRequest, ProviderError, State, ops},
+    provider::{Connection, ErrorKind, Exam, Finding, NoPolicy, Ops, PolicyRequest, ProviderError, State, ops},
     text,
 };
 
@@ -15,8 +15,8 @@ pub struct DotenvOps;
 impl Ops for DotenvOps {
     /// Which files others can read, which a repository of code has, which hold no plain secret, which cannot be read. No key of
     /// the host is needed: nothing of it is kept.
-    async fn at_rest(&self, address: &Address) -> Vec<Finding> {
-        let looked = async { examine(&reached(address, &Connection::plain())?).await };
+    async fn beside(&self, exam: &Exam<'_>) -> Vec<Finding> {
+        let looked = async { examine(&reached(exam.address, &Connection::plain())?).await };
         match looked.await {
             Ok(examined) => told(examined),
             Err(error) => vec![Finding::failed("files", error)],
