@@ -93,10 +93,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
     let plan = repo::plan(&here, &retention, now);
     let signer = host.signer();
-    let at_once = signer.as_ref().map_or_else(|_| BTreeSet::new(), |signer| plan.orders(now, &signer.public()).1);
+    let all = || (plan.forgets().map(|fate| fate.name.clone()).collect(), BTreeSet::new());
+    let orders = signer.as_ref().map_or_else(|_| all(), |signer| plan.orders(now, &signer.public()));
     if args.plan {
         trail::plan();
-        print(context, (&plan, &at_once), &Orders::default(), &[]);
+        print(context, (&plan, &orders), &Orders::default(), &[]);
         return Ok(Exit::Complete);
     }
     for (each, count) in chain.pending() {
@@ -105,9 +106,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let (undo_days, signer) = (args.undo_days.unwrap_or(section.undo_days), signer?);
     let unfinished = snapshot::packs_of_unfinished_runs(&host.journal_path(repository.id())).into_iter().collect();
     let mut made = Orders::default();
-    let names = plan.forgets().count() as u64;
+    let names = (orders.0.len() + orders.1.len()) as u64;
     if names > 0 {
-        context.output.note(&text(&plan, &at_once));
+        context.output.note(&text(&plan, &orders));
         quorum::confirm(&format!("Forget {}?", plural(names, "snapshot")), args.yes).await?;
         made = repository.forget_by(&judgement, &trust, &plan, (now, days(undo_days)), &retention, &signer).await?;
         note_made(context, &made, names);
@@ -134,7 +135,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         trail::count("snapshots_removed", report.snapshots);
         trail::count("files_removed", report.files);
     }
-    print(context, (&plan, &at_once), &made, &swept);
+    print(context, (&plan, &orders), &made, &swept);
     Ok(exit(&swept))
 }
 
@@ -248,7 +249,12 @@ async fn undo(
     Ok(Exit::Complete)
 }
 
-fn print(context: &Context, (plan, at_once): (&RetentionPlan, &BTreeSet<String>), made: &Orders, swept: &[Swept]) {
+fn print(
+    context: &Context,
+    (plan, orders): (&RetentionPlan, &(BTreeSet<String>, BTreeSet<String>)),
+    made: &Orders,
+    swept: &[Swept],
+) {
     let sweep = |(url, outcome): &Swept| match outcome {
         Ok(report) => json!({ "url": url, "ok": true, "report": report }),
         Err(failure) => json!({ "url": url, "ok": false, "error": failure.message }),
@@ -256,13 +262,13 @@ fn print(context: &Context, (plan, at_once): (&RetentionPlan, &BTreeSet<String>)
     let shown = |each: &VerifiedForget| json!({ "name": each.name, "after": each.record.after, "snapshots": each.record.snapshots });
     let Orders { at_once: removed, later } = made;
     let value = json!({
-        "plan": plan, "forgets": plan.forgets().count(), "record": later.as_ref().map(shown), "at_once": removed.as_ref().map(shown),
+        "plan": plan, "forgets": orders.0.len() + orders.1.len(), "record": later.as_ref().map(shown), "at_once": removed.as_ref().map(shown),
         "swept": swept.iter().map(sweep).collect::<Vec<_>>(),
     });
     context.output.result(&value, || {
         let mut lines = Vec::new();
         if made.iter().next().is_none() {
-            lines.push(text(plan, at_once));
+            lines.push(text(plan, orders));
         }
         if let Some(each) = removed {
             let count = plural(each.record.snapshots.len() as u64, "snapshot");
@@ -286,16 +292,19 @@ fn print(context: &Context, (plan, at_once): (&RetentionPlan, &BTreeSet<String>)
 }
 
 /// A table, or one for each source where there are several.
-fn text(plan: &RetentionPlan, at_once: &BTreeSet<String>) -> String {
+fn text(plan: &RetentionPlan, (later, at_once): &(BTreeSet<String>, BTreeSet<String>)) -> String {
     let row = |fate: &&Fate| {
-        let what = match fate.is_kept() {
-            true => "keep",
-            false if at_once.contains(&fate.name) => "FORGET at once",
-            false => "FORGET",
+        let (what, why) = if fate.is_kept() {
+            ("keep", fate.reasons.join(", "))
+        } else if at_once.contains(&fate.name) {
+            ("FORGET at once", String::new())
+        } else if later.contains(&fate.name) {
+            ("FORGET", String::new())
+        } else {
+            ("keep", "held by a later one for less than an hour".into())
         };
         let state = if fate.complete { "complete" } else { "incomplete" };
         let state = if fate.pass { state.to_owned() } else { format!("{state}; by an event") };
-        let why = fate.reasons.join(", ");
         vec![fate.sequence.to_string(), fate.time.to_string(), state, what.into(), why]
     };
     let table = |fates: &[&Fate]| table(&["no", "time", "state", "", "why"], fates.iter().map(row).collect());

@@ -95,13 +95,18 @@ impl RetentionPlan {
     }
 
     /// The names of those that go with a window, and of those that go at once: a later snapshot by this signer holds all of them for
-    /// longer than an hour. Another's word may be that of a thief, and is good for no more than an order of his.
+    /// longer than an hour. What it holds since then goes the next time. Another's word may be that of a thief, and is good for no more
+    /// than an order of his.
     pub fn orders(&self, now: Timestamp, own: &PublicKey) -> (BTreeSet<String>, BTreeSet<String>) {
-        let is_settled = |held: &Held| held.by == *own && now.duration_since(held.since) > SETTLED;
-        let (at_once, later): (Vec<_>, Vec<_>) =
-            self.forgets().partition(|fate| fate.held.as_ref().is_some_and(is_settled));
-        let names = |fates: Vec<&Fate>| fates.into_iter().map(|fate| fate.name.clone()).collect();
-        (names(later), names(at_once))
+        let (mut later, mut at_once) = (BTreeSet::new(), BTreeSet::new());
+        for fate in self.forgets() {
+            match fate.held.as_ref().filter(|held| held.by == *own) {
+                None => drop(later.insert(fate.name.clone())),
+                Some(held) if now.duration_since(held.since) > SETTLED => drop(at_once.insert(fate.name.clone())),
+                Some(_) => {}
+            }
+        }
+        (later, at_once)
     }
 
     /// The same by source, each in chain order.
