@@ -1,7 +1,5 @@
 //! `lifeboat forget`
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -18,7 +16,8 @@ use crate::{
     config::RetentionSection,
     model::Place,
     repo::{
-        self, Fate, Judgement, Orders, Repository, Retention, RetentionPlan, Sweep, SweepReport, Trust, VerifiedForget,
+        self, Fate, Going, Judgement, Orders, Repository, Retention, RetentionPlan, Sweep, SweepReport, Trust,
+        VerifiedForget,
     },
     snapshot,
 };
@@ -93,11 +92,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let here: Vec<_> = chain.manifests.iter().filter(|found| chain.forgotten(found).is_none()).collect();
     let plan = repo::plan(&here, &retention, now);
     let signer = host.signer();
-    let all = || (plan.forgets().map(|fate| fate.name.clone()).collect(), BTreeSet::new());
-    let orders = signer.as_ref().map_or_else(|_| all(), |signer| plan.orders(now, &signer.public()));
+    let all = || Going { later: plan.forgets().map(|fate| fate.name.clone()).collect(), ..Going::default() };
+    let going = signer.as_ref().map_or_else(|_| all(), |signer| plan.going(now, &signer.public()));
     if args.plan {
         trail::plan();
-        print(context, (&plan, &orders), &Orders::default(), &[]);
+        print(context, (&plan, &going), &Orders::default(), &[]);
         return Ok(Exit::Complete);
     }
     for (each, count) in chain.pending() {
@@ -106,11 +105,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
     let (undo_days, signer) = (args.undo_days.unwrap_or(section.undo_days), signer?);
     let unfinished = snapshot::packs_of_unfinished_runs(&host.journal_path(repository.id())).into_iter().collect();
     let mut made = Orders::default();
-    let names = (orders.0.len() + orders.1.len()) as u64;
+    let names = going.count();
     if names > 0 {
-        context.output.note(&text(&plan, &orders));
+        context.output.note(&text(&plan, &going));
         quorum::confirm(&format!("Forget {}?", plural(names, "snapshot")), args.yes).await?;
-        made = repository.forget_by(&judgement, &trust, &plan, (now, days(undo_days)), &retention, &signer).await?;
+        made = repository.forget_by(&judgement, &trust, &going, (now, days(undo_days)), &retention, &signer).await?;
         note_made(context, &made, names);
     }
     let judgement = if made.iter().next().is_none() {
@@ -135,7 +134,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> 
         trail::count("snapshots_removed", report.snapshots);
         trail::count("files_removed", report.files);
     }
-    print(context, (&plan, &orders), &made, &swept);
+    print(context, (&plan, &going), &made, &swept);
     Ok(exit(&swept))
 }
 
@@ -249,12 +248,7 @@ async fn undo(
     Ok(Exit::Complete)
 }
 
-fn print(
-    context: &Context,
-    (plan, orders): (&RetentionPlan, &(BTreeSet<String>, BTreeSet<String>)),
-    made: &Orders,
-    swept: &[Swept],
-) {
+fn print(context: &Context, (plan, going): (&RetentionPlan, &Going), made: &Orders, swept: &[Swept]) {
     let sweep = |(url, outcome): &Swept| match outcome {
         Ok(report) => json!({ "url": url, "ok": true, "report": report }),
         Err(failure) => json!({ "url": url, "ok": false, "error": failure.message }),
@@ -262,13 +256,13 @@ fn print(
     let shown = |each: &VerifiedForget| json!({ "name": each.name, "after": each.record.after, "snapshots": each.record.snapshots });
     let Orders { at_once: removed, later } = made;
     let value = json!({
-        "plan": plan, "forgets": orders.0.len() + orders.1.len(), "record": later.as_ref().map(shown), "at_once": removed.as_ref().map(shown),
+        "plan": plan, "forgets": going.count(), "record": later.as_ref().map(shown), "at_once": removed.as_ref().map(shown),
         "swept": swept.iter().map(sweep).collect::<Vec<_>>(),
     });
     context.output.result(&value, || {
         let mut lines = Vec::new();
         if made.iter().next().is_none() {
-            lines.push(text(plan, orders));
+            lines.push(text(plan, going));
         }
         if let Some(each) = removed {
             let count = plural(each.record.snapshots.len() as u64, "snapshot");
@@ -292,7 +286,7 @@ fn print(
 }
 
 /// A table, or one for each source where there are several.
-fn text(plan: &RetentionPlan, (later, at_once): &(BTreeSet<String>, BTreeSet<String>)) -> String {
+fn text(plan: &RetentionPlan, Going { at_once, later }: &Going) -> String {
     let row = |fate: &&Fate| {
         let (what, why) = if fate.is_kept() {
             ("keep", fate.reasons.join(", "))

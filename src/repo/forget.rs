@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, FORMAT_VERSION, Fault, FaultKind, Judgement, PackLists, Refusal, RepoError, Repository, Retention,
-    RetentionPlan, Signed, Trust, VerifiedManifest, content::SignedFile, from_json, layout, memory::Recall, to_json,
+    Chain, FORMAT_VERSION, Fault, FaultKind, Going, Judgement, PackLists, Refusal, RepoError, Repository, Retention,
+    Signed, Trust, VerifiedManifest, content::SignedFile, from_json, layout, memory::Recall, to_json,
 };
 use crate::{
     clock::to_seconds,
@@ -222,7 +222,7 @@ impl Repository {
         Ok(record)
     }
 
-    /// Marks what a plan lets go: what a later snapshot of this signer holds without a window, so that it may be removed at once, and
+    /// Marks what goes: what a later snapshot of this signer holds without a window, so that it may be removed at once, and
     /// the rest so that nothing is removed for the time of `undo`. Gives a record of each kind, where there is something to name.
     ///
     /// # Errors
@@ -231,22 +231,22 @@ impl Repository {
         &self,
         judgement: &Judgement,
         trust: &Trust,
-        plan: &RetentionPlan,
+        going: &Going,
         (now, undo): (Timestamp, SignedDuration),
         rules: &Retention,
         signer: &Signer,
     ) -> Result<Orders, ForgetError> {
         let chain = judgement.sound()?;
-        let ((later, at_once), rules) = (plan.orders(now, &signer.public()), ForgetRules::of(rules));
+        let (Going { at_once, later }, rules) = (going, ForgetRules::of(rules));
         let mut orders = Orders::default();
         // Not after the newest snapshot: a sweep waits for one that is newer than the end of the window.
         if let Some(head) = chain.head().filter(|_| !at_once.is_empty()) {
             let times = (now, now.min(head.manifest().time));
-            orders.at_once = Some(self.order(chain, trust, (&at_once, false), times, Some(rules), signer).await?);
+            orders.at_once = Some(self.order(chain, trust, (at_once, false), times, Some(rules), signer).await?);
         }
         if !later.is_empty() {
             let times = (now, now + undo);
-            orders.later = Some(self.order(chain, trust, (&later, true), times, Some(rules), signer).await?);
+            orders.later = Some(self.order(chain, trust, (later, true), times, Some(rules), signer).await?);
         }
         Ok(orders)
     }

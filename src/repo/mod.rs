@@ -83,7 +83,7 @@ pub use readings::{Age, MOST_ARCS, ReadingCount, Readings, SweepArc, hash_of};
 pub use record::{Halt, LaterRecord, VerifiedRecord};
 pub use response::Response;
 pub use restorable::{Extent, Restorable};
-pub use retention::{Fate, Held, Retention, RetentionPlan, plan};
+pub use retention::{Fate, Going, Held, Retention, RetentionPlan, plan};
 pub use served::{ServedFacts, ServedLog, ServedLogs};
 pub use spool::{Line, Order, Sorted, Spool, Walk};
 pub use subset::{NoSubset, Subset, SubsetRule};

@@ -8,11 +8,10 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     azure_face,
-    command::{Desk, Ran, SHEETS, binary},
+    command::{Desk, PEOPLE, Ran, SHEETS, binary},
     gcp_face,
 };
 
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 const KINDS: [&str; 5] = ["aws", "vault", "gcp", "azure", "env"];
 const ACCOUNT: &str = "111111111111";
 /// Spelled so that every kind of text or object keeps it: an object of JSON with one field.

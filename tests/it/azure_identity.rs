@@ -13,10 +13,9 @@ use serde_json::{Value as Json, json};
 use crate::{
     azure_face::World,
     bucket_stub::{Asked, request},
-    command::{Desk, Ran, binary},
+    command::{Desk, PEOPLE, Ran, binary},
 };
 
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 /// What tells the endpoint that it is the application that asks.
 const HEADER: &str = "header-of-the-platform";
 

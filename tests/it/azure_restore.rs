@@ -11,12 +11,10 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     azure_face::World,
-    command::{Desk, Ran, SHEETS, binary},
+    command::{Desk, PEOPLE, Ran, SHEETS, binary},
     servers::Bao,
     vault_restore::{estate, plant},
 };
-
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 
 /// A desk that signs in at the sandbox.
 struct Host<'w> {

@@ -6,10 +6,8 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     azure_face::World,
-    command::{Desk, Ran, binary},
+    command::{Desk, PEOPLE, Ran, SHEETS, binary},
 };
-
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 
 struct Scene {
     world: World,
@@ -116,9 +114,8 @@ async fn rights_are_captured_with_each_secret_and_named_by_the_plan() {
 
     assert!(scene.run("doctor").out.contains("4 role assignments, 0 access policies"));
 
-    let sheets = "--share sheets/01-ana.txt --share sheets/02-bo.txt --share sheets/04-dee.txt";
     let to = scene.world.sandbox.source("spare");
-    let plan = scene.run(&format!("restore --to {to} --plan {sheets}")).expect(3);
+    let plan = scene.run(&format!("restore --to {to} --plan {SHEETS}")).expect(3);
     for words in [
         "a restore grants none",
         "ServicePrincipal app-1 as Key Vault Secrets User",
@@ -126,7 +123,7 @@ async fn rights_are_captured_with_each_secret_and_named_by_the_plan() {
     ] {
         assert!(plan.out.contains(words), "{words}: {}", plan.out);
     }
-    scene.run(&format!("restore --to {to} --yes {sheets}")).expect(3);
+    scene.run(&format!("restore --to {to} --yes {SHEETS}")).expect(3);
     let granted = scene.world.sandbox.control().calls();
     assert!(!granted.keys().any(|call| call.ends_with("rights") && !call.starts_with("GET")), "{granted:?}");
 

@@ -142,6 +142,9 @@ pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_lifeboat"))
 }
 
+/// Whom `init` makes sheets for, and how many of these open the repository.
+pub const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
+
 /// Three sheets of the five, never the first three.
 pub const SHEETS: &str = "--share sheets/02-bo.txt --share sheets/04-dee.txt --share sheets/05-eli.txt";
 

@@ -3,9 +3,8 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
-use crate::command::{Desk, SHEETS, files};
+use crate::command::{Desk, PEOPLE, SHEETS, files};
 
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 /// A value that must never be printed or lie anywhere in the clear but in its own file.
 const MARKER: &str = "marker-7f3a-of-a-password";
 

@@ -22,12 +22,11 @@ use lifeboat::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, Ran, SHEETS, binary},
+    command::{Desk, PEOPLE, Ran, SHEETS, binary},
     dialects::{Real, fixtures, of_bash, of_node, of_npm, of_python},
     drill_cli::write,
 };
 
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 const ACCOUNT: &str = "111111111111";
 /// What a file of everyday looks like; the four readers agree about every line of it.
 const FILE: &str = "# of the app\nHOST=db.example.com\nPORT=5432\nPASSWORD='p$w !&;*#\"x'\nEMPTY=''\nPEM='-----BEGIN\nabc\n-----END'\n";

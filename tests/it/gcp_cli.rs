@@ -6,11 +6,9 @@ use lifeboat::emulator::{FaultWhen, GcpFault, GcpFaultKind, GcpSandbox};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, Ran, SHEETS, binary},
+    command::{Desk, PEOPLE, Ran, SHEETS, binary},
     gcp_face::{sandbox, script},
 };
-
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 
 /// A desk that reaches a sandbox by gcloud's variables.
 struct World {

@@ -123,7 +123,10 @@ impl Host {
         let plan = repo::plan(&here, rules, now);
         let times = (now, SignedDuration::from_hours(24 * undo_days));
         let signer = &self.sample.signer;
-        let made = repository.forget_by(&judgement, &trust, &plan, times, rules, signer).await.unwrap();
+        let made = repository
+            .forget_by(&judgement, &trust, &plan.going(now, &signer.public()), times, rules, signer)
+            .await
+            .unwrap();
         if !chain.records.is_empty() || made.iter().next().is_some() {
             sweep(repository, &trust, signer, later(), &BTreeSet::new()).await.unwrap();
         }

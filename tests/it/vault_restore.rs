@@ -14,11 +14,9 @@ use lifeboat::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, Ran, SHEETS, binary},
+    command::{Desk, PEOPLE, Ran, SHEETS, binary},
     servers::{Bao, program},
 };
-
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 
 /// A desk whose tokens are the server's root token.
 struct World {

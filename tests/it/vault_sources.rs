@@ -13,12 +13,11 @@ use lifeboat::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, Ran, SHEETS, binary},
+    command::{Desk, PEOPLE, Ran, SHEETS, binary},
     servers::{Bao, program},
     vault::{listed, read},
 };
 
-const PEOPLE: &str = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli --threshold 3";
 const READ_ALL: &str = "path \"*\" { capabilities = [\"read\", \"list\"] }\n";
 
 /// A server, a role on it that may do what a policy says, and a host.

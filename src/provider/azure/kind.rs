@@ -38,10 +38,7 @@ impl Kind for AzureKind {
         address: &Address,
         connection: &Connection<'_>,
     ) -> Result<Arc<dyn Source>, ProviderError> {
-        let azure = connect(address, connection).await?;
-        let Some(resource) = &connection.access.resource else { return Ok(Arc::new(azure)) };
-        let address = understood(address).map_err(|bad| bad_address(SCHEME, &bad.to_string()))?;
-        Ok(Arc::new(azure.with_rights(&address, resource).await?))
+        Ok(Arc::new(source(address, connection).await?))
     }
 
     fn has_resource(&self) -> bool {
@@ -69,6 +66,14 @@ impl From<BadAzureAddress> for BadAddress {
 
 pub(super) fn understood(address: &Address) -> Result<AzureAddress, BadAzureAddress> {
     address.as_str().parse()
+}
+
+/// A source: with the rights of the vault, where its resource is named.
+pub(super) async fn source(address: &Address, connection: &Connection<'_>) -> Result<Azure, ProviderError> {
+    let azure = connect(address, connection).await?;
+    let Some(resource) = &connection.access.resource else { return Ok(azure) };
+    let address = understood(address).map_err(|bad| bad_address(SCHEME, &bad.to_string()))?;
+    azure.with_rights(&address, resource).await
 }
 
 async fn connect(address: &Address, connection: &Connection<'_>) -> Result<Azure, ProviderError> {

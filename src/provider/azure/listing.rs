@@ -147,12 +147,19 @@ impl Azure {
 
 /// Where a listing goes on. The token goes there too, so it must be the same server and the same listing.
 fn continued(link: &str, first: &Url, about: About<'_>) -> Result<Url, ProviderError> {
+    let url = of_server(link, first, about)?;
+    if url.path().eq_ignore_ascii_case(first.path()) { Ok(url) } else { Err(elsewhere(about)) }
+}
+
+/// A link to the same server.
+pub(super) fn of_server(link: &str, server: &Url, about: About<'_>) -> Result<Url, ProviderError> {
     let url = Url::parse(link).map_err(|_| about.bad("the next page has no address"))?;
-    let is_own = url.origin() == first.origin() && url.username().is_empty() && url.password().is_none();
-    if !is_own || !url.path().eq_ignore_ascii_case(first.path()) {
-        return Err(about.bad("the next page is elsewhere, and the token is not sent there"));
-    }
-    Ok(url)
+    let is_own = url.origin() == server.origin() && url.username().is_empty() && url.password().is_none();
+    if is_own { Ok(url) } else { Err(elsewhere(about)) }
+}
+
+fn elsewhere(about: About<'_>) -> ProviderError {
+    about.bad("the next page is elsewhere, and the token is not sent there")
 }
 
 fn number(name: &str, version: Option<&str>) -> u64 {

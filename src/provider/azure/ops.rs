@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::{Azure, SCHEME, kind::understood, role};
-use crate::provider::{
-    ErrorKind, Exam, Finding, NoPolicy, Ops, PolicyRequest, ProviderError, Role, kind::bad_address, ops,
+use super::{
+    kind::{source, understood},
+    role,
 };
+use crate::provider::{ErrorKind, Exam, Finding, NoPolicy, Ops, PolicyRequest, ProviderError, Role, ops};
 
 /// Key Vault's.
 pub struct AzureOps;
@@ -27,13 +28,10 @@ impl Ops for AzureOps {
 
     /// Whether the rights can be read that a snapshot is to capture.
     async fn beside(&self, exam: &Exam<'_>) -> Vec<Finding> {
-        let Some(resource) = &exam.connection.access.resource else { return Vec::new() };
-        let found = async {
-            let address = understood(exam.address).map_err(|bad| bad_address(SCHEME, &bad.to_string()))?;
-            let azure = Azure::connect(&address, exam.connection.rate_share, exam.connection.isolation.clone()).await?;
-            azure.with_rights(&address, resource).await
-        };
-        match found.await {
+        if exam.connection.access.resource.is_none() {
+            return Vec::new();
+        }
+        match source(exam.address, exam.connection).await {
             Ok(azure) => azure.rights.iter().map(|rights| rights.finding()).collect(),
             Err(error) => vec![Finding::failed("rights", error)],
         }

@@ -14,6 +14,7 @@ use super::{
     AzureAddress,
     client::{About, Client},
     credentials::Token,
+    listing::of_server,
 };
 use crate::{
     model::{Part, Secret, Unreadable},
@@ -200,16 +201,13 @@ impl Resource {
             }
             let page: Page = client.get_of(about, &url, token).await?.json(about)?;
             found.extend(page.value.into_iter().map(|each| each.properties));
-            next = page.next_link.filter(|link| !link.is_empty()).map(|link| self.own(&link, about)).transpose()?;
+            next = page
+                .next_link
+                .filter(|link| !link.is_empty())
+                .map(|link| of_server(&link, &self.manager, about))
+                .transpose()?;
         }
         Ok(found)
-    }
-
-    /// The token goes where the next page is, so that must be the same server.
-    fn own(&self, link: &str, about: About<'_>) -> Result<Url, ProviderError> {
-        let url = Url::parse(link).map_err(|_| about.bad("the next page has no address"))?;
-        let is_own = url.origin() == self.manager.origin() && url.username().is_empty() && url.password().is_none();
-        if is_own { Ok(url) } else { Err(about.bad("the next page is elsewhere, and the token is not sent there")) }
     }
 
     async fn name_roles(&self, client: &Client, token: &Token, of: &mut [Assignment]) -> Result<(), ProviderError> {
@@ -344,7 +342,7 @@ mod tests {
     fn the_token_goes_to_the_manager_alone() {
         let resource = Resource::parse(ID, &"azure:prod".parse().unwrap()).unwrap();
         let about = About { operation: "test", secret: None };
-        let own = |link: &str| resource.own(link, about).is_ok();
+        let own = |link: &str| of_server(link, &resource.manager, about).is_ok();
         assert!(own(&format!("https://management.azure.com{ID}/next?$skipToken=1")));
         for link in [
             "",

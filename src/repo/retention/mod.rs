@@ -58,6 +58,15 @@ pub struct Fate {
     pub held: Option<Held>,
 }
 
+/// The names of snapshots that a plan lets go now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Going {
+    /// Without a window.
+    pub at_once: BTreeSet<String>,
+    /// After a window in which it can be taken back.
+    pub later: BTreeSet<String>,
+}
+
 /// Every value of a snapshot is in a later one too.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
@@ -88,6 +97,13 @@ impl Fate {
     }
 }
 
+impl Going {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        (self.at_once.len() + self.later.len()) as u64
+    }
+}
+
 impl RetentionPlan {
     /// Those that go.
     pub fn forgets(&self) -> impl Iterator<Item = &Fate> {
@@ -97,16 +113,16 @@ impl RetentionPlan {
     /// The names of those that go with a window, and of those that go at once: a later snapshot by this signer holds all of them for
     /// longer than an hour. What it holds since then goes the next time. Another's word may be that of a thief, and is good for no more
     /// than an order of his.
-    pub fn orders(&self, now: Timestamp, own: &PublicKey) -> (BTreeSet<String>, BTreeSet<String>) {
-        let (mut later, mut at_once) = (BTreeSet::new(), BTreeSet::new());
+    pub fn going(&self, now: Timestamp, own: &PublicKey) -> Going {
+        let mut going = Going::default();
         for fate in self.forgets() {
             match fate.held.as_ref().filter(|held| held.by == *own) {
-                None => drop(later.insert(fate.name.clone())),
-                Some(held) if now.duration_since(held.since) > SETTLED => drop(at_once.insert(fate.name.clone())),
+                None => drop(going.later.insert(fate.name.clone())),
+                Some(held) if now.duration_since(held.since) > SETTLED => drop(going.at_once.insert(fate.name.clone())),
                 Some(_) => {}
             }
         }
-        (later, at_once)
+        going
     }
 
     /// The same by source, each in chain order.

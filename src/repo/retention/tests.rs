@@ -161,7 +161,7 @@ fn a_capture_goes_at_once_only_if_a_later_snapshot_holds_all_of_it() {
             made(4, 3, true, Some(3), &|_| {}),
         ];
         let retention = Retention { keep_last: 1, ..Retention::default() };
-        let (later, at_once) = plan(&chain.iter().collect::<Vec<_>>(), &retention, now).orders(now, &own);
+        let Going { later, at_once } = plan(&chain.iter().collect::<Vec<_>>(), &retention, now).going(now, &own);
         [later, at_once].map(|names| names.into_iter().collect::<Vec<_>>().join(" "))
     };
     assert_eq!(orders(&|_| {}, at(25)), ["s1", "s2 s3"]);
