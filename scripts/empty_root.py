@@ -5,7 +5,8 @@ empty_root.py FILE
 
 There it tells its version, plays the demo, reads typed sheets and PDF sheets, checks a repository, and restores into its own
 sandbox, whose name a DNS server resolves and which is reached by TLS. A build without the feature paper makes no sheets: it says
-so, and reads typed ones alone. It needs root, or user namespaces.
+so, and reads typed ones alone. It needs root, or user namespaces. RUNNER names a static program that starts files of another
+processor, such as qemu-aarch64-static.
 """
 
 import fcntl
@@ -127,6 +128,10 @@ def inside(file):
         root.mkdir()
         outside.mkdir()
         shutil.copy2(file, root / "lifeboat")
+        program = ["/lifeboat"]
+        if os.environ.get("RUNNER"):
+            shutil.copy2(os.environ["RUNNER"], root / "runner")
+            program = ["/runner", "/lifeboat"]
         shutil.copytree(FIXTURE, root / "v1")
         environment = {"AWS_ACCESS_KEY_ID": "222222222222", "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true",
                        "TZ": "Europe/Berlin"}
@@ -136,7 +141,7 @@ def inside(file):
             os.chdir("/")
 
         def start(*words, **more):
-            return subprocess.Popen(["/lifeboat", *words], preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            return subprocess.Popen([*program, *words], preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                     stderr=subprocess.PIPE, text=True, env=environment | more)
 
         def run(code, says, *words, **more):

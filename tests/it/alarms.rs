@@ -161,7 +161,7 @@ fn rules_pass_on_what_the_service_sends_by_itself() {
 
 /// A configuration that says everything, and the page in each format.
 fn desk() -> Desk {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     desk.init();
     let config = desk.path("lifeboat.toml");
     let section = format!(

@@ -75,7 +75,7 @@ async fn the_identity_of_the_platform_reads_a_vault_and_what_is_no_token_is_a_fa
     let world = World::start().await;
     let secret = json!({ "value": "marker of a value" });
     world.sandbox.control().request("prod", "PUT", "secrets/app", &secret).unwrap();
-    let (identity, desk) = (Identity::start(), Desk::new("http://127.0.0.1:9", "111111111111"));
+    let (identity, desk) = (Identity::start(), Desk::offline("111111111111"));
     let run = |words: &str, client: Option<&str>| -> Ran {
         let mut command = desk.command(binary());
         command.env("AZURE_AUTHORITY_HOST", world.sandbox.authority()).env("AWS_CA_BUNDLE", world.certificate());

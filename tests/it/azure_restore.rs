@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     azure_face::World,
-    command::{Desk, PEOPLE, Ran, SHEETS, binary},
+    command::{Desk, NOWHERE, PEOPLE, Ran, SHEETS, binary},
     servers::Bao,
     vault_restore::{estate, plant},
 };
@@ -58,7 +58,7 @@ async fn a_vault_is_captured_and_restored_into_another_and_nothing_is_written_tw
     let world = World::start().await;
     let told = world.python("azure_seed.py", "prod").await;
     let before = world.python("azure_dump.py", "prod").await;
-    let host = Host::new(&world, "http://127.0.0.1:9");
+    let host = Host::new(&world, NOWHERE);
     host.init(&world.sandbox.source("prod"));
     // One secret is deleted, and a vault shows no version of it.
     let first = host.run("snapshot --json").expect(3).json();
@@ -100,7 +100,7 @@ async fn the_day_after_reads_what_changed_and_nothing_else() {
     for number in 0..30 {
         set(&format!("app-{number:02}"), "one");
     }
-    let host = Host::new(&world, "http://127.0.0.1:9");
+    let host = Host::new(&world, NOWHERE);
     host.init(&world.sandbox.source("prod"));
     // Without the day's share of reading again, which so few secrets all fall into.
     let config = host.desk.path("lifeboat.toml");
@@ -134,7 +134,7 @@ async fn what_is_deleted_keeps_what_a_snapshot_has_of_it() {
     for (name, value) in [("kept", "k"), ("old", "one"), ("old", "two")] {
         set(name, value);
     }
-    let host = Host::new(&world, "http://127.0.0.1:9");
+    let host = Host::new(&world, NOWHERE);
     host.init(&world.sandbox.source("prod"));
     host.run("snapshot").expect(0);
     let get = |more: &str| host.run(&format!("get old {more} {SHEETS}")).expect(0).out;
@@ -208,7 +208,7 @@ async fn across_from_a_vault_to_azure_and_back() {
     bao.run(&["kv", "delete", "-versions=3", "secret/app/db"]);
     bao.run(&["kv", "metadata", "put", "-max-versions=9", "-custom-metadata=owner=us", "secret/app/db"]);
     let world = World::start().await;
-    let host = Host::new(&world, "http://127.0.0.1:9");
+    let host = Host::new(&world, NOWHERE);
     host.init(&format!("vault:{}/secret", bao.endpoint));
     host.run("snapshot").expect(0);
     let target = world.sandbox.source("bao");
@@ -216,7 +216,7 @@ async fn across_from_a_vault_to_azure_and_back() {
     assert_eq!(told["verification"]["differences"], json!([]), "{told}");
     let there = world.python("azure_dump.py", "bao").await;
     assert_eq!(there["app-x2F-db"]["current"], r#"{"v":"5"}"#);
-    let back = Host::new(&world, "http://127.0.0.1:9");
+    let back = Host::new(&world, NOWHERE);
     back.init(&target);
     back.run("snapshot").expect(0);
     bao.run(&["secrets", "enable", "-path=back", "kv-v2"]);
@@ -254,7 +254,7 @@ async fn across_from_aws_to_azure_the_second_of_two_names_that_differ_by_case_is
 /// `lifeboat sandbox --azure --seed`, and what it printed.
 #[test]
 fn a_host_backs_up_the_vault_of_the_sandbox_command() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let mut command = desk.command(binary());
     command.args(["sandbox", "--listen", "127.0.0.1:0", "--azure=127.0.0.1:0", "--seed", "--json"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -306,7 +306,7 @@ async fn a_drill_restores_across_into_a_vault_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn across_from_files_to_azure_text_is_text_and_comes_back() {
     let world = World::start().await;
-    let host = Host::new(&world, "http://127.0.0.1:9");
+    let host = Host::new(&world, NOWHERE);
     let files = [("one", b"A=1\n".as_slice()), ("two", b"\0\xff".as_slice()), ("three", b"{\"a\": \"<\"}".as_slice())];
     std::fs::create_dir_all(host.desk.path("app")).unwrap();
     for (name, bytes) in files {
@@ -325,7 +325,7 @@ async fn across_from_files_to_azure_text_is_text_and_comes_back() {
     assert_eq!(of("two"), (json!("AP8="), json!("application/octet-stream;base64")));
     assert_eq!(of("three").0, "{\"a\": \"<\"}");
     assert!(!["one", "three"].iter().any(|name| of(name).1.as_str().is_some_and(|kind| kind.contains("base64"))));
-    let host = Host::new(&world, "http://127.0.0.1:9");
+    let host = Host::new(&world, NOWHERE);
     host.init(&world.sandbox.source("copy"));
     host.run("snapshot").expect(0);
     let back = host.desk.path("back");

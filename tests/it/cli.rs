@@ -153,7 +153,7 @@ async fn init_overwrites_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_holds_and_its_comparison_can_fail() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     let demo = desk.run("demo --json --out good").expect(0).json();
     assert_eq!(demo["complete"], true);
     assert!(demo["verification"]["values"].as_u64().unwrap() > 40);
@@ -174,7 +174,7 @@ async fn the_demo_holds_and_its_comparison_can_fail() {
 
 #[test]
 fn help_reference_and_pages_are_true() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     let mut reference =
         String::from("# Command line\n\nMade from the program's own help; a test holds the two together.\n");
     let mut command = lifeboat::cli::command();

@@ -9,6 +9,9 @@ use std::{
 use lifeboat::emulator::{Sandbox, SandboxOptions};
 use serde_json::Value as Json;
 
+/// Where nobody listens.
+pub const NOWHERE: &str = "http://127.0.0.1:9";
+
 /// A backup host: a working folder, an endpoint, and everything it ever printed.
 pub struct Desk {
     /// The working folder.
@@ -33,6 +36,11 @@ impl Desk {
     pub fn new(endpoint: &str, account: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { folder, endpoint: endpoint.into(), account: account.into(), printed: std::sync::Mutex::default() }
+    }
+
+    /// One without a provider: nobody listens at its endpoint.
+    pub fn offline(account: &str) -> Self {
+        Self::new(NOWHERE, account)
     }
 
     /// Where the provider answers.

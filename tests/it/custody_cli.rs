@@ -10,6 +10,7 @@ use lifeboat::emulator::Sandbox;
 use crate::{
     cli::estate,
     command::{Desk, SHEETS, binary, files},
+    search::holds,
 };
 
 const ACCOUNT: &str = "111111111111";
@@ -51,7 +52,6 @@ fn pending(desk: &Desk) -> Option<PathBuf> {
 
 /// No file outside the folders of sheets holds a key or a piece of a share.
 fn assert_nothing_secret_is_left(desk: &Desk) {
-    let holds = |content: &[u8], needle: &str| content.windows(needle.len()).any(|window| window == needle.as_bytes());
     let is_sheet =
         |path: &Path| path.components().any(|part| ["sheets", "new"].iter().any(|known| part.as_os_str() == *known));
     let is_host_key = |path: &Path| path.ends_with("keys/index.age");
@@ -399,7 +399,7 @@ fn epochs(desk: &Desk) -> Vec<u32> {
 /// What a rehearsal shows of names is asked before there is a key, as in every ceremony.
 #[test]
 fn a_rehearsal_is_printed_and_sealed_as_a_ceremony_is_and_marked_as_one() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     let people = "--threshold 2 --custodian Ana --custodian Bo --custodian Cy";
     for paper in ["a4", "letter"] {
         let print = format!("dd of={paper}.pdf status=none");
@@ -438,7 +438,7 @@ fn a_rehearsal_is_printed_and_sealed_as_a_ceremony_is_and_marked_as_one() {
 
 #[test]
 fn a_rehearsal_needs_no_repository_and_opens_none() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     let begin = "custody rehearse --threshold 2 --custodian Ana --custodian Bo --custodian Cy --sheets new";
     desk.run(begin).expect(0);
     desk.run(begin).expect(4).says("not empty");

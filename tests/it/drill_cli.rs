@@ -291,7 +291,7 @@ async fn evidence_is_verified_by_stock_tools_and_altered_evidence_is_not() {
 
 #[test]
 fn schedules_are_accepted_by_their_own_tools() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     desk.run("init --repo repository --source aws:eu-central-1 --threshold 2 --custodian A --custodian B --custodian C --sheets sheets --yes");
     write(&desk, "outage", OUTAGE);
     desk.run("drill schedule outage --systemd").expect(2).says("quorum");

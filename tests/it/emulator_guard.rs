@@ -113,7 +113,7 @@ async fn the_switches_need_the_token() {
 /// What the help says is typed into a shell as it stands there.
 #[test]
 fn the_examples_of_the_help_work() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     let help = desk.run("sandbox --help").expect(0).out;
     let (_, lines) = help.split_once("In another terminal").unwrap();
     let lines: Vec<&str> = lines.lines().skip(1).take_while(|line| !line.is_empty()).collect();
@@ -134,7 +134,7 @@ fn the_examples_of_the_help_work() {
 
 #[tokio::test]
 async fn the_command_prints_endpoint_and_token() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     for json in [true, false] {
         let mut command = desk.command(binary());
         command.args(["sandbox", "--listen", "127.0.0.1:0"]).args(json.then_some("--json"));

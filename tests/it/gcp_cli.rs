@@ -18,7 +18,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        Self { sandbox: sandbox().await, desk: Desk::new("http://127.0.0.1:9", "111111111111") }
+        Self { sandbox: sandbox().await, desk: Desk::offline("111111111111") }
     }
 
     fn run(&self, words: &str) -> Ran {

@@ -4,7 +4,7 @@ use std::{path::Path, process::Stdio};
 
 use crate::{
     cli::estate,
-    command::{Desk, Ran, binary, files},
+    command::{Desk, NOWHERE, Ran, binary, files},
 };
 
 const ACCOUNT: &str = "111111111111";
@@ -72,7 +72,7 @@ async fn a_sealed_sheet_opened_with_stock_age_is_a_sheet_like_any_other() {
 
 #[test]
 fn with_every_sheet_sealed_nothing_that_opens_is_on_disk() {
-    let desk = desk("http://127.0.0.1:9");
+    let desk = desk(NOWHERE);
     let seal = "--seal-to Ana=rsa.pub --seal-to Bo=bo.pub --seal-to Cy=cy.pub";
     let made = desk.run(&format!("{INIT} {THREE} --sheets sheets {seal}")).expect(0);
     assert!(!made.err.contains("shred") && made.err.contains("age -d"), "{}", made.err);
@@ -97,7 +97,7 @@ fn with_every_sheet_sealed_nothing_that_opens_is_on_disk() {
 
 #[test]
 fn what_cannot_be_sealed_is_refused_before_there_is_a_key() {
-    let desk = desk("http://127.0.0.1:9");
+    let desk = desk(NOWHERE);
     for (words, says) in [
         ("--sheets sheets --seal-to Dee=bo.pub", "not a custodian"),
         ("--sheets sheets --seal-to Bo=bo.pub --seal-to Bo=cy.pub", "twice"),

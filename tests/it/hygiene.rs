@@ -6,7 +6,10 @@ use lifeboat::{
     emulator::{Fault, FaultKind, FaultWhen, Sandbox, SandboxOptions},
 };
 
-use crate::command::{Desk, SHEETS, files};
+use crate::{
+    command::{Desk, SHEETS, files},
+    search::holds,
+};
 
 const ACCOUNT: &str = "111111111111";
 const MARKERS: [&str; 4] =
@@ -23,10 +26,6 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
         format!("{text:?}").trim_matches('"').as_bytes().to_vec(),
         format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).as_bytes().to_vec(),
     ]
-}
-
-fn holds(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -374,7 +374,7 @@ fn a_schema_refuses_what_it_does_not_describe() {
 
 #[test]
 fn quiet_is_quiet_and_colours_are_for_terminals() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     let ran = desk.run("list -q").expect(2);
     assert!(ran.err.starts_with("error: ") && !ran.err.contains('\u{1b}'), "{}", ran.err);
     desk.run("list -q -v").expect(2);

@@ -82,7 +82,7 @@ async fn keys_that_others_can_read_or_exchange_are_not_used() {
 
 #[test]
 fn a_folder_that_is_there_keeps_its_mode() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     fs::create_dir(desk.path("shared")).unwrap();
     mode(&desk.path("shared"), 0o1777);
     desk.run("drill key --out shared/drill.age").expect(0);

@@ -135,6 +135,7 @@ mod scan_files;
 mod scan_gallery;
 mod scan_picture;
 mod scan_shots;
+mod search;
 mod serve;
 mod serve_after;
 mod serve_attacks;

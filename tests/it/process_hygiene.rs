@@ -82,7 +82,7 @@ fn search(maps: &mut File, memory: &mut File, needles: &[Needle]) -> Vec<String>
 fn holds(bytes: &[u8], masked: &[u8]) -> bool {
     let first = masked[0] ^ MASK;
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == first) {
+    while let Some(at) = memchr::memchr(first, rest) {
         rest = &rest[at..];
         if rest.len() < masked.len() {
             return false;
@@ -296,7 +296,7 @@ fn a_key_that_was_let_go_is_nowhere_in_the_memory_of_its_process() {
 
 #[test]
 fn a_key_that_cannot_be_locked_is_used_with_a_warning() {
-    let desk = crate::command::Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = crate::command::Desk::offline("111111111111");
     let init = "init --repo repository --source aws:eu-central-1 --threshold 2 --custodian Ana --custodian Bo --sheets s --yes";
     desk.run(init).expect(0);
     let check = "check --depth values --share s";
@@ -333,7 +333,7 @@ fn a_ceremony_leaves_nothing_in_the_memory_of_its_process() {
 fn another_process_of_the_same_user_can_not_attach() {
     use std::os::unix::process::CommandExt;
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let desk = crate::command::Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = crate::command::Desk::offline("111111111111");
     fs::set_permissions(desk.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     // Root may read everything, so both the process and the stranger become nobody.
     let as_nobody = |command: &mut Command| {

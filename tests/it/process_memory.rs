@@ -2,6 +2,8 @@
 
 use std::{fs::File, os::unix::fs::FileExt as _};
 
+use crate::search;
+
 const PAGE: u64 = 4096;
 /// Pages that are read in one go.
 const MOST: u64 = 1024;
@@ -24,7 +26,7 @@ pub fn holds(process: u32, wanted: &[u8]) -> Option<bool> {
             let mut bytes = vec![0; usize::try_from(count * PAGE).ok()?];
             if memory.read_exact_at(&mut bytes, at * PAGE).is_ok() {
                 looked += count;
-                if bytes.windows(wanted.len()).any(|window| window == wanted) {
+                if search::holds(&bytes, wanted) {
                     return Some(true);
                 }
             }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     command::{Desk, SHEETS, binary, files},
+    search::holds,
     servers::program,
 };
 
@@ -127,11 +128,6 @@ fn run(command: &mut Command) -> String {
 
 fn sha(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
-}
-
-/// Whether some bytes are in others.
-fn holds(bytes: &[u8], part: &str) -> bool {
-    bytes.windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 /// Puts the seed's snippet beside the SDK, with one line after it.

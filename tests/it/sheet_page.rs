@@ -228,7 +228,7 @@ fn nobody_takes_the_sheet_of_a_rehearsal_for_a_real_one() {
 #[test]
 fn init_writes_private_files_and_a_script_without_secrets() {
     use std::os::unix::fs::PermissionsExt;
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let made =
         desk.run(&format!("{INIT} --custodian Ana --custodian Bo --paper letter --sheets sheets --json")).expect(0);
     assert_eq!(made.json()["pdfs"].as_array().unwrap().len(), 2);
@@ -254,7 +254,7 @@ fn init_writes_private_files_and_a_script_without_secrets() {
 
 #[test]
 fn init_gives_each_page_to_a_printer_and_keeps_no_file() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let custodians = "--custodian Ana --custodian Bo";
     let printer = |command: &str| {
         let mut process = desk.command(binary());
@@ -274,7 +274,7 @@ fn init_gives_each_page_to_a_printer_and_keeps_no_file() {
 
 #[test]
 fn what_cannot_be_printed_is_refused_before_there_is_a_key() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let init = |more: &[&str]| {
         let mut command = desk.command(binary());
         desk.finish(command.args(INIT.split(' ')).args(["--custodian", "Ana", "--sheets", "sheets"]).args(more))
@@ -307,7 +307,7 @@ fn what_cannot_be_printed_is_refused_before_there_is_a_key() {
 
 #[test]
 fn later_ceremonies_and_the_runbook_say_what_init_was_told() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let people = ["--threshold", "2", "--custodian", "Ana", "--custodian", "Bo", "--custodian", "Cy"];
     let mut init = desk.command(binary());
     init.args(["init", "--repo", "repository", "--source", "aws:eu-central-1", "--yes", "--sheets", "sheets"])

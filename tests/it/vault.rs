@@ -168,7 +168,7 @@ async fn what_cannot_be_used_is_one_sentence_and_shows_no_secret() {
 
 #[test]
 fn an_address_that_can_lead_nowhere_is_refused_before_there_is_a_key() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let people = "--custodian Ana --custodian Bo --custodian Cy --threshold 2 --sheets sheets --yes";
     for (address, words) in [
         ("vault:kv", "the server is not a URL"),
@@ -193,7 +193,7 @@ fn an_address_that_can_lead_nowhere_is_refused_before_there_is_a_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_backs_up_a_vault_from_the_first_command_to_the_second_day() {
     let world = World::new();
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let source = &world.address;
     let custodians = "--custodian Ana --custodian Bo --custodian Cy --custodian Dee --custodian Eli";
     let init = "init --repo repository --threshold 3 --sheets sheets --copy west --yes";

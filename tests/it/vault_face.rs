@@ -132,7 +132,7 @@ impl Drop for Started {
 
 #[test]
 fn a_host_backs_up_the_vault_of_the_sandbox() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let sandbox = Started::new(&desk);
     let (token, source) = (sandbox.text("token"), sandbox.text("source"));
     let run = |words: &str| {
@@ -280,7 +280,7 @@ async fn a_source_in_a_namespace_is_captured() {
     send("team/sub/sys/mounts/kv", json!({ "type": "kv-v2" }));
     send("team/sub/kv/data/a", json!({ "data": { "v": "1" } }));
     for (endpoint, token) in [(bao.endpoint.clone(), Bao::ROOT), (sandbox.endpoint(), sandbox.root_token())] {
-        let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+        let desk = Desk::offline("111111111111");
         let run = |words: &str| {
             let mut command = desk.command(binary());
             desk.finish(command.env("VAULT_TOKEN", token).args(words.split_whitespace()))
@@ -295,7 +295,7 @@ async fn a_source_in_a_namespace_is_captured() {
 
 #[test]
 fn the_demo_tells_the_same_story_with_a_vault() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     let demo = desk.run("demo --source vault --json --out good").expect(0).json();
     assert_eq!((&demo["complete"], &demo["drill"]["result"]), (&json!(true), &json!("passed")), "{demo}");
     assert!(demo["verification"]["values"].as_u64().unwrap() > 40, "{demo}");

@@ -14,7 +14,7 @@ use lifeboat::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    command::{Desk, PEOPLE, Ran, SHEETS, binary},
+    command::{Desk, NOWHERE, PEOPLE, Ran, SHEETS, binary},
     servers::{Bao, program},
 };
 
@@ -85,7 +85,7 @@ fn lasting(key: &Json) -> Json {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_states_settings_and_values_come_back_as_another_client_reads_them() {
-    let world = World::new("http://127.0.0.1:9");
+    let world = World::new(NOWHERE);
     world.seed();
     world.bao.run(&["kv", "metadata", "put", "-max-versions=3", "secret/lowered"]);
     for number in 0..60 {
@@ -116,7 +116,7 @@ async fn numbers_states_settings_and_values_come_back_as_another_client_reads_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_of_the_name_is_left_alone_unless_a_person_says_what_to_do() {
-    let world = World::new("http://127.0.0.1:9");
+    let world = World::new(NOWHERE);
     for value in ["one", "two", "three"] {
         world.bao.run(&["kv", "put", "secret/app", &format!("v={value}")]);
     }
@@ -143,7 +143,7 @@ async fn another_key_of_the_name_is_left_alone_unless_a_person_says_what_to_do()
 /// A restore that was stopped after each of its writes goes on and ends the same; what it began is told from another's.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_begun_is_completed_from_wherever_it_stopped() {
-    let world = World::new("http://127.0.0.1:9");
+    let world = World::new(NOWHERE);
     for number in 1..=6 {
         world.bao.run(&["kv", "put", "secret/app", &format!("v={number}")]);
     }

@@ -30,8 +30,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let world =
-            Self { bao: Bao::start(), desk: Desk::new("http://127.0.0.1:9", "111111111111"), login: String::new() };
+        let world = Self { bao: Bao::start(), desk: Desk::offline("111111111111"), login: String::new() };
         world.bao.run(&["auth", "enable", "approle"]);
         world.may(READ_ALL);
         Self { login: world.role("backup", "1h"), ..world }
@@ -485,7 +484,7 @@ fn certificates(folder: &Path) {
 
 #[test]
 fn a_connection_trusts_the_named_authority_and_comes_with_its_certificate() {
-    let desk = Desk::new("http://127.0.0.1:9", "111111111111");
+    let desk = Desk::offline("111111111111");
     certificates(desk.folder.path());
     let at = |name: &str| desk.path(name).display().to_string();
     let (bao, server) = Bao::start_tls(desk.folder.path());

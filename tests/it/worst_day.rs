@@ -361,7 +361,7 @@ fn shells() -> Vec<&'static str> {
 
 #[test]
 fn printed_commands_paste_into_every_shell_and_hit_nothing_else() {
-    let desk = Desk::new("http://127.0.0.1:9", ACCOUNT);
+    let desk = Desk::offline(ACCOUNT);
     let words = |folder: &str, config: &str| -> Vec<String> {
         let init = "init --repo repository --source aws:eu-central-1 --threshold 2 --custodian A --custodian B --custodian C --yes";
         let more = ["--config", config, "--sheets", folder, "--copy", "s3://b/p?region=eu-west-1&profile=it's"];

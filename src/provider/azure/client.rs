@@ -21,7 +21,7 @@ use crate::{
     isolation::Isolation,
     outward::{self, AzureSettings, Outward},
     provider::{
-        ErrorKind, ProviderError,
+        BAD_SETTING, ErrorKind, ProviderError,
         exchange::{self, Received, exchange},
         pace::pause,
     },
@@ -103,7 +103,7 @@ impl Client {
         isolation: Option<Arc<Isolation>>,
     ) -> Result<Self, ProviderError> {
         let about = About { operation: "connect", secret: None };
-        let setting = |error: outward::BadSetting| about.failed(ErrorKind::Invalid, "BadSetting", &error.to_string());
+        let setting = |error: outward::BadSetting| about.failed(ErrorKind::Invalid, BAD_SETTING, &error.to_string());
         let outward = Outward::of_process().map_err(setting)?;
         let host = address.server.host_str().unwrap_or_default();
         let http = outward.azure_client(host, &settings).map_err(setting)?;

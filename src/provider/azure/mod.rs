@@ -33,7 +33,9 @@ pub use rules::AzureRules;
 
 pub use crate::outward::AzureSettings;
 
-use super::{Applied, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget};
+use super::{
+    Applied, BAD_SETTING, ErrorKind, Fetched, Known, Listed, Pace, ProviderError, Source, Target, held::Budget,
+};
 use crate::{
     isolation::Isolation,
     model::{Existing, Place, Secret, SecretValue, Step},
@@ -68,7 +70,7 @@ impl Azure {
     ) -> Result<Self, ProviderError> {
         let about = client::About { operation: "connect", secret: None };
         let settings = AzureSettings::of_process()
-            .map_err(|error| about.failed(ErrorKind::Invalid, "BadSetting", &error.to_string()))?;
+            .map_err(|error| about.failed(ErrorKind::Invalid, BAD_SETTING, &error.to_string()))?;
         Self::connect_by(address, settings, rate_share, isolation).await
     }
 
@@ -95,7 +97,7 @@ impl Azure {
     pub async fn with_rights(self, address: &AzureAddress, resource: &str) -> Result<Self, ProviderError> {
         let about = client::About { operation: "vaults/get", secret: None };
         let resource = Resource::parse(resource, address)
-            .map_err(|why| about.failed(ErrorKind::Invalid, "BadResource", &format!("`resource`: {why}")))?;
+            .map_err(|why| about.failed(ErrorKind::Invalid, BAD_SETTING, &format!("`resource`: {why}")))?;
         let rights = Some(Arc::new(resource.rights(&self.client).await?));
         Ok(Self { rights, ..self })
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::{Part, Secret, Unreadable},
-    provider::{ErrorKind, Finding, ProviderError, ops::State},
+    provider::{BAD_SETTING, ErrorKind, Finding, ProviderError, ops::State},
 };
 
 /// The versions of the interfaces that are spoken.
@@ -158,7 +158,7 @@ impl Resource {
     pub(super) async fn rights(&self, client: &Client) -> Result<Rights, ProviderError> {
         match self.read(client).await {
             Ok(found) => Ok(Rights::Known(found)),
-            Err(error) if error.kind == ErrorKind::Invalid && error.code == WRONG => Err(error),
+            Err(error) if error.kind == ErrorKind::Invalid && error.code == BAD_SETTING => Err(error),
             Err(error) => Ok(Rights::Unread(Unreadable {
                 part: Part::Policy,
                 operation: error.operation.to_owned(),
@@ -177,7 +177,7 @@ impl Resource {
         let is_this = Url::parse(&vault_uri).is_ok_and(|uri| uri.origin() == client.server.origin());
         if !is_this {
             let words = format!("the `resource` of the configuration is the vault {vault_uri}");
-            return Err(about.failed(ErrorKind::Invalid, WRONG, &words));
+            return Err(about.failed(ErrorKind::Invalid, BAD_SETTING, &words));
         }
         // What a vault with roles still has of them has no effect.
         access_policies.retain(|_| !enable_rbac_authorization);
@@ -235,9 +235,6 @@ impl Resource {
         url
     }
 }
-
-/// The code of a resource that is another vault's.
-const WRONG: &str = "WrongResource";
 
 impl Rights {
     /// What `doctor` says of them.

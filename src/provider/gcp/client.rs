@@ -18,7 +18,7 @@ use crate::{
     isolation::Isolation,
     outward::{self, Endpoint, GcpSettings, Outward},
     provider::{
-        ErrorKind, ProviderError,
+        BAD_SETTING, ErrorKind, ProviderError,
         exchange::{self, Received, exchange},
         pace::pause,
     },
@@ -99,13 +99,13 @@ impl Client {
         isolation: Option<Arc<Isolation>>,
     ) -> Result<Self, ProviderError> {
         let about = About { operation: "connect", secret: None };
-        let setting = |error: outward::BadSetting| about.failed(ErrorKind::Invalid, "BadSetting", &error.to_string());
+        let setting = |error: outward::BadSetting| about.failed(ErrorKind::Invalid, BAD_SETTING, &error.to_string());
         let usable = |text: &str| -> Result<Url, ProviderError> {
             if Endpoint::parse(text).map_err(setting)?.is_in_clear() {
                 let words = "http:// beyond this machine would show every secret to the network; use https://";
                 return Err(about.failed(ErrorKind::Invalid, "NotEncrypted", words));
             }
-            Url::parse(text).map_err(|_| about.failed(ErrorKind::Invalid, "BadSetting", "the endpoint is not a URL"))
+            Url::parse(text).map_err(|_| about.failed(ErrorKind::Invalid, BAD_SETTING, "the endpoint is not a URL"))
         };
         let projects = match &settings.projects {
             Some(text) => usable(text)?,

@@ -15,7 +15,7 @@ use crate::{
     isolation::Isolation,
     outward::{self, Outward, VaultSettings},
     provider::{
-        ErrorKind, ProviderError,
+        BAD_SETTING, ErrorKind, ProviderError,
         exchange::{self, Received, exchange},
         pace::pause,
     },
@@ -93,7 +93,7 @@ impl Client {
         isolation: Option<Arc<Isolation>>,
     ) -> Result<Self, ProviderError> {
         let about = About { operation: "connect", secret: None };
-        let setting = |error: outward::BadSetting| about.failed(ErrorKind::Invalid, "BadSetting", &error.to_string());
+        let setting = |error: outward::BadSetting| about.failed(ErrorKind::Invalid, BAD_SETTING, &error.to_string());
         let endpoint = outward::Endpoint::parse(address.server.as_str()).map_err(setting)?;
         if endpoint.is_in_clear() {
             let words = "http:// beyond this machine would show every secret to the network; use https://";
