@@ -141,8 +141,11 @@ def inside(file):
             os.chdir("/")
 
         def start(*words, **more):
-            return subprocess.Popen([*program, *words], preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                    stderr=subprocess.PIPE, text=True, env=environment | more)
+            try:
+                return subprocess.Popen([*program, *words], preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, env=environment | more)
+            except OSError as error:
+                fail(f"{file} does not start: {error.strerror}; is it for another processor? RUNNER names what starts it")
 
         def run(code, says, *words, **more):
             ran = start(*words, **more)
@@ -154,7 +157,10 @@ def inside(file):
 
         features = run(0, "features: ", "--version").split("features: ")[1].splitlines()[0].split()
         makes_sheets = "paper" in features
-        run(*((0, "all equal") if makes_sheets else (2, "the feature paper is missing")), "demo")
+        if makes_sheets:
+            run(0, "all equal", "demo")
+        else:
+            run(2, "the feature paper is missing", "demo")
         sandbox = start("sandbox", "--listen", "127.0.0.1:0", "--json")
         try:
             endpoint = json.loads(sandbox.stdout.readline())["endpoint"]
@@ -195,6 +201,9 @@ def main():
     file = str(Path(sys.argv[1]).resolve())
     if not Path(file).is_file():
         fail(f"{sys.argv[1]} is no file: run scripts/release first")
+    runner = os.environ.get("RUNNER")
+    if runner and not Path(runner).is_file():
+        fail(f"RUNNER={runner} is no file: install qemu-user-static, or say where it is")
     for program in ("readelf", "objdump", "openssl", "unshare"):
         if not shutil.which(program):
             fail(f"{program} is missing: install binutils, openssl and util-linux")

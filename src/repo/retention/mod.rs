@@ -116,11 +116,12 @@ impl RetentionPlan {
     pub fn going(&self, now: Timestamp, own: &PublicKey) -> Going {
         let mut going = Going::default();
         for fate in self.forgets() {
-            match fate.held.as_ref().filter(|held| held.by == *own) {
-                None => drop(going.later.insert(fate.name.clone())),
-                Some(held) if now.duration_since(held.since) > SETTLED => drop(going.at_once.insert(fate.name.clone())),
-                Some(_) => {}
-            }
+            let names = match fate.held.as_ref().filter(|held| held.by == *own) {
+                None => &mut going.later,
+                Some(held) if now.duration_since(held.since) > SETTLED => &mut going.at_once,
+                Some(_) => continue,
+            };
+            names.insert(fate.name.clone());
         }
         going
     }
