@@ -1,6 +1,10 @@
 //! `lifeboat init`
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -29,6 +33,9 @@ use crate::{
 /// A ceremony cannot be taken up again: its key is gone. Nothing was backed up with it either.
 const INTERRUPTED: &str = "after an init that did not end: destroy its sheets, remove the repository, `keys` and the \
                            configuration it left, and begin again";
+
+/// How long a person waits before being told what for.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Make a repository: key ceremony, sheets for the custodians, host keys, configuration
 #[derive(Debug, clap::Args)]
@@ -164,7 +171,14 @@ pub(super) fn contact(section: &CustodySection, copies: &[CopySection]) -> Conta
 
 /// The account to pin, so that a later run with other credentials is refused.
 async fn account(context: &Context, source: &Address) -> Option<String> {
-    match source.account().await {
+    let mut asked = pin!(source.account());
+    let answer = if let Ok(answer) = tokio::time::timeout(SILENCE, &mut asked).await {
+        answer
+    } else {
+        context.output.note(&format!("waiting for {source} to say whose account it is"));
+        asked.await
+    };
+    match answer {
         Ok(account) => Some(account),
         Err(error) => {
             context.output.warn(&format!("the source account is not pinned ({error}); set [source] account yourself"));

@@ -11,7 +11,7 @@ use super::{
     VerifiedForget, VerifiedManifest, Witness,
     content::{self, SignedFile},
     layout,
-    memory::{self, Kept, Settled},
+    memory::{self, Kept, Recall, Settled},
     untrusted,
 };
 use crate::{
@@ -23,6 +23,15 @@ use crate::{
 
 /// Files read at the same time.
 pub(super) const PARALLEL: usize = 8;
+
+/// What signed files are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// Bundles, as far as they hold them.
+    Bundles,
+    /// Themselves.
+    Files,
+}
 
 /// Every snapshot in chain order, and everything that is wrong with the history.
 ///
@@ -55,15 +64,30 @@ pub struct Chain {
 }
 
 impl Repository {
-    /// Reads and verifies every manifest.
+    /// Reads and verifies every manifest, as far as it can from bundles.
     ///
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
     pub async fn chain(&self, trust: &Trust) -> Result<Chain, RepoError> {
+        self.chain_by(trust, By::Bundles).await
+    }
+
+    /// The same from each file: a bundle may hold in full what a file holds no longer.
+    ///
+    /// # Errors
+    /// As [`Self::chain`].
+    pub(super) async fn chain_of_files(&self, trust: &Trust) -> Result<Chain, RepoError> {
+        self.chain_by(trust, By::Files).await
+    }
+
+    async fn chain_by(&self, trust: &Trust, by: By) -> Result<Chain, RepoError> {
         let entries = self.storage.list(layout::SNAPSHOTS).await?;
-        let bundled = self.bundled(&entries).await?;
+        let bundled = match by {
+            By::Bundles => self.bundled(&entries).await?,
+            By::Files => HashMap::new(),
+        };
         let read = self.read_manifests(entries, trust, &BTreeMap::new(), &bundled).await?;
-        let records = self.forget_records(trust).await?;
+        let records = self.recalled_forget_records(trust, &mut Recall::default(), by).await?;
         Ok(assembled(read, Settled::default(), records, trust))
     }
 

@@ -106,12 +106,12 @@ impl CheckDepth<'_> {
 }
 
 impl Repository {
-    /// Reads what a check rests on, and whoever compares heads needs too.
+    /// Reads what a check rests on, from each file.
     ///
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with the history is in the answer.
     pub async fn history(&self, trust: &Trust) -> Result<History, RepoError> {
-        Ok(History { chain: self.chain(trust).await?, drills: self.drills().await? })
+        Ok(History { chain: self.chain_of_files(trust).await?, drills: self.drills().await? })
     }
 
     /// Checks everything the verified manifests refer to.

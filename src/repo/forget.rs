@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Chain, FORMAT_VERSION, Fault, FaultKind, Going, Judgement, PackLists, Refusal, RepoError, Repository, Retention,
-    Signed, Trust, VerifiedManifest, content::SignedFile, from_json, layout, memory::Recall, to_json,
+    Signed, Trust, VerifiedManifest, chain::By, content::SignedFile, from_json, layout, memory::Recall, to_json,
 };
 use crate::{
     clock::to_seconds,
@@ -158,7 +158,7 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Storage`]; what is wrong with single ones is in the answer.
     pub async fn forget_records(&self, trust: &Trust) -> Result<ForgetRecords, RepoError> {
-        self.recalled_forget_records(trust, &mut Recall::default()).await
+        self.recalled_forget_records(trust, &mut Recall::default(), By::Bundles).await
     }
 
     /// The same; what this host verified before is not read again.
@@ -166,10 +166,11 @@ impl Repository {
         &self,
         trust: &Trust,
         recall: &mut Recall,
+        by: By,
     ) -> Result<ForgetRecords, RepoError> {
         let mut found = ForgetRecords::default();
         let mut all = Vec::new();
-        for file in self.recalled_files(layout::FORGOTTEN, recall, &mut found.faults).await? {
+        for file in self.forget_files(recall, by, &mut found.faults).await? {
             found.files += file.files();
             match self.judge_forget(&file, trust) {
                 Ok(record) => {
@@ -190,6 +191,25 @@ impl Repository {
         // Listings are sorted by name, and a name begins with the time: oldest first.
         found.in_force = all;
         Ok(found)
+    }
+
+    /// The files of records, by name.
+    async fn forget_files(
+        &self,
+        recall: &mut Recall,
+        by: By,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Vec<SignedFile>, RepoError> {
+        let listing = self.storage.list(layout::FORGOTTEN).await?;
+        let (mut files, mut fresh) = recall.split(layout::FORGOTTEN, &listing);
+        if by == By::Bundles {
+            let (bundled, unread) = self.bundled_records(&listing, fresh).await?;
+            files.extend(bundled);
+            fresh = unread;
+        }
+        files.extend(self.read_signed(fresh, faults).await?);
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
     }
 
     /// A record counts while its signer may sign. When that right is removed, its order lapses; what was removed by it until then

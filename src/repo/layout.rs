@@ -1,5 +1,7 @@
 //! The names of a repository's files.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::model::{Digest, SnapshotId};
@@ -183,24 +185,60 @@ pub(super) fn folder_number(name: &str) -> Option<u64> {
     (folder(number) == name).then_some(number)
 }
 
-/// The name of a manifest from its folder and file, `<f>/<stem>.json`; `None` when it has not the form of one, or its folder is not
-/// in this bundle.
-pub(super) fn in_bundle(bundle: u64, file: &str) -> Option<String> {
-    let name = format!("{SNAPSHOTS}/{file}");
-    manifest_stem(&name)?;
-    (manifest_folder(&name)? / BUNDLED == bundle).then_some(name)
+/// The name of a file that a bundle calls by its name below `snapshots/` or `forgotten/`; `None` when such a file is not in this
+/// bundle.
+pub(super) fn in_bundle(of: BundleOf, file: &str) -> Option<String> {
+    let folder = if matches!(of, BundleOf::Forgotten(_)) { FORGOTTEN } else { SNAPSHOTS };
+    let name = format!("{folder}/{file}");
+    let is_in = match of {
+        BundleOf::Folders(number) => manifest_folder(&name)? / BUNDLED == number,
+        BundleOf::Kept => manifest_folder(&name).is_some(),
+        BundleOf::Forgotten(month) => forgotten_month(&name)? == month,
+    };
+    (is_in && unsigned(&name) == name).then_some(name)
 }
 
-/// `bundles/<b>-<digest>.zst`
-pub(super) fn bundle(number: u64, digest: &Digest) -> String {
-    format!("{BUNDLES}/{number}-{digest}.zst")
+/// What a bundle is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum BundleOf {
+    /// The manifests of four folders: from four times this number on.
+    Folders(u64),
+    /// The manifests of folders that have few left.
+    Kept,
+    /// The records of a month in `forgotten/`: its year and month as `yyyymm`.
+    Forgotten(u32),
 }
 
-/// The number and digest in the name of a bundle.
-pub(super) fn bundle_parts(name: &str) -> Option<(u64, Digest)> {
-    let (number, digest) = name.strip_prefix(BUNDLES)?.strip_prefix('/')?.strip_suffix(".zst")?.split_once('-')?;
-    let (number, digest) = (number.parse().ok()?, digest.parse().ok()?);
-    (bundle(number, &digest) == name).then_some((number, digest))
+impl fmt::Display for BundleOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folders(number) => number.fmt(f),
+            Self::Kept => f.write_str("kept"),
+            Self::Forgotten(month) => write!(f, "forgotten-{month:06}"),
+        }
+    }
+}
+
+/// The month of a record in `forgotten/`, or of its signature, as `yyyymm`.
+pub(super) fn forgotten_month(name: &str) -> Option<u32> {
+    stem_of(FORGOTTEN, unsigned(name))?.get(..6)?.parse().ok()
+}
+
+/// `bundles/<b>-<digest>.zst`, `bundles/kept-<digest>.zst`, `bundles/forgotten-<yyyymm>-<digest>.zst`
+pub(super) fn bundle(of: BundleOf, digest: &Digest) -> String {
+    format!("{BUNDLES}/{of}-{digest}.zst")
+}
+
+/// What the name of a bundle says that it is of, and its digest.
+pub(super) fn bundle_parts(name: &str) -> Option<(BundleOf, Digest)> {
+    let (of, digest) = name.strip_prefix(BUNDLES)?.strip_prefix('/')?.strip_suffix(".zst")?.rsplit_once('-')?;
+    let of = match (of, of.strip_prefix("forgotten-")) {
+        ("kept", _) => BundleOf::Kept,
+        (_, Some(month)) => BundleOf::Forgotten(month.parse().ok()?),
+        (number, None) => BundleOf::Folders(number.parse().ok()?),
+    };
+    let digest = digest.parse().ok()?;
+    (bundle(of, &digest) == name).then_some((of, digest))
 }
 
 /// `audit/<chain>/<f>/<number>.entry`: entries are in folders of 64 numbers.
@@ -325,6 +363,13 @@ mod tests {
         for (number, folder) in [(1, 0), (64, 0), (65, 1)] {
             assert_eq!(audit_entry(chain, number), format!("audit/{chain}/{folder}/{number}.entry"));
             assert_eq!(audit_parts(&audit_entry(chain, number)), Some((chain, number)));
+        }
+        for of in [BundleOf::Folders(12), BundleOf::Kept, BundleOf::Forgotten(202_611)] {
+            assert_eq!(bundle_parts(&bundle(of, &digest)), Some((of, digest)));
+            assert!(is_known(&bundle(of, &digest)));
+        }
+        for of in ["012", "", "-1", "keep", "forgotten", "forgotten-2611", "forgotten-+02611", "kept-1"] {
+            assert!(!is_known(&format!("bundles/{of}-{digest}.zst")), "{of}");
         }
         assert_eq!(audit_bundle_parts(&audit_bundle(chain, 7, &digest)), Some((chain, 7, digest)));
         for other in ["audit/x/0/1.entry", "audit/00112233445566ff/1/1.entry", "audit/00112233445566FF/0/1.entry"] {

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Chain, History, RepoError, Repository, StoredDrill, Trust, VerifiedManifest, Witness,
-    chain::assembled,
+    chain::{By, assembled},
     layout,
     memory::{self, Memory, Recall, Settled},
 };
@@ -44,7 +44,9 @@ impl Repository {
     /// # Errors
     /// As [`Repository::history`].
     pub async fn recent_history(&self, trust: &Trust) -> Result<History, RepoError> {
-        let Some(path) = &self.memory else { return self.history(trust).await };
+        let Some(path) = &self.memory else {
+            return Ok(History { chain: self.chain(trust).await?, drills: self.drills().await? });
+        };
         let mut drills = Vec::new();
         let chain = self.recall(path, trust, Some(&mut drills)).await?;
         Ok(History { chain, drills })
@@ -70,7 +72,7 @@ impl Repository {
         let read = self.read_manifests(look.entries, trust, &memory.kept, &bundled).await?;
         let mut recall = Recall::of(memory.records.clone());
         let mut looked_at = vec![layout::FORGOTTEN];
-        let records = self.recalled_forget_records(trust, &mut recall).await?;
+        let records = self.recalled_forget_records(trust, &mut recall, By::Bundles).await?;
         if let Some(drills) = drills {
             *drills = self.recalled_drills(&mut recall).await?;
             looked_at.push(layout::DRILLS);

@@ -115,6 +115,7 @@ mod proxy;
 mod recover_moves;
 mod recover_py;
 mod repo_broken;
+mod repo_bundles;
 mod repo_check;
 mod repo_crash;
 mod repo_exhaustive;

@@ -36,7 +36,7 @@ pub async fn grow(sample: &Sample, until: u64) {
 }
 
 /// A history of runs that make bundles as they are due.
-async fn grow_with_bundles(sample: &Sample, until: u64) {
+pub async fn grow_with_bundles(sample: &Sample, until: u64) {
     for last in (64..=until).step_by(64).chain(Some(until)) {
         grow(sample, last).await;
         sample.repository.bundle_after((last - 1) / 64 * 64, last).await.unwrap();

@@ -59,8 +59,9 @@ impl Proven {
 
     /// The account that these credentials lead to, by the provider's own word.
     async fn ask(&self, given: &Credentials) -> Result<String, Unproven> {
+        // The call that needs the credentials is made again when this one fails: attempts of its own would multiply.
         let config = aws_sdk_sts::config::Builder::from(&self.config)
-            .retry_config(RetryConfig::standard())
+            .retry_config(RetryConfig::disabled())
             .identity_cache(IdentityCache::no_cache())
             .credentials_provider(given.clone());
         let client = aws_sdk_sts::Client::from_conf(config.build());
