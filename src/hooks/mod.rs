@@ -182,7 +182,7 @@ impl Hook {
                 format!("update of the Lambda function {function}, {address}")
             }
             None if self.section.kind == HookKind::Kubernetes => {
-                let steps = kubernetes::steps(&self.section, "TIME").into_iter().map(|step| command(&step));
+                let steps = kubernetes::changes(&self.section).into_iter().map(|step| command(&step));
                 steps.collect::<Vec<_>>().join("; ")
             }
             None => format!("command {}", command(&self.section.command)),

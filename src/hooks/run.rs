@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use super::{
     Given, Hook, Journal, Outcome, Report, Standing,
     files::Files,
-    kubernetes,
+    kubernetes::{self, Synced},
     process::{self, Ended},
 };
 use crate::{
     clock::{Clock, to_seconds},
     config::{AfterSection, HookKind},
+    model::SnapshotId,
     provider::{Connection, Redeployment},
     text::{self, plural},
 };
@@ -40,6 +41,8 @@ const FOR_KUBECTL: [&str; 14] = [
     "CLOUDSDK_CONFIG",
     "AZURE_CONFIG_DIR",
 ];
+/// How long until an ExternalSecret is asked about again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Characters of what kubectl complains about.
 const MOST_COMPLAINT: usize = 200;
 
@@ -157,25 +160,52 @@ async fn redeploy(hook: &Hook, given: &Given<'_>, over: impl Future<Output = ()>
     Err(Stopped::Over(format!("; what the provider was asked for goes on there{seen}")))
 }
 
+/// Values are read again before workloads start with them.
 async fn kubectl(section: &AfterSection, given: &Given<'_>, over: impl Future<Output = ()>) -> Result<String, Stopped> {
     let names = PLAIN.into_iter().chain(FOR_KUBECTL).chain(section.environment.iter().map(String::as_str));
     let variables = process::chosen(given.variables, &names.collect::<Vec<_>>());
     let over = over.shared();
-    for step in kubernetes::steps(section, &given.time.as_second().to_string()) {
-        let words = text::command(step.iter().skip(3).map(String::as_str));
-        let ran = process::run(&step, &variables, true, over.clone()).await;
-        let fault = match ran.ended {
-            Ended::Code(0) if kubernetes::is_shown(&step, &ran.out) => continue,
-            Ended::Code(0) => "ended with 0, and its answer does not show that it did anything".to_owned(),
-            Ended::Stopped => return Err(Stopped::Over(format!("; kubectl {words} was ended"))),
-            ended => word(&ended),
-        };
-        let complaint: String = ran.err.lines().next_back().unwrap_or_default().chars().take(MOST_COMPLAINT).collect();
-        let complaint = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
-        return Err(Stopped::Failed(format!("kubectl {words} {fault}{complaint}")));
+    let run = async |step: Vec<String>| shown(&step, process::run(&step, &variables, true, over.clone()).await);
+    // The same mark twice is no change, so nothing would be read again.
+    let mark = format!("{}-{}", given.time.as_second(), SnapshotId::random());
+    let mut before = Vec::new();
+    for name in &section.external_secrets {
+        before.push((name, Synced::read(&run(kubernetes::state(section, name)).await?)));
+        run(kubernetes::annotate(section, name, &mark)).await?;
+    }
+    for (name, before) in &before {
+        loop {
+            let now = Synced::read(&run(kubernetes::state(section, name)).await?);
+            if now.follows(before) {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ASK_AGAIN) => {}
+                () = over.clone() => {
+                    return Err(Stopped::Over(format!("; externalsecret/{name} was not read again ({now})")));
+                }
+            }
+        }
+    }
+    for step in kubernetes::rollouts(section) {
+        run(step).await?;
     }
     let (workloads, objects) = (section.restart.len() as u64, section.external_secrets.len() as u64);
     Ok(format!("{} rolled out, {} read again", plural(workloads, "workload"), plural(objects, "ExternalSecret")))
+}
+
+/// What a command of kubectl printed, where that shows that it did something.
+fn shown(step: &[String], ran: process::Ran) -> Result<String, Stopped> {
+    let words = text::command(step.iter().skip(3).map(String::as_str));
+    let fault = match ran.ended {
+        Ended::Code(0) if kubernetes::is_shown(step, &ran.out) => return Ok(ran.out),
+        Ended::Code(0) => "ended with 0, and its answer does not show that it did anything".to_owned(),
+        Ended::Stopped => return Err(Stopped::Over(format!("; kubectl {words} was ended"))),
+        ended => word(&ended),
+    };
+    let complaint: String = ran.err.lines().next_back().unwrap_or_default().chars().take(MOST_COMPLAINT).collect();
+    let complaint = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
+    Err(Stopped::Failed(format!("kubectl {words} {fault}{complaint}")))
 }
 
 async fn command(

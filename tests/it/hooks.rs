@@ -294,20 +294,55 @@ async fn kubectl_gets_exactly_these_words_and_has_to_show_what_it_did() {
     let refused = run(&desk, &restore()).expect(3).json();
     assert!(refused["after"]["hooks"][0]["what"].as_str().unwrap().contains("ended with 1: error: deployments.apps"));
     fs::remove_file(&asked).unwrap();
-    let honest = "case \"$4\" in\nstatus) echo 'Waiting...'; echo \"deployment \\\"x\\\" successfully rolled out\";;\nesac\n\
-                  case \"$3\" in\nannotate) echo externalsecret.external-secrets.io/web-env;;\nesac\n\
-                  case \"$4\" in\nrestart) echo \"things.apps/${6#*/}\";;\nesac";
-    program(&desk, "kubectl", &format!("{log}{honest}"));
+    // One whose ExternalSecret is not read again: no workload is started with the old values.
+    let reads = desk.path("reads");
+    let honest = |states: &[&str]| {
+        let states: Vec<String> = (0..).zip(states).map(|(at, state)| format!("{at}) printf '{state}';;")).collect();
+        format!(
+            "case \"$4\" in\nstatus) echo 'Waiting...'; echo \"deployment \\\"x\\\" successfully rolled out\";;\nesac\n\
+             case \"$3\" in\nannotate) echo externalsecret.external-secrets.io/web-env;;\n\
+             get) echo web-env; echo >> {0}; case $(($(wc -l < {0}) - 1)) in\n{1}\nesac;;\nesac\n\
+             case \"$4\" in\nrestart) echo \"things.apps/${{6#*/}}\";;\nesac",
+            reads.display(),
+            states.join("\n"),
+        )
+    };
+    program(&desk, "kubectl", &format!("{log}{}", honest(&["1-a\\nTrue\\nSecretSynced"; 40])));
+    let limit = |from: &str, to: &str| {
+        let path = desk.path("lifeboat.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace(from, to)).unwrap();
+    };
+    limit("\"30s\"", "\"3s\"");
+    let waited = run(&desk, &restore()).expect(3).json();
+    assert_eq!(outcomes(&waited), [("pods", "timed_out")], "{waited}");
+    let what = waited["after"]["hooks"][0]["what"].as_str().unwrap();
+    assert!(what.contains("externalsecret/web-env was not read again (Ready is True: SecretSynced)"), "{what}");
+    assert!(lines(&asked).iter().all(|line| !line.contains("rollout")), "{:?}", lines(&asked));
+    limit("\"3s\"", "\"30s\"");
+    fs::remove_file(&asked).unwrap();
+    fs::remove_file(&reads).unwrap();
+    // One that is read again a moment later, in the second attempt.
+    let states = ["1-a\\nTrue\\nOk", "1-a\\nTrue\\nOk", "1-a\\nFalse\\nSecretSyncedError", "1-b\\nTrue\\nOk"];
+    program(&desk, "kubectl", &format!("{log}{}", honest(&states)));
     let report = run(&desk, &restore()).expect(0).json();
     assert_eq!(outcomes(&report), [("pods", "done")], "{report}");
     let asked_for = lines(&asked);
     let place = "--context=west|--namespace=shop";
-    let time = asked_for[0].split("force-sync=").nth(1).unwrap().trim_end_matches('|').to_owned();
-    assert!(time.parse::<i64>().unwrap() > 1_700_000_000);
+    let mark = asked_for[1].split("force-sync=").nth(1).unwrap().trim_end_matches('|').to_owned();
+    assert!(mark.split_once('-').unwrap().0.parse::<i64>().unwrap() > 1_700_000_000);
+    let get = format!(
+        "{place}|get|externalsecret/web-env|--output=jsonpath={{.metadata.name}}{{\"\\n\"}}{{.status.syncedResourceVersion}}\
+         {{\"\\n\"}}{{.status.conditions[?(@.type==\"Ready\")].status}}{{\"\\n\"}}\
+         {{.status.conditions[?(@.type==\"Ready\")].reason}}|"
+    );
     assert_eq!(
         asked_for,
         [
-            format!("{place}|annotate|--overwrite|--output=name|externalsecret/web-env|force-sync={time}|"),
+            get.clone(),
+            format!("{place}|annotate|--overwrite|--output=name|externalsecret/web-env|force-sync={mark}|"),
+            get.clone(),
+            get.clone(),
+            get,
             format!("{place}|rollout|restart|--output=name|deployment/web|"),
             format!("{place}|rollout|restart|--output=name|statefulset/db|"),
             format!("{place}|rollout|status|--watch=true|deployment/web|"),
@@ -318,7 +353,7 @@ async fn kubectl_gets_exactly_these_words_and_has_to_show_what_it_did() {
     assert!(!environment.contains("MARKER") && !environment.contains("AWS_SECRET_ACCESS_KEY"), "{environment}");
     // A second run of the same plan starts nothing.
     assert_eq!(outcomes(&run(&desk, &restore()).expect(0).json()), [("pods", "already_ran")]);
-    assert_eq!(lines(&asked).len(), 5);
+    assert_eq!(lines(&asked).len(), 9);
     sandbox.shutdown().await;
 }
 
