@@ -175,7 +175,8 @@ fn what_a_build_lacks_is_refused_in_a_sentence() {
         let custodians =
             ["--custodian", "Ana", "--custodian", "Bo", "--custodian", "Cy", "--sheets", "sheets", "--yes"];
         host.expect(2, &[&init[..], &custodians].concat(), "the feature paper is missing");
-        for left in ["repository", "sheets", "lifeboat.toml"] {
+        host.expect(2, &["demo"], "the feature paper is missing");
+        for left in ["repository", "sheets", "lifeboat.toml", "lifeboat-demo"] {
             assert!(!host.path(left).exists(), "{left}");
         }
     }

@@ -97,6 +97,10 @@ struct Recovery {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Exit, Failure> {
     let started = Instant::now();
+    if !cfg!(feature = "paper") {
+        return Err(Failure::usage("this build makes no sheets: the feature paper is missing")
+            .hint("use a build with the feature paper; `lifeboat --version` lists those of this one"));
+    }
     let out = args.out.unwrap_or_else(default_folder);
     if out.is_dir() && std::fs::read_dir(&out)?.next().is_some() {
         return Err(Failure::new(Exit::Refused, format!("the folder {} is not empty", out.display())));
