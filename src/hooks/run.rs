@@ -174,16 +174,16 @@ async fn kubectl(section: &AfterSection, given: &Given<'_>, over: impl Future<Ou
         run(kubernetes::annotate(section, name, &mark)).await?;
     }
     for (name, before) in &before {
-        loop {
-            let now = Synced::read(&run(kubernetes::state(section, name)).await?);
-            if now.follows(before) {
-                break;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(ASK_AGAIN) => {}
-                () = over.clone() => {
-                    return Err(Stopped::Over(format!("; externalsecret/{name} was not read again ({now})")));
-                }
+        let unread = |state: &Synced| Stopped::Over(format!("; externalsecret/{name} was not read again ({state})"));
+        let mut state = before.clone();
+        while !state.follows(before) {
+            state = match run(kubernetes::state(section, name)).await {
+                Ok(printed) => Synced::read(&printed),
+                Err(Stopped::Over(_)) => return Err(unread(&state)),
+                Err(failed) => return Err(failed),
+            };
+            if !state.follows(before) && tokio::time::timeout(ASK_AGAIN, over.clone()).await.is_ok() {
+                return Err(unread(&state));
             }
         }
     }

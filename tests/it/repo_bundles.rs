@@ -179,7 +179,7 @@ fn a_bundle_of_records_is_believed_in_nothing() {
         };
 
         // Records that no folder lists, and nothing else.
-        let unlisted = of(&text.replace("T", "t"));
+        let unlisted = of(&text.replace('T', "t"));
         let (seen, _) = cold(&put(unlisted).await, &trust).await;
         same(&seen, &whole);
         let moved = text.lines().next().unwrap().replace("20260922T", "20260923T");

@@ -1,5 +1,7 @@
 //! The same storage on services that nobody here wrote, and the main job from a copy in an object-locked bucket.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use lifeboat::storage::{Entry, Storage, StorageError};
 
@@ -237,7 +239,7 @@ async fn azurite_keeps_a_copy_and_gives_everything_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_googles_storage_keeps_a_copy_and_gives_everything_back() {
     let server = tokio::task::block_in_place(FakeGcs::start);
-    let endpoint = gcs_relay::start(&server.endpoint);
+    let (endpoint, pages) = gcs_relay::start(&server.endpoint);
     conforms(&format!("gs://backups/conformance/of?endpoint={endpoint}"), &[]);
     let sandbox = estate().await;
     let desk = Desk::new(&sandbox.endpoint(), ACCOUNT);
@@ -253,6 +255,7 @@ async fn a_server_of_googles_storage_keeps_a_copy_and_gives_everything_back() {
     let restored =
         desk.run(&format!("restore --repo {copy} --to aws:eu-west-1 --yes --json {SHEETS}")).expect(0).json();
     assert_eq!(restored["verification"]["values"], 5);
+    assert!(pages.load(Ordering::Relaxed) > 20, "listings went on: {pages:?}");
     // Without what stands in front of it, the refusal is told, and never passes for a copy.
     let plain = format!("gs://backups/plain?endpoint={}", server.endpoint);
     let refused = desk.run(&format!("copy --repo {copy} --to {plain}"));
