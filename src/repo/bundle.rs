@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::{
@@ -29,6 +30,8 @@ use crate::{
 const MOST: u64 = 32 << 20;
 /// Files of one name but for the digest that are tried, the largest first: others are earlier ones, or junk that somebody put there.
 const TRIED: usize = 4;
+/// Bundles that are read and opened at the same time.
+const AT_ONCE: usize = 4;
 /// Manifests that are sooner read one by one.
 const FEW: usize = 8;
 /// The same of the records of a month. There are as many of these requests as months, so they are fewer.
@@ -182,19 +185,33 @@ impl Repository {
             return Ok(files);
         }
         let bundles = self.listed_bundles().await?;
-        for (of, listed) in &wanted {
-            for bundle in bundles.get(of).into_iter().flatten().take(TRIED) {
-                let Some(opened) = self.open_bundle(*of, bundle).await? else { continue };
-                let before = files.len();
-                let is_listed = |name: &str, bytes: &Bytes| listed.get(name) == Some(&(bytes.len() as u64));
-                files.extend(opened.into_iter().filter(|(name, bytes)| is_listed(name, bytes)));
-                // The next one is an earlier one of the same files.
-                if files.len() > before {
-                    break;
-                }
-            }
+        let found = wanted.into_iter().map(|(of, listed)| {
+            let bundles = bundles.get(&of).map_or(&[][..], Vec::as_slice);
+            self.first_held(of, listed, bundles)
+        });
+        // Ten years of records are 120 of them.
+        let mut found = stream::iter(found).buffer_unordered(AT_ONCE);
+        while let Some(some) = found.try_next().await? {
+            files.extend(some);
         }
         Ok(files)
+    }
+
+    /// What the first bundle that holds something of these files holds of them: the next one is an earlier one of the same files.
+    async fn first_held(
+        &self,
+        of: BundleOf,
+        wanted: HashMap<&str, u64>,
+        bundles: &[Listed],
+    ) -> Result<Files, RepoError> {
+        for bundle in bundles.iter().take(TRIED) {
+            let mut held = self.open_bundle(of, bundle).await?.unwrap_or_default();
+            held.retain(|name, bytes| wanted.get(name.as_str()) == Some(&(bytes.len() as u64)));
+            if !held.is_empty() {
+                return Ok(held);
+            }
+        }
+        Ok(Files::new())
     }
 
     /// Removes the bundles that may name one of these snapshots, before its manifest goes: what a bundle holds would stay otherwise.
