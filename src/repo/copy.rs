@@ -254,7 +254,8 @@ impl Copying<'_> {
                 report.note(None);
                 continue;
             }
-            let bytes = self.from.expect(&name).await?;
+            // A newer one may have taken its place since it was listed.
+            let Some(bytes) = self.from.if_there(&name).await? else { continue };
             let file = file_ref(&bytes);
             if file.sha256 == digest {
                 report.note(self.write(&name, bytes, &file).await?);

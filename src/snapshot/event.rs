@@ -29,8 +29,8 @@ use crate::{
     model::{Digest, Part, Place, Record, Secret, SnapshotId},
     provider::{ErrorKind, Hint, Listed},
     repo::{
-        Appending, Counts, FORMAT_VERSION, Fault, Lookup, Manifest, ReadingCount, RepoError, Tip, UnreadableCount,
-        VerifiedManifest,
+        Appending, Chain, Counts, FORMAT_VERSION, Fault, Lookup, Manifest, ReadingCount, RepoError, Tip,
+        UnreadableCount, VerifiedManifest,
     },
 };
 
@@ -50,6 +50,8 @@ pub struct EventReport {
     pub read: Vec<String>,
     /// Of these, those that were different.
     pub changed: Vec<String>,
+    /// The others of these, and when what they are now was first read.
+    pub still: Vec<(String, Timestamp)>,
     /// Those that a rule leaves out.
     pub excluded: Vec<String>,
     /// Those that were not there; the next complete pass decides.
@@ -120,6 +122,16 @@ pub async fn capture(
         publish(request, (&earlier, tip), (writer, &shared.for_drills), (out, started)).await?;
     (report.manifest, report.unreadable) = (Some(manifest), unreadable);
     Ok(report)
+}
+
+/// Whether what a secret still is came into the backup by a complete pass, which may have read it after an event of this time: then
+/// no capture told of that change. Of a snapshot that is gone nobody knows what made it: rather told twice than never.
+pub fn came_by_a_pass(chain: &Chain, place: &Place, read: Timestamp, happened: Timestamp) -> bool {
+    let mut manifests = chain.manifests.iter().rev().map(VerifiedManifest::manifest);
+    match manifests.find(|manifest| manifest.source == *place && manifest.time == read) {
+        Some(manifest) => manifest.full.time == manifest.time && happened <= manifest.finished + PATIENCE,
+        None => happened <= read + PATIENCE,
+    }
 }
 
 /// The time of the capture, later than that of the snapshot before it: what this run read is told from the rest by it.
@@ -246,6 +258,8 @@ async fn take(
     writer.push(fetched, listing, &known).await?;
     if writer.changed() > changes {
         report.changed.push(listed.name);
+    } else if let Some(before) = &before {
+        report.still.push((listed.name, before.read));
     }
     Ok(before)
 }

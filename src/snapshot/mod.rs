@@ -29,7 +29,7 @@ use crate::{
         PackSet, Remembered, RepoError, Repository, Seal, Tip, Trust, VerifiedManifest, Witness, pack_name,
     },
 };
-pub use event::{EventReport, capture};
+pub use event::{EventReport, came_by_a_pass, capture};
 use journal::Journal;
 pub use journal::packs_of_unfinished_runs;
 use known::{Earlier, Known, Previous, Shared, Unfinished};

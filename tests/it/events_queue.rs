@@ -1,7 +1,7 @@
 //! A queue as `watch` meets it: one that answers, and those that lie, say half or nothing.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -36,7 +36,10 @@ fn message(name: &str) -> Json {
 
 /// A queue with these messages, which takes each away that it is told to.
 pub async fn queue(names: &[&str]) -> Stub {
-    let mut left: Vec<Json> = names.iter().map(|name| message(name)).collect();
+    queue_of(names.iter().map(|name| message(name)).collect()).await
+}
+
+async fn queue_of(mut left: Vec<Json>) -> Stub {
     Stub::start(move |operation, body| match operation {
         "GetQueueUrl" => Reply::Ok(json!({ "QueueUrl": "https://queue.invalid/changes" })),
         "ReceiveMessage" if left.is_empty() => Reply::Ok(json!({})),
@@ -52,6 +55,14 @@ pub fn watch(desk: &Desk, queue: &Stub) -> Ran {
     let mut command = desk.command(binary());
     command.env("AWS_ENDPOINT_URL_SQS", &queue.endpoint);
     desk.finish(command.args(["watch", "--once", "--json"]))
+}
+
+/// The file of the newest snapshot, and its content.
+fn newest_manifest(desk: &Desk) -> (PathBuf, Vec<u8>) {
+    let mut manifests = files(&desk.path("repository/snapshots"));
+    manifests.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "json"));
+    let number = |bytes: &[u8]| serde_json::from_slice::<Json>(bytes).unwrap()["sequence"].as_u64();
+    manifests.into_iter().max_by_key(|(_, bytes)| number(bytes)).unwrap()
 }
 
 /// What a queue answers instead, where it lies.
@@ -128,6 +139,51 @@ async fn the_hooks_that_a_killed_watch_did_not_reach_run_first_in_the_next_one()
     assert_eq!(std::fs::read_to_string(&ran).unwrap(), "first\nsecond\n", "each once");
     watch(&desk, &queue(&[]).await).expect(0);
     assert_eq!(std::fs::read_to_string(&ran).unwrap(), "first\nsecond\n");
+    sandbox.shutdown().await;
+}
+
+/// The pass of the day holds the lock when a secret is rotated, and captures it before `watch` may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_a_complete_pass_captured_first_gets_its_hooks_too() {
+    let (sandbox, desk) = prepared().await;
+    let ran = desk.path("ran");
+    let path = desk.path("lifeboat.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let script = format!("tr -d '[]\" \\n' <\"$LIFEBOAT_NAMES\" >>{0}; echo >>{0}", ran.display());
+    let hook = format!(
+        "\n[[after]]\nname = \"note\"\non = [\"event\"]\nkind = \"command\"\ncommand = [\"bash\", \"-c\", {script:?}]\n"
+    );
+    std::fs::write(&path, config + &hook).unwrap();
+    let lines = || std::fs::read_to_string(&ran).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    let put = |name: &str, value: &str| sandbox.control().put(ACCOUNT, "eu-central-1", name, value).unwrap();
+
+    put("app/one", "MARKER-two");
+    desk.run("snapshot").expect(0);
+    let done = watch(&desk, &queue(&["app/one"]).await).expect(0);
+    assert_eq!((lines(), &done.json()["secrets_changed"]), (vec!["app/one".to_owned()], &json!(0)));
+    assert!(done.err.contains("a complete snapshot has 1 change already"), "{}", done.err);
+
+    // What a capture had got its hooks from it, and a message that comes again changes nothing.
+    put("app/two", "MARKER-two");
+    watch(&desk, &queue(&["app/two"]).await).expect(0);
+    watch(&desk, &queue(&["app/two"]).await).expect(0);
+    assert_eq!(lines(), ["app/one", "app/two"]);
+    // Nor does a message of later than the pass that leaves the secret as it was.
+    let mut later = message("app/one");
+    later["Body"] = later["Body"].as_str().unwrap().replace("2026-01-01", "2099-01-01").into();
+    watch(&desk, &queue_of(vec![later]).await).expect(0);
+    assert_eq!(lines().len(), 2);
+
+    // A capture that fails owes its hooks: its snapshot may be there.
+    put("app/one", "MARKER-three");
+    let (newest, whole) = newest_manifest(&desk);
+    std::fs::remove_file(&newest).unwrap();
+    assert_ne!(watch(&desk, &queue(&["app/one", "app/two"]).await).code, Some(0));
+    std::fs::write(&newest, whole).unwrap();
+    assert_eq!(lines().len(), 2);
+    let made_up = watch(&desk, &queue(&[]).await).expect(0);
+    assert!(made_up.err.contains("they run now"), "{}", made_up.err);
+    assert_eq!(lines()[2..], ["app/one,app/two"]);
     sandbox.shutdown().await;
 }
 
@@ -224,10 +280,7 @@ async fn the_judge_of_the_history_is_asked_before_each_capture() {
     desk.run("snapshot").expect(0);
     sandbox.control().put(ACCOUNT, "eu-central-1", "app/one", "MARKER-three").unwrap();
     // The newest snapshot is taken away: what this host remembers says so, and nothing is added.
-    let mut manifests = files(&desk.path("repository/snapshots"));
-    manifests.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "json"));
-    let number = |bytes: &[u8]| serde_json::from_slice::<Json>(bytes).unwrap()["sequence"].as_u64();
-    let (newest, bytes) = manifests.iter().max_by_key(|(_, bytes)| number(bytes)).unwrap().clone();
+    let (newest, bytes) = newest_manifest(&desk);
     std::fs::remove_file(&newest).unwrap();
     let waiting = queue(&["app/one"]).await;
     assert_eq!(watch(&desk, &waiting).code, desk.run("snapshot").expect(4).code, "as every run that adds a snapshot");

@@ -43,6 +43,22 @@ pub(super) fn owe(
     Ok(Some(Note::put(&folder(host, repository), &owed)?))
 }
 
+/// Of the secrets that were captured or found as they were, those of which an earlier capture told that it failed. Its snapshot may
+/// be there all the same, so they are owed their hooks.
+pub(super) fn take_over(
+    host: &Host,
+    (repository, place): (RepositoryId, &Place),
+    own: &Note,
+    names: &[String],
+) -> Result<Vec<String>, Failure> {
+    Ok(owed::take_over(&folder(host, repository), (own, place), names)?)
+}
+
+/// Leaves what a capture that failed owes.
+pub(super) fn leave(host: &Host, (repository, place): (RepositoryId, &Place)) -> Result<(), Failure> {
+    Ok(owed::join(&folder(host, repository), place)?)
+}
+
 /// What runs that were killed before their hooks left of these sources.
 pub(super) fn left(host: &Host, repository: RepositoryId, places: &[&Place]) -> Result<Vec<Capture>, Failure> {
     let all = owed::left(&folder(host, repository))?;

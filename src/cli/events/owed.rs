@@ -2,6 +2,7 @@
 //! between the two leaves no hook out; one may run twice.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -76,6 +77,36 @@ pub(super) fn left(folder: &Path) -> io::Result<Vec<(Note, Owed)>> {
     Ok(left)
 }
 
+/// Takes from the notes of a source, but for `own`, those of these secrets, which `own` names too. What else they name stays noted.
+pub(super) fn take_over(folder: &Path, (own, place): (&Note, &Place), names: &[String]) -> io::Result<Vec<String>> {
+    let mut taken = BTreeSet::new();
+    for (note, owed) in left(folder)? {
+        if note.identity == own.identity || owed.place != *place {
+            continue;
+        }
+        let (now, later): (Vec<String>, Vec<String>) =
+            owed.names.iter().cloned().partition(|name| names.contains(name));
+        if now.is_empty() {
+            continue;
+        }
+        if !later.is_empty() {
+            Note::put(folder, &Owed { names: later, ..owed })?;
+        }
+        note.settle()?;
+        taken.extend(now);
+    }
+    Ok(taken.into_iter().collect())
+}
+
+/// Makes one note of all that are left of a source, so that a source that fails for days leaves one.
+pub(super) fn join(folder: &Path, place: &Place) -> io::Result<()> {
+    let all: Vec<(Note, Owed)> = left(folder)?.into_iter().filter(|(_, owed)| owed.place == *place).collect();
+    let [_, .., (_, newest)] = &all[..] else { return Ok(()) };
+    let names: BTreeSet<String> = all.iter().flat_map(|(_, owed)| owed.names.iter().cloned()).collect();
+    let joined = Note::put(folder, &Owed { names: names.into_iter().collect(), ..newest.clone() })?;
+    all.iter().filter(|(note, _)| note.identity != joined.identity).try_for_each(|(note, _)| note.settle())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +130,36 @@ mod tests {
         early.settle().unwrap();
         late.settle().unwrap();
         assert_eq!(left(&folder).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_failed_captures_owe_is_joined_and_taken_over_secret_by_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let place = |region: &str| Place { provider: "aws".into(), account: "1".into(), region: region.into() };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let put = |second: i64, region: &str, of: &[&str]| {
+            let time = Timestamp::from_second(second).unwrap();
+            Note::put(folder, &Owed { time, place: place(region), names: names(of) }).unwrap()
+        };
+        let there = || left(folder).unwrap().into_iter().map(|(_, owed)| (owed.place.region, owed.names));
+        let there = || there().collect::<Vec<_>>();
+        put(1, "r", &["a", "b"]);
+        put(2, "r", &["c"]);
+        put(3, "r", &["a"]);
+        put(4, "s", &["a"]);
+        for _ in 0..2 {
+            join(folder, &place("r")).unwrap();
+            assert_eq!(there(), [("r".into(), names(&["a", "b", "c"])), ("s".into(), names(&["a"]))]);
+        }
+        let own = put(5, "r", &["a", "c", "d"]);
+        assert_eq!(take_over(folder, (&own, &place("r")), &names(&["a", "c", "d"])).unwrap(), names(&["a", "c"]));
+        assert_eq!(
+            there(),
+            [("r".into(), names(&["b"])), ("s".into(), names(&["a"])), ("r".into(), names(&["a", "c", "d"]))]
+        );
+        assert_eq!(take_over(folder, (&own, &place("r")), &names(&["a"])).unwrap(), names(&[]));
+        assert_eq!(take_over(folder, (&own, &place("r")), &names(&["b"])).unwrap(), names(&["b"]));
+        assert_eq!(there().len(), 2);
     }
 }

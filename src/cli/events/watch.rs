@@ -95,7 +95,7 @@ struct Watched {
 /// A snapshot that messages led to.
 pub(super) struct Capture {
     pub(super) repository: RepositoryId,
-    /// `None` where it is not known whether a run that was killed came to it.
+    /// `None` where it is not known whether an earlier run came to it.
     pub(super) snapshot: Option<SnapshotId>,
     pub(super) place: Place,
     /// The secrets that were different.
@@ -305,30 +305,49 @@ async fn take(
     if !hints.is_empty() {
         let names = hints.iter().map(|hint| hint.name.clone()).collect();
         let note = after::owe(host, watched.repository, &watched.place, names)?;
-        let settle = || note.as_ref().map_or(Ok(()), Note::settle);
-        let report = match capture(context, (host, watched), args, &hints).await {
-            Ok(report) => report,
+        let of = (watched.repository, &watched.place);
+        let mut times: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for (name, _, happened) in &changes {
+            let Some(happened) = *happened else { continue };
+            times.entry(name).and_modify(|first| *first = happened.min(*first)).or_insert(happened);
+        }
+        let (report, by_a_pass) = match capture(context, (host, watched), args, (&hints, &times)).await {
+            Ok(done) => done,
             Err(failure) => {
-                settle()?;
+                // Its snapshot may be there all the same, and the next one then finds nothing new: the note stays.
+                if let Err(error) = after::leave(host, of) {
+                    context.output.warn(&error.message);
+                }
                 return Err(failure);
             }
         };
         let is_failed = |name: &str| report.failed.iter().any(|(failed, _)| failed == name);
-        let done = changes.iter().filter(|(name, ..)| !is_failed(name));
-        let slowest = done.clone().filter_map(|(.., happened)| *happened).min();
-        settled.extend(done.map(|(_, receipt, _)| receipt.clone()));
+        let done = || changes.iter().filter(|(name, ..)| !is_failed(name));
+        let slowest = done().filter_map(|(.., happened)| *happened).min();
+        settled.extend(done().map(|(_, receipt, _)| receipt.clone()));
         tell_of(context, watched, &report, (slowest, totals));
-        match report.manifest {
-            None => settle()?,
-            Some(manifest) => {
-                captured = Some(Capture {
-                    repository: watched.repository,
-                    snapshot: Some(manifest.manifest().snapshot),
-                    place: watched.place.clone(),
-                    changed: report.changed,
-                    note,
-                });
+        let mut changed = report.changed;
+        if let Some(note) = &note {
+            let names: Vec<String> = done().map(|(name, ..)| name.clone()).collect();
+            if !by_a_pass.is_empty() {
+                let what = plural(by_a_pass.len() as u64, "change");
+                context.output.note(&format!("{}: a complete snapshot has {what} already", watched.place.short()));
             }
+            changed.extend(by_a_pass);
+            changed.extend(after::take_over(host, of, note, &names)?);
+            changed.sort_unstable();
+            changed.dedup();
+        }
+        if report.manifest.is_none() && changed.is_empty() {
+            note.as_ref().map_or(Ok(()), Note::settle)?;
+        } else {
+            captured = Some(Capture {
+                repository: watched.repository,
+                snapshot: report.manifest.map(|manifest| manifest.manifest().snapshot),
+                place: watched.place.clone(),
+                changed,
+                note,
+            });
         }
     }
     let removed = watched.queue.remove(&settled).await.map_err(Failure::from);
@@ -366,12 +385,13 @@ async fn make_up(context: &Context, host: &Host, watched: &[Watched], totals: &m
     Ok(())
 }
 
+/// Captures secrets; also gives those whose change a complete pass captured before anybody told of it.
 async fn capture(
     context: &Context,
     (host, watched): (&Host, &Watched),
     args: &Args,
-    hints: &[Hint],
-) -> Result<EventReport, Failure> {
+    (hints, times): (&[Hint], &BTreeMap<&str, Timestamp>),
+) -> Result<(EventReport, Vec<String>), Failure> {
     // Signers and keys may be others since the last capture.
     let (repository, trust) = context.repository(host).await?;
     let _lock = lock(context, host, repository.id()).await?;
@@ -414,7 +434,12 @@ async fn capture(
             tracing::warn!(%error, "no bundle of manifests was written");
         }
     }
-    Ok(report)
+    let is_by_a_pass = |(name, read): &&(String, Timestamp)| {
+        let happened = times.get(name.as_str());
+        happened.is_some_and(|time| snapshot::came_by_a_pass(judgement.chain(), &watched.place, *read, *time))
+    };
+    let by_a_pass = report.still.iter().filter(is_by_a_pass).map(|(name, _)| name.clone()).collect();
+    Ok((report, by_a_pass))
 }
 
 /// What is missing for a capture comes with the next pass: until then the messages stay in the queue.
@@ -446,7 +471,7 @@ fn tell_of(
     report: &EventReport,
     (slowest, totals): (Option<Timestamp>, &mut Totals),
 ) {
-    let EventReport { manifest, read, changed, excluded, gone, failed, unreadable, history } = report;
+    let EventReport { manifest, read, changed, still: _, excluded, gone, failed, unreadable, history } = report;
     for fault in history {
         if !totals.history.contains(fault) {
             context.output.warn(&format!("history: {fault}"));
