@@ -267,7 +267,7 @@ impl Repository {
         self.put_bundle(BundleOf::Kept, &files).await.map(drop)
     }
 
-    /// Puts the records of each month into one file, unless there is one that lacks few of them. Older ones of the same month go.
+    /// Puts the records of each month into one file, unless there is one that lacks few of them. Smaller ones of the same month go.
     async fn put_forgotten(&self) -> Result<(), RepoError> {
         let listing = self.storage.list(layout::FORGOTTEN).await?;
         let mut months: BTreeMap<u32, Vec<(String, Entry)>> = BTreeMap::new();
@@ -284,17 +284,19 @@ impl Repository {
             let of = BundleOf::Forgotten(month);
             let there = bundles.get(&of).map_or(&[][..], Vec::as_slice);
             // Nothing comes to a month that is long over.
-            if age >= RECENT && !there.is_empty() {
+            if age >= RECENT && there.len() == 1 {
                 continue;
             }
             let (mut files, unread) = self.bundled_records(&listing, records).await?;
-            if unread.len() <= FEW_RECORDS {
-                continue;
-            }
-            files.extend(self.read_signed(unread, &mut Vec::new()).await?);
-            files.sort_by(|a, b| a.stem.cmp(&b.stem));
-            let made = self.put_bundle(of, &files).await?;
-            for Listed { name, .. } in there.iter().filter(|listed| listed.name != made) {
+            let stays = if unread.len() <= FEW_RECORDS {
+                there.first().map(|listed| listed.name.clone())
+            } else {
+                files.extend(self.read_signed(unread, &mut Vec::new()).await?);
+                files.sort_by(|a, b| a.stem.cmp(&b.stem));
+                Some(self.put_bundle(of, &files).await?)
+            };
+            // Earlier ones, which copies have too.
+            for Listed { name, .. } in there.iter().filter(|listed| Some(&listed.name) != stays.as_ref()) {
                 match self.storage.remove(name).await {
                     Ok(()) | Err(StorageError::Refused { .. }) => {}
                     Err(error) => return Err(error.into()),

@@ -128,6 +128,12 @@ fn what_goes_is_in_no_bundle_and_a_months_records_are_in_one() {
         let storage = sample.repository.storage().clone();
         let (kept, records) = (bundles(&storage, "kept").await, bundles(&storage, "forgotten-202609").await);
         let chain = sample.repository.chain(&trust).await.unwrap();
+        let copy = Storage::memory();
+        let copied = async || {
+            let judgement = sample.repository.judge(&trust, &[]).await.unwrap();
+            copy_with(&sample.repository, &trust, &judgement, &copy, (None, &Silent)).await.unwrap();
+        };
+        copied().await;
         let gone = &chain.manifests[3];
         for (at, number) in [3, 5, 7].into_iter().zip(0_i64..) {
             let names = [chain.manifests[at].name().to_owned()].into();
@@ -152,6 +158,14 @@ fn what_goes_is_in_no_bundle_and_a_months_records_are_in_one() {
         let (seen, reads) = cold(&storage, &trust).await;
         same(&seen, &sample.repository.chain(&trust).await.unwrap());
         assert!(reads < 12, "{reads}");
+
+        // A copy gets the new ones, and loses those that they replace when it is swept.
+        copied().await;
+        assert_eq!((bundles(&copy, "kept").await.len(), bundles(&copy, "forgotten-202609").await.len()), (2, 2));
+        let there = Repository::open(copy.clone()).await.unwrap();
+        sweep(&there, &trust, &sample.signer, late(), &BTreeSet::new()).await.unwrap();
+        assert_eq!((bundles(&copy, "kept").await, bundles(&copy, "forgotten-202609").await), again);
+        same(&cold(&copy, &trust).await.0, &sample.repository.chain(&trust).await.unwrap());
     });
 }
 
