@@ -98,6 +98,19 @@ fn the_version_tells_what_is_in() {
 }
 
 #[test]
+fn every_feature_is_in_the_table_of_the_documentation() {
+    let read = |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let (manifest, page) = (read("Cargo.toml"), read("docs/architecture.md"));
+    let features = manifest.split("\n[features]\n").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
+    let names = features.lines().filter_map(|line| Some(line.split_once(" = ")?.0));
+    let names: Vec<&str> = names.filter(|name| !["default", "full"].contains(name)).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("\n| `{name}` ")), "docs/architecture.md has no row for {name}");
+    }
+}
+
+#[test]
 fn a_repository_is_checked_and_restored_from_typed_sheets() {
     let mut serving = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
     serving

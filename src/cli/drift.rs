@@ -38,7 +38,7 @@ Writes nothing. Without sheets no value is opened on either side: the id of a ve
 Exit codes: 0 everything that was compared is there, 3 something is missing or different, or nothing was compared,
 4 the target is the source, or another account than --account.")]
 pub struct Args {
-    /// The standby place: `aws:REGION`, `vault:https://HOST/MOUNT`, `azure:VAULT` or `env:FOLDER`
+    /// The standby place: `aws:REGION`, `vault:https://HOST/MOUNT`, `gcp:PROJECT`, `azure:VAULT` or `env:FOLDER`
     #[arg(long, value_name = "ADDRESS")]
     to: Address,
     /// The account of the standby place; any other one is refused

@@ -30,7 +30,8 @@ Examples:
 It holds nothing secret. Print it, and keep it where the region that may be lost is not. Without a configuration it is
 made from the copy alone. Exit code 3: the repository cannot be reached, and the page says what it lacks.")]
 pub struct Args {
-    /// Where to restore to: `aws:REGION`, or `vault:https://HOST/MOUNT` (repeat)
+    /// Where to restore to: `aws:REGION`, `vault:https://HOST/MOUNT`, `gcp:PROJECT`, `azure:VAULT` or `env:FOLDER`
+    /// (repeat)
     #[arg(long, value_name = "ADDRESS", required = true)]
     to: Vec<Address>,
     /// Who is called first: a name and a telephone number (repeat; default: [custody] call of the configuration)

@@ -185,6 +185,10 @@ fn help_reference_and_pages_are_true() {
         std::fs::write(&path, &reference).unwrap();
         panic!("docs/cli.md was out of date and has been written anew: look at it and commit it");
     }
+    // Where kinds are listed, all are.
+    let count = |form: &str| reference.matches(&format!("`{form}")).count();
+    let of_azure = count("azure:VAULT`");
+    assert!(of_azure > 2 && of_azure == count("gcp:PROJECT`") && of_azure == count("vault:https://HOST/MOUNT`"));
     assert!(desk.run("completions bash").expect(0).out.contains("lifeboat"));
     desk.run("man --out man").expect(0);
     assert!(desk.path("man/lifeboat-restore.1").exists());

@@ -38,8 +38,8 @@ Needs no configuration file. After an interruption or a failure, run it again: i
 what is already in the target.
 A restore never rotates a secret. It destroys a secret only with --on-scheduled force-replace.")]
 pub struct Args {
-    /// Where to restore to: `aws:REGION`, `vault:https://HOST/MOUNT`, `azure:VAULT` or `env:FOLDER`, also for secrets of
-    /// another kind
+    /// Where to restore to: `aws:REGION`, `vault:https://HOST/MOUNT`, `gcp:PROJECT`, `azure:VAULT` or `env:FOLDER`, also
+    /// for secrets of another kind
     #[arg(long, value_name = "ADDRESS")]
     pub to: Option<Address>,
     /// The account to restore into, if it is not the source's; any other account is refused

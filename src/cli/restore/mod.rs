@@ -145,7 +145,7 @@ async fn address(context: &Context, args: &Args, approved: Option<&PlanFile>) ->
         (_, Some(file)) => format!("{}:{}", file.plan.target.provider, file.plan.target.region).parse()?,
         (Some(to), None) => to.clone(),
         (None, None) => {
-            let hint = "use --to aws:REGION, --to vault:https://HOST/MOUNT, --to azure:VAULT or --to env:FOLDER";
+            let hint = "use --to aws:REGION, vault:https://HOST/MOUNT, gcp:PROJECT, azure:VAULT or env:FOLDER";
             return Err(Failure::usage("the restore target is missing").hint(hint));
         }
     };
