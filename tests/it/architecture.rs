@@ -52,6 +52,22 @@ const SAME_LEVEL: [(&str, &str); 7] = [
     ("fsutil", "text"),
 ];
 
+/// What lies at the top, beside files that begin with a dot.
+const TOP: [&str; 12] = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "SECURITY.md",
+    "docs",
+    "scripts",
+    "src",
+    "tests",
+];
+
 /// Names of files and folders that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 18] = [
     "traits", "types", "type", "errors", "util", "utils", "prelude", "service", "services", "common", "helper",
@@ -102,6 +118,22 @@ const OUTSIDE: [&str; 15] = [
 const UNFINISHED: [&str; 7] = ["#[allow(", "#![allow(", "todo!", "unimplemented!", "TODO", "FIXME", "XXX"];
 
 const LONGEST_FILE: usize = 600;
+
+/// What a trial leaves beside the sources, such as a repository or sheets, is not committed with them.
+#[test]
+fn nothing_else_lies_at_the_top() {
+    let listed = std::process::Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let found: BTreeSet<&str> = listed.split('\0').filter_map(|file| file.split('/').next()).collect();
+    let strange: Vec<&&str> =
+        found.iter().filter(|name| !name.is_empty() && !name.starts_with('.') && !TOP.contains(name)).collect();
+    assert!(found.contains("src") && strange.is_empty(), "{strange:?}");
+}
 
 #[test]
 fn every_room_keeps_its_walls() {
