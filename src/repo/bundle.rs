@@ -45,7 +45,7 @@ const WHOLE: u64 = layout::FOLDER * layout::BUNDLED;
 const LEVEL: i32 = 3;
 
 /// The files of a bundle by their name in the repository.
-type Files = HashMap<String, Bytes>;
+pub(super) type Files = HashMap<String, Bytes>;
 
 /// A bundle as it is listed.
 struct Listed {
@@ -165,13 +165,9 @@ impl Repository {
         let held = self.held(wanted).await?;
         let (mut files, mut unread) = (Vec::new(), Vec::new());
         for (stem, entry) in fresh {
-            match (held.get(&entry.name), held.get(&layout::signature(&entry.name))) {
-                (Some(bytes), Some(signature)) => {
-                    let signature = content::armored(signature.clone());
-                    let file = SignedFile::new(entry.name, stem, bytes.clone(), Some(signature));
-                    files.push(SignedFile { modified: entry.modified, ..file });
-                }
-                _ => unread.push((stem, entry)),
+            match from_bundle(&held, &stem, &entry) {
+                Some(file) => files.push(file),
+                None => unread.push((stem, entry)),
             }
         }
         Ok((files, unread))
@@ -305,6 +301,14 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+/// A listed file as bundles hold it, with its signature.
+pub(super) fn from_bundle(held: &Files, stem: &str, Entry { name, modified, .. }: &Entry) -> Option<SignedFile> {
+    let (bytes, signature) = (held.get(name)?, held.get(&layout::signature(name))?);
+    let signature = content::armored(signature.clone());
+    let file = SignedFile::new(name.clone(), stem.to_owned(), bytes.clone(), Some(signature));
+    Some(SignedFile { modified: *modified, ..file })
 }
 
 /// Files that are wanted of bundles, and their sizes.

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bytes::Bytes;
-
 use jiff::Timestamp;
 
 use super::{
     FORMAT_VERSION, Fault, FaultKind, ForgetRecords, Forgotten, Manifest, RepoError, Repository, Signed, Trust,
     VerifiedForget, VerifiedManifest, Witness,
-    content::{self, SignedFile},
+    bundle::{Files, from_bundle},
+    content::SignedFile,
     layout,
     memory::{self, Kept, Recall, Settled},
     untrusted,
@@ -84,7 +83,7 @@ impl Repository {
         let entries = self.storage.list(layout::SNAPSHOTS).await?;
         let bundled = match by {
             By::Bundles => self.bundled(&entries).await?,
-            By::Files => HashMap::new(),
+            By::Files => Files::new(),
         };
         let read = self.read_manifests(entries, trust, &BTreeMap::new(), &bundled).await?;
         let records = self.recalled_forget_records(trust, &mut Recall::default(), by).await?;
@@ -98,7 +97,7 @@ impl Repository {
         entries: Vec<Entry>,
         trust: &Trust,
         kept: &BTreeMap<String, Kept>,
-        bundled: &HashMap<String, Bytes>,
+        bundled: &Files,
     ) -> Result<ReadManifests, RepoError> {
         let mut read =
             ReadManifests { names: entries.iter().map(|entry| entry.name.clone()).collect(), ..Default::default() };
@@ -130,7 +129,7 @@ impl Repository {
         &self,
         fresh: Vec<(Entry, Option<Entry>)>,
         trust: &Trust,
-        bundled: &HashMap<String, Bytes>,
+        bundled: &Files,
         read: &mut ReadManifests,
     ) -> Result<(), RepoError> {
         let by_name: HashMap<String, (Entry, Option<Entry>)> =
@@ -162,18 +161,15 @@ impl Repository {
     pub(super) async fn signed_of(
         &self,
         entries: Vec<Entry>,
-        bundled: &HashMap<String, Bytes>,
+        bundled: &Files,
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<SignedFile>, RepoError> {
         let (mut files, mut named) = (Vec::new(), Vec::new());
         for entry in entries {
             let Some(stem) = layout::manifest_stem(&entry.name).map(str::to_owned) else { continue };
-            match (bundled.get(&entry.name), bundled.get(&layout::signature(&entry.name))) {
-                (Some(bytes), Some(signature)) => {
-                    let signature = content::armored(signature.clone());
-                    files.push(SignedFile::new(entry.name, stem, bytes.clone(), Some(signature)));
-                }
-                _ => named.push((stem, entry)),
+            match from_bundle(bundled, &stem, &entry) {
+                Some(file) => files.push(file),
+                None => named.push((stem, entry)),
             }
         }
         files.extend(self.read_signed(named, faults).await?);

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    Fault, FaultKind, FileRef, MISSING, Manifest, PackLists, PackReader, RepoError, Repository, SealedFile, damaged,
-    file_ref, layout, memory::Recall,
+    Fault, FaultKind, FileRef, MISSING, Manifest, PackLists, PackReader, RepoError, Repository, SealedFile, chain::By,
+    damaged, file_ref, layout, memory::Recall,
 };
 use crate::{
     cores,
@@ -215,7 +215,7 @@ impl Repository {
         folder: &'static str,
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<SignedFile>, RepoError> {
-        self.recalled_files(folder, &mut Recall::default(), faults).await
+        self.recalled_files(folder, &mut Recall::default(), By::Files, faults).await
     }
 
     /// The same; what this host remembers and is as it was is not read again.
@@ -223,9 +223,16 @@ impl Repository {
         &self,
         folder: &'static str,
         recall: &mut Recall,
+        by: By,
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<SignedFile>, RepoError> {
-        let (mut files, fresh) = recall.split(folder, &self.storage.list(folder).await?);
+        let listing = self.storage.list(folder).await?;
+        let (mut files, mut fresh) = recall.split(folder, &listing);
+        if by == By::Bundles {
+            let (bundled, unread) = self.bundled_records(&listing, fresh).await?;
+            files.extend(bundled);
+            fresh = unread;
+        }
         files.extend(self.read_signed(fresh, faults).await?);
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)
@@ -294,7 +301,7 @@ impl Repository {
 
     pub(super) async fn recalled_drills(&self, recall: &mut Recall) -> Result<Vec<StoredDrill>, RepoError> {
         let mut unread = Vec::new();
-        let files = self.recalled_files(layout::DRILLS, recall, &mut unread).await?.into_iter();
+        let files = self.recalled_files(layout::DRILLS, recall, By::Files, &mut unread).await?.into_iter();
         let drill = |SignedFile { stem, bytes, signature, .. }| StoredDrill {
             name: stem,
             bytes,

@@ -170,7 +170,7 @@ impl Repository {
     ) -> Result<ForgetRecords, RepoError> {
         let mut found = ForgetRecords::default();
         let mut all = Vec::new();
-        for file in self.forget_files(recall, by, &mut found.faults).await? {
+        for file in self.recalled_files(layout::FORGOTTEN, recall, by, &mut found.faults).await? {
             found.files += file.files();
             match self.judge_forget(&file, trust) {
                 Ok(record) => {
@@ -191,25 +191,6 @@ impl Repository {
         // Listings are sorted by name, and a name begins with the time: oldest first.
         found.in_force = all;
         Ok(found)
-    }
-
-    /// The files of records, by name.
-    async fn forget_files(
-        &self,
-        recall: &mut Recall,
-        by: By,
-        faults: &mut Vec<Fault>,
-    ) -> Result<Vec<SignedFile>, RepoError> {
-        let listing = self.storage.list(layout::FORGOTTEN).await?;
-        let (mut files, mut fresh) = recall.split(layout::FORGOTTEN, &listing);
-        if by == By::Bundles {
-            let (bundled, unread) = self.bundled_records(&listing, fresh).await?;
-            files.extend(bundled);
-            fresh = unread;
-        }
-        files.extend(self.read_signed(fresh, faults).await?);
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(files)
     }
 
     /// A record counts while its signer may sign. When that right is removed, its order lapses; what was removed by it until then

@@ -41,6 +41,19 @@ async fn thin(sample: &Sample, trust: &Trust, (each, records): (usize, usize)) {
     assert_eq!(newest.manifest().sequence, last as u64 + 2);
 }
 
+/// 2,100 snapshots, of which every hundredth and the newest two stay when what so many records forget is swept.
+fn forgetting(records: usize) -> (Sample, Trust, Storage) {
+    let sample = Sample::empty(Storage::memory());
+    let trust = block_on(async {
+        grow_with_bundles(&sample, 2_100).await;
+        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
+        thin(&sample, &trust, (100, records)).await;
+        trust
+    });
+    let storage = sample.repository.storage().clone();
+    (sample, trust, storage)
+}
+
 async fn sweep_all(sample: &Sample, trust: &Trust) -> u64 {
     sweep(&sample.repository, trust, &sample.signer, late(), &BTreeSet::new()).await.unwrap().snapshots
 }
@@ -57,6 +70,12 @@ async fn cold(storage: &Storage, trust: &Trust) -> (Chain, u64) {
 async fn bundles(storage: &Storage, of: &str) -> Vec<String> {
     let entries = storage.list("bundles").await.unwrap().into_iter();
     entries.map(|entry| entry.name).filter(|name| name.starts_with(&format!("bundles/{of}-"))).collect()
+}
+
+/// The lines of a bundle.
+async fn text(storage: &Storage, name: &str) -> String {
+    let bytes = zstd::bulk::decompress(&storage.get(name).await.unwrap(), 32 << 20).unwrap();
+    String::from_utf8(bytes).unwrap()
 }
 
 fn same(seen: &Chain, whole: &Chain) {
@@ -82,12 +101,8 @@ fn flipped(bytes: &Bytes) -> Bytes {
 
 #[test]
 fn what_retention_leaves_in_many_folders_is_read_at_once() {
-    let sample = Sample::empty(Storage::memory());
+    let (sample, trust, storage) = forgetting(12);
     block_on(async {
-        grow_with_bundles(&sample, 2_100).await;
-        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
-        thin(&sample, &trust, (100, 12)).await;
-        let storage = sample.repository.storage().clone();
         assert_eq!(sweep_all(&sample, &trust).await, 2_078);
         // The 21 that stay are in 21 folders, and the records are of one month.
         assert_eq!((bundles(&storage, "kept").await.len(), bundles(&storage, "forgotten-202609").await.len()), (1, 1));
@@ -119,13 +134,9 @@ fn what_retention_leaves_in_many_folders_is_read_at_once() {
 
 #[test]
 fn what_goes_is_in_no_bundle_and_a_months_records_are_in_one() {
-    let sample = Sample::empty(Storage::memory());
+    let (sample, trust, storage) = forgetting(4);
     block_on(async {
-        grow_with_bundles(&sample, 2_100).await;
-        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
-        thin(&sample, &trust, (100, 4)).await;
         sweep_all(&sample, &trust).await;
-        let storage = sample.repository.storage().clone();
         let (kept, records) = (bundles(&storage, "kept").await, bundles(&storage, "forgotten-202609").await);
         let chain = sample.repository.chain(&trust).await.unwrap();
         let copy = Storage::memory();
@@ -149,12 +160,8 @@ fn what_goes_is_in_no_bundle_and_a_months_records_are_in_one() {
         let again = (bundles(&storage, "kept").await, bundles(&storage, "forgotten-202609").await);
         assert_eq!((again.0.len(), again.1.len()), (1, 1));
         assert!(again.0 != kept && again.1 != records, "{again:?}");
-        let text = async |name: &str| {
-            let bytes = zstd::bulk::decompress(&storage.get(name).await.unwrap(), 32 << 20).unwrap();
-            String::from_utf8(bytes).unwrap()
-        };
-        assert!(!text(&again.0[0]).await.contains(&gone.manifest().snapshot.to_string()));
-        assert_eq!(text(&again.1[0]).await.lines().count(), 7);
+        assert!(!text(&storage, &again.0[0]).await.contains(&gone.manifest().snapshot.to_string()));
+        assert_eq!(text(&storage, &again.1[0]).await.lines().count(), 7);
         let (seen, reads) = cold(&storage, &trust).await;
         same(&seen, &sample.repository.chain(&trust).await.unwrap());
         assert!(reads < 12, "{reads}");
@@ -171,16 +178,11 @@ fn what_goes_is_in_no_bundle_and_a_months_records_are_in_one() {
 
 #[test]
 fn a_bundle_of_records_is_believed_in_nothing() {
-    let sample = Sample::empty(Storage::memory());
+    let (sample, trust, storage) = forgetting(6);
     block_on(async {
-        grow_with_bundles(&sample, 2_100).await;
-        let trust = sample.repository.trust(&sample.anchor()).await.unwrap();
-        thin(&sample, &trust, (100, 6)).await;
         sweep_all(&sample, &trust).await;
-        let storage = sample.repository.storage().clone();
         let name = bundles(&storage, "forgotten-202609").await.remove(0);
-        let text = zstd::bulk::decompress(&storage.get(&name).await.unwrap(), 32 << 20).unwrap();
-        let text = String::from_utf8(text).unwrap();
+        let text = text(&storage, &name).await;
         let whole = sample.repository.chain(&trust).await.unwrap();
         let of = |text: &str| {
             let bytes = Bytes::from(zstd::bulk::compress(text.as_bytes(), 1).unwrap());
